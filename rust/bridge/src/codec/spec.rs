@@ -1,0 +1,30 @@
+//! Which format a stream speaks, with its options.
+
+use pyo3::{Py, PyAny};
+
+/// Wire format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Format {
+    /// MessagePack.
+    #[default]
+    Msgpack,
+    /// JSON (RFC 8259).
+    Json,
+    /// Bytes or text as they are.
+    Raw,
+}
+
+/// A format and its options; one per engine or call, shared by reference.
+#[derive(Debug, Default)]
+pub struct CodecSpec {
+    /// Wire format.
+    pub format: Format,
+    /// Hook for objects the walker does not know: `default(obj) -> encodable`.
+    pub default: Option<Py<PyAny>>,
+    /// msgpack: map keys may be `int` and `bytes` as well as `str`.
+    pub any_keys: bool,
+    /// JSON: bytes become base64 text instead of an error.
+    pub bytes_base64: bool,
+    /// JSON: NaN and infinities become null instead of an error.
+    pub nonfinite_null: bool,
+}

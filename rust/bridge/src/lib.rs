@@ -1,0 +1,4 @@
+//! Python async generators as Rust streams.
+
+pub mod codec;
+pub mod error;

@@ -7,5 +7,5 @@ mod writer;
 
 pub use batch::Batch;
 pub use config::{ConfigError, PoolConfig};
-pub use pool::{Pool, PoolError, PoolStats};
+pub use pool::{Pool, PoolError, PoolStats, WeakPool};
 pub use writer::Writer;

@@ -1,6 +1,6 @@
 //! Limits, statistics and the large tier, shared by all writers.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -72,6 +72,11 @@ impl Pool {
         0
     }
 
+    /// A reference that does not keep the pool alive.
+    pub fn downgrade(&self) -> WeakPool {
+        WeakPool(Arc::downgrade(&self.config))
+    }
+
     /// True when slices pin more than the bound and queued frames should be copied out.
     pub fn over_pinned(&self) -> bool {
         false
@@ -80,5 +85,16 @@ impl Pool {
     /// One snapshot of the counters.
     pub fn stats(&self) -> PoolStats {
         PoolStats::default()
+    }
+}
+
+/// A pool that is not kept alive.
+#[derive(Debug, Clone)]
+pub struct WeakPool(Weak<PoolConfig>);
+
+impl WeakPool {
+    /// The pool, if anybody still has it.
+    pub fn upgrade(&self) -> Option<Pool> {
+        self.0.upgrade().map(|config| Pool { config })
     }
 }

@@ -45,7 +45,7 @@ class EncodeError(PybridgeError, TypeError):
         self.path = path
 
     def __str__(self) -> str:
-        return f"{self.message} at {self.path}"
+        return self.message
 
 
 class DecodeError(PybridgeError, ValueError):
@@ -61,7 +61,7 @@ class DecodeError(PybridgeError, ValueError):
         self.offset = offset
 
     def __str__(self) -> str:
-        return f"{self.message} at byte {self.offset}"
+        return self.message
 
 
 class LimitExceeded(PybridgeError, ValueError):
@@ -77,7 +77,7 @@ class LimitExceeded(PybridgeError, ValueError):
         self.limit = limit
 
     def __str__(self) -> str:
-        return f"{self.message} ({self.limit})"
+        return self.message
 
 
 class InvalidArgument(PybridgeError, ValueError):

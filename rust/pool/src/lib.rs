@@ -24,6 +24,6 @@ pub use buffer::PooledBuf;
 pub use config::{ConfigError, PoolConfig, parse_bytes};
 pub use inbound::InboundBody;
 pub use leak::Leak;
-pub use pool::{Pool, PoolError};
+pub use pool::{Pool, PoolError, WeakPool};
 pub use stats::{ClassStats, PoolStats, Released, SegmentStats};
 pub use writer::Writer;

@@ -69,6 +69,16 @@ impl Pool {
         &self.core().config
     }
 
+    /// A number that no other living pool has.
+    pub fn id(&self) -> usize {
+        Arc::as_ptr(&self.handle) as usize
+    }
+
+    /// A reference that does not keep the pool open.
+    pub fn downgrade(&self) -> WeakPool {
+        WeakPool(Arc::downgrade(&self.handle))
+    }
+
     /// A writer for the calling thread.
     pub fn writer(&self) -> Writer {
         Writer::new(self.clone())
@@ -169,5 +179,16 @@ impl Pool {
     /// One snapshot of the counters. In a forked child all of them are zero.
     pub fn stats(&self) -> PoolStats {
         PoolStats::collect(self.core())
+    }
+}
+
+/// A pool that is not kept open.
+#[derive(Debug, Clone)]
+pub struct WeakPool(std::sync::Weak<Handle>);
+
+impl WeakPool {
+    /// The pool, if anybody still has it.
+    pub fn upgrade(&self) -> Option<Pool> {
+        self.0.upgrade().map(|handle| Pool { handle })
     }
 }

@@ -1,0 +1,10 @@
+//! JSON (RFC 8259).
+
+mod escape;
+mod number;
+mod read;
+mod text;
+mod write;
+
+pub(super) use read::Reader;
+pub(super) use write::Json;

@@ -1,0 +1,106 @@
+//! JSON strings.
+
+use super::escape::find_special;
+use crate::codec::events::{Fault, invalid};
+
+/// Reads the string whose first byte after the quote is at `start`; gives its text and the offset after the quote.
+///
+/// The text is a part of `input`, or of `scratch` where the string has escapes.
+#[inline]
+pub(super) fn read<'t>(
+    input: &'t [u8],
+    start: usize,
+    scratch: &'t mut Vec<u8>,
+) -> Result<(&'t [u8], usize), Fault> {
+    let end = find_special(input, start);
+    match input.get(end) {
+        Some(b'"') => Ok((&input[start..end], end + 1)),
+        Some(b'\\') => unescape(input, start, end, scratch),
+        _ => Err(broken(input, end)),
+    }
+}
+
+fn unescape<'t>(
+    input: &[u8],
+    start: usize,
+    mut at: usize,
+    text: &'t mut Vec<u8>,
+) -> Result<(&'t [u8], usize), Fault> {
+    text.clear();
+    text.extend_from_slice(&input[start..at]);
+    loop {
+        match input.get(at) {
+            Some(b'"') => return Ok((text, at + 1)),
+            Some(b'\\') => at = escape(input, at, text)?,
+            _ => return Err(broken(input, at)),
+        }
+        let end = find_special(input, at);
+        text.extend_from_slice(&input[at..end]);
+        at = end;
+    }
+}
+
+/// Reads the escape at `at`; gives the offset after it.
+fn escape(input: &[u8], at: usize, text: &mut Vec<u8>) -> Result<usize, Fault> {
+    let byte = match input.get(at + 1) {
+        Some(byte @ (b'"' | b'\\' | b'/')) => *byte,
+        Some(b'b') => 8,
+        Some(b'f') => 12,
+        Some(b'n') => b'\n',
+        Some(b'r') => b'\r',
+        Some(b't') => b'\t',
+        Some(b'u') => return unicode(input, at, text),
+        Some(_) => return Err(invalid(at, "an unknown escape")),
+        None => return Err(broken(input, at + 1)),
+    };
+    text.push(byte);
+    Ok(at + 2)
+}
+
+/// Reads `\uXXXX`, or the two of a surrogate pair.
+fn unicode(input: &[u8], at: usize, text: &mut Vec<u8>) -> Result<usize, Fault> {
+    let high = hex(input, at + 2)?;
+    let (point, end) = match high {
+        0xd800..0xdc00 if input[at + 6..].starts_with(b"\\u") => {
+            let low = hex(input, at + 8)?;
+            let point = 0x10000 + ((high - 0xd800) << 10) + low.wrapping_sub(0xdc00);
+            (
+                if (0xdc00..0xe000).contains(&low) {
+                    point
+                } else {
+                    high
+                },
+                at + 12,
+            )
+        }
+        _ => (high, at + 6),
+    };
+    let Some(char) = char::from_u32(point) else {
+        return Err(invalid(at, "a lone surrogate"));
+    };
+    text.extend_from_slice(char.encode_utf8(&mut [0; 4]).as_bytes());
+    Ok(end)
+}
+
+fn hex(input: &[u8], at: usize) -> Result<u32, Fault> {
+    let Some(digits) = input.get(at..at + 4) else {
+        return Err(broken(input, input.len()));
+    };
+    let mut value = 0;
+    for &digit in digits {
+        let Some(digit) = char::from(digit).to_digit(16) else {
+            return Err(invalid(at, "expected four hex digits"));
+        };
+        value = value << 4 | digit;
+    }
+    Ok(value)
+}
+
+#[cold]
+fn broken(input: &[u8], at: usize) -> Fault {
+    if at >= input.len() {
+        invalid(input.len(), "truncated")
+    } else {
+        invalid(at, "a control character in a string")
+    }
+}

@@ -1,0 +1,8 @@
+//! `MessagePack`.
+
+mod marker;
+mod read;
+mod write;
+
+pub(super) use read::Reader;
+pub(super) use write::Msgpack;

@@ -1,13 +1,14 @@
 """Lanes whose frames are received by tokio tasks: the load itself runs in the extension, without the interpreter."""
 
+from collections.abc import Callable
 from typing import Any
 
-from pybridge import _pybridge
+from pybridge import FlowConfig, PooledEngine, Worker, _pybridge, configure_memory
 from pybridge.bench.check import digest
 from pybridge.bench.floor import decoder
 from pybridge.bench.loops import loop_in_thread
-from pybridge.bench.protocol import Latency, Loop, Plan, Result
-from pybridge.bench.system import measured
+from pybridge.bench.protocol import Codec, Latency, Loop, Plan, Result
+from pybridge.bench.system import give_back, measured
 from pybridge.bench.targets import DEMO, load
 
 
@@ -20,23 +21,44 @@ class ReferenceLane:
 
     def run(self, plan: Plan) -> Result:
         """Puts the plan through and measures it."""
-        options = {"event_loop": self.loop, "codec": plan.codec, "typed": plan.handler == DEMO}
-        return run_load(plan, self.name, load(plan.handler), options)
+        handler, typed = load(plan.handler), plan.handler == DEMO
+        return measure(plan, lambda: _pybridge.bench_run(self.name, handler, plan, event_loop=self.loop, typed=typed))
 
 
-def run_load(plan: Plan, lane: str, handler: Any, options: dict[str, Any]) -> Result:
-    """One call of the harness, measured."""
-    options |= {
-        "bodies": plan.bodies,
-        "concurrency": plan.concurrency,
-        "requests": plan.requests,
-        "item_limit": plan.item_limit,
-        "latency": plan.latency,
-        "probe": plan.probe,
-        "keep": plan.check,
-    }
+class PooledLane:
+    """The product: an engine per handler and flow settings, all on one dedicated worker."""
+
+    def __init__(self, loop: Loop, **flow: Any) -> None:
+        configure_memory(idle_release="all")
+        self.worker = Worker(loop=loop)
+        self.flow = flow
+        self.engines: dict[tuple[str, Codec, str], PooledEngine] = {}
+
+    def engine(self, plan: Plan) -> PooledEngine:
+        """The engine for a plan, kept between runs."""
+        flow = self.flow | plan.flow
+        key = (plan.handler, plan.codec, repr(flow))
+        if key not in self.engines:
+            handler = load(plan.handler)
+            self.engines[key] = PooledEngine(handler, codec=plan.codec, flow=FlowConfig(**flow), worker=self.worker)
+        return self.engines[key]
+
+    def run(self, plan: Plan) -> Result:
+        """Puts the plan through and measures it."""
+        engine = self.engine(plan)
+        return measure(plan, lambda: _pybridge.bench_run("pooled", engine, plan))
+
+    def trim(self) -> None:
+        """Gives back what the pools and the process can."""
+        for engine in self.engines.values():
+            engine.trim()
+        give_back()
+
+
+def measure(plan: Plan, run: Callable[[], dict[str, Any]]) -> Result:
+    """One call of the harness, with what the process used."""
     with measured() as usage:
-        outcome = _pybridge.bench_run(lane, handler, **options)
+        outcome = run()
     decode = decoder(plan.codec)
     streams = [[decode(frame) for frame in frames] for frames in outcome.get("frames", [])]
     return Result(

@@ -4,17 +4,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
 use rustix::time::{ClockId, clock_gettime};
 use serde::Deserialize;
 use tokio::task::JoinSet;
 
-use super::lane::{Frames, Lane};
+use super::lane::{Frames, Lane, LaneError};
 use super::latency::Latency;
 use crate::codec::Format;
 use crate::naive::{BridgeError, decode_request};
 
-/// What to send, and what to look at.
-#[derive(Debug, Clone)]
+/// What to send, and what to look at; read off a Python object with these attributes.
+#[derive(Debug, FromPyObject)]
 pub(crate) struct Plan {
     /// Encoded requests; request `n` has body `n` modulo their number.
     pub(crate) bodies: Vec<Vec<u8>>,
@@ -27,8 +29,18 @@ pub(crate) struct Plan {
     /// The first request's items carry the monotonic clock at their yield, as nanoseconds under `"t"`.
     pub(crate) probe: bool,
     /// Keep a copy of every frame.
+    #[pyo3(attribute("check"))]
     pub(crate) keep: bool,
+    #[pyo3(attribute("codec"), from_py_with = format_named)]
     pub(crate) format: Format,
+}
+
+fn format_named(name: &Bound<'_, PyAny>) -> PyResult<Format> {
+    match name.extract()? {
+        "msgpack" => Ok(Format::Msgpack),
+        "json" => Ok(Format::Json),
+        other => Err(PyValueError::new_err(format!("codec: \"msgpack\" or \"json\", not {other:?}"))),
+    }
 }
 
 /// What came back.
@@ -68,7 +80,7 @@ fn monotonic_nanos() -> u64 {
 }
 
 /// Puts `plan` through `lane` and waits for the last stream.
-pub(crate) async fn run<L: Lane>(lane: L, plan: Plan) -> Result<Outcome, BridgeError> {
+pub(crate) async fn run<L: Lane>(lane: L, plan: Plan) -> Result<Outcome, LaneError> {
     let (lane, plan, next) = (Arc::new(lane), Arc::new(plan), Arc::new(AtomicUsize::new(0)));
     let runtime = lane.runtime();
     let started = Instant::now();
@@ -78,7 +90,7 @@ pub(crate) async fn run<L: Lane>(lane: L, plan: Plan) -> Result<Outcome, BridgeE
     }
     let mut total = Outcome::default();
     while let Some(part) = consumers.join_next().await {
-        total.add(part.map_err(|_| BridgeError::Gone)??);
+        total.add(part.map_err(|_| LaneError::Reference(BridgeError::Gone))??);
     }
     total.elapsed = started.elapsed();
     total.frames.sort_by_key(|(request, _)| *request);
@@ -86,7 +98,7 @@ pub(crate) async fn run<L: Lane>(lane: L, plan: Plan) -> Result<Outcome, BridgeE
 }
 
 /// One of the consumers: takes the next request until there is none.
-async fn consume<L: Lane>(lane: Arc<L>, plan: Arc<Plan>, next: Arc<AtomicUsize>) -> Result<Outcome, BridgeError> {
+async fn consume<L: Lane>(lane: Arc<L>, plan: Arc<Plan>, next: Arc<AtomicUsize>) -> Result<Outcome, LaneError> {
     let mut outcome = Outcome::default();
     loop {
         let request = next.fetch_add(1, Ordering::Relaxed);
@@ -102,7 +114,7 @@ async fn receive_stream<L: Lane>(
     plan: &Plan,
     request: usize,
     outcome: &mut Outcome,
-) -> Result<(), BridgeError> {
+) -> Result<(), LaneError> {
     let is_probe = plan.probe && request == 0;
     let mut last = plan.latency.then(Instant::now);
     let mut frames = lane.start(&plan.bodies[request % plan.bodies.len()]).await?;
@@ -124,7 +136,7 @@ async fn receive_stream<L: Lane>(
             })
             .await?;
         if let Some(error) = broken.take() {
-            return Err(error);
+            return Err(error.into());
         }
         if received == 0 {
             break;

@@ -3,12 +3,14 @@
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
+use serde_json::Value;
 
-use super::lane::{Lane, Reference};
+use super::lane::{Lane, LaneError, Pooled, Reference};
 use super::load::{self, Outcome, Plan};
 use super::typed::{ChatChunk, ChatRequest};
 use crate::bridge_thread::BridgeThread;
-use crate::codec::Format;
+use crate::engine::Engine;
+use crate::error::{self, StreamError};
 use crate::naive::{Handler, Naive, TraceContext};
 
 /// Threads of the reference bridges' runtime; as many as the product's own has.
@@ -26,59 +28,44 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(bench_run, module)?)
 }
 
-/// Sends `requests` requests through a lane, `concurrency` at a time, and receives every frame on the tokio runtime.
+/// Puts a plan (`pybridge.bench.protocol.Plan`) through a lane; every frame is received on the tokio runtime.
 ///
-/// Blocks, without the interpreter, until the last stream has ended. `handler` is the handler itself and `event_loop` a
-/// loop that runs in another thread.
+/// Blocks, without the interpreter, until the last stream has ended. For a reference bridge `handler` is the handler and
+/// `event_loop` a loop that runs in another thread, `typed` converts to the demo handler's structs; for `pooled` it is a
+/// `PooledEngine`, which knows its loop.
 ///
 /// # Errors
-/// `ValueError` for an unknown lane or codec and for values that cannot be converted; what a handler raised.
+/// `ValueError` for an unknown lane, an empty plan, and values that cannot be converted; what a handler raised.
 #[pyfunction]
-#[pyo3(signature = (lane, handler, *, event_loop, bodies, concurrency, requests, codec="msgpack", typed=false,
-                    item_limit=None, latency=false, probe=false, keep=false))]
-#[expect(clippy::too_many_arguments, reason = "keyword-only options of one call")]
-#[expect(clippy::fn_params_excessive_bools, reason = "keyword-only options of one call")]
+#[pyo3(signature = (lane, handler, plan, *, event_loop=None, typed=false))]
 fn bench_run<'py>(
     lane: &str,
     handler: &Bound<'py, PyAny>,
-    event_loop: &Bound<'py, PyAny>,
-    bodies: Vec<Vec<u8>>,
-    concurrency: usize,
-    requests: usize,
-    codec: &str,
+    plan: Plan,
+    event_loop: Option<&Bound<'py, PyAny>>,
     typed: bool,
-    item_limit: Option<usize>,
-    latency: bool,
-    probe: bool,
-    keep: bool,
 ) -> PyResult<Bound<'py, PyDict>> {
     let py = handler.py();
-    let format = match codec {
-        "msgpack" => Format::Msgpack,
-        "json" => Format::Json,
-        other => return Err(PyValueError::new_err(format!("codec: \"msgpack\" or \"json\", not {other:?}"))),
-    };
-    if bodies.is_empty() || concurrency == 0 || item_limit == Some(0) {
-        return Err(PyValueError::new_err("bodies, concurrency and item_limit must not be empty or 0"));
+    if plan.bodies.is_empty() || plan.concurrency == 0 {
+        return Err(PyValueError::new_err("a plan needs a body and a concurrency above 0"));
     }
-    let plan = Plan { bodies, concurrency, requests, item_limit, latency, probe, keep, format };
+    let (format, keep) = (plan.format, plan.keep);
+    let bound = || {
+        let event_loop = event_loop.ok_or_else(|| PyValueError::new_err("a reference bridge needs an event loop"))?;
+        Handler::new(handler, event_loop)
+    };
     let outcome = match (lane, typed) {
-        ("naive", true) => {
-            let bridge = Naive::<ChatRequest, ChatChunk>::new(Handler::new(handler, event_loop)?);
-            run(py, Reference { bridge, format }, plan)
-        }
-        ("naive", false) => {
-            let bridge = Naive::<serde_json::Value, serde_json::Value>::new(Handler::new(handler, event_loop)?);
-            run(py, Reference { bridge, format }, plan)
-        }
+        ("naive", true) => run(py, Reference { bridge: Naive::<ChatRequest, ChatChunk>::new(bound()?), format }, plan),
+        ("naive", false) => run(py, Reference { bridge: Naive::<Value, Value>::new(bound()?), format }, plan),
         ("bridge-thread", true) => {
-            let bridge = BridgeThread::<ChatRequest, ChatChunk>::new(Handler::new(handler, event_loop)?)?;
-            run(py, Reference { bridge, format }, plan)
+            run(py, Reference { bridge: BridgeThread::<ChatRequest, ChatChunk>::new(bound()?)?, format }, plan)
         }
         ("bridge-thread", false) => {
-            let handler = Handler::new(handler, event_loop)?;
-            let bridge = BridgeThread::<serde_json::Value, serde_json::Value>::new(handler)?;
-            run(py, Reference { bridge, format }, plan)
+            run(py, Reference { bridge: BridgeThread::<Value, Value>::new(bound()?)?, format }, plan)
+        }
+        ("pooled", _) => {
+            let runtime = crate::runtime::start().map_err(|failed| error::runtime_error(py, failed))?;
+            run(py, Pooled { engine: Engine::of(handler)?, runtime }, plan)
         }
         (other, _) => Err(PyValueError::new_err(format!("no lane is called {other:?}"))),
     }?;
@@ -87,7 +74,12 @@ fn bench_run<'py>(
 
 fn run<L: Lane>(py: Python<'_>, lane: L, plan: Plan) -> PyResult<Outcome> {
     let runtime = lane.runtime();
-    Ok(py.detach(|| runtime.block_on(load::run(lane, plan)))?)
+    py.detach(|| runtime.block_on(load::run(lane, plan))).map_err(|failed| match failed {
+        LaneError::Reference(failed) => failed.into(),
+        LaneError::Engine(StreamError::Failed(failure)) => error::raise_failure(py, &failure),
+        LaneError::Engine(StreamError::Cancelled(reason)) => error::raise_cancelled(py, reason),
+        LaneError::Engine(StreamError::Response(reason)) => PyValueError::new_err(reason),
+    })
 }
 
 fn summary<'py>(py: Python<'py>, outcome: &Outcome, keep: bool) -> PyResult<Bound<'py, PyDict>> {

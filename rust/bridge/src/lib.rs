@@ -1,4 +1,26 @@
 //! Python async generators as Rust streams.
 
+mod admission;
+mod awaitable;
+mod blocking;
 pub mod codec;
+mod context;
+mod embed;
+mod engine;
 pub mod error;
+mod fault;
+mod frame;
+mod interp;
+mod log;
+mod metrics;
+mod module;
+pub mod runtime;
+mod stream;
+mod worker;
+
+pub use engine::{Annotated, Engine, EngineBuilder};
+pub use error::StreamError;
+pub use frame::Frame;
+pub use module::_pybridge;
+pub use pybridge_pool::{Batch, Pool, PoolConfig};
+pub use stream::{CallOptions, Ending, Failure, FailureKind, FrameStream, ItemStream, Reason};

@@ -1,6 +1,7 @@
 //! Who may start: concurrency, queue length and the bytes that live handlers hold decoded.
 
 use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::stream::{StartRequest, StreamCore};
@@ -56,7 +57,6 @@ impl Admission {
     pub(crate) fn enter(&self, start: Box<StartRequest>) -> Entry {
         let mut inner = self.lock();
         if start.core.parent.is_some() {
-            inner.admit(&start);
             return Entry::Admitted(start);
         }
         if inner.waiting.is_empty() && inner.has_place(&self.places, &start) {
@@ -134,7 +134,8 @@ impl Inner {
         self.live += 1;
         let weight = self.weight(start);
         self.held += weight;
-        start.core.held.store(weight, std::sync::atomic::Ordering::Relaxed);
+        start.core.held.store(weight, Ordering::Relaxed);
+        start.core.admitted.store(true, Ordering::Release);
     }
 }
 

@@ -18,7 +18,7 @@ type Job = Box<dyn FnOnce(Python<'_>) + Send>;
 
 /// A bridge whose conversions all happen on one dedicated thread.
 #[derive(Debug, Clone)]
-pub struct BridgeThread<Request, Response> {
+pub(crate) struct BridgeThread<Request, Response> {
     handler: Arc<Handler>,
     jobs: jobs::Sender<Job>,
     types: PhantomData<fn(Request) -> Response>,
@@ -33,7 +33,7 @@ where
     ///
     /// # Errors
     /// The system has no thread left.
-    pub fn new(handler: Handler) -> std::io::Result<Self> {
+    pub(crate) fn new(handler: Handler) -> std::io::Result<Self> {
         let (sender, receiver) = jobs::channel::<Job>();
         thread::Builder::new().name("bridge-thread".into()).spawn(move || {
             for job in receiver {
@@ -47,7 +47,7 @@ where
     ///
     /// # Errors
     /// The request cannot be converted, or the handler refuses the call.
-    pub async fn generate(&self, request: Request) -> Result<Responses<Response>, BridgeError> {
+    pub(crate) async fn generate(&self, request: Request) -> Result<Responses<Response>, BridgeError> {
         let handler = Arc::clone(&self.handler);
         let started = run(&self.jobs, move |py| handler.call(py, &request)).await?;
         let mut items = started.map_err(BridgeError::Raised)?;

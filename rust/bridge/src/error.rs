@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use pyo3::exceptions::{PyKeyboardInterrupt, PySystemExit, PyTimeoutError};
+use pyo3::call::PyCallArgs;
+use pyo3::exceptions::{PyBaseException, PyKeyboardInterrupt, PySystemExit, PyTimeoutError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::PyType;
+use pyo3::types::{PyTraceback, PyType};
 
+use crate::runtime::RuntimeError;
 use crate::stream::{Failure, FailureKind, Reason};
 use crate::worker::Deferred;
 
@@ -121,11 +123,7 @@ impl Class {
     }
 
     /// An exception of this class with constructor arguments `args`.
-    pub(crate) fn error<A>(self, py: Python<'_>, args: A) -> PyErr
-    where
-        A: pyo3::call::PyCallArgs<'static>,
-        A: for<'py> pyo3::call::PyCallArgs<'py>,
-    {
+    pub(crate) fn error<'py>(self, py: Python<'py>, args: impl PyCallArgs<'py>) -> PyErr {
         match self.of(py).and_then(|class| class.call1(args)) {
             Ok(instance) => PyErr::from_value(instance),
             Err(error) => error,
@@ -225,4 +223,63 @@ pub(crate) fn raise_failure(py: Python<'_>, failure: &Failure) -> PyErr {
 /// The exception a Python consumer gets for a cancelled stream.
 pub(crate) fn raise_cancelled(py: Python<'_>, reason: Reason) -> PyErr {
     Class::StreamCancelled.error(py, (reason.as_str(),))
+}
+
+/// The exception for a runtime that cannot be had.
+pub(crate) fn runtime_error(py: Python<'_>, error: RuntimeError) -> PyErr {
+    match error {
+        RuntimeError::Forked => Class::Fork.error(
+            py,
+            ("pybridge was started before this process was forked: only the parent may use it; start it after the fork",),
+        ),
+        RuntimeError::Stopped => Class::EngineClosed.error(py, ("the interpreter is shutting down",)),
+        RuntimeError::Configured => {
+            Class::Config.error(py, ("workers", "the runtime has started, or was configured, with another number"))
+        }
+        RuntimeError::Threads => Class::Internal.error(py, ("the runtime's threads could not be started",)),
+    }
+}
+
+/// `ConfigError` for a field that the pool refuses.
+pub(crate) fn config_error(py: Python<'_>, error: &pybridge_pool::ConfigError) -> PyErr {
+    Class::Config.error(py, (error.field, error.reason.clone()))
+}
+
+/// The exception that `throw(typ, val, tb)` stands for.
+pub(crate) fn thrown(
+    typ: &Bound<'_, PyAny>,
+    val: Option<&Bound<'_, PyAny>>,
+    tb: Option<&Bound<'_, PyAny>>,
+) -> PyResult<PyErr> {
+    let error = if typ.is_instance_of::<PyBaseException>() {
+        PyErr::from_value(typ.clone())
+    } else if let Some(value) = val.filter(|value| value.is_instance_of::<PyBaseException>()) {
+        PyErr::from_value(value.clone())
+    } else {
+        let class = typ.cast::<PyType>()?;
+        let instance = match val.filter(|value| !value.is_none()) {
+            Some(value) => class.call1((value,))?,
+            None => class.call0()?,
+        };
+        PyErr::from_value(instance)
+    };
+    if let Some(tb) = tb.and_then(|tb| tb.cast::<PyTraceback>().ok()) {
+        error.set_traceback(typ.py(), Some(tb.clone()));
+    }
+    Ok(error)
+}
+
+/// Why what a handler returned cannot be streamed, and what to do about it.
+pub(crate) fn wrong_result(value: &Bound<'_, PyAny>, awaited: bool, unary: bool) -> String {
+    let kind = value.get_type().qualname().map_or_else(|_| "object".to_owned(), |name| name.to_string());
+    let returned = if awaited { "the handler's coroutine returned" } else { "the handler returned" };
+    if unary {
+        format!("{returned} {kind}: with unary=True the handler must be a coroutine function that returns the one value")
+    } else if awaited {
+        format!("{returned} {kind}, which is no async generator: make the handler yield, or say unary=True for one value")
+    } else if value.hasattr("__next__").unwrap_or(false) {
+        format!("{returned} {kind}, which is not asynchronous: wrap the handler in pybridge.from_sync()")
+    } else {
+        format!("{returned} {kind}, which is neither an async generator nor awaitable")
+    }
 }

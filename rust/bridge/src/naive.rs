@@ -28,7 +28,7 @@ const CHANNEL_DEPTH: usize = 128;
 
 /// Why a stream of a reference bridge failed.
 #[derive(Debug, thiserror::Error)]
-pub enum BridgeError {
+pub(crate) enum BridgeError {
     /// The handler raised.
     #[error("{0}")]
     Raised(PyErr),
@@ -53,7 +53,7 @@ impl From<BridgeError> for PyErr {
 /// What a handler that takes a `context` gets.
 #[pyclass(frozen, module = "pybridge._pybridge")]
 #[derive(Debug)]
-pub struct TraceContext {
+pub(crate) struct TraceContext {
     #[pyo3(get)]
     id: String,
     #[pyo3(get)]
@@ -64,7 +64,7 @@ pub struct TraceContext {
 
 /// A Python handler and the event loop that its generators run on.
 #[derive(Debug)]
-pub struct Handler {
+pub(crate) struct Handler {
     callable: Py<PyAny>,
     locals: TaskLocals,
     takes_context: bool,
@@ -79,7 +79,7 @@ impl Handler {
     ///
     /// # Errors
     /// `TypeError`: `callable` cannot be called.
-    pub fn new(callable: &Bound<'_, PyAny>, event_loop: &Bound<'_, PyAny>) -> PyResult<Self> {
+    pub(crate) fn new(callable: &Bound<'_, PyAny>, event_loop: &Bound<'_, PyAny>) -> PyResult<Self> {
         if !callable.is_callable() {
             return Err(PyTypeError::new_err(format!("the handler cannot be called: {}", callable.repr()?)));
         }
@@ -149,7 +149,7 @@ pub(crate) fn convert(error: impl ToString) -> BridgeError {
 
 /// The usual bridge between a tokio runtime and one handler.
 #[derive(Debug, Clone)]
-pub struct Naive<Request, Response> {
+pub(crate) struct Naive<Request, Response> {
     handler: Arc<Handler>,
     types: PhantomData<fn(Request) -> Response>,
 }
@@ -160,7 +160,7 @@ where
     Response: DeserializeOwned + Send + 'static,
 {
     /// A bridge to `handler`.
-    pub fn new(handler: Handler) -> Self {
+    pub(crate) fn new(handler: Handler) -> Self {
         Self { handler: Arc::new(handler), types: PhantomData }
     }
 
@@ -168,7 +168,7 @@ where
     ///
     /// # Errors
     /// The request cannot be converted, or the handler refuses the call.
-    pub async fn generate(&self, request: Request) -> Result<Responses<Response>, BridgeError> {
+    pub(crate) async fn generate(&self, request: Request) -> Result<Responses<Response>, BridgeError> {
         let handler = Arc::clone(&self.handler);
         let started = tokio::task::spawn_blocking(move || Python::attach(|py| handler.call(py, &request)));
         let mut items = started.await.map_err(|_| BridgeError::Gone)?.map_err(BridgeError::Raised)?;
@@ -197,7 +197,7 @@ async fn depythonize_item<T: DeserializeOwned + Send + 'static>(item: Py<PyAny>)
 
 /// The typed answers to one request, in order; ends after the first error.
 #[derive(Debug)]
-pub struct Responses<T> {
+pub(crate) struct Responses<T> {
     receiver: mpsc::Receiver<Result<T, BridgeError>>,
 }
 

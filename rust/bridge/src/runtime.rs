@@ -129,17 +129,26 @@ async fn dispatch(mut deliveries: UnboundedReceiver<Vec<Delivery>>) {
     }
 }
 
-/// Lets a pool decay by the runtime's clock until it is dropped.
+/// Lets a pool decay by the runtime's clock until it is dropped; once per pool, however often it is called.
 pub(crate) fn maintain(pool: &Pool) {
+    static MAINTAINED: Mutex<Vec<usize>> = Mutex::new(Vec::new());
     let Ok(handle) = start() else { return };
-    let interval = pool.config().decay_interval;
+    let id = pool.id();
+    let mut maintained = MAINTAINED.lock().unwrap_or_else(PoisonError::into_inner);
+    if maintained.contains(&id) {
+        return;
+    }
+    maintained.push(id);
+    let mut pause = pool.next_tick();
     let pool = pool.downgrade();
     handle.spawn(async move {
         loop {
-            tokio::time::sleep(interval).await;
-            let Some(pool) = pool.upgrade() else { return };
+            tokio::time::sleep(pause).await;
+            let Some(pool) = pool.upgrade() else { break };
             pool.tick(Instant::now());
+            pause = pool.next_tick();
         }
+        MAINTAINED.lock().unwrap_or_else(PoisonError::into_inner).retain(|&known| known != id);
     });
 }
 

@@ -9,7 +9,7 @@ const CGROUP_LIMITS: [&str; 2] = [
 ];
 
 /// The smallest memory limit that applies: the cgroup's or the machine's. `None` if neither can be read.
-pub(crate) fn memory_limit() -> Option<usize> {
+pub fn memory_limit() -> Option<usize> {
     let own = own_cgroups();
     let limits = CGROUP_LIMITS.iter().map(ToString::to_string).chain(own);
     let cgroup = limits

@@ -6,4 +6,4 @@ mod load;
 mod python;
 mod typed;
 
-pub use python::register;
+pub(crate) use python::register;

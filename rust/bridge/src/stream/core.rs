@@ -32,6 +32,16 @@ pub struct CallOptions {
     pub tracestate: Option<String>,
 }
 
+impl CallOptions {
+    /// A nested call goes on with its parent's trace unless it names one.
+    pub(crate) fn inherit(&mut self, parent: &Self) {
+        if self.traceparent.is_none() {
+            self.traceparent.clone_from(&parent.traceparent);
+            self.tracestate.clone_from(&parent.tracestate);
+        }
+    }
+}
+
 /// Shared by driver, consumer, timers and the handler's `Context`.
 pub(crate) struct StreamCore {
     pub(crate) id: u64,
@@ -48,6 +58,8 @@ pub(crate) struct StreamCore {
     pub(crate) slot: AtomicUsize,
     /// Encoded bytes of the request, then what its decoder counted: the share of `max_held_bytes`.
     pub(crate) held: AtomicUsize,
+    /// It holds a place of its engine.
+    pub(crate) admitted: AtomicBool,
     registered: OnceLock<usize>,
     children: Mutex<Vec<Weak<StreamCore>>>,
     cancel_waiters: Mutex<Vec<Deferred>>,
@@ -78,6 +90,7 @@ impl StreamCore {
             direct,
             slot: AtomicUsize::new(usize::MAX),
             held: AtomicUsize::new(0),
+            admitted: AtomicBool::new(false),
             registered: OnceLock::new(),
             children: Mutex::default(),
             cancel_waiters: Mutex::default(),

@@ -27,5 +27,5 @@ pub(crate) use outbox::{Delivery, Outbox};
 pub(crate) use output::SharedWriter;
 pub(crate) use python::{Call, Kind, PyStream};
 pub(crate) use queue::Marks;
-pub(crate) use start::{Request, RequestCodec, StartRequest, start};
+pub(crate) use start::{Request, RequestCodec, StartRequest, fail, start};
 pub(crate) use waiter::Waiter;

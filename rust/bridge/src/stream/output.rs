@@ -45,6 +45,11 @@ impl SharedWriter {
     pub(crate) fn new(pool: &Pool) -> Self {
         Self { writer: pool.writer(), run_of: 0 }
     }
+
+    /// True when frames that wait somewhere hold more segments than the pool's bound.
+    pub(crate) fn is_over_pinned(&self) -> bool {
+        self.writer.pool().over_pinned()
+    }
 }
 
 pub(super) struct Output {

@@ -16,7 +16,7 @@ use super::waiter::Waiter;
 use crate::awaitable::{Awaited, Goal};
 use crate::codec::{self, CodecSpec, Framing};
 use crate::engine::PyEngine;
-use crate::error::{self, raise_cancelled, raise_failure};
+use crate::error::{raise_cancelled, raise_failure};
 use crate::frame::PyFrame;
 use crate::worker::{self, Port};
 
@@ -241,9 +241,4 @@ impl Drop for PyStream {
     fn drop(&mut self) {
         self.abandon(Reason::Caller);
     }
-}
-
-/// Refuses to work in a forked child.
-pub(crate) fn check_process(py: Python<'_>) -> PyResult<()> {
-    crate::runtime::check_fork().map_err(|error| error::runtime_error(py, error))
 }

@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 
 use bytes::Bytes;
-use pybridge_pool::Batch;
+use pybridge_pool::{Batch, Pool};
 
 use super::ending::Ending;
 
@@ -171,8 +171,10 @@ impl Queue {
     }
 
     /// Replaces the memory of queued frames by exact copies, so that the segments they pin can go home.
-    pub(crate) fn copy_out(&self) {
-        self.lock().batches.iter_mut().for_each(Batch::copy_out);
+    pub(crate) fn copy_out(&self, pool: &Pool) {
+        for batch in &mut self.lock().batches {
+            pool.unpin(batch);
+        }
     }
 
     /// Bytes and items in flight.

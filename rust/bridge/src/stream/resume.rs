@@ -68,7 +68,7 @@ impl AsyncIterator {
         let iterator = unsafe { Bound::from_owned_ptr_or_err(py, aiter(object.as_ptr())) }?;
         let Some(anext) = async_slots(&iterator).and_then(|slots| slots.am_anext) else {
             let kind = iterator.get_type().qualname()?;
-            return Err(PyTypeError::new_err(format!("__aiter__ returned {kind!r}, which has no __anext__", kind = kind.to_string())));
+            return Err(PyTypeError::new_err(format!("__aiter__ returned {kind}, which has no __anext__")));
         };
         Ok(Some(Self { object: iterator.unbind(), anext }))
     }

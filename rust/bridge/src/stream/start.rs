@@ -11,7 +11,7 @@ use super::ending::{Ending, FailureKind};
 use crate::codec::{CodecSpec, Framing};
 use crate::engine::PyEngine;
 use crate::error::failure_of;
-use crate::worker::{Deferred, Port};
+use crate::worker::{Deferred, Gate, Port};
 
 /// What the handler gets.
 pub(crate) enum Request {
@@ -34,7 +34,7 @@ pub(crate) enum RequestCodec {
 pub(crate) struct StartRequest {
     pub(crate) core: Arc<StreamCore>,
     /// The Python engine object, kept alive while the request waits.
-    pub(crate) engine: Deferred,
+    pub(crate) engine: Arc<Deferred>,
     pub(crate) request: Request,
     /// A codec of the call's own: a Python `Codec` object.
     pub(crate) codec: Option<Deferred>,
@@ -65,11 +65,21 @@ pub(crate) fn start(py: Python<'_>, port: &Bound<'_, Port>, start: StartRequest)
         core.finish(Ending::Cancelled(reason));
         return;
     }
-    if let Err(error) = try_start(py, port, start) {
-        let home = Arc::clone(&core.home);
-        let failure = failure_of(py, &error, |object| Deferred::new(object, home));
-        core.finish(Ending::Raised(Box::new(failure)));
+    let started = match Gate::of(py, port, start) {
+        Ok(Gate::Open(start)) => try_start(py, port, start),
+        Ok(Gate::Waiting) => Ok(()),
+        Err(error) => Err(error),
+    };
+    if let Err(error) = started {
+        fail(py, &core, &error);
     }
+}
+
+/// Ends a stream that could not start.
+pub(crate) fn fail(py: Python<'_>, core: &Arc<StreamCore>, error: &PyErr) {
+    let home = Arc::clone(&core.home);
+    let failure = failure_of(py, error, |object| Deferred::new(object, home));
+    core.finish(Ending::Raised(Box::new(failure)));
 }
 
 fn try_start(py: Python<'_>, port: &Bound<'_, Port>, start: StartRequest) -> PyResult<()> {

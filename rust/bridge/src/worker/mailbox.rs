@@ -10,9 +10,13 @@ use crossbeam_queue::SegQueue;
 use pyo3::prelude::*;
 
 use super::cell::thread_mark;
+use super::port::Port;
 use super::release::orphan;
 use super::wakeup::Wakeup;
 use crate::stream::{StartRequest, StreamCore, Waiter};
+
+/// Something to run on a worker, attached. It must own no Python reference.
+pub(crate) type PortCall = Box<dyn FnOnce(Python<'_>, &Bound<'_, Port>) + Send>;
 
 /// What a worker is asked to do.
 pub(crate) enum Command {
@@ -27,7 +31,7 @@ pub(crate) enum Command {
     /// Something arrived for a Python consumer on this loop.
     Wake(Arc<Waiter>),
     /// Run on the worker, attached.
-    Call(Box<dyn FnOnce(Python<'_>) + Send>),
+    CallPort(PortCall),
     /// Drop a Python reference.
     Release(Py<PyAny>),
 }
@@ -140,7 +144,7 @@ impl Mailbox {
                 Command::Release(object) => orphan(object),
                 Command::Start(start) => start.refuse(),
                 Command::Cancel(core) | Command::Grace(core) | Command::Resume(core) => core.lose_worker(),
-                Command::Wake(_) | Command::Call(_) => {}
+                Command::Wake(_) | Command::CallPort(_) => {}
             }
         }
     }

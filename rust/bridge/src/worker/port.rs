@@ -11,6 +11,7 @@ use pyo3::types::PyDict;
 use slab::Slab;
 
 use super::cell::ThreadCell;
+use super::lifespan::Lifespans;
 use super::mailbox::{Command, Mailbox};
 use crate::log;
 use crate::stream::{self, Outbox, SharedWriter, StreamCore};
@@ -51,6 +52,7 @@ struct LiveTask {
 struct Tables {
     live: Slab<LiveTask>,
     writers: Vec<(usize, Arc<ThreadCell<SharedWriter>>)>,
+    lifespans: Lifespans,
 }
 
 /// One per event loop. Its Python references are visible to the collector; the mailbox outlives it.
@@ -138,6 +140,15 @@ impl Port {
         Ok(())
     }
 
+    /// What the lifespans of engines have come to on this worker.
+    pub(super) fn lifespans(&self) -> Option<std::cell::RefMut<'_, Lifespans>> {
+        Some(std::cell::RefMut::map(self.tables.borrow()?, |tables| &mut tables.lifespans))
+    }
+
+    pub(super) fn event_loop<'a, 'py>(&'a self, py: Python<'py>) -> &'a Bound<'py, PyAny> {
+        self.event_loop.bind(py)
+    }
+
     /// The writer that this worker's drivers share for `pool`.
     pub(crate) fn writer(&self, pool: &Pool) -> Arc<ThreadCell<SharedWriter>> {
         let fresh = || Arc::new(ThreadCell::new(SharedWriter::new(pool)));
@@ -145,6 +156,7 @@ impl Port {
         if let Some((_, writer)) = tables.writers.iter().find(|(id, _)| *id == pool.id()) {
             return Arc::clone(writer);
         }
+        crate::runtime::maintain(pool);
         let writer = fresh();
         tables.writers.push((pool.id(), Arc::clone(&writer)));
         writer
@@ -241,7 +253,7 @@ impl Port {
             }
             Command::Grace(core) => this.cancel_task(py, &core),
             Command::Wake(waiter) => waiter.notify(py),
-            Command::Call(call) => call(py),
+            Command::CallPort(call) => call(py, slf),
             Command::Release(object) => drop(object),
         }
     }
@@ -261,7 +273,7 @@ impl Port {
         let cores: Vec<_> = tables.live.iter().map(|(_, live)| Arc::clone(&live.core)).collect();
         drop(tables);
         for core in cores {
-            core.queue.copy_out();
+            core.queue.copy_out(&core.engine.pool);
         }
     }
 
@@ -295,7 +307,7 @@ impl Port {
 impl Port {
     /// Once a turn: frames that wait in queues must not hold more segments than the pool's bound.
     fn look_at_pins(&self) {
-        let over = self.tables.borrow().is_some_and(|tables| tables.writers.iter().any(|(_, writer)| writer.borrow().is_some_and(|writer| writer.over_pinned())));
+        let over = self.tables.borrow().is_some_and(|tables| tables.writers.iter().any(|(_, writer)| writer.borrow().is_some_and(|writer| writer.is_over_pinned())));
         if over {
             self.copy_out();
         }

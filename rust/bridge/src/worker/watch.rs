@@ -15,6 +15,12 @@ pub(super) fn register(mailbox: &Arc<Mailbox>, info: &Arc<WorkerInfo>) {
     workers.push((Arc::downgrade(mailbox), Arc::clone(info)));
 }
 
+/// The mailboxes of open workers.
+pub(super) fn mailboxes() -> Vec<Arc<Mailbox>> {
+    let workers = WORKERS.lock().unwrap_or_else(PoisonError::into_inner);
+    workers.iter().filter_map(|(mailbox, _)| mailbox.upgrade()).filter(|mailbox| mailbox.is_open()).collect()
+}
+
 /// One worker as the statistics show it.
 #[derive(Debug, Clone)]
 pub(crate) struct WorkerSnapshot {

@@ -2,7 +2,11 @@
 
 mod admission;
 mod awaitable;
+#[cfg(feature = "naive")]
+pub mod bench;
 mod blocking;
+#[cfg(feature = "naive")]
+pub mod bridge_thread;
 pub mod codec;
 mod context;
 mod embed;
@@ -14,6 +18,8 @@ mod interp;
 mod log;
 mod metrics;
 mod module;
+#[cfg(feature = "naive")]
+pub mod naive;
 pub mod runtime;
 mod stream;
 mod worker;

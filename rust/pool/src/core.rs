@@ -91,7 +91,7 @@ impl Core {
                 segment.prepare(zero);
                 segment
             }
-            None => Segment::new(bytes, self.watch.clone()).unwrap_or_else(|| {
+            None => Segment::new(bytes).unwrap_or_else(|| {
                 panic!("out of memory: no room to map a segment of {bytes} bytes")
             }),
         };

@@ -18,6 +18,9 @@ pub(crate) const CLASSES: [usize; 7] = [
     16 << 20,
 ];
 
+/// Capacity of the largest class.
+pub(crate) const LARGEST_CLASS: usize = CLASSES[CLASSES.len() - 1];
+
 /// First capacity of a growing frame of unknown size, and the factor of each further step.
 pub(crate) const FIRST_GUESS: usize = CLASSES[1];
 pub(crate) const GROWTH: usize = 4;

@@ -100,12 +100,12 @@ impl Ring {
 
     /// A writer starts to use `segment`.
     pub(crate) fn activate(&self, segment: &Segment) {
-        lock(&self.state).active.push(segment.shared());
+        lock(&self.state).active.push(segment.shared().clone());
     }
 
     /// A writer is done with a segment; without a charge it is let go.
     pub(crate) fn retire(&self, leased: Leased) {
-        let shared = leased.segment.shared();
+        let shared = leased.segment.shared().clone();
         let mut state = lock(&self.state);
         state.active.retain(|active| !Arc::ptr_eq(active, &shared));
         if leased.charge.is_some() && !state.closed {

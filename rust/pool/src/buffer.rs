@@ -131,7 +131,9 @@ impl AsRef<[u8]> for PooledBuf {
 impl Drop for PooledBuf {
     fn drop(&mut self) {
         drop(self.sample.take());
-        if let Some(mapping) = self.mapping.take() {
+        if let Some(mapping) = self.mapping.take()
+            && self.charge.is_some()
+        {
             self.core.take_back(mapping, self.class);
         }
         drop(self.charge.take());

@@ -10,6 +10,7 @@ use std::slice;
 
 use bytes::Bytes;
 
+use crate::batch::END_BYTES;
 use crate::buffer::PooledBuf;
 use crate::leak::Sample;
 use crate::ring::Leased;
@@ -19,7 +20,7 @@ use crate::segment::Segment;
 #[derive(Debug)]
 enum Home {
     Nowhere,
-    /// The last `reserve` bytes are for [`Cursor::put_last`] only.
+    /// The last `reserve` bytes are for [`Cursor::put_ends`] only.
     Segment {
         leased: Leased,
         reserve: usize,
@@ -27,10 +28,11 @@ enum Home {
     Large(PooledBuf),
 }
 
-/// Where the open frame grows: `frame <= at <= end`. In `home`, which the cursor owns, nobody else writes, and
-/// nobody reads from `frame` on.
+/// Where the open frame grows: `run <= frame <= at <= end`. In `home`, which the cursor owns, nobody else writes,
+/// and nobody reads from `run` on: sealed bytes lie before it.
 #[derive(Debug)]
 pub(crate) struct Cursor {
+    run: *mut u8,
     frame: *mut u8,
     at: *mut u8,
     end: *mut u8,
@@ -45,6 +47,7 @@ impl Cursor {
     pub(crate) fn nowhere() -> Self {
         let nowhere = NonNull::dangling().as_ptr();
         Self {
+            run: nowhere,
             frame: nowhere,
             at: nowhere,
             end: nowhere,
@@ -59,6 +62,7 @@ impl Cursor {
         // SAFETY: inside the segment.
         let end = unsafe { start.add(leased.segment.capacity() - reserve) };
         Self {
+            run: start,
             frame: start,
             at: start,
             end,
@@ -72,6 +76,7 @@ impl Cursor {
         // SAFETY: inside the buffer.
         let end = unsafe { start.add(buffer.capacity()) };
         Self {
+            run: start,
             frame: start,
             at: start,
             end,
@@ -128,11 +133,10 @@ impl Cursor {
         self.end.addr() - self.at.addr()
     }
 
-    /// Bytes of a segment before the next one to be written; 0 elsewhere.
-    #[inline]
-    pub(crate) fn offset(&self) -> usize {
-        self.segment()
-            .map_or(0, |segment| self.at.addr() - segment.start().addr().get())
+    /// Bytes since the last seal, the open frame included.
+    #[inline(always)]
+    pub(crate) fn run_len(&self) -> usize {
+        self.at.addr() - self.run.addr()
     }
 
     /// The next frame starts here.
@@ -156,7 +160,7 @@ impl Cursor {
         }
         // SAFETY: `len` bytes are free at `at`, and `bytes` cannot be part of memory that only the cursor uses.
         unsafe {
-            ptr::copy_nonoverlapping(bytes.as_ptr(), self.at, len);
+            copy(bytes.as_ptr(), self.at, len);
             self.at = self.at.add(len);
         }
         true
@@ -198,45 +202,55 @@ impl Cursor {
         unsafe { slice::from_raw_parts_mut(self.frame, self.len()) }
     }
 
-    /// Appends what `bytes` yields and may use the reserve for it, if all `len` of them fit.
-    pub(crate) fn put_last(&mut self, len: usize, bytes: impl Iterator<Item = u8>) -> bool {
-        let Home::Segment { reserve, .. } = self.home else {
-            return len == 0;
+    /// Appends `ends` behind the last frame, for which it may use the reserve, if all of them fit.
+    pub(crate) fn put_ends(&mut self, ends: &[u32]) -> bool {
+        let Home::Segment { leased, .. } = &self.home else {
+            return false;
         };
-        let usable = self.end;
-        // SAFETY: the reserve lies between `end` and the segment's end, unless `end` is past its start already.
-        let capacity = unsafe { self.limit().add(reserve) };
-        if capacity.addr() - self.at.addr() < len {
+        let capacity = leased.segment.start().addr().get() + leased.segment.capacity();
+        let len = size_of_val(ends);
+        if capacity - self.at.addr() < len {
             return false;
         }
-        self.end = capacity;
-        for (place, byte) in self.spare()[..len].iter_mut().zip(bytes) {
-            *place = byte;
+        // SAFETY: checked to lie inside the segment, behind everything written, which only this cursor uses.
+        let places = unsafe { slice::from_raw_parts_mut(self.at, len) };
+        for (place, end) in places.chunks_exact_mut(END_BYTES).zip(ends) {
+            place.copy_from_slice(&end.to_ne_bytes());
         }
-        self.advance(len);
-        self.end = if self.at.addr() > usable.addr() {
+        // SAFETY: as above.
+        self.at = unsafe { self.at.add(len) };
+        self.frame = self.at;
+        self.end = if self.at > self.end {
             self.at
         } else {
-            usable
+            self.end
         };
         true
     }
 
-    /// What was written from `from`, an offset, to the open frame.
-    pub(crate) fn written(&self, from: usize) -> &[u8] {
-        self.segment().map_or(&[], |segment| {
-            segment.bytes(from, self.offset() - self.len())
-        })
+    /// What was written since the last seal.
+    pub(crate) fn run(&self) -> &[u8] {
+        // SAFETY: `run..at` was written by this cursor, and writing needs `&mut self`.
+        unsafe { slice::from_raw_parts(self.run, self.run_len()) }
     }
 
-    /// Makes the segment's bytes from `from`, an offset, to here immutable and shared. No frame is open.
-    pub(crate) fn seal(&mut self, from: usize, sample: Option<Sample>) -> Bytes {
-        let to = self.offset();
+    /// Makes what was written since the last seal immutable and shared. No frame is open.
+    pub(crate) fn seal(&mut self, sample: Option<Sample>) -> Bytes {
+        let len = self.run_len();
+        let Home::Segment { leased, .. } = &mut self.home else {
+            return Bytes::new();
+        };
+        let segment = &mut leased.segment;
+        let from = self.run.addr() - segment.start().addr().get();
+        self.run = self.at;
         self.frame = self.at;
-        match &mut self.home {
-            Home::Segment { leased, .. } => leased.segment.seal(from, to, sample),
-            Home::Nowhere | Home::Large(_) => Bytes::new(),
-        }
+        segment.seal(from, from + len, sample)
+    }
+
+    /// Leaves what was written since the last seal unused.
+    pub(crate) fn skip(&mut self) {
+        self.run = self.at;
+        self.frame = self.at;
     }
 
     /// Starts a segment that nobody reads over, open frame first; false if it is read.
@@ -252,7 +266,7 @@ impl Cursor {
         let start = leased.segment.start().as_ptr();
         // SAFETY: both ranges are inside the segment, which nobody reads; they may overlap.
         unsafe { ptr::copy(self.frame, start, len) };
-        self.frame = start;
+        (self.run, self.frame) = (start, start);
         // SAFETY: the frame was inside the segment, so it is at its start as well.
         self.at = unsafe { start.add(len) };
         self.end = self.limit();
@@ -274,6 +288,39 @@ impl Cursor {
                     .add(leased.segment.capacity() - reserve)
             },
             Home::Nowhere | Home::Large(_) => self.end,
+        }
+    }
+}
+
+/// Copies `len` bytes; short ones, which are most, without a call: two words that overlap in the middle.
+///
+/// # Safety
+/// As for [`ptr::copy_nonoverlapping`].
+#[inline(always)]
+unsafe fn copy(from: *const u8, to: *mut u8, len: usize) {
+    /// Copies `N..=2 * N` bytes.
+    #[inline(always)]
+    unsafe fn ends<const N: usize>(from: *const u8, to: *mut u8, len: usize) {
+        // SAFETY: the caller has at least `N` bytes on both sides, which do not overlap.
+        unsafe {
+            let (head, tail) = (
+                from.cast::<[u8; N]>().read(),
+                from.add(len - N).cast::<[u8; N]>().read(),
+            );
+            to.cast::<[u8; N]>().write(head);
+            to.add(len - N).cast::<[u8; N]>().write(tail);
+        }
+    }
+    // SAFETY: the caller's promise, and each arm's length.
+    unsafe {
+        match len {
+            0 => {}
+            1 => to.write(from.read()),
+            2..=3 => ends::<2>(from, to, len),
+            4..=7 => ends::<4>(from, to, len),
+            8..=16 => ends::<8>(from, to, len),
+            17..=32 => ends::<16>(from, to, len),
+            _ => ptr::copy_nonoverlapping(from, to, len),
         }
     }
 }

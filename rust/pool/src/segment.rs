@@ -116,11 +116,6 @@ impl Segment {
         unsafe { slice::from_raw_parts_mut(self.start().as_ptr(), self.capacity()) }
     }
 
-    /// Bytes that the owner wrote.
-    pub(crate) fn bytes(&self, from: usize, to: usize) -> &[u8] {
-        &self.shared.mapping.bytes(to)[from..]
-    }
-
     /// Makes `from..to` immutable and shared. The cursor that calls this does not write there before `reset`.
     pub(crate) fn seal(&mut self, from: usize, to: usize, sample: Option<Sample>) -> Bytes {
         assert!(from < to && to <= self.capacity());

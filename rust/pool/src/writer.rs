@@ -36,8 +36,6 @@ const MAX_SLACK: usize = 4;
 pub struct Writer {
     cursor: Cursor,
     ends: Vec<u32>,
-    /// Offset of the first byte of the segment that is not sealed.
-    run: usize,
     /// The cursor in the segment, while `cursor` is in a large buffer because the open frame outgrew segments.
     aside: Option<Cursor>,
     done: SmallVec<[Batch; 2]>,
@@ -53,7 +51,6 @@ impl Writer {
         Self {
             cursor: Cursor::nowhere(),
             ends: Vec::new(),
-            run: 0,
             aside: None,
             done: SmallVec::new(),
             last_large: 0,
@@ -158,7 +155,7 @@ impl Writer {
             self.commit_large();
             return;
         }
-        self.ends.push((self.cursor.offset() - self.run) as u32);
+        self.ends.push(self.cursor.run_len() as u32);
         self.cursor.open();
     }
 
@@ -181,7 +178,7 @@ impl Writer {
             self.frame_len() == 0 && self.aside.is_none(),
             "share inside a frame"
         );
-        self.cut(false);
+        self.cut_aside();
         self.done.push(Batch::single(frame));
     }
 
@@ -197,9 +194,19 @@ impl Writer {
         let epoch = Some(self.pool.core().epoch());
         let quiet = self.epoch != epoch;
         self.epoch = epoch;
-        self.cut(quiet);
-        for batch in self.done.drain(..) {
-            sink(batch);
+        if !self.done.is_empty() {
+            self.done.drain(..).for_each(&mut sink);
+        }
+        if !self.ends.is_empty() {
+            sink(self.cut(quiet));
+        }
+    }
+
+    /// Puts the committed frames of the segment behind the batches that are done.
+    fn cut_aside(&mut self) {
+        if !self.ends.is_empty() {
+            let batch = self.cut(false);
+            self.done.push(batch);
         }
     }
 
@@ -242,17 +249,15 @@ impl Writer {
     fn next_segment(&mut self) {
         let core = self.pool.core().clone();
         if self.ends.is_empty() && self.cursor.restart(core.config.zero_on_reuse) {
-            self.run = 0;
             return;
         }
         let mut next = Cursor::in_segment(core.take_segment(), TRAILER_BYTES);
         next.put(self.cursor.frame());
         self.cursor.rewind();
-        self.cut(false);
+        self.cut_aside();
         if let Some(leased) = std::mem::replace(&mut self.cursor, next).into_leased() {
             core.retire_segment(leased);
         }
-        self.run = 0;
     }
 
     /// Goes on in a larger buffer; the open frame comes along.
@@ -275,7 +280,7 @@ impl Writer {
         let Some(buffer) = self.leave_large() else {
             return;
         };
-        self.cut(false);
+        self.cut_aside();
         self.last_large = buffer.len();
         let frame = if buffer.capacity() > MAX_SLACK * buffer.len() {
             let mut smaller = self.pool.core().acquire(buffer.len());
@@ -289,36 +294,26 @@ impl Writer {
 
     /// Makes a batch of the committed frames of the segment; no frame is open. `quiet`: the first one since the
     /// last tick, which is copied out exactly rather than pin a segment that nobody else uses.
-    fn cut(&mut self, quiet: bool) {
-        if self.ends.is_empty() {
-            return;
-        }
-        let frames = self.cursor.offset() - self.run;
-        let trailer = if needs_trailer(self.ends.len()) {
-            self.ends.len() * END_BYTES
-        } else {
-            0
-        };
-        let ends = self.ends.iter().flat_map(|end| end.to_ne_bytes());
+    fn cut(&mut self, quiet: bool) -> Batch {
+        let frames = self.cursor.run_len();
+        let trailer = needs_trailer(self.ends.len());
         let alone = quiet && self.cursor.segment().is_some_and(Segment::is_free);
-        let batch = if frames + trailer == 0 {
+        let batch = if frames == 0 && !trailer {
             Batch::new(Bytes::new(), &self.ends, false)
-        } else if alone || !self.cursor.put_last(trailer, ends.clone()) {
-            let mut exact = Vec::with_capacity(frames + trailer);
-            exact.extend_from_slice(self.cursor.written(self.run));
-            exact.extend(ends.take(trailer));
+        } else if alone || (trailer && !self.cursor.put_ends(&self.ends)) {
+            let batch = exact(self.cursor.run(), trailer, &self.ends);
+            self.cursor.skip();
             if alone {
                 self.cursor.restart(self.pool.config().zero_on_reuse);
             }
-            Batch::new(Bytes::from(exact), &self.ends, false)
+            batch
         } else {
             let sample = self.sample(frames);
-            Batch::new(self.cursor.seal(self.run, sample), &self.ends, true)
+            Batch::new(self.cursor.seal(sample), &self.ends, true)
         };
-        self.run = self.cursor.offset();
-        self.done.push(batch);
         self.ends.clear();
         self.ends.shrink_to(ENDS_KEPT);
+        batch
     }
 
     fn sample(&mut self, bytes: usize) -> Option<Sample> {
@@ -329,6 +324,15 @@ impl Writer {
             None
         }
     }
+}
+
+/// A batch of `frames` in memory of its own.
+fn exact(frames: &[u8], trailer: bool, ends: &[u32]) -> Batch {
+    let trailer = if trailer { ends } else { &[] };
+    let mut exact = Vec::with_capacity(frames.len() + size_of_val(trailer));
+    exact.extend_from_slice(frames);
+    exact.extend(trailer.iter().flat_map(|end| end.to_ne_bytes()));
+    Batch::new(Bytes::from(exact), ends, false)
 }
 
 impl Drop for Writer {

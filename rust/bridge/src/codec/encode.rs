@@ -48,25 +48,32 @@ impl Encoder {
     }
 
     /// Writes `item` as exactly one committed frame of `out`, framing included; after an error `out` is as it was.
+    /// Returns the frame's length in bytes.
     ///
     /// # Errors
     /// The item, or something in it, cannot be encoded; or a limit was passed.
     #[inline]
-    pub fn encode(&mut self, item: &Bound<'_, PyAny>, out: &mut Writer) -> Result<(), EncodeError> {
+    pub fn encode(&mut self, item: &Bound<'_, PyAny>, out: &mut Writer) -> Result<usize, EncodeError> {
         if let Some(keep) = self.keep
             && let Some(shared) = raw::shareable(item, &self.spec, self.framing, &self.limits)
         {
-            out.share(keep(shared));
-            return Ok(());
+            let shared = keep(shared);
+            let length = shared.len();
+            out.share(shared);
+            return Ok(length);
         }
         out.begin(0);
-        let done = self.write(item, out);
-        if done.is_ok() {
-            out.commit();
-        } else {
-            out.abort();
+        match self.write(item, out) {
+            Ok(()) => {
+                let length = out.frame_len();
+                out.commit();
+                Ok(length)
+            }
+            Err(error) => {
+                out.abort();
+                Err(error)
+            }
         }
-        done
     }
 
     fn write(&self, item: &Bound<'_, PyAny>, out: &mut Writer) -> Result<(), EncodeError> {

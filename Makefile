@@ -1,0 +1,113 @@
+# Everything works on a machine that has Rust and Python 3.11 or newer; the rest goes into .venv.
+
+VENV     := .venv
+BIN      := $(VENV)/bin
+PY       := $(BIN)/python
+PYTHON   ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	command -v $$p >/dev/null && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+
+CARGO    ?= cargo
+NIGHTLY  ?= nightly
+FEATURES := naive
+
+RUST_SOURCES := Cargo.toml Cargo.lock pyproject.toml $(shell find rust -name '*.rs' -o -name '*.toml' -o -name '*.md')
+PY_SOURCES   := pybridge tests $(wildcard bench examples)
+
+# cargo's own test binaries embed the interpreter of .venv: they link its libpython and find it at run time.
+export PYO3_PYTHON := $(abspath $(PY))
+PYTHON_LIBDIR = $(shell $(PY) -c 'import sysconfig; print(sysconfig.get_config_var("LIBDIR"))')
+HAS_LIBPYTHON = $(shell $(PY) -c 'import pathlib, sysconfig as s; \
+	print((pathlib.Path(s.get_config_var("LIBDIR")) / s.get_config_var("LDLIBRARY")).exists() or "")')
+EMBED = PATH="$(abspath $(BIN)):$$PATH" LD_LIBRARY_PATH="$(PYTHON_LIBDIR):$$LD_LIBRARY_PATH"
+RUST_SCOPE = $(if $(HAS_LIBPYTHON),--workspace --features $(FEATURES)$(comma)fault,-p pybridge-pool)
+comma := ,
+RUST_TEST := $(if $(shell command -v cargo-nextest),$(CARGO) nextest run --no-tests=pass,$(CARGO) test --lib --bins --tests)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build quick bench test test-rust test-python lint fmt types loom miri fuzz soak system-deps clean dist
+
+help: ## Shows the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.setup ## Makes .venv with everything that builds, tests and lints
+$(VENV)/.setup: pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; name it with PYTHON=…"; exit 1; }
+	@command -v $(CARGO) >/dev/null || { echo "Rust is needed: https://rustup.rs"; exit 1; }
+	test -x $(PY) || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "python -m venv failed; see: make system-deps"; exit 1; }
+	$(PY) -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	$(PY) -m pip install --quiet --group dev
+	@touch $@
+
+build: $(VENV)/.build ## Builds the extension into .venv (optimised); does nothing when no source changed
+$(VENV)/.build: $(VENV)/.setup $(RUST_SOURCES)
+	$(BIN)/maturin develop --release --group build --quiet
+	@touch $@
+
+quick: $(VENV)/.setup ## Builds it in a third of the time, less optimised, for everyday work
+	@rm -f $(VENV)/.build
+	$(BIN)/maturin develop --profile quick --group build --quiet
+
+bench: build ## Measures all lanes on the demo handler: table, bench/out/bench.json, bench/out/bench.png
+	@mkdir -p bench/out
+	$(BIN)/pybridge bench --json bench/out/bench.json --plot bench/out/bench.png
+
+test: lint types test-rust test-python ## Everything that must be green
+
+test-rust: build
+	$(if $(HAS_LIBPYTHON),,@echo "No libpython to link: testing the pool only. For the rest: make system-deps, or a Python built with --enable-shared.")
+	$(EMBED) $(RUST_TEST) $(RUST_SCOPE)
+	$(EMBED) $(CARGO) test --quiet --doc $(RUST_SCOPE)
+
+test-python: build
+	$(BIN)/pytest
+
+lint: setup ## rustfmt, clippy, ruff, and what each crate may depend on
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --all-features --quiet -- -D warnings
+	@! $(CARGO) tree -p pybridge-pool -e normal --prefix none | grep -E '^(pyo3|tokio) ' || { echo "the pool knows no Python and no tokio"; exit 1; }
+	$(BIN)/ruff check --quiet .
+	$(BIN)/ruff format --check --quiet .
+
+types: build ## mypy strict over everything, and the stub against the extension
+	$(BIN)/mypy
+	$(BIN)/stubtest pybridge._pybridge --allowlist tests/typing/stubtest_allowlist.txt
+
+fmt: setup ## Formats Rust and Python
+	$(CARGO) fmt --all
+	$(BIN)/ruff check --quiet --fix .
+	$(BIN)/ruff format --quiet .
+
+loom: ## Model-checks the pool's hand-over between threads
+	RUSTFLAGS="--cfg loom" $(CARGO) test --release --target-dir target/loom -p pybridge-pool --lib loom
+
+miri: ## Looks for undefined behaviour in the pool; needs a nightly toolchain with miri
+	MIRIFLAGS="-Zmiri-strict-provenance -Zmiri-disable-isolation" $(CARGO) +$(NIGHTLY) miri test --target-dir target/miri -p pybridge-pool --lib
+
+FUZZ_SECONDS ?= 60
+fuzz: ## Runs every fuzz target for FUZZ_SECONDS (60); needs a nightly toolchain and cargo-fuzz
+	@for dir in $(wildcard fuzz rust/*/fuzz); do (cd $$dir && for target in $$($(CARGO) +$(NIGHTLY) fuzz list); do \
+		$(CARGO) +$(NIGHTLY) fuzz run $$target -- -max_total_time=$(FUZZ_SECONDS) || exit 1; done) || exit 1; done
+
+SOAK := $(BIN)/pybridge bench --memory --chars 1000000 --concurrency 96 --requests 1000 --cycles 20
+JEMALLOC := $(firstword $(wildcard /usr/lib/*/libjemalloc.so.2 /usr/lib/libjemalloc.so.2))
+soak: build ## Twenty cycles of 1,000 requests of 1 MB, text and trees, also with two arenas and with jemalloc
+	@mkdir -p bench/out
+	for payload in text tree; do \
+		$(SOAK) --payload $$payload --json bench/out/soak-$$payload.json --plot bench/out/soak-$$payload.png && \
+		MALLOC_ARENA_MAX=2 $(SOAK) --payload $$payload --json bench/out/soak-$$payload-arenas2.json && \
+		{ test -z "$(JEMALLOC)" || LD_PRELOAD="$(JEMALLOC)" $(SOAK) --payload $$payload --json bench/out/soak-$$payload-jemalloc.json; } \
+		|| exit 1; done
+
+DEBIAN_PACKAGES := build-essential python3-dev python3-venv
+DEBIAN_OPTIONAL := libjemalloc2 valgrind
+system-deps: ## Names and installs the Debian packages that building and testing may need
+	@echo "needed: $(DEBIAN_PACKAGES); for soak and memory checks: $(DEBIAN_OPTIONAL)"
+	$(if $(filter 0,$(shell id -u)),,sudo) apt-get install --yes $(DEBIAN_PACKAGES) $(DEBIAN_OPTIONAL)
+
+dist: setup ## Builds the source distribution and a wheel for this Python into dist/
+	$(BIN)/maturin sdist --out dist
+	$(BIN)/maturin build --release --interpreter $(PY) --out dist
+
+clean: ## Removes what was built
+	rm -rf $(VENV) target dist bench/out pybridge/*.so .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +

@@ -1,0 +1,29 @@
+"""The command line: `pybridge bench`, `pybridge doctor`."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import sys
+from collections.abc import Sequence
+
+from pybridge import doctor
+from pybridge.errors import PybridgeError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; gives the exit status: 0, 1 for a failure, 2 for a wrong command line."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except PybridgeError as error:
+        print(f"pybridge: {error}", file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="pybridge", description="Python async generators as Rust streams.")
+    parser.add_argument("--version", action="version", version=importlib.metadata.version("pybridge-engine"))
+    commands = parser.add_subparsers(metavar="command", required=True)
+    doctor.add_command(commands)
+    return parser

@@ -1,0 +1,86 @@
+"""Which format a stream speaks, with the format's options."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
+
+from pybridge.errors import ConfigError
+from pybridge.settings import Settings, choice, hook, setting
+
+Hook: TypeAlias = Callable[[Any], Any]
+"""Gives an encodable value for an object that the codec does not know; called on the worker, while encoding."""
+
+
+@dataclass(frozen=True, slots=True)
+class MsgpackCodec(Settings):
+    """MessagePack.
+
+    Attributes:
+        default: Called with each object the codec does not know; what it returns is encoded instead. At most 32 calls
+            deep. None: such objects are an `EncodeError`.
+        keys: Keys of maps: `"str"`, or `"any"` for `str`, `int` and `bytes`.
+    """
+
+    format: ClassVar[str] = "msgpack"
+    default: Hook | None = setting(None, hook)
+    keys: Literal["str", "any"] = setting("str", choice("str", "any"))
+
+    if TYPE_CHECKING:
+
+        def __init__(self, default: Hook | None = None, keys: Literal["str", "any"] = "str") -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class JsonCodec(Settings):
+    """JSON (RFC 8259, UTF-8).
+
+    Attributes:
+        default: Called with each object the codec does not know; what it returns is encoded instead. At most 32 calls
+            deep. None: such objects are an `EncodeError`.
+        bytes: `bytes`, `bytearray` and `memoryview` are an `EncodeError` (`"error"`), or text (`"base64"`).
+        nonfinite: NaN and infinities are an `EncodeError` (`"error"`), or null (`"null"`).
+    """
+
+    format: ClassVar[str] = "json"
+    default: Hook | None = setting(None, hook)
+    bytes: Literal["error", "base64"] = setting("error", choice("error", "base64"))
+    nonfinite: Literal["error", "null"] = setting("error", choice("error", "null"))
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            default: Hook | None = None,
+            bytes: Literal["error", "base64"] = "error",
+            nonfinite: Literal["error", "null"] = "error",
+        ) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class RawCodec(Settings):
+    """Bytes or text as they are: a handler yields `bytes`, `bytearray`, `memoryview` or `str`."""
+
+    format: ClassVar[str] = "raw"
+
+
+Codec: TypeAlias = MsgpackCodec | JsonCodec | RawCodec
+CodecName: TypeAlias = Literal["msgpack", "json", "raw"]
+
+_BY_NAME: dict[str, type[Codec]] = {"msgpack": MsgpackCodec, "json": JsonCodec, "raw": RawCodec}
+
+
+def resolve_codec(value: object) -> Codec:
+    """Gives the codec for a name, or the codec itself.
+
+    Raises:
+        ConfigError: Neither a codec nor the name of one.
+    """
+    if isinstance(value, MsgpackCodec | JsonCodec | RawCodec):
+        return value
+    if isinstance(value, str) and value in _BY_NAME:
+        return _BY_NAME[value]()
+    found = repr(value[:64]) if isinstance(value, str) else f"a value of type {type(value).__name__}"
+    names = ", ".join(map(repr, _BY_NAME))
+    raise ConfigError("codec", f"must be one of {names}, or a codec object, not {found}")

@@ -1,0 +1,146 @@
+"""The exceptions of pybridge.
+
+Every one is a `PybridgeError`, and a built-in exception as well where one fits. All of them can be pickled.
+`retryable` says whether the same call may succeed when it is made again later, elsewhere or with patience.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class PybridgeError(Exception):
+    """Base class of all exceptions that pybridge raises."""
+
+    retryable: bool = False
+
+
+class ConfigError(PybridgeError, ValueError):
+    """A setting that cannot be.
+
+    Attributes:
+        field: Name of the setting.
+        reason: What is wrong with its value.
+    """
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(field, reason)
+        self.field = field
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.reason}"
+
+
+class EncodeError(PybridgeError, TypeError):
+    """An item that cannot become a frame.
+
+    Attributes:
+        path: Where in the item, from its root: `$.choices[3].delta`.
+    """
+
+    def __init__(self, message: str, path: str = "$") -> None:
+        super().__init__(message, path)
+        self.message = message
+        self.path = path
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class DecodeError(PybridgeError, ValueError):
+    """Bytes that are not a message of their format.
+
+    Attributes:
+        offset: Byte offset at which the message stops being valid.
+    """
+
+    def __init__(self, message: str, offset: int = 0) -> None:
+        super().__init__(message, offset)
+        self.message = message
+        self.offset = offset
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class LimitExceeded(PybridgeError, ValueError):
+    """A message over a limit, in either direction.
+
+    Attributes:
+        limit: Name of the `Limits` field.
+    """
+
+    def __init__(self, message: str, limit: str) -> None:
+        super().__init__(message, limit)
+        self.message = message
+        self.limit = limit
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class InvalidArgument(PybridgeError, ValueError):
+    """For handlers to raise: the request is wrong, and its sender may be told why.
+
+    The message is public: it reaches remote clients.
+    """
+
+
+class StreamCancelled(PybridgeError):
+    """The stream was cancelled before it was finished.
+
+    Attributes:
+        reason: One of `client`, `caller`, `deadline`, `idle`, `shutdown`, `parent`, `slow_consumer`, `external`.
+        retryable: True for `shutdown`: another process, or this one restarted, can serve the call.
+    """
+
+    _MEANING: ClassVar[dict[str, str]] = {
+        "client": "the client has gone",
+        "caller": "the caller ended it",
+        "deadline": "its timeout passed",
+        "idle": "no item came within its idle timeout",
+        "shutdown": "the engine is shutting down",
+        "parent": "the call it belongs to has ended",
+        "slow_consumer": "its items were not taken in time",
+        "external": "its asyncio task or event loop was stopped from outside",
+    }
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.retryable = reason == "shutdown"
+
+    def __str__(self) -> str:
+        meaning = self._MEANING.get(self.reason)
+        return f"stream cancelled ({self.reason})" + (f": {meaning}" if meaning else "")
+
+
+class Overloaded(PybridgeError):
+    """The engine has no place for one more call now."""
+
+    retryable = True
+
+
+class PoolExhausted(PybridgeError):
+    """The pool's budget of live bytes is used up now."""
+
+    retryable = True
+
+
+class EngineClosed(PybridgeError, RuntimeError):
+    """The engine takes no calls any more, or its worker has gone."""
+
+    retryable = True
+
+
+class HandlerExit(PybridgeError):
+    """A handler raised `SystemExit` or `KeyboardInterrupt`; the original is `__cause__`."""
+
+
+class ForkError(PybridgeError, RuntimeError):
+    """pybridge was started before this process was forked; only the parent may go on using it."""
+
+
+class InternalError(PybridgeError, RuntimeError):
+    """A defect of pybridge (a Rust panic), contained to one stream."""

@@ -1,0 +1,121 @@
+"""Counters of engines, pools and the process in the Prometheus text exposition format."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from pybridge.stats import EngineStats, MemoryStats, PoolStats, WorkerStats
+
+
+class Exposition:
+    """Collects samples by metric; samples with the same labels add up, so engines may share a name."""
+
+    def __init__(self) -> None:
+        self._help: dict[str, tuple[str, str]] = {}
+        self._samples: dict[str, dict[tuple[tuple[str, str], ...], float]] = {}
+
+    def add(self, name: str, kind: str, text: str, value: float, **labels: str) -> None:
+        """Adds to one sample of the metric `pybridge_<name>`."""
+        self._help[name] = (kind, text)
+        samples = self._samples.setdefault(name, {})
+        key = tuple(labels.items())
+        samples[key] = samples.get(key, 0) + value
+
+    def counter(self, name: str, text: str, value: float, **labels: str) -> None:
+        """Adds to a counter; its name gets the suffix `_total`."""
+        self.add(f"{name}_total", "counter", text, value, **labels)
+
+    def gauge(self, name: str, text: str, value: float, **labels: str) -> None:
+        """Adds to a gauge."""
+        self.add(name, "gauge", text, value, **labels)
+
+    def lines(self) -> Iterator[str]:
+        """Gives the lines of the exposition."""
+        for name, samples in self._samples.items():
+            kind, text = self._help[name]
+            yield f"# HELP pybridge_{name} {text}"
+            yield f"# TYPE pybridge_{name} {kind}"
+            for key, value in samples.items():
+                labels = ",".join(f'{label}="{_escape(content)}"' for label, content in key)
+                yield f"pybridge_{name}{{{labels}}} {value:.17g}" if labels else f"pybridge_{name} {value:.17g}"
+
+    def text(self) -> str:
+        """Gives the whole exposition."""
+        return "".join(f"{line}\n" for line in self.lines())
+
+
+def render(
+    engines: Iterable[tuple[str, EngineStats]], pools: Mapping[str, PoolStats], memory: MemoryStats | None = None
+) -> str:
+    """Gives the exposition of engines (by name), pools (by name) and the process."""
+    out = Exposition()
+    workers: dict[tuple[str, str], WorkerStats] = {}
+    for name, stats in engines:
+        _engine(out, name, stats)
+        workers.update({(worker.name, worker.kind): worker for worker in stats.workers})
+    for worker in workers.values():
+        _worker(out, worker)
+    for name, pool in pools.items():
+        _pool(out, name, pool)
+    if memory is not None:
+        _memory(out, memory)
+    return out.text()
+
+
+def _engine(out: Exposition, engine: str, stats: EngineStats) -> None:
+    streams, flow = stats.streams, stats.flow
+    out.counter("streams_started", "Streams started.", streams.started, engine=engine)
+    out.gauge("streams_live", "Streams without an ending yet.", streams.live, engine=engine)
+    out.gauge("streams_queued", "Calls that wait for a place.", streams.queued, engine=engine)
+    endings = {("finished", ""): streams.finished, ("raised", ""): streams.raised}
+    endings |= {("cancelled", reason): number for reason, number in streams.cancelled.items()}
+    for (ending, reason), number in endings.items():
+        text = "Streams by ending; cancelled ones by reason."
+        out.counter("streams_ended", text, number, engine=engine, ending=ending, reason=reason)
+    out.counter("frames", "Items encoded.", stats.frames, engine=engine)
+    out.counter("frame_bytes", "Bytes of encoded items.", stats.bytes, engine=engine)
+    out.counter("crossings", "Hand-overs between Python threads and the runtime.", stats.crossings, engine=engine)
+    for thread, number in stats.attaches.items():
+        text = "Times that a thread attached to the interpreter."
+        out.counter("attaches", text, number, engine=engine, thread=thread)
+    out.counter("wakeups", "Wake-ups of event loops.", stats.wakeups, engine=engine)
+    for class_name, number in stats.errors.items():
+        out.counter("errors", "Endings by exception class.", number, engine=engine, **{"class": class_name})
+    text = "Python references that wait for a Python thread to release them."
+    out.gauge("deferred_releases", text, stats.deferred_releases, engine=engine)
+    out.gauge("in_flight_bytes", "Bytes queued and not yet taken.", flow.in_flight_bytes, engine=engine)
+    out.counter("waits", "Times that a handler waited for its consumer.", flow.waits, engine=engine)
+    text = "Streams cancelled because their items were not taken in time."
+    out.counter("slow_consumers", text, flow.slow_consumers, engine=engine)
+    out.gauge("decoded_bytes", "Bytes of decoded requests held by handlers.", flow.decoded_bytes, engine=engine)
+
+
+def _worker(out: Exposition, stats: WorkerStats) -> None:
+    labels = {"worker": stats.name, "kind": stats.kind, "loop": stats.loop}
+    out.gauge("worker_lag_seconds", "How late the event loop is now.", stats.lag_ms / 1000, **labels)
+    out.counter("worker_stalls", "Times that the event loop stood for over a second.", stats.stalls, **labels)
+    out.gauge("worker_streams_live", "Streams that run on the worker.", stats.live, **labels)
+
+
+def _pool(out: Exposition, pool: str, stats: PoolStats) -> None:
+    out.gauge("pool_live_bytes", "Bytes handed out.", stats.live_bytes, pool=pool)
+    out.gauge("pool_parked_bytes", "Idle bytes kept for the next use.", stats.parked_bytes, pool=pool)
+    out.gauge("pool_pinned_bytes", "Bytes of segments in use that no live frame needs.", stats.pinned_bytes, pool=pool)
+    out.gauge("pool_peak_bytes", "Most bytes ever handed out at once.", stats.peak_bytes, pool=pool)
+    out.counter("pool_hits", "Buffers taken from idle ones.", stats.hits, pool=pool)
+    out.counter("pool_misses", "Buffers that had to be made.", stats.misses, pool=pool)
+    out.counter("pool_fallbacks", "Buffers made outside an exhausted pool.", stats.fallbacks, pool=pool)
+    for reason, number in stats.released.items():
+        out.counter("pool_released_bytes", "Bytes given back to the system.", number, pool=pool, reason=reason)
+
+
+def _memory(out: Exposition, stats: MemoryStats) -> None:
+    out.gauge("memory_resident_bytes", "Memory of the process in RAM.", stats.resident)
+    out.gauge("memory_malloc_in_use_bytes", "Bytes handed out by malloc.", stats.malloc_in_use)
+    out.gauge("memory_malloc_free_bytes", "Bytes kept by malloc.", stats.malloc_free)
+    out.gauge("memory_malloc_arenas", "Arenas of malloc.", stats.malloc_arenas)
+    out.gauge("memory_python_blocks", "Blocks handed out by Python's allocator.", stats.python_blocks)
+
+
+def _escape(text: str) -> str:
+    return text.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")

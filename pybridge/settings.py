@@ -1,0 +1,168 @@
+"""Frozen settings: dataclass fields that check, normalise and read their default from the environment."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+from collections.abc import Callable
+from dataclasses import Field, field, fields
+from typing import Any, ClassVar
+
+from pybridge.errors import ConfigError
+from pybridge.sizes import MAX_SIZE, format_size, parse_size
+
+Check = Callable[[Any], Any]
+"""Gives the normalised value or raises `ValueError` with the reason."""
+
+
+class Default:
+    """The value of a field that was not given; equal arguments are told from it by their type."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: object) -> None:
+        self.value = value
+
+    def __repr__(self) -> str:
+        return repr(self.value)
+
+
+class Text(str):
+    """A value from the environment: text that may stand for a number, a truth value or None."""
+
+    __slots__ = ()
+
+
+def setting(default: object, check: Check) -> Any:
+    """Declares a field with its default and the check that every value of it passes, the default included."""
+    return field(default=Default(default), metadata={"check": check})
+
+
+class Settings:
+    """Base of frozen dataclasses whose fields are made by `setting`.
+
+    A field that is not given takes its value from the environment variable `<environment><FIELD>` if the class names
+    a prefix and the variable is set, else its default.
+
+    Raises:
+        ConfigError: A value that cannot be, naming its field.
+    """
+
+    __slots__ = ()
+    environment: ClassVar[str | None] = None
+
+    def __post_init__(self) -> None:
+        for spec in fields(self):  # type: ignore[arg-type]  # every subclass is a dataclass
+            object.__setattr__(self, spec.name, self._settle(spec))
+
+    def _settle(self, spec: Field[Any]) -> object:
+        value, origin = getattr(self, spec.name), ""
+        if isinstance(value, Default):
+            variable = f"{self.environment}{spec.name.upper()}"
+            text = os.environ.get(variable) if self.environment else None
+            value, origin = (value.value, "") if text is None else (Text(text), f" (from {variable})")
+        try:
+            return spec.metadata["check"](value)
+        except ValueError as error:
+            raise ConfigError(spec.name, f"{error}{origin}") from None
+
+
+def size(minimum: int = 0, maximum: int = MAX_SIZE) -> Check:
+    """A size in bytes within bounds; see `parse_size` for what is taken."""
+
+    def check(value: object) -> int:
+        number = parse_size(value)
+        if not minimum <= number <= maximum:
+            raise ValueError(_range(format_size(minimum), format_size(maximum) if maximum < MAX_SIZE else None, value))
+        return number
+
+    return check
+
+
+def count(minimum: int = 0, maximum: int = MAX_SIZE) -> Check:
+    """A whole number within bounds."""
+
+    def check(value: object) -> int:
+        if isinstance(value, Text) and len(value) <= 32:
+            with contextlib.suppress(ValueError):
+                value = int(value)
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise ValueError(f"must be a whole number, not {_show(value)}")
+        if not minimum <= value <= maximum:
+            raise ValueError(_range(f"{minimum}", f"{maximum}" if maximum < MAX_SIZE else None, value))
+        return int(value)
+
+    return check
+
+
+def seconds(*, zero: bool = False) -> Check:
+    """A finite duration in seconds, above zero, or zero as well."""
+
+    def check(value: object) -> float:
+        number = math.nan
+        if isinstance(value, int | float | Text) and not isinstance(value, bool):
+            with contextlib.suppress(ValueError, OverflowError):
+                number = float(value)
+        if not math.isfinite(number):
+            raise ValueError(f"must be a finite number of seconds, not {_show(value)}")
+        if number < 0 or (number == 0 and not zero):
+            raise ValueError(f"must be {'at least' if zero else 'above'} 0 seconds, not {_show(value)}")
+        return number
+
+    return check
+
+
+def optional(inner: Check) -> Check:
+    """None, in the environment also `none` or nothing, or what `inner` takes."""
+
+    def check(value: object) -> object:
+        if value is None or (isinstance(value, Text) and value.strip().lower() in {"", "none"}):
+            return None
+        return inner(value)
+
+    return check
+
+
+def switch(value: object) -> bool:
+    """True or False, in the environment also `1`, `true`, `yes`, `on` and their opposites."""
+    if isinstance(value, bool):
+        return value
+    word = value.strip().lower() if isinstance(value, Text) else None
+    if word in {"1", "true", "yes", "on"}:
+        return True
+    if word in {"0", "false", "no", "off"}:
+        return False
+    raise ValueError(f"must be True or False, not {_show(value)}")
+
+
+def choice(*options: str) -> Check:
+    """One of a few words."""
+
+    def check(value: object) -> str:
+        if not isinstance(value, str) or value not in options:
+            raise ValueError(f"must be one of {', '.join(map(repr, options))}, not {_show(value)}")
+        return str(value)
+
+    return check
+
+
+def hook(value: object) -> object:
+    """A callable or None."""
+    if value is not None and not callable(value):
+        raise ValueError(f"must be a callable or None, not {_show(value)}")
+    return value
+
+
+def _show(value: object) -> str:
+    """What a message says of a wrong value: short, whatever its `repr` may be or do."""
+    if isinstance(value, str):
+        return repr(value[:64])
+    if isinstance(value, int | float) and abs(value) < 1e30:
+        return repr(value)
+    return f"a value of type {type(value).__name__}"
+
+
+def _range(low: str, high: str | None, value: object) -> str:
+    bound = f"at least {low}" if high is None else f"between {low} and {high}"
+    return f"must be {bound}, not {_show(value)}"

@@ -1,0 +1,256 @@
+"""Snapshots of counters: what `engine.stats()` and `pybridge.memory()` give.
+
+All are frozen; bytes are integers, durations are in the unit that the name says, counters run since the engine's
+start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pybridge.config import FlowConfig, PoolConfig
+
+Raw = Mapping[str, Any]
+"""What Rust returns: nested mappings with the names of the fields."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamStats:
+    """Streams of one engine.
+
+    Attributes:
+        started: Calls whose stream was started.
+        live: Streams that have no ending yet.
+        finished: Streams whose handler ran out.
+        raised: Streams whose handler raised, or whose item could not be encoded.
+        cancelled: Streams cancelled, by reason.
+        queued: Calls that wait for a place.
+    """
+
+    started: int
+    live: int
+    finished: int
+    raised: int
+    cancelled: dict[str, int]
+    queued: int
+
+    @classmethod
+    def from_raw(cls, raw: Raw) -> StreamStats:
+        """Makes the snapshot from what Rust returns."""
+        return cls(**{**raw, "cancelled": dict(raw["cancelled"])})
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerStats:
+    """One thread that runs handlers.
+
+    Attributes:
+        name: Name of the worker.
+        kind: `dedicated` or `attached`.
+        loop: Class of its event loop.
+        lag_ms: How late its event loop is now.
+        stalls: Times that the loop did not turn for longer than a second.
+        live: Streams that run on it, of all engines.
+    """
+
+    name: str
+    kind: str
+    loop: str
+    lag_ms: float
+    stalls: int
+    live: int
+
+    @classmethod
+    def from_raw(cls, raw: Raw) -> WorkerStats:
+        """Makes the snapshot from what Rust returns."""
+        return cls(**raw)
+
+
+@dataclass(frozen=True, slots=True)
+class PoolClassStats:
+    """Buffers of one capacity.
+
+    Attributes:
+        capacity: Bytes that one buffer holds.
+        live_bytes: Bytes of buffers in use.
+        parked_bytes: Bytes of idle buffers kept for the next use.
+        peak_bytes: Most bytes ever in use at once.
+        hits: Buffers that were taken from the idle ones.
+        misses: Buffers that had to be made.
+    """
+
+    capacity: int
+    live_bytes: int
+    parked_bytes: int
+    peak_bytes: int
+    hits: int
+    misses: int
+
+    @classmethod
+    def from_raw(cls, raw: Raw) -> PoolClassStats:
+        """Makes the snapshot from what Rust returns."""
+        return cls(**raw)
+
+
+@dataclass(frozen=True, slots=True)
+class PoolStats:
+    """One pool.
+
+    Attributes:
+        live_bytes: Bytes handed out.
+        parked_bytes: Idle bytes kept for the next use.
+        pinned_bytes: Bytes of segments in use that no live frame needs.
+        peak_bytes: Most bytes ever handed out at once.
+        hits: Buffers that were taken from the idle ones.
+        misses: Buffers that had to be made.
+        fallbacks: Buffers made outside the pool because its budget was used up.
+        released: Bytes given back to the system, by reason.
+        classes: By capacity.
+        config: The effective settings.
+    """
+
+    live_bytes: int
+    parked_bytes: int
+    pinned_bytes: int
+    peak_bytes: int
+    hits: int
+    misses: int
+    fallbacks: int
+    released: dict[str, int]
+    classes: tuple[PoolClassStats, ...]
+    config: PoolConfig
+
+    @classmethod
+    def from_raw(cls, raw: Raw) -> PoolStats:
+        """Makes the snapshot from what Rust returns."""
+        nested = {
+            "released": dict(raw["released"]),
+            "classes": tuple(PoolClassStats.from_raw(entry) for entry in raw["classes"]),
+            "config": PoolConfig(**raw["config"]),
+        }
+        return cls(**{**raw, **nested})
+
+
+@dataclass(frozen=True, slots=True)
+class FlowStats:
+    """Items between handlers and consumers.
+
+    Attributes:
+        in_flight_bytes: Bytes queued and not yet taken.
+        waits: Times that a handler waited at its `yield` for its consumer.
+        slow_consumers: Streams cancelled because their consumer did not take items in time.
+        decoded_bytes: Bytes of decoded requests that running handlers hold.
+        config: The effective settings.
+    """
+
+    in_flight_bytes: int
+    waits: int
+    slow_consumers: int
+    decoded_bytes: int
+    config: FlowConfig
+
+    @classmethod
+    def from_raw(cls, raw: Raw) -> FlowStats:
+        """Makes the snapshot from what Rust returns."""
+        return cls(**{**raw, "config": FlowConfig(**raw["config"])})
+
+
+@dataclass(frozen=True, slots=True)
+class EngineStats:
+    """One engine.
+
+    Attributes:
+        streams: Streams by state and ending.
+        frames: Items encoded.
+        bytes: Bytes of those items.
+        crossings: Hand-overs between Python threads and the Rust runtime.
+        attaches: Times that a thread attached to the interpreter, by the thread's name; a loop of the caller's own
+            has no entry.
+        wakeups: Times that Rust woke an event loop.
+        workers: Threads that ran this engine's handlers.
+        pool: Memory of frames; shared by all engines on the same pool.
+        flow: Items between handlers and consumers.
+        errors: Endings by exception, by class name.
+        deferred_releases: Python references that wait for a Python thread to release them.
+    """
+
+    streams: StreamStats
+    frames: int
+    bytes: int
+    crossings: int
+    attaches: dict[str, int]
+    wakeups: int
+    workers: tuple[WorkerStats, ...]
+    pool: PoolStats
+    flow: FlowStats
+    errors: dict[str, int]
+    deferred_releases: int
+
+    @classmethod
+    def from_raw(cls, raw: Raw) -> EngineStats:
+        """Makes the snapshot from what Rust returns."""
+        nested = {
+            "streams": StreamStats.from_raw(raw["streams"]),
+            "attaches": dict(raw["attaches"]),
+            "workers": tuple(WorkerStats.from_raw(entry) for entry in raw["workers"]),
+            "pool": PoolStats.from_raw(raw["pool"]),
+            "flow": FlowStats.from_raw(raw["flow"]),
+            "errors": dict(raw["errors"]),
+        }
+        return cls(**{**raw, **nested})
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """One time that memory was given back to the system.
+
+    Attributes:
+        when: Seconds since the epoch.
+        what: What was released: `pool`, `malloc`, `python`.
+        bytes: Bytes by which resident memory fell.
+        seconds: How long it took.
+    """
+
+    when: float
+    what: str
+    bytes: int
+    seconds: float
+
+    @classmethod
+    def from_raw(cls, raw: Raw) -> Release:
+        """Makes the snapshot from what Rust returns."""
+        return cls(**raw)
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryStats:
+    """Whose the process's memory is, in bytes.
+
+    Attributes:
+        resident: All memory of the process that is in RAM.
+        pool_live: Handed out by all pools.
+        pool_parked: Idle in all pools.
+        pool_pinned: Held in segments for the sake of other frames, in all pools.
+        malloc_in_use: Handed out by malloc; 0 where malloc cannot be asked.
+        malloc_free: Kept by malloc; 0 where malloc cannot be asked.
+        malloc_arenas: Arenas of malloc, a number; 0 where malloc cannot be asked.
+        python_blocks: Blocks handed out by Python's own allocator, a number.
+        releases: What was given back to the system lately, oldest first.
+    """
+
+    resident: int
+    pool_live: int
+    pool_parked: int
+    pool_pinned: int
+    malloc_in_use: int
+    malloc_free: int
+    malloc_arenas: int
+    python_blocks: int
+    releases: tuple[Release, ...] = ()
+
+    @classmethod
+    def from_raw(cls, raw: Raw) -> MemoryStats:
+        """Makes the snapshot from what Rust returns."""
+        return cls(**{**raw, "releases": tuple(Release.from_raw(entry) for entry in raw.get("releases", ()))})

@@ -41,16 +41,16 @@ fn stop_runtime(py: Python<'_>) {
 
 /// Private to the package; the public names are in `pybridge`.
 #[pymodule]
-#[expect(missing_docs, reason = "the macro makes a function without docs")]
 pub mod _pybridge {
     #[pymodule_export]
     use super::{
         Context, Driver, Port, PyCodec, PyEngine, PyFrame, PyPool, PyStream, PyWorker, close_engines, configure_runtime,
         current_context, open_port, stop_runtime,
     };
+
     #[cfg(feature = "naive")]
     #[pymodule_init]
-    fn init(module: &pyo3::Bound<'_, pyo3::types::PyModule>) -> pyo3::PyResult<()> {
-        crate::bench::register(module)
+    fn init(m: &pyo3::Bound<'_, pyo3::types::PyModule>) -> pyo3::PyResult<()> {
+        crate::bench::register(m)
     }
 }

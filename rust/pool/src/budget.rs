@@ -31,7 +31,7 @@ impl Budget {
     /// Takes `bytes` if the ceiling allows it; inbound may have half of the ceiling.
     pub(crate) fn charge(self: &Arc<Self>, direction: Direction, bytes: usize) -> Option<Charge> {
         if direction == Direction::Inbound {
-            add_up_to(&self.inbound, bytes, self.max / 2)?;
+            add_up_to(&self.inbound, bytes, self.limit(direction))?;
         }
         let Some(held) = add_up_to(&self.held, bytes, self.max) else {
             if direction == Direction::Inbound {
@@ -47,8 +47,13 @@ impl Budget {
         })
     }
 
-    pub(crate) fn max(&self) -> usize {
-        self.max
+    /// Most that may be held in a direction.
+    pub(crate) fn limit(&self, direction: Direction) -> usize {
+        if direction == Direction::Inbound {
+            self.max / 2
+        } else {
+            self.max
+        }
     }
 
     pub(crate) fn held(&self) -> usize {

@@ -7,12 +7,12 @@
 //! ```
 
 use std::ops::Deref;
+use std::ptr::NonNull;
 
 use bytes::Bytes;
 
 use crate::budget::{Charge, Direction};
 use crate::core::Core;
-use crate::cursor::Cursor;
 use crate::leak::Sample;
 use crate::mapping::Mapping;
 use crate::pool::PoolError;
@@ -96,11 +96,11 @@ impl PooledBuf {
         }
     }
 
-    /// A cursor over the buffer, whose frame so far is a copy of `frame`.
-    pub(crate) fn cursor(&mut self, frame: &[u8]) -> Cursor {
+    /// Address of the first byte, with the right to all of the memory.
+    pub(crate) fn start(&self) -> NonNull<u8> {
         self.mapping
-            .as_mut()
-            .map_or_else(Cursor::empty, |mapping| mapping.cursor(frame))
+            .as_ref()
+            .map_or_else(NonNull::dangling, Mapping::start)
     }
 
     /// A larger buffer of the same direction with the same content; `self` stays as it was if there is none.
@@ -130,10 +130,10 @@ impl AsRef<[u8]> for PooledBuf {
 
 impl Drop for PooledBuf {
     fn drop(&mut self) {
-        if let Some(sample) = self.sample.take() {
-            self.core.watch.ended(sample);
-        }
-        if let Some(mapping) = self.mapping.take() {
+        drop(self.sample.take());
+        if let Some(mapping) = self.mapping.take()
+            && self.charge.is_some()
+        {
             self.core.take_back(mapping, self.class);
         }
         drop(self.charge.take());

@@ -6,7 +6,7 @@ use crate::budget::{Budget, Charge, Direction};
 use crate::buffer::PooledBuf;
 use crate::config::PoolConfig;
 use crate::decay::Reason;
-use crate::large::{CLASSES, Large, capacity_for, class_of};
+use crate::large::{Fit, Large};
 use crate::leak::{LeaseWatch, SAMPLE_EVERY};
 use crate::mapping::Mapping;
 use crate::pool::PoolError;
@@ -23,6 +23,8 @@ pub(crate) struct Counters {
     pub(crate) leaks: AtomicUsize,
     pub(crate) copied_out: AtomicUsize,
     pub(crate) released: [AtomicUsize; 4],
+    /// Bytes on lease beyond the classes.
+    pub(crate) exact: AtomicUsize,
     leases: AtomicUsize,
 }
 
@@ -71,8 +73,7 @@ impl Core {
     /// The system has no memory left.
     pub(crate) fn take_segment(&self) -> Leased {
         let bytes = self.config.segment_bytes;
-        let forked = self.is_forked();
-        let charge = if forked {
+        let charge = if self.is_forked() {
             None
         } else {
             self.budget.charge(Direction::Outbound, bytes)
@@ -91,11 +92,11 @@ impl Core {
                 segment.prepare(zero);
                 segment
             }
-            None => Segment::new(bytes, self.watch.clone()).unwrap_or_else(|| {
+            None => Segment::new(bytes).unwrap_or_else(|| {
                 panic!("out of memory: no room to map a segment of {bytes} bytes")
             }),
         };
-        if !forked {
+        if charge.is_some() {
             self.ring.activate(&segment);
         }
         Leased { segment, charge }
@@ -117,20 +118,12 @@ impl Core {
         if self.is_forked() {
             return Err(PoolError::Forked);
         }
-        let limit = if direction == Direction::Inbound {
-            self.budget.max() / 2
-        } else {
-            self.budget.max()
+        let Some(fit) = Fit::of(len, self.budget.limit(direction)) else {
+            self.counters.oversized.fetch_add(1, Ordering::Relaxed);
+            return Err(PoolError::Oversized(len));
         };
-        let capacity = capacity_for(len)
-            .filter(|&capacity| capacity <= limit)
-            .ok_or_else(|| {
-                self.counters.oversized.fetch_add(1, Ordering::Relaxed);
-                PoolError::Oversized(len)
-            })?;
-        let charge = self.charge(direction, capacity)?;
-        self.lease(len, capacity, Some(charge))
-            .ok_or(PoolError::Exhausted)
+        let charge = self.charge(direction, fit.capacity)?;
+        self.lease(fit, Some(charge)).ok_or(PoolError::Exhausted)
     }
 
     /// Part of the budget.
@@ -146,27 +139,23 @@ impl Core {
     /// # Panics
     /// The system has no memory left.
     pub(crate) fn acquire(self: &Arc<Self>, len: usize) -> PooledBuf {
-        let capacity = capacity_for(len);
+        let fit =
+            Fit::of(len, usize::MAX).unwrap_or_else(|| panic!("capacity overflow: {len} bytes"));
         let charge = if self.is_forked() {
             None
         } else {
-            capacity.and_then(|capacity| self.budget.charge(Direction::Outbound, capacity))
+            self.budget.charge(Direction::Outbound, fit.capacity)
         };
         if charge.is_none() {
             self.counters.fallbacks.fetch_add(1, Ordering::Relaxed);
         }
-        capacity
-            .and_then(|capacity| self.lease(len, capacity, charge))
+        self.lease(fit, charge)
             .unwrap_or_else(|| panic!("out of memory: no room to map {len} bytes"))
     }
 
-    fn lease(
-        self: &Arc<Self>,
-        len: usize,
-        capacity: usize,
-        charge: Option<Charge>,
-    ) -> Option<PooledBuf> {
-        let class = class_of(len).filter(|_| charge.is_some());
+    fn lease(self: &Arc<Self>, fit: Fit, charge: Option<Charge>) -> Option<PooledBuf> {
+        let capacity = fit.capacity;
+        let class = fit.class.filter(|_| charge.is_some());
         let mapping = match class.and_then(|class| self.large.take(class)) {
             Some(mut mapping) => {
                 mapping.prepare(self.config.zero_on_reuse);
@@ -179,6 +168,9 @@ impl Core {
                 None
             })?,
         };
+        if charge.is_some() && class.is_none() {
+            self.counters.exact.fetch_add(capacity, Ordering::Relaxed);
+        }
         let lease = self.counters.leases.fetch_add(1, Ordering::Relaxed) as u32;
         let watched = charge.is_some() && lease.is_multiple_of(SAMPLE_EVERY);
         let sample = if watched {
@@ -189,10 +181,15 @@ impl Core {
         Some(PooledBuf::new(self.clone(), mapping, class, charge, sample))
     }
 
-    /// A lease ended.
+    /// A lease that the budget counted ended.
     pub(crate) fn take_back(&self, mapping: Mapping, class: Option<usize>) {
-        if let Some(class) = class
-            && !self.is_forked()
+        let Some(class) = class else {
+            self.counters
+                .exact
+                .fetch_sub(mapping.len(), Ordering::Relaxed);
+            return;
+        };
+        if !self.is_forked()
             && let Err(mapping) = self.large.put(class, mapping)
         {
             self.count_released(mapping.len(), Reason::Cap);
@@ -250,12 +247,5 @@ impl Core {
             self.ring.close();
             drop(self.large.drain(true));
         }
-    }
-
-    /// Bytes in large buffers on lease.
-    pub(crate) fn large_live(&self) -> usize {
-        (0..CLASSES.len())
-            .map(|class| self.large.counters(class).live * CLASSES[class])
-            .sum()
     }
 }

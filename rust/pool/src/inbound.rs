@@ -136,9 +136,13 @@ impl InboundBody {
             }
             Storage::Large(buffer) if len <= buffer.capacity() => Ok(()),
             Storage::Large(buffer) => {
-                let wanted = buffer.capacity().saturating_mul(GROWTH);
-                let capacity = wanted.min(self.declared.unwrap_or(self.max)).max(len);
-                buffer.grow(Direction::Inbound, capacity)
+                let grown = buffer
+                    .capacity()
+                    .saturating_mul(GROWTH)
+                    .min(self.declared.unwrap_or(self.max));
+                buffer
+                    .grow(Direction::Inbound, grown.max(len))
+                    .or_else(|_| buffer.grow(Direction::Inbound, len))
             }
         }
     }

@@ -18,6 +18,9 @@ pub(crate) const CLASSES: [usize; 7] = [
     16 << 20,
 ];
 
+/// Capacity of the largest class.
+pub(crate) const LARGEST_CLASS: usize = CLASSES[CLASSES.len() - 1];
+
 /// First capacity of a growing frame of unknown size, and the factor of each further step.
 pub(crate) const FIRST_GUESS: usize = CLASSES[1];
 pub(crate) const GROWTH: usize = 4;
@@ -50,16 +53,26 @@ pub(crate) struct Large {
     lists: [Mutex<List>; CLASSES.len()],
 }
 
-/// Index of the smallest class that holds `len` bytes.
-pub(crate) fn class_of(len: usize) -> Option<usize> {
-    CLASSES.iter().position(|&capacity| len <= capacity)
+/// The room that a lease gets.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Fit {
+    pub(crate) capacity: usize,
+    /// `None`: exact, and unmapped on return.
+    pub(crate) class: Option<usize>,
 }
 
-/// Capacity of a buffer for `len` bytes, or `None` if that is no number.
-pub(crate) fn capacity_for(len: usize) -> Option<usize> {
-    class_of(len)
-        .map(|class| CLASSES[class])
-        .or_else(|| len.checked_next_multiple_of(PAGE))
+impl Fit {
+    /// The smallest class that holds `len` bytes, or whole pages where that passes `limit` or there is none.
+    pub(crate) fn of(len: usize, limit: usize) -> Option<Self> {
+        let class = CLASSES
+            .iter()
+            .position(|&capacity| len <= capacity && capacity <= limit);
+        let capacity = class.map_or_else(
+            || len.max(1).checked_next_multiple_of(PAGE),
+            |class| Some(CLASSES[class]),
+        )?;
+        (capacity <= limit).then_some(Self { capacity, class })
+    }
 }
 
 impl Large {

@@ -1,10 +1,9 @@
 //! Leak sampling: one lease in 128 is remembered with its stream and age.
 
 use std::fmt;
-use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
-use crate::sync::{Mutex, lock};
+use crate::sync::{Arc, Mutex, lock};
 
 /// One lease in this many is watched: rare enough to cost nothing, often enough that a leaking stream shows soon.
 pub(crate) const SAMPLE_EVERY: u32 = 128;
@@ -23,9 +22,20 @@ pub struct Leak {
     pub age: Duration,
 }
 
-/// The right to one entry of the table of watched leases.
+/// A watched lease; dropped with it.
 #[derive(Debug)]
-pub(crate) struct Sample(NonZeroU32);
+pub(crate) struct Sample {
+    watch: Arc<LeaseWatch>,
+    index: usize,
+}
+
+impl Drop for Sample {
+    fn drop(&mut self) {
+        let mut table = lock(&self.watch.table);
+        table.entries[self.index] = None;
+        table.free.push(self.index);
+    }
+}
 
 #[derive(Debug)]
 struct Watched {
@@ -38,7 +48,7 @@ struct Watched {
 #[derive(Debug, Default)]
 struct Table {
     entries: Vec<Option<Watched>>,
-    free: Vec<u32>,
+    free: Vec<usize>,
 }
 
 type Hook = Box<dyn Fn(&Leak) + Send + Sync>;
@@ -52,7 +62,7 @@ pub(crate) struct LeaseWatch {
 
 impl LeaseWatch {
     /// Remembers a lease, unless the table is full.
-    pub(crate) fn begun(&self, stream: u64, bytes: usize) -> Option<Sample> {
+    pub(crate) fn begun(self: &Arc<Self>, stream: u64, bytes: usize) -> Option<Sample> {
         let entry = Some(Watched {
             stream,
             bytes,
@@ -61,24 +71,18 @@ impl LeaseWatch {
         });
         let mut table = lock(&self.table);
         let index = if let Some(index) = table.free.pop() {
-            table.entries[index as usize] = entry;
+            table.entries[index] = entry;
             index
         } else if table.entries.len() < MAX_SAMPLES {
             table.entries.push(entry);
-            (table.entries.len() - 1) as u32
+            table.entries.len() - 1
         } else {
             return None;
         };
-        NonZeroU32::new(index + 1).map(Sample)
-    }
-
-    /// Forgets a lease that ended.
-    pub(crate) fn ended(&self, sample: Sample) {
-        let Sample(index) = sample;
-        let index = index.get() - 1;
-        let mut table = lock(&self.table);
-        table.entries[index as usize] = None;
-        table.free.push(index);
+        Some(Sample {
+            watch: self.clone(),
+            index,
+        })
     }
 
     /// Sets what `report` calls.

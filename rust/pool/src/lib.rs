@@ -11,6 +11,8 @@ mod inbound;
 mod large;
 mod leak;
 mod mapping;
+#[cfg(all(test, loom))]
+mod models;
 mod pool;
 mod ring;
 mod segment;

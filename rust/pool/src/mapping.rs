@@ -4,8 +4,6 @@
 use std::ptr::NonNull;
 use std::slice;
 
-use crate::cursor::Cursor;
-
 /// Bytes that the debug build fills returned memory with, and looks for when it is taken again.
 pub(crate) const POISON: u8 = 0xA5;
 
@@ -60,13 +58,6 @@ impl Mapping {
     pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
         // SAFETY: mapped, initialised, and borrowed exclusively.
         unsafe { slice::from_raw_parts_mut(self.start.as_ptr(), self.len) }
-    }
-
-    /// A cursor over the whole mapping, whose frame so far is a copy of `frame`.
-    pub(crate) fn cursor(&mut self, frame: &[u8]) -> Cursor {
-        self.bytes_mut()[..frame.len()].copy_from_slice(frame);
-        // SAFETY: mapped and initialised; the writer keeps the mapping and uses only the cursor meanwhile.
-        unsafe { Cursor::new(self.start, self.len, frame.len()) }
     }
 
     /// Called when memory goes to a free list: makes a later read of it visible in builds with assertions.

@@ -156,7 +156,7 @@ impl Pool {
         if core.ring.is_small() || core.is_forked() {
             return false;
         }
-        let (over, surplus) = core.ring.over_pinned(core.large_live());
+        let (over, surplus) = core.ring.over_pinned(core.budget.held());
         core.release(surplus, Reason::Cap);
         over
     }

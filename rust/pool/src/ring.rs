@@ -40,7 +40,6 @@ struct Retired {
 /// Counters of the small tier.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct RingStats {
-    pub(crate) live: usize,
     pub(crate) pinned: usize,
     pub(crate) parked: usize,
     pub(crate) hits: u64,
@@ -100,12 +99,12 @@ impl Ring {
 
     /// A writer starts to use `segment`.
     pub(crate) fn activate(&self, segment: &Segment) {
-        lock(&self.state).active.push(segment.shared());
+        lock(&self.state).active.push(segment.shared().clone());
     }
 
     /// A writer is done with a segment; without a charge it is let go.
     pub(crate) fn retire(&self, leased: Leased) {
-        let shared = leased.segment.shared();
+        let shared = leased.segment.shared().clone();
         let mut state = lock(&self.state);
         state.active.retain(|active| !Arc::ptr_eq(active, &shared));
         if leased.charge.is_some() && !state.closed {
@@ -153,15 +152,13 @@ impl Ring {
     }
 
     /// True when retired segments hold more than the bound allows; looks at a bounded number of them.
-    pub(crate) fn over_pinned(&self, other_live: usize) -> (bool, Surplus) {
+    pub(crate) fn over_pinned(&self, held: usize) -> (bool, Surplus) {
         let mut state = lock(&self.state);
         let surplus = self.poll(&mut state, POLL_ON_TURN);
-        let live = state.retired_live;
-        let pinned = (state.retired.len() * self.segment_bytes).saturating_sub(live);
-        (
-            pinned > PIN_ALLOWANCE + PIN_FACTOR * (live + other_live),
-            surplus,
-        )
+        let retired = state.retired.len() * self.segment_bytes;
+        let pinned = retired.saturating_sub(state.retired_live);
+        let live = state.retired_live + held.saturating_sub(retired);
+        (pinned > PIN_ALLOWANCE + PIN_FACTOR * live, surplus)
     }
 
     /// Reclaims what is free and takes out what decayed.
@@ -203,7 +200,6 @@ impl Ring {
                 .sum::<usize>();
         let held = (state.retired.len() + state.active.len()) * self.segment_bytes;
         let counted = RingStats {
-            live,
             pinned: held.saturating_sub(live),
             parked: state.parked.len() * self.segment_bytes,
             writers: state.active.len(),

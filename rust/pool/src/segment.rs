@@ -1,7 +1,7 @@
 //! Segments: one mapping, one producing thread, many sealed runs that consumers drop anywhere.
 //!
-//! The owner counts the bytes it sealed, consumers count the bytes they returned. Equal means nobody reads
-//! the segment. Nothing is sent back and sealing costs no atomic read-modify-write; a drop costs one.
+//! The owner counts the bytes it sealed, consumers count the bytes they returned; equal means that nobody
+//! reads the segment. Nothing is sent back, sealing costs no atomic read-modify-write, and a drop costs one.
 #![expect(
     unsafe_code,
     reason = "runs point into a segment whose owner keeps it alive"
@@ -12,8 +12,7 @@ use std::slice;
 
 use bytes::Bytes;
 
-use crate::cursor::Cursor;
-use crate::leak::{LeaseWatch, Sample};
+use crate::leak::Sample;
 use crate::mapping::{Mapping, POISON, assert_poisoned};
 use crate::sync::{Arc, AtomicUsize, Ordering};
 
@@ -21,18 +20,18 @@ use crate::sync::{Arc, AtomicUsize, Ordering};
 /// makes the word equal to it is the last one. Far above any segment, far below overflow.
 const ORPHANED: usize = 1 << (usize::BITS - 2);
 
-/// What the owner, the statistics and the runs share. Two cache lines apart: consumers write only `returned`.
+/// What the owner, the statistics and the runs share. Consumers write only `returned`, on lines of its own.
 #[derive(Debug)]
 pub(crate) struct Shared {
     mapping: Mapping,
-    watch: Arc<LeaseWatch>,
     sealed: AtomicUsize,
-    returned: Line,
+    returned: Lines,
 }
 
+/// Two lines, because neighbouring ones are fetched together.
 #[repr(align(128))]
 #[derive(Debug)]
-struct Line(AtomicUsize);
+struct Lines(AtomicUsize);
 
 impl Shared {
     /// Sealed bytes that somebody may still read.
@@ -50,13 +49,12 @@ pub(crate) struct Segment {
 
 impl Segment {
     /// Maps a segment, or `None` if the system has no room.
-    pub(crate) fn new(capacity: usize, watch: Arc<LeaseWatch>) -> Option<Self> {
+    pub(crate) fn new(capacity: usize) -> Option<Self> {
         let mapping = Mapping::new(capacity)?;
-        let returned = Line(AtomicUsize::new(0));
+        let returned = Lines(AtomicUsize::new(0));
         Some(Self {
             shared: Arc::new(Shared {
                 mapping,
-                watch,
                 sealed: AtomicUsize::new(0),
                 returned,
             }),
@@ -68,9 +66,14 @@ impl Segment {
         self.shared.mapping.len()
     }
 
+    /// Address of the first byte, with the right to all of the memory.
+    pub(crate) fn start(&self) -> NonNull<u8> {
+        self.shared.mapping.start()
+    }
+
     /// For statistics.
-    pub(crate) fn shared(&self) -> Arc<Shared> {
-        self.shared.clone()
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
     }
 
     /// Sealed bytes that somebody may still read.
@@ -107,40 +110,13 @@ impl Segment {
         }
     }
 
-    /// Starts a free segment over for the same writer.
-    pub(crate) fn reuse(&mut self, zero: bool) {
-        self.reset();
-        if zero {
-            self.memory().fill(0);
-        }
-    }
-
     fn memory(&mut self) -> &mut [u8] {
         assert!(self.is_free(), "memory of a segment that is read");
-        let mapping = &self.shared.mapping;
-        // SAFETY: no run is alive, and only the owner, borrowed exclusively here, makes new ones.
-        unsafe { slice::from_raw_parts_mut(mapping.start().as_ptr(), mapping.len()) }
+        // SAFETY: no run is alive, only the owner, borrowed exclusively here, makes new ones, and no cursor owns it.
+        unsafe { slice::from_raw_parts_mut(self.start().as_ptr(), self.capacity()) }
     }
 
-    /// Offset of an address that a cursor of this segment gave.
-    pub(crate) fn offset(&self, address: usize) -> usize {
-        address - self.shared.mapping.start().addr().get()
-    }
-
-    /// A cursor from `from` to `to`.
-    pub(crate) fn cursor(&mut self, from: usize, to: usize) -> Cursor {
-        assert!(from <= to && to <= self.capacity());
-        // SAFETY: in bounds and initialised; the writer never makes a cursor over sealed bytes and keeps the
-        // segment as long as the cursor.
-        unsafe { Cursor::new(self.shared.mapping.start().add(from), to - from, 0) }
-    }
-
-    /// Bytes that the writer wrote.
-    pub(crate) fn bytes(&self, from: usize, to: usize) -> &[u8] {
-        &self.shared.mapping.bytes(to)[from..]
-    }
-
-    /// Makes `from..to` immutable and shared; the writer does not touch it again before `reset`.
+    /// Makes `from..to` immutable and shared. The cursor that calls this does not write there before `reset`.
     pub(crate) fn seal(&mut self, from: usize, to: usize, sample: Option<Sample>) -> Bytes {
         assert!(from < to && to <= self.capacity());
         let sealed = &self.shared.sealed;
@@ -148,11 +124,14 @@ impl Segment {
             sealed.load(Ordering::Relaxed) + (to - from),
             Ordering::Relaxed,
         );
-        Bytes::from_owner(Run {
-            shared: shared_ptr(&self.shared),
-            from,
-            to,
-            sample,
+        let shared = NonNull::new(Arc::as_ptr(&self.shared).cast_mut());
+        shared.map_or_else(Bytes::new, |shared| {
+            Bytes::from_owner(Run {
+                shared,
+                from: from as u32,
+                to: to as u32,
+                sample,
+            })
         })
     }
 }
@@ -160,15 +139,15 @@ impl Segment {
 impl Drop for Segment {
     fn drop(&mut self) {
         let sealed = self.shared.sealed.load(Ordering::Relaxed);
-        let keep = Arc::into_raw(self.shared.clone());
-        let before = self
+        let left_behind = Arc::into_raw(self.shared.clone());
+        let returned = self
             .shared
             .returned
             .0
             .fetch_add(ORPHANED - sealed, Ordering::AcqRel);
-        if before == sealed {
+        if returned == sealed {
             // SAFETY: nobody reads the segment, so nobody else takes this count.
-            drop(unsafe { Arc::from_raw(keep) });
+            drop(unsafe { Arc::from_raw(left_behind) });
         }
     }
 }
@@ -176,41 +155,37 @@ impl Drop for Segment {
 /// Sealed bytes of a segment, owned by a `Bytes`.
 struct Run {
     shared: NonNull<Shared>,
-    from: usize,
-    to: usize,
+    from: u32,
+    to: u32,
     sample: Option<Sample>,
 }
 
-// SAFETY: a run only reads immutable bytes and adds to an atomic word.
+// SAFETY: a run reads immutable bytes and adds to an atomic word.
 unsafe impl Send for Run {}
 
 impl AsRef<[u8]> for Run {
     fn as_ref(&self) -> &[u8] {
         // SAFETY: the segment lives until this run has returned its bytes, and nobody writes sealed bytes.
         unsafe {
-            let start = self.shared.as_ref().mapping.start().add(self.from);
-            slice::from_raw_parts(start.as_ptr(), self.to - self.from)
+            let start = self.shared.as_ref().mapping.start().add(self.from as usize);
+            slice::from_raw_parts(start.as_ptr(), (self.to - self.from) as usize)
         }
     }
 }
 
 impl Drop for Run {
     fn drop(&mut self) {
-        let len = self.to - self.from;
-        // SAFETY: the segment is alive until the addition below.
-        let shared = unsafe { self.shared.as_ref() };
-        if let Some(sample) = self.sample.take() {
-            shared.watch.ended(sample);
-        }
-        let returned = shared.returned.0.fetch_add(len, Ordering::AcqRel) + len;
+        drop(self.sample.take());
+        let len = (self.to - self.from) as usize;
+        // SAFETY: the segment lives until its last run has returned its bytes.
+        let returned = unsafe { self.shared.as_ref() }
+            .returned
+            .0
+            .fetch_add(len, Ordering::AcqRel)
+            + len;
         if returned == ORPHANED {
             // SAFETY: the owner left its count behind for exactly this run, the last one.
             drop(unsafe { Arc::from_raw(self.shared.as_ptr().cast_const()) });
         }
     }
-}
-
-fn shared_ptr(shared: &Arc<Shared>) -> NonNull<Shared> {
-    // SAFETY: an `Arc` never points to null.
-    unsafe { NonNull::new_unchecked(Arc::as_ptr(shared).cast_mut()) }
 }

@@ -54,7 +54,7 @@ pub struct SegmentStats {
 /// One look at a pool's counters. Bytes unless said otherwise.
 #[derive(Debug, Clone, Default)]
 pub struct PoolStats {
-    /// Frames in segments that somebody may still read, and large buffers on lease.
+    /// Frames in segments that somebody may still read, large buffers on lease, inbound bodies.
     pub live_bytes: usize,
     /// Idle, kept for the next use.
     pub parked_bytes: usize,
@@ -64,6 +64,8 @@ pub struct PoolStats {
     pub held_bytes: usize,
     /// The inbound part of it.
     pub inbound_bytes: usize,
+    /// The part in large buffers beyond the classes, which are exact and never park.
+    pub exact_bytes: usize,
     /// Most ever held at once.
     pub peak_bytes: usize,
     /// Leases served from parked or reclaimed memory, all classes.
@@ -108,11 +110,12 @@ impl PoolStats {
         let count = |counter: &AtomicUsize| counter.load(Ordering::Relaxed);
         let released = |reason: Reason| count(&core.counters.released[reason as usize]);
         Self {
-            live_bytes: ring.live + core.large_live(),
+            live_bytes: core.budget.held().saturating_sub(ring.pinned),
             parked_bytes: ring.parked + core.large.parked(),
             pinned_bytes: ring.pinned,
             held_bytes: core.budget.held(),
             inbound_bytes: core.budget.inbound(),
+            exact_bytes: count(&core.counters.exact),
             peak_bytes: core.budget.peak(),
             hits: ring.hits + classes.iter().map(|class| class.hits).sum::<u64>(),
             misses: ring.misses + classes.iter().map(|class| class.misses).sum::<u64>(),

@@ -12,10 +12,10 @@ use smallvec::SmallVec;
 use crate::batch::{Batch, END_BYTES, needs_trailer};
 use crate::buffer::PooledBuf;
 use crate::cursor::Cursor;
-use crate::large::{CLASSES, FIRST_GUESS, GROWTH};
-use crate::leak::SAMPLE_EVERY;
+use crate::large::{FIRST_GUESS, GROWTH, LARGEST_CLASS};
+use crate::leak::{SAMPLE_EVERY, Sample};
 use crate::pool::Pool;
-use crate::ring::Leased;
+use crate::segment::Segment;
 
 /// Largest frame that shares a segment with others when it has to move.
 const SHARING_LIMIT: usize = 32 << 10;
@@ -36,11 +36,8 @@ const MAX_SLACK: usize = 4;
 pub struct Writer {
     cursor: Cursor,
     ends: Vec<u32>,
-    /// Offset of the first byte of the segment that is not sealed.
-    run: usize,
-    leased: Option<Leased>,
-    /// The open frame, if it outgrew segments; then the cursor is in it, and the segment's free part starts here.
-    large: Option<(PooledBuf, usize)>,
+    /// The cursor in the segment, while `cursor` is in a large buffer because the open frame outgrew segments.
+    aside: Option<Cursor>,
     done: SmallVec<[Batch; 2]>,
     last_large: usize,
     epoch: Option<usize>,
@@ -52,11 +49,9 @@ pub struct Writer {
 impl Writer {
     pub(crate) fn new(pool: Pool) -> Self {
         Self {
-            cursor: Cursor::empty(),
+            cursor: Cursor::nowhere(),
             ends: Vec::new(),
-            run: 0,
-            leased: None,
-            large: None,
+            aside: None,
             done: SmallVec::new(),
             last_large: 0,
             epoch: None,
@@ -79,10 +74,10 @@ impl Writer {
     /// Opens a frame. `hint`: bytes expected, 0 if unknown; a wrong one costs at most a copy.
     #[inline]
     pub fn begin(&mut self, hint: usize) {
-        debug_assert!(self.large.is_none(), "begin inside a frame");
+        debug_assert!(self.aside.is_none(), "begin inside a frame");
         self.cursor.open();
         if hint > self.cursor.room() {
-            self.make_room(hint.min(CLASSES[CLASSES.len() - 1]));
+            self.make_room(hint.min(LARGEST_CLASS));
         }
     }
 
@@ -156,21 +151,18 @@ impl Writer {
     /// Closes the open frame.
     #[inline]
     pub fn commit(&mut self) {
-        if self.large.is_some() {
+        if self.aside.is_some() {
             self.commit_large();
             return;
         }
-        let end = self.leased.as_ref().map_or(0, |leased| {
-            leased.segment.offset(self.cursor.at()) - self.run
-        });
-        self.ends.push(end as u32);
+        self.ends.push(self.cursor.run_len() as u32);
         self.cursor.open();
     }
 
     /// Takes the open frame back to its first byte; a buffer it outgrew segments with goes home.
     #[inline]
     pub fn abort(&mut self) {
-        if self.large.is_some() {
+        if self.aside.is_some() {
             drop(self.leave_large());
         } else {
             self.cursor.rewind();
@@ -183,10 +175,10 @@ impl Writer {
     /// A frame is open.
     pub fn share(&mut self, frame: Bytes) {
         assert!(
-            self.frame_len() == 0 && self.large.is_none(),
+            self.frame_len() == 0 && self.aside.is_none(),
             "share inside a frame"
         );
-        self.cut(false);
+        self.cut_aside();
         self.done.push(Batch::single(frame));
     }
 
@@ -196,15 +188,25 @@ impl Writer {
     /// A frame is open.
     pub fn seal(&mut self, mut sink: impl FnMut(Batch)) {
         assert!(
-            self.frame_len() == 0 && self.large.is_none(),
+            self.frame_len() == 0 && self.aside.is_none(),
             "seal inside a frame"
         );
         let epoch = Some(self.pool.core().epoch());
         let quiet = self.epoch != epoch;
         self.epoch = epoch;
-        self.cut(quiet);
-        for batch in self.done.drain(..) {
-            sink(batch);
+        if !self.done.is_empty() {
+            self.done.drain(..).for_each(&mut sink);
+        }
+        if !self.ends.is_empty() {
+            sink(self.cut(quiet));
+        }
+    }
+
+    /// Puts the committed frames of the segment behind the batches that are done.
+    fn cut_aside(&mut self) {
+        if !self.ends.is_empty() {
+            let batch = self.cut(false);
+            self.done.push(batch);
         }
     }
 
@@ -222,77 +224,55 @@ impl Writer {
     fn make_room(&mut self, more: usize) {
         let len = self.frame_len();
         let wanted = len.checked_add(more).expect("capacity overflow");
-        let segment_bytes = self.pool.config().segment_bytes;
-        if let Some((buffer, _)) = &self.large {
-            let grown = buffer
+        if self.aside.is_some() {
+            let grown = self
+                .cursor
                 .capacity()
                 .saturating_mul(GROWTH)
-                .min(CLASSES[CLASSES.len() - 1]);
+                .min(LARGEST_CLASS);
             self.enter_large(grown.max(wanted));
-        } else if wanted <= SHARING_LIMIT.min(segment_bytes / 2) {
+        } else if wanted <= SHARING_LIMIT.min(self.pool.config().segment_bytes / 2) {
             self.next_segment();
+        } else if len == 0 {
+            self.enter_large(wanted);
         } else {
             let guess = if self.last_large >= wanted {
                 self.last_large
             } else {
                 FIRST_GUESS
             };
-            let hinted = len == 0;
-            self.enter_large(if hinted { wanted } else { guess.max(wanted) });
+            self.enter_large(guess.max(wanted));
         }
     }
 
-    /// Goes on in another segment; the open frame comes along.
+    /// Goes on at the start of a segment; the open frame comes along.
     fn next_segment(&mut self) {
-        let next = self.pool.core().take_segment();
-        let usable = next.segment.capacity() - TRAILER_BYTES;
-        let mut next = Some(next);
-        let mut cursor = next
-            .as_mut()
-            .map_or_else(Cursor::empty, |next| next.segment.cursor(0, usable));
-        cursor.put(self.cursor.frame());
-        self.cursor.rewind();
-        self.cut(false);
-        if let Some(old) = std::mem::replace(&mut self.leased, next) {
-            self.pool.core().retire_segment(old);
+        let core = self.pool.core().clone();
+        if self.ends.is_empty() && self.cursor.restart(core.config.zero_on_reuse) {
+            return;
         }
-        self.cursor = cursor;
-        self.run = 0;
+        let mut next = Cursor::in_segment(core.take_segment(), TRAILER_BYTES);
+        next.put(self.cursor.frame());
+        self.cursor.rewind();
+        self.cut_aside();
+        if let Some(leased) = std::mem::replace(&mut self.cursor, next).into_leased() {
+            core.retire_segment(leased);
+        }
     }
 
     /// Goes on in a larger buffer; the open frame comes along.
     fn enter_large(&mut self, capacity: usize) {
-        let mut buffer = self.pool.core().acquire(capacity);
-        let cursor = buffer.cursor(self.cursor.frame());
-        let resume = if let Some((_, resume)) = self.large.take() {
-            resume
-        } else {
-            self.cursor.rewind();
-            self.leased
-                .as_ref()
-                .map_or(0, |leased| leased.segment.offset(self.cursor.at()))
-        };
-        self.large = Some((buffer, resume));
-        self.cursor = cursor;
+        let mut next = Cursor::in_buffer(self.pool.core().acquire(capacity));
+        next.put(self.cursor.frame());
+        self.cursor.rewind();
+        let old = std::mem::replace(&mut self.cursor, next);
+        self.aside.get_or_insert(old);
     }
 
     /// Back to the segment; the buffer with the open frame is the caller's.
     fn leave_large(&mut self) -> Option<PooledBuf> {
-        let len = self.frame_len();
-        let (mut buffer, resume) = self.large.take()?;
-        buffer.advance(len);
-        self.cursor = self.segment_cursor(resume);
-        Some(buffer)
-    }
-
-    fn segment_cursor(&mut self, from: usize) -> Cursor {
-        match &mut self.leased {
-            Some(leased) => {
-                let usable = leased.segment.capacity() - TRAILER_BYTES;
-                leased.segment.cursor(from, usable.max(from))
-            }
-            None => Cursor::empty(),
-        }
+        let segment = self.aside.take()?;
+        std::mem::replace(&mut self.cursor, segment).into_buffer()
     }
 
     #[cold]
@@ -300,7 +280,7 @@ impl Writer {
         let Some(buffer) = self.leave_large() else {
             return;
         };
-        self.cut(false);
+        self.cut_aside();
         self.last_large = buffer.len();
         let frame = if buffer.capacity() > MAX_SLACK * buffer.len() {
             let mut smaller = self.pool.core().acquire(buffer.len());
@@ -312,60 +292,31 @@ impl Writer {
         self.done.push(Batch::single(frame));
     }
 
-    /// Makes a batch of the committed frames of the segment.
-    fn cut(&mut self, quiet: bool) {
-        if self.ends.is_empty() {
-            return;
-        }
-        let batch = self.cut_run(quiet);
-        self.done.push(batch);
+    /// Makes a batch of the committed frames of the segment; no frame is open. `quiet`: the first one since the
+    /// last tick, which is copied out exactly rather than pin a segment that nobody else uses.
+    fn cut(&mut self, quiet: bool) -> Batch {
+        let frames = self.cursor.run_len();
+        let trailer = needs_trailer(self.ends.len());
+        let alone = quiet && self.cursor.segment().is_some_and(Segment::is_free);
+        let batch = if frames == 0 && !trailer {
+            Batch::new(Bytes::new(), &self.ends, false)
+        } else if alone || (trailer && !self.cursor.put_ends(&self.ends)) {
+            let batch = exact(self.cursor.run(), trailer, &self.ends);
+            self.cursor.skip();
+            if alone {
+                self.cursor.restart(self.pool.config().zero_on_reuse);
+            }
+            batch
+        } else {
+            let sample = self.sample(frames);
+            Batch::new(self.cursor.seal(sample), &self.ends, true)
+        };
         self.ends.clear();
         self.ends.shrink_to(ENDS_KEPT);
-    }
-
-    fn cut_run(&mut self, quiet: bool) -> Batch {
-        let frames = self.ends.last().map_or(0, |&end| end as usize);
-        let trailer = if needs_trailer(self.ends.len()) {
-            self.ends.len() * END_BYTES
-        } else {
-            0
-        };
-        let sample = self.sample(frames);
-        let (run, ends) = (self.run, &self.ends);
-        let Some(Leased { segment, .. }) = self.leased.as_mut().filter(|_| frames + trailer > 0)
-        else {
-            return Batch::new(Bytes::new(), ends, false);
-        };
-        let end = run + frames + trailer;
-        let alone = quiet && segment.is_free();
-        if alone || end > segment.capacity() {
-            let mut exact = Vec::with_capacity(frames + trailer);
-            exact.extend_from_slice(segment.bytes(run, run + frames));
-            if trailer > 0 {
-                exact.extend(ends.iter().flat_map(|end| end.to_ne_bytes()));
-            }
-            if alone {
-                segment.reuse(self.pool.config().zero_on_reuse);
-                self.run = 0;
-            }
-            let batch = Batch::new(Bytes::from(exact), ends, false);
-            self.cursor = self.segment_cursor(self.run);
-            return batch;
-        }
-        if trailer > 0 {
-            let mut tail = segment.cursor(run + frames, end);
-            for end in ends {
-                let put = tail.put(&end.to_ne_bytes());
-                debug_assert!(put);
-            }
-        }
-        let batch = Batch::new(segment.seal(run, end, sample), ends, true);
-        self.run = end;
-        self.cursor = self.segment_cursor(end);
         batch
     }
 
-    fn sample(&mut self, bytes: usize) -> Option<crate::leak::Sample> {
+    fn sample(&mut self, bytes: usize) -> Option<Sample> {
         self.leases = self.leases.wrapping_add(1);
         if self.leases.is_multiple_of(SAMPLE_EVERY) {
             self.pool.core().watch.begun(self.stream, bytes)
@@ -375,10 +326,25 @@ impl Writer {
     }
 }
 
+/// A batch of `frames` in memory of its own.
+fn exact(frames: &[u8], trailer: bool, ends: &[u32]) -> Batch {
+    let trailer = if trailer { ends } else { &[] };
+    let mut exact = Vec::with_capacity(frames.len() + size_of_val(trailer));
+    exact.extend_from_slice(frames);
+    exact.extend(trailer.iter().flat_map(|end| end.to_ne_bytes()));
+    Batch::new(Bytes::from(exact), ends, false)
+}
+
 impl Drop for Writer {
     fn drop(&mut self) {
-        if let Some(leased) = self.leased.take() {
-            self.pool.core().retire_segment(leased);
+        let segment = self.aside.take().unwrap_or_else(Cursor::nowhere);
+        for cursor in [
+            segment,
+            std::mem::replace(&mut self.cursor, Cursor::nowhere()),
+        ] {
+            if let Some(leased) = cursor.into_leased() {
+                self.pool.core().retire_segment(leased);
+            }
         }
     }
 }

@@ -1,46 +1,10 @@
 //! What a writer promises, from outside.
 
+mod support;
+
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use pybridge_pool::{Batch, Pool, PoolConfig, Writer};
-
-fn pool() -> Pool {
-    Pool::new(PoolConfig::default()).expect("the defaults are valid")
-}
-
-fn write(writer: &mut Writer, frame: &[u8]) {
-    writer.begin(0);
-    frame
-        .chunks(13 + frame.len() / 64)
-        .for_each(|part| writer.put(part));
-    writer.commit();
-}
-
-fn write_all(writer: &mut Writer, frames: &[Vec<u8>]) {
-    for frame in frames {
-        write(writer, frame);
-    }
-}
-
-fn sealed(writer: &mut Writer) -> Vec<Batch> {
-    let mut batches = Vec::new();
-    writer.seal(|batch| batches.push(batch));
-    batches
-}
-
-fn frames(batches: &[Batch]) -> Vec<Bytes> {
-    batches
-        .iter()
-        .flat_map(|batch| (0..batch.frames()).map(|i| batch.frame(i).expect("in range")))
-        .collect()
-}
-
-fn content(len: usize, seed: usize) -> Vec<u8> {
-    (0..len)
-        .map(|i| ((i * 7 + seed * 13) % 251 % 0xA5) as u8)
-        .collect()
-}
+use support::{content, frames, pool, sealed, write, write_all};
 
 #[test]
 fn frames_come_out_whole_and_in_order_whatever_their_sizes() {

@@ -1,6 +1,8 @@
 //! Python objects from what a reader says.
 #![allow(unsafe_code)] // holds owned references as plain pointers between making an object and giving it away
 
+use std::cell::Cell;
+
 use pyo3::ffi;
 use pyo3::prelude::*;
 
@@ -11,12 +13,13 @@ use crate::error::DecodeError;
 
 /// What objects cost the interpreter, in bytes; containers without what they hold.
 mod cost {
+    /// A value, counted with its container: numbers are as large, texts and containers cost more on top.
     pub(super) const LEAF: usize = 32;
-    pub(super) const TEXT: usize = 56;
-    pub(super) const LIST: usize = 72;
-    pub(super) const DICT: usize = 80;
+    pub(super) const TEXT: usize = 24;
+    pub(super) const LIST: usize = 40;
+    pub(super) const DICT: usize = 48;
     pub(super) const SLOT: usize = 8;
-    pub(super) const PAIR: usize = 50;
+    pub(super) const PAIR: usize = 50 + LEAF;
 }
 
 /// Values whose container has not ended yet, as owned references.
@@ -29,6 +32,31 @@ pub(super) struct Values {
 
 // SAFETY: the references are released and used with the interpreter attached only; see `Drop`.
 unsafe impl Send for Values {}
+
+/// A stack that stays for the next message; guarded by the interpreter lock.
+struct Spare(Cell<Vec<*mut ffi::PyObject>>);
+
+// SAFETY: reached with a `Python` token only.
+unsafe impl Sync for Spare {}
+
+static SPARE: Spare = Spare(Cell::new(Vec::new()));
+
+/// Larger stacks are given back to the allocator.
+const SPARE_VALUES: usize = 4096;
+
+impl Values {
+    /// An empty stack, with the capacity of the last one.
+    pub(super) fn new(_py: Python<'_>) -> Self {
+        Self { stack: SPARE.0.take(), spent: 0 }
+    }
+
+    /// Gives the stack back, if it is empty.
+    pub(super) fn keep(mut self, _py: Python<'_>) {
+        if self.stack.is_empty() && self.stack.capacity() <= SPARE_VALUES {
+            SPARE.0.set(std::mem::take(&mut self.stack));
+        }
+    }
+}
 
 impl Drop for Values {
     fn drop(&mut self) {
@@ -96,6 +124,15 @@ impl Builder<'_, '_> {
     }
 
     #[inline(never)]
+    fn new_key(&mut self, text: &[u8], offset: usize) -> Result<(), Fault> {
+        if !text.is_ascii() {
+            return self.wide(text, offset);
+        }
+        self.spend(text.len())?;
+        self.push(keys::add(self.py, text))
+    }
+
+    #[inline(never)]
     fn wide(&mut self, text: &[u8], offset: usize) -> Result<(), Fault> {
         self.spend(text.len())?;
         let made = make::utf8(self.py, text);
@@ -115,14 +152,12 @@ impl Builder<'_, '_> {
 impl Receiver for Builder<'_, '_> {
     #[inline]
     fn null(&mut self) -> Result<(), Fault> {
-        self.spend(cost::SLOT)?;
         // SAFETY: attached; a new reference to a singleton.
         self.push(unsafe { ffi::Py_NewRef(ffi::Py_None()) })
     }
 
     #[inline]
     fn bool(&mut self, value: bool) -> Result<(), Fault> {
-        self.spend(cost::SLOT)?;
         // SAFETY: attached; a new reference to a singleton.
         self.push(unsafe {
             ffi::Py_NewRef(if value {
@@ -135,29 +170,26 @@ impl Receiver for Builder<'_, '_> {
 
     #[inline]
     fn signed(&mut self, value: i64) -> Result<(), Fault> {
-        self.spend(cost::LEAF)?;
         // SAFETY: attached.
         self.push(unsafe { ffi::PyLong_FromLongLong(value) })
     }
 
     #[inline]
     fn unsigned(&mut self, value: u64) -> Result<(), Fault> {
-        self.spend(cost::LEAF)?;
         // SAFETY: attached.
         self.push(unsafe { ffi::PyLong_FromUnsignedLongLong(value) })
     }
 
     #[inline]
     fn float(&mut self, value: f64) -> Result<(), Fault> {
-        self.spend(cost::LEAF)?;
         // SAFETY: attached.
         self.push(unsafe { ffi::PyFloat_FromDouble(value) })
     }
 
     #[inline]
-    fn text(&mut self, text: &[u8], offset: usize) -> Result<(), Fault> {
+    fn text(&mut self, text: &[u8], ascii: bool, offset: usize) -> Result<(), Fault> {
         self.spend(cost::TEXT + text.len())?;
-        if text.is_ascii() {
+        if ascii {
             self.push(make::ascii(self.py, text))
         } else {
             self.wide(text, offset)
@@ -174,17 +206,16 @@ impl Receiver for Builder<'_, '_> {
 
     #[inline]
     fn key(&mut self, text: &[u8], offset: usize) -> Result<(), Fault> {
-        if text.is_ascii() {
-            self.spend(cost::PAIR)?;
-            self.push(keys::ascii(self.py, text))
-        } else {
-            self.text(text, offset)
+        self.spend(cost::PAIR)?;
+        match keys::get(self.py, text) {
+            Some(key) => self.push(key),
+            None => self.new_key(text, offset),
         }
     }
 
     #[inline]
     fn array(&mut self, len: usize) -> Result<(), Fault> {
-        self.spend(cost::LIST + len * cost::SLOT)?;
+        self.spend(cost::LIST + len * (cost::SLOT + cost::LEAF))?;
         let start = self.values.stack.len() - len;
         // SAFETY: the stack owns the last `len` references and gives them up with `set_len`.
         unsafe {

@@ -143,8 +143,10 @@ pub fn decode(
     limits: &Limits,
     input: &[u8],
 ) -> Result<Py<PyAny>, DecodeError> {
-    let mut values = Values::default();
-    match Reader::new(spec, limits).run(py, limits, input, usize::MAX, &mut values) {
+    let mut values = Values::new(py);
+    let done = Reader::new(spec, limits).run(py, limits, input, usize::MAX, &mut values);
+    values.keep(py);
+    match done {
         Ok(Some(value)) => Ok(value),
         Ok(None) => Ok(PyBytes::new(py, input).into_any().unbind()),
         Err(fault) => Err(fault.into()),

@@ -27,8 +27,8 @@ pub(super) trait Receiver {
     fn signed(&mut self, value: i64) -> Result<(), Fault>;
     fn unsigned(&mut self, value: u64) -> Result<(), Fault>;
     fn float(&mut self, value: f64) -> Result<(), Fault>;
-    /// Text that lies at `offset`; whether it is UTF-8 is for the receiver to find out, once.
-    fn text(&mut self, text: &[u8], offset: usize) -> Result<(), Fault>;
+    /// Text that lies at `offset`; whether it is UTF-8 is for the receiver to find out, once, if it is not ASCII.
+    fn text(&mut self, text: &[u8], ascii: bool, offset: usize) -> Result<(), Fault>;
     fn bytes(&mut self, bytes: &[u8]) -> Result<(), Fault>;
     /// A key that is text.
     fn key(&mut self, text: &[u8], offset: usize) -> Result<(), Fault>;

@@ -5,7 +5,7 @@ use std::cell::UnsafeCell;
 
 use pyo3::{Python, ffi};
 
-use super::make;
+use super::{lanes, make};
 
 /// Slots of the table; the keys of a few dozen message shapes.
 const SLOTS: usize = 1024;
@@ -19,40 +19,40 @@ unsafe impl Sync for Table {}
 
 static TABLE: Table = Table(UnsafeCell::new([std::ptr::null_mut(); SLOTS]));
 
-/// A new reference to a `str` with this text, which is ASCII; null with an exception set if there is no memory.
+/// A new reference to the `str` of this text, if it is in the table.
 #[inline]
-pub(super) fn ascii(py: Python<'_>, text: &[u8]) -> *mut ffi::PyObject {
+pub(super) fn get(_py: Python<'_>, text: &[u8]) -> Option<*mut ffi::PyObject> {
     if text.len() > LONGEST {
-        return make::ascii(py, text);
+        return None;
     }
-    // SAFETY: the lock is held, and neither making nor releasing an exact str runs Python code; slots hold ASCII str.
+    // SAFETY: the lock is held; slots hold ASCII str, or null.
     unsafe {
-        let slot = &mut (*TABLE.0.get())[slot(text)];
-        if !slot.is_null() && make::ascii_text(*slot) == text {
-            ffi::Py_INCREF(*slot);
-            return *slot;
+        let key = (*TABLE.0.get())[slot(text)];
+        if key.is_null() || !lanes::equal(make::ascii_text(key), text) {
+            return None;
         }
-        let key = make::ascii(py, text);
-        if !key.is_null() {
-            ffi::PyObject_Hash(key);
-            ffi::Py_INCREF(key);
-            ffi::Py_XDECREF(std::mem::replace(slot, key));
-        }
-        key
+        ffi::Py_INCREF(key);
+        Some(key)
     }
+}
+
+/// A new `str` of this text, which is ASCII, put into the table if it may be a name; null with an exception set if
+/// there is no memory.
+pub(super) fn add(py: Python<'_>, text: &[u8]) -> *mut ffi::PyObject {
+    let key = make::ascii(py, text);
+    if text.len() > LONGEST || key.is_null() {
+        return key;
+    }
+    // SAFETY: the lock is held, and neither hashing nor releasing an exact str runs Python code.
+    unsafe {
+        ffi::PyObject_Hash(key);
+        ffi::Py_INCREF(key);
+        ffi::Py_XDECREF(std::mem::replace(&mut (*TABLE.0.get())[slot(text)], key));
+    }
+    key
 }
 
 #[inline]
 fn slot(text: &[u8]) -> usize {
-    const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
-    let word = |bytes: &[u8]| {
-        let mut word = [0; 8];
-        word[..bytes.len()].copy_from_slice(bytes);
-        u64::from_le_bytes(word)
-    };
-    let mut hash = text.len() as u64;
-    for bytes in text.chunks(8) {
-        hash = (hash.rotate_left(5) ^ word(bytes)).wrapping_mul(MULTIPLIER);
-    }
-    (hash >> 32) as usize % SLOTS
+    lanes::hash(text) as usize % SLOTS
 }

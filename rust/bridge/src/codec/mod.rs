@@ -10,6 +10,7 @@ mod encode;
 mod events;
 mod json;
 mod keys;
+mod lanes;
 mod make;
 mod msgpack;
 mod narrow;

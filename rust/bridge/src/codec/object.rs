@@ -55,12 +55,53 @@ pub(super) enum Int {
     TooLarge,
 }
 
+/// The head of an `int`: its sign and size, then its digits.
+#[repr(C)]
+struct LongHead {
+    base: ffi::PyObject,
+    #[cfg(Py_3_12)]
+    tag: usize,
+    #[cfg(not(Py_3_12))]
+    size: isize,
+    digits: [u32; 2],
+}
+
+/// Bits of a digit.
+const DIGIT: u32 = 30;
+
+/// The value of `ob` if it has at most two digits.
+#[inline]
+unsafe fn small_int(ob: *mut ffi::PyObject) -> Option<i64> {
+    // SAFETY: the caller passes a live int; the second digit is read only where there is one.
+    unsafe {
+        let head = ob.cast::<LongHead>();
+        #[cfg(Py_3_12)]
+        let (negative, size) = ((*head).tag & 3 == 2, (*head).tag >> 3);
+        #[cfg(not(Py_3_12))]
+        let (negative, size) = ((*head).size < 0, (*head).size.unsigned_abs());
+        let digits = &raw const (*head).digits;
+        let value = match size {
+            0 => 0,
+            1 => i64::from((*digits)[0]),
+            2 => i64::from((*digits)[0]) | i64::from((*digits)[1]) << DIGIT,
+            _ => return None,
+        };
+        Some(if negative { -value } else { value })
+    }
+}
+
 /// The value of `ob`.
 ///
 /// # Safety
 /// `ob` is a live `int` or of a subclass; the calling thread is attached.
 #[inline]
 pub(super) unsafe fn int(ob: *mut ffi::PyObject) -> Int {
+    // SAFETY: the caller's promise.
+    unsafe { small_int(ob).map_or_else(|| large_int(ob), Int::Signed) }
+}
+
+#[inline(never)]
+unsafe fn large_int(ob: *mut ffi::PyObject) -> Int {
     let mut overflow = 0;
     // SAFETY: the caller passes a live int.
     let value = unsafe { ffi::PyLong_AsLongLongAndOverflow(ob, &raw mut overflow) };
@@ -77,6 +118,16 @@ pub(super) unsafe fn int(ob: *mut ffi::PyObject) -> Int {
         },
         _ => Int::TooLarge,
     }
+}
+
+/// Number of entries of `ob`.
+///
+/// # Safety
+/// `ob` is a live `dict` or of a subclass.
+#[inline]
+pub(super) unsafe fn dict_len(ob: *mut ffi::PyObject) -> isize {
+    // SAFETY: the caller's promise.
+    unsafe { (*ob.cast::<ffi::PyDictObject>()).ma_used }
 }
 
 /// The bytes of `ob`.

@@ -73,8 +73,8 @@ impl Receiver for Scan {
     fn float(&mut self, _: f64) -> Result<(), Fault> {
         Ok(())
     }
-    fn text(&mut self, text: &[u8], offset: usize) -> Result<(), Fault> {
-        utf8(text, offset)
+    fn text(&mut self, text: &[u8], ascii: bool, offset: usize) -> Result<(), Fault> {
+        if ascii { Ok(()) } else { utf8(text, offset) }
     }
     fn bytes(&mut self, _: &[u8]) -> Result<(), Fault> {
         Ok(())

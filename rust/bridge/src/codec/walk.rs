@@ -276,7 +276,7 @@ impl<'py> Value<'_, '_, 'py> {
     fn dict<S: Serializer>(self, to: S) -> Result<S::Ok, S::Error> {
         let _alive = self.object();
         // SAFETY: `ob` is a dict, held alive.
-        let len = unsafe { ffi::PyDict_Size(self.ob) };
+        let len = unsafe { object::dict_len(self.ob) };
         self.walk.enter(len.cast_unsigned())?;
         let mut map = to.serialize_map(Some(len.cast_unsigned()))?;
         let (mut position, mut written) = (0, 0);
@@ -287,7 +287,7 @@ impl<'py> Value<'_, '_, 'py> {
             != 0
         {
             // SAFETY: as above.
-            if written == len || unsafe { ffi::PyDict_Size(self.ob) } != len {
+            if written == len || unsafe { object::dict_len(self.ob) } != len {
                 return Err(self.walk.changed());
             }
             written += 1;
@@ -299,7 +299,7 @@ impl<'py> Value<'_, '_, 'py> {
             }
         }
         // SAFETY: as above.
-        if written != len || unsafe { ffi::PyDict_Size(self.ob) } != len {
+        if written != len || unsafe { object::dict_len(self.ob) } != len {
             return Err(self.walk.changed());
         }
         self.walk.leave();

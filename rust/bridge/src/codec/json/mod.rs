@@ -1,6 +1,5 @@
 //! JSON (RFC 8259).
 
-mod escape;
 mod number;
 mod read;
 mod text;

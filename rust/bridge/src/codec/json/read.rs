@@ -1,5 +1,7 @@
 //! An iterative reader: its stack is on the heap and as deep as the limit says.
 
+use smallvec::SmallVec;
+
 use super::{number, text};
 use crate::codec::events::{Budget, Fault, Receiver, invalid};
 
@@ -10,11 +12,14 @@ struct Open {
     map: bool,
 }
 
+/// Depth of a message that needs no allocation for the reader.
+const SHALLOW: usize = 8;
+
 /// Reads one message, a stretch at a time.
 #[derive(Debug)]
 pub(in crate::codec) struct Reader {
     at: usize,
-    open: Vec<Open>,
+    open: SmallVec<[Open; SHALLOW]>,
     budget: Budget,
     scratch: Vec<u8>,
 }
@@ -23,7 +28,7 @@ impl Reader {
     pub(in crate::codec) fn new(budget: Budget) -> Self {
         Self {
             at: 0,
-            open: Vec::new(),
+            open: SmallVec::new(),
             budget,
             scratch: Vec::new(),
         }
@@ -93,9 +98,9 @@ impl Reader {
         match byte {
             Some(b'"') => {
                 let offset = self.at + 1;
-                let (text, end) = text::read(input, offset, &mut self.scratch)?;
-                self.at = end;
-                to.text(text, offset)?;
+                let text = text::read(input, offset, &mut self.scratch)?;
+                self.at = text.end;
+                to.text(text.bytes, text.ascii, offset)?;
             }
             Some(b'-' | b'0'..=b'9') => self.at = number::read(input, self.at, to)?,
             Some(b'{') => return self.map(input, to),
@@ -151,9 +156,9 @@ impl Reader {
             return Err(self.unexpected(input, "a key"));
         }
         let offset = self.at + 1;
-        let (text, end) = text::read(input, offset, &mut self.scratch)?;
-        self.at = end;
-        to.key(text, offset)?;
+        let text = text::read(input, offset, &mut self.scratch)?;
+        self.at = text.end;
+        to.key(text.bytes, offset)?;
         if self.skip(input) != Some(b':') {
             return Err(self.unexpected(input, "a colon"));
         }

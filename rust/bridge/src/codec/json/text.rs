@@ -1,40 +1,41 @@
 //! JSON strings.
 
-use super::escape::find_special;
 use crate::codec::events::{Fault, invalid};
+use crate::codec::lanes::{Plain, plain};
 
-/// Reads the string whose first byte after the quote is at `start`; gives its text and the offset after the quote.
+/// The text of a string; where it ends is the reader's.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Text<'t> {
+    pub(super) bytes: &'t [u8],
+    pub(super) ascii: bool,
+    /// Offset after the closing quote.
+    pub(super) end: usize,
+}
+
+/// Reads the string whose first byte after the quote is at `start`.
 ///
 /// The text is a part of `input`, or of `scratch` where the string has escapes.
 #[inline]
-pub(super) fn read<'t>(
-    input: &'t [u8],
-    start: usize,
-    scratch: &'t mut Vec<u8>,
-) -> Result<(&'t [u8], usize), Fault> {
-    let end = find_special(input, start);
+pub(super) fn read<'t>(input: &'t [u8], start: usize, scratch: &'t mut Vec<u8>) -> Result<Text<'t>, Fault> {
+    let Plain { end, ascii } = plain(input, start);
     match input.get(end) {
-        Some(b'"') => Ok((&input[start..end], end + 1)),
+        Some(b'"') => Ok(Text { bytes: &input[start..end], ascii, end: end + 1 }),
         Some(b'\\') => unescape(input, start, end, scratch),
         _ => Err(broken(input, end)),
     }
 }
 
-fn unescape<'t>(
-    input: &[u8],
-    start: usize,
-    mut at: usize,
-    text: &'t mut Vec<u8>,
-) -> Result<(&'t [u8], usize), Fault> {
+#[inline(never)]
+fn unescape<'t>(input: &[u8], start: usize, mut at: usize, text: &'t mut Vec<u8>) -> Result<Text<'t>, Fault> {
     text.clear();
     text.extend_from_slice(&input[start..at]);
     loop {
         match input.get(at) {
-            Some(b'"') => return Ok((text, at + 1)),
+            Some(b'"') => return Ok(Text { ascii: text.is_ascii(), bytes: text, end: at + 1 }),
             Some(b'\\') => at = escape(input, at, text)?,
             _ => return Err(broken(input, at)),
         }
-        let end = find_special(input, at);
+        let end = plain(input, at).end;
         text.extend_from_slice(&input[at..end]);
         at = end;
     }

@@ -4,7 +4,7 @@ use base64_simd::{AsOut, STANDARD};
 use serde::Serialize;
 use serde::ser::{SerializeMap, SerializeSeq, Serializer};
 
-use super::escape::find_special;
+use crate::codec::lanes::plain;
 use crate::codec::narrow::{NARROW, narrow_serializer};
 use crate::codec::sink::{Halt, Sink};
 
@@ -30,7 +30,7 @@ impl Json<'_> {
         self.sink.put_u8(b'"')?;
         let mut start = 0;
         loop {
-            let at = find_special(text, start);
+            let at = plain(text, start).end;
             self.sink.put(&text[start..at])?;
             let Some(&byte) = text.get(at) else { break };
             self.escape(byte)?;

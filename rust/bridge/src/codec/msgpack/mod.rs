@@ -1,5 +1,6 @@
 //! `MessagePack`.
 
+mod cursor;
 mod marker;
 mod read;
 mod write;

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from pybridge import doctor
+from pybridge.bench import cli as bench
 from pybridge.errors import PybridgeError
 
 
@@ -25,5 +26,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="pybridge", description="Python async generators as Rust streams.")
     parser.add_argument("--version", action="version", version=importlib.metadata.version("pybridge-engine"))
     commands = parser.add_subparsers(metavar="command", required=True)
+    measure = commands.add_parser("bench", help="measure a handler through every lane")
+    bench.add_arguments(measure)
+    measure.set_defaults(run=bench.main)
     doctor.add_command(commands)
     return parser

@@ -1,6 +1,16 @@
 //! The catalogue of failures; the only file that names Python exception classes.
 
+use std::sync::Arc;
+
+use pyo3::call::PyCallArgs;
+use pyo3::exceptions::{PyBaseException, PyKeyboardInterrupt, PySystemExit, PyTimeoutError};
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyTraceback, PyType};
+
+use crate::runtime::RuntimeError;
+use crate::stream::{Failure, FailureKind, Reason};
+use crate::worker::Deferred;
 
 /// Why an item could not become a frame.
 #[derive(Debug)]
@@ -54,4 +64,222 @@ pub enum DecodeError {
     /// The interpreter failed (memory, interrupt).
     #[error("{0}")]
     Python(PyErr),
+}
+
+/// What a Rust consumer sees instead of the next item.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StreamError {
+    /// The stream ended with a failure.
+    #[error("{}: {}", .0.class, .0.message)]
+    Failed(Box<Failure>),
+    /// The stream was cancelled.
+    #[error("stream cancelled: {}", .0.as_str())]
+    Cancelled(Reason),
+    /// A frame does not decode to the type asked for.
+    #[error("response not decodable: {0}")]
+    Response(String),
+}
+
+/// Exception classes of `pybridge.errors`, each looked up once.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Class {
+    Config,
+    Encode,
+    Decode,
+    LimitExceeded,
+    InvalidArgument,
+    StreamCancelled,
+    Overloaded,
+    PoolExhausted,
+    EngineClosed,
+    HandlerExit,
+    Fork,
+    Internal,
+}
+
+const CLASSES: [&str; 12] = [
+    "ConfigError",
+    "EncodeError",
+    "DecodeError",
+    "LimitExceeded",
+    "InvalidArgument",
+    "StreamCancelled",
+    "Overloaded",
+    "PoolExhausted",
+    "EngineClosed",
+    "HandlerExit",
+    "ForkError",
+    "InternalError",
+];
+
+impl Class {
+    pub(crate) fn name(self) -> &'static str {
+        CLASSES[self as usize]
+    }
+
+    pub(crate) fn of(self, py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
+        static CACHE: [PyOnceLock<Py<PyType>>; 12] = [const { PyOnceLock::new() }; 12];
+        CACHE[self as usize].import(py, "pybridge.errors", self.name())
+    }
+
+    /// An exception of this class with constructor arguments `args`.
+    pub(crate) fn error<'py>(self, py: Python<'py>, args: impl PyCallArgs<'py>) -> PyErr {
+        match self.of(py).and_then(|class| class.call1(args)) {
+            Ok(instance) => PyErr::from_value(instance),
+            Err(error) => error,
+        }
+    }
+}
+
+impl EncodeError {
+    /// The Python exception for this failure.
+    pub(crate) fn into_py(self, py: Python<'_>) -> PyErr {
+        match self {
+            Self::Value { path, reason } => Class::Encode.error(py, (format!("{reason} (at {path})"), path)),
+            Self::Limit { limit, path, reason } => {
+                Class::LimitExceeded.error(py, (format!("{reason} (at {path})"), limit))
+            }
+            Self::Raised { path, error } => {
+                let outer = Class::Encode.error(py, (format!("{error} (at {path})"), path));
+                outer.set_cause(py, Some(error));
+                outer
+            }
+        }
+    }
+}
+
+impl DecodeError {
+    /// The Python exception for this failure.
+    pub(crate) fn into_py(self, py: Python<'_>) -> PyErr {
+        match self {
+            Self::Invalid { offset, .. } => Class::Decode.error(py, (self.to_string(), offset)),
+            Self::Limit { limit, .. } => Class::LimitExceeded.error(py, (self.to_string(), limit)),
+            Self::Python(error) => error,
+        }
+    }
+}
+
+/// The failure that an exception of the handler (or of its encoding) ends a stream with.
+pub(crate) fn failure_of(py: Python<'_>, error: &PyErr, release: impl FnOnce(Py<PyAny>) -> Deferred) -> Failure {
+    let class = error.get_type(py).qualname().map_or_else(|_| "Exception".to_owned(), |name| name.to_string());
+    let is = |class: Class| class.of(py).is_ok_and(|class| error.is_instance(py, class.as_any()));
+    let kind = if is(Class::InvalidArgument) {
+        FailureKind::InvalidArgument
+    } else if is(Class::Encode) || is(Class::LimitExceeded) {
+        FailureKind::Encode
+    } else if is(Class::Decode) {
+        FailureKind::Decode
+    } else if is(Class::Overloaded) {
+        FailureKind::Overloaded
+    } else if is(Class::PoolExhausted) {
+        FailureKind::PoolExhausted
+    } else if is(Class::EngineClosed) {
+        FailureKind::Closed
+    } else if is(Class::HandlerExit) {
+        FailureKind::HandlerExit
+    } else if is(Class::Internal) {
+        FailureKind::Internal
+    } else if error.is_instance_of::<PyTimeoutError>(py) {
+        FailureKind::Timeout
+    } else {
+        FailureKind::Handler
+    };
+    let message = error.value(py).str().map_or_else(|_| "<unprintable>".to_owned(), |text| text.to_string_lossy().into_owned());
+    let public_message = match kind {
+        FailureKind::Handler => "the handler failed".to_owned(),
+        FailureKind::Timeout => "the handler timed out".to_owned(),
+        FailureKind::HandlerExit => "the handler asked the process to exit".to_owned(),
+        FailureKind::Internal => "internal error".to_owned(),
+        _ => message.clone(),
+    };
+    let original = Some(Arc::new(release(error.value(py).clone().into_any().unbind())));
+    Failure { kind, class, public_message, message, original }
+}
+
+/// True for what must not leave a handler on a worker's own thread: `SystemExit`, `KeyboardInterrupt`.
+pub(crate) fn is_exit(py: Python<'_>, error: &PyErr) -> bool {
+    error.is_instance_of::<PySystemExit>(py) || error.is_instance_of::<PyKeyboardInterrupt>(py)
+}
+
+/// The exception a Python consumer gets for a failure: the original object where there is one.
+pub(crate) fn raise_failure(py: Python<'_>, failure: &Failure) -> PyErr {
+    if let Some(original) = &failure.original {
+        return PyErr::from_value(original.get(py).clone_ref(py).into_bound(py));
+    }
+    let class = match failure.kind {
+        FailureKind::InvalidArgument => Class::InvalidArgument,
+        FailureKind::Encode => return Class::Encode.error(py, (failure.message.clone(), "$")),
+        FailureKind::Decode => return Class::Decode.error(py, (failure.message.clone(), 0)),
+        FailureKind::Overloaded => Class::Overloaded,
+        FailureKind::PoolExhausted => Class::PoolExhausted,
+        FailureKind::Closed => Class::EngineClosed,
+        FailureKind::HandlerExit => Class::HandlerExit,
+        FailureKind::Fork => Class::Fork,
+        FailureKind::Handler | FailureKind::Timeout | FailureKind::Internal => Class::Internal,
+    };
+    class.error(py, (failure.message.clone(),))
+}
+
+/// The exception a Python consumer gets for a cancelled stream.
+pub(crate) fn raise_cancelled(py: Python<'_>, reason: Reason) -> PyErr {
+    Class::StreamCancelled.error(py, (reason.as_str(),))
+}
+
+/// The exception for a runtime that cannot be had.
+pub(crate) fn runtime_error(py: Python<'_>, error: RuntimeError) -> PyErr {
+    match error {
+        RuntimeError::Forked => Class::Fork.error(
+            py,
+            ("pybridge was started before this process was forked: only the parent may use it; start it after the fork",),
+        ),
+        RuntimeError::Stopped => Class::EngineClosed.error(py, ("the interpreter is shutting down",)),
+        RuntimeError::Configured => {
+            Class::Config.error(py, ("workers", "the runtime has started, or was configured, with another number"))
+        }
+        RuntimeError::Threads => Class::Internal.error(py, ("the runtime's threads could not be started",)),
+    }
+}
+
+/// `ConfigError` for a field that the pool refuses.
+pub(crate) fn config_error(py: Python<'_>, error: &pybridge_pool::ConfigError) -> PyErr {
+    Class::Config.error(py, (error.field, error.reason.clone()))
+}
+
+/// The exception that `throw(typ, val, tb)` stands for.
+pub(crate) fn thrown(
+    typ: &Bound<'_, PyAny>,
+    val: Option<&Bound<'_, PyAny>>,
+    tb: Option<&Bound<'_, PyAny>>,
+) -> PyResult<PyErr> {
+    let error = if typ.is_instance_of::<PyBaseException>() {
+        PyErr::from_value(typ.clone())
+    } else if let Some(value) = val.filter(|value| value.is_instance_of::<PyBaseException>()) {
+        PyErr::from_value(value.clone())
+    } else {
+        let class = typ.cast::<PyType>()?;
+        let instance = match val.filter(|value| !value.is_none()) {
+            Some(value) => class.call1((value,))?,
+            None => class.call0()?,
+        };
+        PyErr::from_value(instance)
+    };
+    if let Some(tb) = tb.and_then(|tb| tb.cast::<PyTraceback>().ok()) {
+        error.set_traceback(typ.py(), Some(tb.clone()));
+    }
+    Ok(error)
+}
+
+/// Why what a handler returned cannot be streamed, and what to do about it.
+pub(crate) fn wrong_result(value: &Bound<'_, PyAny>, awaited: bool, unary: bool) -> String {
+    let kind = value.get_type().qualname().map_or_else(|_| "object".to_owned(), |name| name.to_string());
+    let returned = if awaited { "the handler's coroutine returned" } else { "the handler returned" };
+    if unary {
+        format!("{returned} {kind}: with unary=True the handler must be a coroutine function that returns the one value")
+    } else if awaited {
+        format!("{returned} {kind}, which is no async generator: make the handler yield, or say unary=True for one value")
+    } else if value.hasattr("__next__").unwrap_or(false) {
+        format!("{returned} {kind}, which is not asynchronous: wrap the handler in pybridge.from_sync()")
+    } else {
+        format!("{returned} {kind}, which is neither an async generator nor awaitable")
+    }
 }

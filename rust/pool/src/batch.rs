@@ -1,33 +1,88 @@
 //! Frames of one stream that were sealed together.
 
-use bytes::Bytes;
-use smallvec::SmallVec;
+use std::ops::Range;
 
-/// Frame ends kept without an allocation: a stream that waits for every item has one frame a batch.
-const INLINE_ENDS: usize = 4;
+use bytes::Bytes;
+
+/// Frame ends kept in the batch itself; the ends of more frames follow the frames in their segment.
+const INLINE_ENDS: usize = 6;
+
+/// Bytes that one end takes behind the frames.
+pub(crate) const END_BYTES: usize = size_of::<u32>();
+
+#[derive(Debug, Clone)]
+enum Ends {
+    /// One frame: all of the data.
+    One,
+    Inline {
+        count: u8,
+        ends: [u32; INLINE_ENDS],
+    },
+    /// Native-endian `u32`s.
+    Trailer(Bytes),
+}
 
 /// Frames that lie one after the other in one immutable slice.
-#[derive(Debug, Default, Clone)]
+#[derive(Debug, Clone)]
 pub struct Batch {
     data: Bytes,
-    ends: SmallVec<[u32; INLINE_ENDS]>,
+    ends: Ends,
+    shared: bool,
+}
+
+impl Default for Batch {
+    fn default() -> Self {
+        Self {
+            data: Bytes::new(),
+            ends: Ends::Inline {
+                count: 0,
+                ends: [0; INLINE_ENDS],
+            },
+            shared: false,
+        }
+    }
+}
+
+/// True if the ends of so many frames are to be written behind them.
+pub(crate) fn needs_trailer(frames: usize) -> bool {
+    frames > INLINE_ENDS
 }
 
 impl Batch {
-    pub(crate) fn new(data: Bytes, ends: SmallVec<[u32; INLINE_ENDS]>) -> Self {
-        debug_assert_eq!(ends.last().map_or(0, |&end| end as usize), data.len());
-        Self { data, ends }
+    /// Frames that end at `ends`; `data` is followed by the ends if [`needs_trailer`] says so.
+    pub(crate) fn new(mut data: Bytes, ends: &[u32], shared: bool) -> Self {
+        let ends = if needs_trailer(ends.len()) {
+            let trailer = data.len() - ends.len() * END_BYTES;
+            Ends::Trailer(data.split_off(trailer))
+        } else if ends.len() == 1 {
+            Ends::One
+        } else {
+            let mut inline = [0; INLINE_ENDS];
+            inline[..ends.len()].copy_from_slice(ends);
+            Ends::Inline {
+                count: ends.len() as u8,
+                ends: inline,
+            }
+        };
+        Self { data, ends, shared }
     }
 
     /// One frame that has its memory to itself.
     pub fn single(data: Bytes) -> Self {
-        let end = u32::try_from(data.len()).unwrap_or(u32::MAX);
-        Self { data, ends: smallvec::smallvec![end] }
+        Self {
+            data,
+            ends: Ends::One,
+            shared: false,
+        }
     }
 
     /// Number of frames.
     pub fn frames(&self) -> usize {
-        self.ends.len()
+        match &self.ends {
+            Ends::One => 1,
+            Ends::Inline { count, .. } => usize::from(*count),
+            Ends::Trailer(ends) => ends.len() / END_BYTES,
+        }
     }
 
     /// Bytes of all frames.
@@ -36,10 +91,9 @@ impl Batch {
     }
 
     /// Byte range of the frame at `index`, if there is one.
-    pub fn range(&self, index: usize) -> Option<std::ops::Range<usize>> {
-        let end = *self.ends.get(index)? as usize;
-        let start = if index == 0 { 0 } else { self.ends[index - 1] as usize };
-        Some(start..end)
+    pub fn range(&self, index: usize) -> Option<Range<usize>> {
+        let start = if index == 0 { 0 } else { self.end(index - 1)? };
+        Some(start..self.end(index)?)
     }
 
     /// The frame at `index` as a slice that shares this batch's memory.
@@ -47,8 +101,43 @@ impl Batch {
         self.range(index).map(|range| self.data.slice(range))
     }
 
-    /// Replaces the shared memory by an exact copy, so that the segment can go home.
-    pub fn copy_out(&mut self) {
-        self.data = Bytes::copy_from_slice(&self.data);
+    /// True while the frames lie in a segment that other batches share, so that they pin more than themselves.
+    pub fn is_shared(&self) -> bool {
+        self.shared
+    }
+
+    /// Replaces memory shared with other batches by an exact copy, so that the segment can go home; other
+    /// memory is left alone. Returns the bytes copied.
+    pub fn copy_out(&mut self) -> usize {
+        if !std::mem::take(&mut self.shared) {
+            return 0;
+        }
+        let frames = self.data.len();
+        if let Ends::Trailer(ends) = &self.ends {
+            let mut copy = Vec::with_capacity(frames + ends.len());
+            copy.extend_from_slice(&self.data);
+            copy.extend_from_slice(ends);
+            self.data = Bytes::from(copy);
+            self.ends = Ends::Trailer(self.data.split_off(frames));
+        } else {
+            self.data = Bytes::copy_from_slice(&self.data);
+        }
+        frames
+    }
+
+    fn end(&self, index: usize) -> Option<usize> {
+        match &self.ends {
+            Ends::One => (index == 0).then_some(self.data.len()),
+            Ends::Inline { count, ends } => {
+                (index < usize::from(*count)).then(|| ends[index] as usize)
+            }
+            Ends::Trailer(ends) => {
+                let at = index.checked_mul(END_BYTES)?;
+                let end = ends.get(at..at + END_BYTES)?;
+                end.try_into()
+                    .ok()
+                    .map(|end| u32::from_ne_bytes(end) as usize)
+            }
+        }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::system;
+
 /// A setting that cannot be.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{field}: {reason}")]
@@ -45,5 +47,186 @@ impl Default for PoolConfig {
             zero_on_reuse: false,
             leak_after: Duration::from_secs(60),
         }
+    }
+}
+
+/// Least size of a segment: a page.
+const MIN_SEGMENT: usize = 4 << 10;
+
+/// Largest segment: beyond it one live frame pins more than the large tier would.
+const MAX_SEGMENT: usize = 1 << 20;
+
+/// Least `max_live_bytes`: below it not even one large frame fits beside a few segments.
+const MIN_LIVE: usize = 1 << 20;
+
+/// Most that `max_live_bytes` is by default.
+const DEFAULT_LIVE: usize = 1 << 30;
+
+/// Prefix of the environment variables that [`PoolConfig::from_env`] reads.
+const ENV_PREFIX: &str = "PYBRIDGE_POOL_";
+
+impl PoolConfig {
+    /// The defaults, overridden by `PYBRIDGE_POOL_<FIELD>`: sizes as `65536` or `64KiB`, times in seconds, flags
+    /// as `0` or `1`.
+    ///
+    /// # Errors
+    /// A variable that is not a value of its field.
+    pub fn from_env() -> Result<Self, ConfigError> {
+        Self::default().overridden(|name| std::env::var(name).ok())
+    }
+
+    /// `self` overridden by what `look_up` knows of `PYBRIDGE_POOL_<FIELD>`.
+    ///
+    /// # Errors
+    /// A value that is none of its field.
+    pub fn overridden(
+        mut self,
+        look_up: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, ConfigError> {
+        let value = |field: &'static str| {
+            let text = look_up(&format!("{ENV_PREFIX}{}", field.to_uppercase()))?;
+            Some((field, text))
+        };
+        set(value("segment_bytes"), parse_bytes, &mut self.segment_bytes)?;
+        set(
+            value("small_parked_bytes"),
+            parse_bytes,
+            &mut self.small_parked_bytes,
+        )?;
+        set(
+            value("large_parked_bytes"),
+            parse_bytes,
+            &mut self.large_parked_bytes,
+        )?;
+        set(
+            value("max_live_bytes"),
+            |text| parse_bytes(text).map(Some),
+            &mut self.max_live_bytes,
+        )?;
+        set(
+            value("decay_interval"),
+            parse_seconds,
+            &mut self.decay_interval,
+        )?;
+        set(value("idle_timeout"), parse_seconds, &mut self.idle_timeout)?;
+        set(value("zero_on_reuse"), parse_flag, &mut self.zero_on_reuse)?;
+        set(value("leak_after"), parse_seconds, &mut self.leak_after)?;
+        Ok(self)
+    }
+
+    /// The validated configuration with every default filled in, and its `max_live_bytes`.
+    pub(crate) fn effective(mut self) -> Result<(Self, usize), ConfigError> {
+        let segment = self.segment_bytes;
+        check("segment_bytes", segment.is_power_of_two(), || {
+            format!("{segment} is not a power of two")
+        })?;
+        check(
+            "segment_bytes",
+            (MIN_SEGMENT..=MAX_SEGMENT).contains(&segment),
+            || format!("{segment} is not between {MIN_SEGMENT} and {MAX_SEGMENT}"),
+        )?;
+        let max_live = self.max_live_bytes.unwrap_or_else(default_max_live);
+        check("max_live_bytes", max_live >= MIN_LIVE, || {
+            format!("{max_live} is less than {MIN_LIVE}")
+        })?;
+        let interval = self.decay_interval;
+        check("decay_interval", !interval.is_zero(), || {
+            "must be more than zero".into()
+        })?;
+        check("idle_timeout", self.idle_timeout >= interval, || {
+            format!(
+                "{:?} is less than decay_interval ({interval:?})",
+                self.idle_timeout
+            )
+        })?;
+        check("leak_after", !self.leak_after.is_zero(), || {
+            "must be more than zero".into()
+        })?;
+        self.max_live_bytes = Some(max_live);
+        Ok((self, max_live))
+    }
+}
+
+fn default_max_live() -> usize {
+    system::memory_limit()
+        .map_or(DEFAULT_LIVE, |limit| (limit / 4).min(DEFAULT_LIVE))
+        .max(MIN_LIVE)
+}
+
+fn check(
+    field: &'static str,
+    holds: bool,
+    reason: impl FnOnce() -> String,
+) -> Result<(), ConfigError> {
+    if holds {
+        Ok(())
+    } else {
+        Err(ConfigError {
+            field,
+            reason: reason(),
+        })
+    }
+}
+
+fn set<T>(
+    value: Option<(&'static str, String)>,
+    parse: impl Fn(&str) -> Result<T, String>,
+    field: &mut T,
+) -> Result<(), ConfigError> {
+    if let Some((name, text)) = value {
+        *field = parse(text.trim()).map_err(|reason| ConfigError {
+            field: name,
+            reason,
+        })?;
+    }
+    Ok(())
+}
+
+/// Reads `65536`, `64KiB`, `64 KiB`, `1.5MiB` or `2GB` as bytes.
+///
+/// # Errors
+/// Text that is no size, with the reason.
+pub fn parse_bytes(text: &str) -> Result<usize, String> {
+    let invalid = || format!("{text:?} is no size such as 65536 or \"64KiB\"");
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let factor: u64 = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "kib" => 1 << 10,
+        "mib" => 1 << 20,
+        "gib" => 1 << 30,
+        "kb" => 1_000,
+        "mb" => 1_000_000,
+        "gb" => 1_000_000_000,
+        _ => return Err(invalid()),
+    };
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    let scale = 10_u64
+        .checked_pow(fraction.len() as u32)
+        .ok_or_else(invalid)?;
+    let digits: u64 = format!("{whole}{fraction}")
+        .parse()
+        .map_err(|_| invalid())?;
+    let scaled = digits
+        .checked_mul(factor)
+        .filter(|scaled| scaled.is_multiple_of(scale))
+        .ok_or_else(invalid)?;
+    usize::try_from(scaled / scale).map_err(|_| invalid())
+}
+
+fn parse_seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text
+        .parse()
+        .map_err(|_| format!("{text:?} is no number of seconds"))?;
+    Duration::try_from_secs_f64(seconds).map_err(|error| format!("{text:?}: {error}"))
+}
+
+fn parse_flag(text: &str) -> Result<bool, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "1" | "true" | "yes" | "on" => Ok(true),
+        "0" | "false" | "no" | "off" => Ok(false),
+        _ => Err(format!("{text:?} is neither 0 nor 1")),
     }
 }

@@ -1,11 +1,19 @@
-//! Limits, statistics and the large tier, shared by all writers.
+//! The handle that engines share.
 
-use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use crate::{ConfigError, PoolConfig, Writer};
+use crate::budget::Direction;
+use crate::buffer::PooledBuf;
+use crate::config::{ConfigError, PoolConfig};
+use crate::core::Core;
+use crate::decay::Reason;
+use crate::inbound::InboundBody;
+use crate::leak::Leak;
+use crate::stats::PoolStats;
+use crate::sync::{Arc, Ordering};
+use crate::{Batch, Writer};
 
 /// Why a buffer could not be had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -13,42 +21,62 @@ pub enum PoolError {
     /// The request exceeds the largest buffer that may ever be handed out.
     #[error("{0} bytes exceed the largest buffer")]
     Oversized(usize),
-    /// The budget of live bytes is used up.
+    /// The budget of live bytes is used up; retry later.
     #[error("the pool is exhausted")]
     Exhausted,
-}
-
-/// One look at a pool's counters.
-#[derive(Debug, Clone, Default)]
-pub struct PoolStats {
-    /// Bytes handed out.
-    pub live_bytes: usize,
-    /// Idle bytes kept for the next use.
-    pub parked_bytes: usize,
-    /// Segment bytes held minus the bytes of live frames in them.
-    pub pinned_bytes: usize,
-    /// Most bytes ever handed out at once.
-    pub peak_bytes: usize,
+    /// This process is a fork of the one that made the pool.
+    #[error("the pool belongs to the parent process")]
+    Forked,
 }
 
 /// A process-wide or private pool; clones share it.
 #[derive(Debug, Clone)]
 pub struct Pool {
-    config: Arc<PoolConfig>,
+    handle: Arc<Handle>,
+}
+
+/// When the last handle goes, nothing parks any more; leases go on living.
+#[derive(Debug)]
+struct Handle {
+    core: Arc<Core>,
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.core.close();
+    }
 }
 
 impl Pool {
-    /// Makes a pool.
+    /// Makes a pool. Nothing is mapped before the first use.
     ///
     /// # Errors
     /// A field of `config` that cannot be.
     pub fn new(config: PoolConfig) -> Result<Self, ConfigError> {
-        Ok(Self { config: Arc::new(config) })
+        let (config, max_live) = config.effective()?;
+        let core = Arc::new(Core::new(config, max_live));
+        Ok(Self {
+            handle: Arc::new(Handle { core }),
+        })
     }
 
-    /// The effective configuration.
+    pub(crate) fn core(&self) -> &Arc<Core> {
+        &self.handle.core
+    }
+
+    /// The effective configuration: `max_live_bytes` is never `None` here.
     pub fn config(&self) -> &PoolConfig {
-        &self.config
+        &self.core().config
+    }
+
+    /// A number that no other living pool has.
+    pub fn id(&self) -> usize {
+        Arc::as_ptr(&self.handle) as usize
+    }
+
+    /// A reference that does not keep the pool open.
+    pub fn downgrade(&self) -> WeakPool {
+        WeakPool(Arc::downgrade(&self.handle))
     }
 
     /// A writer for the calling thread.
@@ -56,29 +84,111 @@ impl Pool {
         Writer::new(self.clone())
     }
 
+    /// A large buffer for at least `len` bytes, within the outbound budget.
+    ///
+    /// # Errors
+    /// [`PoolError::Oversized`], [`PoolError::Exhausted`] or [`PoolError::Forked`].
+    pub fn try_acquire(&self, len: usize) -> Result<PooledBuf, PoolError> {
+        self.core().try_acquire(len, Direction::Outbound)
+    }
+
+    /// A large buffer for at least `len` bytes; over the ceiling an untracked one, counted as a fallback.
+    ///
+    /// # Panics
+    /// The system has no memory left.
+    pub fn acquire(&self, len: usize) -> PooledBuf {
+        self.core().acquire(len)
+    }
+
     /// An inbound body (a request) of known content, charged to the inbound half of the budget.
     ///
     /// # Errors
-    /// [`PoolError::Exhausted`] when the inbound half is used up.
+    /// [`PoolError::Oversized`]: more than that half; [`PoolError::Exhausted`]: the half is used up;
+    /// [`PoolError::Forked`].
     pub fn inbound(&self, body: &[u8]) -> Result<Bytes, PoolError> {
-        Ok(Bytes::copy_from_slice(body))
+        let mut inbound = self.inbound_body(Some(body.len()), body.len())?;
+        inbound.push(body)?;
+        Ok(inbound.finish())
     }
 
-    /// Decays what is idle; called every `decay_interval`, never on a request's path.
-    pub fn tick(&self, _now: Instant) {}
+    /// An inbound body that arrives in pieces: `declared` is the announced length, `max` the most accepted.
+    ///
+    /// # Errors
+    /// [`PoolError::Oversized`]: `declared` is more than `max`; [`PoolError::Forked`].
+    pub fn inbound_body(
+        &self,
+        declared: Option<usize>,
+        max: usize,
+    ) -> Result<InboundBody, PoolError> {
+        if self.core().is_forked() {
+            return Err(PoolError::Forked);
+        }
+        InboundBody::new(self.core().clone(), declared, max)
+    }
+
+    /// Time to the next tick: `decay_interval` within 20 %, spread so that processes do not tick together.
+    pub fn next_tick(&self) -> Duration {
+        let spread = f64::from(Instant::now().elapsed().subsec_nanos() % 401) / 1000.0;
+        self.config().decay_interval.mul_f64(0.8 + spread)
+    }
+
+    /// Reclaims and decays what is idle and reports old leases; called about every `decay_interval`, never on a
+    /// request's path. A call sooner than half an interval after the last one does nothing.
+    pub fn tick(&self, now: Instant) {
+        if !self.core().is_forked() {
+            self.core().tick(now);
+        }
+    }
 
     /// Gives everything parked back now; returns the bytes.
     pub fn trim(&self) -> usize {
-        0
+        if self.core().is_forked() {
+            0
+        } else {
+            self.core().trim()
+        }
     }
 
-    /// True when slices pin more than the bound and queued frames should be copied out.
+    /// True when slices pin more than the bound and queued frames should be copied out. Cheap enough for every
+    /// turn of a loop: one load while little is held, else a look at 64 segments.
     pub fn over_pinned(&self) -> bool {
-        false
+        let core = self.core();
+        if core.ring.is_small() || core.is_forked() {
+            return false;
+        }
+        let (over, surplus) = core.ring.over_pinned(core.budget.held());
+        core.release(surplus, Reason::Cap);
+        over
     }
 
-    /// One snapshot of the counters.
+    /// Copies a batch out of shared memory, as [`Batch::copy_out`], and counts the bytes.
+    pub fn unpin(&self, batch: &mut Batch) -> usize {
+        let bytes = batch.copy_out();
+        self.core()
+            .counters
+            .copied_out
+            .fetch_add(bytes, Ordering::Relaxed);
+        bytes
+    }
+
+    /// Sets what is called, on the thread that ticks, for each sampled lease older than `leak_after`.
+    pub fn on_leak(&self, report: impl Fn(&Leak) + Send + Sync + 'static) {
+        self.core().watch.set_hook(Box::new(report));
+    }
+
+    /// One snapshot of the counters. In a forked child all of them are zero.
     pub fn stats(&self) -> PoolStats {
-        PoolStats::default()
+        PoolStats::collect(self.core())
+    }
+}
+
+/// A pool that is not kept open.
+#[derive(Debug, Clone)]
+pub struct WeakPool(std::sync::Weak<Handle>);
+
+impl WeakPool {
+    /// The pool, if anybody still has it.
+    pub fn upgrade(&self) -> Option<Pool> {
+        self.0.upgrade().map(|handle| Pool { handle })
     }
 }

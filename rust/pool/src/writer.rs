@@ -1,26 +1,64 @@
 //! The producing thread's half: frames are written in place and sealed together.
+#![expect(
+    clippy::inline_always,
+    reason = "a put of a few bytes is cheaper than a call"
+)]
 
 use std::io;
 
-use bytes::BytesMut;
+use bytes::Bytes;
 use smallvec::SmallVec;
 
-use crate::{Batch, Pool};
+use crate::batch::{Batch, END_BYTES, needs_trailer};
+use crate::buffer::PooledBuf;
+use crate::cursor::Cursor;
+use crate::large::{FIRST_GUESS, GROWTH, LARGEST_CLASS};
+use crate::leak::{SAMPLE_EVERY, Sample};
+use crate::pool::Pool;
+use crate::segment::Segment;
+
+/// Largest frame that shares a segment with others when it has to move.
+const SHARING_LIMIT: usize = 32 << 10;
+
+/// Kept free at a segment's end for the frame ends of its last batch: 64 frames.
+const TRAILER_BYTES: usize = 64 * END_BYTES;
+
+/// Frame ends kept allocated between batches.
+const ENDS_KEPT: usize = 1024;
+
+/// A committed frame may have a buffer of this many times its length; beyond it moves to a smaller class.
+const MAX_SLACK: usize = 4;
 
 /// Writes frames; owned by one thread.
 ///
 /// `begin`, any number of `put`s, then `commit` or `abort` make one frame; `seal` takes the committed frames.
 #[derive(Debug)]
 pub struct Writer {
+    cursor: Cursor,
+    ends: Vec<u32>,
+    /// The cursor in the segment, while `cursor` is in a large buffer because the open frame outgrew segments.
+    aside: Option<Cursor>,
+    done: SmallVec<[Batch; 2]>,
+    last_large: usize,
+    epoch: Option<usize>,
+    stream: u64,
+    leases: u32,
     pool: Pool,
-    segment: BytesMut,
-    frame_start: usize,
-    ends: SmallVec<[u32; 4]>,
 }
 
 impl Writer {
     pub(crate) fn new(pool: Pool) -> Self {
-        Self { pool, segment: BytesMut::new(), frame_start: 0, ends: SmallVec::new() }
+        Self {
+            cursor: Cursor::nowhere(),
+            ends: Vec::new(),
+            aside: None,
+            done: SmallVec::new(),
+            last_large: 0,
+            epoch: None,
+            stream: 0,
+            leases: 0,
+            pool,
+        }
     }
 
     /// The pool this writer takes memory from.
@@ -28,68 +66,297 @@ impl Writer {
         &self.pool
     }
 
-    /// Opens a frame. `hint`: bytes expected, 0 if unknown.
+    /// Names the stream that the next batches belong to, for reports of leaked leases.
+    pub fn set_stream(&mut self, stream: u64) {
+        self.stream = stream;
+    }
+
+    /// Opens a frame. `hint`: bytes expected, 0 if unknown; a wrong one costs at most a copy.
+    #[inline]
     pub fn begin(&mut self, hint: usize) {
-        self.frame_start = self.segment.len();
-        self.segment.reserve(hint);
+        debug_assert!(self.aside.is_none(), "begin inside a frame");
+        self.cursor.open();
+        if hint > self.cursor.room() {
+            self.make_room(hint.min(LARGEST_CLASS));
+        }
     }
 
     /// Appends to the open frame.
-    #[inline]
+    ///
+    /// # Panics
+    /// The system has no memory left.
+    #[inline(always)]
     pub fn put(&mut self, bytes: &[u8]) {
-        self.segment.extend_from_slice(bytes);
+        if !self.cursor.put(bytes) {
+            self.put_slow(bytes);
+        }
     }
 
     /// Appends one byte to the open frame.
-    #[inline]
+    ///
+    /// # Panics
+    /// The system has no memory left.
+    #[inline(always)]
     pub fn put_u8(&mut self, byte: u8) {
-        self.segment.extend_from_slice(&[byte]);
+        if !self.cursor.put_u8(byte) {
+            self.put_slow(&[byte]);
+        }
+    }
+
+    /// Room for at least `len` more bytes of the open frame; what it holds is unspecified. Write a prefix, then
+    /// [`advance`](Self::advance) over it.
+    ///
+    /// # Panics
+    /// The system has no memory left.
+    #[inline(always)]
+    pub fn reserve(&mut self, len: usize) -> &mut [u8] {
+        if self.cursor.room() < len {
+            self.make_room(len);
+        }
+        self.cursor.spare()
+    }
+
+    /// Counts the first `len` bytes of the reserved room as written.
+    ///
+    /// # Panics
+    /// `len` is more than the room.
+    #[inline(always)]
+    pub fn advance(&mut self, len: usize) {
+        self.cursor.advance(len);
+    }
+
+    /// Appends what `write` puts at the start of the `max` bytes it is given; it returns how many.
+    ///
+    /// # Panics
+    /// `write` returns more than `max`, or the system has no memory left.
+    #[inline(always)]
+    pub fn put_with(&mut self, max: usize, write: impl FnOnce(&mut [u8]) -> usize) {
+        let len = write(&mut self.reserve(max)[..max]);
+        assert!(len <= max, "put_with: wrote more than it asked for");
+        self.cursor.advance(len);
     }
 
     /// The open frame so far, for patching a length or checking a limit.
+    #[inline]
     pub fn frame_mut(&mut self) -> &mut [u8] {
-        &mut self.segment[self.frame_start..]
+        self.cursor.frame()
     }
 
     /// Bytes in the open frame.
-    #[inline]
+    #[inline(always)]
     pub fn frame_len(&self) -> usize {
-        self.segment.len() - self.frame_start
+        self.cursor.len()
     }
 
     /// Closes the open frame.
+    #[inline]
     pub fn commit(&mut self) {
-        self.ends.push(self.segment.len() as u32);
+        if self.aside.is_some() {
+            self.commit_large();
+            return;
+        }
+        self.ends.push(self.cursor.run_len() as u32);
+        self.cursor.open();
     }
 
-    /// Takes the open frame back to its first byte.
+    /// Takes the open frame back to its first byte; a buffer it outgrew segments with goes home.
+    #[inline]
     pub fn abort(&mut self) {
-        self.segment.truncate(self.frame_start);
+        if self.aside.is_some() {
+            drop(self.leave_large());
+        } else {
+            self.cursor.rewind();
+        }
     }
 
-    /// Adds memory that is already immutable as one whole frame, without a copy.
-    pub fn share(&mut self, frame: bytes::Bytes) {
-        self.begin(frame.len());
-        self.put(&frame);
-        self.commit();
+    /// Adds memory that is already immutable as one whole frame, without a copy. Call between frames.
+    ///
+    /// # Panics
+    /// A frame is open.
+    pub fn share(&mut self, frame: Bytes) {
+        assert!(
+            self.frame_len() == 0 && self.aside.is_none(),
+            "share inside a frame"
+        );
+        self.cut_aside();
+        self.done.push(Batch::single(frame));
     }
 
-    /// Takes the committed frames, in order, as batches.
+    /// Takes the committed frames, in order, as batches. Call between frames.
+    ///
+    /// # Panics
+    /// A frame is open.
     pub fn seal(&mut self, mut sink: impl FnMut(Batch)) {
+        assert!(
+            self.frame_len() == 0 && self.aside.is_none(),
+            "seal inside a frame"
+        );
+        let epoch = Some(self.pool.core().epoch());
+        let quiet = self.epoch != epoch;
+        self.epoch = epoch;
+        if !self.done.is_empty() {
+            self.done.drain(..).for_each(&mut sink);
+        }
         if !self.ends.is_empty() {
-            sink(Batch::new(self.segment.split().freeze(), std::mem::take(&mut self.ends)));
+            sink(self.cut(quiet));
+        }
+    }
+
+    /// Puts the committed frames of the segment behind the batches that are done.
+    fn cut_aside(&mut self) {
+        if !self.ends.is_empty() {
+            let batch = self.cut(false);
+            self.done.push(batch);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn put_slow(&mut self, bytes: &[u8]) {
+        self.make_room(bytes.len());
+        let put = self.cursor.put(bytes);
+        debug_assert!(put);
+    }
+
+    /// Moves the open frame to where it has room for `more` bytes.
+    #[cold]
+    #[inline(never)]
+    fn make_room(&mut self, more: usize) {
+        let len = self.frame_len();
+        let wanted = len.checked_add(more).expect("capacity overflow");
+        if self.aside.is_some() {
+            let grown = self
+                .cursor
+                .capacity()
+                .saturating_mul(GROWTH)
+                .min(LARGEST_CLASS);
+            self.enter_large(grown.max(wanted));
+        } else if wanted <= SHARING_LIMIT.min(self.pool.config().segment_bytes / 2) {
+            self.next_segment();
+        } else if len == 0 {
+            self.enter_large(wanted);
+        } else {
+            let guess = if self.last_large >= wanted {
+                self.last_large
+            } else {
+                FIRST_GUESS
+            };
+            self.enter_large(guess.max(wanted));
+        }
+    }
+
+    /// Goes on at the start of a segment; the open frame comes along.
+    fn next_segment(&mut self) {
+        let core = self.pool.core().clone();
+        if self.ends.is_empty() && self.cursor.restart(core.config.zero_on_reuse) {
+            return;
+        }
+        let mut next = Cursor::in_segment(core.take_segment(), TRAILER_BYTES);
+        next.put(self.cursor.frame());
+        self.cursor.rewind();
+        self.cut_aside();
+        if let Some(leased) = std::mem::replace(&mut self.cursor, next).into_leased() {
+            core.retire_segment(leased);
+        }
+    }
+
+    /// Goes on in a larger buffer; the open frame comes along.
+    fn enter_large(&mut self, capacity: usize) {
+        let mut next = Cursor::in_buffer(self.pool.core().acquire(capacity));
+        next.put(self.cursor.frame());
+        self.cursor.rewind();
+        let old = std::mem::replace(&mut self.cursor, next);
+        self.aside.get_or_insert(old);
+    }
+
+    /// Back to the segment; the buffer with the open frame is the caller's.
+    fn leave_large(&mut self) -> Option<PooledBuf> {
+        let segment = self.aside.take()?;
+        std::mem::replace(&mut self.cursor, segment).into_buffer()
+    }
+
+    #[cold]
+    fn commit_large(&mut self) {
+        let Some(buffer) = self.leave_large() else {
+            return;
+        };
+        self.cut_aside();
+        self.last_large = buffer.len();
+        let frame = if buffer.capacity() > MAX_SLACK * buffer.len() {
+            let mut smaller = self.pool.core().acquire(buffer.len());
+            smaller.put(&buffer);
+            smaller.freeze()
+        } else {
+            buffer.freeze()
+        };
+        self.done.push(Batch::single(frame));
+    }
+
+    /// Makes a batch of the committed frames of the segment; no frame is open. `quiet`: the first one since the
+    /// last tick, which is copied out exactly rather than pin a segment that nobody else uses.
+    fn cut(&mut self, quiet: bool) -> Batch {
+        let frames = self.cursor.run_len();
+        let trailer = needs_trailer(self.ends.len());
+        let alone = quiet && self.cursor.segment().is_some_and(Segment::is_free);
+        let batch = if frames == 0 && !trailer {
+            Batch::new(Bytes::new(), &self.ends, false)
+        } else if alone || (trailer && !self.cursor.put_ends(&self.ends)) {
+            let batch = exact(self.cursor.run(), trailer, &self.ends);
+            self.cursor.skip();
+            if alone {
+                self.cursor.restart(self.pool.config().zero_on_reuse);
+            }
+            batch
+        } else {
+            let sample = self.sample(frames);
+            Batch::new(self.cursor.seal(sample), &self.ends, true)
+        };
+        self.ends.clear();
+        self.ends.shrink_to(ENDS_KEPT);
+        batch
+    }
+
+    fn sample(&mut self, bytes: usize) -> Option<Sample> {
+        self.leases = self.leases.wrapping_add(1);
+        if self.leases.is_multiple_of(SAMPLE_EVERY) {
+            self.pool.core().watch.begun(self.stream, bytes)
+        } else {
+            None
+        }
+    }
+}
+
+/// A batch of `frames` in memory of its own.
+fn exact(frames: &[u8], trailer: bool, ends: &[u32]) -> Batch {
+    let trailer = if trailer { ends } else { &[] };
+    let mut exact = Vec::with_capacity(frames.len() + size_of_val(trailer));
+    exact.extend_from_slice(frames);
+    exact.extend(trailer.iter().flat_map(|end| end.to_ne_bytes()));
+    Batch::new(Bytes::from(exact), ends, false)
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        let segment = self.aside.take().unwrap_or_else(Cursor::nowhere);
+        for cursor in [
+            segment,
+            std::mem::replace(&mut self.cursor, Cursor::nowhere()),
+        ] {
+            if let Some(leased) = cursor.into_leased() {
+                self.pool.core().retire_segment(leased);
+            }
         }
     }
 }
 
 impl io::Write for Writer {
-    #[inline]
+    #[inline(always)]
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
         self.put(buf);
         Ok(buf.len())
     }
 
-    #[inline]
+    #[inline(always)]
     fn write_all(&mut self, buf: &[u8]) -> io::Result<()> {
         self.put(buf);
         Ok(())

@@ -4,35 +4,132 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use pyo3::prelude::*;
+use pyo3::types::PyBytes;
 
-use super::{CodecSpec, Limits};
+use super::build::{Builder, Values};
+use super::events::{Budget, Fault, Receiver, over};
+use super::{CodecSpec, Format, Limits, json, msgpack};
 use crate::error::DecodeError;
 
 /// Decodes one message, a stretch at a time, so that a large body does not stall the event loop.
+///
+/// Dropping it unfinished needs the interpreter, so it belongs on the worker.
 #[derive(Debug)]
 pub struct Decoder {
-    spec: Arc<CodecSpec>,
     limits: Arc<Limits>,
     input: Bytes,
+    reader: Reader,
+    values: Values,
 }
+
+/// The reader of one format.
+#[derive(Debug)]
+enum Reader {
+    Msgpack(msgpack::Reader),
+    Json(json::Reader),
+    Raw,
+}
+
+/// What one decoding may always make, however small its frame.
+const DECODED_FLOOR: usize = 64 << 20;
+/// Bytes of objects for each byte of a frame, above the floor.
+const DECODED_RATIO: usize = 8;
 
 impl Decoder {
     /// A decoder of `input`.
     pub fn new(spec: Arc<CodecSpec>, limits: Arc<Limits>, input: Bytes) -> Self {
-        Self { spec, limits, input }
+        let reader = Reader::new(&spec, &limits);
+        Self {
+            limits,
+            input,
+            reader,
+            values: Values::default(),
+        }
     }
 
     /// Goes on for about `budget` input bytes; `None`: not finished, call again.
     ///
     /// # Errors
     /// The input is not a message of the format, or a limit was passed.
-    pub fn run(&mut self, py: Python<'_>, _budget: usize) -> Result<Option<Py<PyAny>>, DecodeError> {
-        decode(py, &self.spec, &self.limits, &self.input).map(Some)
+    pub fn run(&mut self, py: Python<'_>, budget: usize) -> Result<Option<Py<PyAny>>, DecodeError> {
+        let pause = self.reader.offset().saturating_add(budget.max(1));
+        self.reader
+            .run(py, &self.limits, &self.input, pause, &mut self.values)
+            .map_err(DecodeError::from)
     }
 
-    /// Bytes of the Python objects made so far.
+    /// Bytes of the Python objects made so far, estimated.
     pub fn decoded_bytes(&self) -> usize {
-        self.input.len()
+        self.values.spent
+    }
+}
+
+impl Reader {
+    fn new(spec: &CodecSpec, limits: &Limits) -> Self {
+        let budget = Budget::new(limits, spec.any_keys);
+        match spec.format {
+            Format::Msgpack => Self::Msgpack(msgpack::Reader::new(budget)),
+            Format::Json => Self::Json(json::Reader::new(budget)),
+            Format::Raw => Self::Raw,
+        }
+    }
+
+    fn offset(&self) -> usize {
+        match self {
+            Self::Msgpack(reader) => reader.offset(),
+            Self::Json(reader) => reader.offset(),
+            Self::Raw => 0,
+        }
+    }
+
+    fn run(
+        &mut self,
+        py: Python<'_>,
+        limits: &Limits,
+        input: &[u8],
+        pause: usize,
+        values: &mut Values,
+    ) -> Result<Option<Py<PyAny>>, Fault> {
+        check_frame(limits, input)?;
+        let max_bytes = limits
+            .max_decoded_bytes
+            .min(DECODED_FLOOR.max(input.len().saturating_mul(DECODED_RATIO)));
+        let mut to = Builder {
+            py,
+            values,
+            max_bytes,
+            duplicates: limits.duplicate_keys,
+        };
+        let done = match self {
+            Self::Msgpack(reader) => reader.run(input, pause, &mut to),
+            Self::Json(reader) => reader.run(input, pause, &mut to),
+            Self::Raw => to.bytes(input).map(|()| true),
+        };
+        match done {
+            Ok(true) => to.finish().map(Some),
+            Ok(false) => Ok(None),
+            Err(fault) => Err(match fault.into() {
+                DecodeError::Limit {
+                    limit: "max_decoded_bytes",
+                    reason,
+                    ..
+                } => over("max_decoded_bytes", self.offset(), reason),
+                other => other.into(),
+            }),
+        }
+    }
+}
+
+pub(super) fn check_frame(limits: &Limits, input: &[u8]) -> Result<(), Fault> {
+    let max = limits.max_frame_bytes;
+    if input.len() > max {
+        Err(over(
+            "max_frame_bytes",
+            max,
+            format!("a frame of more than {max} bytes"),
+        ))
+    } else {
+        Ok(())
     }
 }
 
@@ -40,6 +137,18 @@ impl Decoder {
 ///
 /// # Errors
 /// The input is not a message of the format, or a limit was passed.
-pub fn decode(py: Python<'_>, _spec: &CodecSpec, _limits: &Limits, input: &[u8]) -> Result<Py<PyAny>, DecodeError> {
-    Ok(pyo3::types::PyBytes::new(py, input).into_any().unbind())
+pub fn decode(
+    py: Python<'_>,
+    spec: &CodecSpec,
+    limits: &Limits,
+    input: &[u8],
+) -> Result<Py<PyAny>, DecodeError> {
+    let mut values = Values::new(py);
+    let done = Reader::new(spec, limits).run(py, limits, input, usize::MAX, &mut values);
+    values.keep(py);
+    match done {
+        Ok(Some(value)) => Ok(value),
+        Ok(None) => Ok(PyBytes::new(py, input).into_any().unbind()),
+        Err(fault) => Err(fault.into()),
+    }
 }

@@ -2,11 +2,21 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use pybridge_pool::Writer;
 use pyo3::prelude::*;
+use pyo3::types::PyBytes;
 
-use super::{CodecSpec, Framing, Limits};
+use super::json::Json;
+use super::msgpack::Msgpack;
+use super::raw::{self, Raw};
+use super::sink::Sink;
+use super::walk::Walk;
+use super::{CodecSpec, Format, Framing, Limits};
 use crate::error::EncodeError;
+
+/// Makes memory of a `bytes` object that lives as long as its owner, whose drop must not need the interpreter.
+pub type Keep = fn(Py<PyBytes>) -> Bytes;
 
 /// Encodes the items of one stream.
 #[derive(Debug)]
@@ -14,23 +24,115 @@ pub struct Encoder {
     spec: Arc<CodecSpec>,
     framing: Framing,
     limits: Arc<Limits>,
+    keep: Option<Keep>,
 }
 
 impl Encoder {
     /// An encoder for one stream.
     pub fn new(spec: Arc<CodecSpec>, framing: Framing, limits: Arc<Limits>) -> Self {
-        Self { spec, framing, limits }
+        Self {
+            spec,
+            framing,
+            limits,
+            keep: None,
+        }
+    }
+
+    /// Lets the raw codec share immutable `bytes` of 64 KiB and more instead of copying them.
+    #[must_use]
+    pub fn with_keep(self, keep: Keep) -> Self {
+        Self {
+            keep: Some(keep),
+            ..self
+        }
     }
 
     /// Writes `item` as exactly one committed frame of `out`, framing included; after an error `out` is as it was.
+    /// Returns the frame's length in bytes.
     ///
     /// # Errors
     /// The item, or something in it, cannot be encoded; or a limit was passed.
-    pub fn encode(&mut self, item: &Bound<'_, PyAny>, out: &mut Writer) -> Result<(), EncodeError> {
-        let _ = (&self.spec, self.framing, &self.limits);
+    #[inline]
+    pub fn encode(&mut self, item: &Bound<'_, PyAny>, out: &mut Writer) -> Result<usize, EncodeError> {
+        if let Some(keep) = self.keep
+            && let Some(shared) = raw::shareable(item, &self.spec, self.framing, &self.limits)
+        {
+            let shared = keep(shared);
+            let length = shared.len();
+            out.share(shared);
+            return Ok(length);
+        }
         out.begin(0);
-        rmp_serde::encode::write(out, &item.extract::<i64>().unwrap_or(0)).ok();
-        out.commit();
+        match self.write(item, out) {
+            Ok(()) => {
+                let length = out.frame_len();
+                out.commit();
+                Ok(length)
+            }
+            Err(error) => {
+                out.abort();
+                Err(error)
+            }
+        }
+    }
+
+    fn write(&self, item: &Bound<'_, PyAny>, out: &mut Writer) -> Result<(), EncodeError> {
+        self.framing.open(out);
+        match self.spec.format {
+            Format::Msgpack if self.framing.is_text() => return Err(text_framing()),
+            Format::Msgpack => self.msgpack(item, out)?,
+            Format::Json => self.json(item, out)?,
+            Format::Raw => Raw {
+                framing: self.framing,
+                limits: &self.limits,
+            }
+            .write(item, out)?,
+        }
+        self.framing.close(out);
         Ok(())
+    }
+
+    fn msgpack(&self, item: &Bound<'_, PyAny>, out: &mut Writer) -> Result<(), EncodeError> {
+        let walk = Walk::new(item.py(), &self.spec, &self.limits);
+        let mut to = Msgpack(Sink::new(out, self.limits.max_frame_bytes));
+        let done = serde::Serialize::serialize(&walk.root(item), &mut to);
+        done.map_err(|halt| self.failed(walk, &to.0, &halt))
+    }
+
+    fn json(&self, item: &Bound<'_, PyAny>, out: &mut Writer) -> Result<(), EncodeError> {
+        let walk = Walk::new(item.py(), &self.spec, &self.limits);
+        let sink = Sink::new(out, self.limits.max_frame_bytes);
+        let mut to = Json {
+            sink,
+            bytes_base64: self.spec.bytes_base64,
+            nonfinite_null: self.spec.nonfinite_null,
+        };
+        let done = serde::Serialize::serialize(&walk.root(item), &mut to);
+        done.map_err(|halt| self.failed(walk, &to.sink, &halt))
+    }
+
+    #[cold]
+    fn failed(
+        &self,
+        walk: Walk<'_, '_>,
+        sink: &Sink<'_>,
+        halt: &dyn std::fmt::Display,
+    ) -> EncodeError {
+        match walk.into_error(halt) {
+            EncodeError::Value { path, .. } if sink.is_full() => EncodeError::Limit {
+                limit: "max_frame_bytes",
+                path,
+                reason: format!("more than {} bytes", self.limits.max_frame_bytes),
+            },
+            error => error,
+        }
+    }
+}
+
+#[cold]
+fn text_framing() -> EncodeError {
+    EncodeError::Value {
+        path: "$".into(),
+        reason: "SSE and NDJSON frames hold text; MessagePack is binary".into(),
     }
 }

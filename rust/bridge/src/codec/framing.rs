@@ -1,5 +1,7 @@
 //! Where a frame begins and ends on the wire.
 
+use pybridge_pool::Writer;
+
 /// Written around each item while it is encoded, in the same buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Framing {
@@ -12,4 +14,38 @@ pub enum Framing {
     Ndjson,
     /// Big-endian u32 length before the item.
     Length,
+}
+
+/// Bytes of the length before an item.
+const LENGTH: usize = size_of::<u32>();
+
+impl Framing {
+    /// True where an item must be text of one line, or be split into lines.
+    pub(super) fn is_text(self) -> bool {
+        matches!(self, Self::Sse | Self::Ndjson)
+    }
+
+    /// What goes before the item.
+    #[inline]
+    pub(super) fn open(self, out: &mut Writer) {
+        match self {
+            Self::None | Self::Ndjson => {}
+            Self::Sse => out.put(b"data: "),
+            Self::Length => out.put(&[0; LENGTH]),
+        }
+    }
+
+    /// What goes after the item.
+    #[inline]
+    pub(super) fn close(self, out: &mut Writer) {
+        match self {
+            Self::None => {}
+            Self::Sse => out.put(b"\n\n"),
+            Self::Ndjson => out.put_u8(b'\n'),
+            Self::Length => {
+                let len = (out.frame_len() - LENGTH) as u32;
+                out.frame_mut()[..LENGTH].copy_from_slice(&len.to_be_bytes());
+            }
+        }
+    }
 }

@@ -5,7 +5,7 @@ use pyo3::{Py, PyAny};
 /// Wire format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Format {
-    /// MessagePack.
+    /// `MessagePack`.
     #[default]
     Msgpack,
     /// JSON (RFC 8259).

@@ -1,0 +1,128 @@
+"""The Python half of dedicated workers: their thread, their event loop, their end."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import contextlib
+import threading
+import weakref
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+from pybridge import _pybridge
+from pybridge.errors import ConfigError
+
+EXIT_GRACE = 2.0
+"""Seconds that handlers may take for their cleanup at interpreter exit."""
+
+_threads: weakref.WeakSet[WorkerThread] = weakref.WeakSet()
+
+
+class WorkerThread:
+    """A daemon thread that runs one event loop until it is stopped."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, cpu: int | None, name: str) -> None:
+        self.loop = loop
+        self.port: _pybridge.LoopPort | None = None
+        self._cpu = cpu
+        self._name = name
+        self._failure: BaseException | None = None
+        self._ready = threading.Event()
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Starts the thread and returns when its loop can be called. Blocks for about a millisecond."""
+        self._thread.start()
+        self._ready.wait()
+        if self._failure is not None:
+            raise self._failure
+
+    def stop(self) -> None:
+        """Stops the loop and joins the thread, for at most a second longer than `EXIT_GRACE`."""
+        self._stopping = True
+        with contextlib.suppress(RuntimeError):  # the loop is closed already
+            self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join(EXIT_GRACE + 1.0)
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self.loop)
+        try:
+            self.port = _pybridge.open_port(self.loop, self._name, self._cpu)
+        except BaseException as failure:
+            self._failure = failure
+            self.loop.close()
+            return
+        finally:
+            self._ready.set()
+        while not self._stopping:
+            # A task of a handler's own that raises SystemExit or KeyboardInterrupt leaves run_forever; the others go on.
+            with contextlib.suppress(SystemExit, KeyboardInterrupt):
+                self.loop.run_forever()
+        self._close()
+
+    def _close(self) -> None:
+        tasks = asyncio.all_tasks(self.loop)
+        for task in tasks:
+            task.cancel()
+        with contextlib.suppress(BaseException):
+            if tasks:
+                self.loop.run_until_complete(asyncio.wait(tasks, timeout=EXIT_GRACE))
+            self.loop.run_until_complete(self.loop.shutdown_asyncgens())
+        self.loop.close()
+
+
+def start(loop: str, cpu: int | None, name: str) -> WorkerThread:
+    """Starts a worker thread on a new event loop of the kind `"asyncio"` or `"uvloop"`.
+
+    Raises:
+        ConfigError: uvloop is not installed.
+    """
+    thread = WorkerThread(_new_loop(loop), cpu, name)
+    thread.start()
+    _threads.add(thread)
+    return thread
+
+
+def _new_loop(kind: str) -> asyncio.AbstractEventLoop:
+    if kind == "asyncio":
+        return asyncio.new_event_loop()
+    try:
+        import uvloop
+    except ImportError:
+        raise ConfigError("loop", "uvloop is not installed: pip install uvloop, or use loop='asyncio'") from None
+    return uvloop.new_event_loop()
+
+
+async def hold_lifespan(
+    factory: Callable[[], AbstractAsyncContextManager[Any]],
+    entered: Callable[[Any, BaseException | None], None],
+    stop: asyncio.Future[Any],
+) -> None:
+    """Keeps the lifespan's context manager open until `stop` resolves or the loop cancels its tasks."""
+    try:
+        manager = factory()
+        state = await manager.__aenter__()
+    except BaseException as failure:
+        entered(None, failure)
+        if not isinstance(failure, Exception):
+            raise
+        return
+    entered(state, None)
+    try:
+        await stop
+    finally:
+        await manager.__aexit__(None, None, None)
+
+
+def _stop_all() -> None:
+    """Ends all streams, workers and the runtime, within three seconds, before the interpreter goes."""
+    _pybridge.close_engines(EXIT_GRACE)
+    for thread in list(_threads):
+        thread.stop()
+    _pybridge.stop_runtime()
+
+
+atexit.register(_stop_all)

@@ -1,0 +1,1 @@
+"""Measures a handler through every lane: the usual bridges, pybridge, and plain Python as the floor."""

@@ -1,0 +1,113 @@
+"""`pybridge bench`: its options, and what it does with them."""
+
+import argparse
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+from pybridge.bench.names import DEFAULT, DESCRIPTIONS, MEMORY_DEFAULT
+from pybridge.bench.targets import DEMO, load
+
+EXTRA = ("matplotlib", "msgspec", "orjson", "rich")
+
+EPILOG = f"""\
+examples:
+  pybridge bench                                     the built-in demo handler, four lanes, about two minutes
+  pybridge bench app:generate --request body.json    your handler, with your request
+  pybridge bench app:generate --check count          ... when it does not give the same items every time
+  pybridge bench --lanes naive,pooled --concurrency 64 --json out.json --plot out.png
+  pybridge bench --memory --payload tree             large requests: what stays resident afterwards
+
+lanes:
+{chr(10).join(f"  {name:<15} {text}" for name, text in DESCRIPTIONS.items())}
+
+reading the result:
+  CPU/item is the processor time of the whole process, all threads: what one item costs you.
+  Compare figures inside one run only; the second table is the ratio to naive. `python` is what the handler itself
+  costs, with an encoder and no bridge. A handler that waits for a model is bound by it: look at CPU, not items/s.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of `pybridge bench`."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.description = "Measures a handler through every lane, each in its own process, repeats interleaved."
+    parser.epilog = EPILOG
+    parser.add_argument("handler", nargs="?", metavar="module:handler", help=f"the handler ({DEMO})")
+    parser.add_argument(
+        "--lanes",
+        type=lanes,
+        metavar="A,B",
+        help=f"lanes to run ({','.join(DEFAULT)}; --memory: {','.join(MEMORY_DEFAULT)})",
+    )
+    parser.add_argument("--concurrency", type=numbers, metavar="N,M", help="streams at a time (1,16,64; --memory: 96)")
+    parser.add_argument("--request", type=Path, metavar="FILE.json", help="the request each stream gets, as JSON")
+    parser.add_argument(
+        "--items",
+        type=positive,
+        metavar="N",
+        help="items per stream: of the demo, or to read of your handler (256; all)",
+    )
+    parser.add_argument(
+        "--requests", type=positive, metavar="N", help="requests per run (as fill 0.4 s; --memory: 1000 per cycle)"
+    )
+    parser.add_argument("--repeat", type=positive, default=5, metavar="N", help="runs of each; medians are shown (5)")
+    parser.add_argument("--loop", choices=("asyncio", "uvloop"), default="asyncio", help="event loop (asyncio)")
+    parser.add_argument(
+        "--codec", choices=("msgpack", "json"), default="msgpack", help="format of the frames (msgpack)"
+    )
+    parser.add_argument(
+        "--check",
+        choices=("exact", "count", "off"),
+        default="exact",
+        help="how the lanes' outputs are compared; count: only the number of items (exact)",
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures, schema 1")
+    parser.add_argument("--plot", type=Path, metavar="FILE.png", help="draw them")
+    memory = parser.add_argument_group("memory", "resident memory under large requests, each lane in a fresh process")
+    memory.add_argument("--memory", action="store_true", help="run the memory workload")
+    memory.add_argument(
+        "--payload", choices=("text", "tree"), default="text", help="a text, or a tree of small dicts (text)"
+    )
+    memory.add_argument("--chars", type=positive, default=1_000_000, metavar="N", help="size of a request (1000000)")
+    memory.add_argument("--cycles", type=positive, default=3, metavar="N", help="bursts of requests (3)")
+    memory.add_argument("--idle", type=float, default=10.0, metavar="S", help="seconds of rest at the end (10)")
+
+
+def lanes(text: str) -> tuple[str, ...]:
+    """A list of lanes."""
+    names = tuple(name.strip() for name in text.split(","))
+    for name in names:
+        if name not in DESCRIPTIONS:
+            raise argparse.ArgumentTypeError(f"no lane is called {name!r}; there are {', '.join(DESCRIPTIONS)}")
+    return names
+
+
+def positive(text: str) -> int:
+    """A number above 0."""
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"a number above 0 is needed, not {text!r}")
+    return int(text)
+
+
+def numbers(text: str) -> tuple[int, ...]:
+    """A list of numbers above 0."""
+    return tuple(positive(part) for part in text.split(","))
+
+
+def main(args: argparse.Namespace) -> int:
+    """Runs the benchmark. Returns the exit status: 0, 1 when a lane failed or outputs differ, 2 for wrong options."""
+    missing = [name for name in EXTRA if importlib.util.find_spec(name) is None]
+    if missing:
+        print(f"pybridge bench needs {', '.join(missing)}: pip install 'pybridge-engine[bench]'", file=sys.stderr)
+        return 2
+    try:
+        load(args.handler or DEMO)
+        request = json.loads(args.request.read_text(encoding="utf-8")) if args.request else None
+    except (OSError, ValueError) as error:
+        print(f"pybridge bench: {error}", file=sys.stderr)
+        return 2
+    from pybridge.bench import run  # noqa: PLC0415 - needs the extra packages, which the other commands do without
+
+    return run.memory_workload(args, request) if args.memory else run.stream_workload(args, request)

@@ -1,0 +1,42 @@
+"""What runs in the process of a lane."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Protocol
+
+from pybridge.bench import bridged, consumers, floor
+from pybridge.bench.names import DESCRIPTIONS
+from pybridge.bench.protocol import Lane, Loop, Plan, Result
+
+
+class Runner(Protocol):
+    """What a lane's process does."""
+
+    def run(self, plan: Plan) -> Result:
+        """Puts the plan through and measures it."""
+        ...
+
+
+FACTORIES: dict[str, Callable[[Loop], Runner]] = {
+    "naive": partial(bridged.ReferenceLane, "naive"),
+    "bridge-thread": partial(bridged.ReferenceLane, "bridge-thread"),
+    "pooled": bridged.PooledLane,
+    "pooled-suspend": partial(bridged.PooledLane, flush="suspend"),
+    "python": floor.PythonLane,
+    "plain": floor.PlainLane,
+    "plain-sse": floor.SseLane,
+    "frames": consumers.FramesLane,
+    "chunks": consumers.ChunksLane,
+    "items": consumers.ItemsLane,
+}
+
+
+def make(lane: Lane) -> Runner:
+    """The lane, started; call it in the process that is to be measured.
+
+    Raises:
+        ValueError: There is no such lane, or what it needs is not installed.
+    """
+    if lane.name not in FACTORIES:
+        raise ValueError(f"no lane is called {lane.name!r}; there are {', '.join(DESCRIPTIONS)}")
+    return FACTORIES[lane.name](lane.loop)

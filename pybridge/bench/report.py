@@ -1,0 +1,137 @@
+"""Tables for people and JSON for programs."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from pybridge.bench.system import machine
+
+SCHEMA = 1
+
+
+STREAM_CAPTION = (
+    "CPU and context switches are those of the whole process. Items that arrive together have a gap of 0. Compare "
+    "figures inside one run only."
+)
+LESS_IS_BETTER = ("cpu_us_per_item", "switches_per_item", "first_item_p50_us", "gap_p50_us")
+FACTOR_CAPTION = "Above 1 is better: more items/s, or less of everything else."
+
+
+def stream_table(rows: list[dict[str, Any]], title: str) -> Table:
+    """One line per lane and concurrency."""
+    table = lane_table(title, STREAM_CAPTION, ("items/s", "CPU/item", "switches", "first p50/p99", "gap p50/p99"))
+    for row in sections(table, rows):
+        table.add_row(
+            str(row["concurrency"]),
+            row["lane"],
+            f"{row['items_per_s']:,.0f}",
+            time_text(row["cpu_us_per_item"]),
+            f"{row['switches_per_item']:,.3f}",
+            f"{time_text(row['first_item_p50_us'])}/{time_text(row['first_item_p99_us'])}",
+            f"{time_text(row['gap_p50_us'])}/{time_text(row['gap_p99_us'])}",
+        )
+    return table
+
+
+def factor_table(rows: list[dict[str, Any]]) -> Table:
+    """How many times better than `naive` each lane is."""
+    table = lane_table(
+        "Times better than naive", FACTOR_CAPTION, ("items/s", "CPU/item", "switches", "first p50", "gap p50")
+    )
+    for row in sections(table, [row for row in rows if row["lane"] != "naive" and "vs_naive" in row]):
+        against = row["vs_naive"]
+        less = [
+            against.get(name) for name in ("cpu_us_per_item", "switches_per_item", "first_item_p50_us", "gap_p50_us")
+        ]
+        table.add_row(
+            str(row["concurrency"]),
+            row["lane"],
+            factor_text(against.get("items_per_s")),
+            *(factor_text(1 / ratio if ratio else None) for ratio in less),
+        )
+    return table
+
+
+def lane_table(title: str, caption: str, headings: tuple[str, ...]) -> Table:
+    """An empty table by streams and lane; narrow enough for a terminal of 80 columns."""
+    table = Table(title=title, title_justify="left", caption=caption, caption_justify="left", box=box.SIMPLE_HEAD)
+    table.add_column("streams", justify="right")
+    table.add_column("lane", no_wrap=True)
+    for heading in headings:
+        table.add_column(heading, justify="right", no_wrap=True)
+    return table
+
+
+def sections(table: Table, rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The rows, with a gap in the table where the concurrency changes."""
+    for row, following in zip(rows, [*rows[1:], None], strict=True):
+        yield row
+        if following is not None and following["concurrency"] != row["concurrency"]:
+            table.add_section()
+
+
+def time_text(micros: float | None) -> str:
+    """Microseconds as people write them: `0.24us`, `35us`, `7.2ms`."""
+    if micros is None:
+        return "-"
+    if micros >= 1000:
+        return f"{micros / 1000:.1f}ms" if micros < 100_000 else f"{micros / 1000:.0f}ms"
+    return f"{micros:.2f}us" if micros < 10 else f"{micros:.0f}us"
+
+
+def factor_text(factor: float | None) -> str:
+    """A factor with two digits that count."""
+    if factor is None:
+        return "-"
+    return f"{factor:,.0f}x" if factor >= 10 else f"{factor:.2g}x"
+
+
+def memory_table(rows: list[dict[str, Any]], title: str) -> Table:
+    """One line per lane and cycle."""
+    table = Table(
+        title=title, title_justify="left", caption=MEMORY_CAPTION, caption_justify="left", box=box.SIMPLE_HEAD
+    )
+    table.add_column("lane", no_wrap=True)
+    for heading in ("after", "MiB", "peak MiB", "threads", "arenas", "requests/s", "CPU/request"):
+        table.add_column(heading, justify="right")
+    before = None
+    for row in rows:
+        if before not in (None, row["lane"]):
+            table.add_section()
+        before = row["lane"]
+        rate, cpu = row["requests_per_s"], row["cpu_ms_per_request"]
+        table.add_row(
+            row["lane"],
+            {0: "start"}.get(row["cycle"], str(row["cycle"])),
+            f"{row['rss_mib']:,.0f}",
+            f"{row['peak_mib']:,.0f}",
+            str(row["threads"]),
+            str(row["arenas"]),
+            "" if rate is None else f"{rate:,.0f}",
+            "" if cpu is None else time_text(1e3 * cpu),
+        )
+    return table
+
+
+MEMORY_CAPTION = (
+    "Resident memory, each lane in a fresh process. `idle`: some seconds after the last cycle; `trim`: after asking"
+    " for memory back. The python lane is the floor: the same handler and bodies without a bridge."
+)
+
+
+def write_json(path: Path, rows: list[dict[str, Any]], settings: dict[str, Any], problems: list[str]) -> None:
+    """Schema 1: `{"schema", "machine", "settings", "rows", "problems"}`."""
+    document = {"schema": SCHEMA, "machine": machine(), "settings": settings, "rows": rows, "problems": problems}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(document, indent=2, default=str) + "\n", encoding="utf-8")
+
+
+def print_problems(console: Console, problems: list[str]) -> None:
+    """What went wrong, one line each."""
+    for problem in problems:
+        console.print(f"problem: {problem}", style="bold red", markup=False)

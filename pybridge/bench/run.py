@@ -1,0 +1,87 @@
+"""What `pybridge bench` does once its options are known."""
+
+import argparse
+import dataclasses
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from pybridge.bench import floor, memory, plot, report, streams
+from pybridge.bench.names import DEFAULT, MEMORY_DEFAULT
+from pybridge.bench.targets import DEMO
+
+
+def stream_workload(args: argparse.Namespace, request: Any) -> int:
+    """The stream workload."""
+    handler = args.handler or DEMO
+    item_limit = args.items
+    if request is None:
+        request = {"model": "demo", "messages": [{"role": "user", "content": "Hello"}], "max_tokens": args.items or 256}
+        if handler == DEMO:
+            item_limit = None
+    workload = streams.Workload(handler, floor.encoder(args.codec)(request), item_limit, args.codec)
+    settings = streams.Settings(
+        lanes=args.lanes or DEFAULT,
+        concurrency=args.concurrency or (1, 16, 64),
+        requests=args.requests,
+        loop=args.loop,
+        repeat=args.repeat,
+        check=args.check,
+    )
+    with progress(streams.steps(settings)) as (console, step):
+        found = streams.measure(workload, settings, step)
+    console.print(report.stream_table(found.rows, f"{handler}, {args.loop}, {args.codec}"))
+    if any("vs_naive" in row for row in found.rows):
+        console.print(report.factor_table(found.rows))
+    if args.json:
+        described = dataclasses.asdict(settings) | {"handler": handler, "codec": args.codec, "request": request}
+        report.write_json(args.json, found.rows, described, found.problems)
+    if args.plot and found.rows:
+        plot.plot_streams(args.plot, found.rows, f"{handler}, {args.loop}")
+    report.print_problems(console, found.problems)
+    return 1 if found.problems else 0
+
+
+def memory_workload(args: argparse.Namespace, request: Any) -> int:
+    """The memory workload."""
+    settings = memory.Settings(
+        lanes=args.lanes or MEMORY_DEFAULT,
+        payload=args.payload,
+        chars=args.chars,
+        concurrency=(args.concurrency or (96,))[0],
+        requests=args.requests or 1000,
+        cycles=args.cycles,
+        idle=args.idle,
+        loop=args.loop,
+        handler=args.handler,
+        request=request,
+    )
+    with progress(memory.steps(settings)) as (console, step):
+        found = memory.measure(settings, step)
+    title = f"{settings.concurrency} requests of {settings.chars:,} characters ({settings.payload}) at a time"
+    console.print(report.memory_table(found.rows, title))
+    if args.json:
+        report.write_json(args.json, found.rows, dataclasses.asdict(settings), found.problems)
+    if args.plot and found.timelines:
+        plot.plot_memory(args.plot, found.timelines, title)
+    report.print_problems(console, found.problems)
+    return 1 if found.problems else 0
+
+
+@contextmanager
+def progress(total: int) -> Iterator[tuple[Any, Callable[[str], None]]]:
+    """A bar on standard error, gone when done, and a console for the result on standard output."""
+    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=total)
+        started = False
+
+        def step(label: str) -> None:
+            nonlocal started
+            bar.update(task, advance=1 if started else 0, description=label)
+            started = True
+
+        yield Console(), step

@@ -1,0 +1,102 @@
+"""What the operating system says about this process, or another."""
+
+import contextlib
+import ctypes
+import gc
+import os
+import platform
+import resource
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pybridge.bench.protocol import State
+
+MIB = 1024 * 1024
+
+
+@dataclass
+class Usage:
+    """What a stretch of code used, over all threads of the process."""
+
+    cpu_seconds: float = 0.0
+    switches: int = 0
+
+
+@contextlib.contextmanager
+def measured() -> Iterator[Usage]:
+    """Fills its `Usage` when the block ends."""
+    usage = Usage()
+    before = resource.getrusage(resource.RUSAGE_SELF)
+    try:
+        yield usage
+    finally:
+        after = resource.getrusage(resource.RUSAGE_SELF)
+        usage.cpu_seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        usage.switches = after.ru_nvcsw + after.ru_nivcsw - before.ru_nvcsw - before.ru_nivcsw
+
+
+def state() -> State:
+    """Memory, threads and malloc arenas of this process."""
+    status = process_status(os.getpid())
+    return State(
+        rss_mib=status["VmRSS"] / 1024,
+        peak_mib=status["VmHWM"] / 1024,
+        threads=status["Threads"],
+        arenas=malloc_arenas(),
+    )
+
+
+def process_status(pid: int) -> dict[str, int]:
+    """The numeric fields of `/proc/PID/status`; sizes in KiB. Empty when the process is gone."""
+    fields = {}
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace").splitlines()
+    except OSError:
+        return {}
+    for line in lines:
+        name, _, rest = line.partition(":")
+        words = rest.split()
+        if words and words[0].isdigit():
+            fields[name] = int(words[0])
+    return fields
+
+
+def malloc_arenas() -> int:
+    """Arenas of glibc's malloc; 0 where malloc is another."""
+    libc = ctypes.CDLL(None)
+    if not (hasattr(libc, "malloc_info") and hasattr(libc, "open_memstream")):
+        return 0
+    libc.open_memstream.restype = ctypes.c_void_p
+    text, size = ctypes.c_char_p(), ctypes.c_size_t()
+    stream = ctypes.c_void_p(libc.open_memstream(ctypes.byref(text), ctypes.byref(size)))
+    libc.malloc_info(0, stream)
+    libc.fclose(stream)
+    arenas = (text.value or b"").count(b"<heap nr=")
+    libc.free(text)
+    return arenas
+
+
+def give_back() -> None:
+    """Collects garbage and asks malloc to return what is free."""
+    gc.collect()
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "malloc_trim"):
+        libc.malloc_trim(0)
+
+
+def machine() -> dict[str, object]:
+    """What a reader must know to compare figures."""
+    model = platform.processor() or platform.machine()
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                model = line.partition(":")[2].strip()
+                break
+    return {
+        "cpu": model,
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "system": platform.platform(),
+        "python": sys.version.split()[0],
+    }

@@ -1,0 +1,341 @@
+"""`PooledEngine`: an async generator function behind pooled, encoded streams."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import weakref
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager
+from types import TracebackType
+from typing import Any, Literal, Self, TypeAlias, TypedDict, TypeVar, Unpack
+
+from pybridge import _pybridge
+from pybridge.codecs import Codec, CodecName, JsonCodec, MsgpackCodec, RawCodec, resolve_codec
+from pybridge.config import FlowConfig, Limits, PoolConfig
+from pybridge.errors import ConfigError, LimitExceeded
+from pybridge.handlers import check_handler, handler_name, takes_context
+from pybridge.pool import Pool
+from pybridge.stats import EngineStats
+
+Framing: TypeAlias = Literal["none", "sse", "ndjson", "length"]
+"""How items are told apart in chunks."""
+
+Placement: TypeAlias = Literal["auto", "attached", "dedicated"]
+"""Where handlers run: on the caller's loop, on pybridge's own, or decided per call."""
+
+_T = TypeVar("_T")
+
+_live: weakref.WeakSet[PooledEngine] = weakref.WeakSet()
+
+
+def live_engines() -> list[PooledEngine]:
+    """The engines of this process."""
+    return list(_live)
+
+
+class CallOptions(TypedDict, total=False):
+    """What may be said about one call.
+
+    Attributes:
+        encoded: The request is bytes of this codec; they are decoded on the worker, into fresh objects.
+        request_id: Name of the request in logs and in `Context.id`.
+        metadata: Passed on as `Context.metadata`.
+        timeout: Seconds for the whole stream, counted from its start, queueing included.
+        idle_timeout: Seconds between two items; time that the stream waits for its consumer does not count.
+        traceparent: W3C trace context, passed on unread.
+        tracestate: W3C trace state, passed on unread.
+        parent: The call this one belongs to: it ends when the parent ends, and has at most its time. By default the
+            call whose handler is running; None: no parent.
+    """
+
+    encoded: CodecName | Codec
+    request_id: str
+    metadata: Mapping[str, str]
+    timeout: float | None
+    idle_timeout: float | None
+    traceparent: str
+    tracestate: str
+    parent: _pybridge.Context | None
+
+
+class PooledEngine:
+    """Runs a handler's streams on one worker thread and encodes what it yields into pooled buffers.
+
+    An engine is called like its handler and gives an async iterator. Its settings are checked once, here.
+
+    Args:
+        handler: An async generator function, or anything that returns an async generator or iterator, or a coroutine
+            for one. It gets exactly one positional argument, the request, and `context=` if it has a parameter of
+            that name.
+        codec: Format of frames and of requests that come as bytes: `"msgpack"`, `"json"`, `"raw"` or a codec object.
+        pool: Where buffers come from: a `PoolConfig` for a pool of its own, a `Pool` to share, None for the process's.
+        flow: Batches, back-pressure, concurrency and the grace of cancelled handlers.
+        limits: How much one message may be.
+        worker: `"auto"`: the caller's loop where one runs, else pybridge's own thread. `"attached"`: the caller's loop.
+            `"dedicated"`: pybridge's own thread. Or a `Worker`.
+        context: Whether the handler gets `context=`; None: read from its signature.
+        unary: The handler is a coroutine function that returns one value.
+        lifespan: Gives an async context manager that is entered on the worker before its first request and left when
+            the engine or the loop closes; what it yields is `Context.state`.
+        name: Name in statistics and logs; by default the handler's.
+
+    Raises:
+        TypeError: The handler cannot be called, can be called only once, or is synchronous.
+        ConfigError: A setting that cannot be, naming it.
+    """
+
+    def __init__(
+        self,
+        handler: Callable[..., Any],
+        *,
+        codec: CodecName | Codec = "msgpack",
+        pool: PoolConfig | Pool | None = None,
+        flow: FlowConfig | None = None,
+        limits: Limits | None = None,
+        worker: Placement | _pybridge.Worker = "auto",
+        context: bool | None = None,
+        unary: bool = False,
+        lifespan: Callable[[], AbstractAsyncContextManager[Any]] | None = None,
+        name: str | None = None,
+    ) -> None:
+        check_handler(handler)
+        self._codec = resolve_codec(codec)
+        self._flow = FlowConfig() if flow is None else _checked("flow", flow, FlowConfig)
+        self._limits = Limits() if limits is None else _checked("limits", limits, Limits)
+        if not isinstance(worker, _pybridge.Worker) and worker not in ("auto", "attached", "dedicated"):
+            raise ConfigError("worker", f"must be 'auto', 'attached', 'dedicated' or a Worker, not {worker!r}")
+        if context is not None and not isinstance(context, bool):
+            raise ConfigError("context", f"must be True, False or None, not {context!r}")
+        if lifespan is not None and not callable(lifespan):
+            raise ConfigError("lifespan", "must be a function that returns an async context manager")
+        self._core = _pybridge.Engine(
+            handler,
+            name=handler_name(handler) if name is None else name,
+            wants_context=takes_context(handler) if context is None else context,
+            unary=bool(unary),
+            codec=native_codec(self._codec),
+            pool=_native_pool(pool),
+            flow=self._flow,
+            limits=self._limits,
+            worker=worker,
+            lifespan=lifespan,
+        )
+        self._name = handler_name(handler) if name is None else name
+        _live.add(self)
+
+    def __call__(
+        self, request: Any, *, codec: CodecName | Codec | None = None, **options: Unpack[CallOptions]
+    ) -> _pybridge.Stream[Any]:
+        """Calls the handler; gives the stream of its items, decoded from their frames.
+
+        Nothing happens before the stream's first `__anext__` or `__aenter__`, which raises `Overloaded` or
+        `EngineClosed` where there is no place. Then `__anext__` raises what the handler raised, `EncodeError`,
+        `LimitExceeded`, or `StreamCancelled` with the reason.
+        """
+        return self._open("items", request, codec, "none", options)
+
+    def frames(
+        self, request: Any, *, codec: CodecName | Codec | None = None, **options: Unpack[CallOptions]
+    ) -> _pybridge.Stream[_pybridge.Frame]:
+        """Calls the handler; gives the stream of its items as encoded frames, not decoded and not copied."""
+        return self._open("frames", request, codec, "none", options)
+
+    def chunks(
+        self,
+        request: Any,
+        *,
+        framing: Framing = "none",
+        codec: CodecName | Codec | None = None,
+        **options: Unpack[CallOptions],
+    ) -> _pybridge.Stream[bytes]:
+        """Calls the handler; gives its encoded and framed items as `bytes` ready for a socket.
+
+        A chunk holds whole items: all that had arrived, about one loop turn's.
+
+        Args:
+            request: What the handler gets.
+            framing: `"none"`: items one after the other. `"sse"`: one server-sent event each. `"ndjson"`: one line
+                each. `"length"`: a big-endian u32 length before each. The text framings mean JSON unless the codec is
+                raw.
+            codec: The stream's codec; None: the engine's.
+            **options: See `CallOptions`.
+
+        Raises:
+            ConfigError: An unknown framing, or MessagePack asked for by name in a text framing.
+        """
+        if framing not in ("none", "sse", "ndjson", "length"):
+            raise ConfigError("framing", f"must be 'none', 'sse', 'ndjson' or 'length', not {framing!r}")
+        if framing in ("sse", "ndjson"):
+            codec = self._text_codec(framing, codec)
+        return self._open("chunks", request, codec, framing, options)
+
+    async def call(
+        self, request: Any, *, codec: CodecName | Codec | None = None, **options: Unpack[CallOptions]
+    ) -> Any:
+        """Calls a handler that gives exactly one item, and returns that. Suspends until the handler has ended.
+
+        Raises:
+            ValueError: The handler gave none or several.
+        """
+        nothing = object()
+        item: Any = nothing
+        async with self._open("items", request, codec, "none", options) as stream:
+            async for another in stream:
+                if item is not nothing:
+                    raise ValueError(f"{self._name} gave more than one item: iterate over engine(request)")
+                item = another
+        if item is nothing:
+            raise ValueError(f"{self._name} gave no item")
+        return item
+
+    def iter(
+        self, request: Any, *, codec: CodecName | Codec | None = None, **options: Unpack[CallOptions]
+    ) -> Iterator[Any]:
+        """Calls the handler and iterates over its items, blocking; for threads without an event loop.
+
+        Raises:
+            RuntimeError: An event loop runs on this thread.
+        """
+        return self._core.iterate(self._open("items", request, codec, "none", options))
+
+    def stats(self) -> EngineStats:
+        """The counters since the engine was made."""
+        return EngineStats.from_raw(self._raw_stats())
+
+    def trim(self) -> int:
+        """Gives the pool's idle memory back to the system now; returns the bytes."""
+        return self._core.trim()
+
+    def close(self, timeout: float | None = 0) -> None:
+        """Takes no new calls, lets streams go on for `timeout` seconds (None: until done), then cancels the rest.
+
+        They end with the reason `shutdown`. Idempotent. Blocks until the endings, at most for the flow's
+        `cancel_grace` beyond `timeout`; on a thread that runs an event loop it cancels and returns at once.
+        """
+        self._core.drain()
+        if self._core.on_loop():
+            self._core.close()
+            return
+        if timeout is None or timeout > 0:
+            self._core.wait_idle(timeout)
+        self._core.close()
+        self._core.wait_idle(self._flow.cancel_grace)
+
+    async def aclose(self, timeout: float | None = None) -> None:
+        """Takes no new calls, lets streams go on for `timeout` seconds (None: until done), then cancels the rest.
+
+        They end with the reason `shutdown`. Idempotent. Suspends until the endings, at most for the flow's
+        `cancel_grace` beyond `timeout`.
+        """
+        self._core.drain()
+        if timeout is None or timeout > 0:
+            await asyncio.wait([self._core.idle_future()], timeout=timeout)
+        self._core.close()
+        await asyncio.wait([self._core.idle_future()], timeout=self._flow.cancel_grace)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close(None if kind is None else 0)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose(None if kind is None else 0)
+
+    def __repr__(self) -> str:
+        return f"<PooledEngine {self._name} ({self._core.state})>"
+
+    @property
+    def name(self) -> str:
+        """Name in statistics and logs."""
+        return self._name
+
+    def _raw_stats(self) -> dict[str, Any]:
+        raw = self._core.stats()
+        raw["flow"]["config"] = dataclasses.asdict(self._flow)
+        return raw
+
+    def _open(
+        self, kind: str, request: Any, codec: CodecName | Codec | None, framing: Framing, options: CallOptions
+    ) -> _pybridge.Stream[Any]:
+        native = None if codec is None else native_codec(resolve_codec(codec))
+        if not options:
+            return self._core.open(kind, request, native, framing)
+        keywords: dict[str, Any] = {**options}
+        encoded = keywords.pop("encoded", None)
+        if encoded is not None:
+            keywords["encoded"] = native_codec(resolve_codec(encoded))
+        if "metadata" in keywords:
+            keywords["metadata"] = self._checked_metadata(keywords["metadata"])
+        if "parent" in keywords and keywords["parent"] is None:
+            keywords["inherit"] = False
+        for name in ("timeout", "idle_timeout"):
+            _check_timeout(name, keywords.get(name))
+        return self._core.open(kind, request, native, framing, **keywords)
+
+    def _checked_metadata(self, metadata: Mapping[str, str] | None) -> dict[str, str]:
+        entries = dict(metadata or {})
+        total = sum(len(key.encode()) + len(value.encode()) for key, value in entries.items())
+        if len(entries) > self._limits.max_metadata_entries or total > self._limits.max_metadata_bytes:
+            over_entries = len(entries) > self._limits.max_metadata_entries
+            limit = "max_metadata_entries" if over_entries else "max_metadata_bytes"
+            raise LimitExceeded(f"metadata of {len(entries)} entries and {total} bytes is over {limit}", limit)
+        return entries
+
+    def _text_codec(self, framing: str, codec: CodecName | Codec | None) -> Codec:
+        if codec is not None:
+            asked = resolve_codec(codec)
+            if isinstance(asked, MsgpackCodec):
+                raise ConfigError("codec", f"MessagePack is binary and cannot be framed as {framing}")
+            return asked
+        if isinstance(self._codec, MsgpackCodec):
+            return JsonCodec(default=self._codec.default)
+        return self._codec
+
+
+def _check_timeout(name: str, value: object) -> None:
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e9:
+        raise ConfigError(name, f"must be seconds, at least 0, not {value!r}")
+
+
+def _checked(field: str, value: _T, kind: type[_T]) -> _T:
+    if not isinstance(value, kind):
+        raise ConfigError(field, f"must be a {kind.__name__}, not {type(value).__name__}")
+    return value
+
+
+def _native_pool(pool: PoolConfig | Pool | None) -> _pybridge.Pool | None:
+    if pool is None:
+        return None
+    if isinstance(pool, PoolConfig):
+        return Pool(pool)._native
+    if isinstance(pool, _pybridge.Pool):
+        return pool
+    if isinstance(pool, Pool):
+        return pool._native
+    raise ConfigError("pool", f"must be a PoolConfig, a Pool or None, not {type(pool).__name__}")
+
+
+def native_codec(codec: Codec) -> _pybridge.Codec:
+    """The extension's object for a codec."""
+    if isinstance(codec, MsgpackCodec):
+        return _pybridge.Codec("msgpack", codec.default, any_keys=codec.keys == "any")
+    if isinstance(codec, JsonCodec):
+        return _pybridge.Codec(
+            "json",
+            codec.default,
+            bytes_base64=codec.bytes == "base64",
+            nonfinite_null=codec.nonfinite == "null",
+        )
+    assert isinstance(codec, RawCodec)
+    return _pybridge.Codec("raw")

@@ -1,0 +1,60 @@
+"""What a handler is and what it takes, decided once, when an engine is made."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+
+def check_handler(handler: object) -> None:
+    """Refuses what cannot serve calls.
+
+    Raises:
+        TypeError: Naming what was given and the remedy.
+    """
+    if inspect.isclass(handler):
+        raise TypeError(f"the handler is the class {handler.__qualname__}: pass an instance that can be called")
+    if inspect.isasyncgen(handler) or inspect.isgenerator(handler) or inspect.iscoroutine(handler):
+        kind = type(handler).__name__.replace("_", " ")
+        raise TypeError(f"the handler is a {kind} object, which can be used only once: pass the function itself")
+    if isinstance(handler, staticmethod):
+        handler = handler.__func__
+    if not callable(handler):
+        raise TypeError(f"the handler must be callable, not {type(handler).__name__}")
+    if inspect.isgeneratorfunction(_innermost(handler)):
+        raise TypeError(
+            f"the handler {handler_name(handler)} is a synchronous generator: wrap it in pybridge.from_sync()"
+        )
+
+
+def takes_context(handler: Callable[..., Any]) -> bool:
+    """True if the handler has a parameter `context` that can be given by keyword.
+
+    A handler whose signature cannot be read gets the request alone.
+    """
+    try:
+        parameters = inspect.signature(handler).parameters
+    except (ValueError, TypeError):
+        return False
+    parameter = parameters.get("context")
+    if parameter is None or next(iter(parameters)) == "context":
+        return False
+    return parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+
+
+def handler_name(handler: object) -> str:
+    """A name for logs and statistics."""
+    inner = _innermost(handler)
+    name = getattr(inner, "__qualname__", None) or getattr(inner, "__name__", None)
+    return name if isinstance(name, str) else type(inner).__qualname__
+
+
+def _innermost(handler: object) -> object:
+    while isinstance(handler, functools.partial):
+        handler = handler.func
+    if inspect.isroutine(handler) or inspect.isclass(handler):
+        return handler
+    call = getattr(type(handler), "__call__", None)
+    return call if inspect.isfunction(call) and hasattr(handler, "__dict__") and not hasattr(handler, "__name__") else handler

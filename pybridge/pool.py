@@ -1,0 +1,29 @@
+"""Pools that engines share."""
+
+from __future__ import annotations
+
+from pybridge import _pybridge
+from pybridge.config import PoolConfig
+from pybridge.stats import PoolStats
+
+
+class Pool:
+    """Buffers that several engines share: one set of limits, one set of counters.
+
+    Args:
+        config: What it may hold; None: the defaults and the environment.
+
+    Raises:
+        ConfigError: A setting that cannot be, naming it.
+    """
+
+    def __init__(self, config: PoolConfig | None = None) -> None:
+        self._native = _pybridge.Pool(PoolConfig() if config is None else config)
+
+    def stats(self) -> PoolStats:
+        """The counters since the pool was made."""
+        return PoolStats.from_raw(self._native.stats())
+
+    def trim(self) -> int:
+        """Gives idle memory back to the system now; returns the bytes."""
+        return self._native.trim()

@@ -1,0 +1,146 @@
+//! Who may start: concurrency, queue length and the bytes that live handlers hold decoded.
+
+use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::stream::{StartRequest, StreamCore};
+
+/// What an engine admits.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Places {
+    pub(crate) max_concurrency: Option<usize>,
+    pub(crate) max_queue: Option<usize>,
+    pub(crate) max_held_bytes: usize,
+}
+
+/// How strongly the ratio of decoded to encoded bytes follows the last request: one part in this many.
+const RATIO_WEIGHT: f64 = 8.0;
+
+/// Ratio before anything was decoded: what the decoder allows a large body at most.
+const FIRST_RATIO: f64 = 8.0;
+
+#[derive(Default)]
+struct Inner {
+    live: usize,
+    held: usize,
+    ratio: f64,
+    waiting: VecDeque<Box<StartRequest>>,
+}
+
+/// The door of one engine. Nested calls pass it unasked, so that nesting cannot deadlock on its own limit.
+pub(crate) struct Admission {
+    places: Places,
+    inner: Mutex<Inner>,
+}
+
+/// What became of a request for a place.
+pub(crate) enum Entry {
+    /// Start it now.
+    Admitted(Box<StartRequest>),
+    /// It waits; [`Admission::leave`] will name it.
+    Waiting,
+    /// The queue is full.
+    Refused(Box<StartRequest>),
+}
+
+impl Admission {
+    pub(crate) fn new(places: Places) -> Self {
+        Self { places, inner: Mutex::new(Inner { ratio: FIRST_RATIO, ..Inner::default() }) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks for a place for `start`; a nested call always gets one.
+    pub(crate) fn enter(&self, start: Box<StartRequest>) -> Entry {
+        let mut inner = self.lock();
+        if start.core.parent.is_some() {
+            return Entry::Admitted(start);
+        }
+        if inner.waiting.is_empty() && inner.has_place(&self.places, &start) {
+            inner.admit(&start);
+            return Entry::Admitted(start);
+        }
+        if self.places.max_queue.is_some_and(|most| inner.waiting.len() >= most) {
+            return Entry::Refused(start);
+        }
+        inner.waiting.push_back(start);
+        Entry::Waiting
+    }
+
+    /// Takes a waiting request back; false: it is not waiting.
+    pub(crate) fn withdraw(&self, core: &Arc<StreamCore>) -> bool {
+        let mut inner = self.lock();
+        let Some(place) = inner.waiting.iter().position(|start| Arc::ptr_eq(&start.core, core)) else { return false };
+        let start = inner.waiting.remove(place);
+        drop(inner);
+        drop(start);
+        true
+    }
+
+    /// Replaces what was guessed for a request by what its decoder counted.
+    pub(crate) fn charge(&self, encoded: usize, guessed: usize, decoded: usize) {
+        let mut inner = self.lock();
+        inner.held = inner.held.saturating_sub(guessed) + decoded;
+        if encoded > 0 {
+            inner.ratio += (decoded as f64 / encoded as f64 - inner.ratio) / RATIO_WEIGHT;
+        }
+    }
+
+    /// Gives a place back and names the waiting requests that now have one.
+    pub(crate) fn leave(&self, held: usize) -> Vec<Box<StartRequest>> {
+        let mut inner = self.lock();
+        inner.live = inner.live.saturating_sub(1);
+        inner.held = inner.held.saturating_sub(held);
+        let mut admitted = Vec::new();
+        while let Some(start) = inner.waiting.pop_front() {
+            if !inner.has_place(&self.places, &start) {
+                inner.waiting.push_front(start);
+                break;
+            }
+            inner.admit(&start);
+            admitted.push(start);
+        }
+        admitted
+    }
+
+    /// Takes all waiting requests out, to refuse them.
+    pub(crate) fn drain(&self) -> Vec<Box<StartRequest>> {
+        self.lock().waiting.drain(..).collect()
+    }
+
+    /// Requests waiting, and bytes held decoded.
+    pub(crate) fn counts(&self) -> (usize, usize) {
+        let inner = self.lock();
+        (inner.waiting.len(), inner.held)
+    }
+}
+
+impl Inner {
+    fn weight(&self, start: &StartRequest) -> usize {
+        (start.encoded_len() as f64 * self.ratio.max(1.0)) as usize
+    }
+
+    fn has_place(&self, places: &Places, start: &StartRequest) -> bool {
+        let concurrency = places.max_concurrency.is_none_or(|most| self.live < most);
+        let weight = self.weight(start);
+        let memory = self.held == 0 || weight == 0 || self.held + weight <= places.max_held_bytes;
+        concurrency && memory
+    }
+
+    fn admit(&mut self, start: &StartRequest) {
+        self.live += 1;
+        let weight = self.weight(start);
+        self.held += weight;
+        start.core.held.store(weight, Ordering::Relaxed);
+        start.core.admitted.store(true, Ordering::Release);
+    }
+}
+
+impl std::fmt::Debug for Admission {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Admission").field("places", &self.places).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,9 @@
+//! The Rust side of the benchmark: many streams at a time, received by tokio tasks, through any lane.
+
+mod lane;
+mod latency;
+mod load;
+mod python;
+mod typed;
+
+pub use python::register;

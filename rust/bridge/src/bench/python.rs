@@ -1,0 +1,99 @@
+//! The harness as functions of the extension.
+
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyList};
+use serde_json::Value;
+
+use super::lane::{Lane, LaneError, Pooled, Reference};
+use super::load::{self, Outcome, Plan};
+use super::typed::{ChatChunk, ChatRequest};
+use crate::bridge_thread::BridgeThread;
+use crate::engine::Engine;
+use crate::error::{self, StreamError};
+use crate::naive::{Handler, Naive, TraceContext};
+
+/// Threads of the reference bridges' runtime; as many as the product's own has.
+const RUNTIME_WORKERS: usize = 2;
+
+/// Adds the harness to the extension module, and sizes the runtime that the reference bridges use.
+///
+/// # Errors
+/// The module does not take the names.
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.worker_threads(RUNTIME_WORKERS).thread_name("reference-rt").enable_all();
+    pyo3_async_runtimes::tokio::init(builder);
+    module.add_class::<TraceContext>()?;
+    module.add_function(wrap_pyfunction!(bench_run, module)?)
+}
+
+/// Puts a plan (`pybridge.bench.protocol.Plan`) through a lane; every frame is received on the tokio runtime.
+///
+/// Blocks, without the interpreter, until the last stream has ended. For a reference bridge `handler` is the handler and
+/// `event_loop` a loop that runs in another thread, `typed` converts to the demo handler's structs; for `pooled` it is a
+/// `PooledEngine`, which knows its loop.
+///
+/// # Errors
+/// `ValueError` for an unknown lane, an empty plan, and values that cannot be converted; what a handler raised.
+#[pyfunction]
+#[pyo3(signature = (lane, handler, plan, *, event_loop=None, typed=false))]
+fn bench_run<'py>(
+    lane: &str,
+    handler: &Bound<'py, PyAny>,
+    plan: Plan,
+    event_loop: Option<&Bound<'py, PyAny>>,
+    typed: bool,
+) -> PyResult<Bound<'py, PyDict>> {
+    let py = handler.py();
+    if plan.bodies.is_empty() || plan.concurrency == 0 {
+        return Err(PyValueError::new_err("a plan needs a body and a concurrency above 0"));
+    }
+    let (format, keep) = (plan.format, plan.keep);
+    let bound = || {
+        let event_loop = event_loop.ok_or_else(|| PyValueError::new_err("a reference bridge needs an event loop"))?;
+        Handler::new(handler, event_loop)
+    };
+    let outcome = match (lane, typed) {
+        ("naive", true) => run(py, Reference { bridge: Naive::<ChatRequest, ChatChunk>::new(bound()?), format }, plan),
+        ("naive", false) => run(py, Reference { bridge: Naive::<Value, Value>::new(bound()?), format }, plan),
+        ("bridge-thread", true) => {
+            run(py, Reference { bridge: BridgeThread::<ChatRequest, ChatChunk>::new(bound()?)?, format }, plan)
+        }
+        ("bridge-thread", false) => {
+            run(py, Reference { bridge: BridgeThread::<Value, Value>::new(bound()?)?, format }, plan)
+        }
+        ("pooled", _) => {
+            let runtime = crate::runtime::start().map_err(|failed| error::runtime_error(py, failed))?;
+            run(py, Pooled { engine: Engine::of(handler)?, runtime }, plan)
+        }
+        (other, _) => Err(PyValueError::new_err(format!("no lane is called {other:?}"))),
+    }?;
+    summary(py, &outcome, keep)
+}
+
+fn run<L: Lane>(py: Python<'_>, lane: L, plan: Plan) -> PyResult<Outcome> {
+    let runtime = lane.runtime();
+    py.detach(|| runtime.block_on(load::run(lane, plan))).map_err(|failed| match failed {
+        LaneError::Reference(failed) => failed.into(),
+        LaneError::Engine(StreamError::Failed(failure)) => error::raise_failure(py, &failure),
+        LaneError::Engine(StreamError::Cancelled(reason)) => error::raise_cancelled(py, reason),
+        LaneError::Engine(StreamError::Response(reason)) => PyValueError::new_err(reason),
+    })
+}
+
+fn summary<'py>(py: Python<'py>, outcome: &Outcome, keep: bool) -> PyResult<Bound<'py, PyDict>> {
+    let summary = PyDict::new(py);
+    summary.set_item("requests", outcome.requests)?;
+    summary.set_item("items", outcome.items)?;
+    summary.set_item("bytes", outcome.bytes)?;
+    summary.set_item("seconds", outcome.elapsed.as_secs_f64())?;
+    summary.set_item("first_item", outcome.first_item.summary(py)?)?;
+    summary.set_item("gap", outcome.gap.summary(py)?)?;
+    summary.set_item("probe", outcome.probe.summary(py)?)?;
+    if keep {
+        let streams = outcome.frames.iter().map(|(_, frames)| PyList::new(py, frames.iter().map(|f| PyBytes::new(py, f))));
+        summary.set_item("frames", PyList::new(py, streams.collect::<PyResult<Vec<_>>>()?)?)?;
+    }
+    Ok(summary)
+}

@@ -1,0 +1,85 @@
+//! The obvious repair of the usual bridge: one thread does all conversions, one job per request and per item.
+#![allow(clippy::disallowed_methods, reason = "its one thread attaches for every job")]
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::sync::mpsc as jobs;
+use std::thread;
+
+use futures_util::StreamExt;
+use pyo3::prelude::*;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::oneshot;
+
+use crate::naive::{BridgeError, Handler, Responses, convert};
+
+type Job = Box<dyn FnOnce(Python<'_>) + Send>;
+
+/// A bridge whose conversions all happen on one dedicated thread.
+#[derive(Debug, Clone)]
+pub struct BridgeThread<Request, Response> {
+    handler: Arc<Handler>,
+    jobs: jobs::Sender<Job>,
+    types: PhantomData<fn(Request) -> Response>,
+}
+
+impl<Request, Response> BridgeThread<Request, Response>
+where
+    Request: Serialize + Send + 'static,
+    Response: DeserializeOwned + Send + 'static,
+{
+    /// A bridge to `handler`; its thread ends with the last clone.
+    ///
+    /// # Errors
+    /// The system has no thread left.
+    pub fn new(handler: Handler) -> std::io::Result<Self> {
+        let (sender, receiver) = jobs::channel::<Job>();
+        thread::Builder::new().name("bridge-thread".into()).spawn(move || {
+            for job in receiver {
+                Python::attach(job);
+            }
+        })?;
+        Ok(Self { handler: Arc::new(handler), jobs: sender, types: PhantomData })
+    }
+
+    /// Starts the handler for one request. Must be called on a tokio runtime.
+    ///
+    /// # Errors
+    /// The request cannot be converted, or the handler refuses the call.
+    pub async fn generate(&self, request: Request) -> Result<Responses<Response>, BridgeError> {
+        let handler = Arc::clone(&self.handler);
+        let started = run(&self.jobs, move |py| handler.call(py, &request)).await?;
+        let mut items = started.map_err(BridgeError::Raised)?;
+        let jobs = self.jobs.clone();
+        let (sender, responses) = Responses::channel();
+        tokio::spawn(async move {
+            while let Some(item) = items.next().await {
+                let response = match item {
+                    Ok(item) => {
+                        let converted = run(&jobs, move |py| pythonize::depythonize(&item.into_bound(py))).await;
+                        converted.and_then(|response| response.map_err(convert))
+                    }
+                    Err(raised) => Err(BridgeError::Raised(raised)),
+                };
+                let failed = response.is_err();
+                if sender.send(response).await.is_err() || failed {
+                    break;
+                }
+            }
+        });
+        Ok(responses)
+    }
+}
+
+async fn run<T: Send + 'static>(
+    jobs: &jobs::Sender<Job>,
+    work: impl FnOnce(Python<'_>) -> T + Send + 'static,
+) -> Result<T, BridgeError> {
+    let (sender, receiver) = oneshot::channel();
+    let job: Job = Box::new(move |py| {
+        let _ = sender.send(work(py));
+    });
+    jobs.send(job).map_err(|_| BridgeError::Gone)?;
+    receiver.await.map_err(|_| BridgeError::Gone)
+}

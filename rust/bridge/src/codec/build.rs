@@ -1,0 +1,254 @@
+//! Python objects from what a reader says.
+#![allow(unsafe_code)] // holds owned references as plain pointers between making an object and giving it away
+
+use std::cell::Cell;
+
+use pyo3::ffi;
+use pyo3::prelude::*;
+
+use super::events::{Fault, Receiver, invalid, over};
+use super::limits::DuplicateKeys;
+use super::{keys, make};
+use crate::error::DecodeError;
+
+/// What objects cost the interpreter, in bytes; containers without what they hold.
+mod cost {
+    /// A value, counted with its container: numbers are as large, texts and containers cost more on top.
+    pub(super) const LEAF: usize = 32;
+    pub(super) const TEXT: usize = 24;
+    pub(super) const LIST: usize = 40;
+    pub(super) const DICT: usize = 48;
+    pub(super) const SLOT: usize = 8;
+    pub(super) const PAIR: usize = 50 + LEAF;
+}
+
+/// Values whose container has not ended yet, as owned references.
+#[derive(Debug, Default)]
+pub(super) struct Values {
+    stack: Vec<*mut ffi::PyObject>,
+    /// Bytes of all objects made so far.
+    pub(super) spent: usize,
+}
+
+// SAFETY: the references are released and used with the interpreter attached only; see `Drop`.
+unsafe impl Send for Values {}
+
+/// A stack that stays for the next message; guarded by the interpreter lock.
+struct Spare(Cell<Vec<*mut ffi::PyObject>>);
+
+// SAFETY: reached with a `Python` token only.
+unsafe impl Sync for Spare {}
+
+static SPARE: Spare = Spare(Cell::new(Vec::new()));
+
+/// Larger stacks are given back to the allocator.
+const SPARE_VALUES: usize = 4096;
+
+impl Values {
+    /// An empty stack, with the capacity of the last one.
+    pub(super) fn new(_py: Python<'_>) -> Self {
+        Self { stack: SPARE.0.take(), spent: 0 }
+    }
+
+    /// Gives the stack back, if it is empty.
+    pub(super) fn keep(mut self, _py: Python<'_>) {
+        if self.stack.is_empty() && self.stack.capacity() <= SPARE_VALUES {
+            SPARE.0.set(std::mem::take(&mut self.stack));
+        }
+    }
+}
+
+impl Drop for Values {
+    fn drop(&mut self) {
+        if self.stack.is_empty() {
+            return;
+        }
+        Python::try_attach(|_| {
+            for value in self.stack.drain(..) {
+                // SAFETY: the stack owns the reference; the thread is attached.
+                unsafe { ffi::Py_DECREF(value) };
+            }
+        });
+    }
+}
+
+/// Makes the objects, each after its cost was found to be within the limit.
+pub(super) struct Builder<'v, 'py> {
+    pub(super) py: Python<'py>,
+    pub(super) values: &'v mut Values,
+    pub(super) max_bytes: usize,
+    pub(super) duplicates: DuplicateKeys,
+}
+
+impl Builder<'_, '_> {
+    /// The message's value, after its reader said that it is complete.
+    pub(super) fn finish(&mut self) -> Result<Py<PyAny>, Fault> {
+        match self.values.stack.pop() {
+            // SAFETY: the stack owned the reference.
+            Some(value) => Ok(unsafe { Bound::from_owned_ptr(self.py, value) }.unbind()),
+            None => Err(invalid(0, "no value")),
+        }
+    }
+
+    #[inline]
+    fn spend(&mut self, bytes: usize) -> Result<(), Fault> {
+        self.values.spent += bytes;
+        if self.values.spent > self.max_bytes {
+            Err(self.too_large())
+        } else {
+            Ok(())
+        }
+    }
+
+    #[inline]
+    fn push(&mut self, made: *mut ffi::PyObject) -> Result<(), Fault> {
+        if made.is_null() {
+            return Err(self.raised());
+        }
+        self.values.stack.push(made);
+        Ok(())
+    }
+
+    #[cold]
+    fn raised(&self) -> Fault {
+        DecodeError::Python(PyErr::fetch(self.py)).into()
+    }
+
+    #[cold]
+    fn too_large(&self) -> Fault {
+        over(
+            "max_decoded_bytes",
+            0,
+            format!("objects of more than {} bytes", self.max_bytes),
+        )
+    }
+
+    #[inline(never)]
+    fn new_key(&mut self, text: &[u8], offset: usize) -> Result<(), Fault> {
+        if !text.is_ascii() {
+            return self.wide(text, offset);
+        }
+        self.spend(text.len())?;
+        self.push(keys::add(self.py, text))
+    }
+
+    #[inline(never)]
+    fn wide(&mut self, text: &[u8], offset: usize) -> Result<(), Fault> {
+        self.spend(text.len())?;
+        let made = make::utf8(self.py, text);
+        if made.is_null()
+            && let Err(error) = std::str::from_utf8(text)
+        {
+            drop(PyErr::take(self.py));
+            return Err(invalid(
+                offset + error.valid_up_to(),
+                "text that is not UTF-8",
+            ));
+        }
+        self.push(made)
+    }
+}
+
+impl Receiver for Builder<'_, '_> {
+    #[inline]
+    fn null(&mut self) -> Result<(), Fault> {
+        // SAFETY: attached; a new reference to a singleton.
+        self.push(unsafe { ffi::Py_NewRef(ffi::Py_None()) })
+    }
+
+    #[inline]
+    fn bool(&mut self, value: bool) -> Result<(), Fault> {
+        // SAFETY: attached; a new reference to a singleton.
+        self.push(unsafe {
+            ffi::Py_NewRef(if value {
+                ffi::Py_True()
+            } else {
+                ffi::Py_False()
+            })
+        })
+    }
+
+    #[inline]
+    fn signed(&mut self, value: i64) -> Result<(), Fault> {
+        // SAFETY: attached.
+        self.push(unsafe { ffi::PyLong_FromLongLong(value) })
+    }
+
+    #[inline]
+    fn unsigned(&mut self, value: u64) -> Result<(), Fault> {
+        // SAFETY: attached.
+        self.push(unsafe { ffi::PyLong_FromUnsignedLongLong(value) })
+    }
+
+    #[inline]
+    fn float(&mut self, value: f64) -> Result<(), Fault> {
+        // SAFETY: attached.
+        self.push(unsafe { ffi::PyFloat_FromDouble(value) })
+    }
+
+    #[inline]
+    fn text(&mut self, text: &[u8], ascii: bool, offset: usize) -> Result<(), Fault> {
+        self.spend(cost::TEXT + text.len())?;
+        if ascii {
+            self.push(make::ascii(self.py, text))
+        } else {
+            self.wide(text, offset)
+        }
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        self.spend(cost::TEXT + bytes.len())?;
+        // SAFETY: attached; pointer and length are those of the slice.
+        self.push(unsafe {
+            ffi::PyBytes_FromStringAndSize(bytes.as_ptr().cast(), bytes.len().cast_signed())
+        })
+    }
+
+    #[inline]
+    fn key(&mut self, text: &[u8], offset: usize) -> Result<(), Fault> {
+        self.spend(cost::PAIR)?;
+        match keys::get(self.py, text) {
+            Some(key) => self.push(key),
+            None => self.new_key(text, offset),
+        }
+    }
+
+    #[inline]
+    fn array(&mut self, len: usize) -> Result<(), Fault> {
+        self.spend(cost::LIST + len * (cost::SLOT + cost::LEAF))?;
+        let start = self.values.stack.len() - len;
+        // SAFETY: the stack owns the last `len` references and gives them up with `set_len`.
+        unsafe {
+            let list = make::list(self.py, &self.values.stack[start..]);
+            if list.is_null() {
+                return Err(self.raised());
+            }
+            self.values.stack.set_len(start);
+            self.push(list)
+        }
+    }
+
+    #[inline]
+    fn map(&mut self, len: usize, offset: usize) -> Result<(), Fault> {
+        self.spend(cost::DICT)?;
+        let start = self.values.stack.len() - 2 * len;
+        // SAFETY: the stack gives up the last references, which `dict` takes.
+        unsafe {
+            self.values.stack.set_len(start);
+            let pairs = std::slice::from_raw_parts(self.values.stack.as_ptr().add(start), 2 * len);
+            let dict = make::dict(self.py, pairs);
+            self.push(dict)?;
+            if self.duplicates == DuplicateKeys::Error
+                && ffi::PyDict_Size(dict).cast_unsigned() != len
+            {
+                return Err(duplicate(offset));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cold]
+pub(super) fn duplicate(offset: usize) -> Fault {
+    invalid(offset, "a key that comes twice in the map before")
+}

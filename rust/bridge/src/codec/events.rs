@@ -1,0 +1,123 @@
+//! What a reader says, what a receiver makes of it, and what both count.
+
+use super::Limits;
+use crate::error::DecodeError;
+
+/// Boxed, so that the good case is returned in a register.
+#[derive(Debug)]
+pub(super) struct Fault(Box<DecodeError>);
+
+impl From<DecodeError> for Fault {
+    #[cold]
+    fn from(error: DecodeError) -> Self {
+        Self(Box::new(error))
+    }
+}
+
+impl From<Fault> for DecodeError {
+    fn from(fault: Fault) -> Self {
+        *fault.0
+    }
+}
+
+/// A receiver of one message, bottom up: values first, then the container that holds them.
+pub(super) trait Receiver {
+    fn null(&mut self) -> Result<(), Fault>;
+    fn bool(&mut self, value: bool) -> Result<(), Fault>;
+    fn signed(&mut self, value: i64) -> Result<(), Fault>;
+    fn unsigned(&mut self, value: u64) -> Result<(), Fault>;
+    fn float(&mut self, value: f64) -> Result<(), Fault>;
+    /// Text that lies at `offset`; whether it is UTF-8 is for the receiver to find out, once, if it is not ASCII.
+    fn text(&mut self, text: &[u8], ascii: bool, offset: usize) -> Result<(), Fault>;
+    fn bytes(&mut self, bytes: &[u8]) -> Result<(), Fault>;
+    /// A key that is text.
+    fn key(&mut self, text: &[u8], offset: usize) -> Result<(), Fault>;
+    /// The last `len` values are an array.
+    fn array(&mut self, len: usize) -> Result<(), Fault>;
+    /// The last `len` pairs of key and value are a map that ends at `offset`.
+    fn map(&mut self, len: usize, offset: usize) -> Result<(), Fault>;
+}
+
+/// Limits of one message, and what it has used of them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Budget {
+    max_depth: usize,
+    max_nodes: usize,
+    nodes: usize,
+    /// Integer and binary keys are taken as well.
+    pub(super) any_keys: bool,
+}
+
+impl Budget {
+    pub(super) fn new(limits: &Limits, any_keys: bool) -> Self {
+        let Limits {
+            max_depth,
+            max_nodes,
+            ..
+        } = *limits;
+        Self {
+            max_depth,
+            max_nodes,
+            nodes: 0,
+            any_keys,
+        }
+    }
+
+    /// Counts `more` values.
+    #[inline]
+    pub(super) fn nodes(&mut self, more: usize, offset: usize) -> Result<(), Fault> {
+        self.nodes += more;
+        if self.nodes > self.max_nodes {
+            Err(self.too_many(offset))
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Checks a container that would be the `depth`-th inside one another.
+    #[inline]
+    pub(super) fn depth(&self, depth: usize, offset: usize) -> Result<(), Fault> {
+        if depth > self.max_depth {
+            Err(self.too_deep(offset))
+        } else {
+            Ok(())
+        }
+    }
+
+    #[cold]
+    fn too_many(&self, offset: usize) -> Fault {
+        over(
+            "max_nodes",
+            offset,
+            format!("more than {} values", self.max_nodes),
+        )
+    }
+
+    #[cold]
+    fn too_deep(&self, offset: usize) -> Fault {
+        over(
+            "max_depth",
+            offset,
+            format!("more than {} containers inside one another", self.max_depth),
+        )
+    }
+}
+
+#[cold]
+pub(super) fn over(limit: &'static str, offset: usize, reason: String) -> Fault {
+    DecodeError::Limit {
+        limit,
+        offset,
+        reason,
+    }
+    .into()
+}
+
+#[cold]
+pub(super) fn invalid(offset: usize, reason: impl Into<String>) -> Fault {
+    DecodeError::Invalid {
+        offset,
+        reason: reason.into(),
+    }
+    .into()
+}

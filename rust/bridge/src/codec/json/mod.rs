@@ -1,0 +1,9 @@
+//! JSON (RFC 8259).
+
+mod number;
+mod read;
+mod text;
+mod write;
+
+pub(super) use read::Reader;
+pub(super) use write::Json;

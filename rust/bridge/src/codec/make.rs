@@ -1,0 +1,98 @@
+//! Making Python objects.
+#![allow(unsafe_code)] // PyO3 validates or copies once more than these do
+
+use pyo3::{Python, ffi};
+
+/// A new `str` of ASCII text; null with an exception set if there is no memory.
+#[inline]
+pub(super) fn ascii(_py: Python<'_>, text: &[u8]) -> *mut ffi::PyObject {
+    if let [byte] = text {
+        // SAFETY: the thread is attached; one-character strings are shared by the interpreter.
+        return unsafe { ffi::PyUnicode_FromOrdinal((*byte).into()) };
+    }
+    // SAFETY: the thread is attached; a new ASCII str has room for its length, and nothing else can see it yet.
+    unsafe {
+        let made = ffi::PyUnicode_New(text.len().cast_signed(), 0x7f);
+        if !made.is_null() && !text.is_empty() {
+            std::ptr::copy_nonoverlapping(
+                text.as_ptr(),
+                ffi::PyUnicode_DATA(made).cast(),
+                text.len(),
+            );
+        }
+        made
+    }
+}
+
+/// The text of a compact ASCII `str`.
+///
+/// # Safety
+/// `ob` is one, and alive for `'a`.
+#[inline]
+pub(super) unsafe fn ascii_text<'a>(ob: *mut ffi::PyObject) -> &'a [u8] {
+    // SAFETY: the caller's promise.
+    unsafe {
+        std::slice::from_raw_parts(
+            ffi::PyUnicode_DATA(ob).cast(),
+            ffi::PyUnicode_GET_LENGTH(ob).cast_unsigned(),
+        )
+    }
+}
+
+/// A new `str` of UTF-8 text; null with an exception set if it is not UTF-8 or there is no memory.
+#[inline(never)]
+pub(super) fn utf8(_py: Python<'_>, text: &[u8]) -> *mut ffi::PyObject {
+    // SAFETY: the thread is attached; pointer and length are those of the slice.
+    unsafe {
+        ffi::PyUnicode_DecodeUTF8(
+            text.as_ptr().cast(),
+            text.len().cast_signed(),
+            std::ptr::null(),
+        )
+    }
+}
+
+/// A new `list` of `items`, whose references it takes; null with an exception set if there is no memory.
+///
+/// # Safety
+/// Each of `items` is an owned reference; on null they still are the caller's.
+#[inline]
+pub(super) unsafe fn list(_py: Python<'_>, items: &[*mut ffi::PyObject]) -> *mut ffi::PyObject {
+    // SAFETY: the thread is attached; every slot of the new list is filled before anything can see it.
+    unsafe {
+        let list = ffi::PyList_New(items.len().cast_signed());
+        if !list.is_null() && !items.is_empty() {
+            std::ptr::copy_nonoverlapping(
+                items.as_ptr(),
+                (*list.cast::<ffi::PyListObject>()).ob_item,
+                items.len(),
+            );
+        }
+        list
+    }
+}
+
+/// A new `dict` of `pairs`, key and value in turn, whose references it takes whatever happens.
+///
+/// Null with an exception set if there is no memory.
+///
+/// # Safety
+/// Each of `pairs` is an owned reference, keys are hashable without running Python code.
+#[inline]
+pub(super) unsafe fn dict(_py: Python<'_>, pairs: &[*mut ffi::PyObject]) -> *mut ffi::PyObject {
+    // SAFETY: the thread is attached; the dict takes references of its own, and ours are released after.
+    unsafe {
+        let dict = ffi::PyDict_New();
+        let mut failed = dict.is_null();
+        for pair in pairs.chunks_exact(2) {
+            failed = failed || ffi::PyDict_SetItem(dict, pair[0], pair[1]) != 0;
+            ffi::Py_DECREF(pair[0]);
+            ffi::Py_DECREF(pair[1]);
+        }
+        if failed {
+            ffi::Py_XDECREF(dict);
+            return std::ptr::null_mut();
+        }
+        dict
+    }
+}

@@ -1,0 +1,169 @@
+//! An iterative reader: its stack is on the heap and as deep as the limit says.
+
+use smallvec::SmallVec;
+
+use super::cursor::Cursor;
+use super::marker as m;
+use crate::codec::events::{Budget, Fault, Receiver, invalid};
+use crate::codec::lanes::is_ascii;
+
+/// A container whose end has not come yet.
+#[derive(Debug, Clone, Copy)]
+struct Open {
+    /// Values to come.
+    left: u32,
+    len: u32,
+    map: bool,
+}
+
+/// Depth of a message that needs no allocation for the reader.
+const SHALLOW: usize = 8;
+
+/// Reads one message, a stretch at a time.
+#[derive(Debug)]
+pub(in crate::codec) struct Reader {
+    at: usize,
+    /// The innermost container; outside all, one that holds the message.
+    inner: Open,
+    outer: SmallVec<[Open; SHALLOW]>,
+    budget: Budget,
+}
+
+impl Reader {
+    pub(in crate::codec) fn new(budget: Budget) -> Self {
+        Self { at: 0, inner: Open { left: 1, len: 1, map: false }, outer: SmallVec::new(), budget }
+    }
+
+    /// Offset of the next byte.
+    pub(in crate::codec) fn offset(&self) -> usize {
+        self.at
+    }
+
+    /// Reads on until the message ends (true) or the offset passes `pause` (false).
+    pub(in crate::codec) fn run(&mut self, input: &[u8], pause: usize, to: &mut impl Receiver) -> Result<bool, Fault> {
+        if self.at == 0 {
+            self.budget.nodes(1, 0)?;
+        }
+        let mut from = Cursor::new(input, self.at);
+        let done = self.read(&mut from, pause, to);
+        self.at = from.at;
+        done
+    }
+
+    #[inline]
+    fn read(&mut self, from: &mut Cursor<'_>, pause: usize, to: &mut impl Receiver) -> Result<bool, Fault> {
+        loop {
+            if from.at >= pause && from.left() > 0 {
+                return Ok(false);
+            }
+            self.inner.left -= 1;
+            if self.inner.map {
+                self.key(from, to)?;
+            }
+            let marker = from.byte()?;
+            match marker {
+                0..=0x7f => to.signed(marker.into())?,
+                0xe0.. => to.signed(marker.cast_signed().into())?,
+                m::FIXSTR..m::NIL => text((marker & 31).into(), from, to)?,
+                m::FIXMAP..m::FIXARRAY => self.open((marker & 15).into(), true, from)?,
+                m::FIXARRAY..m::FIXSTR => self.open((marker & 15).into(), false, from)?,
+                m::NIL => to.null()?,
+                m::FALSE => to.bool(false)?,
+                m::TRUE => to.bool(true)?,
+                m::F32 => to.float(f32::from_be_bytes(from.array()?).into())?,
+                m::F64 => to.float(f64::from_be_bytes(from.array()?))?,
+                m::U8..=m::I64 => integer(marker, from, to)?,
+                m::STR8..=m::STR32 => text(from.length(marker - m::STR8)?, from, to)?,
+                m::BIN8..=m::BIN32 => bytes(marker, from, to)?,
+                m::ARRAY16 | m::ARRAY32 => {
+                    let len = from.length(marker - m::ARRAY16 + 1)?;
+                    self.open(len, false, from)?;
+                }
+                m::MAP16 | m::MAP32 => {
+                    let len = from.length(marker - m::MAP16 + 1)?;
+                    self.open(len, true, from)?;
+                }
+                _ => return Err(unknown(marker, from.at - 1)),
+            }
+            while self.inner.left == 0 {
+                let Open { len, map, .. } = self.inner;
+                match self.outer.pop() {
+                    Some(outer) => self.inner = outer,
+                    None if from.left() == 0 => return Ok(true),
+                    None => return Err(invalid(from.at, "trailing bytes")),
+                }
+                if map { to.map(len as usize, from.at)? } else { to.array(len as usize)? }
+            }
+        }
+    }
+
+    #[inline]
+    fn open(&mut self, len: u32, map: bool, from: &Cursor<'_>) -> Result<(), Fault> {
+        self.budget.depth(self.outer.len() + 1, from.at - 1)?;
+        let least = if map { 2 * len as usize } else { len as usize };
+        if least > from.left() {
+            return Err(invalid(from.at, "truncated: more values announced than bytes are left"));
+        }
+        self.budget.nodes(len as usize, from.at)?;
+        self.outer.push(self.inner);
+        self.inner = Open { left: len, len, map };
+        Ok(())
+    }
+
+    #[inline]
+    fn key(&mut self, from: &mut Cursor<'_>, to: &mut impl Receiver) -> Result<(), Fault> {
+        let marker = from.byte()?;
+        let len = match marker {
+            m::FIXSTR..m::NIL => (marker & 31).into(),
+            m::STR8..=m::STR32 => from.length(marker - m::STR8)?,
+            _ => return self.other_key(marker, from, to),
+        };
+        let offset = from.at;
+        to.key(from.take(len as usize)?, offset)
+    }
+
+    #[cold]
+    fn other_key(&self, marker: u8, from: &mut Cursor<'_>, to: &mut impl Receiver) -> Result<(), Fault> {
+        let at = from.at - 1;
+        match marker {
+            _ if !self.budget.any_keys => Err(invalid(at, "a key that is not a string")),
+            0..=0x7f => to.signed(marker.into()),
+            0xe0.. => to.signed(marker.cast_signed().into()),
+            m::U8..=m::I64 => integer(marker, from, to),
+            m::BIN8..=m::BIN32 => bytes(marker, from, to),
+            _ => Err(invalid(at, "a key that is neither string, integer nor bytes")),
+        }
+    }
+}
+
+#[inline]
+fn text(len: u32, from: &mut Cursor<'_>, to: &mut impl Receiver) -> Result<(), Fault> {
+    let offset = from.at;
+    let text = from.take(len as usize)?;
+    to.text(text, is_ascii(text), offset)
+}
+
+fn bytes(marker: u8, from: &mut Cursor<'_>, to: &mut impl Receiver) -> Result<(), Fault> {
+    let len = from.length(marker - m::BIN8)?;
+    to.bytes(from.take(len as usize)?)
+}
+
+#[inline]
+fn integer(marker: u8, from: &mut Cursor<'_>, to: &mut impl Receiver) -> Result<(), Fault> {
+    match marker {
+        m::U8 => to.signed(u8::from_be_bytes(from.array()?).into()),
+        m::U16 => to.signed(u16::from_be_bytes(from.array()?).into()),
+        m::U32 => to.signed(u32::from_be_bytes(from.array()?).into()),
+        m::U64 => to.unsigned(u64::from_be_bytes(from.array()?)),
+        m::I8 => to.signed(i8::from_be_bytes(from.array()?).into()),
+        m::I16 => to.signed(i16::from_be_bytes(from.array()?).into()),
+        m::I32 => to.signed(i32::from_be_bytes(from.array()?).into()),
+        _ => to.signed(i64::from_be_bytes(from.array()?)),
+    }
+}
+
+#[cold]
+fn unknown(marker: u8, at: usize) -> Fault {
+    let what = if marker == 0xc1 { "the reserved marker" } else { "an extension type" };
+    invalid(at, format!("{what} 0x{marker:02x}"))
+}

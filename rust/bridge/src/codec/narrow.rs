@@ -1,0 +1,109 @@
+//! What the walker never asks of a format, so that a format says only what it does.
+
+/// The rest of [`serde::Serializer`] for a format that the walker alone writes to.
+macro_rules! narrow_serializer {
+    () => {
+        type SerializeTuple = serde::ser::Impossible<(), Halt>;
+        type SerializeTupleStruct = serde::ser::Impossible<(), Halt>;
+        type SerializeTupleVariant = serde::ser::Impossible<(), Halt>;
+        type SerializeStruct = serde::ser::Impossible<(), Halt>;
+        type SerializeStructVariant = serde::ser::Impossible<(), Halt>;
+
+        fn serialize_i8(self, v: i8) -> Result<(), Halt> {
+            self.serialize_i64(v.into())
+        }
+        fn serialize_i16(self, v: i16) -> Result<(), Halt> {
+            self.serialize_i64(v.into())
+        }
+        fn serialize_i32(self, v: i32) -> Result<(), Halt> {
+            self.serialize_i64(v.into())
+        }
+        fn serialize_u8(self, v: u8) -> Result<(), Halt> {
+            self.serialize_u64(v.into())
+        }
+        fn serialize_u16(self, v: u16) -> Result<(), Halt> {
+            self.serialize_u64(v.into())
+        }
+        fn serialize_u32(self, v: u32) -> Result<(), Halt> {
+            self.serialize_u64(v.into())
+        }
+        fn serialize_char(self, v: char) -> Result<(), Halt> {
+            self.serialize_str(v.encode_utf8(&mut [0; 4]))
+        }
+        fn serialize_none(self) -> Result<(), Halt> {
+            self.serialize_unit()
+        }
+        fn serialize_some<T: serde::Serialize + ?Sized>(self, value: &T) -> Result<(), Halt> {
+            value.serialize(self)
+        }
+        fn serialize_unit_struct(self, _: &'static str) -> Result<(), Halt> {
+            self.serialize_unit()
+        }
+        fn serialize_unit_variant(
+            self,
+            _: &'static str,
+            _: u32,
+            variant: &'static str,
+        ) -> Result<(), Halt> {
+            self.serialize_str(variant)
+        }
+        fn serialize_newtype_struct<T: serde::Serialize + ?Sized>(
+            self,
+            _: &'static str,
+            value: &T,
+        ) -> Result<(), Halt> {
+            value.serialize(self)
+        }
+        fn serialize_newtype_variant<T: serde::Serialize + ?Sized>(
+            self,
+            _: &'static str,
+            _: u32,
+            _: &'static str,
+            _: &T,
+        ) -> Result<(), Halt> {
+            Err(NARROW)
+        }
+        fn serialize_tuple(self, _: usize) -> Result<Self::SerializeTuple, Halt> {
+            Err(NARROW)
+        }
+        fn serialize_tuple_struct(
+            self,
+            _: &'static str,
+            _: usize,
+        ) -> Result<Self::SerializeTupleStruct, Halt> {
+            Err(NARROW)
+        }
+        fn serialize_tuple_variant(
+            self,
+            _: &'static str,
+            _: u32,
+            _: &'static str,
+            _: usize,
+        ) -> Result<Self::SerializeTupleVariant, Halt> {
+            Err(NARROW)
+        }
+        fn serialize_struct(
+            self,
+            _: &'static str,
+            _: usize,
+        ) -> Result<Self::SerializeStruct, Halt> {
+            Err(NARROW)
+        }
+        fn serialize_struct_variant(
+            self,
+            _: &'static str,
+            _: u32,
+            _: &'static str,
+            _: usize,
+        ) -> Result<Self::SerializeStructVariant, Halt> {
+            Err(NARROW)
+        }
+    };
+}
+
+pub(super) use narrow_serializer;
+
+use super::sink::Halt;
+
+/// Only the walker writes to these formats, and a Python object is never one of Rust's own shapes.
+pub(super) const NARROW: Halt = Halt("not a shape of a Python object");

@@ -1,0 +1,152 @@
+//! Reading the storage of Python's own types.
+#![allow(unsafe_code)] // each function reads one object's storage, which no code of that object can alter meanwhile
+
+use pyo3::ffi;
+
+/// Text of a `str`.
+pub(super) enum Text<'a> {
+    /// Its storage is UTF-8 already.
+    Utf8(&'a str),
+    /// Latin-1 storage, one byte for each code point.
+    Latin1(&'a [u8]),
+    /// Two bytes for each code point.
+    Ucs2(&'a [u16]),
+    /// Four bytes for each code point.
+    Ucs4(&'a [u32]),
+}
+
+/// The text of `ob`.
+///
+/// # Safety
+/// `ob` is a `str` or of a subclass, and stays alive for `'a`.
+#[inline]
+pub(super) unsafe fn text<'a>(ob: *mut ffi::PyObject) -> Text<'a> {
+    // SAFETY: the caller passes a live str; its storage is immutable and of the kind and length it states.
+    unsafe {
+        let len = ffi::PyUnicode_GET_LENGTH(ob).cast_unsigned();
+        if ffi::PyUnicode_IS_ASCII(ob) != 0 {
+            let bytes = std::slice::from_raw_parts(ffi::PyUnicode_DATA(ob).cast::<u8>(), len);
+            return Text::Utf8(std::str::from_utf8_unchecked(bytes));
+        }
+        let compact = ob.cast::<ffi::PyCompactUnicodeObject>();
+        if !(*compact).utf8.is_null() {
+            let bytes = std::slice::from_raw_parts(
+                (*compact).utf8.cast::<u8>(),
+                (*compact).utf8_length.cast_unsigned(),
+            );
+            return Text::Utf8(std::str::from_utf8_unchecked(bytes));
+        }
+        let data = ffi::PyUnicode_DATA(ob);
+        match ffi::PyUnicode_KIND(ob) {
+            ffi::PyUnicode_1BYTE_KIND => Text::Latin1(std::slice::from_raw_parts(data.cast(), len)),
+            ffi::PyUnicode_2BYTE_KIND => Text::Ucs2(std::slice::from_raw_parts(data.cast(), len)),
+            _ => Text::Ucs4(std::slice::from_raw_parts(data.cast(), len)),
+        }
+    }
+}
+
+/// An integer within the range that the formats share.
+pub(super) enum Int {
+    /// -2^63 .. 2^63-1.
+    Signed(i64),
+    /// 2^63 .. 2^64-1.
+    Unsigned(u64),
+    /// Outside.
+    TooLarge,
+}
+
+/// The head of an `int`: its sign and size, then its digits.
+#[repr(C)]
+struct LongHead {
+    base: ffi::PyObject,
+    #[cfg(Py_3_12)]
+    tag: usize,
+    #[cfg(not(Py_3_12))]
+    size: isize,
+    digits: [u32; 2],
+}
+
+/// Bits of a digit.
+const DIGIT: u32 = 30;
+
+/// The value of `ob` if it has at most two digits.
+#[inline]
+unsafe fn small_int(ob: *mut ffi::PyObject) -> Option<i64> {
+    // SAFETY: the caller passes a live int; the second digit is read only where there is one.
+    unsafe {
+        let head = ob.cast::<LongHead>();
+        #[cfg(Py_3_12)]
+        let (negative, size) = ((*head).tag & 3 == 2, (*head).tag >> 3);
+        #[cfg(not(Py_3_12))]
+        let (negative, size) = ((*head).size < 0, (*head).size.unsigned_abs());
+        let digits = &raw const (*head).digits;
+        let value = match size {
+            0 => 0,
+            1 => i64::from((*digits)[0]),
+            2 => i64::from((*digits)[0]) | i64::from((*digits)[1]) << DIGIT,
+            _ => return None,
+        };
+        Some(if negative { -value } else { value })
+    }
+}
+
+/// The value of `ob`.
+///
+/// # Safety
+/// `ob` is a live `int` or of a subclass; the calling thread is attached.
+#[inline]
+pub(super) unsafe fn int(ob: *mut ffi::PyObject) -> Int {
+    // SAFETY: the caller's promise.
+    unsafe { small_int(ob).map_or_else(|| large_int(ob), Int::Signed) }
+}
+
+#[inline(never)]
+unsafe fn large_int(ob: *mut ffi::PyObject) -> Int {
+    let mut overflow = 0;
+    // SAFETY: the caller passes a live int.
+    let value = unsafe { ffi::PyLong_AsLongLongAndOverflow(ob, &raw mut overflow) };
+    match overflow {
+        0 => Int::Signed(value),
+        // SAFETY: as above; the error that an overflow leaves is cleared.
+        1 => unsafe {
+            let value = ffi::PyLong_AsUnsignedLongLong(ob);
+            if value == u64::MAX && !ffi::PyErr_Occurred().is_null() {
+                ffi::PyErr_Clear();
+                return Int::TooLarge;
+            }
+            Int::Unsigned(value)
+        },
+        _ => Int::TooLarge,
+    }
+}
+
+/// Number of entries of `ob`.
+///
+/// # Safety
+/// `ob` is a live `dict` or of a subclass.
+#[inline]
+pub(super) unsafe fn dict_len(ob: *mut ffi::PyObject) -> isize {
+    // SAFETY: the caller's promise.
+    unsafe { (*ob.cast::<ffi::PyDictObject>()).ma_used }
+}
+
+/// The bytes of `ob`.
+///
+/// # Safety
+/// `ob` is a live `bytes` or `bytearray` or of a subclass, and no Python code runs during `'a`.
+pub(super) unsafe fn bytes<'a>(ob: *mut ffi::PyObject) -> &'a [u8] {
+    // SAFETY: the caller passes a live bytes or bytearray, and nothing can resize it during 'a.
+    unsafe {
+        if ffi::PyBytes_Check(ob) != 0 {
+            std::slice::from_raw_parts(
+                ffi::PyBytes_AS_STRING(ob).cast(),
+                ffi::PyBytes_Size(ob).cast_unsigned(),
+            )
+        } else {
+            std::slice::from_raw_parts(
+                ffi::PyByteArray_AsString(ob).cast(),
+                ffi::PyByteArray_Size(ob).cast_unsigned(),
+            )
+        }
+    }
+}

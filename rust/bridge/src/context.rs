@@ -1,0 +1,169 @@
+//! What a handler can know and do about its own stream.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use pyo3::exceptions::PyLookupError;
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyDict, PyMappingProxy};
+
+use crate::stream::{Driver, Reason, StreamCore};
+use crate::worker::{Deferred, Port};
+
+static CURRENT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+
+/// The `contextvars.ContextVar` that holds the driver of the stream that code runs in.
+fn variable(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
+    CURRENT
+        .get_or_try_init(py, || {
+            let class = py.import("contextvars")?.getattr("ContextVar")?;
+            Ok(class.call1(("pybridge.current_stream",))?.unbind())
+        })
+        .map(|variable| variable.bind(py))
+}
+
+/// Makes `driver` the current stream of the context that code runs in.
+pub(crate) fn enter(py: Python<'_>, driver: &Bound<'_, Driver>) -> PyResult<()> {
+    variable(py)?.call_method1(intern!(py, "set"), (driver,)).map(drop)
+}
+
+/// The driver of the stream that code runs in.
+fn current_driver(py: Python<'_>) -> PyResult<Option<Bound<'_, Driver>>> {
+    let driver = variable(py)?.call_method1(intern!(py, "get"), (py.None(),))?;
+    Ok(driver.cast_into::<Driver>().ok())
+}
+
+/// The stream that code runs in: the parent of a nested call.
+pub(crate) fn current_stream(py: Python<'_>) -> PyResult<Option<Arc<StreamCore>>> {
+    Ok(current_driver(py)?.map(|driver| Arc::clone(driver.get().stream())))
+}
+
+/// The `Context` of the stream that code runs in. Raises `LookupError` outside a handler.
+#[pyfunction]
+pub(crate) fn current_context(py: Python<'_>) -> PyResult<Py<Context>> {
+    match current_driver(py)? {
+        Some(driver) => Ok(driver.get().context(py)?.clone_ref(py)),
+        None => Err(PyLookupError::new_err("no handler of a PooledEngine is running here")),
+    }
+}
+
+/// The handler's view of its call: who called, how long is left, whether it should stop.
+#[pyclass(frozen, name = "Context", module = "pybridge", weakref)]
+pub(crate) struct Context {
+    core: Arc<StreamCore>,
+    metadata: Py<PyAny>,
+    state: Py<PyAny>,
+    port: Py<Port>,
+}
+
+impl Context {
+    pub(crate) fn of(py: Python<'_>, core: &Arc<StreamCore>, port: &Bound<'_, Port>) -> PyResult<Py<Self>> {
+        let metadata = PyDict::new(py);
+        for (key, value) in &core.options.metadata {
+            metadata.set_item(key, value)?;
+        }
+        let state = port.get().lifespan_state(py, &core.engine);
+        Py::new(
+            py,
+            Self {
+                core: Arc::clone(core),
+                metadata: PyMappingProxy::new(py, metadata.as_mapping()).into_any().unbind(),
+                state,
+                port: port.clone().unbind(),
+            },
+        )
+    }
+
+    pub(crate) fn stream(&self) -> &Arc<StreamCore> {
+        &self.core
+    }
+}
+
+#[pymethods]
+impl Context {
+    /// Name of the request: the caller's `request_id`, else one made here.
+    #[getter]
+    fn id(&self) -> String {
+        self.core.request_id()
+    }
+
+    /// The caller's metadata: a read-only mapping of str to str.
+    #[getter]
+    fn metadata(&self, py: Python<'_>) -> Py<PyAny> {
+        self.metadata.clone_ref(py)
+    }
+
+    /// What the engine's `lifespan` yielded on this worker, else None.
+    #[getter]
+    fn state(&self, py: Python<'_>) -> Py<PyAny> {
+        self.state.clone_ref(py)
+    }
+
+    /// When the stream must be done, on `time.monotonic()`'s clock, in seconds; None: no deadline.
+    #[getter]
+    fn deadline(&self, py: Python<'_>) -> PyResult<Option<f64>> {
+        let Some(left) = self.remaining() else { return Ok(None) };
+        let now: f64 = py.import(intern!(py, "time"))?.call_method0(intern!(py, "monotonic"))?.extract()?;
+        Ok(Some(now + left))
+    }
+
+    /// Seconds left until the deadline, never below 0; None: no deadline.
+    fn remaining(&self) -> Option<f64> {
+        self.core.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()).as_secs_f64())
+    }
+
+    /// True once the stream has been asked to stop.
+    #[getter]
+    fn cancelled(&self) -> bool {
+        self.core.cancel_reason().is_some()
+    }
+
+    /// Why the stream was asked to stop, else None.
+    #[getter]
+    fn cancel_reason(&self) -> Option<&'static str> {
+        self.core.cancel_reason().map(Reason::as_str)
+    }
+
+    /// A future that resolves to True when the stream is asked to stop, and to False when it ends without that.
+    fn wait_cancelled<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let port = self.port.get();
+        let future = port.create_future(py)?;
+        let waiter = Deferred::new(future.clone().unbind(), Arc::clone(&self.core.home));
+        self.core.add_cancel_waiter(waiter);
+        if self.core.cancel_reason().is_some() || self.core.is_released() {
+            for waiter in self.core.take_cancel_waiters() {
+                Port::resolve(py, waiter.get(py).bind(py), self.cancelled());
+            }
+        }
+        Ok(future)
+    }
+
+    /// Asks the stream to stop, with the reason `caller`. Thread-safe.
+    fn cancel(&self) {
+        self.core.cancel(Reason::Caller);
+    }
+
+    /// W3C `traceparent` of the call, as it came; else None.
+    #[getter]
+    fn traceparent(&self) -> Option<&str> {
+        self.core.options.traceparent.as_deref()
+    }
+
+    /// W3C `tracestate` of the call, as it came; else None.
+    #[getter]
+    fn tracestate(&self) -> Option<&str> {
+        self.core.options.tracestate.as_deref()
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<pybridge.Context of request {}>", self.core.request_id())
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.metadata)?;
+        visit.call(&self.state)
+    }
+}

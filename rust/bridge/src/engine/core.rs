@@ -1,0 +1,157 @@
+//! What an engine is beside its Python objects: settings, counters, the door, the live streams, the life cycle.
+
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::Waker;
+
+use pybridge_pool::Pool;
+use slab::Slab;
+
+use super::settings::Flow;
+use crate::admission::Admission;
+use crate::codec::Limits;
+use crate::metrics::Metrics;
+use crate::stream::{Reason, StartRequest, StreamCore};
+use crate::worker::{Command, attaches};
+
+static ENGINES: Mutex<Vec<Weak<EngineCore>>> = Mutex::new(Vec::new());
+
+/// Where an engine is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Life {
+    /// Takes calls.
+    Serving,
+    /// Takes no new calls; streams go on.
+    Draining,
+    /// Takes no new calls; streams have been cancelled.
+    Closed,
+}
+
+/// Shared by an engine's streams, on all threads. Holds no Python reference.
+#[derive(Debug)]
+pub(crate) struct EngineCore {
+    pub(crate) name: String,
+    pub(crate) flow: Flow,
+    pub(crate) limits: Arc<Limits>,
+    pub(crate) pool: Pool,
+    pub(crate) metrics: Metrics,
+    pub(crate) admission: Admission,
+    /// Attaches of the process when the engine was made, by thread name.
+    pub(crate) attaches_before: std::collections::HashMap<String, u64>,
+    live: Mutex<Slab<Weak<StreamCore>>>,
+    live_count: AtomicUsize,
+    idle_wakers: Mutex<Vec<Waker>>,
+    life: AtomicU8,
+}
+
+impl EngineCore {
+    pub(crate) fn new(name: String, flow: Flow, limits: Limits, pool: Pool) -> Arc<Self> {
+        let core = Arc::new(Self {
+            name,
+            admission: Admission::new(flow.places),
+            flow,
+            limits: Arc::new(limits),
+            pool,
+            metrics: Metrics::default(),
+            attaches_before: attaches(),
+            live: Mutex::default(),
+            live_count: AtomicUsize::new(0),
+            idle_wakers: Mutex::default(),
+            life: AtomicU8::new(Life::Serving as u8),
+        });
+        let mut engines = lock(&ENGINES);
+        engines.retain(|engine| engine.strong_count() > 0);
+        engines.push(Arc::downgrade(&core));
+        core
+    }
+
+    pub(crate) fn life(&self) -> Life {
+        match self.life.load(Ordering::Acquire) {
+            0 => Life::Serving,
+            1 => Life::Draining,
+            _ => Life::Closed,
+        }
+    }
+
+    /// Adds a stream to the live ones.
+    pub(crate) fn enter(&self, stream: &Arc<StreamCore>) -> usize {
+        self.metrics.started.fetch_add(1, Ordering::Relaxed);
+        self.live_count.fetch_add(1, Ordering::AcqRel);
+        lock(&self.live).insert(Arc::downgrade(stream))
+    }
+
+    /// Takes a stream from the live ones; who waited for its place may start.
+    pub(crate) fn leave(&self, place: usize, stream: &Arc<StreamCore>) {
+        lock(&self.live).try_remove(place);
+        if stream.admitted.swap(false, Ordering::AcqRel) {
+            for start in self.admission.leave(stream.held.load(Ordering::Relaxed)) {
+                post_start(start);
+            }
+        }
+        if self.live_count.fetch_sub(1, Ordering::AcqRel) == 1 {
+            let wakers = std::mem::take(&mut *lock(&self.idle_wakers));
+            wakers.into_iter().for_each(Waker::wake);
+        }
+    }
+
+    /// Streams that are live now.
+    pub(crate) fn live(&self) -> Vec<Arc<StreamCore>> {
+        lock(&self.live).iter().filter_map(|(_, stream)| stream.upgrade()).collect()
+    }
+
+    pub(crate) fn live_count(&self) -> usize {
+        self.live_count.load(Ordering::Acquire)
+    }
+
+    /// True when no stream is live; else `waker` is called when that is so.
+    pub(crate) fn is_idle_or_wake(&self, waker: &Waker) -> bool {
+        lock(&self.idle_wakers).push(waker.clone());
+        self.live_count() == 0
+    }
+
+    /// Replaces the guess for a request's memory by what its decoder counted.
+    pub(crate) fn charge_decoded(&self, stream: &StreamCore, encoded: usize, decoded: usize) {
+        self.metrics.decoded_bytes.fetch_add(decoded as u64, Ordering::Relaxed);
+        if stream.admitted.load(Ordering::Acquire) {
+            let guessed = stream.held.swap(decoded, Ordering::Relaxed);
+            self.admission.charge(encoded, guessed, decoded);
+        }
+    }
+
+    /// Takes no new calls; live streams go on.
+    pub(crate) fn drain(&self) {
+        let _ = self.life.compare_exchange(Life::Serving as u8, Life::Draining as u8, Ordering::AcqRel, Ordering::Acquire);
+    }
+
+    /// Takes no new calls and cancels what is live.
+    pub(crate) fn close(&self) {
+        self.life.store(Life::Closed as u8, Ordering::Release);
+        for start in self.admission.drain() {
+            start.core.cancel(Reason::Shutdown);
+            start.core.finish(crate::stream::Ending::Cancelled(Reason::Shutdown));
+        }
+        for stream in self.live() {
+            stream.cancel(Reason::Shutdown);
+        }
+    }
+}
+
+/// Sends an admitted request to its worker.
+pub(crate) fn post_start(start: Box<StartRequest>) {
+    let home = Arc::clone(&start.core.home);
+    if let Err(Command::Start(start)) = home.post(Command::Start(start)) {
+        start.refuse();
+    }
+}
+
+/// Closes every engine of the process; returns those that still have live streams.
+pub(crate) fn close_all() -> Vec<Arc<EngineCore>> {
+    let engines: Vec<_> = lock(&ENGINES).iter().filter_map(Weak::upgrade).collect();
+    engines.iter().for_each(|engine| engine.close());
+    engines.into_iter().filter(|engine| engine.live_count() > 0).collect()
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

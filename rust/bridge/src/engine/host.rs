@@ -1,0 +1,173 @@
+//! The engine for Rust hosts: no interpreter on the caller's threads.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use pybridge_pool::{Pool, PoolConfig};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::core::{EngineCore, Life, post_start};
+use super::python::{PyEngine, PyPool};
+use crate::admission::Entry;
+use crate::codec::{self, Format, Framing};
+use crate::error::StreamError;
+use crate::stream::{
+    CallOptions, Failure, FailureKind, FrameStream, ItemStream, Request, RequestCodec, StartRequest, StreamCore,
+};
+use crate::worker::{Deferred, Mailbox};
+
+/// Calls one Python handler from Rust. Clones share it.
+///
+/// The handler runs on a worker thread of its own event loop; callers' threads never touch the interpreter.
+#[derive(Debug, Clone)]
+pub struct Engine {
+    core: Arc<EngineCore>,
+    object: Arc<Deferred>,
+    mailbox: Arc<Mailbox>,
+    format: Format,
+}
+
+/// Settings of an [`Engine`].
+#[derive(Debug)]
+pub struct EngineBuilder {
+    handler: Py<PyAny>,
+    pool: Option<Pool>,
+    format: Format,
+    options: Vec<(&'static str, Py<PyAny>)>,
+}
+
+impl EngineBuilder {
+    /// A pool of the engine's own; without this it uses the process's shared pool.
+    ///
+    /// # Errors
+    /// A field of `config` that cannot be.
+    pub fn pool(mut self, config: PoolConfig) -> Result<Self, pybridge_pool::ConfigError> {
+        self.pool = Some(Pool::new(config)?);
+        Ok(self)
+    }
+
+    /// The format of requests and frames; `MessagePack` unless set.
+    #[must_use]
+    pub fn format(mut self, format: Format) -> Self {
+        self.format = format;
+        self
+    }
+
+    /// Any keyword argument of the Python `PooledEngine`: `flow`, `limits`, `worker`, `unary`, `lifespan`, `name`, `context`.
+    #[must_use]
+    pub fn option(mut self, name: &'static str, value: Py<PyAny>) -> Self {
+        self.options.push((name, value));
+        self
+    }
+
+    /// Makes the engine and starts its worker.
+    ///
+    /// # Errors
+    /// What the Python constructor raises: `TypeError` for a wrong handler, `ConfigError` for a wrong setting.
+    pub fn build(self, py: Python<'_>) -> PyResult<Engine> {
+        crate::embed::ensure_package(py)?;
+        let keywords = PyDict::new(py);
+        let codec = match self.format {
+            Format::Msgpack => "msgpack",
+            Format::Json => "json",
+            Format::Raw => "raw",
+        };
+        keywords.set_item("codec", codec)?;
+        keywords.set_item("worker", "dedicated")?;
+        if let Some(pool) = self.pool {
+            keywords.set_item("pool", Bound::new(py, PyPool::of(pool))?)?;
+        }
+        for (name, value) in self.options {
+            keywords.set_item(name, value)?;
+        }
+        let outer = py.import("pybridge.engine")?.getattr("PooledEngine")?.call((self.handler,), Some(&keywords))?;
+        Engine::of(&outer)
+    }
+}
+
+impl Engine {
+    /// Settings for an engine that calls `handler`.
+    pub fn builder(handler: Py<PyAny>) -> EngineBuilder {
+        EngineBuilder { handler, pool: None, format: Format::default(), options: Vec::new() }
+    }
+
+    /// The Rust side of a Python `PooledEngine`; starts its worker.
+    ///
+    /// # Errors
+    /// `engine` is something else, or its worker cannot be started.
+    pub fn of(engine: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let py = engine.py();
+        crate::runtime::start().map_err(|error| crate::error::runtime_error(py, error))?;
+        let inner = engine.getattr("_core")?.cast_into::<PyEngine>()?;
+        let mailbox = inner.get().host_mailbox(py)?;
+        let core = Arc::clone(&inner.get().core);
+        let format = inner.get().spec.format;
+        // The Python object is kept as well: an engine lives as long as its Rust handles.
+        let object = Arc::new(Deferred::new(inner.into_any().unbind(), Arc::clone(&mailbox)));
+        Ok(Self { core, object, mailbox, format })
+    }
+
+    /// Calls the handler with an encoded request; it is decoded on the worker, by the engine's codec.
+    ///
+    /// Nothing is awaited here; the stream yields frames as the handler yields items.
+    ///
+    /// # Errors
+    /// [`FailureKind::Closed`], [`FailureKind::Overloaded`].
+    pub fn frames(&self, request: impl Into<Bytes>, options: CallOptions) -> Result<FrameStream, StreamError> {
+        let failed = |kind, class, message: &str| Err(StreamError::Failed(Box::new(Failure::new(kind, class, message))));
+        if crate::runtime::check_fork().is_err() {
+            return failed(FailureKind::Fork, "ForkError", "pybridge was started before this process was forked");
+        }
+        if self.core.life() != Life::Serving {
+            return failed(FailureKind::Closed, "EngineClosed", "the engine is closed");
+        }
+        let core = StreamCore::new(Arc::clone(&self.core), Arc::clone(&self.mailbox), options, None, false);
+        let start = Box::new(StartRequest {
+            core: Arc::clone(&core),
+            engine: Arc::clone(&self.object),
+            request: Request::Encoded(request.into(), RequestCodec::Engine),
+            codec: None,
+            context: None,
+            framing: Framing::None,
+        });
+        core.register();
+        match self.core.admission.enter(start) {
+            Entry::Admitted(start) => post_start(start),
+            Entry::Waiting => {}
+            Entry::Refused(start) => {
+                start.core.refuse(FailureKind::Overloaded, "Overloaded", "the engine has no place for one more call");
+                return failed(FailureKind::Overloaded, "Overloaded", "the engine has no place for one more call");
+            }
+        }
+        Ok(FrameStream::new(core))
+    }
+
+    /// Calls the handler with a value and decodes what it yields, both on the caller's threads.
+    ///
+    /// # Errors
+    /// The request cannot be serialised; otherwise as [`Self::frames`].
+    pub async fn generate<Req, Resp>(&self, request: Req, options: CallOptions) -> Result<ItemStream<Resp>, StreamError>
+    where
+        Req: Serialize,
+        Resp: DeserializeOwned,
+    {
+        let body = codec::to_bytes(self.format, &request).map_err(|error| {
+            let failure = Failure::new(FailureKind::InvalidArgument, "EncodeError", format!("request not encodable: {error:?}"));
+            StreamError::Failed(Box::new(failure))
+        })?;
+        Ok(ItemStream::new(self.frames(body, options)?, self.format))
+    }
+
+    /// Streams that are live now.
+    pub fn live(&self) -> usize {
+        self.core.live_count()
+    }
+
+    /// Takes no new calls and cancels what is live, with the reason `shutdown`. Does not wait.
+    pub fn close(&self) {
+        self.core.close();
+    }
+}

@@ -1,0 +1,18 @@
+//! Handler, worker, codec and pool put together: the face for Rust hosts and for the Python package.
+
+mod annotated;
+mod core;
+mod host;
+mod open;
+mod python;
+mod settings;
+mod stats;
+
+pub use annotated::Annotated;
+pub use host::{Engine, EngineBuilder};
+
+pub(crate) use core::{EngineCore, close_all};
+pub(crate) use open::open;
+pub(crate) use python::{PyCodec, PyEngine, PyPool};
+pub(crate) use settings::{Flow, Flush};
+pub(crate) use stats::pool_totals;

@@ -1,0 +1,96 @@
+//! A call from Python becomes a stream: which worker, which parent, is there a place.
+
+use std::sync::Arc;
+
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::prelude::*;
+
+use super::core::{Life, post_start};
+use super::python::{PyEngine, Placement};
+use crate::admission::Entry;
+use crate::error::Class;
+use crate::stream::{self, Call, Ending, FailureKind, Failure, Request, RequestCodec, StartRequest, StreamCore};
+use crate::worker::{self, Deferred, Mailbox, Port};
+
+/// Where a stream's handler runs.
+enum Target<'py> {
+    /// On the loop that runs here.
+    Here(Bound<'py, Port>),
+    /// On another thread.
+    There(Arc<Mailbox>),
+}
+
+impl Target<'_> {
+    fn mailbox(&self) -> Arc<Mailbox> {
+        match self {
+            Self::Here(port) => Arc::clone(&port.get().mailbox),
+            Self::There(mailbox) => Arc::clone(mailbox),
+        }
+    }
+}
+
+/// Starts the stream of `call`.
+///
+/// Raises `EngineClosed`, `Overloaded`, `ForkError`, and `RuntimeError` where an attached engine finds no running loop.
+pub(crate) fn open(py: Python<'_>, call: Call) -> PyResult<Arc<StreamCore>> {
+    crate::runtime::start().map_err(|error| crate::error::runtime_error(py, error))?;
+    worker::drain_orphans(py);
+    let engine = call.engine.get();
+    if engine.core.life() != Life::Serving {
+        return Err(Class::EngineClosed.error(py, (format!("engine {} is closed", engine.core.name),)));
+    }
+    let target = locate(py, engine, call.parent.is_some())?;
+    let home = target.mailbox();
+    let core = StreamCore::new(Arc::clone(&engine.core), Arc::clone(&home), call.options, call.parent.as_ref(), true);
+    let deferred = |object: Py<PyAny>| Deferred::new(object, Arc::clone(&home));
+    let request = match call.encoded {
+        None => Request::Object(deferred(call.request)),
+        Some(spec) => Request::Encoded(engine.body(py, call.request.bind(py))?, RequestCodec::Plain(spec)),
+    };
+    let start = Box::new(StartRequest {
+        core: Arc::clone(&core),
+        request,
+        engine: Arc::new(deferred(call.engine.clone_ref(py).into_any())),
+        codec: call.codec.map(&deferred),
+        context: Some(deferred(call.context)),
+        framing: call.framing,
+    });
+    core.register();
+    match engine.core.admission.enter(start) {
+        Entry::Admitted(start) => match target {
+            Target::Here(port) => stream::start(py, &port, *start),
+            Target::There(_) => post_start(start),
+        },
+        Entry::Waiting => {}
+        Entry::Refused(start) => {
+            let message = format!("engine {} has no place for one more call", engine.core.name);
+            let failure = Failure::new(FailureKind::Overloaded, "Overloaded", message.clone());
+            start.core.finish(Ending::Raised(Box::new(failure)));
+            return Err(Class::Overloaded.error(py, (message,)));
+        }
+    }
+    Ok(core)
+}
+
+fn locate<'py>(py: Python<'py>, engine: &PyEngine, nested: bool) -> PyResult<Target<'py>> {
+    if let Placement::Pinned(worker) = &engine.placement {
+        let mailbox = worker.get().mailbox(py)?;
+        return if mailbox.is_home() { here(py, mailbox) } else { Ok(Target::There(mailbox)) };
+    }
+    let running = worker::running_loop(py)?.is_some();
+    let port = if running { worker::running_port(py)? } else { None };
+    match (&engine.placement, port) {
+        (Placement::Auto | Placement::Attached, Some(port)) => Ok(Target::Here(port)),
+        (Placement::Dedicated, Some(port)) if nested || port.get().is_dedicated() => Ok(Target::Here(port)),
+        (Placement::Attached, None) => Err(PyRuntimeError::new_err(
+            "this engine is attached and no event loop runs here: call it from a coroutine, or use worker=\"dedicated\"",
+        )),
+        _ => Ok(Target::There(worker::shared_worker(py)?.get().mailbox(py)?)),
+    }
+}
+
+/// The port of this very thread, which `mailbox` belongs to.
+fn here<'py>(py: Python<'py>, mailbox: Arc<Mailbox>) -> PyResult<Target<'py>> {
+    let port = worker::running_port(py)?.filter(|port| Arc::ptr_eq(&port.get().mailbox, &mailbox));
+    Ok(port.map_or(Target::There(mailbox), Target::Here))
+}

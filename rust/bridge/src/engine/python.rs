@@ -1,0 +1,378 @@
+//! The engine, codec and pool objects of the Python package.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use pybridge_pool::{Pool, PoolConfig};
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::PyDict;
+
+use super::core::EngineCore;
+use super::settings::{self, Flow};
+use crate::blocking;
+use crate::codec::{self, CodecSpec, Format, Framing};
+use crate::context::{self, Context};
+use crate::error::{Class, config_error};
+use crate::frame::PyFrame;
+use crate::stream::{BlockingStream, Call, CallOptions, Kind, PyStream};
+use crate::worker::{self, Mailbox, PyWorker};
+
+/// A format with its options, made from a validated `pybridge` codec.
+#[pyclass(frozen, name = "Codec", module = "pybridge._pybridge")]
+pub(crate) struct PyCodec {
+    pub(crate) spec: Arc<CodecSpec>,
+}
+
+#[pymethods]
+impl PyCodec {
+    #[new]
+    #[pyo3(signature = (format, default=None, *, any_keys=false, bytes_base64=false, nonfinite_null=false))]
+    fn new(format: &str, default: Option<Py<PyAny>>, any_keys: bool, bytes_base64: bool, nonfinite_null: bool) -> PyResult<Self> {
+        let format = match format {
+            "msgpack" => Format::Msgpack,
+            "json" => Format::Json,
+            "raw" => Format::Raw,
+            other => return Err(PyValueError::new_err(format!("no format {other:?}"))),
+        };
+        let spec = CodecSpec { format, default, any_keys, bytes_base64, nonfinite_null };
+        Ok(Self { spec: Arc::new(spec) })
+    }
+
+    /// Encodes one value with the rules of streams; see `pybridge.encode`.
+    fn encode(&self, py: Python<'_>, value: &Bound<'_, PyAny>, limits: &Bound<'_, PyAny>) -> PyResult<PyFrame> {
+        let limits = Arc::new(settings::limits(limits)?);
+        let pool = shared_pool(py)?;
+        let mut writer = pool.writer();
+        let mut encoder = codec::Encoder::new(Arc::clone(&self.spec), Framing::None, limits);
+        encoder.encode(value, &mut writer).map_err(|error| error.into_py(py))?;
+        let mut frame = None;
+        writer.seal(|batch| frame = batch.frame(0));
+        Ok(PyFrame::new(frame.unwrap_or_default(), true, Arc::clone(&self.spec)))
+    }
+
+    /// Decodes one message with the rules of streams; see `pybridge.decode`.
+    fn decode(&self, py: Python<'_>, data: &Bound<'_, PyAny>, limits: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        let limits = settings::limits(limits)?;
+        let body = body_of(data)?;
+        codec::decode(py, &self.spec, &limits, &body).map_err(|error| error.into_py(py))
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.spec.default)
+    }
+}
+
+/// Buffers that engines share: limits, statistics and the large tier.
+#[pyclass(frozen, name = "Pool", module = "pybridge._pybridge")]
+pub(crate) struct PyPool {
+    pub(crate) pool: Pool,
+}
+
+impl PyPool {
+    pub(crate) fn of(pool: Pool) -> Self {
+        Self { pool }
+    }
+}
+
+#[pymethods]
+impl PyPool {
+    #[new]
+    fn new(py: Python<'_>, config: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let seconds = |name: &str| -> PyResult<Duration> { Ok(Duration::from_secs_f64(config.getattr(name)?.extract()?)) };
+        let config = PoolConfig {
+            segment_bytes: config.getattr("segment_bytes")?.extract()?,
+            small_parked_bytes: config.getattr("small_parked_bytes")?.extract()?,
+            large_parked_bytes: config.getattr("large_parked_bytes")?.extract()?,
+            max_live_bytes: config.getattr("max_live_bytes")?.extract()?,
+            decay_interval: seconds("decay_interval")?,
+            idle_timeout: seconds("idle_timeout")?,
+            zero_on_reuse: config.getattr("zero_on_reuse")?.extract()?,
+            leak_after: seconds("leak_after")?,
+        };
+        Ok(Self { pool: make_pool(config, |error| config_error(py, error))? })
+    }
+
+    /// Gives all idle memory back now; returns the bytes.
+    fn trim(&self, py: Python<'_>) -> usize {
+        py.detach(|| self.pool.trim())
+    }
+
+    /// The counters, as a nested dict.
+    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        super::stats::pool(py, &self.pool)
+    }
+}
+
+fn make_pool(config: PoolConfig, wrong: impl Fn(&pybridge_pool::ConfigError) -> PyErr) -> PyResult<Pool> {
+    let pool = Pool::new(config).map_err(|error| wrong(&error))?;
+    super::stats::know_pool(&pool);
+    Ok(pool)
+}
+
+/// The pool of engines that were given none.
+pub(crate) fn shared_pool(py: Python<'_>) -> PyResult<Pool> {
+    static SHARED: PyOnceLock<Pool> = PyOnceLock::new();
+    SHARED
+        .get_or_try_init(py, || {
+            let config = PoolConfig::from_env().map_err(|error| config_error(py, &error))?;
+            make_pool(config, |error| config_error(py, error))
+        })
+        .cloned()
+}
+
+/// Which worker runs an engine's handlers.
+pub(crate) enum Placement {
+    /// The caller's loop if one runs, else the process's own worker.
+    Auto,
+    /// The caller's loop.
+    Attached,
+    /// The process's own worker.
+    Dedicated,
+    /// This worker.
+    Pinned(Py<PyWorker>),
+}
+
+/// What `PooledEngine` wraps: a handler with all it needs to run.
+#[pyclass(frozen, name = "Engine", module = "pybridge._pybridge", weakref)]
+pub(crate) struct PyEngine {
+    pub(crate) core: Arc<EngineCore>,
+    pub(crate) spec: Arc<CodecSpec>,
+    pub(crate) placement: Placement,
+    pub(crate) unary: bool,
+    pub(crate) wants_context: bool,
+    pub(crate) lifespan: Option<Py<PyAny>>,
+    handler: Py<PyAny>,
+    codec: Py<PyCodec>,
+    context: Py<PyAny>,
+}
+
+impl PyEngine {
+    pub(crate) fn handler(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        Ok(self.handler.clone_ref(py))
+    }
+
+    /// A copy of the context in which the engine was made.
+    pub(crate) fn copy_context(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        self.context.call_method0(py, pyo3::intern!(py, "copy"))
+    }
+
+    /// The worker that serves Rust callers.
+    pub(crate) fn host_mailbox(&self, py: Python<'_>) -> PyResult<Arc<Mailbox>> {
+        match &self.placement {
+            Placement::Pinned(worker) => worker.get().mailbox(py),
+            Placement::Attached => Err(PyRuntimeError::new_err("an attached engine has no worker that Rust could call")),
+            Placement::Auto | Placement::Dedicated => worker::shared_worker(py)?.get().mailbox(py),
+        }
+    }
+
+    /// A request's bytes, copied into the pool.
+    pub(crate) fn body(&self, py: Python<'_>, data: &Bound<'_, PyAny>) -> PyResult<Bytes> {
+        let body = body_of(data)?;
+        self.core.pool.inbound(&body).map_err(|error| Class::PoolExhausted.error(py, (error.to_string(),)))
+    }
+}
+
+/// The bytes of a bytes-like object.
+fn body_of(data: &Bound<'_, PyAny>) -> PyResult<PyBackedBytes> {
+    if let Ok(frame) = data.cast::<PyFrame>() {
+        return pyo3::types::PyBytes::new(data.py(), frame.get().bytes()).extract().map_err(Into::into);
+    }
+    if let Ok(bytes) = data.extract::<PyBackedBytes>() {
+        return Ok(bytes);
+    }
+    if data.is_instance_of::<pyo3::types::PyString>() {
+        return Ok(PyBackedBytes::from(pyo3::types::PyBytes::new(data.py(), data.extract::<&str>()?.as_bytes())));
+    }
+    let copy = data.py().get_type::<pyo3::types::PyBytes>().call1((data.py().get_type::<pyo3::types::PyMemoryView>().call1((data,))?,))?;
+    Ok(copy.extract::<PyBackedBytes>()?)
+}
+
+#[pymethods]
+impl PyEngine {
+    #[new]
+    #[pyo3(signature = (handler, *, name, wants_context, unary, codec, pool, flow, limits, worker, lifespan))]
+    #[expect(clippy::too_many_arguments, reason = "called by PooledEngine only, by keyword")]
+    fn new(
+        py: Python<'_>,
+        handler: Py<PyAny>,
+        name: String,
+        wants_context: bool,
+        unary: bool,
+        codec: Py<PyCodec>,
+        pool: Option<&Bound<'_, PyPool>>,
+        flow: &Bound<'_, PyAny>,
+        limits: &Bound<'_, PyAny>,
+        worker: &Bound<'_, PyAny>,
+        lifespan: Option<Py<PyAny>>,
+    ) -> PyResult<Self> {
+        let placement = if let Ok(worker) = worker.cast::<PyWorker>() {
+            Placement::Pinned(worker.clone().unbind())
+        } else {
+            match worker.extract::<&str>()? {
+                "attached" => Placement::Attached,
+                "dedicated" => Placement::Dedicated,
+                _ => Placement::Auto,
+            }
+        };
+        let pool = match pool {
+            Some(pool) => pool.get().pool.clone(),
+            None => shared_pool(py)?,
+        };
+        let core = EngineCore::new(name, Flow::of(flow)?, settings::limits(limits)?, pool);
+        Ok(Self {
+            core,
+            spec: Arc::clone(&codec.get().spec),
+            placement,
+            unary,
+            wants_context,
+            lifespan,
+            handler,
+            codec,
+            context: py.import("contextvars")?.call_method0("copy_context")?.unbind(),
+        })
+    }
+
+    /// Makes the stream of one call; see `PooledEngine.__call__` for the options.
+    #[pyo3(signature = (
+        kind, request, codec=None, framing="none", *, encoded=None, request_id=None, metadata=None, timeout=None,
+        idle_timeout=None, traceparent=None, tracestate=None, parent=None, inherit=true
+    ))]
+    #[expect(clippy::too_many_arguments, reason = "called by PooledEngine only, by keyword")]
+    fn open(
+        slf: &Bound<'_, Self>,
+        kind: &str,
+        request: Py<PyAny>,
+        codec: Option<&Bound<'_, PyCodec>>,
+        framing: &str,
+        encoded: Option<&Bound<'_, PyCodec>>,
+        request_id: Option<String>,
+        metadata: Option<HashMap<String, String>>,
+        timeout: Option<f64>,
+        idle_timeout: Option<f64>,
+        traceparent: Option<String>,
+        tracestate: Option<String>,
+        parent: Option<&Bound<'_, Context>>,
+        inherit: bool,
+    ) -> PyResult<PyStream> {
+        let py = slf.py();
+        let parent = match parent {
+            Some(parent) => Some(Arc::clone(parent.get().stream())),
+            None if inherit => context::current_stream(py)?,
+            None => None,
+        };
+        let mut options = CallOptions {
+            request_id,
+            metadata: metadata.unwrap_or_default(),
+            timeout: duration(timeout)?,
+            idle_timeout: duration(idle_timeout)?,
+            traceparent,
+            tracestate,
+        };
+        if let Some(parent) = &parent {
+            options.inherit(&parent.options);
+        }
+        let kind = match kind {
+            "items" => Kind::Items,
+            "frames" => Kind::Frames,
+            _ => Kind::Chunks,
+        };
+        let framing = match framing {
+            "sse" => Framing::Sse,
+            "ndjson" => Framing::Ndjson,
+            "length" => Framing::Length,
+            _ => Framing::None,
+        };
+        let spec = Arc::clone(codec.map_or(&slf.get().spec, |codec| &codec.get().spec));
+        let call = Call {
+            engine: slf.clone().unbind(),
+            request,
+            encoded: encoded.map(|codec| Arc::clone(&codec.get().spec)),
+            codec: codec.map(|codec| codec.clone().unbind().into_any()),
+            context: py.import(pyo3::intern!(py, "contextvars"))?.call_method0(pyo3::intern!(py, "copy_context"))?.unbind(),
+            framing,
+            options,
+            parent,
+        };
+        Ok(PyStream::new(call, kind, spec, py))
+    }
+
+    /// A blocking iterator over a stream made by `open`, for threads without an event loop.
+    fn iterate(slf: &Bound<'_, Self>, stream: Py<PyStream>) -> PyResult<BlockingStream> {
+        BlockingStream::new(slf.py(), stream)
+    }
+
+    /// Takes no new calls; live streams go on.
+    fn drain(&self) {
+        self.core.drain();
+    }
+
+    /// Takes no new calls and cancels live streams with the reason `shutdown`.
+    fn close(&self, py: Python<'_>) {
+        py.detach(|| self.core.close());
+        worker::leave_lifespans(&self.core);
+    }
+
+    /// Blocks until no stream is live, at most `timeout` seconds (None: without bound). True: none is.
+    #[pyo3(signature = (timeout=None))]
+    fn wait_idle(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<bool> {
+        let idle = blocking::wait(py, duration(timeout)?, |waker| self.core.is_idle_or_wake(waker).then_some(()))?;
+        Ok(idle.is_some())
+    }
+
+    /// A future of the running loop that resolves when no stream is live.
+    fn idle_future<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let port = worker::running_port(py)?.ok_or_else(|| PyRuntimeError::new_err("no running event loop"))?;
+        let waiter = crate::stream::Waiter::new(Arc::clone(&port.get().mailbox));
+        let future = port.get().create_future(py)?;
+        let waker = waiter.arm(future.clone().unbind());
+        if self.core.is_idle_or_wake(&waker) {
+            waker.wake();
+        }
+        Ok(future)
+    }
+
+    /// True when the calling thread runs an event loop.
+    #[staticmethod]
+    fn on_loop(py: Python<'_>) -> PyResult<bool> {
+        Ok(worker::running_loop(py)?.is_some())
+    }
+
+    /// Gives the pool's idle memory back now; returns the bytes.
+    fn trim(&self, py: Python<'_>) -> usize {
+        py.detach(|| self.core.pool.trim())
+    }
+
+    /// `"serving"`, `"draining"` or `"closed"`.
+    #[getter]
+    fn state(&self) -> &'static str {
+        match self.core.life() {
+            super::core::Life::Serving => "serving",
+            super::core::Life::Draining => "draining",
+            super::core::Life::Closed => "closed",
+        }
+    }
+
+    /// The counters, as a nested dict.
+    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        super::stats::engine(py, &self.core)
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.handler)?;
+        visit.call(&self.codec)?;
+        visit.call(&self.lifespan)?;
+        visit.call(&self.context)
+    }
+}
+
+fn duration(seconds: Option<f64>) -> PyResult<Option<Duration>> {
+    seconds
+        .map(|seconds| Duration::try_from_secs_f64(seconds).map_err(|error| PyValueError::new_err(error.to_string())))
+        .transpose()
+}

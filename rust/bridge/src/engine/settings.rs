@@ -1,0 +1,77 @@
+//! Flow control and limits as the core uses them, read off the validated Python settings.
+
+use std::time::Duration;
+
+use pyo3::prelude::*;
+
+use crate::admission::Places;
+use crate::codec::{DuplicateKeys, Limits};
+use crate::stream::Marks;
+
+/// `max_held_bytes` where the memory limit is unknown.
+const FALLBACK_HELD_BYTES: usize = 1 << 30;
+
+/// When what drivers made leaves the worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flush {
+    /// At the end of the loop turn, all streams together.
+    Turn,
+    /// When the handler suspends.
+    Suspend,
+}
+
+/// Flow control of one engine.
+#[derive(Debug, Clone)]
+pub(crate) struct Flow {
+    pub(crate) flush: Flush,
+    pub(crate) batch_items: usize,
+    pub(crate) batch_bytes: usize,
+    pub(crate) marks: Marks,
+    pub(crate) write_timeout: Option<Duration>,
+    pub(crate) cancel_grace: Duration,
+    pub(crate) places: Places,
+}
+
+impl Flow {
+    pub(crate) fn of(config: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let high_bytes: usize = config.getattr("high_water")?.extract()?;
+        let high_items: usize = config.getattr("high_water_items")?.extract()?;
+        let low_bytes: Option<usize> = config.getattr("low_water")?.extract()?;
+        let max_held_bytes: Option<usize> = config.getattr("max_held_bytes")?.extract()?;
+        let seconds = |name: &str| -> PyResult<Option<Duration>> {
+            Ok(config.getattr(name)?.extract::<Option<f64>>()?.map(Duration::from_secs_f64))
+        };
+        Ok(Self {
+            flush: if config.getattr("flush")?.extract::<String>()? == "suspend" { Flush::Suspend } else { Flush::Turn },
+            batch_items: config.getattr("batch_items")?.extract()?,
+            batch_bytes: config.getattr("batch_bytes")?.extract()?,
+            marks: Marks {
+                high_bytes,
+                low_bytes: low_bytes.unwrap_or(high_bytes / 4),
+                high_items,
+                low_items: high_items / 4,
+            },
+            write_timeout: seconds("write_timeout")?,
+            cancel_grace: seconds("cancel_grace")?.unwrap_or_default(),
+            places: Places {
+                max_concurrency: config.getattr("max_concurrency")?.extract()?,
+                max_queue: config.getattr("max_queue")?.extract()?,
+                max_held_bytes: max_held_bytes.unwrap_or_else(|| pybridge_pool::memory_limit().map_or(FALLBACK_HELD_BYTES, |limit| limit / 4)),
+            },
+        })
+    }
+}
+
+/// The limits of messages.
+pub(crate) fn limits(config: &Bound<'_, PyAny>) -> PyResult<Limits> {
+    let last = config.getattr("duplicate_keys")?.extract::<String>()? == "last";
+    Ok(Limits {
+        max_depth: config.getattr("max_depth")?.extract()?,
+        max_nodes: config.getattr("max_nodes")?.extract()?,
+        max_frame_bytes: config.getattr("max_frame_bytes")?.extract()?,
+        max_decoded_bytes: config.getattr("max_decoded_bytes")?.extract()?,
+        max_metadata_bytes: config.getattr("max_metadata_bytes")?.extract()?,
+        max_metadata_entries: config.getattr("max_metadata_entries")?.extract()?,
+        duplicate_keys: if last { DuplicateKeys::Last } else { DuplicateKeys::Error },
+    })
+}

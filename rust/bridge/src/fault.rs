@@ -1,0 +1,56 @@
+//! Faults that tests inject: fail or delay the n-th event of a kind. Compiled in by the cargo feature `fault`.
+
+#[cfg(feature = "fault")]
+mod active {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::time::Duration;
+
+    /// A place where a fault can happen.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub(crate) enum Point {
+        /// A worker is woken.
+        Wakeup,
+        /// An item is encoded.
+        Encode,
+        /// A turn is handed over.
+        Send,
+        /// A driver takes a step.
+        Step,
+    }
+
+    static COUNTDOWN: [AtomicU64; 4] = [const { AtomicU64::new(0) }; 4];
+    static DELAY_US: [AtomicU64; 4] = [const { AtomicU64::new(0) }; 4];
+
+    /// Arms the fault: at the `nth` event from now (1 is the next) panic, or wait `delay_us` if that is not 0.
+    pub(crate) fn arm(point: Point, nth: u64, delay_us: u64) {
+        DELAY_US[point as usize].store(delay_us, Ordering::SeqCst);
+        COUNTDOWN[point as usize].store(nth, Ordering::SeqCst);
+    }
+
+    pub(crate) fn reach(point: Point) {
+        let countdown = &COUNTDOWN[point as usize];
+        if countdown.load(Ordering::SeqCst) > 0 && countdown.fetch_sub(1, Ordering::SeqCst) == 1 {
+            match DELAY_US[point as usize].load(Ordering::SeqCst) {
+                0 => panic!("injected fault: {point:?}"),
+                delay => std::thread::sleep(Duration::from_micros(delay)),
+            }
+        }
+    }
+}
+
+#[cfg(feature = "fault")]
+pub(crate) use active::{Point, arm, reach};
+
+/// A place where a fault can happen.
+#[cfg(not(feature = "fault"))]
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Point {
+    Wakeup,
+    Encode,
+    Send,
+    Step,
+}
+
+#[cfg(not(feature = "fault"))]
+#[inline(always)]
+pub(crate) fn reach(_point: Point) {}

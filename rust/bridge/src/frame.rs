@@ -1,0 +1,115 @@
+//! One item, encoded: immutable bytes for Rust, a buffer for Python.
+#![allow(unsafe_code)] // the buffer protocol is a C structure filled in by hand
+
+use std::ffi::{c_int, c_void};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::ops::Deref;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use pyo3::exceptions::PyBufferError;
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use crate::codec::{self, CodecSpec};
+
+/// One encoded item. Dropping the last frame of a segment or mapping lets its memory go home.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Frame(Bytes);
+
+impl Frame {
+    pub(crate) fn new(bytes: Bytes) -> Self {
+        Self(bytes)
+    }
+}
+
+impl Deref for Frame {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl AsRef<[u8]> for Frame {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl From<Frame> for Bytes {
+    fn from(frame: Frame) -> Self {
+        frame.0
+    }
+}
+
+/// One item, encoded. Supports the buffer protocol (read-only, no copy), `len()`, `bytes()` and comparison with bytes.
+#[pyclass(frozen, name = "Frame", module = "pybridge")]
+pub(crate) struct PyFrame {
+    bytes: Bytes,
+    spec: Arc<CodecSpec>,
+}
+
+impl PyFrame {
+    /// A frame of a larger batch up to this length is copied: a Python object must not pin a whole segment.
+    pub(crate) const MAX_COPY: usize = 16 << 10;
+
+    /// `alone`: the frame has its memory to itself, or is large beside what it shares.
+    pub(crate) fn new(bytes: Bytes, alone: bool, spec: Arc<CodecSpec>) -> Self {
+        let bytes = if alone && bytes.len() > Self::MAX_COPY { bytes } else { Bytes::copy_from_slice(&bytes) };
+        Self { bytes, spec }
+    }
+
+    pub(crate) fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+}
+
+#[pymethods]
+impl PyFrame {
+    /// The item, decoded by the stream's codec. Raises `DecodeError` or `LimitExceeded`.
+    fn decode(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        codec::decode(py, &self.spec, &codec::Limits::default(), &self.bytes).map_err(|error| error.into_py(py))
+    }
+
+    fn __len__(&self) -> usize {
+        self.bytes.len()
+    }
+
+    fn __bytes__<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.bytes)
+    }
+
+    fn __hash__(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.bytes.hash(&mut hasher);
+        hasher.finish()
+    }
+
+    fn __eq__(&self, other: &Bound<'_, PyAny>) -> bool {
+        if let Ok(other) = other.cast::<Self>() {
+            return self.bytes == other.get().bytes;
+        }
+        other.extract::<&[u8]>().is_ok_and(|other| self.bytes == other)
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<pybridge.Frame of {} bytes>", self.bytes.len())
+    }
+
+    /// # Safety
+    /// Called by the interpreter with a `view` to fill in.
+    unsafe fn __getbuffer__(slf: Bound<'_, Self>, view: *mut ffi::Py_buffer, flags: c_int) -> PyResult<()> {
+        if view.is_null() {
+            return Err(PyBufferError::new_err("no buffer to fill in"));
+        }
+        let bytes = &slf.get().bytes;
+        let data = bytes.as_ptr().cast::<c_void>().cast_mut();
+        let length = ffi::Py_ssize_t::try_from(bytes.len())?;
+        // SAFETY: `view` is the interpreter's; the object it keeps a reference to owns the bytes, which never change or
+        // move; a request for a writable view is refused by the call.
+        let status = unsafe { ffi::PyBuffer_FillInfo(view, slf.as_ptr(), data, length, 1, flags) };
+        if status == 0 { Ok(()) } else { Err(PyErr::fetch(slf.py())) }
+    }
+}

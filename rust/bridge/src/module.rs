@@ -1,0 +1,56 @@
+//! The extension module `pybridge._pybridge`: what the Python package is built on.
+
+use pyo3::prelude::*;
+
+use crate::context::{Context, current_context};
+use crate::engine::{PyCodec, PyEngine, PyPool, close_all};
+use crate::frame::PyFrame;
+use crate::stream::{Driver, PyStream};
+use crate::worker::{Port, PyWorker, open_port};
+use crate::{blocking, error, runtime};
+
+/// Sets the number of runtime threads; raises `ConfigError` when the runtime runs with another.
+#[pyfunction]
+fn configure_runtime(py: Python<'_>, workers: usize) -> PyResult<()> {
+    if workers == 0 {
+        return Err(error::Class::Config.error(py, ("workers", "must be at least 1")));
+    }
+    runtime::configure(workers).map_err(|error| error::runtime_error(py, error))
+}
+
+/// Cancels every stream of the process with the reason `shutdown`, and waits for their endings, at most `timeout` seconds.
+#[pyfunction]
+fn close_engines(py: Python<'_>, timeout: f64) -> PyResult<()> {
+    if runtime::check_fork().is_err() {
+        return Ok(());
+    }
+    let busy = close_all();
+    let timeout = std::time::Duration::try_from_secs_f64(timeout).unwrap_or_default();
+    blocking::wait(py, Some(timeout), |waker| {
+        let idle = busy.iter().filter(|engine| !engine.is_idle_or_wake(waker)).count() == 0;
+        idle.then_some(())
+    })?;
+    Ok(())
+}
+
+/// Stops the runtime's threads for good.
+#[pyfunction]
+fn stop_runtime(py: Python<'_>) {
+    py.detach(runtime::shutdown);
+}
+
+/// Private to the package; the public names are in `pybridge`.
+#[pymodule]
+pub mod _pybridge {
+    #[pymodule_export]
+    use super::{
+        Context, Driver, Port, PyCodec, PyEngine, PyFrame, PyPool, PyStream, PyWorker, close_engines, configure_runtime,
+        current_context, open_port, stop_runtime,
+    };
+
+    #[cfg(feature = "naive")]
+    #[pymodule_init]
+    fn init(m: &pyo3::Bound<'_, pyo3::types::PyModule>) -> pyo3::PyResult<()> {
+        crate::bench::register(m)
+    }
+}

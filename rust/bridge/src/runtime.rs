@@ -1,0 +1,193 @@
+//! The one tokio runtime: started lazily, never blocked, stopped before the interpreter goes.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use pybridge_pool::Pool;
+use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use crate::stream::Delivery;
+
+/// Enough to receive while one thread produces; more only take the producer's cores.
+const DEFAULT_WORKERS: usize = 2;
+
+/// Longest wait for runtime threads at exit.
+const STOP_TIMEOUT: Duration = Duration::from_millis(500);
+
+static STATE: Mutex<State> = Mutex::new(State::Idle { workers: None });
+static FORKED: AtomicBool = AtomicBool::new(false);
+static EXITING: AtomicBool = AtomicBool::new(false);
+
+enum State {
+    Idle { workers: Option<usize> },
+    Running { handle: Handle, owned: Option<Runtime>, workers: usize, dispatcher: UnboundedSender<Vec<Delivery>> },
+    Stopped,
+}
+
+/// Why the runtime cannot be had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RuntimeError {
+    /// The process forked after the runtime had started.
+    Forked,
+    /// The interpreter is going away.
+    Stopped,
+    /// The runtime runs already, with other settings.
+    Configured,
+    /// The threads could not be started.
+    Threads,
+}
+
+fn state() -> MutexGuard<'static, State> {
+    STATE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Sets the number of runtime threads, before the first use.
+///
+/// # Errors
+/// The runtime runs with another number, or another number was set before.
+pub fn configure(workers: usize) -> Result<(), RuntimeError> {
+    match &mut *state() {
+        State::Idle { workers: set @ None } => {
+            *set = Some(workers);
+            Ok(())
+        }
+        State::Idle { workers: Some(set) } | State::Running { workers: set, .. } if *set == workers => Ok(()),
+        State::Stopped => Err(RuntimeError::Stopped),
+        _ => Err(RuntimeError::Configured),
+    }
+}
+
+/// Makes the bridge run on the host's runtime instead of its own.
+///
+/// # Errors
+/// The bridge has a runtime already.
+pub fn use_handle(handle: Handle) -> Result<(), RuntimeError> {
+    let mut state = state();
+    if !matches!(*state, State::Idle { .. }) {
+        return Err(RuntimeError::Configured);
+    }
+    *state = run(handle, None, 0);
+    Ok(())
+}
+
+/// The runtime, started if it was not.
+///
+/// # Errors
+/// After a fork, at exit, or when threads cannot be had.
+pub fn start() -> Result<Handle, RuntimeError> {
+    check_fork()?;
+    let mut state = state();
+    let workers = match &*state {
+        State::Running { handle, .. } => return Ok(handle.clone()),
+        State::Stopped => return Err(RuntimeError::Stopped),
+        State::Idle { workers } => workers.unwrap_or(DEFAULT_WORKERS),
+    };
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(workers)
+        .max_blocking_threads(1)
+        .thread_name_fn(|| format!("pybridge-rt-{}", NEXT.fetch_add(1, Ordering::Relaxed)))
+        .enable_all()
+        .build()
+        .map_err(|_| RuntimeError::Threads)?;
+    watch_forks();
+    let handle = runtime.handle().clone();
+    *state = run(handle.clone(), Some(runtime), workers);
+    Ok(handle)
+}
+
+fn run(handle: Handle, owned: Option<Runtime>, workers: usize) -> State {
+    let (dispatcher, deliveries) = unbounded_channel();
+    handle.spawn(dispatch(deliveries));
+    State::Running { handle, owned, workers, dispatcher }
+}
+
+/// The running runtime, if there is one.
+pub(crate) fn handle() -> Option<Handle> {
+    match &*state() {
+        State::Running { handle, .. } => Some(handle.clone()),
+        State::Idle { .. } | State::Stopped => None,
+    }
+}
+
+/// The way to the dispatcher, which hands a turn's deliveries to their consumers.
+pub(crate) fn dispatcher() -> Option<UnboundedSender<Vec<Delivery>>> {
+    match &*state() {
+        State::Running { dispatcher, .. } => Some(dispatcher.clone()),
+        State::Idle { .. } | State::Stopped => None,
+    }
+}
+
+/// Hands over whole turns; it never waits for a consumer, the streams' credit bounds what may be queued.
+async fn dispatch(mut deliveries: UnboundedReceiver<Vec<Delivery>>) {
+    while let Some(turn) = deliveries.recv().await {
+        for delivery in turn {
+            delivery.hand_over();
+        }
+    }
+}
+
+/// Lets a pool decay by the runtime's clock until it is dropped; once per pool, however often it is called.
+pub(crate) fn maintain(pool: &Pool) {
+    static MAINTAINED: Mutex<Vec<usize>> = Mutex::new(Vec::new());
+    let Ok(handle) = start() else { return };
+    let id = pool.id();
+    let mut maintained = MAINTAINED.lock().unwrap_or_else(PoisonError::into_inner);
+    if maintained.contains(&id) {
+        return;
+    }
+    maintained.push(id);
+    let mut pause = pool.next_tick();
+    let pool = pool.downgrade();
+    handle.spawn(async move {
+        loop {
+            tokio::time::sleep(pause).await;
+            let Some(pool) = pool.upgrade() else { break };
+            pool.tick(Instant::now());
+            pause = pool.next_tick();
+        }
+        MAINTAINED.lock().unwrap_or_else(PoisonError::into_inner).retain(|&known| known != id);
+    });
+}
+
+/// Stops and joins the runtime's threads. A host's own runtime is left alone.
+pub(crate) fn shutdown() {
+    EXITING.store(true, Ordering::Release);
+    let stopped = std::mem::replace(&mut *state(), State::Stopped);
+    if let State::Running { owned: Some(runtime), .. } = stopped {
+        if FORKED.load(Ordering::Acquire) {
+            std::mem::forget(runtime);
+        } else {
+            runtime.shutdown_timeout(STOP_TIMEOUT);
+        }
+    }
+}
+
+/// True once the interpreter is going away.
+pub(crate) fn exiting() -> bool {
+    EXITING.load(Ordering::Acquire)
+}
+
+/// # Errors
+/// This is a child of a process in which the bridge had started.
+pub(crate) fn check_fork() -> Result<(), RuntimeError> {
+    if FORKED.load(Ordering::Relaxed) { Err(RuntimeError::Forked) } else { Ok(()) }
+}
+
+/// Notes a fork in the child; threads do not survive it.
+#[allow(unsafe_code)] // std has no fork hook
+fn watch_forks() {
+    extern "C" fn in_child() {
+        FORKED.store(true, Ordering::Relaxed);
+    }
+    // SAFETY: the handler only stores to an atomic, which is safe between fork and exec.
+    unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
+}
+
+/// A fixed instant that stored times count from.
+pub(crate) fn epoch() -> Instant {
+    static EPOCH: OnceLock<Instant> = OnceLock::new();
+    *EPOCH.get_or_init(Instant::now)
+}

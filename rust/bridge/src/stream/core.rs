@@ -1,0 +1,270 @@
+//! What all sides of one stream share: identity, queue, cancellation and its one ending.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use pybridge_pool::Batch;
+
+use super::ending::{Ending, Failure, FailureKind, Reason};
+use super::queue::Queue;
+use crate::engine::EngineCore;
+use crate::worker::{Command, Deferred, Mailbox};
+
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+
+/// What a caller says about one call.
+#[derive(Debug, Clone, Default)]
+pub struct CallOptions {
+    /// Name of the request in logs and in `Context.id`; made up when absent.
+    pub request_id: Option<String>,
+    /// Passed to the handler as `Context.metadata`.
+    pub metadata: HashMap<String, String>,
+    /// Whole-stream timeout, queueing included.
+    pub timeout: Option<Duration>,
+    /// Longest time between two items.
+    pub idle_timeout: Option<Duration>,
+    /// W3C trace context, passed on unread.
+    pub traceparent: Option<String>,
+    /// W3C trace state, passed on unread.
+    pub tracestate: Option<String>,
+}
+
+impl CallOptions {
+    /// A nested call goes on with its parent's trace unless it names one.
+    pub(crate) fn inherit(&mut self, parent: &Self) {
+        if self.traceparent.is_none() {
+            self.traceparent.clone_from(&parent.traceparent);
+            self.tracestate.clone_from(&parent.tracestate);
+        }
+    }
+}
+
+/// Shared by driver, consumer, timers and the handler's `Context`.
+pub(crate) struct StreamCore {
+    pub(crate) id: u64,
+    pub(crate) home: Arc<Mailbox>,
+    pub(crate) engine: Arc<EngineCore>,
+    pub(crate) queue: Queue,
+    pub(crate) options: CallOptions,
+    pub(crate) created: Instant,
+    pub(crate) deadline: Option<Instant>,
+    pub(crate) parent: Option<Weak<StreamCore>>,
+    /// The consumer lives on the worker's own loop: no hand-over between threads.
+    pub(crate) direct: bool,
+    /// Place in the worker's table of live tasks.
+    pub(crate) slot: AtomicUsize,
+    /// Encoded bytes of the request, then what its decoder counted: the share of `max_held_bytes`.
+    pub(crate) held: AtomicUsize,
+    /// It holds a place of its engine.
+    pub(crate) admitted: AtomicBool,
+    registered: OnceLock<usize>,
+    children: Mutex<Vec<Weak<StreamCore>>>,
+    cancel_waiters: Mutex<Vec<Deferred>>,
+    timers: Mutex<Vec<tokio::task::AbortHandle>>,
+    last_item: AtomicU64,
+    cancel: AtomicU8,
+    released: AtomicBool,
+}
+
+impl StreamCore {
+    pub(crate) fn new(
+        engine: Arc<EngineCore>,
+        home: Arc<Mailbox>,
+        options: CallOptions,
+        parent: Option<&Arc<StreamCore>>,
+        direct: bool,
+    ) -> Arc<Self> {
+        let created = Instant::now();
+        let own = options.timeout.and_then(|timeout| created.checked_add(timeout));
+        let inherited = parent.and_then(|parent| parent.deadline);
+        let core = Arc::new(Self {
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            queue: Queue::new(engine.flow.marks),
+            home,
+            created,
+            deadline: own.into_iter().chain(inherited).min(),
+            parent: parent.map(Arc::downgrade),
+            direct,
+            slot: AtomicUsize::new(usize::MAX),
+            held: AtomicUsize::new(0),
+            admitted: AtomicBool::new(false),
+            registered: OnceLock::new(),
+            children: Mutex::default(),
+            cancel_waiters: Mutex::default(),
+            timers: Mutex::default(),
+            last_item: AtomicU64::new(0),
+            cancel: AtomicU8::new(0),
+            released: AtomicBool::new(false),
+            options,
+            engine,
+        });
+        if let Some(parent) = parent {
+            parent.adopt(&core);
+        }
+        core
+    }
+
+    /// The name of the request: the caller's, else one made from the stream's number.
+    pub(crate) fn request_id(&self) -> String {
+        self.options.request_id.clone().unwrap_or_else(|| format!("pb-{:x}-{:x}", std::process::id(), self.id))
+    }
+
+    fn adopt(&self, child: &Arc<Self>) {
+        let mut children = lock(&self.children);
+        if children.len() == children.capacity() {
+            children.retain(|child| child.strong_count() > 0);
+        }
+        children.push(Arc::downgrade(child));
+    }
+
+    /// Enters the engine's list of live streams and starts the timers.
+    pub(crate) fn register(self: &Arc<Self>) {
+        let _ = self.registered.set(self.engine.enter(self));
+        super::timers::start(self);
+    }
+
+    pub(crate) fn add_timer(&self, timer: tokio::task::AbortHandle) {
+        if self.released.load(Ordering::Acquire) {
+            timer.abort();
+        } else {
+            lock(&self.timers).push(timer);
+        }
+    }
+
+    /// Why it was cancelled, if it was.
+    pub(crate) fn cancel_reason(&self) -> Option<Reason> {
+        Reason::from_code(self.cancel.load(Ordering::Acquire))
+    }
+
+    /// Asks the stream to stop. The first reason stands; false: it had one, or it has ended.
+    pub(crate) fn cancel(self: &Arc<Self>, reason: Reason) -> bool {
+        if self.queue.has_ended()
+            || self.cancel.compare_exchange(0, reason as u8, Ordering::AcqRel, Ordering::Acquire).is_err()
+        {
+            return false;
+        }
+        let children = std::mem::take(&mut *lock(&self.children));
+        for child in children.into_iter().filter_map(|child| child.upgrade()) {
+            child.cancel(Reason::Parent);
+        }
+        if self.engine.admission.withdraw(self) {
+            self.finish(Ending::Cancelled(reason));
+        } else if self.home.post(Command::Cancel(Arc::clone(self))).is_err() {
+            self.lose_worker();
+        } else {
+            super::timers::start_grace(self, Ending::Cancelled(reason));
+        }
+        true
+    }
+
+    /// What ends the driver without a request of ours: the asyncio task was cancelled from outside.
+    pub(crate) fn note_external(&self) -> Reason {
+        let _ = self.cancel.compare_exchange(0, Reason::External as u8, Ordering::AcqRel, Ordering::Acquire);
+        self.cancel_reason().unwrap_or(Reason::External)
+    }
+
+    /// The consumer has gone: nothing more is delivered.
+    pub(crate) fn abandon(self: &Arc<Self>, reason: Reason) {
+        if self.queue.abandon() {
+            self.resume();
+        }
+        self.cancel(reason);
+    }
+
+    /// Counts what the consumer took, and wakes the driver if it waits for that.
+    pub(crate) fn settle(self: &Arc<Self>, (bytes, items): (usize, usize)) {
+        if items > 0 && self.queue.credit(bytes, items) {
+            self.resume();
+        }
+    }
+
+    fn resume(self: &Arc<Self>) {
+        drop(self.home.post(Command::Resume(Arc::clone(self))));
+    }
+
+    /// Delivers frames to the consumer; on the worker or on the runtime's dispatcher.
+    pub(crate) fn deliver(&self, batch: Batch) {
+        if let Some(waker) = self.queue.push(batch) {
+            waker.wake();
+        }
+    }
+
+    /// Ends the stream for its consumer, after what was delivered, and gives back all it holds. Only the first ending counts.
+    pub(crate) fn finish(self: &Arc<Self>, ending: Ending) {
+        self.release();
+        self.deliver_ending(ending);
+    }
+
+    /// Ends the stream for its consumer, after what was delivered.
+    pub(crate) fn deliver_ending(&self, ending: Ending) {
+        let counted = ending.clone();
+        let (first, waker) = self.queue.end(ending);
+        if first {
+            self.engine.metrics.count_ending(&counted);
+        }
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Gives back the place, the budget and the timers; the driver calls this as soon as it is done.
+    pub(crate) fn release(self: &Arc<Self>) {
+        if self.released.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        for timer in std::mem::take(&mut *lock(&self.timers)) {
+            timer.abort();
+        }
+        if let Some(&place) = self.registered.get() {
+            self.engine.leave(place, self);
+        }
+        drop(std::mem::take(&mut *lock(&self.cancel_waiters)));
+    }
+
+    /// True once the driver has given everything back.
+    pub(crate) fn is_released(&self) -> bool {
+        self.released.load(Ordering::Acquire)
+    }
+
+    /// The worker is gone: nobody is left to end this stream.
+    pub(crate) fn lose_worker(self: &Arc<Self>) {
+        let reason = self.note_external();
+        self.finish(Ending::Cancelled(reason));
+    }
+
+    /// Ends a stream that could not be started.
+    pub(crate) fn refuse(self: &Arc<Self>, kind: FailureKind, class: &str, message: &str) {
+        self.finish(Ending::Raised(Box::new(Failure::new(kind, class, message))));
+    }
+
+    pub(crate) fn add_cancel_waiter(&self, future: Deferred) {
+        lock(&self.cancel_waiters).push(future);
+    }
+
+    pub(crate) fn take_cancel_waiters(&self) -> Vec<Deferred> {
+        std::mem::take(&mut *lock(&self.cancel_waiters))
+    }
+
+    /// Notes that an item was made; the idle timer reads it.
+    pub(crate) fn touch(&self, now: Instant) {
+        let since = now.saturating_duration_since(crate::runtime::epoch());
+        self.last_item.store(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    pub(crate) fn last_item(&self) -> Instant {
+        crate::runtime::epoch() + Duration::from_nanos(self.last_item.load(Ordering::Relaxed))
+    }
+}
+
+impl fmt::Debug for StreamCore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StreamCore").field("id", &self.id).field("cancel", &self.cancel_reason()).finish_non_exhaustive()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,414 @@
+//! The state machine of a stream: decode the request, call the handler, take its items, close it, end.
+
+use std::mem;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use pyo3::exceptions::asyncio::CancelledError;
+use pyo3::exceptions::{PyRuntimeError, PyTypeError};
+use pyo3::intern;
+use pyo3::prelude::*;
+
+use super::driver::Driver;
+use super::ending::{Ending, Failure, FailureKind};
+use super::output::{Output, Verdict};
+use super::resume::{AsyncIterator, Step, awaiter, is_awaitable, is_end, send_none, throw};
+use super::start::{Request, RequestCodec, StartRequest};
+use super::timers;
+use crate::codec::Decoder;
+use crate::engine::PyEngine;
+use crate::error;
+use crate::fault;
+use crate::log;
+use crate::worker::{Deferred, Port};
+
+/// Input bytes decoded before other tasks get a turn: well under a millisecond of any payload.
+const DECODE_STRETCH: usize = 128 << 10;
+
+enum Phase {
+    /// Nothing has happened; the handler may still never be called.
+    Begin(Request),
+    /// An encoded request is being decoded, a stretch per turn.
+    Decode(Box<Decoder>, usize),
+    /// Waiting for what the handler's coroutine returns.
+    Await,
+    /// Taking items.
+    Iterate,
+    /// `aclose()` runs; then this ending.
+    Close(Ending),
+    Done,
+}
+
+/// What the task gets from a step.
+type Turn<'py> = PyResult<Option<Bound<'py, PyAny>>>;
+
+/// Goes on (`None`), or returns to the task.
+type Flow<'py> = Option<Turn<'py>>;
+
+pub(super) struct Drive {
+    phase: Phase,
+    iterator: Option<AsyncIterator>,
+    pending: Option<Py<PyAny>>,
+    output: Output,
+    engine: Py<PyEngine>,
+    unary: bool,
+    wants_context: bool,
+    /// A cancellation has been thrown into the handler.
+    thrown: bool,
+}
+
+impl Drive {
+    pub(super) fn new(
+        py: Python<'_>,
+        port: &Bound<'_, Port>,
+        start: StartRequest,
+        engine: &Bound<'_, PyEngine>,
+    ) -> PyResult<Self> {
+        let settings = engine.get();
+        let output = Output::new(py, port.get(), &start, settings)?;
+        Ok(Self {
+            phase: Phase::Begin(start.request),
+            iterator: None,
+            pending: None,
+            output,
+            unary: settings.unary,
+            wants_context: settings.wants_context,
+            engine: engine.clone().unbind(),
+            thrown: false,
+        })
+    }
+
+    pub(super) fn is_done(&self) -> bool {
+        matches!(self.phase, Phase::Done)
+    }
+
+    /// One step of the task: until the handler waits, credit is used up, others should run, or the end.
+    pub(super) fn run<'py>(&mut self, driver: &Bound<'py, Driver>, mut input: Option<PyErr>) -> Turn<'py> {
+        let py = driver.py();
+        fault::reach(fault::Point::Step);
+        self.output.pacer.begin();
+        loop {
+            let flow = if let Some(pending) = self.pending.take() {
+                let pending = pending.into_bound(py);
+                let step = match input.take() {
+                    Some(error) => {
+                        self.thrown = true;
+                        throw(&pending, error)
+                    }
+                    None => send_none(&pending),
+                };
+                self.on_step(driver, pending, step)
+            } else if let Some(error) = input.take() {
+                self.thrown = true;
+                self.throw_parked(driver, error)
+            } else {
+                self.advance(driver)
+            };
+            if let Some(turn) = flow {
+                return turn;
+            }
+        }
+    }
+
+    /// Nothing is pending: make the next thing to wait for.
+    fn advance<'py>(&mut self, driver: &Bound<'py, Driver>) -> Flow<'py> {
+        if matches!(self.phase, Phase::Iterate) {
+            return self.iterate(driver);
+        }
+        match mem::replace(&mut self.phase, Phase::Done) {
+            Phase::Begin(request) => self.begin(driver, request),
+            Phase::Decode(decoder, encoded) => self.decode(driver, decoder, encoded),
+            Phase::Done => Some(Err(PyRuntimeError::new_err("cannot reuse already awaited coroutine"))),
+            Phase::Iterate | Phase::Await | Phase::Close(_) => unreachable!("handled above, or something is pending"),
+        }
+    }
+
+    /// Takes items while they are ready.
+    fn iterate<'py>(&mut self, driver: &Bound<'py, Driver>) -> Flow<'py> {
+        let py = driver.py();
+        loop {
+            let Some(iterator) = &self.iterator else { unreachable!("set before the phase") };
+            let awaitable = match iterator.next(py) {
+                Ok(awaitable) => awaitable,
+                Err(error) => return self.on_error(driver, error),
+            };
+            match send_none(&awaitable) {
+                Step::Returned(item) => {
+                    drop(awaitable);
+                    match self.output.item(driver, &item, self.thrown) {
+                        Verdict::Next => {}
+                        verdict => return self.after_item(driver, verdict),
+                    }
+                }
+                Step::Waits(object) => return self.suspend(driver, awaitable, object),
+                Step::Raised(error) => return self.on_error(driver, error),
+            }
+        }
+    }
+
+    fn suspend<'py>(
+        &mut self,
+        driver: &Bound<'py, Driver>,
+        pending: Bound<'py, PyAny>,
+        object: Bound<'py, PyAny>,
+    ) -> Flow<'py> {
+        self.pending = Some(pending.unbind());
+        self.output.leave_step(driver);
+        Some(Ok(Some(object)))
+    }
+
+    fn on_step<'py>(&mut self, driver: &Bound<'py, Driver>, pending: Bound<'py, PyAny>, step: Step<'py>) -> Flow<'py> {
+        match step {
+            Step::Waits(object) => self.suspend(driver, pending, object),
+            Step::Raised(error) => self.on_error(driver, error),
+            Step::Returned(value) => {
+                drop(pending);
+                if matches!(self.phase, Phase::Iterate) {
+                    let verdict = self.output.item(driver, &value, self.thrown);
+                    return self.after_item(driver, verdict);
+                }
+                match mem::replace(&mut self.phase, Phase::Done) {
+                    Phase::Await if self.unary => match self.output.item(driver, &value, self.thrown) {
+                        Verdict::Failed(error) => self.fail(driver, &error),
+                        _ => self.finish(driver, Ending::Finished, None),
+                    },
+                    Phase::Await => self.adopt(driver, &value, true),
+                    Phase::Close(ending) => self.finish(driver, ending, None),
+                    Phase::Begin(_) | Phase::Decode(..) | Phase::Iterate | Phase::Done => unreachable!("nothing is pending in these phases"),
+                }
+            }
+        }
+    }
+
+    fn after_item<'py>(&mut self, driver: &Bound<'py, Driver>, verdict: Verdict) -> Flow<'py> {
+        match verdict {
+            Verdict::Next => None,
+            Verdict::Yield => {
+                self.output.leave_step(driver);
+                Some(Ok(Some(driver.py().None().into_bound(driver.py()))))
+            }
+            Verdict::NoCredit => match self.output.wait_for_credit(driver) {
+                Ok(Some(future)) => Some(Ok(Some(future))),
+                Ok(None) => None,
+                Err(error) => self.fail(driver, &error),
+            },
+            Verdict::Failed(error) => self.fail(driver, &error),
+            Verdict::Detached => {
+                let reason = driver.get().core.note_external();
+                self.close(driver, Ending::Cancelled(reason))
+            }
+        }
+    }
+
+    fn begin<'py>(&mut self, driver: &Bound<'py, Driver>, request: Request) -> Flow<'py> {
+        let py = driver.py();
+        if let Err(error) = crate::context::enter(py, driver) {
+            return self.fail(driver, &error);
+        }
+        match request {
+            Request::Object(object) => self.call(driver, object.into_inner(py)),
+            Request::Encoded(bytes, codec) => {
+                let engine = self.engine.get();
+                let spec = match codec {
+                    RequestCodec::Engine => Arc::clone(&engine.spec),
+                    RequestCodec::Plain(spec) => spec,
+                };
+                let encoded = bytes.len();
+                let decoder = Decoder::new(spec, Arc::clone(&engine.core.limits), bytes);
+                self.decode(driver, Box::new(decoder), encoded)
+            }
+        }
+    }
+
+    fn decode<'py>(&mut self, driver: &Bound<'py, Driver>, mut decoder: Box<Decoder>, encoded: usize) -> Flow<'py> {
+        let py = driver.py();
+        match decoder.run(py, DECODE_STRETCH) {
+            Ok(None) => {
+                self.phase = Phase::Decode(decoder, encoded);
+                Some(Ok(Some(py.None().into_bound(py))))
+            }
+            Ok(Some(request)) => {
+                let core = &driver.get().core;
+                core.engine.charge_decoded(core, encoded, decoder.decoded_bytes());
+                drop(decoder);
+                self.call(driver, request)
+            }
+            Err(error) => {
+                drop(decoder);
+                let error = error.into_py(py);
+                let mut failure = self.failure(driver, &error);
+                failure.kind = FailureKind::Decode;
+                self.finish(driver, Ending::Raised(Box::new(failure)), None)
+            }
+        }
+    }
+
+    /// Calls the handler; the request is the handler's from here on.
+    fn call<'py>(&mut self, driver: &Bound<'py, Driver>, request: Py<PyAny>) -> Flow<'py> {
+        let py = driver.py();
+        let result = self.engine.get().handler(py).and_then(|handler| {
+            if self.wants_context {
+                let context = driver.get().context(py)?.clone_ref(py);
+                let keywords = pyo3::types::PyDict::new(py);
+                keywords.set_item(intern!(py, "context"), context)?;
+                handler.bind(py).call((request,), Some(&keywords))
+            } else {
+                handler.bind(py).call1((request,))
+            }
+        });
+        match result {
+            Ok(value) => self.adopt(driver, &value, false),
+            Err(error) => self.on_error(driver, error),
+        }
+    }
+
+    /// Takes what the handler (or its coroutine, if `awaited`) returned as the source of items.
+    fn adopt<'py>(&mut self, driver: &Bound<'py, Driver>, value: &Bound<'py, PyAny>, awaited: bool) -> Flow<'py> {
+        if !self.unary || awaited {
+            match AsyncIterator::of(value) {
+                Ok(Some(iterator)) => {
+                    *driver.get().generator.lock().unwrap_or_else(std::sync::PoisonError::into_inner) =
+                        Some(iterator.object(driver.py()).clone().unbind());
+                    self.iterator = Some(iterator);
+                    self.phase = Phase::Iterate;
+                    return None;
+                }
+                Ok(None) => {}
+                Err(error) => return self.fail(driver, &error),
+            }
+        }
+        if !awaited && is_awaitable(value) {
+            return match awaiter(value.clone()) {
+                Ok(pending) => {
+                    self.pending = Some(pending.unbind());
+                    self.phase = Phase::Await;
+                    None
+                }
+                Err(error) => self.fail(driver, &error),
+            };
+        }
+        let error = PyTypeError::new_err(error::wrong_result(value, awaited, self.unary));
+        self.fail(driver, &error)
+    }
+
+    /// Raises in a handler that is parked: not begun, or at a `yield`.
+    fn throw_parked<'py>(&mut self, driver: &Bound<'py, Driver>, error: PyErr) -> Flow<'py> {
+        let py = driver.py();
+        let athrow = self.iterator.as_ref().and_then(|iterator| iterator.object(py).getattr(intern!(py, "athrow")).ok());
+        let Some(athrow) = athrow else { return self.on_error(driver, error) };
+        match athrow.call1((error.into_value(py),)).and_then(awaiter) {
+            Ok(pending) => {
+                self.pending = Some(pending.unbind());
+                None
+            }
+            Err(error) => self.on_error(driver, error),
+        }
+    }
+
+    /// The handler, or the way to it, raised.
+    fn on_error<'py>(&mut self, driver: &Bound<'py, Driver>, error: PyErr) -> Flow<'py> {
+        let py = driver.py();
+        let core = &driver.get().core;
+        match mem::replace(&mut self.phase, Phase::Done) {
+            Phase::Close(ending) => {
+                self.note_close_error(driver, &error);
+                return self.finish(driver, ending, None);
+            }
+            Phase::Iterate if is_end(py, &error) => {
+                let ending = match core.cancel_reason() {
+                    Some(reason) if self.thrown => Ending::Cancelled(reason),
+                    _ => Ending::Finished,
+                };
+                return self.finish(driver, ending, None);
+            }
+            Phase::Done => return Some(Err(PyRuntimeError::new_err("cannot reuse already awaited coroutine"))),
+            _ => {}
+        }
+        if error.is_instance_of::<CancelledError>(py) {
+            let reason = core.cancel_reason().unwrap_or_else(|| core.note_external());
+            return self.finish(driver, Ending::Cancelled(reason), Some(error));
+        }
+        if error::is_exit(py, &error) {
+            let exit = error::Class::HandlerExit.error(py, (error.to_string(),));
+            exit.set_cause(py, Some(error.clone_ref(py)));
+            let failure = self.failure(driver, &exit);
+            let outward = (!driver.get().port.get().is_dedicated()).then_some(error);
+            return self.finish(driver, Ending::Raised(Box::new(failure)), outward);
+        }
+        if let Some(reason) = core.cancel_reason().filter(|_| self.thrown) {
+            self.note_close_error(driver, &error);
+            return self.finish(driver, Ending::Cancelled(reason), None);
+        }
+        let failure = self.failure(driver, &error);
+        self.finish(driver, Ending::Raised(Box::new(failure)), None)
+    }
+
+    /// Ends the stream with `error`, after the generator has been closed.
+    fn fail<'py>(&mut self, driver: &Bound<'py, Driver>, error: &PyErr) -> Flow<'py> {
+        let failure = self.failure(driver, error);
+        self.close(driver, Ending::Raised(Box::new(failure)))
+    }
+
+    fn failure(&self, driver: &Bound<'_, Driver>, error: &PyErr) -> Failure {
+        let home = Arc::clone(&driver.get().core.home);
+        error::failure_of(driver.py(), error, |object| Deferred::new(object, home))
+    }
+
+    /// Runs `aclose()` where there is one, then ends with `ending`.
+    fn close<'py>(&mut self, driver: &Bound<'py, Driver>, ending: Ending) -> Flow<'py> {
+        let py = driver.py();
+        self.phase = Phase::Done;
+        if let Some(iterator) = self.iterator.take()
+            && let Ok(aclose) = iterator.object(py).getattr(intern!(py, "aclose"))
+        {
+            match aclose.call0().and_then(awaiter) {
+                Ok(pending) => {
+                    self.pending = Some(pending.unbind());
+                    timers::start_grace(&driver.get().core, ending.clone());
+                    self.phase = Phase::Close(ending);
+                    return None;
+                }
+                Err(error) => self.note_close_error(driver, &error),
+            }
+        }
+        self.finish(driver, ending, None)
+    }
+
+    fn note_close_error(&self, driver: &Bound<'_, Driver>, error: &PyErr) {
+        let py = driver.py();
+        let core = &driver.get().core;
+        let ignored = error.is_instance_of::<PyRuntimeError>(py) && error.to_string().contains("ignored GeneratorExit");
+        let metrics = &core.engine.metrics;
+        let counter = if ignored { &metrics.close_ignored } else { &metrics.close_error };
+        counter.fetch_add(1, Ordering::Relaxed);
+        log::warning(py, "stream", &format!("request {}: the handler failed while it was closed", core.request_id()), error);
+    }
+
+    /// The last thing a driver does: hands everything over, gives everything back. `outward` goes to the asyncio task.
+    fn finish<'py>(&mut self, driver: &Bound<'py, Driver>, ending: Ending, outward: Option<PyErr>) -> Flow<'py> {
+        self.phase = Phase::Done;
+        self.pending = None;
+        self.iterator = None;
+        let generator = driver.get().generator.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        drop(generator);
+        self.output.finish(driver, ending);
+        Some(outward.map_or(Ok(None), Err))
+    }
+
+    /// After a panic: the stream ends as an internal failure, the generator is closed, the worker lives.
+    pub(super) fn fail_internally<'py>(&mut self, driver: &Bound<'py, Driver>) -> Turn<'py> {
+        self.output.rewind();
+        let failure = Failure::new(FailureKind::Internal, "InternalError", "internal error: a Rust panic ended this stream");
+        let ending = Ending::Raised(Box::new(failure));
+        if self.is_done() {
+            driver.get().core.finish(ending);
+            return Ok(None);
+        }
+        self.pending = None;
+        match self.close(driver, ending) {
+            Some(turn) => turn,
+            None => self.run(driver, None),
+        }
+    }
+}
+

@@ -1,0 +1,159 @@
+//! The coroutine of a stream: what asyncio sees. The work is in [`super::drive`].
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+
+use super::core::StreamCore;
+use super::drive::Drive;
+use super::start::StartRequest;
+use crate::context::Context;
+use crate::engine::PyEngine;
+use crate::worker::{Port, ThreadCell};
+
+/// Runs one async generator to its end, as the coroutine of one asyncio task.
+///
+/// It loops in Rust while items are ready and encodes each before the generator is resumed; it returns to asyncio only
+/// when the handler waits, when the consumer's credit is used up, or to let other tasks run.
+#[pyclass(frozen, module = "pybridge._pybridge", weakref)]
+pub(crate) struct Driver {
+    pub(super) core: Arc<StreamCore>,
+    pub(super) port: Py<Port>,
+    drive: ThreadCell<Drive>,
+    name: String,
+    /// The generator, for introspection from any thread.
+    pub(super) generator: Mutex<Option<Py<PyAny>>>,
+    context: PyOnceLock<Py<Context>>,
+}
+
+impl Driver {
+    pub(super) fn new<'py>(
+        py: Python<'py>,
+        port: &Bound<'py, Port>,
+        start: StartRequest,
+        engine: &Bound<'py, PyEngine>,
+    ) -> PyResult<Bound<'py, Self>> {
+        let core = Arc::clone(&start.core);
+        let name = engine.get().core.name.clone();
+        let drive = ThreadCell::new(Drive::new(py, port, start, engine)?);
+        let port = port.clone().unbind();
+        Bound::new(py, Self { core, port, drive, name, generator: Mutex::new(None), context: PyOnceLock::new() })
+    }
+
+    /// The handler's `Context`, made when first asked for.
+    pub(crate) fn context<'a>(&'a self, py: Python<'_>) -> PyResult<&'a Py<Context>> {
+        self.context.get_or_try_init(py, || Context::of(py, &self.core, self.port.bind(py)))
+    }
+
+    pub(crate) fn stream(&self) -> &Arc<StreamCore> {
+        &self.core
+    }
+
+    fn step<'py>(slf: &Bound<'py, Self>, input: Option<PyErr>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let this = slf.get();
+        if !this.drive.is_home() {
+            return Err(PyRuntimeError::new_err("a stream's coroutine runs on its worker's thread only"));
+        }
+        let Some(mut drive) = this.drive.borrow() else {
+            return Err(PyValueError::new_err("coroutine already executing"));
+        };
+        match catch_unwind(AssertUnwindSafe(|| drive.run(slf, input))) {
+            Ok(result) => result,
+            Err(_panic) => {
+                this.core.engine.metrics.panics.fetch_add(1, Ordering::Relaxed);
+                drive.fail_internally(slf)
+            }
+        }
+    }
+
+    fn ag_attribute<'py>(&self, py: Python<'py>, name: &Bound<'py, pyo3::types::PyString>) -> Option<Bound<'py, PyAny>> {
+        let generator = self.generator.lock().unwrap_or_else(PoisonError::into_inner).as_ref()?.clone_ref(py);
+        generator.bind(py).getattr(name).ok()
+    }
+}
+
+#[pymethods]
+impl Driver {
+    fn __await__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+
+    fn __iter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+
+    fn __next__<'py>(slf: &Bound<'py, Self>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        Self::step(slf, None)
+    }
+
+    fn send<'py>(slf: &Bound<'py, Self>, value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        if !value.is_none() {
+            return Err(PyTypeError::new_err("can't send non-None value to a stream's coroutine"));
+        }
+        Self::step(slf, None)?.ok_or_else(|| pyo3::exceptions::PyStopIteration::new_err(()))
+    }
+
+    #[pyo3(signature = (typ, val=None, tb=None))]
+    fn throw<'py>(
+        slf: &Bound<'py, Self>,
+        typ: &Bound<'py, PyAny>,
+        val: Option<&Bound<'py, PyAny>>,
+        tb: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let error = crate::error::thrown(typ, val, tb)?;
+        Self::step(slf, Some(error))?.ok_or_else(|| pyo3::exceptions::PyStopIteration::new_err(()))
+    }
+
+    fn close(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let Some(drive) = slf.get().drive.borrow() else { return Ok(()) };
+        if drive.is_done() {
+            return Ok(());
+        }
+        drop(drive);
+        match Self::step(slf, Some(pyo3::exceptions::PyGeneratorExit::new_err(()))) {
+            Ok(Some(_)) => Err(PyRuntimeError::new_err("coroutine ignored GeneratorExit")),
+            Ok(None) => Ok(()),
+            Err(error) if error.is_instance_of::<pyo3::exceptions::PyGeneratorExit>(slf.py()) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    #[getter]
+    fn cr_frame<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+        self.ag_attribute(py, intern!(py, "ag_frame"))
+    }
+
+    #[getter]
+    fn cr_code<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+        self.ag_attribute(py, intern!(py, "ag_code"))
+    }
+
+    #[getter]
+    fn cr_await<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+        self.ag_attribute(py, intern!(py, "ag_await"))
+    }
+
+    #[getter]
+    fn cr_running(&self) -> bool {
+        self.drive.is_home() && self.drive.borrow().is_none()
+    }
+
+    #[getter]
+    fn __name__(&self) -> &str {
+        &self.name
+    }
+
+    #[getter]
+    fn __qualname__(&self) -> &str {
+        &self.name
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<stream {} of {}>", self.core.id, self.name)
+    }
+}

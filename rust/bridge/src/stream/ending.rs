@@ -1,0 +1,157 @@
+//! How a stream ends. Exactly one of these is delivered per stream; a channel that closes without one is an error.
+
+use std::sync::Arc;
+
+use crate::worker::Deferred;
+
+/// Why a stream was cancelled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Reason {
+    /// The remote peer has gone.
+    Client = 1,
+    /// The consumer broke off, dropped, closed or called `cancel()`.
+    Caller,
+    /// The whole-stream timeout passed.
+    Deadline,
+    /// No item came for the idle timeout.
+    Idle,
+    /// The engine or the process is closing.
+    Shutdown,
+    /// The stream that made this call was cancelled.
+    Parent,
+    /// Back-pressure lasted longer than the write timeout.
+    SlowConsumer,
+    /// Something outside pybridge cancelled the asyncio task or closed the loop.
+    External,
+}
+
+impl Reason {
+    /// All reasons, in the order of their codes.
+    pub const ALL: [Self; 8] = [
+        Self::Client,
+        Self::Caller,
+        Self::Deadline,
+        Self::Idle,
+        Self::Shutdown,
+        Self::Parent,
+        Self::SlowConsumer,
+        Self::External,
+    ];
+
+    pub(crate) fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(code).checked_sub(1)?).copied()
+    }
+
+    /// The name users see.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Caller => "caller",
+            Self::Deadline => "deadline",
+            Self::Idle => "idle",
+            Self::Shutdown => "shutdown",
+            Self::Parent => "parent",
+            Self::SlowConsumer => "slow_consumer",
+            Self::External => "external",
+        }
+    }
+
+    /// The reason with this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.as_str() == name)
+    }
+
+    /// Whether the same call may succeed on another try.
+    pub fn retryable(self) -> bool {
+        matches!(self, Self::Shutdown | Self::External)
+    }
+
+    /// HTTP status of a stream that ends this way before its first item.
+    pub fn status(self) -> u16 {
+        match self {
+            Self::Client | Self::Caller | Self::Parent => 499,
+            Self::Deadline | Self::Idle => 504,
+            Self::Shutdown | Self::External => 503,
+            Self::SlowConsumer => 408,
+        }
+    }
+}
+
+/// What kind of failure ended a stream; decides status and retry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum FailureKind {
+    /// The handler raised.
+    Handler,
+    /// The handler raised `TimeoutError`.
+    Timeout,
+    /// The handler raised `InvalidArgument`, or the request could not be decoded.
+    InvalidArgument,
+    /// An item could not be encoded, or passed a limit.
+    Encode,
+    /// A request or response could not be decoded.
+    Decode,
+    /// No place for the call.
+    Overloaded,
+    /// The pool's budget is used up.
+    PoolExhausted,
+    /// The engine is closing or closed.
+    Closed,
+    /// `SystemExit` or `KeyboardInterrupt` from the handler.
+    HandlerExit,
+    /// The process forked after the bridge had started.
+    Fork,
+    /// A defect of the bridge.
+    Internal,
+}
+
+impl FailureKind {
+    /// HTTP status of a failure of this kind before the first item.
+    pub fn status(self) -> u16 {
+        match self {
+            Self::InvalidArgument | Self::Decode => 400,
+            Self::Timeout => 504,
+            Self::Overloaded | Self::PoolExhausted | Self::Closed | Self::Fork => 503,
+            Self::Handler | Self::Encode | Self::HandlerExit | Self::Internal => 500,
+        }
+    }
+
+    /// Whether the same call may succeed on another try.
+    pub fn retryable(self) -> bool {
+        matches!(self, Self::Overloaded | Self::PoolExhausted | Self::Closed | Self::Timeout)
+    }
+}
+
+/// A failure as it crosses to the consumer.
+#[derive(Debug, Clone)]
+pub struct Failure {
+    /// What kind it is.
+    pub kind: FailureKind,
+    /// Class name of the Python exception.
+    pub class: String,
+    /// Text that may be shown to a remote client.
+    pub public_message: String,
+    /// The full text, for logs and for callers in the same process.
+    pub message: String,
+    /// The exception object, for consumers in the same process.
+    pub(crate) original: Option<Arc<Deferred>>,
+}
+
+impl Failure {
+    /// A failure of pybridge's own, whose text is public.
+    pub fn new(kind: FailureKind, class: &str, message: impl Into<String>) -> Self {
+        let message = message.into();
+        Self { kind, class: class.to_owned(), public_message: message.clone(), message, original: None }
+    }
+}
+
+/// How a stream ended.
+#[derive(Debug, Clone)]
+pub enum Ending {
+    /// The generator ran out.
+    Finished,
+    /// The handler, or the way to or from it, failed.
+    Raised(Box<Failure>),
+    /// Either side asked it to stop.
+    Cancelled(Reason),
+}

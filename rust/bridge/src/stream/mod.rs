@@ -1,0 +1,31 @@
+//! One stream: driver, output, queue, ending; and the consumers' sides of it.
+
+mod consumer;
+mod core;
+mod drive;
+mod driver;
+mod ending;
+mod iterate;
+mod outbox;
+mod output;
+mod pace;
+mod python;
+mod queue;
+mod resume;
+mod start;
+mod timers;
+mod waiter;
+
+pub use consumer::{FrameStream, ItemStream};
+pub use core::CallOptions;
+pub use ending::{Ending, Failure, FailureKind, Reason};
+
+pub(crate) use core::StreamCore;
+pub(crate) use driver::Driver;
+pub(crate) use iterate::BlockingStream;
+pub(crate) use outbox::{Delivery, Outbox};
+pub(crate) use output::SharedWriter;
+pub(crate) use python::{Call, Kind, PyStream};
+pub(crate) use queue::Marks;
+pub(crate) use start::{Request, RequestCodec, StartRequest, fail, start};
+pub(crate) use waiter::Waiter;

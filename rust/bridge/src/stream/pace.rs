@@ -1,0 +1,83 @@
+//! How fast a handler makes items: slow ones are not batched, tireless ones let others run.
+
+use std::time::{Duration, Instant};
+
+/// An item that took the handler longer than this leaves at once.
+const SLOW_ITEM: Duration = Duration::from_micros(100);
+
+/// Items made in one step of the task before other tasks get a turn: the hand-over and the loop's own work are spread over
+/// them, and a neighbour waits for well under a millisecond.
+const ITEMS_PER_STEP: u32 = 256;
+
+/// Time of one step after which other tasks get a turn.
+const TIME_PER_STEP: Duration = Duration::from_micros(500);
+
+/// Most items between two looks at the clock, which costs a tenth of a fast item.
+const MAX_STRIDE: u32 = 8;
+
+/// What to do after an item.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pace {
+    /// Make the next one.
+    Go,
+    /// Hand over what there is, then go on.
+    HandOver,
+    /// Let other tasks run.
+    Yield,
+}
+
+/// Looks at the clock every item while items are slow, every [`MAX_STRIDE`] items while they are fast.
+#[derive(Debug)]
+pub(super) struct Pacer {
+    began: Instant,
+    looked: Instant,
+    items: u32,
+    since_look: u32,
+    stride: u32,
+}
+
+impl Pacer {
+    pub(super) fn new() -> Self {
+        let now = Instant::now();
+        Self { began: now, looked: now, items: 0, since_look: 0, stride: 1 }
+    }
+
+    /// A step of the task begins.
+    pub(super) fn begin(&mut self) {
+        let now = Instant::now();
+        self.began = now;
+        self.looked = now;
+        self.items = 0;
+        self.since_look = 0;
+    }
+
+    /// An item was made.
+    #[inline]
+    pub(super) fn item(&mut self) -> Pace {
+        self.items += 1;
+        self.since_look += 1;
+        if self.since_look < self.stride {
+            return Pace::Go;
+        }
+        self.look()
+    }
+
+    fn look(&mut self) -> Pace {
+        let now = Instant::now();
+        let elapsed = now - self.looked;
+        self.looked = now;
+        self.since_look = 0;
+        if elapsed > SLOW_ITEM {
+            self.stride = 1;
+        } else {
+            self.stride = (self.stride * 2).min(MAX_STRIDE);
+        }
+        if self.items >= ITEMS_PER_STEP || now - self.began > TIME_PER_STEP {
+            Pace::Yield
+        } else if elapsed > SLOW_ITEM {
+            Pace::HandOver
+        } else {
+            Pace::Go
+        }
+    }
+}

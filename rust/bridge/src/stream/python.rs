@@ -1,0 +1,244 @@
+//! Streams as Python consumers see them: items, frames or chunks, on any event loop.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, Waker};
+
+use pyo3::exceptions::{PyRuntimeError, PyStopAsyncIteration};
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use super::core::StreamCore;
+use super::ending::{Ending, Reason};
+use super::queue::Cursor;
+use super::waiter::Waiter;
+use crate::awaitable::{Awaited, Goal};
+use crate::codec::{self, CodecSpec, Framing};
+use crate::engine::PyEngine;
+use crate::error::{raise_cancelled, raise_failure};
+use crate::frame::PyFrame;
+use crate::worker::{self, Port};
+
+/// What `__anext__` gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Values decoded from their frames.
+    Items,
+    /// Frames.
+    Frames,
+    /// All frames that are there, framing included, as one `bytes`.
+    Chunks,
+}
+
+/// What one call asks for, kept until the stream starts.
+pub(crate) struct Call {
+    pub(crate) engine: Py<PyEngine>,
+    pub(crate) request: Py<PyAny>,
+    pub(crate) encoded: Option<Arc<CodecSpec>>,
+    pub(crate) codec: Option<Py<PyAny>>,
+    pub(crate) context: Py<PyAny>,
+    pub(crate) framing: Framing,
+    pub(crate) options: super::CallOptions,
+    pub(crate) parent: Option<Arc<StreamCore>>,
+}
+
+enum State {
+    New(Box<Call>),
+    Open { core: Arc<StreamCore>, cursor: Cursor },
+    Closed,
+}
+
+/// An async iterator over what a handler yields. It starts at its first `__anext__` or `__aenter__`.
+///
+/// Raises what the handler raised, or one of `pybridge`'s errors. One reader at a time, from any event loop.
+#[pyclass(frozen, name = "Stream", module = "pybridge._pybridge", weakref)]
+pub(crate) struct PyStream {
+    state: Mutex<State>,
+    kind: Kind,
+    spec: Arc<CodecSpec>,
+    engine: Py<PyEngine>,
+    reading: AtomicBool,
+}
+
+impl PyStream {
+    pub(crate) fn new(call: Call, kind: Kind, spec: Arc<CodecSpec>, py: Python<'_>) -> Self {
+        let engine = call.engine.clone_ref(py);
+        Self { state: Mutex::new(State::New(Box::new(call))), kind, spec, engine, reading: AtomicBool::new(false) }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn is_being_read(&self) -> bool {
+        self.reading.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_reading(&self, reading: bool) {
+        self.reading.store(reading, Ordering::Relaxed);
+    }
+
+    /// The stream's core, once it has started.
+    pub(crate) fn core(&self) -> Option<Arc<StreamCore>> {
+        match &*self.state() {
+            State::Open { core, .. } => Some(Arc::clone(core)),
+            State::New(_) | State::Closed => None,
+        }
+    }
+
+    /// Starts the stream if it has not been; raises `Overloaded`, `EngineClosed`, `ForkError`.
+    pub(crate) fn start(&self, py: Python<'_>) -> PyResult<()> {
+        let call = {
+            let mut state = self.state();
+            if !matches!(*state, State::New(_)) {
+                return Ok(());
+            }
+            match std::mem::replace(&mut *state, State::Closed) {
+                State::New(call) => call,
+                other => {
+                    *state = other;
+                    return Ok(());
+                }
+            }
+        };
+        let core = crate::engine::open(py, *call)?;
+        *self.state() = State::Open { core, cursor: Cursor::default() };
+        Ok(())
+    }
+
+    /// What is there now; `Pending` after `waker` was noted.
+    pub(crate) fn poll<'py>(&self, py: Python<'py>, waker: Option<&Waker>) -> Poll<PyResult<Bound<'py, PyAny>>> {
+        let mut state = self.state();
+        let State::Open { core, cursor } = &mut *state else {
+            return Poll::Ready(Err(PyStopAsyncIteration::new_err(())));
+        };
+        if cursor.is_empty() {
+            match core.queue.poll(waker) {
+                Poll::Pending => {
+                    cursor.clear();
+                    return Poll::Pending;
+                }
+                Poll::Ready(Ok(batch)) => cursor.load(batch),
+                Poll::Ready(Err(ending)) => {
+                    *state = State::Closed;
+                    drop(state);
+                    return Poll::Ready(Err(raise_ending(py, ending)));
+                }
+            }
+        }
+        let core = Arc::clone(core);
+        match self.kind {
+            Kind::Items => {
+                let Some(range) = cursor.advance() else { return Poll::Pending };
+                let data = cursor.data().clone();
+                settle(&core, cursor);
+                drop(state);
+                let limits = &core.engine.limits;
+                let item = codec::decode(py, &self.spec, limits, &data[range]).map_err(|error| error.into_py(py));
+                Poll::Ready(item.map(|item| item.into_bound(py)))
+            }
+            Kind::Frames => {
+                let alone = cursor.data().len() > PyFrame::MAX_COPY;
+                let Some(bytes) = cursor.take() else { return Poll::Pending };
+                settle(&core, cursor);
+                drop(state);
+                let frame = PyFrame::new(bytes, alone, Arc::clone(&self.spec));
+                Poll::Ready(Bound::new(py, frame).map(Bound::into_any))
+            }
+            Kind::Chunks => {
+                let Some(bytes) = cursor.take_rest() else { return Poll::Pending };
+                core.settle(cursor.settle());
+                drop(state);
+                Poll::Ready(Ok(PyBytes::new(py, &bytes).into_any()))
+            }
+        }
+    }
+
+    /// Asks the handler to stop and drops what is queued.
+    pub(crate) fn abandon(&self, reason: Reason) {
+        let old = std::mem::replace(&mut *self.state(), State::Closed);
+        if let State::Open { core, cursor } = old {
+            core.settle({
+                let mut cursor = cursor;
+                cursor.settle()
+            });
+            core.abandon(reason);
+        }
+    }
+
+    /// The waiter of the running loop.
+    pub(crate) fn waiter(&self, py: Python<'_>) -> PyResult<(Py<Port>, Arc<Waiter>)> {
+        let port = worker::running_port(py)?
+            .ok_or_else(|| PyRuntimeError::new_err("a stream is read on a running event loop; use engine.iter() without one"))?;
+        let waiter = Waiter::new(Arc::clone(&port.get().mailbox));
+        Ok((port.unbind(), waiter))
+    }
+}
+
+/// Counts what was taken when the batch is out, or when the producer waits for it.
+fn settle(core: &Arc<StreamCore>, cursor: &mut Cursor) {
+    if cursor.is_empty() || core.queue.is_paused() {
+        core.settle(cursor.settle());
+    }
+}
+
+/// The exception that stands for an ending in `__anext__`.
+pub(crate) fn raise_ending(py: Python<'_>, ending: Ending) -> PyErr {
+    match ending {
+        Ending::Finished => PyStopAsyncIteration::new_err(()),
+        Ending::Raised(failure) => raise_failure(py, &failure),
+        Ending::Cancelled(reason) => raise_cancelled(py, reason),
+    }
+}
+
+#[pymethods]
+impl PyStream {
+    #[classmethod]
+    fn __class_getitem__(cls: &Bound<'_, pyo3::types::PyType>, _item: &Bound<'_, PyAny>) -> Py<PyAny> {
+        cls.clone().into_any().unbind()
+    }
+
+    fn __aiter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+
+    /// The next item, frame or chunk. Suspends until there is one.
+    fn __anext__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, Awaited>> {
+        Awaited::next(slf)
+    }
+
+    /// Starts the stream. Does not suspend.
+    fn __aenter__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, Awaited>> {
+        Awaited::new(slf, Goal::Enter)
+    }
+
+    /// Ends the stream, as `aclose()`.
+    #[pyo3(signature = (*_exc_info))]
+    fn __aexit__<'py>(slf: &Bound<'py, Self>, _exc_info: &Bound<'py, pyo3::types::PyTuple>) -> PyResult<Bound<'py, Awaited>> {
+        Awaited::new(slf, Goal::Close)
+    }
+
+    /// Ends the stream with the reason `caller`. Suspends until its ending, at most for the engine's `cancel_grace`.
+    fn aclose<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, Awaited>> {
+        Awaited::new(slf, Goal::Close)
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.engine)?;
+        if let Ok(state) = self.state.try_lock()
+            && let State::New(call) = &*state
+        {
+            visit.call(&call.engine)?;
+            visit.call(&call.request)?;
+            visit.call(&call.context)?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for PyStream {
+    fn drop(&mut self) {
+        self.abandon(Reason::Caller);
+    }
+}

@@ -1,0 +1,247 @@
+//! A stream's queue: batches on their way to one consumer, with byte credit for the producer.
+
+use std::collections::VecDeque;
+use std::mem;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, Waker};
+
+use bytes::Bytes;
+use pybridge_pool::{Batch, Pool};
+
+use super::ending::Ending;
+
+/// What a frame counts beside its bytes: its share of queue and bookkeeping.
+pub(crate) const FRAME_OVERHEAD: usize = 64;
+
+/// Bytes that `batch` holds in flight.
+pub(crate) fn weight(batch: &Batch) -> usize {
+    batch.bytes().len() + FRAME_OVERHEAD * batch.frames()
+}
+
+/// When a producer pauses and resumes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Marks {
+    pub(crate) high_bytes: usize,
+    pub(crate) low_bytes: usize,
+    pub(crate) high_items: usize,
+    pub(crate) low_items: usize,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    batches: VecDeque<Batch>,
+    ending: Option<Ending>,
+    reader: Option<Waker>,
+    abandoned: bool,
+}
+
+/// Written by the stream's driver (through the hand-over), read by its one consumer.
+#[derive(Debug)]
+pub(crate) struct Queue {
+    inner: Mutex<Inner>,
+    bytes: AtomicUsize,
+    items: AtomicUsize,
+    paused: AtomicBool,
+    abandoned: AtomicBool,
+    marks: Marks,
+}
+
+impl Queue {
+    pub(crate) fn new(marks: Marks) -> Self {
+        Self {
+            inner: Mutex::default(),
+            bytes: AtomicUsize::new(0),
+            items: AtomicUsize::new(0),
+            paused: AtomicBool::new(false),
+            abandoned: AtomicBool::new(false),
+            marks,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts frames as in flight; the producer calls this when it seals them.
+    pub(crate) fn charge(&self, batch: &Batch) {
+        self.bytes.fetch_add(weight(batch), Ordering::SeqCst);
+        self.items.fetch_add(batch.frames(), Ordering::SeqCst);
+    }
+
+    /// Items and bytes that may still be added, `items` and `bytes` of them not yet charged; `None`: over a mark.
+    pub(crate) fn spare(&self, items: usize, bytes: usize) -> Option<(usize, usize)> {
+        let items = self.marks.high_items.checked_sub(self.items.load(Ordering::SeqCst) + items)?;
+        let bytes = self.marks.high_bytes.checked_sub(self.bytes.load(Ordering::SeqCst) + bytes)?;
+        Some((items, bytes))
+    }
+
+    fn is_low(&self) -> bool {
+        self.bytes.load(Ordering::SeqCst) <= self.marks.low_bytes
+            && self.items.load(Ordering::SeqCst) <= self.marks.low_items
+    }
+
+    /// The producer is about to wait for credit; false: there is enough again, go on.
+    pub(crate) fn pause(&self) -> bool {
+        self.paused.store(true, Ordering::SeqCst);
+        if (self.is_low() || self.is_abandoned()) && self.paused.swap(false, Ordering::SeqCst) {
+            return false;
+        }
+        true
+    }
+
+    /// True while the producer waits for credit.
+    pub(crate) fn is_paused(&self) -> bool {
+        self.paused.load(Ordering::Relaxed)
+    }
+
+    /// Counts frames as taken. True: the producer waits and may go on; the caller tells it.
+    #[must_use]
+    pub(crate) fn credit(&self, bytes: usize, items: usize) -> bool {
+        self.bytes.fetch_sub(bytes, Ordering::SeqCst);
+        self.items.fetch_sub(items, Ordering::SeqCst);
+        self.paused.load(Ordering::SeqCst) && self.is_low() && self.paused.swap(false, Ordering::SeqCst)
+    }
+
+    /// Adds frames for the consumer; the caller wakes what comes back.
+    #[must_use]
+    pub(crate) fn push(&self, batch: Batch) -> Option<Waker> {
+        let mut inner = self.lock();
+        if inner.abandoned || inner.ending.is_some() {
+            drop(inner);
+            let _ = self.credit(weight(&batch), batch.frames());
+            return None;
+        }
+        inner.batches.push_back(batch);
+        inner.reader.take()
+    }
+
+    /// Ends the stream after what is queued. False: it has an ending already.
+    pub(crate) fn end(&self, ending: Ending) -> (bool, Option<Waker>) {
+        let mut inner = self.lock();
+        if inner.ending.is_some() {
+            drop(inner);
+            drop(ending);
+            return (false, None);
+        }
+        inner.ending = Some(ending);
+        (true, inner.reader.take())
+    }
+
+    /// True once an ending has been set.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.lock().ending.is_some()
+    }
+
+    /// The next batch, or the ending once the batches are out; else `waker` is called when there is one.
+    pub(crate) fn poll(&self, waker: Option<&Waker>) -> Poll<Result<Batch, Ending>> {
+        let mut inner = self.lock();
+        if let Some(batch) = inner.batches.pop_front() {
+            return Poll::Ready(Ok(batch));
+        }
+        if let Some(ending) = &inner.ending {
+            return Poll::Ready(Err(ending.clone()));
+        }
+        let old = waker.and_then(|waker| inner.reader.replace(waker.clone()));
+        drop(inner);
+        drop(old);
+        Poll::Pending
+    }
+
+    /// Nobody reads any more: drops what is queued and whatever comes later. True: the producer waits and may go on.
+    #[must_use]
+    pub(crate) fn abandon(&self) -> bool {
+        self.abandoned.store(true, Ordering::SeqCst);
+        let mut inner = self.lock();
+        inner.abandoned = true;
+        let batches = mem::take(&mut inner.batches);
+        let reader = inner.reader.take();
+        drop(inner);
+        if let Some(reader) = reader {
+            reader.wake();
+        }
+        let (bytes, items) = batches.iter().fold((0, 0), |(b, i), batch| (b + weight(batch), i + batch.frames()));
+        let _ = self.credit(bytes, items);
+        self.paused.swap(false, Ordering::SeqCst)
+    }
+
+    /// True once the consumer has gone.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.abandoned.load(Ordering::SeqCst)
+    }
+
+    /// Replaces the memory of queued frames by exact copies, so that the segments they pin can go home.
+    pub(crate) fn copy_out(&self, pool: &Pool) {
+        for batch in &mut self.lock().batches {
+            pool.unpin(batch);
+        }
+    }
+
+    /// Bytes and items in flight.
+    pub(crate) fn in_flight(&self) -> (usize, usize) {
+        (self.bytes.load(Ordering::Relaxed), self.items.load(Ordering::Relaxed))
+    }
+}
+
+/// The consumer's place in the batch it is taking frames from.
+#[derive(Debug, Default)]
+pub(crate) struct Cursor {
+    batch: Batch,
+    next: usize,
+    credited: usize,
+}
+
+impl Cursor {
+    /// Starts on the next batch.
+    pub(crate) fn load(&mut self, batch: Batch) {
+        *self = Self { batch, next: 0, credited: 0 };
+    }
+
+    /// The next frame's bytes within [`Self::data`].
+    pub(crate) fn advance(&mut self) -> Option<std::ops::Range<usize>> {
+        let range = self.batch.range(self.next)?;
+        self.next += 1;
+        Some(range)
+    }
+
+    /// The next frame, sharing the batch's memory.
+    pub(crate) fn take(&mut self) -> Option<Bytes> {
+        let range = self.advance()?;
+        if self.batch.frames() == 1 {
+            return Some(self.batch.bytes().clone());
+        }
+        Some(self.batch.bytes().slice(range))
+    }
+
+    /// All frames not yet taken, as one slice.
+    pub(crate) fn take_rest(&mut self) -> Option<Bytes> {
+        let start = self.batch.range(self.next)?.start;
+        self.next = self.batch.frames();
+        Some(self.batch.bytes().slice(start..))
+    }
+
+    pub(crate) fn data(&self) -> &Bytes {
+        self.batch.bytes()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.next >= self.batch.frames()
+    }
+
+    /// What was taken since the last call, as the queue counts it. Due when the batch is out or the producer waits.
+    pub(crate) fn settle(&mut self) -> (usize, usize) {
+        let start = self.credited;
+        if start == self.next {
+            return (0, 0);
+        }
+        let from = self.batch.range(start).map_or(0, |range| range.start);
+        let to = self.batch.range(self.next - 1).map_or(0, |range| range.end);
+        self.credited = self.next;
+        (to - from + FRAME_OVERHEAD * (self.next - start), self.next - start)
+    }
+
+    /// Gives the batch's memory up.
+    pub(crate) fn clear(&mut self) {
+        *self = Self::default();
+    }
+}

@@ -1,0 +1,116 @@
+//! One step of a Python awaitable or async iterator, through the interpreter's own slots.
+#![allow(unsafe_code)] // the interpreter's C API has no safe form of these calls
+
+use pyo3::exceptions::{PyStopAsyncIteration, PyStopIteration, PyTypeError};
+use pyo3::ffi;
+use pyo3::intern;
+use pyo3::prelude::*;
+
+/// What a step of an awaitable came to.
+pub(super) enum Step<'py> {
+    /// It waits for this; the object goes to the asyncio task untouched.
+    Waits(Bound<'py, PyAny>),
+    /// It has its result.
+    Returned(Bound<'py, PyAny>),
+    /// It raised.
+    Raised(PyErr),
+}
+
+/// Resumes with `send(None)`.
+pub(super) fn send_none<'py>(awaitable: &Bound<'py, PyAny>) -> Step<'py> {
+    let py = awaitable.py();
+    let mut result = std::ptr::null_mut();
+    // SAFETY: attached; both arguments are live objects; `result` receives a new reference unless the call failed.
+    let status = unsafe { ffi::PyIter_Send(awaitable.as_ptr(), ffi::Py_None(), &raw mut result) };
+    match status {
+        ffi::PySendResult::PYGEN_ERROR => Step::Raised(PyErr::fetch(py)),
+        // SAFETY: on success `result` is a new reference that is ours.
+        ffi::PySendResult::PYGEN_RETURN => Step::Returned(unsafe { Bound::from_owned_ptr(py, result) }),
+        // SAFETY: as above.
+        ffi::PySendResult::PYGEN_NEXT => Step::Waits(unsafe { Bound::from_owned_ptr(py, result) }),
+    }
+}
+
+/// Resumes with `throw(error)`.
+pub(super) fn throw<'py>(awaitable: &Bound<'py, PyAny>, error: PyErr) -> Step<'py> {
+    let py = awaitable.py();
+    let Ok(method) = awaitable.getattr(intern!(py, "throw")) else { return Step::Raised(error) };
+    match method.call1((error.into_value(py),)) {
+        Ok(object) => Step::Waits(object),
+        Err(raised) if raised.is_instance_of::<PyStopIteration>(py) => {
+            match raised.value(py).getattr(intern!(py, "value")) {
+                Ok(value) => Step::Returned(value),
+                Err(error) => Step::Raised(error),
+            }
+        }
+        Err(raised) => Step::Raised(raised),
+    }
+}
+
+/// True when the iterator ran out.
+pub(super) fn is_end(py: Python<'_>, error: &PyErr) -> bool {
+    error.get_type(py).is(py.get_type::<PyStopAsyncIteration>())
+        || error.is_instance_of::<PyStopAsyncIteration>(py)
+}
+
+/// An async iterator whose `__anext__` is called through its slot.
+pub(super) struct AsyncIterator {
+    object: Py<PyAny>,
+    anext: ffi::unaryfunc,
+}
+
+impl AsyncIterator {
+    /// `object.__aiter__()`; `None` when it has none.
+    pub(super) fn of(object: &Bound<'_, PyAny>) -> PyResult<Option<Self>> {
+        let py = object.py();
+        let Some(aiter) = async_slots(object).and_then(|slots| slots.am_aiter) else { return Ok(None) };
+        // SAFETY: attached; the slot belongs to the object's type; NULL means an exception is set.
+        let iterator = unsafe { Bound::from_owned_ptr_or_err(py, aiter(object.as_ptr())) }?;
+        let Some(anext) = async_slots(&iterator).and_then(|slots| slots.am_anext) else {
+            let kind = iterator.get_type().qualname()?;
+            return Err(PyTypeError::new_err(format!("__aiter__ returned {kind}, which has no __anext__")));
+        };
+        Ok(Some(Self { object: iterator.unbind(), anext }))
+    }
+
+    pub(super) fn object<'a, 'py>(&'a self, py: Python<'py>) -> &'a Bound<'py, PyAny> {
+        self.object.bind(py)
+    }
+
+    /// The awaitable of the next item, ready to be resumed.
+    pub(super) fn next<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        // SAFETY: attached; the slot was read from this object's type, which the object keeps alive; NULL means an
+        // exception is set.
+        let awaitable = unsafe { Bound::from_owned_ptr_or_err(py, (self.anext)(self.object.as_ptr())) }?;
+        awaiter(awaitable)
+    }
+}
+
+/// What `await` would drive for `awaitable`.
+pub(super) fn awaiter(awaitable: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyAny>> {
+    let py = awaitable.py();
+    if is_coroutine(&awaitable) {
+        return Ok(awaitable);
+    }
+    let Some(slot) = async_slots(&awaitable).and_then(|slots| slots.am_await) else {
+        let kind = awaitable.get_type().qualname()?.to_string();
+        return Err(PyTypeError::new_err(format!("object {kind} can't be used in 'await' expression")));
+    };
+    // SAFETY: attached; the slot belongs to the object's type; NULL means an exception is set.
+    unsafe { Bound::from_owned_ptr_or_err(py, slot(awaitable.as_ptr())) }
+}
+
+/// True for what `await` takes.
+pub(super) fn is_awaitable(object: &Bound<'_, PyAny>) -> bool {
+    is_coroutine(object) || async_slots(object).is_some_and(|slots| slots.am_await.is_some())
+}
+
+fn is_coroutine(object: &Bound<'_, PyAny>) -> bool {
+    // SAFETY: only the object's type pointer is compared.
+    unsafe { ffi::PyCoro_CheckExact(object.as_ptr()) != 0 }
+}
+
+fn async_slots<'a>(object: &'a Bound<'_, PyAny>) -> Option<&'a ffi::PyAsyncMethods> {
+    // SAFETY: an object keeps its type alive, and the type its slot table.
+    unsafe { (*ffi::Py_TYPE(object.as_ptr())).tp_as_async.as_ref() }
+}

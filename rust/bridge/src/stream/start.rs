@@ -1,0 +1,94 @@
+//! From a request to a running asyncio task.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use pyo3::prelude::*;
+
+use super::core::StreamCore;
+use super::driver::Driver;
+use super::ending::{Ending, FailureKind};
+use crate::codec::{CodecSpec, Framing};
+use crate::engine::PyEngine;
+use crate::error::failure_of;
+use crate::worker::{Deferred, Gate, Port};
+
+/// What the handler gets.
+pub(crate) enum Request {
+    /// The caller's very object.
+    Object(Deferred),
+    /// Encoded; decoded on the worker right before the handler's first step.
+    Encoded(Bytes, RequestCodec),
+}
+
+/// How an encoded request is decoded.
+#[derive(Debug, Clone)]
+pub(crate) enum RequestCodec {
+    /// By the engine's codec.
+    Engine,
+    /// By a codec of the call's own, which holds no Python object.
+    Plain(Arc<CodecSpec>),
+}
+
+/// A stream that has not begun.
+pub(crate) struct StartRequest {
+    pub(crate) core: Arc<StreamCore>,
+    /// The Python engine object, kept alive while the request waits.
+    pub(crate) engine: Arc<Deferred>,
+    pub(crate) request: Request,
+    /// A codec of the call's own: a Python `Codec` object.
+    pub(crate) codec: Option<Deferred>,
+    /// The caller's `contextvars` copy; `None`: the engine's.
+    pub(crate) context: Option<Deferred>,
+    pub(crate) framing: Framing,
+}
+
+impl StartRequest {
+    /// Bytes that are decoded when it starts.
+    pub(crate) fn encoded_len(&self) -> usize {
+        match &self.request {
+            Request::Object(_) => 0,
+            Request::Encoded(bytes, _) => bytes.len(),
+        }
+    }
+
+    /// Ends it because its worker is gone.
+    pub(crate) fn refuse(self) {
+        self.core.refuse(FailureKind::Closed, "EngineClosed", "the worker of this engine has stopped");
+    }
+}
+
+/// Makes the driver and its task on the worker's own thread.
+pub(crate) fn start(py: Python<'_>, port: &Bound<'_, Port>, start: StartRequest) {
+    let core = Arc::clone(&start.core);
+    if let Some(reason) = core.cancel_reason() {
+        core.finish(Ending::Cancelled(reason));
+        return;
+    }
+    let started = match Gate::of(py, port, start) {
+        Ok(Gate::Open(start)) => try_start(py, port, start),
+        Ok(Gate::Waiting) => Ok(()),
+        Err(error) => Err(error),
+    };
+    if let Err(error) = started {
+        fail(py, &core, &error);
+    }
+}
+
+/// Ends a stream that could not start.
+pub(crate) fn fail(py: Python<'_>, core: &Arc<StreamCore>, error: &PyErr) {
+    let home = Arc::clone(&core.home);
+    let failure = failure_of(py, error, |object| Deferred::new(object, home));
+    core.finish(Ending::Raised(Box::new(failure)));
+}
+
+fn try_start(py: Python<'_>, port: &Bound<'_, Port>, start: StartRequest) -> PyResult<()> {
+    let core = Arc::clone(&start.core);
+    let engine = start.engine.get(py).bind(py).cast::<PyEngine>()?.clone();
+    let context = match &start.context {
+        Some(context) => context.get(py).clone_ref(py),
+        None => engine.get().copy_context(py)?,
+    };
+    let driver = Driver::new(py, port, start, &engine)?;
+    port.get().spawn(py, &core, driver.into_any(), context)
+}

@@ -1,0 +1,93 @@
+//! Timeouts of a stream, on the runtime's clock: they hold while the event loop is stuck.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use super::core::StreamCore;
+use super::ending::{Ending, Reason};
+use crate::runtime;
+use crate::worker::Command;
+
+/// Starts what the call asked for: the whole-stream deadline and the idle timeout.
+pub(super) fn start(core: &Arc<StreamCore>) {
+    if let Some(deadline) = core.deadline {
+        spawn(core, async move |stream: Weak<StreamCore>| {
+            tokio::time::sleep_until(deadline.into()).await;
+            if let Some(stream) = stream.upgrade() {
+                stream.cancel(Reason::Deadline);
+            }
+        });
+    }
+    if let Some(idle) = core.options.idle_timeout {
+        core.touch(Instant::now());
+        spawn(core, async move |stream| watch_idle(stream, idle).await);
+    }
+    if let Some(limit) = core.engine.flow.write_timeout {
+        spawn(core, async move |stream| watch_pause(stream, limit).await);
+    }
+}
+
+/// Bounds what a cancelled or closing handler may still do; then the stream ends with `ending` without it.
+pub(super) fn start_grace(core: &Arc<StreamCore>, ending: Ending) {
+    let grace = core.engine.flow.cancel_grace;
+    spawn(core, async move |stream: Weak<StreamCore>| {
+        tokio::time::sleep(grace).await;
+        let Some(stream) = stream.upgrade() else { return };
+        if stream.queue.has_ended() {
+            return;
+        }
+        stream.engine.metrics.close_timeout.fetch_add(1, Ordering::Relaxed);
+        drop(stream.home.post(Command::Grace(Arc::clone(&stream))));
+        stream.finish(ending);
+    });
+}
+
+fn spawn<F>(core: &Arc<StreamCore>, timer: impl FnOnce(Weak<StreamCore>) -> F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    if let Some(handle) = runtime::handle() {
+        core.add_timer(handle.spawn(timer(Arc::downgrade(core))).abort_handle());
+    }
+}
+
+/// Cancels when no item came for `idle`, not counting the time the stream waited for credit.
+async fn watch_idle(stream: Weak<StreamCore>, idle: Duration) {
+    loop {
+        let Some(core) = stream.upgrade() else { return };
+        let now = Instant::now();
+        if core.queue.is_paused() {
+            core.touch(now);
+        }
+        let due = core.last_item() + idle;
+        if due <= now {
+            core.cancel(Reason::Idle);
+            return;
+        }
+        drop(core);
+        tokio::time::sleep_until(due.into()).await;
+    }
+}
+
+/// Cancels when the consumer has taken too little for `limit` to let the producer go on.
+async fn watch_pause(stream: Weak<StreamCore>, limit: Duration) {
+    let step = limit / 4;
+    let mut paused_since = None;
+    loop {
+        tokio::time::sleep(step.max(Duration::from_millis(1))).await;
+        let Some(core) = stream.upgrade() else { return };
+        if !core.queue.is_paused() {
+            paused_since = None;
+            continue;
+        }
+        let now = Instant::now();
+        let (since, in_flight) = *paused_since.get_or_insert((now, core.queue.in_flight()));
+        if in_flight != core.queue.in_flight() {
+            paused_since = None;
+        } else if now - since >= limit {
+            core.cancel(Reason::SlowConsumer);
+            return;
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! A Python consumer that waits: a future of its own loop, woken from any thread.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Wake, Waker};
+
+use pyo3::prelude::*;
+
+use crate::worker::{Command, Deferred, Mailbox, Port, assume_attached};
+
+/// Woken once per wait; at home it resolves its future at once, from elsewhere through the loop's mailbox.
+#[derive(Debug)]
+pub(crate) struct Waiter {
+    mailbox: Arc<Mailbox>,
+    future: Mutex<Option<Deferred>>,
+}
+
+impl Waiter {
+    pub(crate) fn new(mailbox: Arc<Mailbox>) -> Arc<Self> {
+        Arc::new(Self { mailbox, future: Mutex::new(None) })
+    }
+
+    /// The future to resolve at the next wake-up.
+    pub(crate) fn arm(self: &Arc<Self>, future: Py<PyAny>) -> Waker {
+        let future = Deferred::new(future, Arc::clone(&self.mailbox));
+        let old = self.future.lock().unwrap_or_else(PoisonError::into_inner).replace(future);
+        drop(old);
+        Waker::from(Arc::clone(self))
+    }
+
+    /// Forgets the future; a wake-up does nothing.
+    pub(crate) fn disarm(&self) {
+        let old = self.future.lock().unwrap_or_else(PoisonError::into_inner).take();
+        drop(old);
+    }
+
+    /// Resolves the future; on its loop's thread only.
+    pub(crate) fn notify(&self, py: Python<'_>) {
+        let future = self.future.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(future) = future {
+            Port::resolve(py, future.get(py).bind(py), true);
+        }
+    }
+}
+
+impl Wake for Waiter {
+    fn wake(self: Arc<Self>) {
+        if self.mailbox.is_home() {
+            assume_attached(&self.mailbox, |py| self.notify(py));
+        } else {
+            let mailbox = Arc::clone(&self.mailbox);
+            drop(mailbox.post(Command::Wake(self)));
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! pybridge's own worker threads. Their Python half is `pybridge/_worker.py`.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::prelude::*;
+
+use super::locate::register;
+use super::mailbox::Mailbox;
+use super::port::{Kind, Port};
+
+static SHARED: Mutex<Option<Py<PyWorker>>> = Mutex::new(None);
+
+/// A thread with an event loop of its own, started at first use. Engines that are given the same object share it.
+#[pyclass(frozen, name = "Worker", module = "pybridge._pybridge", weakref)]
+pub(crate) struct PyWorker {
+    loop_kind: String,
+    cpu: Option<usize>,
+    name: String,
+    /// The Python object that owns the thread, once started.
+    thread: Mutex<Option<(Py<PyAny>, Py<Port>)>>,
+}
+
+impl PyWorker {
+    /// The mailbox of the worker, which is started if it was not.
+    pub(crate) fn mailbox(&self, py: Python<'_>) -> PyResult<Arc<Mailbox>> {
+        let known = self.thread().as_ref().map(|(_, port)| port.clone_ref(py));
+        let port = match known {
+            Some(port) => port,
+            None => self.start(py)?,
+        };
+        let mailbox = &port.get().mailbox;
+        if !mailbox.is_open() {
+            return Err(crate::error::Class::EngineClosed.error(py, (format!("worker {} has stopped", self.name),)));
+        }
+        Ok(Arc::clone(mailbox))
+    }
+
+    fn thread(&self) -> std::sync::MutexGuard<'_, Option<(Py<PyAny>, Py<Port>)>> {
+        self.thread.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn start(&self, py: Python<'_>) -> PyResult<Py<Port>> {
+        crate::runtime::start().map_err(|error| crate::error::runtime_error(py, error))?;
+        let arguments = (self.loop_kind.as_str(), self.cpu, self.name.as_str());
+        let thread = py.import("pybridge._worker")?.call_method1("start", arguments)?;
+        let port = thread.getattr("port")?.cast_into::<Port>()?.unbind();
+        let mut slot = self.thread();
+        if let Some((_, first)) = &*slot {
+            // Another thread was faster while this one waited; its worker stands.
+            let first = first.clone_ref(py);
+            drop(slot);
+            thread.call_method0("stop")?;
+            return Ok(first);
+        }
+        *slot = Some((thread.unbind(), port.clone_ref(py)));
+        Ok(port)
+    }
+}
+
+#[pymethods]
+impl PyWorker {
+    #[new]
+    #[pyo3(signature = (r#loop="asyncio", cpu=None, name=None))]
+    fn new(py: Python<'_>, r#loop: &str, cpu: Option<usize>, name: Option<String>) -> PyResult<Self> {
+        if !matches!(r#loop, "asyncio" | "uvloop") {
+            let reason = format!("must be 'asyncio' or 'uvloop', not {:?}", r#loop);
+            return Err(crate::error::Class::Config.error(py, ("loop", reason)));
+        }
+        Ok(Self {
+            loop_kind: r#loop.to_owned(),
+            cpu,
+            name: name.unwrap_or_else(|| "pybridge-worker".to_owned()),
+            thread: Mutex::new(None),
+        })
+    }
+
+    /// Name of the worker and of its thread.
+    #[getter]
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn __repr__(&self) -> String {
+        format!("Worker(loop={:?}, cpu={:?}, name={:?})", self.loop_kind, self.cpu, self.name)
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        if let Ok(thread) = self.thread.try_lock()
+            && let Some((thread, port)) = &*thread
+        {
+            visit.call(thread)?;
+            visit.call(port)?;
+        }
+        Ok(())
+    }
+}
+
+/// The process's own worker, shared by all engines that name no other.
+pub(crate) fn shared_worker(py: Python<'_>) -> PyResult<Py<PyWorker>> {
+    if let Some(worker) = &*SHARED.lock().unwrap_or_else(PoisonError::into_inner) {
+        return Ok(worker.clone_ref(py));
+    }
+    let fresh = Py::new(py, PyWorker::new(py, "asyncio", None, None)?)?;
+    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+    Ok(shared.get_or_insert(fresh).clone_ref(py))
+}
+
+/// Opens the port of a dedicated worker's loop, on its thread, and names the thread for the system.
+#[pyfunction]
+pub(crate) fn open_port<'py>(
+    event_loop: &Bound<'py, PyAny>,
+    name: &str,
+    cpu: Option<usize>,
+) -> PyResult<Bound<'py, Port>> {
+    let port = Port::open(event_loop, Kind::Dedicated, name)?;
+    register(event_loop.py(), event_loop, &port)?;
+    super::thread::name_current(name);
+    if let Some(cpu) = cpu {
+        super::thread::pin_current(cpu).map_err(|error| PyRuntimeError::new_err(format!("cpu {cpu}: {error}")))?;
+    }
+    Ok(port)
+}

@@ -1,0 +1,122 @@
+//! An engine's `lifespan` on one worker: entered before the first request, left when the engine or the loop closes.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use pyo3::prelude::*;
+use pyo3::types::PyCFunction;
+
+use super::port::Port;
+use super::mailbox::Command;
+use crate::engine::{EngineCore, PyEngine};
+use crate::stream::{self, StartRequest};
+
+/// Lifespans on one worker, by engine.
+pub(super) type Lifespans = HashMap<usize, Lifespan>;
+
+/// One engine's lifespan on one worker.
+pub(super) enum Lifespan {
+    /// Its context manager is being entered; these requests wait for that.
+    Entering(Vec<StartRequest>),
+    /// It is entered: what it yielded, and the future that ends it.
+    Entered { state: Py<PyAny>, stop: Py<PyAny> },
+}
+
+/// Whether a request may go on.
+pub(crate) enum Gate {
+    /// It may.
+    Open(StartRequest),
+    /// It was put aside until the lifespan is entered.
+    Waiting,
+}
+
+fn key(core: &Arc<EngineCore>) -> usize {
+    Arc::as_ptr(core) as usize
+}
+
+impl Gate {
+    /// Looks whether the engine of `start` has a lifespan here, and has it entered at the first request.
+    pub(crate) fn of(py: Python<'_>, port: &Bound<'_, Port>, start: StartRequest) -> PyResult<Self> {
+        let engine = start.engine.get(py).bind(py).cast::<PyEngine>()?.clone();
+        let Some(factory) = &engine.get().lifespan else { return Ok(Self::Open(start)) };
+        let key = key(&engine.get().core);
+        {
+            let Some(mut lifespans) = port.get().lifespans() else { return Ok(Self::Open(start)) };
+            match lifespans.get_mut(&key) {
+                Some(Lifespan::Entered { .. }) => return Ok(Self::Open(start)),
+                Some(Lifespan::Entering(waiting)) => {
+                    waiting.push(start);
+                    return Ok(Self::Waiting);
+                }
+                None => {
+                    lifespans.insert(key, Lifespan::Entering(vec![start]));
+                }
+            }
+        }
+        port.get().hold(py, port, key, factory)?;
+        Ok(Self::Waiting)
+    }
+}
+
+impl Port {
+    /// What the engine's lifespan yielded here, or None.
+    pub(crate) fn lifespan_state(&self, py: Python<'_>, engine: &Arc<EngineCore>) -> Py<PyAny> {
+        let lifespans = self.lifespans();
+        match lifespans.as_ref().and_then(|lifespans| lifespans.get(&key(engine))) {
+            Some(Lifespan::Entered { state, .. }) => state.clone_ref(py),
+            _ => py.None(),
+        }
+    }
+
+    /// Starts the asyncio task that keeps the context manager open.
+    fn hold(&self, py: Python<'_>, port: &Bound<'_, Self>, key: usize, factory: &Py<PyAny>) -> PyResult<()> {
+        let stop = self.create_future(py)?;
+        let home = port.clone().unbind();
+        let stop_copy = stop.clone().unbind();
+        let entered = PyCFunction::new_closure(py, None, None, move |args, _keywords| {
+            let py = args.py();
+            let (state, error): (Py<PyAny>, Option<Py<PyAny>>) = args.extract()?;
+            home.get().entered(py, home.bind(py), key, state, stop_copy.clone_ref(py), error);
+            PyResult::Ok(())
+        })?;
+        let held = py.import("pybridge._worker")?.call_method1("hold_lifespan", (factory, entered, &stop))?;
+        self.event_loop(py).call_method1("create_task", (held,))?;
+        Ok(())
+    }
+
+    /// The context manager was entered, or failed to be: requests that waited go on, or fail with it.
+    fn entered(&self, py: Python<'_>, port: &Bound<'_, Self>, key: usize, state: Py<PyAny>, stop: Py<PyAny>, error: Option<Py<PyAny>>) {
+        let waiting = {
+            let Some(mut lifespans) = self.lifespans() else { return };
+            let old = if error.is_none() {
+                lifespans.insert(key, Lifespan::Entered { state, stop })
+            } else {
+                lifespans.remove(&key)
+            };
+            match old {
+                Some(Lifespan::Entering(waiting)) => waiting,
+                _ => Vec::new(),
+            }
+        };
+        for start in waiting {
+            match &error {
+                None => stream::start(py, port, start),
+                Some(error) => stream::fail(py, &start.core, &PyErr::from_value(error.bind(py).clone())),
+            }
+        }
+    }
+}
+
+/// The engine is closed: its lifespans end on every worker.
+pub(crate) fn leave_lifespans(engine: &Arc<EngineCore>) {
+    let key = key(engine);
+    for mailbox in super::watch::mailboxes() {
+        let leave = Command::CallPort(Box::new(move |py, port| {
+            let left = port.get().lifespans().and_then(|mut lifespans| lifespans.remove(&key));
+            if let Some(Lifespan::Entered { stop, .. }) = left {
+                Port::resolve(py, stop.bind(py), true);
+            }
+        }));
+        drop(mailbox.post(leave));
+    }
+}

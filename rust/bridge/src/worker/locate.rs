@@ -1,0 +1,71 @@
+//! Which worker serves the loop that runs here.
+
+use std::cell::RefCell;
+
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::PyWeakrefReference;
+
+use super::port::{Kind, Port};
+
+thread_local! {
+    /// The port of the loop that last ran on this thread. Weak: a thread's memory must not keep a loop alive.
+    static LAST: RefCell<Option<Py<PyWeakrefReference>>> = const { RefCell::new(None) };
+}
+
+/// The event loop running on this thread.
+pub(crate) fn running_loop(py: Python<'_>) -> PyResult<Option<Bound<'_, PyAny>>> {
+    static GET: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let get = GET.import(py, "asyncio", "_get_running_loop")?;
+    let event_loop = get.call0()?;
+    Ok((!event_loop.is_none()).then_some(event_loop))
+}
+
+/// The port of the loop running on this thread, opened if it has none; `None` where no loop runs.
+pub(crate) fn port_of_running_loop(py: Python<'_>) -> PyResult<Option<Bound<'_, Port>>> {
+    let Some(event_loop) = running_loop(py)? else { return Ok(None) };
+    let last = LAST.with_borrow(|last| last.as_ref().map(|last| last.clone_ref(py)));
+    if let Some(port) = last.and_then(|last| last.bind(py).upgrade_as::<Port>().ok().flatten())
+        && port.get().mailbox.is_open()
+        && port.get().is_loop(&event_loop)
+    {
+        return Ok(Some(port));
+    }
+    let port = match known_port(py, &event_loop)? {
+        Some(port) => port,
+        None => open_port(py, &event_loop)?,
+    };
+    let weak = PyWeakrefReference::new(&port)?.unbind();
+    let old = LAST.with_borrow_mut(|last| last.replace(weak));
+    drop(old);
+    Ok(Some(port))
+}
+
+/// Ports by loop, for threads on which several loops take turns.
+fn table(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
+    static PORTS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    PORTS
+        .get_or_try_init(py, || Ok(py.import("weakref")?.getattr("WeakKeyDictionary")?.call0()?.unbind()))
+        .map(|table| table.bind(py))
+}
+
+fn known_port<'py>(py: Python<'py>, event_loop: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, Port>>> {
+    let known = table(py)?.call_method1(intern!(py, "get"), (event_loop,))?;
+    if known.is_none() {
+        return Ok(None);
+    }
+    let port = known.call0()?.cast_into::<Port>().ok();
+    Ok(port.filter(|port| port.get().mailbox.is_open()))
+}
+
+fn open_port<'py>(py: Python<'py>, event_loop: &Bound<'py, PyAny>) -> PyResult<Bound<'py, Port>> {
+    let port = Port::open(event_loop, Kind::Attached, "attached")?;
+    register(py, event_loop, &port)?;
+    Ok(port)
+}
+
+/// Makes `port` the one that is found for `event_loop`.
+pub(super) fn register(py: Python<'_>, event_loop: &Bound<'_, PyAny>, port: &Bound<'_, Port>) -> PyResult<()> {
+    table(py)?.set_item(event_loop, PyWeakrefReference::new(port)?)
+}

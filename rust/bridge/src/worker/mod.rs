@@ -1,0 +1,23 @@
+//! Event-loop threads: the only place, with the driver, where Python runs.
+
+mod attach;
+mod cell;
+mod dedicated;
+mod locate;
+mod lifespan;
+mod mailbox;
+mod port;
+mod release;
+mod thread;
+mod wakeup;
+mod watch;
+
+pub(crate) use attach::{assume_attached, attach, attaches};
+pub(crate) use cell::ThreadCell;
+pub(crate) use dedicated::{PyWorker, open_port, shared_worker};
+pub(crate) use lifespan::{Gate, leave_lifespans};
+pub(crate) use locate::{port_of_running_loop as running_port, running_loop};
+pub(crate) use mailbox::{Command, Mailbox};
+pub(crate) use port::Port;
+pub(crate) use release::{Deferred, deferred_counts, drain_orphans};
+pub(crate) use watch::workers;

@@ -1,0 +1,345 @@
+//! A worker as its event loop sees it: the mailbox's reader, the turn's hand-over, the table of live tasks.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use pybridge_pool::Pool;
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use slab::Slab;
+
+use super::cell::ThreadCell;
+use super::lifespan::Lifespans;
+use super::mailbox::{Command, Mailbox};
+use crate::log;
+use crate::stream::{self, Outbox, SharedWriter, StreamCore};
+
+/// Commands taken in one callback before the loop gets its turn.
+const COMMANDS_PER_TURN: usize = 1024;
+
+/// What a worker runs on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// pybridge's own thread.
+    Dedicated,
+    /// A loop that the caller runs.
+    Attached,
+}
+
+/// What other threads may know of a worker.
+#[derive(Debug)]
+pub(crate) struct WorkerInfo {
+    pub(crate) name: String,
+    pub(crate) kind: Kind,
+    pub(crate) loop_name: String,
+    pub(crate) live: AtomicUsize,
+    /// Largest recent lag of the loop, in microseconds.
+    pub(crate) lag_us: AtomicU64,
+    pub(crate) stalls: AtomicU64,
+    /// When the loop last answered, in milliseconds since the epoch of the runtime.
+    pub(crate) answered_ms: AtomicU64,
+}
+
+struct LiveTask {
+    core: Arc<StreamCore>,
+    task: Py<PyAny>,
+    credit: Option<Py<PyAny>>,
+}
+
+#[derive(Default)]
+struct Tables {
+    live: Slab<LiveTask>,
+    writers: Vec<(usize, Arc<ThreadCell<SharedWriter>>)>,
+    lifespans: Lifespans,
+}
+
+/// One per event loop. Its Python references are visible to the collector; the mailbox outlives it.
+#[pyclass(frozen, name = "LoopPort", module = "pybridge._pybridge", weakref)]
+pub(crate) struct Port {
+    pub(crate) mailbox: Arc<Mailbox>,
+    pub(crate) info: Arc<WorkerInfo>,
+    event_loop: Py<PyAny>,
+    call_soon: Py<PyAny>,
+    create_future: Py<PyAny>,
+    task_type: Py<PyAny>,
+    loop_context: Py<PyAny>,
+    outbox: ThreadCell<Outbox>,
+    tables: ThreadCell<Tables>,
+}
+
+impl Port {
+    /// A port for `event_loop`, which belongs to the calling thread; the loop watches the mailbox from now on.
+    pub(crate) fn open<'py>(event_loop: &Bound<'py, PyAny>, kind: Kind, name: &str) -> PyResult<Bound<'py, Self>> {
+        let py = event_loop.py();
+        let loop_name = event_loop.get_type().module()?.to_string();
+        let info = Arc::new(WorkerInfo {
+            name: name.to_owned(),
+            kind,
+            loop_name: loop_name.split('.').next().unwrap_or_default().to_owned(),
+            live: AtomicUsize::new(0),
+            lag_us: AtomicU64::new(0),
+            stalls: AtomicU64::new(0),
+            answered_ms: AtomicU64::new(0),
+        });
+        let port = Bound::new(
+            py,
+            Self {
+                mailbox: Arc::new(Mailbox::new()?),
+                info,
+                call_soon: event_loop.getattr("call_soon")?.unbind(),
+                create_future: event_loop.getattr("create_future")?.unbind(),
+                task_type: py.import("asyncio")?.getattr("Task")?.unbind(),
+                loop_context: py.import("contextvars")?.call_method0("Context")?.unbind(),
+                event_loop: event_loop.clone().unbind(),
+                outbox: ThreadCell::new(Outbox::default()),
+                tables: ThreadCell::new(Tables::default()),
+            },
+        )?;
+        let reader = Bound::new(py, Reader { port: port.clone().unbind() })?;
+        event_loop.call_method1("add_reader", (port.get().mailbox.fd(), reader))?;
+        super::watch::register(&port.get().mailbox, &port.get().info);
+        Ok(port)
+    }
+
+    pub(crate) fn is_dedicated(&self) -> bool {
+        self.info.kind == Kind::Dedicated
+    }
+
+    pub(crate) fn is_loop(&self, event_loop: &Bound<'_, PyAny>) -> bool {
+        self.event_loop.is(event_loop)
+    }
+
+    /// What drivers park into; `None` only on a foreign thread or while a hand-over takes it.
+    pub(crate) fn outbox(&self) -> Option<std::cell::RefMut<'_, Outbox>> {
+        self.outbox.borrow()
+    }
+
+    /// Hands over what is parked, now.
+    pub(crate) fn hand_over(&self) {
+        let Some(turn) = self.outbox.borrow().map(|mut outbox| outbox.take()) else { return };
+        turn.hand_over();
+    }
+
+    /// Hands over what is parked when the loop's turn ends.
+    pub(crate) fn schedule_hand_over(slf: &Bound<'_, Self>) {
+        let py = slf.py();
+        if Self::call_soon(slf, slf.as_any()).is_err() {
+            PyErr::take(py);
+            slf.get().hand_over();
+        }
+    }
+
+    fn call_soon(slf: &Bound<'_, Self>, callback: &Bound<'_, PyAny>) -> PyResult<()> {
+        let py = slf.py();
+        let this = slf.get();
+        let keywords = PyDict::new(py);
+        keywords.set_item(intern!(py, "context"), &this.loop_context)?;
+        this.call_soon.bind(py).call((callback,), Some(&keywords))?;
+        Ok(())
+    }
+
+    /// What the lifespans of engines have come to on this worker.
+    pub(super) fn lifespans(&self) -> Option<std::cell::RefMut<'_, Lifespans>> {
+        Some(std::cell::RefMut::map(self.tables.borrow()?, |tables| &mut tables.lifespans))
+    }
+
+    pub(super) fn event_loop<'a, 'py>(&'a self, py: Python<'py>) -> &'a Bound<'py, PyAny> {
+        self.event_loop.bind(py)
+    }
+
+    /// The writer that this worker's drivers share for `pool`.
+    pub(crate) fn writer(&self, pool: &Pool) -> Arc<ThreadCell<SharedWriter>> {
+        let fresh = || Arc::new(ThreadCell::new(SharedWriter::new(pool)));
+        let Some(mut tables) = self.tables.borrow() else { return fresh() };
+        if let Some((_, writer)) = tables.writers.iter().find(|(id, _)| *id == pool.id()) {
+            return Arc::clone(writer);
+        }
+        crate::runtime::maintain(pool);
+        let writer = fresh();
+        tables.writers.push((pool.id(), Arc::clone(&writer)));
+        writer
+    }
+
+    /// Runs `driver` as an asyncio task in `context`, and keeps the task until it is done.
+    pub(crate) fn spawn(&self, py: Python<'_>, core: &Arc<StreamCore>, driver: Bound<'_, PyAny>, context: Py<PyAny>) -> PyResult<()> {
+        let event_loop = self.event_loop.bind(py);
+        let keywords = PyDict::new(py);
+        keywords.set_item(intern!(py, "context"), context)?;
+        let factory = event_loop.call_method0(intern!(py, "get_task_factory"))?;
+        let task = if factory.is_none() {
+            keywords.set_item(intern!(py, "loop"), event_loop)?;
+            self.task_type.bind(py).call((driver,), Some(&keywords))?
+        } else {
+            event_loop.call_method(intern!(py, "create_task"), (driver,), Some(&keywords))?
+        };
+        if core.is_released() {
+            return Ok(());
+        }
+        if let Some(mut tables) = self.tables.borrow() {
+            let task = LiveTask { core: Arc::clone(core), task: task.unbind(), credit: None };
+            core.slot.store(tables.live.insert(task), Ordering::Relaxed);
+            self.info.live.store(tables.live.len(), Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Forgets a stream whose driver is done.
+    pub(crate) fn forget(&self, core: &Arc<StreamCore>) {
+        let slot = core.slot.load(Ordering::Relaxed);
+        let removed = self.tables.borrow().and_then(|mut tables| {
+            let known = tables.live.get(slot).is_some_and(|live| Arc::ptr_eq(&live.core, core));
+            let removed = known.then(|| tables.live.remove(slot));
+            self.info.live.store(tables.live.len(), Ordering::Relaxed);
+            removed
+        });
+        drop(removed);
+    }
+
+    pub(crate) fn create_future<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.create_future.bind(py).call0()
+    }
+
+    /// Notes what the stream's driver waits for until its consumer has taken enough.
+    pub(crate) fn set_credit_waiter(&self, core: &Arc<StreamCore>, future: &Bound<'_, PyAny>) {
+        self.with_live(core, |live| live.credit.replace(future.clone().unbind()));
+    }
+
+    fn with_live<R>(&self, core: &Arc<StreamCore>, act: impl FnOnce(&mut LiveTask) -> R) -> Option<R> {
+        let mut tables = self.tables.borrow()?;
+        let live = tables.live.get_mut(core.slot.load(Ordering::Relaxed))?;
+        Arc::ptr_eq(&live.core, core).then(|| act(live))
+    }
+
+    /// Sets a future's result unless it is done.
+    pub(crate) fn resolve(py: Python<'_>, future: &Bound<'_, PyAny>, result: bool) {
+        let outcome = future.call_method0(intern!(py, "done")).and_then(|done| {
+            if done.is_truthy()? { Ok(()) } else { future.call_method1(intern!(py, "set_result"), (result,)).map(drop) }
+        });
+        if let Err(error) = outcome {
+            log::warning(py, "worker", "a future could not be resolved", &error);
+        }
+    }
+
+    /// Takes the mailbox empty, or a bounded part of it.
+    fn serve(slf: &Bound<'_, Self>) {
+        let this = slf.get();
+        this.mailbox.rearm();
+        for _ in 0..COMMANDS_PER_TURN {
+            match this.mailbox.take() {
+                Some(command) => Self::obey(slf, command),
+                None => return,
+            }
+        }
+        this.mailbox.nudge();
+    }
+
+    fn obey(slf: &Bound<'_, Self>, command: Command) {
+        let py = slf.py();
+        let this = slf.get();
+        match command {
+            Command::Start(start) => stream::start(py, slf, *start),
+            Command::Resume(core) => {
+                if let Some(future) = this.with_live(&core, |live| live.credit.take()).flatten() {
+                    Self::resolve(py, future.bind(py), true);
+                }
+            }
+            Command::Cancel(core) => {
+                for waiter in core.take_cancel_waiters() {
+                    Self::resolve(py, waiter.get(py).bind(py), true);
+                }
+                this.cancel_task(py, &core);
+            }
+            Command::Grace(core) => this.cancel_task(py, &core),
+            Command::Wake(waiter) => waiter.notify(py),
+            Command::CallPort(call) => call(py, slf),
+            Command::Release(object) => drop(object),
+        }
+    }
+
+    fn cancel_task(&self, py: Python<'_>, core: &Arc<StreamCore>) {
+        let task = self.with_live(core, |live| live.task.clone_ref(py));
+        if let Some(task) = task
+            && let Err(error) = task.call_method0(py, intern!(py, "cancel"))
+        {
+            log::warning(py, "worker", "an asyncio task could not be cancelled", &error);
+        }
+    }
+
+    /// Copies queued frames of this worker's streams out of the segments they pin.
+    fn copy_out(&self) {
+        let Some(tables) = self.tables.borrow() else { return };
+        let cores: Vec<_> = tables.live.iter().map(|(_, live)| Arc::clone(&live.core)).collect();
+        drop(tables);
+        for core in cores {
+            core.queue.copy_out(&core.engine.pool);
+        }
+    }
+
+    /// The loop is closed, or was dropped: its streams end.
+    fn loop_closed(&self) {
+        self.mailbox.close();
+        let live = self.tables.borrow().map(|mut tables| std::mem::take(&mut tables.live));
+        for (_, live) in live.into_iter().flatten() {
+            live.core.lose_worker();
+        }
+        self.info.live.store(0, Ordering::Relaxed);
+    }
+}
+
+#[pymethods]
+impl Port {
+    /// The end of a loop turn.
+    fn __call__(slf: &Bound<'_, Self>) {
+        slf.get().hand_over();
+        slf.get().look_at_pins();
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.event_loop)?;
+        visit.call(&self.call_soon)?;
+        visit.call(&self.create_future)?;
+        visit.call(&self.loop_context)
+    }
+}
+
+impl Port {
+    /// Once a turn: frames that wait in queues must not hold more segments than the pool's bound.
+    fn look_at_pins(&self) {
+        let over = self.tables.borrow().is_some_and(|tables| tables.writers.iter().any(|(_, writer)| writer.borrow().is_some_and(|writer| writer.is_over_pinned())));
+        if over {
+            self.copy_out();
+        }
+    }
+}
+
+/// What the loop holds as its reader callback: dropped with the loop's registration, that is when the loop closes.
+#[pyclass(frozen, module = "pybridge._pybridge")]
+struct Reader {
+    port: Py<Port>,
+}
+
+#[pymethods]
+impl Reader {
+    fn __call__(&self, py: Python<'_>) {
+        Port::serve(self.port.bind(py));
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.port)
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.port.get().loop_closed();
+    }
+}
+
+impl Drop for Port {
+    fn drop(&mut self) {
+        self.mailbox.close();
+    }
+}
+

@@ -1,0 +1,72 @@
+//! Python references that may be dropped on any thread and are released on a Python thread.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crossbeam_queue::SegQueue;
+use pyo3::prelude::*;
+
+use super::mailbox::Mailbox;
+
+/// References whose worker is gone; the next Python thread that enters pybridge releases them.
+static ORPHANS: SegQueue<Py<PyAny>> = SegQueue::new();
+static LEAKED: AtomicU64 = AtomicU64::new(0);
+
+/// A Python reference that never needs the interpreter to be dropped.
+///
+/// On its worker's thread the drop is immediate; elsewhere the reference travels home through the mailbox.
+#[derive(Debug)]
+pub(crate) struct Deferred {
+    object: Option<Py<PyAny>>,
+    home: Arc<Mailbox>,
+}
+
+impl Deferred {
+    pub(crate) fn new(object: Py<PyAny>, home: Arc<Mailbox>) -> Self {
+        Self { object: Some(object), home }
+    }
+
+    /// The object; the caller is attached.
+    pub(crate) fn get(&self, _py: Python<'_>) -> &Py<PyAny> {
+        self.object.as_ref().expect("taken only by into_inner and drop")
+    }
+
+    /// Takes the object out; the caller is attached.
+    pub(crate) fn into_inner(mut self, _py: Python<'_>) -> Py<PyAny> {
+        self.object.take().expect("taken only by into_inner and drop")
+    }
+}
+
+impl Drop for Deferred {
+    fn drop(&mut self) {
+        let Some(object) = self.object.take() else { return };
+        if self.home.is_home() {
+            drop(object);
+        } else {
+            self.home.post_release(object);
+        }
+    }
+}
+
+/// Keeps `object` for the next Python thread that comes by.
+pub(super) fn orphan(object: Py<PyAny>) {
+    if crate::runtime::exiting() {
+        std::mem::forget(object);
+        LEAKED.fetch_add(1, Ordering::Relaxed);
+    } else {
+        ORPHANS.push(object);
+    }
+}
+
+/// Releases what dead workers left behind; called by every entry from Python.
+pub(crate) fn drain_orphans(_py: Python<'_>) {
+    while let Some(object) = ORPHANS.pop() {
+        drop(object);
+    }
+}
+
+/// References released late so far: waiting for a Python thread, and leaked on purpose at exit.
+pub(crate) fn deferred_counts() -> (usize, u64) {
+    (ORPHANS.len(), LEAKED.load(Ordering::Relaxed))
+}
+

@@ -1,0 +1,53 @@
+//! The list of workers, for statistics.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use super::mailbox::Mailbox;
+use super::port::{Kind, WorkerInfo};
+
+static WORKERS: Mutex<Vec<(Weak<Mailbox>, Arc<WorkerInfo>)>> = Mutex::new(Vec::new());
+
+/// Adds a worker to the list; closed ones leave it.
+pub(super) fn register(mailbox: &Arc<Mailbox>, info: &Arc<WorkerInfo>) {
+    let mut workers = WORKERS.lock().unwrap_or_else(PoisonError::into_inner);
+    workers.retain(|(mailbox, _)| mailbox.upgrade().is_some_and(|mailbox| mailbox.is_open()));
+    workers.push((Arc::downgrade(mailbox), Arc::clone(info)));
+}
+
+/// The mailboxes of open workers.
+pub(super) fn mailboxes() -> Vec<Arc<Mailbox>> {
+    let workers = WORKERS.lock().unwrap_or_else(PoisonError::into_inner);
+    workers.iter().filter_map(|(mailbox, _)| mailbox.upgrade()).filter(|mailbox| mailbox.is_open()).collect()
+}
+
+/// One worker as the statistics show it.
+#[derive(Debug, Clone)]
+pub(crate) struct WorkerSnapshot {
+    pub(crate) name: String,
+    pub(crate) kind: &'static str,
+    pub(crate) loop_name: String,
+    pub(crate) lag_ms: f64,
+    pub(crate) stalls: u64,
+    pub(crate) live: usize,
+    pub(crate) wakeups: u64,
+}
+
+/// The workers that are open.
+pub(crate) fn workers() -> Vec<WorkerSnapshot> {
+    let workers = WORKERS.lock().unwrap_or_else(PoisonError::into_inner);
+    let open = workers.iter().filter_map(|(mailbox, info)| Some((mailbox.upgrade().filter(|m| m.is_open())?, info)));
+    open.map(|(mailbox, info)| WorkerSnapshot {
+        name: info.name.clone(),
+        kind: match info.kind {
+            Kind::Dedicated => "dedicated",
+            Kind::Attached => "attached",
+        },
+        loop_name: info.loop_name.clone(),
+        lag_ms: info.lag_us.load(Ordering::Relaxed) as f64 / 1000.0,
+        stalls: info.stalls.load(Ordering::Relaxed),
+        live: info.live.load(Ordering::Relaxed),
+        wakeups: mailbox.counts().0,
+    })
+    .collect()
+}

@@ -1,0 +1,251 @@
+//! What pool, writers and leases share: the tiers, the budget and the counters.
+
+use std::time::Instant;
+
+use crate::budget::{Budget, Charge, Direction};
+use crate::buffer::PooledBuf;
+use crate::config::PoolConfig;
+use crate::decay::Reason;
+use crate::large::{Fit, Large};
+use crate::leak::{LeaseWatch, SAMPLE_EVERY};
+use crate::mapping::Mapping;
+use crate::pool::PoolError;
+use crate::ring::{Leased, Ring, Surplus};
+use crate::segment::Segment;
+use crate::sync::{Arc, AtomicUsize, Mutex, Ordering, lock};
+
+/// Counters that belong to no free list. Each is touched at most once a segment or large buffer.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) fallbacks: AtomicUsize,
+    pub(crate) exhausted: AtomicUsize,
+    pub(crate) oversized: AtomicUsize,
+    pub(crate) leaks: AtomicUsize,
+    pub(crate) copied_out: AtomicUsize,
+    pub(crate) released: [AtomicUsize; 4],
+    /// Bytes on lease beyond the classes.
+    pub(crate) exact: AtomicUsize,
+    leases: AtomicUsize,
+}
+
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) config: PoolConfig,
+    pub(crate) budget: Arc<Budget>,
+    pub(crate) ring: Ring,
+    pub(crate) large: Large,
+    pub(crate) watch: Arc<LeaseWatch>,
+    pub(crate) counters: Counters,
+    epoch: AtomicUsize,
+    last_tick: Mutex<Option<Instant>>,
+    pid: u32,
+}
+
+impl Core {
+    /// `config` is valid and `max_live` effective.
+    pub(crate) fn new(config: PoolConfig, max_live: usize) -> Self {
+        Self {
+            budget: Arc::new(Budget::new(max_live)),
+            ring: Ring::new(config.segment_bytes, config.small_parked_bytes),
+            large: Large::new(config.large_parked_bytes),
+            watch: Arc::new(LeaseWatch::default()),
+            counters: Counters::default(),
+            epoch: AtomicUsize::new(0),
+            last_tick: Mutex::new(None),
+            pid: std::process::id(),
+            config,
+        }
+    }
+
+    /// True in a child of the process that made the pool. Asked before any lock: a fork may have left it taken.
+    pub(crate) fn is_forked(&self) -> bool {
+        std::process::id() != self.pid
+    }
+
+    /// Number of ticks so far.
+    pub(crate) fn epoch(&self) -> usize {
+        self.epoch.load(Ordering::Relaxed)
+    }
+
+    /// A segment for a writer; over the ceiling or after a fork an untracked one.
+    ///
+    /// # Panics
+    /// The system has no memory left.
+    pub(crate) fn take_segment(&self) -> Leased {
+        let bytes = self.config.segment_bytes;
+        let charge = if self.is_forked() {
+            None
+        } else {
+            self.budget.charge(Direction::Outbound, bytes)
+        };
+        let mut found = None;
+        if charge.is_some() {
+            let (segment, surplus) = self.ring.take();
+            self.release(surplus, Reason::Cap);
+            found = segment;
+        } else {
+            self.counters.fallbacks.fetch_add(1, Ordering::Relaxed);
+        }
+        let zero = self.config.zero_on_reuse;
+        let segment = match found {
+            Some(mut segment) => {
+                segment.prepare(zero);
+                segment
+            }
+            None => Segment::new(bytes).unwrap_or_else(|| {
+                panic!("out of memory: no room to map a segment of {bytes} bytes")
+            }),
+        };
+        if charge.is_some() {
+            self.ring.activate(&segment);
+        }
+        Leased { segment, charge }
+    }
+
+    /// A writer is done with a segment.
+    pub(crate) fn retire_segment(&self, leased: Leased) {
+        if !self.is_forked() {
+            self.ring.retire(leased);
+        }
+    }
+
+    /// A large buffer within the budget.
+    pub(crate) fn try_acquire(
+        self: &Arc<Self>,
+        len: usize,
+        direction: Direction,
+    ) -> Result<PooledBuf, PoolError> {
+        if self.is_forked() {
+            return Err(PoolError::Forked);
+        }
+        let Some(fit) = Fit::of(len, self.budget.limit(direction)) else {
+            self.counters.oversized.fetch_add(1, Ordering::Relaxed);
+            return Err(PoolError::Oversized(len));
+        };
+        let charge = self.charge(direction, fit.capacity)?;
+        self.lease(fit, Some(charge)).ok_or(PoolError::Exhausted)
+    }
+
+    /// Part of the budget.
+    pub(crate) fn charge(&self, direction: Direction, bytes: usize) -> Result<Charge, PoolError> {
+        self.budget.charge(direction, bytes).ok_or_else(|| {
+            self.counters.exhausted.fetch_add(1, Ordering::Relaxed);
+            PoolError::Exhausted
+        })
+    }
+
+    /// A large buffer; over the ceiling or after a fork an untracked one.
+    ///
+    /// # Panics
+    /// The system has no memory left.
+    pub(crate) fn acquire(self: &Arc<Self>, len: usize) -> PooledBuf {
+        let fit =
+            Fit::of(len, usize::MAX).unwrap_or_else(|| panic!("capacity overflow: {len} bytes"));
+        let charge = if self.is_forked() {
+            None
+        } else {
+            self.budget.charge(Direction::Outbound, fit.capacity)
+        };
+        if charge.is_none() {
+            self.counters.fallbacks.fetch_add(1, Ordering::Relaxed);
+        }
+        self.lease(fit, charge)
+            .unwrap_or_else(|| panic!("out of memory: no room to map {len} bytes"))
+    }
+
+    fn lease(self: &Arc<Self>, fit: Fit, charge: Option<Charge>) -> Option<PooledBuf> {
+        let capacity = fit.capacity;
+        let class = fit.class.filter(|_| charge.is_some());
+        let mapping = match class.and_then(|class| self.large.take(class)) {
+            Some(mut mapping) => {
+                mapping.prepare(self.config.zero_on_reuse);
+                mapping
+            }
+            None => Mapping::new(capacity).or_else(|| {
+                if let Some(class) = class {
+                    self.large.untake(class);
+                }
+                None
+            })?,
+        };
+        if charge.is_some() && class.is_none() {
+            self.counters.exact.fetch_add(capacity, Ordering::Relaxed);
+        }
+        let lease = self.counters.leases.fetch_add(1, Ordering::Relaxed) as u32;
+        let watched = charge.is_some() && lease.is_multiple_of(SAMPLE_EVERY);
+        let sample = if watched {
+            self.watch.begun(0, capacity)
+        } else {
+            None
+        };
+        Some(PooledBuf::new(self.clone(), mapping, class, charge, sample))
+    }
+
+    /// A lease that the budget counted ended.
+    pub(crate) fn take_back(&self, mapping: Mapping, class: Option<usize>) {
+        let Some(class) = class else {
+            self.counters
+                .exact
+                .fetch_sub(mapping.len(), Ordering::Relaxed);
+            return;
+        };
+        if !self.is_forked()
+            && let Err(mapping) = self.large.put(class, mapping)
+        {
+            self.count_released(mapping.len(), Reason::Cap);
+        }
+    }
+
+    /// Unmaps segments.
+    pub(crate) fn release(&self, segments: Surplus, reason: Reason) -> usize {
+        let bytes = segments.len() * self.config.segment_bytes;
+        drop(segments);
+        self.count_released(bytes, reason);
+        bytes
+    }
+
+    fn count_released(&self, bytes: usize, reason: Reason) {
+        if bytes > 0 {
+            self.counters.released[reason as usize].fetch_add(bytes, Ordering::Relaxed);
+        }
+    }
+
+    /// One maintenance step, unless the last one was less than half an interval ago.
+    pub(crate) fn tick(&self, now: Instant) {
+        {
+            let mut last = lock(&self.last_tick);
+            if last.is_some_and(|last| {
+                now.saturating_duration_since(last) < self.config.decay_interval / 2
+            }) {
+                return;
+            }
+            *last = Some(now);
+        }
+        self.epoch.fetch_add(1, Ordering::Relaxed);
+        let idle_timeout = self.config.idle_timeout;
+        let (capped, surplus, reason) = self.ring.tick(now, idle_timeout);
+        self.release(capped, Reason::Cap);
+        self.release(surplus, reason);
+        self.large.tick(now, idle_timeout, |surplus, reason| {
+            self.count_released(surplus.iter().map(Mapping::len).sum(), reason);
+        });
+        let leaks = self.watch.report(now, self.config.leak_after);
+        self.counters.leaks.fetch_add(leaks, Ordering::Relaxed);
+    }
+
+    /// Gives back everything parked.
+    pub(crate) fn trim(&self) -> usize {
+        let small = self.release(self.ring.trim(), Reason::Trim);
+        let large = self.large.drain(false).iter().map(Mapping::len).sum();
+        self.count_released(large, Reason::Trim);
+        small + large
+    }
+
+    /// No handle is left: nothing parks any more.
+    pub(crate) fn close(&self) {
+        if !self.is_forked() {
+            self.ring.close();
+            drop(self.large.drain(true));
+        }
+    }
+}

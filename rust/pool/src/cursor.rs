@@ -1,0 +1,326 @@
+//! The writer's hot path: a bump pointer and one compare, together with the memory it walks over.
+#![expect(unsafe_code, reason = "writes through a bump pointer")]
+#![expect(
+    clippy::inline_always,
+    reason = "a put of a few bytes is cheaper than a call"
+)]
+
+use std::ptr::{self, NonNull};
+use std::slice;
+
+use bytes::Bytes;
+
+use crate::batch::END_BYTES;
+use crate::buffer::PooledBuf;
+use crate::leak::Sample;
+use crate::ring::Leased;
+use crate::segment::Segment;
+
+/// The memory of a cursor.
+#[derive(Debug)]
+enum Home {
+    Nowhere,
+    /// The last `reserve` bytes are for [`Cursor::put_ends`] only.
+    Segment {
+        leased: Leased,
+        reserve: usize,
+    },
+    Large(PooledBuf),
+}
+
+/// Where the open frame grows: `run <= frame <= at <= end`. In `home`, which the cursor owns, nobody else writes,
+/// and nobody reads from `run` on: sealed bytes lie before it.
+#[derive(Debug)]
+pub(crate) struct Cursor {
+    run: *mut u8,
+    frame: *mut u8,
+    at: *mut u8,
+    end: *mut u8,
+    home: Home,
+}
+
+// SAFETY: the pointers go into `home`, which may move between threads.
+unsafe impl Send for Cursor {}
+
+impl Cursor {
+    /// A cursor with no room.
+    pub(crate) fn nowhere() -> Self {
+        let nowhere = NonNull::dangling().as_ptr();
+        Self {
+            run: nowhere,
+            frame: nowhere,
+            at: nowhere,
+            end: nowhere,
+            home: Home::Nowhere,
+        }
+    }
+
+    /// A cursor at the start of a segment that nobody reads.
+    pub(crate) fn in_segment(leased: Leased, reserve: usize) -> Self {
+        assert!(leased.segment.is_free() && reserve < leased.segment.capacity());
+        let start = leased.segment.start().as_ptr();
+        // SAFETY: inside the segment.
+        let end = unsafe { start.add(leased.segment.capacity() - reserve) };
+        Self {
+            run: start,
+            frame: start,
+            at: start,
+            end,
+            home: Home::Segment { leased, reserve },
+        }
+    }
+
+    /// A cursor at the start of an empty buffer.
+    pub(crate) fn in_buffer(buffer: PooledBuf) -> Self {
+        let start = buffer.start().as_ptr();
+        // SAFETY: inside the buffer.
+        let end = unsafe { start.add(buffer.capacity()) };
+        Self {
+            run: start,
+            frame: start,
+            at: start,
+            end,
+            home: Home::Large(buffer),
+        }
+    }
+
+    /// The segment it walks over, if it does.
+    pub(crate) fn segment(&self) -> Option<&Segment> {
+        if let Home::Segment { leased, .. } = &self.home {
+            Some(&leased.segment)
+        } else {
+            None
+        }
+    }
+
+    /// The segment back.
+    pub(crate) fn into_leased(self) -> Option<Leased> {
+        if let Home::Segment { leased, .. } = self.home {
+            Some(leased)
+        } else {
+            None
+        }
+    }
+
+    /// The buffer back, with the open frame as its content.
+    pub(crate) fn into_buffer(self) -> Option<PooledBuf> {
+        let len = self.len();
+        let Home::Large(mut buffer) = self.home else {
+            return None;
+        };
+        buffer.advance(len);
+        Some(buffer)
+    }
+
+    /// Capacity of the memory.
+    pub(crate) fn capacity(&self) -> usize {
+        match &self.home {
+            Home::Nowhere => 0,
+            Home::Segment { leased, .. } => leased.segment.capacity(),
+            Home::Large(buffer) => buffer.capacity(),
+        }
+    }
+
+    /// Bytes of the open frame.
+    #[inline(always)]
+    pub(crate) fn len(&self) -> usize {
+        self.at.addr() - self.frame.addr()
+    }
+
+    /// Bytes that can still be written.
+    #[inline(always)]
+    pub(crate) fn room(&self) -> usize {
+        self.end.addr() - self.at.addr()
+    }
+
+    /// Bytes since the last seal, the open frame included.
+    #[inline(always)]
+    pub(crate) fn run_len(&self) -> usize {
+        self.at.addr() - self.run.addr()
+    }
+
+    /// The next frame starts here.
+    #[inline(always)]
+    pub(crate) fn open(&mut self) {
+        self.frame = self.at;
+    }
+
+    /// Back to the open frame's first byte.
+    #[inline(always)]
+    pub(crate) fn rewind(&mut self) {
+        self.at = self.frame;
+    }
+
+    /// Appends `bytes` if there is room.
+    #[inline(always)]
+    pub(crate) fn put(&mut self, bytes: &[u8]) -> bool {
+        let len = bytes.len();
+        if len > self.room() {
+            return false;
+        }
+        // SAFETY: `len` bytes are free at `at`, and `bytes` cannot be part of memory that only the cursor uses.
+        unsafe {
+            copy(bytes.as_ptr(), self.at, len);
+            self.at = self.at.add(len);
+        }
+        true
+    }
+
+    /// Appends one byte if there is room.
+    #[inline(always)]
+    pub(crate) fn put_u8(&mut self, byte: u8) -> bool {
+        if self.at == self.end {
+            return false;
+        }
+        // SAFETY: one byte is free at `at`.
+        unsafe {
+            self.at.write(byte);
+            self.at = self.at.add(1);
+        }
+        true
+    }
+
+    /// The free bytes.
+    #[inline(always)]
+    pub(crate) fn spare(&mut self) -> &mut [u8] {
+        // SAFETY: the memory is initialised and only this cursor uses it.
+        unsafe { slice::from_raw_parts_mut(self.at, self.room()) }
+    }
+
+    /// Takes `len` of the free bytes into the open frame.
+    #[inline(always)]
+    pub(crate) fn advance(&mut self, len: usize) {
+        assert!(len <= self.room(), "advance past the room");
+        // SAFETY: checked above.
+        self.at = unsafe { self.at.add(len) };
+    }
+
+    /// The open frame.
+    #[inline(always)]
+    pub(crate) fn frame(&mut self) -> &mut [u8] {
+        // SAFETY: `frame..at` was written by this cursor and is not sealed.
+        unsafe { slice::from_raw_parts_mut(self.frame, self.len()) }
+    }
+
+    /// Appends `ends` behind the last frame, for which it may use the reserve, if all of them fit.
+    pub(crate) fn put_ends(&mut self, ends: &[u32]) -> bool {
+        let Home::Segment { leased, .. } = &self.home else {
+            return false;
+        };
+        let capacity = leased.segment.start().addr().get() + leased.segment.capacity();
+        let len = size_of_val(ends);
+        if capacity - self.at.addr() < len {
+            return false;
+        }
+        // SAFETY: checked to lie inside the segment, behind everything written, which only this cursor uses.
+        let places = unsafe { slice::from_raw_parts_mut(self.at, len) };
+        for (place, end) in places.chunks_exact_mut(END_BYTES).zip(ends) {
+            place.copy_from_slice(&end.to_ne_bytes());
+        }
+        // SAFETY: as above.
+        self.at = unsafe { self.at.add(len) };
+        self.frame = self.at;
+        self.end = if self.at > self.end {
+            self.at
+        } else {
+            self.end
+        };
+        true
+    }
+
+    /// What was written since the last seal.
+    pub(crate) fn run(&self) -> &[u8] {
+        // SAFETY: `run..at` was written by this cursor, and writing needs `&mut self`.
+        unsafe { slice::from_raw_parts(self.run, self.run_len()) }
+    }
+
+    /// Makes what was written since the last seal immutable and shared. No frame is open.
+    pub(crate) fn seal(&mut self, sample: Option<Sample>) -> Bytes {
+        let len = self.run_len();
+        let Home::Segment { leased, .. } = &mut self.home else {
+            return Bytes::new();
+        };
+        let segment = &mut leased.segment;
+        let from = self.run.addr() - segment.start().addr().get();
+        self.run = self.at;
+        self.frame = self.at;
+        segment.seal(from, from + len, sample)
+    }
+
+    /// Leaves what was written since the last seal unused.
+    pub(crate) fn skip(&mut self) {
+        self.run = self.at;
+        self.frame = self.at;
+    }
+
+    /// Starts a segment that nobody reads over, open frame first; false if it is read.
+    pub(crate) fn restart(&mut self, zero: bool) -> bool {
+        let len = self.len();
+        let Home::Segment { leased, .. } = &mut self.home else {
+            return false;
+        };
+        if !leased.segment.is_free() {
+            return false;
+        }
+        leased.segment.reset();
+        let start = leased.segment.start().as_ptr();
+        // SAFETY: both ranges are inside the segment, which nobody reads; they may overlap.
+        unsafe { ptr::copy(self.frame, start, len) };
+        (self.run, self.frame) = (start, start);
+        // SAFETY: the frame was inside the segment, so it is at its start as well.
+        self.at = unsafe { start.add(len) };
+        self.end = self.limit();
+        if zero {
+            self.spare().fill(0);
+        }
+        true
+    }
+
+    /// End of what frames may use.
+    fn limit(&self) -> *mut u8 {
+        match &self.home {
+            // SAFETY: inside the segment.
+            Home::Segment { leased, reserve } => unsafe {
+                leased
+                    .segment
+                    .start()
+                    .as_ptr()
+                    .add(leased.segment.capacity() - reserve)
+            },
+            Home::Nowhere | Home::Large(_) => self.end,
+        }
+    }
+}
+
+/// Copies `len` bytes; short ones, which are most, without a call: two words that overlap in the middle.
+///
+/// # Safety
+/// As for [`ptr::copy_nonoverlapping`].
+#[inline(always)]
+unsafe fn copy(from: *const u8, to: *mut u8, len: usize) {
+    /// Copies `N..=2 * N` bytes.
+    #[inline(always)]
+    unsafe fn ends<const N: usize>(from: *const u8, to: *mut u8, len: usize) {
+        // SAFETY: the caller has at least `N` bytes on both sides, which do not overlap.
+        unsafe {
+            let (head, tail) = (
+                from.cast::<[u8; N]>().read(),
+                from.add(len - N).cast::<[u8; N]>().read(),
+            );
+            to.cast::<[u8; N]>().write(head);
+            to.add(len - N).cast::<[u8; N]>().write(tail);
+        }
+    }
+    // SAFETY: the caller's promise, and each arm's length.
+    unsafe {
+        match len {
+            0 => {}
+            1 => to.write(from.read()),
+            2..=3 => ends::<2>(from, to, len),
+            4..=7 => ends::<4>(from, to, len),
+            8..=16 => ends::<8>(from, to, len),
+            17..=32 => ends::<16>(from, to, len),
+            _ => ptr::copy_nonoverlapping(from, to, len),
+        }
+    }
+}

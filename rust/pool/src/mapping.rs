@@ -1,0 +1,138 @@
+//! Anonymous mappings: memory that malloc never sees and that goes back to the system when dropped.
+#![expect(unsafe_code, reason = "mmap, munmap and views of the mapped bytes")]
+
+use std::ptr::NonNull;
+use std::slice;
+
+/// Bytes that the debug build fills returned memory with, and looks for when it is taken again.
+pub(crate) const POISON: u8 = 0xA5;
+
+/// Parked memory must still be as `poison` left it.
+pub(crate) fn assert_poisoned(memory: &[u8]) {
+    const CLEAN: [u8; 4096] = [POISON; 4096];
+    let clean = memory
+        .chunks(CLEAN.len())
+        .all(|part| part == &CLEAN[..part.len()]);
+    assert!(
+        clean,
+        "a parked buffer was written after it had been returned"
+    );
+}
+
+/// A private anonymous mapping; every byte is initialised (zero when fresh).
+#[derive(Debug)]
+pub(crate) struct Mapping {
+    start: NonNull<u8>,
+    len: usize,
+}
+
+// SAFETY: the mapping is plain memory owned by this value; nothing in it is bound to a thread.
+unsafe impl Send for Mapping {}
+// SAFETY: a shared mapping only gives out its address; reads and writes through it are the caller's claim.
+unsafe impl Sync for Mapping {}
+
+impl Mapping {
+    /// Maps `len` bytes, or `None` if the system has no room.
+    pub(crate) fn new(len: usize) -> Option<Self> {
+        system::map(len).map(|start| Self { start, len })
+    }
+
+    /// Address of the first byte, with the right to all of the mapping.
+    pub(crate) fn start(&self) -> NonNull<u8> {
+        self.start
+    }
+
+    /// Bytes mapped.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// The first `len` bytes.
+    pub(crate) fn bytes(&self, len: usize) -> &[u8] {
+        assert!(len <= self.len);
+        // SAFETY: the range is mapped and initialised; writers need `&mut self`, or never overlap what they sealed.
+        unsafe { slice::from_raw_parts(self.start.as_ptr(), len) }
+    }
+
+    /// The whole mapping, writable.
+    pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
+        // SAFETY: mapped, initialised, and borrowed exclusively.
+        unsafe { slice::from_raw_parts_mut(self.start.as_ptr(), self.len) }
+    }
+
+    /// Called when memory goes to a free list: makes a later read of it visible in builds with assertions.
+    pub(crate) fn poison(&mut self) {
+        if cfg!(debug_assertions) {
+            self.bytes_mut().fill(POISON);
+        }
+    }
+
+    /// Called when memory comes from a free list.
+    pub(crate) fn prepare(&mut self, zero: bool) {
+        if cfg!(debug_assertions) {
+            assert_poisoned(self.bytes_mut());
+        }
+        if zero {
+            self.bytes_mut().fill(0);
+        }
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        system::unmap(self.start, self.len);
+    }
+}
+
+#[cfg(not(any(miri, loom)))]
+mod system {
+    use std::ptr::{self, NonNull};
+
+    pub(super) fn map(len: usize) -> Option<NonNull<u8>> {
+        // SAFETY: a fresh private anonymous mapping aliases nothing.
+        let start = unsafe {
+            libc::mmap(
+                ptr::null_mut(),
+                len,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+                -1,
+                0,
+            )
+        };
+        if start == libc::MAP_FAILED {
+            None
+        } else {
+            NonNull::new(start.cast())
+        }
+    }
+
+    pub(super) fn unmap(start: NonNull<u8>, len: usize) {
+        // SAFETY: the range came from `map` with this length and nothing refers to it any more.
+        let result = unsafe { libc::munmap(start.as_ptr().cast(), len) };
+        debug_assert_eq!(result, 0, "munmap");
+    }
+}
+
+/// Heap memory in place of mappings, for checkers that know no `mmap`.
+#[cfg(any(miri, loom))]
+mod system {
+    use std::alloc::{Layout, alloc_zeroed, dealloc};
+    use std::ptr::NonNull;
+
+    fn layout(len: usize) -> Option<Layout> {
+        Layout::from_size_align(len.max(1), 64).ok()
+    }
+
+    pub(super) fn map(len: usize) -> Option<NonNull<u8>> {
+        // SAFETY: the layout is not empty.
+        NonNull::new(unsafe { alloc_zeroed(layout(len)?) })
+    }
+
+    pub(super) fn unmap(start: NonNull<u8>, len: usize) {
+        if let Some(layout) = layout(len) {
+            // SAFETY: allocated by `map` with the same layout.
+            unsafe { dealloc(start.as_ptr(), layout) }
+        }
+    }
+}

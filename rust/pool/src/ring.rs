@@ -1,0 +1,210 @@
+//! The small tier: segments that writers gave up and consumers still read, and segments that nobody reads.
+//!
+//! Writers come here once a segment, never for a frame.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use smallvec::SmallVec;
+
+use crate::budget::Charge;
+use crate::decay::{LowWater, Reason};
+use crate::segment::{Segment, Shared};
+use crate::sync::{Arc, AtomicUsize, Mutex, Ordering, lock};
+
+/// Retired segments that a writer looks at before it takes a parked one: enough that one busy segment at the
+/// head hides none behind it, few enough not to be felt.
+const POLL_ON_TAKE: usize = 3;
+
+/// Retired segments that [`Ring::over_pinned`] looks at a call.
+const POLL_ON_TURN: usize = 64;
+
+/// Slices may pin this much whatever is live, and four times the live bytes on top. The check answers a
+/// little earlier, because it knows live bytes as of its last look.
+const PIN_ALLOWANCE: usize = 6 << 20;
+const PIN_FACTOR: usize = 3;
+
+/// A segment on lease to a writer, or read by consumers; without a charge the pool will not take it back.
+#[derive(Debug)]
+pub(crate) struct Leased {
+    pub(crate) segment: Segment,
+    pub(crate) charge: Option<Charge>,
+}
+
+#[derive(Debug)]
+struct Retired {
+    leased: Leased,
+    live: usize,
+}
+
+/// Counters of the small tier.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct RingStats {
+    pub(crate) pinned: usize,
+    pub(crate) parked: usize,
+    pub(crate) hits: u64,
+    pub(crate) misses: u64,
+    pub(crate) reclaimed: u64,
+    pub(crate) busy: u64,
+    pub(crate) writers: usize,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    active: Vec<Arc<Shared>>,
+    retired: VecDeque<Retired>,
+    retired_live: usize,
+    parked: Vec<Segment>,
+    low_water: LowWater,
+    closed: bool,
+    stats: RingStats,
+}
+
+#[derive(Debug)]
+pub(crate) struct Ring {
+    segment_bytes: usize,
+    max_parked: usize,
+    retired: AtomicUsize,
+    state: Mutex<State>,
+}
+
+/// Segments to unmap after the lock is gone.
+pub(crate) type Surplus = SmallVec<[Segment; 4]>;
+
+impl Ring {
+    pub(crate) fn new(segment_bytes: usize, parked_bytes: usize) -> Self {
+        let max_parked = parked_bytes / segment_bytes;
+        Self {
+            segment_bytes,
+            max_parked,
+            retired: AtomicUsize::new(0),
+            state: Mutex::default(),
+        }
+    }
+
+    /// A free segment, reclaimed or parked.
+    pub(crate) fn take(&self) -> (Option<Segment>, Surplus) {
+        let mut state = lock(&self.state);
+        let surplus = self.poll(&mut state, POLL_ON_TAKE);
+        let segment = state.parked.pop();
+        let left = state.parked.len();
+        state.low_water.taken(left);
+        if segment.is_some() {
+            state.stats.hits += 1;
+        } else {
+            state.stats.misses += 1;
+        }
+        (segment, surplus)
+    }
+
+    /// A writer starts to use `segment`.
+    pub(crate) fn activate(&self, segment: &Segment) {
+        lock(&self.state).active.push(segment.shared().clone());
+    }
+
+    /// A writer is done with a segment; without a charge it is let go.
+    pub(crate) fn retire(&self, leased: Leased) {
+        let shared = leased.segment.shared().clone();
+        let mut state = lock(&self.state);
+        state.active.retain(|active| !Arc::ptr_eq(active, &shared));
+        if leased.charge.is_some() && !state.closed {
+            let live = leased.segment.live();
+            state.retired_live += live;
+            state.retired.push_back(Retired { leased, live });
+            self.retired.store(state.retired.len(), Ordering::Relaxed);
+        }
+    }
+
+    /// Looks at the `limit` oldest retired segments: free ones are parked, busy ones go to the back.
+    fn poll(&self, state: &mut State, limit: usize) -> Surplus {
+        let mut surplus = Surplus::new();
+        for _ in 0..limit.min(state.retired.len()) {
+            let Some(Retired {
+                mut leased,
+                live: before,
+            }) = state.retired.pop_front()
+            else {
+                break;
+            };
+            let live = leased.segment.live();
+            state.retired_live = state.retired_live - before + live;
+            if live > 0 {
+                state.stats.busy += 1;
+                state.retired.push_back(Retired { leased, live });
+                continue;
+            }
+            state.stats.reclaimed += 1;
+            leased.segment.reset();
+            if state.parked.len() < self.max_parked {
+                leased.segment.poison();
+                state.parked.push(leased.segment);
+            } else {
+                surplus.push(leased.segment);
+            }
+        }
+        self.retired.store(state.retired.len(), Ordering::Relaxed);
+        surplus
+    }
+
+    /// True while retired segments hold less than slices may pin anyway.
+    pub(crate) fn is_small(&self) -> bool {
+        self.retired.load(Ordering::Relaxed) * self.segment_bytes <= PIN_ALLOWANCE
+    }
+
+    /// True when retired segments hold more than the bound allows; looks at a bounded number of them.
+    pub(crate) fn over_pinned(&self, held: usize) -> (bool, Surplus) {
+        let mut state = lock(&self.state);
+        let surplus = self.poll(&mut state, POLL_ON_TURN);
+        let retired = state.retired.len() * self.segment_bytes;
+        let pinned = retired.saturating_sub(state.retired_live);
+        let live = state.retired_live + held.saturating_sub(retired);
+        (pinned > PIN_ALLOWANCE + PIN_FACTOR * live, surplus)
+    }
+
+    /// Reclaims what is free and takes out what decayed.
+    pub(crate) fn tick(&self, now: Instant, idle_timeout: Duration) -> (Surplus, Surplus, Reason) {
+        let mut state = lock(&self.state);
+        let capped = self.poll(&mut state, usize::MAX);
+        let (parked, takes) = (state.parked.len(), state.stats.hits + state.stats.misses);
+        let (count, reason) = state.low_water.surplus(parked, takes, now, idle_timeout);
+        (capped, state.parked.drain(..count).collect(), reason)
+    }
+
+    /// Takes out everything that nobody reads.
+    pub(crate) fn trim(&self) -> Surplus {
+        let mut state = lock(&self.state);
+        let mut surplus = self.poll(&mut state, usize::MAX);
+        surplus.extend(state.parked.drain(..));
+        surplus
+    }
+
+    /// The pool is gone: whoever reads a segment last unmaps it.
+    pub(crate) fn close(&self) {
+        let mut state = lock(&self.state);
+        state.closed = true;
+        let retired = std::mem::take(&mut state.retired);
+        let parked = std::mem::take(&mut state.parked);
+        state.retired_live = 0;
+        drop(state);
+        drop((retired, parked));
+    }
+
+    pub(crate) fn stats(&self) -> (RingStats, Surplus) {
+        let mut state = lock(&self.state);
+        let surplus = self.poll(&mut state, usize::MAX);
+        let live = state.retired_live
+            + state
+                .active
+                .iter()
+                .map(|shared| shared.live())
+                .sum::<usize>();
+        let held = (state.retired.len() + state.active.len()) * self.segment_bytes;
+        let counted = RingStats {
+            pinned: held.saturating_sub(live),
+            parked: state.parked.len() * self.segment_bytes,
+            writers: state.active.len(),
+            ..state.stats
+        };
+        (counted, surplus)
+    }
+}

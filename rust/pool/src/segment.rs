@@ -1,0 +1,191 @@
+//! Segments: one mapping, one producing thread, many sealed runs that consumers drop anywhere.
+//!
+//! The owner counts the bytes it sealed, consumers count the bytes they returned; equal means that nobody
+//! reads the segment. Nothing is sent back, sealing costs no atomic read-modify-write, and a drop costs one.
+#![expect(
+    unsafe_code,
+    reason = "runs point into a segment whose owner keeps it alive"
+)]
+
+use std::ptr::NonNull;
+use std::slice;
+
+use bytes::Bytes;
+
+use crate::leak::Sample;
+use crate::mapping::{Mapping, POISON, assert_poisoned};
+use crate::sync::{Arc, AtomicUsize, Ordering};
+
+/// Added to `returned` when the owner lets go of a segment that is still read: the consumer whose drop
+/// makes the word equal to it is the last one. Far above any segment, far below overflow.
+const ORPHANED: usize = 1 << (usize::BITS - 2);
+
+/// What the owner, the statistics and the runs share. Consumers write only `returned`, on lines of its own.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    mapping: Mapping,
+    sealed: AtomicUsize,
+    returned: Lines,
+}
+
+/// Two lines, because neighbouring ones are fetched together.
+#[repr(align(128))]
+#[derive(Debug)]
+struct Lines(AtomicUsize);
+
+impl Shared {
+    /// Sealed bytes that somebody may still read.
+    pub(crate) fn live(&self) -> usize {
+        let returned = self.returned.0.load(Ordering::Acquire);
+        self.sealed.load(Ordering::Relaxed).saturating_sub(returned)
+    }
+}
+
+/// The owner's handle.
+#[derive(Debug)]
+pub(crate) struct Segment {
+    shared: Arc<Shared>,
+}
+
+impl Segment {
+    /// Maps a segment, or `None` if the system has no room.
+    pub(crate) fn new(capacity: usize) -> Option<Self> {
+        let mapping = Mapping::new(capacity)?;
+        let returned = Lines(AtomicUsize::new(0));
+        Some(Self {
+            shared: Arc::new(Shared {
+                mapping,
+                sealed: AtomicUsize::new(0),
+                returned,
+            }),
+        })
+    }
+
+    /// Bytes it can hold.
+    pub(crate) fn capacity(&self) -> usize {
+        self.shared.mapping.len()
+    }
+
+    /// Address of the first byte, with the right to all of the memory.
+    pub(crate) fn start(&self) -> NonNull<u8> {
+        self.shared.mapping.start()
+    }
+
+    /// For statistics.
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Sealed bytes that somebody may still read.
+    pub(crate) fn live(&self) -> usize {
+        self.shared.live()
+    }
+
+    /// True when every sealed byte came back.
+    pub(crate) fn is_free(&self) -> bool {
+        self.live() == 0
+    }
+
+    /// Starts over; only a free segment can.
+    pub(crate) fn reset(&mut self) {
+        assert!(self.is_free(), "reset of a segment that is read");
+        self.shared.sealed.store(0, Ordering::Relaxed);
+        self.shared.returned.0.store(0, Ordering::Relaxed);
+    }
+
+    /// Called when a free segment is parked: makes a later read of it visible in builds with assertions.
+    pub(crate) fn poison(&mut self) {
+        if cfg!(debug_assertions) {
+            self.memory().fill(POISON);
+        }
+    }
+
+    /// Called when a parked segment is taken again.
+    pub(crate) fn prepare(&mut self, zero: bool) {
+        if cfg!(debug_assertions) {
+            assert_poisoned(self.memory());
+        }
+        if zero {
+            self.memory().fill(0);
+        }
+    }
+
+    fn memory(&mut self) -> &mut [u8] {
+        assert!(self.is_free(), "memory of a segment that is read");
+        // SAFETY: no run is alive, only the owner, borrowed exclusively here, makes new ones, and no cursor owns it.
+        unsafe { slice::from_raw_parts_mut(self.start().as_ptr(), self.capacity()) }
+    }
+
+    /// Makes `from..to` immutable and shared. The cursor that calls this does not write there before `reset`.
+    pub(crate) fn seal(&mut self, from: usize, to: usize, sample: Option<Sample>) -> Bytes {
+        assert!(from < to && to <= self.capacity());
+        let sealed = &self.shared.sealed;
+        sealed.store(
+            sealed.load(Ordering::Relaxed) + (to - from),
+            Ordering::Relaxed,
+        );
+        let shared = NonNull::new(Arc::as_ptr(&self.shared).cast_mut());
+        shared.map_or_else(Bytes::new, |shared| {
+            Bytes::from_owner(Run {
+                shared,
+                from: from as u32,
+                to: to as u32,
+                sample,
+            })
+        })
+    }
+}
+
+impl Drop for Segment {
+    fn drop(&mut self) {
+        let sealed = self.shared.sealed.load(Ordering::Relaxed);
+        let left_behind = Arc::into_raw(self.shared.clone());
+        let returned = self
+            .shared
+            .returned
+            .0
+            .fetch_add(ORPHANED - sealed, Ordering::AcqRel);
+        if returned == sealed {
+            // SAFETY: nobody reads the segment, so nobody else takes this count.
+            drop(unsafe { Arc::from_raw(left_behind) });
+        }
+    }
+}
+
+/// Sealed bytes of a segment, owned by a `Bytes`.
+struct Run {
+    shared: NonNull<Shared>,
+    from: u32,
+    to: u32,
+    sample: Option<Sample>,
+}
+
+// SAFETY: a run reads immutable bytes and adds to an atomic word.
+unsafe impl Send for Run {}
+
+impl AsRef<[u8]> for Run {
+    fn as_ref(&self) -> &[u8] {
+        // SAFETY: the segment lives until this run has returned its bytes, and nobody writes sealed bytes.
+        unsafe {
+            let start = self.shared.as_ref().mapping.start().add(self.from as usize);
+            slice::from_raw_parts(start.as_ptr(), (self.to - self.from) as usize)
+        }
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        drop(self.sample.take());
+        let len = (self.to - self.from) as usize;
+        // SAFETY: the segment lives until its last run has returned its bytes.
+        let returned = unsafe { self.shared.as_ref() }
+            .returned
+            .0
+            .fetch_add(len, Ordering::AcqRel)
+            + len;
+        if returned == ORPHANED {
+            // SAFETY: the owner left its count behind for exactly this run, the last one.
+            drop(unsafe { Arc::from_raw(self.shared.as_ptr().cast_const()) });
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! What the system lets this process have.
+
+use std::fs;
+
+/// Files that hold a limit in bytes: of cgroup v2 and of v1, as seen inside a container.
+const CGROUP_LIMITS: [&str; 2] = [
+    "/sys/fs/cgroup/memory.max",
+    "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+];
+
+/// The smallest memory limit that applies: the cgroup's or the machine's. `None` if neither can be read.
+pub fn memory_limit() -> Option<usize> {
+    let own = own_cgroups();
+    let limits = CGROUP_LIMITS.iter().map(ToString::to_string).chain(own);
+    let cgroup = limits
+        .filter_map(|path| fs::read_to_string(path).ok())
+        .filter_map(|text| parse_limit(&text));
+    let machine = fs::read_to_string("/proc/meminfo")
+        .ok()
+        .and_then(|text| parse_meminfo(&text));
+    cgroup.chain(machine).min()
+}
+
+/// Limit files of this process's own cgroup and of those above it, as seen outside a container.
+fn own_cgroups() -> Vec<String> {
+    let text = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    text.lines().flat_map(limit_files).collect()
+}
+
+fn limit_files(line: &str) -> Vec<String> {
+    let mut fields = line.splitn(3, ':').skip(1);
+    let (Some(controllers), Some(path)) = (fields.next(), fields.next()) else {
+        return Vec::new();
+    };
+    let (root, file) = if controllers.is_empty() {
+        ("/sys/fs/cgroup", "memory.max")
+    } else if controllers.split(',').any(|name| name == "memory") {
+        ("/sys/fs/cgroup/memory", "memory.limit_in_bytes")
+    } else {
+        return Vec::new();
+    };
+    std::path::Path::new(path)
+        .ancestors()
+        .filter(|ancestor| ancestor.as_os_str().len() > 1)
+        .map(|ancestor| format!("{root}{}/{file}", ancestor.display()))
+        .collect()
+}
+
+fn parse_limit(text: &str) -> Option<usize> {
+    text.trim().parse().ok()
+}
+
+fn parse_meminfo(text: &str) -> Option<usize> {
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let kib: usize = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    kib.checked_mul(1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_is_a_number_and_max_is_none() {
+        assert_eq!(parse_limit("536870912\n"), Some(536_870_912));
+        assert_eq!(parse_limit("max\n"), None);
+    }
+
+    #[test]
+    fn the_machine_total_is_in_kibibytes() {
+        assert_eq!(
+            parse_meminfo("MemTotal:       2048 kB\nMemFree: 1 kB\n"),
+            Some(2 << 20)
+        );
+        assert_eq!(parse_meminfo("MemFree: 1 kB\n"), None);
+    }
+
+    #[test]
+    fn both_cgroup_versions_are_looked_up_to_the_root() {
+        assert_eq!(
+            limit_files("0::/a/b"),
+            [
+                "/sys/fs/cgroup/a/b/memory.max",
+                "/sys/fs/cgroup/a/memory.max"
+            ]
+        );
+        assert_eq!(
+            limit_files("7:cpu,memory:/a"),
+            ["/sys/fs/cgroup/memory/a/memory.limit_in_bytes"]
+        );
+        assert!(limit_files("3:pids:/a").is_empty());
+    }
+}

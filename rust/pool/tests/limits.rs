@@ -1,0 +1,420 @@
+//! Budgets, parked limits, decay and pinning, as the statistics show them.
+
+mod support;
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use pybridge_pool::{Pool, PoolConfig, PoolError};
+use support::{content, frames, pool, sealed, tight, write, write_all};
+
+const KIB: usize = 1 << 10;
+const MIB: usize = 1 << 20;
+
+fn seconds(count: u64) -> Duration {
+    Duration::from_secs(count)
+}
+
+#[test]
+fn inbound_bodies_have_at_most_half_of_the_ceiling() {
+    let pool = Pool::new(tight()).unwrap();
+    let mut bodies = Vec::new();
+    let error = loop {
+        match pool.inbound(&content(100 * KIB, 1)) {
+            Ok(body) => bodies.push(body),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(error, PoolError::Exhausted);
+    let stats = pool.stats();
+    assert_eq!(bodies.len(), 4, "four buffers of 256 KiB are half of 2 MiB");
+    assert_eq!(
+        (stats.inbound_bytes, stats.held_bytes, stats.exhausted),
+        (MIB, MIB, 1)
+    );
+    assert!(
+        pool.try_acquire(100 * KIB).is_ok(),
+        "outbound does not wait on inbound"
+    );
+    bodies.pop();
+    assert!(pool.inbound(&content(100 * KIB, 1)).is_ok());
+    drop(bodies);
+    assert_eq!(pool.stats().inbound_bytes, 0);
+}
+
+#[test]
+fn over_the_ceiling_try_acquire_fails_and_acquire_falls_back_untracked() {
+    let pool = Pool::new(tight()).unwrap();
+    let held: Vec<_> = std::iter::from_fn(|| pool.try_acquire(256 * KIB).ok()).collect();
+    assert_eq!(held.len(), 8);
+    assert_eq!(pool.try_acquire(1).err(), Some(PoolError::Exhausted));
+    let fallback = pool.acquire(256 * KIB);
+    assert!(!fallback.is_tracked());
+    let mut writer = pool.writer();
+    write(&mut writer, &content(900, 1));
+    assert_eq!(frames(&sealed(&mut writer)), [content(900, 1)]);
+    drop(fallback);
+    let stats = pool.stats();
+    assert_eq!(
+        (stats.fallbacks, stats.held_bytes, stats.peak_bytes),
+        (2, 2 * MIB, 2 * MIB)
+    );
+    assert_eq!(stats.classes[1].parked, 0);
+}
+
+#[test]
+fn more_than_the_ceiling_is_oversized() {
+    let pool = Pool::new(tight()).unwrap();
+    assert_eq!(
+        pool.try_acquire(3 * MIB).err(),
+        Some(PoolError::Oversized(3 * MIB))
+    );
+    assert_eq!(
+        pool.try_acquire(usize::MAX).err(),
+        Some(PoolError::Oversized(usize::MAX))
+    );
+    assert_eq!(
+        pool.inbound_body(Some(11), 10).err(),
+        Some(PoolError::Oversized(11))
+    );
+    assert_eq!(pool.stats().oversized, 2);
+}
+
+#[test]
+fn a_body_in_pieces_takes_room_for_what_arrived_not_for_what_was_announced() {
+    let pool = pool();
+    let announced = 16 * MIB;
+    let mut body = pool.inbound_body(Some(announced), announced).unwrap();
+    assert_eq!(pool.stats().held_bytes, 0);
+    body.push(b"little").unwrap();
+    assert!(pool.stats().held_bytes <= 32 * KIB);
+    body.push(&content(100 * KIB, 1)).unwrap();
+    assert!(pool.stats().held_bytes <= 256 * KIB);
+    let mut expected = b"little".to_vec();
+    expected.extend(content(100 * KIB, 1));
+    assert_eq!(body.finish(), expected);
+}
+
+#[test]
+fn a_body_in_pieces_is_whole_at_any_size_and_stops_at_its_maximum() {
+    let pool = pool();
+    for len in [0, 1, 4 * KIB, 4 * KIB + 1, 33 * KIB, 300 * KIB, 6 * MIB] {
+        for declared in [None, Some(len), Some(len / 2), Some(2 * MIB)] {
+            let max = len.max(declared.unwrap_or(0));
+            let mut body = pool.inbound_body(declared, max).unwrap();
+            let expected = content(len, len);
+            for piece in expected.chunks(10_000) {
+                body.push(piece).unwrap();
+            }
+            assert_eq!(
+                body.push(&vec![0; max + 1 - len]),
+                Err(PoolError::Oversized(max + 1))
+            );
+            assert_eq!((body.len(), body.is_empty()), (len, len == 0));
+            assert_eq!(body.finish(), expected);
+        }
+    }
+    assert_eq!(pool.stats().held_bytes, 0);
+}
+
+#[test]
+fn a_refused_piece_leaves_the_body_as_it_was() {
+    let pool = Pool::new(tight()).unwrap();
+    let mut body = pool.inbound_body(None, 8 * MIB).unwrap();
+    let blocker = pool.inbound(&content(512 * KIB, 1));
+    body.push(&content(200 * KIB, 2)).unwrap();
+    assert_eq!(body.push(&content(200 * KIB, 3)), Err(PoolError::Exhausted));
+    assert_eq!(body.len(), 200 * KIB);
+    drop(blocker);
+    assert_eq!(body.finish(), content(200 * KIB, 2));
+}
+
+#[test]
+fn parked_bytes_never_pass_their_limits_and_the_rest_is_released_for_the_cap() {
+    let pool = Pool::new(tight()).unwrap();
+    let held: Vec<_> = (0..6)
+        .map(|_| pool.try_acquire(256 * KIB).unwrap())
+        .collect();
+    drop(held);
+    let mut writer = pool.writer();
+    write_all(&mut writer, &vec![content(1000, 1); 100]);
+    drop(sealed(&mut writer));
+    let stats = pool.stats();
+    assert_eq!(stats.classes[1].parked, 2);
+    assert_eq!(stats.parked_bytes, 512 * KIB + 32 * KIB);
+    assert!(stats.released.cap >= 4 * 256 * KIB);
+}
+
+#[test]
+fn an_idle_pool_halves_each_tick_and_gives_all_back_after_the_idle_timeout() {
+    let pool = pool();
+    drop(
+        (0..25)
+            .map(|_| pool.acquire(1280 * KIB))
+            .collect::<Vec<_>>(),
+    );
+    let start = Instant::now();
+    let parked: Vec<_> = (1..=5)
+        .map(|second| {
+            pool.tick(start + seconds(second));
+            pool.stats().classes[2].parked
+        })
+        .collect();
+    assert_eq!(parked, [25, 12, 6, 3, 1]);
+    pool.tick(start + seconds(6));
+    let stats = pool.stats();
+    assert_eq!(stats.parked_bytes, 0);
+    assert!(stats.released.decay > 0 && stats.released.idle > 0);
+}
+
+#[test]
+fn memory_in_steady_use_does_not_decay() {
+    let pool = pool();
+    let start = Instant::now();
+    for second in 0..20 {
+        let held: Vec<_> = (0..8).map(|_| pool.acquire(1280 * KIB)).collect();
+        drop(held);
+        pool.tick(start + seconds(second));
+    }
+    let stats = pool.stats();
+    assert_eq!((stats.classes[2].misses, stats.classes[2].parked), (8, 8));
+    assert_eq!(stats.released.decay, 0);
+}
+
+#[test]
+fn a_second_tick_in_the_same_interval_does_nothing() {
+    let pool = pool();
+    drop((0..8).map(|_| pool.acquire(1280 * KIB)).collect::<Vec<_>>());
+    let start = Instant::now();
+    pool.tick(start);
+    for _ in 0..10 {
+        pool.tick(start + Duration::from_millis(100));
+    }
+    assert_eq!(pool.stats().classes[2].parked, 8);
+}
+
+#[test]
+fn an_idle_writers_segments_go_back_without_the_writer() {
+    let pool = pool();
+    let mut writer = pool.writer();
+    write_all(&mut writer, &vec![content(1000, 1); 1000]);
+    let batches = sealed(&mut writer);
+    assert!(pool.stats().held_bytes >= MIB);
+    drop(batches);
+    let start = Instant::now();
+    for second in 1..=7 {
+        pool.tick(start + seconds(second));
+    }
+    let stats = pool.stats();
+    assert_eq!(
+        (stats.parked_bytes, stats.held_bytes),
+        (0, 64 * KIB),
+        "only the writer's own segment is left"
+    );
+}
+
+#[test]
+fn trim_gives_everything_parked_back_at_once() {
+    let pool = pool();
+    drop(pool.acquire(MIB));
+    let mut writer = pool.writer();
+    write_all(&mut writer, &vec![content(1000, 1); 200]);
+    drop(sealed(&mut writer));
+    let freed = pool.trim();
+    let stats = pool.stats();
+    assert_eq!(freed, stats.released.trim);
+    assert!(freed > 1280 * KIB);
+    assert_eq!(stats.parked_bytes, 0);
+}
+
+#[test]
+fn t_61_what_slow_consumers_hold_is_bounded_and_goes_back_when_they_let_go() {
+    let pool = pool();
+    let mut writer = pool.writer();
+    let mut held = Vec::new();
+    for stream in 0..1000 {
+        for seed in 0..128 {
+            write(&mut writer, &content(64 + stream % 64, seed));
+        }
+        held.push(sealed(&mut writer));
+    }
+    let stats = pool.stats();
+    assert!(
+        stats.held_bytes <= 1000 * (128 * 128 + 2 * 64 * KIB),
+        "{stats:?}"
+    );
+    assert!(stats.pinned_bytes <= 8 * MIB + 4 * stats.live_bytes);
+    for (stream, batches) in held.iter().enumerate() {
+        let expected: Vec<_> = (0..128)
+            .map(|seed| content(64 + stream % 64, seed))
+            .collect();
+        assert_eq!(frames(batches), expected);
+    }
+    drop(held);
+    let stats = pool.stats();
+    assert_eq!(stats.live_bytes, 0);
+    assert!(stats.parked_bytes + stats.held_bytes <= (4 << 20) + 64 * KIB);
+}
+
+#[test]
+fn t_64_after_a_burst_the_idle_pool_is_within_its_cap_and_poison_stays_inside() {
+    let pool = pool();
+    let mut writer = pool.writer();
+    for _ in 0..2 {
+        let mut held = Vec::new();
+        for stream in 0..5000 {
+            write(&mut writer, &content(stream % 1500, stream));
+            if stream % 500 == 0 {
+                write(&mut writer, &content(100 * KIB + stream, stream));
+            }
+            held.extend(sealed(&mut writer));
+        }
+        assert!(frames(&held).iter().all(|frame| !frame.contains(&0xA5)));
+    }
+    let start = Instant::now();
+    pool.tick(start);
+    assert!(pool.stats().parked_bytes <= 36 * MIB);
+    for second in 1..=30 {
+        pool.tick(start + seconds(second));
+    }
+    assert_eq!(pool.stats().parked_bytes, 0);
+}
+
+#[test]
+fn a_thousand_stalled_streams_pin_no_more_than_the_bound() {
+    let pool = pool();
+    let mut writer = pool.writer();
+    let mut queued = std::collections::VecDeque::new();
+    for stream in 0..1000 {
+        write(&mut writer, &content(50, stream));
+        queued.extend(sealed(&mut writer));
+        for seed in 0..64 {
+            write(&mut writer, &content(1000, seed));
+        }
+        drop(sealed(&mut writer));
+        if pool.over_pinned() {
+            for batch in queued.iter_mut().filter(|batch| batch.is_shared()).take(32) {
+                pool.unpin(batch);
+            }
+        }
+        let stats = pool.stats();
+        assert!(
+            stats.pinned_bytes <= 8 * MIB + 4 * stats.live_bytes,
+            "turn {stream}: {stats:?}"
+        );
+    }
+    assert!(pool.stats().copied_out_bytes > 0);
+    for (stream, frame) in frames(queued.make_contiguous()).iter().enumerate() {
+        assert_eq!(frame, &content(50, stream));
+    }
+}
+
+#[test]
+fn sec_12_a_frame_holds_no_byte_of_another_request() {
+    let pool = Pool::new(PoolConfig {
+        zero_on_reuse: true,
+        ..tight()
+    })
+    .unwrap();
+    let mut writer = pool.writer();
+    for request in 0..3000_usize {
+        let marker = request.to_be_bytes();
+        let frame = marker.repeat(1 + request % 700);
+        write(&mut writer, &frame);
+        let body = pool.inbound(&frame).unwrap();
+        assert!(body.chunks(marker.len()).all(|part| part == marker));
+        for frame in frames(&sealed(&mut writer)) {
+            assert!(frame.chunks(marker.len()).all(|part| part == marker));
+        }
+    }
+}
+
+#[test]
+fn zero_on_reuse_hides_what_the_last_lease_wrote() {
+    let pool = Pool::new(PoolConfig {
+        zero_on_reuse: true,
+        ..PoolConfig::default()
+    })
+    .unwrap();
+    let mut first = pool.acquire(KIB);
+    first.put(&[7; KIB]);
+    drop(first);
+    let mut second = pool.acquire(KIB);
+    assert!(second.spare_mut().iter().all(|&byte| byte == 0));
+    assert_eq!(pool.stats().classes[0].hits, 1);
+}
+
+#[test]
+fn a_sampled_lease_older_than_leak_after_is_reported_once_with_its_stream() {
+    let config = PoolConfig {
+        leak_after: seconds(60),
+        ..PoolConfig::default()
+    };
+    let pool = Pool::new(config).unwrap();
+    let reports = Arc::new(Mutex::new(Vec::new()));
+    let sink = reports.clone();
+    pool.on_leak(move |leak| sink.lock().unwrap().push(leak.clone()));
+    let mut writer = pool.writer();
+    let mut kept = Vec::new();
+    for _ in 0..256 {
+        writer.set_stream(42);
+        write(&mut writer, &content(100, 1));
+        kept.extend(sealed(&mut writer));
+    }
+    let now = Instant::now();
+    pool.tick(now + seconds(59));
+    assert_eq!(reports.lock().unwrap().len(), 0);
+    for minute in 2..4 {
+        pool.tick(now + seconds(60 * minute));
+    }
+    let found = reports.lock().unwrap().clone();
+    assert!(
+        (1..=3).contains(&found.len()),
+        "about one in 128 of 256: {found:?}"
+    );
+    assert!(
+        found
+            .iter()
+            .all(|leak| leak.stream == 42 && leak.bytes == 100 && leak.age >= seconds(60))
+    );
+    assert_eq!(pool.stats().leaks, found.len());
+}
+
+#[test]
+fn a_quiet_stream_pins_no_segment() {
+    let pool = pool();
+    let mut writer = pool.writer();
+    let start = Instant::now();
+    for second in 0..5 {
+        write(&mut writer, &content(50, 1));
+        let batches = sealed(&mut writer);
+        assert!(!batches[0].is_shared());
+        assert_eq!(pool.stats().live_bytes, 0);
+        write(&mut writer, &content(50, 2));
+        assert!(
+            sealed(&mut writer)[0].is_shared(),
+            "a second batch in the same interval proves a stream"
+        );
+        pool.tick(start + seconds(second));
+    }
+}
+
+#[test]
+fn the_ceiling_has_a_default_and_the_config_is_in_the_statistics() {
+    let stats = pool().stats();
+    let max = stats.config.max_live_bytes.unwrap();
+    assert!((MIB..=1 << 30).contains(&max));
+    assert_eq!(stats.config.segment_bytes, 64 * KIB);
+}
+
+#[test]
+fn next_tick_is_the_interval_within_a_fifth() {
+    let pool = pool();
+    for _ in 0..100 {
+        let wait = pool.next_tick();
+        assert!(
+            wait >= Duration::from_millis(800) && wait <= Duration::from_millis(1200),
+            "{wait:?}"
+        );
+    }
+}

@@ -1,0 +1,118 @@
+//! What a writer promises, from outside.
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use support::{content, frames, pool, sealed, write, write_all};
+
+#[test]
+fn frames_come_out_whole_and_in_order_whatever_their_sizes() {
+    let pool = pool();
+    let mut writer = pool.writer();
+    let sizes = [
+        0,
+        1,
+        5,
+        512,
+        31 << 10,
+        40 << 10,
+        7,
+        70 << 10,
+        300 << 10,
+        2,
+        0,
+        3 << 20,
+        65 << 10,
+        20 << 20,
+        9,
+    ];
+    let expected: Vec<_> = sizes
+        .iter()
+        .enumerate()
+        .map(|(seed, &len)| content(len, seed))
+        .collect();
+    for _ in 0..3 {
+        write_all(&mut writer, &expected);
+        assert_eq!(frames(&sealed(&mut writer)), expected);
+    }
+    assert_eq!(pool.stats().live_bytes, 0);
+}
+
+#[test]
+fn many_small_frames_share_few_batches() {
+    let pool = pool();
+    let mut writer = pool.writer();
+    let expected: Vec<_> = (0..5000).map(|seed| content(seed % 60, seed)).collect();
+    write_all(&mut writer, &expected);
+    let batches = sealed(&mut writer);
+    assert!(batches.len() <= 4, "{} batches", batches.len());
+    assert_eq!(frames(&batches), expected);
+}
+
+#[test]
+fn a_batch_copied_out_has_the_same_frames_and_frees_the_segment() {
+    let pool = pool();
+    let mut writer = pool.writer();
+    write(&mut writer, b"opens the epoch");
+    drop(sealed(&mut writer));
+    for count in [1, 3, 50] {
+        let expected: Vec<_> = (0..count).map(|seed| content(20, seed)).collect();
+        write_all(&mut writer, &expected);
+        let mut batches = sealed(&mut writer);
+        assert!(pool.stats().live_bytes > 0);
+        assert_eq!(pool.unpin(&mut batches[0]), 20 * count);
+        assert_eq!(pool.stats().live_bytes, 0);
+        assert_eq!(frames(&batches), expected);
+    }
+}
+
+#[test]
+fn t_62_a_failed_frame_leaves_no_byte_and_no_capacity() {
+    let pool = pool();
+    let mut writer = pool.writer();
+    let good = content(200, 1);
+    for failed in [0, 1, 199, 4 << 20] {
+        write(&mut writer, &good);
+        writer.begin(0);
+        writer.put(&content(failed, 2));
+        writer.abort();
+        write(&mut writer, &good);
+        assert_eq!(frames(&sealed(&mut writer)), [&good[..], &good[..]]);
+    }
+    let stats = pool.stats();
+    assert_eq!(stats.live_bytes, 0);
+    assert!(stats.held_bytes <= 64 << 10);
+}
+
+#[test]
+fn t_60_one_large_frame_leaves_no_large_capacity_behind() {
+    let pool = pool();
+    let mut writer = pool.writer();
+    write(&mut writer, &content(16 << 20, 0));
+    drop(sealed(&mut writer));
+    for seed in 0..10_000 {
+        write(&mut writer, &content(200, seed));
+        drop(sealed(&mut writer));
+    }
+    let stats = pool.stats();
+    assert!(stats.held_bytes <= 64 << 10, "{stats:?}");
+    assert!(stats.parked_bytes <= 36 << 20);
+    let now = Instant::now();
+    (1..10).for_each(|second| pool.tick(now + Duration::from_secs(second)));
+    assert_eq!(pool.stats().parked_bytes, 0);
+}
+
+#[test]
+fn slices_outlive_writer_and_pool() {
+    let pool = pool();
+    let mut writer = pool.writer();
+    let (small, large) = (content(100, 1), content(100 << 10, 2));
+    write(&mut writer, &small);
+    drop(sealed(&mut writer));
+    write(&mut writer, &small);
+    write(&mut writer, &large);
+    let kept = frames(&sealed(&mut writer));
+    drop((writer, pool));
+    assert_eq!(kept, [small, large]);
+}

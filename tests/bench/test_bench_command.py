@@ -1,0 +1,147 @@
+"""`pybridge bench`: every lane gives the same items, and what is wrong is said."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SMALL = ("--items", "20", "--requests", "8", "--concurrency", "4", "--repeat", "2")
+
+HANDLERS = """
+import asyncio, itertools
+
+calls = itertools.count()
+
+async def plain(request):
+    for index in range(request["max_tokens"]):
+        await asyncio.sleep(0)
+        yield {"index": index, "text": "Grüße", "half": index / 2, "none": None}
+
+async def with_context(request, context):
+    yield {"has_id": isinstance(context.id, str)}
+
+async def never_the_same(request):
+    yield {"call": next(calls), "process": __import__("os").getpid()}
+
+async def fails(request):
+    yield 1
+    raise LookupError("no such model")
+
+async def talks(request):
+    print("a handler may print")
+    yield 1
+"""
+
+
+def bench(folder: Path, *arguments: str, status: int = 0) -> subprocess.CompletedProcess[str]:
+    """Runs the command where the handlers are."""
+    (folder / "app.py").write_text(HANDLERS)
+    command = [sys.executable, "-m", "pybridge", "bench", *arguments]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == status, f"{done.stdout}\n{done.stderr}"
+    return done
+
+
+def rows_of(path: Path) -> list[dict[str, Any]]:
+    document = json.loads(path.read_text())
+    assert document["schema"] == 1
+    assert document["machine"]["cores"] >= 1
+    rows: list[dict[str, Any]] = document["rows"]
+    return rows
+
+
+@pytest.mark.timeout(60)
+def test_all_lanes_give_the_demo_items_and_one_row_each(tmp_path: Path) -> None:
+    lanes = "naive,bridge-thread,pooled,pooled-suspend,python,frames,chunks,items"
+    report, picture = tmp_path / "out" / "bench.json", tmp_path / "bench.png"
+    done = bench(tmp_path, *SMALL, "--lanes", lanes, "--json", str(report), "--plot", str(picture))
+    rows = rows_of(report)
+    assert [row["lane"] for row in rows] == lanes.split(",")
+    assert {row["items"] for row in rows} == {8 * 21}
+    assert all(row["items_per_s"] > 0 and row["cpu_us_per_item"] >= 0 for row in rows)
+    assert all(row["vs_naive"]["items_per_s"] > 0 for row in rows)
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert "bridge-thread" in done.stdout
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_a_handler_of_ones_own_is_measured_with_its_request(tmp_path: Path, loop: str) -> None:
+    request = tmp_path / "body.json"
+    request.write_text(json.dumps({"max_tokens": 7}))
+    report = tmp_path / "bench.json"
+    options = ("--requests", "4", "--concurrency", "2", "--repeat", "1", "--loop", loop, "--codec", "json")
+    bench(tmp_path, "app:plain", "--request", str(request), "--json", str(report), *options)
+    assert {row["items"] for row in rows_of(report)} == {4 * 7}
+
+
+@pytest.mark.timeout(60)
+def test_items_ends_a_stream_after_so_many(tmp_path: Path) -> None:
+    report = tmp_path / "bench.json"
+    request = tmp_path / "body.json"
+    request.write_text(json.dumps({"max_tokens": 100_000}))
+    options = ("--items", "3", "--requests", "2", "--concurrency", "1", "--repeat", "1", "--lanes", "naive,python")
+    bench(tmp_path, "app:plain", "--request", str(request), "--json", str(report), *options)
+    assert {row["items"] for row in rows_of(report)} == {2 * 3}
+
+
+@pytest.mark.timeout(60)
+def test_a_handler_that_takes_a_context_gets_one_in_every_lane(tmp_path: Path) -> None:
+    bench(tmp_path, "app:with_context", *SMALL)
+
+
+@pytest.mark.timeout(60)
+def test_lanes_with_other_items_are_reported_unless_only_their_number_counts(tmp_path: Path) -> None:
+    done = bench(tmp_path, "app:never_the_same", *SMALL, "--lanes", "naive,python", status=1)
+    assert "python gave other items than naive" in done.stdout
+    bench(tmp_path, "app:never_the_same", *SMALL, "--lanes", "naive,python", "--check", "count")
+
+
+@pytest.mark.timeout(60)
+def test_a_handler_that_raises_is_reported_by_every_lane(tmp_path: Path) -> None:
+    done = bench(tmp_path, "app:fails", *SMALL, status=1)
+    for lane in ("naive", "bridge-thread", "pooled", "python"):
+        assert f"{lane}: LookupError: no such model" in done.stdout
+
+
+@pytest.mark.timeout(60)
+def test_what_a_handler_prints_disturbs_nothing(tmp_path: Path) -> None:
+    done = bench(tmp_path, "app:talks", *SMALL, "--lanes", "naive,pooled,python")
+    assert "a handler may print" not in done.stdout
+    assert "a handler may print" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("nowhere:handler",), "No module named 'nowhere'"),
+        (("app:absent",), "absent"),
+        (("app",), "module:handler"),
+        (("app:calls",), "not a handler"),
+        (("--lanes", "fast"), "no lane is called 'fast'"),
+        (("--concurrency", "0"), "above 0"),
+        (("--request", "missing.json"), "missing.json"),
+    ],
+)
+def test_a_wrong_command_line_is_explained(tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:
+    assert said in bench(tmp_path, *arguments, status=2).stderr
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("payload", ["text", "tree"])
+def test_memory_has_a_row_for_each_cycle_the_rest_and_the_trim(tmp_path: Path, payload: str) -> None:
+    report, picture = tmp_path / "memory.json", tmp_path / "memory.png"
+    options = ("--chars", "20000", "--concurrency", "4", "--requests", "8", "--cycles", "2", "--idle", "0.2")
+    bench(tmp_path, "--memory", "--payload", payload, *options, "--json", str(report), "--plot", str(picture))
+    rows = rows_of(report)
+    for lane in ("naive", "pooled", "python"):
+        mine = [row for row in rows if row["lane"] == lane]
+        assert [row["cycle"] for row in mine] == [0, 1, 2, "idle", "trim"]
+        assert all(row["peak_mib"] >= row["rss_mib"] > 0 and row["threads"] >= 1 for row in mine)
+        assert all(row["requests_per_s"] > 0 for row in mine[1:3])
+    assert picture.read_bytes().startswith(b"\x89PNG")

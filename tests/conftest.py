@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +27,22 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     test = pyfuncitem.obj
     if not inspect.iscoroutinefunction(test):
         return None
-    arguments = {name: pyfuncitem.funcargs[name] for name in inspect.signature(test).parameters}
-    with asyncio.Runner(debug=True, loop_factory=pyfuncitem.funcargs["loop_factory"]) as runner:
-        runner.run(test(**arguments))
+    given: dict[str, Any] = pyfuncitem.funcargs
+    arguments = {name: given[name] for name in inspect.signature(test).parameters}
+    with asyncio.Runner(debug=True, loop_factory=given["loop_factory"]) as runner:
+        runner.run(_bounded(test(**arguments), _timeout_of(pyfuncitem)))
     return True
+
+
+def _timeout_of(item: pytest.Function) -> float:
+    marker = item.get_closest_marker("timeout")
+    return float(marker.args[0] if marker else item.config.getini("timeout"))
+
+
+async def _bounded(test: Coroutine[Any, Any, None], timeout: float) -> None:
+    """Cancels a test that waits for ever, so that the traceback shows where; uvloop hides the plugin's signal."""
+    async with asyncio.timeout(timeout * 0.75):
+        await test
 
 
 @pytest.fixture(params=loops.FACTORIES)
@@ -67,5 +79,4 @@ def collector_off() -> Iterator[None]:
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
     """Names the versions that matter."""
-    versions: dict[str, Any] = loops.versions()
-    return [", ".join(f"{name} {version}" for name, version in versions.items())]
+    return [", ".join(f"{name} {version}" for name, version in loops.versions().items())]

@@ -155,7 +155,7 @@ def test_settings_are_frozen_comparable_picklable_and_copyable_with_changes(kind
 
 def test_low_water_above_high_water_is_refused_on_copy_as_well() -> None:
     with pytest.raises(ConfigError, match="low_water"):
-        dataclasses.replace(FlowConfig(low_water="1MiB"), high_water="512KiB")
+        dataclasses.replace(FlowConfig(low_water="1MiB"), high_water=512 * KIB)
 
 
 @pytest.mark.parametrize("kind", ALL)

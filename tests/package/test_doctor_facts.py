@@ -3,6 +3,7 @@ from __future__ import annotations
 import gc
 import os
 import tracemalloc
+from pathlib import Path
 
 from pybridge import machine
 
@@ -23,9 +24,9 @@ def test_resident_memory_grows_with_what_is_touched() -> None:
 
 
 def test_arenas_are_counted_without_leaking_file_descriptors() -> None:
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(list(Path("/proc/self/fd").iterdir()))
     assert all(machine.malloc_arenas() >= 1 for _ in range(50))
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
 def test_more_threads_that_allocate_mean_more_arenas(run_python: PythonRunner) -> None:

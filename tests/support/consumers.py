@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from types import TracebackType
 from typing import Generic, TypeVar
+
+from pybridge import Stream
 
 T = TypeVar("T")
 
@@ -21,14 +23,14 @@ async def take(stream: AsyncIterator[T], number: int) -> list[T]:
 
 
 class SlowConsumer(Generic[T]):
-    """Takes items only when allowed to, in a task of its own.
+    """Takes items only when allowed to, in a task of its own; closes the stream when it is left.
 
     async with SlowConsumer(stream) as consumer:
         consumer.allow(3)
         await consumer.until_taken(3)
     """
 
-    def __init__(self, stream: AsyncIterator[T]) -> None:
+    def __init__(self, stream: Stream[T] | AsyncGenerator[T, None]) -> None:
         self.items: list[T] = []
         self._over = False
         self._stream = stream
@@ -58,6 +60,7 @@ class SlowConsumer(Generic[T]):
     ) -> None:
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
+        await self._stream.aclose()
 
     async def _run(self) -> None:
         try:

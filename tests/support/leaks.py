@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 
-import pybridge
 from pybridge.engine import live_engines
 
 from support.waiting import wait_until
@@ -13,13 +12,12 @@ from support.waiting import wait_until
 def assert_nothing_left() -> None:
     """Waits until nothing is live any more, in any engine or pool; fails naming what stays."""
     gc.collect()
-    if not _left():
-        return
-    wait_until(lambda: not _left(), "nothing left behind", deadline=8.0)
+    wait_until(lambda: not left(), lambda: f"nothing left behind: {left()}", deadline=5.0)
 
 
-def _left() -> dict[str, object]:
-    left: dict[str, object] = {}
+def left() -> dict[str, object]:
+    """What is live, by name; empty when all is well."""
+    found: dict[str, object] = {}
     for engine in live_engines():
         stats = engine.stats()
         counts = {
@@ -30,7 +28,5 @@ def _left() -> dict[str, object]:
             "decoded bytes": stats.flow.decoded_bytes,
             "deferred releases": stats.deferred_releases,
         }
-        left |= {f"{engine}: {name}": count for name, count in counts.items() if count}
-    if pool_live := pybridge.memory().pool_live:
-        left["pool bytes of the process"] = pool_live
-    return left
+        found |= {f"{engine}: {name}": count for name, count in counts.items() if count}
+    return found

@@ -10,6 +10,7 @@ import time
 import traceback
 from collections.abc import Callable
 from types import TracebackType
+from typing import Self
 
 import uvloop
 
@@ -36,7 +37,7 @@ class LoopWatch:
         self.stack = ""
         self._done = threading.Event()
 
-    async def __aenter__(self) -> LoopWatch:
+    async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
         self._thread = threading.Thread(
             target=self._watch, args=(threading.get_ident(),), name="loop-watch", daemon=True

@@ -13,19 +13,19 @@ DEADLINE = 10.0
 _PAUSE = 0.002
 
 
-def wait_until(condition: Callable[[], object], what: str, deadline: float = DEADLINE) -> None:
+def wait_until(condition: Callable[[], object], what: str | Callable[[], str], deadline: float = DEADLINE) -> None:
     """Blocks until the condition holds; for states that announce themselves by no event."""
     pause, end = threading.Event(), time.monotonic() + deadline
     while not condition():
-        assert time.monotonic() < end, f"after {deadline} s still not: {what}"
+        assert time.monotonic() < end, f"after {deadline} s still not: {what if isinstance(what, str) else what()}"
         pause.wait(_PAUSE)
 
 
-async def until(condition: Callable[[], object], what: str, deadline: float = DEADLINE) -> None:
+async def until(condition: Callable[[], object], what: str | Callable[[], str], deadline: float = DEADLINE) -> None:
     """Awaits until the condition holds, letting the loop turn; for states that announce themselves by no event."""
     end = time.monotonic() + deadline
     while not condition():
-        assert time.monotonic() < end, f"after {deadline} s still not: {what}"
+        assert time.monotonic() < end, f"after {deadline} s still not: {what if isinstance(what, str) else what()}"
         await asyncio.sleep(_PAUSE)
 
 

@@ -24,7 +24,7 @@ comma := ,
 RUST_TEST := $(if $(shell command -v cargo-nextest),$(CARGO) nextest run --no-tests=pass,$(CARGO) test --lib --bins --tests)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build quick bench test test-rust test-python lint fmt types loom miri fuzz soak system-deps clean dist
+.PHONY: help setup build quick bench test test-rust test-python lint fmt types loom miri fuzz soak figures system-deps clean dist
 
 help: ## Shows the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,10 @@ quick: $(VENV)/.setup ## Builds it in a third of the time, less optimised, for e
 bench: build ## Measures all lanes on the demo handler: table, bench/out/bench.json, bench/out/bench.png
 	@mkdir -p bench/out
 	$(BIN)/pybridge bench --json bench/out/bench.json --plot bench/out/bench.png
+
+figures: build ## Measures every figure the project holds itself to; writes bench/results
+	$(PY) -m bench.figures
+	$(CARGO) bench -p pybridge-pool
 
 test: lint types test-rust test-python ## Everything that must be green
 

@@ -55,14 +55,14 @@ figures: build ## Measures every figure the project holds itself to; writes benc
 	$(PY) -m bench.figures
 	$(CARGO) bench -p pybridge-pool
 
-test: lint types test-rust test-python ## Everything that must be green
+test: lint types test-rust loom test-python ## Everything that must be green
 
-test-rust: build
+test-rust: build ## cargo tests; those of the bridge embed the interpreter of .venv
 	$(if $(HAS_LIBPYTHON),,@echo "No libpython to link: testing the pool only. For the rest: make system-deps, or a Python built with --enable-shared.")
 	$(EMBED) $(RUST_TEST) $(RUST_SCOPE)
 	$(EMBED) $(CARGO) test --quiet --doc $(RUST_SCOPE)
 
-test-python: build
+test-python: build ## pytest, on asyncio and uvloop
 	$(BIN)/pytest
 
 lint: setup ## rustfmt, clippy, ruff, and what each crate may depend on
@@ -82,10 +82,10 @@ fmt: setup ## Formats Rust and Python
 	$(BIN)/ruff format --quiet .
 
 loom: ## Model-checks the pool's hand-over between threads
-	RUSTFLAGS="--cfg loom" $(CARGO) test --release --target-dir target/loom -p pybridge-pool --lib loom
+	RUSTFLAGS="--cfg loom" LOOM_MAX_PREEMPTIONS=3 $(CARGO) test --release --target-dir target/loom -p pybridge-pool --lib models
 
 miri: ## Looks for undefined behaviour in the pool; needs a nightly toolchain with miri
-	MIRIFLAGS="-Zmiri-strict-provenance -Zmiri-disable-isolation" $(CARGO) +$(NIGHTLY) miri test --target-dir target/miri -p pybridge-pool --lib
+	MIRIFLAGS="-Zmiri-strict-provenance -Zmiri-disable-isolation" $(CARGO) +$(NIGHTLY) miri test --target-dir target/miri -p pybridge-pool
 
 FUZZ_SECONDS ?= 60
 fuzz: ## Runs every fuzz target for FUZZ_SECONDS (60); needs a nightly toolchain and cargo-fuzz

@@ -24,7 +24,7 @@ comma := ,
 RUST_TEST := $(if $(shell command -v cargo-nextest),$(CARGO) nextest run --no-tests=pass,$(CARGO) test --lib --bins --tests)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build quick bench test test-rust test-python lint fmt types loom miri fuzz soak system-deps clean dist
+.PHONY: help setup build quick bench test test-rust test-python lint fmt types loom miri fuzz soak figures system-deps clean dist
 
 help: ## Shows the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,14 +51,18 @@ bench: build ## Measures all lanes on the demo handler: table, bench/out/bench.j
 	@mkdir -p bench/out
 	$(BIN)/pybridge bench --json bench/out/bench.json --plot bench/out/bench.png
 
-test: lint types test-rust test-python ## Everything that must be green
+figures: build ## Measures every figure the project holds itself to; writes bench/results
+	$(PY) -m bench.figures
+	$(CARGO) bench -p pybridge-pool
 
-test-rust: build
+test: lint types test-rust loom test-python ## Everything that must be green
+
+test-rust: build ## cargo tests; those of the bridge embed the interpreter of .venv
 	$(if $(HAS_LIBPYTHON),,@echo "No libpython to link: testing the pool only. For the rest: make system-deps, or a Python built with --enable-shared.")
 	$(EMBED) $(RUST_TEST) $(RUST_SCOPE)
 	$(EMBED) $(CARGO) test --quiet --doc $(RUST_SCOPE)
 
-test-python: build
+test-python: build ## pytest, on asyncio and uvloop
 	$(BIN)/pytest
 
 lint: setup ## rustfmt, clippy, ruff, and what each crate may depend on
@@ -78,10 +82,10 @@ fmt: setup ## Formats Rust and Python
 	$(BIN)/ruff format --quiet .
 
 loom: ## Model-checks the pool's hand-over between threads
-	RUSTFLAGS="--cfg loom" $(CARGO) test --release --target-dir target/loom -p pybridge-pool --lib loom
+	RUSTFLAGS="--cfg loom" LOOM_MAX_PREEMPTIONS=3 $(CARGO) test --release --target-dir target/loom -p pybridge-pool --lib models
 
 miri: ## Looks for undefined behaviour in the pool; needs a nightly toolchain with miri
-	MIRIFLAGS="-Zmiri-strict-provenance -Zmiri-disable-isolation" $(CARGO) +$(NIGHTLY) miri test --target-dir target/miri -p pybridge-pool --lib
+	MIRIFLAGS="-Zmiri-strict-provenance -Zmiri-disable-isolation" $(CARGO) +$(NIGHTLY) miri test --target-dir target/miri -p pybridge-pool
 
 FUZZ_SECONDS ?= 60
 fuzz: ## Runs every fuzz target for FUZZ_SECONDS (60); needs a nightly toolchain and cargo-fuzz

@@ -226,16 +226,18 @@ def main() -> int:
     store = RESULTS / "streams.json"
     before = json.loads(store.read_text(encoding="utf-8"))["cases"] if store.exists() else []
     results = {result["key"]: result for result in before}
-    for case in [*streams, *memories]:
+    cases: list[Case | MemoryCase] = [*streams, *memories]
+    for case in cases:
         if case.key in measured:
             results[case.key] = summary(case, measured[case.key], command)
-    ordered = [results[case.key] for case in [*STREAMS, *MEMORY] if case.key in results]
+    known: list[Case | MemoryCase] = [*STREAMS, *MEMORY]
+    ordered = [results[case.key] for case in known if case.key in results]
     RESULTS.mkdir(exist_ok=True)
     document = {"schema": 1, "machine": machine(), "cases": ordered}
     store.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     (RESULTS / "streams.md").write_text(markdown(document), encoding="utf-8")
 
-    missed = [target for case in ordered for target in case["targets"] if not target["reached"]]
+    missed = [target for result in ordered for target in result["targets"] if not target["reached"]]
     print(markdown(document))
     return 1 if missed or len(measured) < len(streams) + len(memories) else 0
 

@@ -1,7 +1,10 @@
 """Runs unmodified Python async generators for Rust, through pooled buffers."""
 
+from pybridge._pybridge import Context, Frame, Stream, Worker, configure_runtime, current_context
+from pybridge.codec import decode, encode
 from pybridge.codecs import JsonCodec, MsgpackCodec, RawCodec
 from pybridge.config import FlowConfig, Limits, PoolConfig
+from pybridge.engine import PooledEngine
 from pybridge.errors import (
     ConfigError,
     DecodeError,
@@ -17,16 +20,21 @@ from pybridge.errors import (
     PybridgeError,
     StreamCancelled,
 )
+from pybridge.from_sync import from_sync
+from pybridge.pool import Pool
+from pybridge.prometheus import metrics_text
 from pybridge.stats import EngineStats, MemoryStats
 
 __all__ = [
     "ConfigError",
+    "Context",
     "DecodeError",
     "EncodeError",
     "EngineClosed",
     "EngineStats",
     "FlowConfig",
     "ForkError",
+    "Frame",
     "HandlerExit",
     "InternalError",
     "InvalidArgument",
@@ -36,9 +44,19 @@ __all__ = [
     "MemoryStats",
     "MsgpackCodec",
     "Overloaded",
+    "Pool",
     "PoolConfig",
     "PoolExhausted",
+    "PooledEngine",
     "PybridgeError",
     "RawCodec",
+    "Stream",
     "StreamCancelled",
+    "Worker",
+    "configure_runtime",
+    "current_context",
+    "decode",
+    "encode",
+    "from_sync",
+    "metrics_text",
 ]

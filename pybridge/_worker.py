@@ -58,7 +58,7 @@ class WorkerThread:
         finally:
             self._ready.set()
         while not self._stopping:
-            # A task of a handler's own that raises SystemExit or KeyboardInterrupt leaves run_forever; the others go on.
+            # A handler's own task that raises SystemExit or KeyboardInterrupt leaves run_forever; the others go on.
             with contextlib.suppress(SystemExit, KeyboardInterrupt):
                 self.loop.run_forever()
         self._close()

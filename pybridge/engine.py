@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, Literal, Self, TypeAlias, TypedDict, TypeVar, Unpack
 
 from pybridge import _pybridge
-from pybridge.codecs import Codec, CodecName, JsonCodec, MsgpackCodec, RawCodec, resolve_codec
+from pybridge.codecs import Codec, CodecName, JsonCodec, MsgpackCodec, resolve_codec
 from pybridge.config import FlowConfig, Limits, PoolConfig
 from pybridge.errors import ConfigError, LimitExceeded
 from pybridge.handlers import check_handler, handler_name, takes_context
@@ -109,13 +109,14 @@ class PooledEngine:
             raise ConfigError("context", f"must be True, False or None, not {context!r}")
         if lifespan is not None and not callable(lifespan):
             raise ConfigError("lifespan", "must be a function that returns an async context manager")
+        self._pool = _native_pool(pool)
         self._core = _pybridge.Engine(
             handler,
             name=handler_name(handler) if name is None else name,
             wants_context=takes_context(handler) if context is None else context,
             unary=bool(unary),
             codec=native_codec(self._codec),
-            pool=_native_pool(pool),
+            pool=self._pool,
             flow=self._flow,
             limits=self._limits,
             worker=worker,
@@ -258,6 +259,11 @@ class PooledEngine:
         """Name in statistics and logs."""
         return self._name
 
+    @property
+    def shares_pool_with(self) -> object:
+        """What the engines on the same pool have in common; None: the process's shared pool."""
+        return self._pool
+
     def _raw_stats(self) -> dict[str, Any]:
         raw = self._core.stats()
         raw["flow"]["config"] = dataclasses.asdict(self._flow)
@@ -314,15 +320,15 @@ def _checked(field: str, value: _T, kind: type[_T]) -> _T:
     return value
 
 
-def _native_pool(pool: PoolConfig | Pool | None) -> _pybridge.Pool | None:
+def _native_pool(pool: object) -> _pybridge.Pool | None:
     if pool is None:
         return None
     if isinstance(pool, PoolConfig):
-        return Pool(pool)._native
+        return Pool(pool).native
+    if isinstance(pool, Pool):
+        return pool.native
     if isinstance(pool, _pybridge.Pool):
         return pool
-    if isinstance(pool, Pool):
-        return pool._native
     raise ConfigError("pool", f"must be a PoolConfig, a Pool or None, not {type(pool).__name__}")
 
 
@@ -337,5 +343,4 @@ def native_codec(codec: Codec) -> _pybridge.Codec:
             bytes_base64=codec.bytes == "base64",
             nonfinite_null=codec.nonfinite == "null",
         )
-    assert isinstance(codec, RawCodec)
     return _pybridge.Codec("raw")

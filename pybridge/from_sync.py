@@ -65,7 +65,8 @@ class _Demand(Enum):
     CLOSE = auto()
 
 
-_Answer: TypeAlias = "asyncio.Future[T | _End]"
+_Outcome: TypeAlias = tuple[T | _End, BaseException | None]
+_Answer: TypeAlias = "asyncio.Future[_Outcome[T]]"
 
 
 class _GeneratorThread(Generic[T]):
@@ -81,36 +82,42 @@ class _GeneratorThread(Generic[T]):
         """Gives the next item, or the end; raises what the generator raises."""
         if self._thread.ident is None:
             self._thread.start()
-        return await self._ask(_Demand.ITEM)
+        return await self._obeyed(_Demand.ITEM)
 
     async def close(self) -> None:
         """Closes the generator when its item in the making is done, and ends the thread."""
         if self._thread.ident is not None:
-            await self._ask(_Demand.CLOSE)
+            await self._obeyed(_Demand.CLOSE)
 
-    def _ask(self, demand: _Demand) -> _Answer[T]:
+    async def _obeyed(self, demand: _Demand) -> T | _End:
         answer: _Answer[T] = self._loop.create_future()
         self._demands.put((demand, answer))
-        return answer
+        value, error = await answer
+        if error is None:
+            return value
+        try:
+            raise error
+        finally:
+            del answer, error
 
     def _serve(self, generator: Generator[T, None, None]) -> None:
         demand = _Demand.ITEM
         while demand is not _Demand.CLOSE:
             demand, answer = self._demands.get()
-            value, error = _obey(generator, demand)
+            outcome = _obey(generator, demand)
             try:
-                self._loop.call_soon_threadsafe(_settle, answer, value, error)
+                self._loop.call_soon_threadsafe(_settle, answer, outcome)
             except RuntimeError:
                 generator.close()
                 return
-            del answer, value, error
+            del answer, outcome
 
 
 def _generate(make: Callable[[], Iterable[T]]) -> Generator[T, None, None]:
     yield from make()
 
 
-def _obey(generator: Generator[T, None, None], demand: _Demand) -> tuple[T | _End, BaseException | None]:
+def _obey(generator: Generator[T, None, None], demand: _Demand) -> _Outcome[T]:
     try:
         if demand is _Demand.ITEM:
             return next(generator, _End.END), None
@@ -120,14 +127,11 @@ def _obey(generator: Generator[T, None, None], demand: _Demand) -> tuple[T | _En
     return _End.END, None
 
 
-def _settle(answer: _Answer[T], value: T | _End, error: BaseException | None) -> None:
-    if answer.done():
-        if error is not None:
-            _log.warning("the handler raised after its stream was cancelled", exc_info=error)
-    elif error is None:
-        answer.set_result(value)
-    else:
-        answer.set_exception(error)
+def _settle(answer: _Answer[T], outcome: _Outcome[T]) -> None:
+    if not answer.done():
+        answer.set_result(outcome)
+    elif outcome[1] is not None:
+        _log.warning("the handler raised after its stream was cancelled", exc_info=outcome[1])
 
 
 def _signature_of(handler: Callable[..., Any]) -> inspect.Signature | None:

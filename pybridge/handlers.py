@@ -57,4 +57,8 @@ def _innermost(handler: object) -> object:
     if inspect.isroutine(handler) or inspect.isclass(handler):
         return handler
     call = getattr(type(handler), "__call__", None)
-    return call if inspect.isfunction(call) and hasattr(handler, "__dict__") and not hasattr(handler, "__name__") else handler
+    return (
+        call
+        if inspect.isfunction(call) and hasattr(handler, "__dict__") and not hasattr(handler, "__name__")
+        else handler
+    )

@@ -18,12 +18,12 @@ class Pool:
     """
 
     def __init__(self, config: PoolConfig | None = None) -> None:
-        self._native = _pybridge.Pool(PoolConfig() if config is None else config)
+        self.native = _pybridge.Pool(PoolConfig() if config is None else config)
 
     def stats(self) -> PoolStats:
         """The counters since the pool was made."""
-        return PoolStats.from_raw(self._native.stats())
+        return PoolStats.from_raw(self.native.stats())
 
     def trim(self) -> int:
         """Gives idle memory back to the system now; returns the bytes."""
-        return self._native.trim()
+        return self.native.trim()

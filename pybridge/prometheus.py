@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 
-from pybridge.stats import EngineStats, MemoryStats, PoolStats, WorkerStats
+from pybridge.engine import live_engines
+from pybridge.stats import EngineStats, PoolStats, WorkerStats
 
 
 class Exposition:
@@ -14,18 +15,18 @@ class Exposition:
         self._help: dict[str, tuple[str, str]] = {}
         self._samples: dict[str, dict[tuple[tuple[str, str], ...], float]] = {}
 
-    def add(self, name: str, kind: str, text: str, value: float, **labels: str) -> None:
+    def add(self, name: str, kind: str, text: str, value: float, /, **labels: str) -> None:
         """Adds to one sample of the metric `pybridge_<name>`."""
         self._help[name] = (kind, text)
         samples = self._samples.setdefault(name, {})
         key = tuple(labels.items())
         samples[key] = samples.get(key, 0) + value
 
-    def counter(self, name: str, text: str, value: float, **labels: str) -> None:
+    def counter(self, name: str, text: str, value: float, /, **labels: str) -> None:
         """Adds to a counter; its name gets the suffix `_total`."""
         self.add(f"{name}_total", "counter", text, value, **labels)
 
-    def gauge(self, name: str, text: str, value: float, **labels: str) -> None:
+    def gauge(self, name: str, text: str, value: float, /, **labels: str) -> None:
         """Adds to a gauge."""
         self.add(name, "gauge", text, value, **labels)
 
@@ -44,10 +45,24 @@ class Exposition:
         return "".join(f"{line}\n" for line in self.lines())
 
 
-def render(
-    engines: Iterable[tuple[str, EngineStats]], pools: Mapping[str, PoolStats], memory: MemoryStats | None = None
-) -> str:
-    """Gives the exposition of engines (by name), pools (by name) and the process."""
+def metrics_text() -> str:
+    """Gives the counters of all engines of the process, their pools and workers, for a `/metrics` endpoint.
+
+    Engines of the same name are counted together. A pool has the label `shared`, or the name of its first engine.
+    """
+    engines = sorted(live_engines(), key=lambda engine: engine.name)
+    pools: dict[object, tuple[str, PoolStats]] = {}
+    snapshots = []
+    for engine in engines:
+        stats = engine.stats()
+        snapshots.append((engine.name, stats))
+        pool = engine.shares_pool_with
+        pools.setdefault(id(pool), ("shared" if pool is None else engine.name, stats.pool))
+    return render(snapshots, pools.values())
+
+
+def render(engines: Iterable[tuple[str, EngineStats]], pools: Iterable[tuple[str, PoolStats]]) -> str:
+    """Gives the exposition of engines and pools, each with its name."""
     out = Exposition()
     workers: dict[tuple[str, str], WorkerStats] = {}
     for name, stats in engines:
@@ -55,10 +70,8 @@ def render(
         workers.update({(worker.name, worker.kind): worker for worker in stats.workers})
     for worker in workers.values():
         _worker(out, worker)
-    for name, pool in pools.items():
+    for name, pool in pools:
         _pool(out, name, pool)
-    if memory is not None:
-        _memory(out, memory)
     return out.text()
 
 
@@ -107,14 +120,6 @@ def _pool(out: Exposition, pool: str, stats: PoolStats) -> None:
     out.counter("pool_fallbacks", "Buffers made outside an exhausted pool.", stats.fallbacks, pool=pool)
     for reason, number in stats.released.items():
         out.counter("pool_released_bytes", "Bytes given back to the system.", number, pool=pool, reason=reason)
-
-
-def _memory(out: Exposition, stats: MemoryStats) -> None:
-    out.gauge("memory_resident_bytes", "Memory of the process in RAM.", stats.resident)
-    out.gauge("memory_malloc_in_use_bytes", "Bytes handed out by malloc.", stats.malloc_in_use)
-    out.gauge("memory_malloc_free_bytes", "Bytes kept by malloc.", stats.malloc_free)
-    out.gauge("memory_malloc_arenas", "Arenas of malloc.", stats.malloc_arenas)
-    out.gauge("memory_python_blocks", "Blocks handed out by Python's allocator.", stats.python_blocks)
 
 
 def _escape(text: str) -> str:

@@ -20,7 +20,14 @@ def openai_chunk() -> Any:
         "created": 1719500000,
         "model": "gpt-4o-mini-2024-07-18",
         "system_fingerprint": "fp_0f03d4f0ee",
-        "choices": [{"index": 0, "delta": {"role": "assistant", "content": " streaming"}, "logprobs": None, "finish_reason": None}],
+        "choices": [
+            {
+                "index": 0,
+                "delta": {"role": "assistant", "content": " streaming"},
+                "logprobs": None,
+                "finish_reason": None,
+            }
+        ],
         "usage": None,
     }
 

@@ -152,7 +152,7 @@ fn nodes_and_frame_bytes_are_limited() {
             let mut out = writer();
             Encoder::new(spec(JSON), Framing::None, limits)
                 .encode(&eval(py, code), &mut out)
-                .map(|()| frames(&mut out))
+                .map(|_| frames(&mut out))
         };
         assert!(encode("[0] * 9", limits(|l| l.max_nodes = 10)).is_ok());
         assert!(matches!(

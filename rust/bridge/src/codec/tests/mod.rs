@@ -46,7 +46,7 @@ fn encode(spec: Arc<CodecSpec>, item: &Bound<'_, PyAny>) -> Result<Vec<u8>, Enco
     let done = Encoder::new(spec, Framing::None, Arc::default()).encode(item, &mut out);
     let made = frames(&mut out);
     assert_eq!(made.len(), usize::from(done.is_ok()));
-    done.map(|()| made.into_iter().next().unwrap())
+    done.map(|_| made.into_iter().next().unwrap())
 }
 
 fn limits(change: impl FnOnce(&mut Limits)) -> Arc<Limits> {

@@ -1,0 +1,82 @@
+"""Fixtures for all tests; what they are made of is in `support`."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support import leaks, loops
+from support.processes import PythonRunner
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pycollect_makeitem(collector: pytest.Module, name: str, obj: object) -> None:
+    """Runs every async test once per event loop."""
+    if name.startswith("test_") and inspect.iscoroutinefunction(obj):
+        pytest.mark.usefixtures("loop_factory")(obj)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Runs an async test on a fresh event loop in debug mode."""
+    test = pyfuncitem.obj
+    if not inspect.iscoroutinefunction(test):
+        return None
+    given: dict[str, Any] = pyfuncitem.funcargs
+    arguments = {name: given[name] for name in inspect.signature(test).parameters}
+    with asyncio.Runner(debug=True, loop_factory=given["loop_factory"]) as runner:
+        runner.run(_bounded(test(**arguments), _timeout_of(pyfuncitem)))
+    return True
+
+
+def _timeout_of(item: pytest.Function) -> float:
+    marker = item.get_closest_marker("timeout")
+    return float(marker.args[0] if marker else item.config.getini("timeout"))
+
+
+async def _bounded(test: Coroutine[Any, Any, None], timeout: float) -> None:
+    """Cancels a test that waits for ever, so that the traceback shows where; uvloop hides the plugin's signal."""
+    async with asyncio.timeout(timeout * 0.75):
+        await test
+
+
+@pytest.fixture(params=loops.FACTORIES)
+def loop_factory(request: pytest.FixtureRequest) -> Callable[[], asyncio.AbstractEventLoop]:
+    """A maker of event loops; the test runs once with each kind."""
+    return loops.FACTORIES[request.param]
+
+
+@pytest.fixture(autouse=True)
+def leak_check() -> Iterator[None]:
+    """Fails a test that leaves a live stream, a pooled byte or an unreleased reference behind."""
+    yield
+    leaks.assert_nothing_left()
+
+
+@pytest.fixture
+def run_python(tmp_path: Path) -> PythonRunner:
+    """Runs a snippet in a fresh interpreter, strictly; see `PythonRunner`."""
+    return PythonRunner(tmp_path)
+
+
+@pytest.fixture
+def collector_off() -> Iterator[None]:
+    """Turns Python's cycle collector off, so that only reference counts free objects."""
+    import gc
+
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    """Names the versions that matter."""
+    return [", ".join(f"{name} {version}" for name, version in loops.versions().items())]

@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from support.processes import PythonRunner
+
+COMMAND = "from pybridge.cli import main; import sys; sys.exit(main(sys.argv[1:]))"
+
+
+def test_doctor_reports_every_section_in_words(run_python: PythonRunner) -> None:
+    text = run_python(COMMAND, "doctor")
+    sections = [line for line in text.splitlines() if not line.startswith(" ")]
+    assert sections == [
+        "versions", "machine", "memory", "event loop", "configure_memory", "pool settings", "flow settings"
+    ]  # fmt: skip
+    assert "pybridge-engine" in text
+
+
+def test_doctor_gives_the_same_report_as_json(run_python: PythonRunner) -> None:
+    report = json.loads(run_python(COMMAND, "doctor", "--json"))
+    assert report["pool settings"]["segment_bytes"] == "64 KiB"
+    assert all(isinstance(finding, str) for section in report.values() for finding in section.values())
+
+
+def test_doctor_shows_what_the_environment_changed(run_python: PythonRunner) -> None:
+    environment = {"PYBRIDGE_POOL_SEGMENT_BYTES": "128KiB", "MALLOC_ARENA_MAX": "2", "PYTHONMALLOC": "malloc"}
+    report = json.loads(run_python(COMMAND, "doctor", "--json", environment=environment))
+    assert report["pool settings"]["segment_bytes"] == "128 KiB (from PYBRIDGE_POOL_SEGMENT_BYTES)"
+    assert "MALLOC_ARENA_MAX=2" in report["memory"]["malloc arenas"]
+    assert "PYTHONMALLOC=malloc" in report["configure_memory"]['python_allocator="system"']
+
+
+def test_wrong_environment_is_one_line_and_status_one(run_python: PythonRunner) -> None:
+    environment = {"PYBRIDGE_POOL_SEGMENT_BYTES": "huge"}
+    run_python(COMMAND, "doctor", status=1, stderr="pybridge: segment_bytes: 'huge'", environment=environment)
+
+
+@pytest.mark.parametrize("arguments", [[], ["fly"], ["doctor", "--fly"]])
+def test_wrong_command_line_is_status_two_with_the_usage(run_python: PythonRunner, arguments: list[str]) -> None:
+    run_python(COMMAND, *arguments, status=2, stderr="usage: pybridge")
+
+
+def test_package_runs_as_a_module_and_tells_its_version(run_python: PythonRunner) -> None:
+    snippet = "import runpy, sys; sys.argv[0] = 'pybridge'; runpy.run_module('pybridge', run_name='__main__')"
+    assert run_python(snippet, "--version").strip().count(".") == 2

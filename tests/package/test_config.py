@@ -1,0 +1,203 @@
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import pickle
+from typing import Any
+
+import pytest
+
+from pybridge import ConfigError, FlowConfig, JsonCodec, Limits, MsgpackCodec, PoolConfig, RawCodec
+from pybridge.settings import Settings
+
+ALL: list[type[Settings]] = [PoolConfig, FlowConfig, Limits, MsgpackCodec, JsonCodec, RawCodec]
+
+KIB, MIB = 2**10, 2**20
+
+
+def values(config: Any) -> dict[str, object]:
+    return {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
+
+
+def test_defaults_are_normalised() -> None:
+    assert values(PoolConfig()) == {
+        "segment_bytes": 64 * KIB,
+        "small_parked_bytes": 4 * MIB,
+        "large_parked_bytes": 32 * MIB,
+        "max_live_bytes": None,
+        "decay_interval": 1.0,
+        "idle_timeout": 5.0,
+        "zero_on_reuse": False,
+        "leak_after": 60.0,
+    }
+    assert values(FlowConfig()) == {
+        "flush": "turn",
+        "batch_items": 64,
+        "batch_bytes": MIB,
+        "high_water": MIB,
+        "high_water_items": 1024,
+        "low_water": None,
+        "write_timeout": None,
+        "max_concurrency": None,
+        "max_queue": None,
+        "max_held_bytes": None,
+        "cancel_grace": 5.0,
+    }
+    assert values(Limits()) == {
+        "max_depth": 128,
+        "max_nodes": 1_000_000,
+        "max_frame_bytes": 16 * MIB,
+        "max_decoded_bytes": 256 * MIB,
+        "max_metadata_bytes": 8 * KIB,
+        "max_metadata_entries": 64,
+        "duplicate_keys": "last",
+    }
+    assert values(MsgpackCodec()) == {"default": None, "keys": "str"}
+    assert values(JsonCodec()) == {"default": None, "bytes": "error", "nonfinite": "error"}
+    assert values(RawCodec()) == {}
+
+
+def test_sizes_become_bytes_and_durations_become_float_seconds() -> None:
+    pool = PoolConfig(segment_bytes="128KiB", max_live_bytes="1GiB", decay_interval=2, idle_timeout=0)
+    assert (pool.segment_bytes, pool.max_live_bytes) == (128 * KIB, 2**30)
+    assert [type(value) for value in (pool.decay_interval, pool.idle_timeout)] == [float, float]
+    flow = FlowConfig(high_water="2MB", low_water=0, write_timeout=3, max_queue=0)
+    assert (flow.high_water, flow.low_water, flow.write_timeout, flow.max_queue) == (2_000_000, 0, 3.0, 0)
+
+
+WRONG: list[tuple[type[Settings], str, object]] = [
+    (PoolConfig, "segment_bytes", 1024),
+    (PoolConfig, "segment_bytes", "1GiB"),
+    (PoolConfig, "segment_bytes", "many"),
+    (PoolConfig, "small_parked_bytes", -1),
+    (PoolConfig, "large_parked_bytes", 1.5),
+    (PoolConfig, "large_parked_bytes", None),
+    (PoolConfig, "max_live_bytes", 0),
+    (PoolConfig, "decay_interval", 0),
+    (PoolConfig, "decay_interval", float("nan")),
+    (PoolConfig, "idle_timeout", -1),
+    (PoolConfig, "idle_timeout", float("inf")),
+    (PoolConfig, "zero_on_reuse", 1),
+    (PoolConfig, "zero_on_reuse", "yes"),
+    (PoolConfig, "leak_after", "60"),
+    (PoolConfig, "leak_after", 10**400),
+    (FlowConfig, "flush", "item"),
+    (FlowConfig, "flush", None),
+    (FlowConfig, "batch_items", 0),
+    (FlowConfig, "batch_items", "64"),
+    (FlowConfig, "batch_items", True),
+    (FlowConfig, "batch_bytes", 0),
+    (FlowConfig, "high_water", 0),
+    (FlowConfig, "high_water_items", 0),
+    (FlowConfig, "low_water", "2MiB"),
+    (FlowConfig, "write_timeout", 0),
+    (FlowConfig, "max_concurrency", 0),
+    (FlowConfig, "max_queue", -1),
+    (FlowConfig, "max_held_bytes", 0),
+    (FlowConfig, "cancel_grace", -0.1),
+    (Limits, "max_depth", 0),
+    (Limits, "max_depth", 10**6),
+    (Limits, "max_nodes", 0),
+    (Limits, "max_frame_bytes", "5GiB"),
+    (Limits, "max_decoded_bytes", 0),
+    (Limits, "max_metadata_bytes", -1),
+    (Limits, "max_metadata_entries", 1.0),
+    (Limits, "duplicate_keys", "first"),
+    (MsgpackCodec, "keys", "int"),
+    (MsgpackCodec, "default", "str"),
+    (JsonCodec, "bytes", "hex"),
+    (JsonCodec, "nonfinite", "nan"),
+    (JsonCodec, "default", 1),
+]
+
+
+@pytest.mark.parametrize(("kind", "field", "value"), WRONG)
+def test_wrong_value_is_a_config_error_that_names_the_field(kind: type[Any], field: str, value: object) -> None:
+    with pytest.raises(ConfigError) as caught:
+        kind(**{field: value})
+    assert caught.value.field == field
+    assert str(caught.value) == f"{field}: {caught.value.reason}"
+    assert len(str(caught.value)) < 200
+
+
+class Hostile:
+    def fail(self, *arguments: object) -> Any:
+        raise RuntimeError("a setting was asked for more than its type")
+
+    __repr__ = __str__ = __int__ = __float__ = __index__ = __bool__ = __eq__ = __hash__ = fail
+
+
+@pytest.mark.parametrize("kind", [PoolConfig, FlowConfig, Limits])
+def test_hostile_object_is_a_config_error_in_every_field(kind: type[Any]) -> None:
+    for field in dataclasses.fields(kind):
+        with pytest.raises(ConfigError) as caught:
+            kind(**{field.name: Hostile()})
+        assert caught.value.field == field.name
+
+
+def test_unknown_setting_is_a_type_error() -> None:
+    with pytest.raises(TypeError, match="segment_size"):
+        PoolConfig(segment_size=1)  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_settings_are_frozen_comparable_picklable_and_copyable_with_changes(kind: type[Any]) -> None:
+    config = kind()
+    assert config == kind()
+    assert hash(config) == hash(kind())
+    assert pickle.loads(pickle.dumps(config)) == config
+    assert dataclasses.replace(config) == config
+    for field in dataclasses.fields(config):
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(config, field.name, getattr(config, field.name))
+    assert not hasattr(config, "__dict__")
+
+
+def test_low_water_above_high_water_is_refused_on_copy_as_well() -> None:
+    with pytest.raises(ConfigError, match="low_water"):
+        dataclasses.replace(FlowConfig(low_water="1MiB"), high_water=512 * KIB)
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_signature_shows_the_defaults(kind: type[Any]) -> None:
+    shown = {name: repr(parameter.default) for name, parameter in inspect.signature(kind).parameters.items()}
+    assert kind(**{name: eval(default) for name, default in shown.items()}) == kind()
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "field", "value"),
+    [
+        ("PYBRIDGE_POOL_SEGMENT_BYTES", "128KiB", "segment_bytes", 128 * KIB),
+        ("PYBRIDGE_POOL_SMALL_PARKED_BYTES", "0", "small_parked_bytes", 0),
+        ("PYBRIDGE_POOL_LARGE_PARKED_BYTES", "1048576", "large_parked_bytes", MIB),
+        ("PYBRIDGE_POOL_MAX_LIVE_BYTES", "2GiB", "max_live_bytes", 2**31),
+        ("PYBRIDGE_POOL_MAX_LIVE_BYTES", "none", "max_live_bytes", None),
+        ("PYBRIDGE_POOL_DECAY_INTERVAL", "0.25", "decay_interval", 0.25),
+        ("PYBRIDGE_POOL_IDLE_TIMEOUT", "0", "idle_timeout", 0.0),
+        ("PYBRIDGE_POOL_ZERO_ON_REUSE", "true", "zero_on_reuse", True),
+        ("PYBRIDGE_POOL_ZERO_ON_REUSE", "off", "zero_on_reuse", False),
+        ("PYBRIDGE_POOL_LEAK_AFTER", "1e3", "leak_after", 1000.0),
+        ("PYBRIDGE_FLOW_FLUSH", "suspend", "flush", "suspend"),
+        ("PYBRIDGE_FLOW_BATCH_ITEMS", "8", "batch_items", 8),
+        ("PYBRIDGE_FLOW_MAX_QUEUE", "", "max_queue", None),
+    ],
+)
+def test_environment_replaces_the_default_and_no_argument(
+    monkeypatch: pytest.MonkeyPatch, variable: str, text: str, field: str, value: object
+) -> None:
+    kind: type[Any] = PoolConfig if "POOL" in variable else FlowConfig
+    default = getattr(kind(), field)
+    monkeypatch.setenv(variable, text)
+    assert getattr(kind(), field) == value
+    assert getattr(kind(**{field: default}), field) == default
+
+
+@pytest.mark.parametrize("field", dataclasses.fields(PoolConfig), ids=lambda field: field.name)
+def test_wrong_environment_is_a_config_error_that_names_field_and_variable(
+    monkeypatch: pytest.MonkeyPatch, field: dataclasses.Field[Any]
+) -> None:
+    variable = f"PYBRIDGE_POOL_{field.name.upper()}"
+    monkeypatch.setenv(variable, "no such value")
+    with pytest.raises(ConfigError, match=variable) as caught:
+        PoolConfig()
+    assert caught.value.field == field.name

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import pickle
+import traceback
+
+import pytest
+
+import pybridge
+from pybridge import (
+    ConfigError,
+    DecodeError,
+    EncodeError,
+    EngineClosed,
+    ForkError,
+    HandlerExit,
+    InternalError,
+    InvalidArgument,
+    LimitExceeded,
+    Overloaded,
+    PoolExhausted,
+    PybridgeError,
+    StreamCancelled,
+)
+
+CASES: list[tuple[PybridgeError, type[Exception], bool, dict[str, object]]] = [
+    (ConfigError("pool", "is no pool"), ValueError, False, {"field": "pool", "reason": "is no pool"}),
+    (EncodeError("cannot encode object (at $.a[3])", "$.a[3]"), TypeError, False, {"path": "$.a[3]"}),
+    (DecodeError("trailing bytes at byte 7", 7), ValueError, False, {"offset": 7}),
+    (LimitExceeded("129 containers inside each other", "max_depth"), ValueError, False, {"limit": "max_depth"}),
+    (InvalidArgument("no prompt"), ValueError, False, {}),
+    (StreamCancelled("shutdown"), PybridgeError, True, {"reason": "shutdown"}),
+    (StreamCancelled("client"), PybridgeError, False, {"reason": "client"}),
+    (Overloaded("no place"), PybridgeError, True, {}),
+    (PoolExhausted("no byte"), PybridgeError, True, {}),
+    (EngineClosed("closed"), RuntimeError, True, {}),
+    (HandlerExit("SystemExit: 3"), PybridgeError, False, {}),
+    (ForkError("forked"), RuntimeError, False, {}),
+    (InternalError("panic"), RuntimeError, False, {}),
+]
+
+
+@pytest.mark.parametrize(("error", "base", "retryable", "attributes"), CASES, ids=lambda case: repr(case)[:40])
+def test_error_has_its_built_in_base_its_attributes_and_its_flag(
+    error: PybridgeError, base: type[Exception], retryable: bool, attributes: dict[str, object]
+) -> None:
+    assert isinstance(error, base)
+    assert isinstance(error, PybridgeError)
+    assert error.retryable is retryable
+    assert {name: getattr(error, name) for name in attributes} == attributes
+
+
+@pytest.mark.parametrize("error", [case[0] for case in CASES], ids=repr)
+def test_error_survives_pickling_with_message_attributes_and_notes(error: PybridgeError) -> None:
+    error.add_note("request 7")
+    copy = pickle.loads(pickle.dumps(error))
+    assert type(copy) is type(error)
+    assert (str(copy), copy.args, vars(copy)) == (str(error), error.args, vars(error))
+
+
+@pytest.mark.parametrize(
+    "reason", ["client", "caller", "deadline", "idle", "shutdown", "parent", "slow_consumer", "external"]
+)
+def test_cancelled_stream_says_its_reason_in_words(reason: str) -> None:
+    text = str(StreamCancelled(reason))
+    assert reason in text
+    assert ": " in text
+
+
+def test_traceback_shows_the_public_name_and_the_message() -> None:
+    last = traceback.format_exception_only(LimitExceeded("too many values", "max_nodes"))[-1]
+    assert last == "pybridge.errors.LimitExceeded: too many values\n"
+
+
+def test_every_public_exception_is_a_pybridge_error() -> None:
+    exceptions = [
+        value for value in vars(pybridge).values() if isinstance(value, type) and issubclass(value, Exception)
+    ]
+    assert {type(case[0]) for case in CASES} | {PybridgeError} == set(exceptions)
+    assert all(issubclass(exception, PybridgeError) for exception in exceptions)

@@ -1,0 +1,113 @@
+"""Rules about the source itself."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "pybridge"
+
+# What each part of the package may import from the rest of it. A part is a module or a folder.
+ALLOWED: dict[str, set[str]] = {
+    "errors": set(),
+    "sizes": set(),
+    "from_sync": set(),
+    "machine": set(),
+    "settings": {"errors", "sizes"},
+    "codecs": {"errors", "settings"},
+    "config": {"errors", "settings"},
+    "stats": {"config"},
+    "handlers": set(),
+    "pool": {"config", "stats"},
+    "engine": {"codecs", "config", "errors", "handlers", "pool", "stats"},
+    "codec": {"codecs", "config", "engine"},
+    "_worker": {"errors"},
+    "prometheus": {"engine", "stats"},
+    "doctor": {"config", "machine", "sizes"},
+    "cli": {"bench", "doctor", "errors"},
+    "__main__": {"cli"},
+    "demo": set(),
+}
+MAY_USE_THE_EXTENSION = {"__init__", "engine", "codec", "pool", "_worker", "bench"}
+MAY_USE_OTHER_DISTRIBUTIONS = {"_worker", "bench", "integrations"}
+
+MAX_LINES = 400
+
+
+def modules() -> list[Path]:
+    return sorted(path for path in PACKAGE.rglob("*.py") if "__pycache__" not in path.parts)
+
+
+def part_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            assert node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_follow_the_table(path: Path) -> None:
+    part = part_of(path)
+    for name in imports(path):
+        top, *rest = name.split(".")
+        if top != "pybridge":
+            known = top in sys.stdlib_module_names or part in MAY_USE_OTHER_DISTRIBUTIONS
+            assert known, f"{part} uses {top}: the engine needs nothing but the standard library"
+        elif rest and rest[0] == "_pybridge":
+            assert part in MAY_USE_THE_EXTENSION, f"{part} uses the extension"
+        elif part in ALLOWED and rest:
+            assert rest[0] in ALLOWED[part] | {part}, f"{part} uses {rest[0]}"
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_file_has_one_responsibility_that_fits_in_four_hundred_lines(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= MAX_LINES
+
+
+def is_timed_sleep(call: ast.Call) -> bool:
+    return ast.unparse(call.func).split(".")[-1] == "sleep" and ast.unparse(call.args[0]) != "0"
+
+
+def sleeps(function: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[ast.Call]:
+    """Calls of `sleep` with a time in the function itself; handlers and threads inside it may take their time."""
+    pending: list[ast.AST] = list(function.body)
+    while pending:
+        node = pending.pop()
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            continue
+        if isinstance(node, ast.Call) and is_timed_sleep(node):
+            yield node
+        pending.extend(ast.iter_child_nodes(node))
+
+
+def is_test_or_fixture(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    return function.name.startswith("test_") or any("fixture" in ast.unparse(mark) for mark in function.decorator_list)
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("tests/**/test_*.py")), ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_test_sleeps_instead_of_waiting_for_what_it_means(path: Path) -> None:
+    """T-82"""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and is_test_or_fixture(node):
+            found = [f"{path.relative_to(ROOT)}:{call.lineno}" for call in sleeps(node)]
+            assert not found, f"wait with support.waiting instead: {found}"
+
+
+def test_the_rule_against_sleeps_sees_a_sleep() -> None:
+    source = "async def test_x():\n    async def handler(r):\n        await asyncio.sleep(1)\n    {}"
+    for line, number in [("await asyncio.sleep(0.1)", 1), ("time.sleep(x)", 1), ("await asyncio.sleep(0)", 0)]:
+        function = ast.parse(source.format(line)).body[0]
+        assert isinstance(function, ast.AsyncFunctionDef)
+        assert len(list(sleeps(function))) == number

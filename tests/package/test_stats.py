@@ -1,0 +1,94 @@
+"""What `engine.stats()` says, on real streams."""
+
+from __future__ import annotations
+
+import dataclasses
+import pickle
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from pybridge import EngineStats, FlowConfig, PoolConfig, PooledEngine, StreamCancelled
+
+from support.consumers import collect, take
+
+
+async def handler(request: int) -> AsyncIterator[dict[str, int]]:
+    for number in range(request):
+        yield {"n": number}
+
+
+async def failing(request: object) -> AsyncIterator[int]:
+    yield 1
+    raise KeyError("lost")
+
+
+async def test_snapshot_counts_streams_by_ending_frames_and_bytes() -> None:
+    async with PooledEngine(handler) as engine:
+        assert len(await collect(engine(10))) == 10
+        stream = engine(1000)
+        await take(stream, 1)
+        await stream.aclose()
+        stats = engine.stats()
+    assert (stats.streams.started, stats.streams.live, stats.streams.finished) == (2, 0, 1)
+    assert stats.streams.cancelled["caller"] == 1
+    assert stats.frames >= 11
+    assert stats.bytes >= 4 * stats.frames
+    assert stats.crossings >= 1
+
+
+async def test_failure_is_counted_by_class() -> None:
+    async with PooledEngine(failing) as engine:
+        with pytest.raises(KeyError):
+            await collect(engine(None))
+        stats = engine.stats()
+    assert (stats.streams.raised, stats.errors) == (1, {"KeyError": 1})
+
+
+async def test_effective_settings_are_in_the_snapshot() -> None:
+    flow = FlowConfig(batch_items=3)
+    async with PooledEngine(handler, flow=flow, pool=PoolConfig(segment_bytes="128KiB")) as engine:
+        stats = engine.stats()
+    assert stats.flow.config == flow
+    assert stats.pool.config.segment_bytes == 128 * 2**10
+    assert stats.pool.config.max_live_bytes is not None
+
+
+async def test_worker_of_a_stream_is_listed() -> None:
+    async with PooledEngine(handler) as engine:
+        await collect(engine(1))
+        (worker,) = engine.stats().workers
+    assert worker.kind == "attached"
+    assert worker.live == 0
+
+
+async def test_snapshot_is_frozen_and_picklable() -> None:
+    async with PooledEngine(handler) as engine:
+        await collect(engine(1))
+        stats = engine.stats()
+    assert pickle.loads(pickle.dumps(stats)) == stats
+    for field in dataclasses.fields(stats):
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(stats, field.name, None)
+
+
+def annotated(kind: Any, value: Any) -> None:
+    for field in dataclasses.fields(kind):
+        inner = getattr(value, field.name)
+        if dataclasses.is_dataclass(inner):
+            annotated(type(inner), inner)
+        elif field.type in {"int", "float", "str"}:
+            assert type(inner).__name__ == field.type, field.name
+
+
+async def test_every_counter_has_the_type_that_is_documented() -> None:
+    async with PooledEngine(handler) as engine:
+        await collect(engine(1))
+        annotated(EngineStats, engine.stats())
+
+
+async def test_cancelled_reasons_are_those_that_the_exception_explains() -> None:
+    async with PooledEngine(handler) as engine:
+        reasons = engine.stats().streams.cancelled
+    assert set(reasons) == set(StreamCancelled._MEANING)

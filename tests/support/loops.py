@@ -1,0 +1,68 @@
+"""Event loops for tests, and a watch that notices when one is blocked."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.metadata
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+import uvloop
+
+FACTORIES: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
+    "asyncio": asyncio.SelectorEventLoop,
+    "uvloop": uvloop.new_event_loop,
+}
+
+
+def versions() -> dict[str, str]:
+    return {name: importlib.metadata.version(name) for name in ("pybridge-engine", "uvloop", "msgspec", "orjson")}
+
+
+class LoopWatch:
+    """Fails when the running loop does not turn for longer than `limit` seconds, and shows what it was doing.
+
+    async with LoopWatch(limit=0.25):
+        ...
+    """
+
+    def __init__(self, limit: float) -> None:
+        self.limit = limit
+        self.longest = 0.0
+        self.stack = ""
+        self._done = threading.Event()
+
+    async def __aenter__(self) -> Self:
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.Thread(
+            target=self._watch, args=(threading.get_ident(),), name="loop-watch", daemon=True
+        )
+        self._thread.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._done.set()
+        self._thread.join()
+        if error is None and self.longest > self.limit:
+            raise AssertionError(f"the loop stood still for {self.longest:.3f} s in\n{self.stack}")
+
+    def _watch(self, ident: int) -> None:
+        while not self._done.is_set():
+            answered = threading.Event()
+            asked = time.monotonic()
+            self._loop.call_soon_threadsafe(answered.set)
+            if not answered.wait(self.limit):
+                frame = sys._current_frames().get(ident)
+                stack = "".join(traceback.format_stack(frame)) if frame else ""
+                while not answered.wait(0.05) and not self._done.is_set():
+                    pass
+                if time.monotonic() - asked > self.longest:
+                    self.longest, self.stack = time.monotonic() - asked, stack
+            self._done.wait(0.005)

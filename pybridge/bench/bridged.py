@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from pybridge import FlowConfig, PooledEngine, Worker, _pybridge, configure_memory
+from pybridge import FlowConfig, PooledEngine, Worker, _pybridge
 from pybridge.bench.check import digest
 from pybridge.bench.floor import decoder
 from pybridge.bench.loops import loop_in_thread
@@ -29,7 +29,6 @@ class PooledLane:
     """The product: an engine per handler and flow settings, all on one dedicated worker."""
 
     def __init__(self, loop: Loop, **flow: Any) -> None:
-        configure_memory(idle_release="all")
         self.worker = Worker(loop=loop)
         self.flow = flow
         self.engines: dict[tuple[str, Codec, str], PooledEngine] = {}

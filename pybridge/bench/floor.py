@@ -106,9 +106,12 @@ class LoadRun:
         if self.plan.latency:
             receive = self.receive_timed
         started = time.perf_counter()
-        async with asyncio.TaskGroup() as consumers:
-            for _ in range(min(self.plan.concurrency, self.plan.requests)):
-                consumers.create_task(self.consume(receive))
+        try:
+            async with asyncio.TaskGroup() as consumers:
+                for _ in range(min(self.plan.concurrency, self.plan.requests)):
+                    consumers.create_task(self.consume(receive))
+        except ExceptionGroup as group:
+            raise group.exceptions[0] from None
         return time.perf_counter() - started
 
     async def consume(self, receive: Callable[[AsyncIterator[Any]], Any]) -> None:

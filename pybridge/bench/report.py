@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Iterator
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -69,10 +71,9 @@ def lane_table(title: str, caption: str, headings: tuple[str, ...]) -> Table:
 
 def sections(table: Table, rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """The rows, with a gap in the table where the concurrency changes."""
-    for row, following in zip(rows, [*rows[1:], None], strict=True):
-        yield row
-        if following is not None and following["concurrency"] != row["concurrency"]:
-            table.add_section()
+    for _, group in groupby(rows, key=itemgetter("concurrency")):
+        yield from group
+        table.add_section()
 
 
 def time_text(micros: float | None) -> str:

@@ -33,7 +33,8 @@ def stream_workload(args: argparse.Namespace, request: Any) -> int:
     )
     with progress(streams.steps(settings)) as (console, step):
         found = streams.measure(workload, settings, step)
-    console.print(report.stream_table(found.rows, f"{handler}, {args.loop}, {args.codec}"))
+    if found.rows:
+        console.print(report.stream_table(found.rows, f"{handler}, {args.loop}, {args.codec}"))
     if any("vs_naive" in row for row in found.rows):
         console.print(report.factor_table(found.rows))
     if args.json:

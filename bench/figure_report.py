@@ -48,7 +48,10 @@ def markdown(document: dict[str, Any]) -> str:
 
 def lane_lines(case: dict[str, Any]) -> list[str]:
     """A table of medians with their spread, (max - min) / median."""
-    shown = [name for name in UNITS if name in next(iter(case["medians"].values()))]
+    figures = next(iter(case["medians"].values()))
+    shown = [name for name in UNITS if name in figures]
+    if figures.get("items_per_s", figures["requests_per_s"]) != figures["requests_per_s"]:
+        shown.remove("requests_per_s")
     lines = [
         "| lane | " + " | ".join(UNITS[name][0] for name in shown) + " |",
         "| --- |" + " --- |" * len(shown),

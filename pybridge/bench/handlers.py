@@ -76,15 +76,15 @@ class Probe:
 probe = Probe()
 
 
-async def echo_text(request: dict[str, Any]) -> Items:
+async def memory_text(request: dict[str, Any]) -> Items:
     """Holds the request and a derived copy for as long as a model's first step takes, then answers with the copy."""
     text = request["text"].upper()
     await asyncio.sleep(HOLD_SECONDS)
     yield {"text": text}
 
 
-async def echo_tree(request: dict[str, Any]) -> Items:
-    """The same with a tree of small dicts."""
+async def memory_tree(request: dict[str, Any]) -> Items:
+    """Holds a tree of small dicts and a copy of it in the same way, then answers with a summary."""
     rows = [{**row, "seen": True} for row in request["rows"]]
     await asyncio.sleep(HOLD_SECONDS)
-    yield {"rows": rows}
+    yield {"rows": len(rows), "score": sum(row["score"] for row in rows)}

@@ -22,7 +22,7 @@ SENTENCE = "The quick brown fox jumps over the lazy dog. "
 
 @dataclass(frozen=True)
 class Settings:
-    """One memory measurement; `handler` None is the built-in echo of the payload."""
+    """One memory measurement; `handler` None is the built-in one of the payload."""
 
     lanes: tuple[str, ...]
     payload: Payload = "text"
@@ -72,7 +72,7 @@ def measure(settings: Settings, step: Step) -> Report:
 
 def measure_lane(name: str, settings: Settings, report: Report, step: Step) -> None:
     """All cycles of one lane."""
-    handler = settings.handler or f"pybridge.bench.handlers:echo_{settings.payload}"
+    handler = settings.handler or f"pybridge.bench.handlers:memory_{settings.payload}"
     encode = encoder("msgpack")
     small = settings.request if settings.request is not None else body(settings.payload, 1000)
     large = settings.request if settings.request is not None else body(settings.payload, settings.chars)

@@ -92,7 +92,8 @@ fn summary<'py>(py: Python<'py>, outcome: &Outcome, keep: bool) -> PyResult<Boun
     summary.set_item("gap", outcome.gap.summary(py)?)?;
     summary.set_item("probe", outcome.probe.summary(py)?)?;
     if keep {
-        let streams = outcome.frames.iter().map(|(_, frames)| PyList::new(py, frames.iter().map(|f| PyBytes::new(py, f))));
+        let streams =
+            outcome.frames.iter().map(|(_, frames)| PyList::new(py, frames.iter().map(|f| PyBytes::new(py, f))));
         summary.set_item("frames", PyList::new(py, streams.collect::<PyResult<Vec<_>>>()?)?)?;
     }
     Ok(summary)

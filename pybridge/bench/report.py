@@ -17,16 +17,16 @@ SCHEMA = 1
 
 
 STREAM_CAPTION = (
-    "CPU and context switches are those of the whole process. Items that arrive together have a gap of 0. Compare "
-    "figures inside one run only."
+    "Medians. CPU and context switches of the whole process, per item. First item and gap: median/99th percentile; "
+    "items that arrive together have a gap of 0. Compare figures inside one run only."
 )
 LESS_IS_BETTER = ("cpu_us_per_item", "switches_per_item", "first_item_p50_us", "gap_p50_us")
-FACTOR_CAPTION = "Above 1 is better: more items/s, or less of everything else."
+FACTOR_CAPTION = "Above 1 is better: more items/s, or less of everything else (medians)."
 
 
 def stream_table(rows: list[dict[str, Any]], title: str) -> Table:
     """One line per lane and concurrency."""
-    table = lane_table(title, STREAM_CAPTION, ("items/s", "CPU/item", "switches", "first p50/p99", "gap p50/p99"))
+    table = lane_table(title, STREAM_CAPTION, ("items/s", "CPU/item", "switches", "first item", "gap"))
     for row in sections(table, rows):
         table.add_row(
             str(row["concurrency"]),
@@ -43,7 +43,7 @@ def stream_table(rows: list[dict[str, Any]], title: str) -> Table:
 def factor_table(rows: list[dict[str, Any]]) -> Table:
     """How many times better than `naive` each lane is."""
     table = lane_table(
-        "Times better than naive", FACTOR_CAPTION, ("items/s", "CPU/item", "switches", "first p50", "gap p50")
+        "Times better than naive", FACTOR_CAPTION, ("items/s", "CPU/item", "switches", "first item", "gap")
     )
     for row in sections(table, [row for row in rows if row["lane"] != "naive" and "vs_naive" in row]):
         against = row["vs_naive"]
@@ -61,8 +61,15 @@ def factor_table(rows: list[dict[str, Any]]) -> Table:
 
 def lane_table(title: str, caption: str, headings: tuple[str, ...]) -> Table:
     """An empty table by streams and lane; narrow enough for a terminal of 80 columns."""
-    table = Table(title=title, title_justify="left", caption=caption, caption_justify="left", box=box.SIMPLE_HEAD)
-    table.add_column("streams", justify="right")
+    table = Table(
+        title=title,
+        title_justify="left",
+        caption=caption,
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
+    table.add_column("streams", justify="right", no_wrap=True)
     table.add_column("lane", no_wrap=True)
     for heading in headings:
         table.add_column(heading, justify="right", no_wrap=True)
@@ -77,11 +84,11 @@ def sections(table: Table, rows: list[dict[str, Any]]) -> Iterator[dict[str, Any
 
 
 def time_text(micros: float | None) -> str:
-    """Microseconds as people write them: `0.24us`, `35us`, `7.2ms`."""
+    """Microseconds as people write them: `0.24us`, `35us`, `7.2ms`, `31ms`."""
     if micros is None:
         return "-"
     if micros >= 1000:
-        return f"{micros / 1000:.1f}ms" if micros < 100_000 else f"{micros / 1000:.0f}ms"
+        return f"{micros / 1000:.1f}ms" if micros < 10_000 else f"{micros / 1000:.0f}ms"
     return f"{micros:.2f}us" if micros < 10 else f"{micros:.0f}us"
 
 

@@ -29,19 +29,19 @@ impl Budget {
     }
 
     /// Takes `bytes` if the ceiling allows it; inbound may have half of the ceiling.
-    pub(crate) fn charge(self: &Arc<Self>, direction: Direction, bytes: usize) -> Option<Charge> {
+    pub(crate) fn charge(this: &Arc<Self>, direction: Direction, bytes: usize) -> Option<Charge> {
         if direction == Direction::Inbound {
-            add_up_to(&self.inbound, bytes, self.limit(direction))?;
+            add_up_to(&this.inbound, bytes, this.limit(direction))?;
         }
-        let Some(held) = add_up_to(&self.held, bytes, self.max) else {
+        let Some(held) = add_up_to(&this.held, bytes, this.max) else {
             if direction == Direction::Inbound {
-                self.inbound.fetch_sub(bytes, Ordering::Relaxed);
+                this.inbound.fetch_sub(bytes, Ordering::Relaxed);
             }
             return None;
         };
-        self.peak.fetch_max(held, Ordering::Relaxed);
+        this.peak.fetch_max(held, Ordering::Relaxed);
         Some(Charge {
-            budget: self.clone(),
+            budget: this.clone(),
             direction,
             bytes,
         })

@@ -105,7 +105,7 @@ impl PooledBuf {
 
     /// A larger buffer of the same direction with the same content; `self` stays as it was if there is none.
     pub(crate) fn grow(&mut self, direction: Direction, capacity: usize) -> Result<(), PoolError> {
-        let mut larger = self.core.try_acquire(capacity, direction)?;
+        let mut larger = Core::try_acquire(&self.core, capacity, direction)?;
         larger.put(self);
         *self = larger;
         Ok(())

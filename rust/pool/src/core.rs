@@ -76,7 +76,7 @@ impl Core {
         let charge = if self.is_forked() {
             None
         } else {
-            self.budget.charge(Direction::Outbound, bytes)
+            Budget::charge(&self.budget, Direction::Outbound, bytes)
         };
         let mut found = None;
         if charge.is_some() {
@@ -111,24 +111,24 @@ impl Core {
 
     /// A large buffer within the budget.
     pub(crate) fn try_acquire(
-        self: &Arc<Self>,
+        this: &Arc<Self>,
         len: usize,
         direction: Direction,
     ) -> Result<PooledBuf, PoolError> {
-        if self.is_forked() {
+        if this.is_forked() {
             return Err(PoolError::Forked);
         }
-        let Some(fit) = Fit::of(len, self.budget.limit(direction)) else {
-            self.counters.oversized.fetch_add(1, Ordering::Relaxed);
+        let Some(fit) = Fit::of(len, this.budget.limit(direction)) else {
+            this.counters.oversized.fetch_add(1, Ordering::Relaxed);
             return Err(PoolError::Oversized(len));
         };
-        let charge = self.charge(direction, fit.capacity)?;
-        self.lease(fit, Some(charge)).ok_or(PoolError::Exhausted)
+        let charge = this.charge(direction, fit.capacity)?;
+        Self::lease(this, fit, Some(charge)).ok_or(PoolError::Exhausted)
     }
 
     /// Part of the budget.
     pub(crate) fn charge(&self, direction: Direction, bytes: usize) -> Result<Charge, PoolError> {
-        self.budget.charge(direction, bytes).ok_or_else(|| {
+        Budget::charge(&self.budget, direction, bytes).ok_or_else(|| {
             self.counters.exhausted.fetch_add(1, Ordering::Relaxed);
             PoolError::Exhausted
         })
@@ -138,47 +138,47 @@ impl Core {
     ///
     /// # Panics
     /// The system has no memory left.
-    pub(crate) fn acquire(self: &Arc<Self>, len: usize) -> PooledBuf {
+    pub(crate) fn acquire(this: &Arc<Self>, len: usize) -> PooledBuf {
         let fit =
             Fit::of(len, usize::MAX).unwrap_or_else(|| panic!("capacity overflow: {len} bytes"));
-        let charge = if self.is_forked() {
+        let charge = if this.is_forked() {
             None
         } else {
-            self.budget.charge(Direction::Outbound, fit.capacity)
+            Budget::charge(&this.budget, Direction::Outbound, fit.capacity)
         };
         if charge.is_none() {
-            self.counters.fallbacks.fetch_add(1, Ordering::Relaxed);
+            this.counters.fallbacks.fetch_add(1, Ordering::Relaxed);
         }
-        self.lease(fit, charge)
+        Self::lease(this, fit, charge)
             .unwrap_or_else(|| panic!("out of memory: no room to map {len} bytes"))
     }
 
-    fn lease(self: &Arc<Self>, fit: Fit, charge: Option<Charge>) -> Option<PooledBuf> {
+    fn lease(this: &Arc<Self>, fit: Fit, charge: Option<Charge>) -> Option<PooledBuf> {
         let capacity = fit.capacity;
         let class = fit.class.filter(|_| charge.is_some());
-        let mapping = match class.and_then(|class| self.large.take(class)) {
+        let mapping = match class.and_then(|class| this.large.take(class)) {
             Some(mut mapping) => {
-                mapping.prepare(self.config.zero_on_reuse);
+                mapping.prepare(this.config.zero_on_reuse);
                 mapping
             }
             None => Mapping::new(capacity).or_else(|| {
                 if let Some(class) = class {
-                    self.large.untake(class);
+                    this.large.untake(class);
                 }
                 None
             })?,
         };
         if charge.is_some() && class.is_none() {
-            self.counters.exact.fetch_add(capacity, Ordering::Relaxed);
+            this.counters.exact.fetch_add(capacity, Ordering::Relaxed);
         }
-        let lease = self.counters.leases.fetch_add(1, Ordering::Relaxed) as u32;
+        let lease = this.counters.leases.fetch_add(1, Ordering::Relaxed) as u32;
         let watched = charge.is_some() && lease.is_multiple_of(SAMPLE_EVERY);
         let sample = if watched {
-            self.watch.begun(0, capacity)
+            LeaseWatch::begun(&this.watch, 0, capacity)
         } else {
             None
         };
-        Some(PooledBuf::new(self.clone(), mapping, class, charge, sample))
+        Some(PooledBuf::new(this.clone(), mapping, class, charge, sample))
     }
 
     /// A lease that the budget counted ended.

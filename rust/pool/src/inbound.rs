@@ -129,7 +129,7 @@ impl InboundBody {
                     .declared
                     .map_or(FIRST_GUESS, |declared| declared.min(FIRST_GUESS))
                     .max(len);
-                let mut buffer = self.core.try_acquire(capacity, Direction::Inbound)?;
+                let mut buffer = Core::try_acquire(&self.core, capacity, Direction::Inbound)?;
                 buffer.put(&heap.bytes);
                 self.storage = Storage::Large(buffer);
                 Ok(())

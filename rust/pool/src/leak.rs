@@ -62,14 +62,14 @@ pub(crate) struct LeaseWatch {
 
 impl LeaseWatch {
     /// Remembers a lease, unless the table is full.
-    pub(crate) fn begun(self: &Arc<Self>, stream: u64, bytes: usize) -> Option<Sample> {
+    pub(crate) fn begun(this: &Arc<Self>, stream: u64, bytes: usize) -> Option<Sample> {
         let entry = Some(Watched {
             stream,
             bytes,
             since: Instant::now(),
             reported: false,
         });
-        let mut table = lock(&self.table);
+        let mut table = lock(&this.table);
         let index = if let Some(index) = table.free.pop() {
             table.entries[index] = entry;
             index
@@ -80,7 +80,7 @@ impl LeaseWatch {
             return None;
         };
         Some(Sample {
-            watch: self.clone(),
+            watch: this.clone(),
             index,
         })
     }

@@ -89,7 +89,7 @@ impl Pool {
     /// # Errors
     /// [`PoolError::Oversized`], [`PoolError::Exhausted`] or [`PoolError::Forked`].
     pub fn try_acquire(&self, len: usize) -> Result<PooledBuf, PoolError> {
-        self.core().try_acquire(len, Direction::Outbound)
+        Core::try_acquire(self.core(), len, Direction::Outbound)
     }
 
     /// A large buffer for at least `len` bytes; over the ceiling an untracked one, counted as a fallback.
@@ -97,7 +97,7 @@ impl Pool {
     /// # Panics
     /// The system has no memory left.
     pub fn acquire(&self, len: usize) -> PooledBuf {
-        self.core().acquire(len)
+        Core::acquire(self.core(), len)
     }
 
     /// An inbound body (a request) of known content, charged to the inbound half of the budget.

@@ -11,9 +11,10 @@ use smallvec::SmallVec;
 
 use crate::batch::{Batch, END_BYTES, needs_trailer};
 use crate::buffer::PooledBuf;
+use crate::core::Core;
 use crate::cursor::Cursor;
 use crate::large::{FIRST_GUESS, GROWTH, LARGEST_CLASS};
-use crate::leak::{SAMPLE_EVERY, Sample};
+use crate::leak::{LeaseWatch, SAMPLE_EVERY, Sample};
 use crate::pool::Pool;
 use crate::segment::Segment;
 
@@ -262,7 +263,7 @@ impl Writer {
 
     /// Goes on in a larger buffer; the open frame comes along.
     fn enter_large(&mut self, capacity: usize) {
-        let mut next = Cursor::in_buffer(self.pool.core().acquire(capacity));
+        let mut next = Cursor::in_buffer(Core::acquire(self.pool.core(), capacity));
         next.put(self.cursor.frame());
         self.cursor.rewind();
         let old = std::mem::replace(&mut self.cursor, next);
@@ -283,7 +284,7 @@ impl Writer {
         self.cut_aside();
         self.last_large = buffer.len();
         let frame = if buffer.capacity() > MAX_SLACK * buffer.len() {
-            let mut smaller = self.pool.core().acquire(buffer.len());
+            let mut smaller = Core::acquire(self.pool.core(), buffer.len());
             smaller.put(&buffer);
             smaller.freeze()
         } else {
@@ -319,7 +320,7 @@ impl Writer {
     fn sample(&mut self, bytes: usize) -> Option<Sample> {
         self.leases = self.leases.wrapping_add(1);
         if self.leases.is_multiple_of(SAMPLE_EVERY) {
-            self.pool.core().watch.begun(self.stream, bytes)
+            LeaseWatch::begun(&self.pool.core().watch, self.stream, bytes)
         } else {
             None
         }

@@ -1,0 +1,124 @@
+//! Frames made on one thread, read and dropped on others: for `ThreadSanitizer` and Miri as well.
+
+mod support;
+
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use pybridge_pool::{Batch, Pool, PoolConfig};
+use support::{content, frames, sealed, tight, write};
+
+const TURNS: usize = if cfg!(miri) { 20 } else { 3000 };
+const SIZES: [usize; 8] = [0, 3, 50, 700, 90, 1900, 2500, 9];
+
+fn expected(turn: usize) -> Vec<Vec<u8>> {
+    (0..=turn % 12)
+        .map(|n| content(SIZES[(turn + n) % SIZES.len()], turn + n))
+        .collect()
+}
+
+fn producer(pool: &Pool, consumers: &[mpsc::SyncSender<(usize, Vec<Batch>)>]) {
+    let mut writer = pool.writer();
+    for turn in 0..TURNS {
+        for frame in expected(turn) {
+            write(&mut writer, &frame);
+        }
+        let batches = sealed(&mut writer);
+        for consumer in consumers {
+            consumer.send((turn, batches.clone())).unwrap();
+        }
+    }
+}
+
+#[test]
+fn every_consumer_reads_what_the_producer_wrote_while_segments_are_reused() {
+    let pool = Pool::new(PoolConfig {
+        zero_on_reuse: true,
+        ..tight()
+    })
+    .unwrap();
+    thread::scope(|scope| {
+        let mut senders = Vec::new();
+        for lag in [1, 20] {
+            let (sender, receiver) = mpsc::sync_channel::<(usize, Vec<Batch>)>(lag);
+            senders.push(sender);
+            scope.spawn(move || {
+                let mut kept: Vec<(Bytes, Vec<u8>)> = Vec::new();
+                for (turn, batches) in receiver {
+                    let (found, wanted) = (frames(&batches), expected(turn));
+                    assert_eq!(found, wanted);
+                    drop(batches);
+                    kept.extend(found.into_iter().zip(wanted).take(1));
+                    if kept.len() > lag {
+                        let (bytes, content) = kept.swap_remove(turn % lag);
+                        assert_eq!(bytes, content);
+                    }
+                }
+            });
+        }
+        let pool = &pool;
+        scope.spawn(move || producer(pool, &senders));
+        let start = Instant::now();
+        for second in 0..20 {
+            pool.tick(start + Duration::from_secs(second));
+            pool.trim();
+            assert!(pool.stats().parked_bytes <= 544 << 10);
+        }
+    });
+    pool.trim();
+    let stats = pool.stats();
+    assert_eq!(
+        (stats.live_bytes, stats.held_bytes, stats.parked_bytes),
+        (0, 0, 0)
+    );
+}
+
+#[test]
+fn writer_and_pool_may_go_while_consumers_still_read() {
+    for round in 0..TURNS / 10 {
+        let pool = Pool::new(tight()).unwrap();
+        let mut writer = pool.writer();
+        let mut readers = Vec::new();
+        for turn in 1..4 {
+            for frame in expected(turn) {
+                write(&mut writer, &frame);
+            }
+            let batches = sealed(&mut writer);
+            readers.push(thread::spawn(move || {
+                assert_eq!(frames(&batches), expected(turn));
+                drop(batches);
+            }));
+        }
+        if round % 2 == 0 {
+            drop((pool, writer));
+        } else {
+            drop((writer, pool));
+        }
+        for reader in readers {
+            reader.join().unwrap();
+        }
+    }
+}
+
+#[test]
+fn bodies_and_large_frames_come_home_from_any_thread() {
+    let pool = Pool::new(PoolConfig {
+        max_live_bytes: Some(64 << 20),
+        ..PoolConfig::default()
+    })
+    .unwrap();
+    let mut readers = Vec::new();
+    for round in 0..TURNS / 20 {
+        let body = content(40_000 + round, round);
+        let inbound = pool.inbound(&body).unwrap();
+        readers.push(thread::spawn(move || assert_eq!(inbound, body)));
+    }
+    for reader in readers {
+        reader.join().unwrap();
+    }
+    let stats = pool.stats();
+    assert_eq!((stats.held_bytes, stats.classes[0].live), (0, 0));
+    assert!(stats.parked_bytes > 0);
+}

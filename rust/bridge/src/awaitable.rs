@@ -8,7 +8,7 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
 
-use crate::stream::{PyStream, StreamCore, Waiter, Reason};
+use crate::stream::{PyStream, Reason, StreamCore, Waiter};
 
 /// What is awaited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,12 +39,8 @@ pub(crate) struct Awaited {
 
 impl Awaited {
     pub(crate) fn new<'py>(stream: &Bound<'py, PyStream>, goal: Goal) -> PyResult<Bound<'py, Self>> {
-        let this = Self {
-            stream: stream.clone().unbind(),
-            goal,
-            state: Mutex::new(State::New),
-            closing: Mutex::new(None),
-        };
+        let this =
+            Self { stream: stream.clone().unbind(), goal, state: Mutex::new(State::New), closing: Mutex::new(None) };
         Bound::new(stream.py(), this)
     }
 

@@ -184,7 +184,8 @@ pub(crate) fn failure_of(py: Python<'_>, error: &PyErr, release: impl FnOnce(Py<
     } else {
         FailureKind::Handler
     };
-    let message = error.value(py).str().map_or_else(|_| "<unprintable>".to_owned(), |text| text.to_string_lossy().into_owned());
+    let message =
+        error.value(py).str().map_or_else(|_| "<unprintable>".to_owned(), |text| text.to_string_lossy().into_owned());
     let public_message = match kind {
         FailureKind::Handler => "the handler failed".to_owned(),
         FailureKind::Timeout => "the handler timed out".to_owned(),
@@ -274,9 +275,13 @@ pub(crate) fn wrong_result(value: &Bound<'_, PyAny>, awaited: bool, unary: bool)
     let kind = value.get_type().qualname().map_or_else(|_| "object".to_owned(), |name| name.to_string());
     let returned = if awaited { "the handler's coroutine returned" } else { "the handler returned" };
     if unary {
-        format!("{returned} {kind}: with unary=True the handler must be a coroutine function that returns the one value")
+        format!(
+            "{returned} {kind}: with unary=True the handler must be a coroutine function that returns the one value"
+        )
     } else if awaited {
-        format!("{returned} {kind}, which is no async generator: make the handler yield, or say unary=True for one value")
+        format!(
+            "{returned} {kind}, which is no async generator: make the handler yield, or say unary=True for one value"
+        )
     } else if value.hasattr("__next__").unwrap_or(false) {
         format!("{returned} {kind}, which is not asynchronous: wrap the handler in pybridge.from_sync()")
     } else {

@@ -73,7 +73,8 @@ impl Metrics {
 
     /// Counts the time from a stream's start to its first item.
     pub(crate) fn count_first_item(&self, seconds: f64) {
-        let bucket = FIRST_ITEM_BUCKETS.iter().position(|&bound| seconds <= bound).unwrap_or(FIRST_ITEM_BUCKETS.len() - 1);
+        let bucket =
+            FIRST_ITEM_BUCKETS.iter().position(|&bound| seconds <= bound).unwrap_or(FIRST_ITEM_BUCKETS.len() - 1);
         self.first_item[bucket].fetch_add(1, Ordering::Relaxed);
     }
 

@@ -44,8 +44,8 @@ fn stop_runtime(py: Python<'_>) {
 pub mod _pybridge {
     #[pymodule_export]
     use super::{
-        Context, Driver, Port, PyCodec, PyEngine, PyFrame, PyPool, PyStream, PyWorker, close_engines, configure_runtime,
-        current_context, open_port, stop_runtime,
+        Context, Driver, Port, PyCodec, PyEngine, PyFrame, PyPool, PyStream, PyWorker, close_engines,
+        configure_runtime, current_context, open_port, stop_runtime,
     };
 
     #[cfg(feature = "naive")]

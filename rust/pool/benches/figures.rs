@@ -2,11 +2,7 @@
 //!
 //! `cargo bench -p pybridge-pool --bench figures`
 
-#![allow(
-    missing_docs,
-    clippy::print_stdout,
-    reason = "a report on standard output is this program's purpose"
-)]
+#![allow(missing_docs, clippy::print_stdout, reason = "a report on standard output is this program's purpose")]
 
 use std::hint::black_box;
 use std::sync::mpsc;
@@ -27,10 +23,7 @@ struct Lane<'a> {
 }
 
 fn lane<'a>(name: &'static str, run: impl FnMut() -> Duration + 'a) -> Lane<'a> {
-    Lane {
-        name,
-        run: Box::new(run),
-    }
+    Lane { name, run: Box::new(run) }
 }
 
 /// Runs the lanes in turn and prints nanoseconds per operation and the ratio to the lane `base`.
@@ -48,19 +41,10 @@ fn report(title: &str, operations: usize, base: usize, mut lanes: Vec<Lane<'_>>)
         times.sort_by(f64::total_cmp);
     }
     let middle = |times: &[f64]| times[times.len() / 2];
-    println!(
-        "\n{title}\n{:<52} {:>10} {:>10} {:>8}",
-        "lane", "best ns", "median ns", "ratio"
-    );
+    println!("\n{title}\n{:<52} {:>10} {:>10} {:>8}", "lane", "best ns", "median ns", "ratio");
     for (lane, column) in lanes.iter().zip(&times) {
         let ratio = middle(column) / middle(&times[base]);
-        println!(
-            "{:<52} {:>10.1} {:>10.1} {:>8.2}",
-            lane.name,
-            column[0],
-            middle(column),
-            ratio
-        );
+        println!("{:<52} {:>10.1} {:>10.1} {:>8.2}", lane.name, column[0], middle(column), ratio);
     }
 }
 
@@ -71,10 +55,7 @@ fn timed(act: impl FnOnce()) -> Duration {
 }
 
 fn pool(max_parked: usize) -> Pool {
-    let config = PoolConfig {
-        large_parked_bytes: max_parked,
-        ..PoolConfig::default()
-    };
+    let config = PoolConfig { large_parked_bytes: max_parked, ..PoolConfig::default() };
     Pool::new(config).expect("a valid configuration")
 }
 
@@ -135,8 +116,7 @@ fn small_frames_on_one_thread() {
             }),
             lane("malloc: Bytes::copy_from_slice, drop", || {
                 timed(|| {
-                    (0..N)
-                        .for_each(|_| drop(black_box(Bytes::copy_from_slice(black_box(&payload)))));
+                    (0..N).for_each(|_| drop(black_box(Bytes::copy_from_slice(black_box(&payload)))));
                 })
             }),
         ],
@@ -172,9 +152,7 @@ fn drops_on_another_thread() {
                         (0..per_batch).for_each(|_| frame(writer, &payload));
                         writer.seal(|batch| held.push(batch));
                     }
-                    batches
-                        .send(std::mem::take(&mut held))
-                        .expect("the consumer lives");
+                    batches.send(std::mem::take(&mut held)).expect("the consumer lives");
                 }
             })
         };
@@ -184,12 +162,8 @@ fn drops_on_another_thread() {
             N,
             3,
             vec![
-                lane("pool, sealed by 64", || {
-                    (slices.borrow_mut())(&mut writer, 64)
-                }),
-                lane("pool, sealed by 1", || {
-                    (slices.borrow_mut())(&mut single, 1)
-                }),
+                lane("pool, sealed by 64", || (slices.borrow_mut())(&mut writer, 64)),
+                lane("pool, sealed by 1", || (slices.borrow_mut())(&mut single, 1)),
                 lane("malloc: Vec", || {
                     timed(|| {
                         for _ in 0..N / GROUP {
@@ -201,9 +175,7 @@ fn drops_on_another_thread() {
                 lane("malloc: Bytes::copy_from_slice", || {
                     timed(|| {
                         for _ in 0..N / GROUP {
-                            let group = (0..GROUP)
-                                .map(|_| Bytes::copy_from_slice(black_box(&payload)))
-                                .collect();
+                            let group = (0..GROUP).map(|_| Bytes::copy_from_slice(black_box(&payload))).collect();
                             frames.send(group).expect("the consumer lives");
                         }
                     })
@@ -212,8 +184,7 @@ fn drops_on_another_thread() {
                     timed(|| {
                         for _ in 0..N / GROUP {
                             let group = (0..GROUP).map(|_| {
-                                let mut vec =
-                                    recycled.pop().unwrap_or_else(|| Vec::with_capacity(FRAME));
+                                let mut vec = recycled.pop().unwrap_or_else(|| Vec::with_capacity(FRAME));
                                 vec.clear();
                                 vec.extend_from_slice(black_box(&payload));
                                 vec
@@ -259,8 +230,7 @@ fn large_buffers() {
             lane("pool, miss (nothing may park)", || acquire(&misses)),
             lane("malloc: Bytes::copy_from_slice", || {
                 timed(|| {
-                    (0..N)
-                        .for_each(|_| drop(black_box(Bytes::copy_from_slice(black_box(&payload)))));
+                    (0..N).for_each(|_| drop(black_box(Bytes::copy_from_slice(black_box(&payload)))));
                 })
             }),
         ],
@@ -317,23 +287,20 @@ fn puts() {
                     black_box(&bytes);
                 })
             }),
-            lane(
-                "Writer: begin, put, commit; sealed and dropped by 64",
-                || {
-                    timed(|| {
-                        for n in 0..N {
-                            writer.begin(0);
-                            for word in black_box(&words) {
-                                writer.put(word);
-                            }
-                            writer.commit();
-                            if n % 64 == 63 {
-                                writer.seal(drop);
-                            }
+            lane("Writer: begin, put, commit; sealed and dropped by 64", || {
+                timed(|| {
+                    for n in 0..N {
+                        writer.begin(0);
+                        for word in black_box(&words) {
+                            writer.put(word);
                         }
-                    })
-                },
-            ),
+                        writer.commit();
+                        if n % 64 == 63 {
+                            writer.seal(drop);
+                        }
+                    }
+                })
+            }),
         ],
     );
 }
@@ -345,10 +312,7 @@ fn main() {
         ("cross", drops_on_another_thread),
         ("large", large_buffers),
     ];
-    let wanted: Vec<_> = std::env::args()
-        .skip(1)
-        .filter(|arg| !arg.starts_with('-'))
-        .collect();
+    let wanted: Vec<_> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
     for (name, part) in parts {
         if wanted.is_empty() || wanted.iter().any(|arg| arg == name) {
             part();

@@ -25,10 +25,7 @@ fn main() {
 }
 
 fn pool(large_parked_bytes: usize) -> Pool {
-    let config = PoolConfig {
-        large_parked_bytes,
-        ..PoolConfig::default()
-    };
+    let config = PoolConfig { large_parked_bytes, ..PoolConfig::default() };
     Pool::new(config).expect("a valid configuration")
 }
 
@@ -58,12 +55,10 @@ mod same_thread {
     #[divan::bench(args = [1, 16, 64])]
     fn writer_sealed_by(bencher: Bencher<'_, '_>, frames: usize) {
         let mut writer = pool(0).writer();
-        bencher
-            .counter(divan::counter::ItemsCount::new(frames))
-            .bench_local(|| {
-                (0..frames).for_each(|_| frame(&mut writer));
-                writer.seal(|batch| drop(black_box(batch.frame(0))));
-            });
+        bencher.counter(divan::counter::ItemsCount::new(frames)).bench_local(|| {
+            (0..frames).for_each(|_| frame(&mut writer));
+            writer.seal(|batch| drop(black_box(batch.frame(0))));
+        });
     }
 
     #[divan::bench]
@@ -140,18 +135,12 @@ mod cross_thread {
 
     #[divan::bench]
     fn malloc_vec(bencher: Bencher<'_, '_>) {
-        with_dropper(bencher, || {
-            (0..FRAMES).map(|_| black_box(&FRAME).to_vec()).collect()
-        });
+        with_dropper(bencher, || (0..FRAMES).map(|_| black_box(&FRAME).to_vec()).collect());
     }
 
     #[divan::bench]
     fn malloc_bytes_copy_from_slice(bencher: Bencher<'_, '_>) {
-        with_dropper(bencher, || {
-            (0..FRAMES)
-                .map(|_| Bytes::copy_from_slice(black_box(&FRAME)))
-                .collect()
-        });
+        with_dropper(bencher, || (0..FRAMES).map(|_| Bytes::copy_from_slice(black_box(&FRAME))).collect());
     }
 }
 

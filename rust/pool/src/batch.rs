@@ -32,14 +32,7 @@ pub struct Batch {
 
 impl Default for Batch {
     fn default() -> Self {
-        Self {
-            data: Bytes::new(),
-            ends: Ends::Inline {
-                count: 0,
-                ends: [0; INLINE_ENDS],
-            },
-            shared: false,
-        }
+        Self { data: Bytes::new(), ends: Ends::Inline { count: 0, ends: [0; INLINE_ENDS] }, shared: false }
     }
 }
 
@@ -59,21 +52,14 @@ impl Batch {
         } else {
             let mut inline = [0; INLINE_ENDS];
             inline[..ends.len()].copy_from_slice(ends);
-            Ends::Inline {
-                count: ends.len() as u8,
-                ends: inline,
-            }
+            Ends::Inline { count: ends.len() as u8, ends: inline }
         };
         Self { data, ends, shared }
     }
 
     /// One frame that has its memory to itself.
     pub fn single(data: Bytes) -> Self {
-        Self {
-            data,
-            ends: Ends::One,
-            shared: false,
-        }
+        Self { data, ends: Ends::One, shared: false }
     }
 
     /// Number of frames.
@@ -128,15 +114,11 @@ impl Batch {
     fn end(&self, index: usize) -> Option<usize> {
         match &self.ends {
             Ends::One => (index == 0).then_some(self.data.len()),
-            Ends::Inline { count, ends } => {
-                (index < usize::from(*count)).then(|| ends[index] as usize)
-            }
+            Ends::Inline { count, ends } => (index < usize::from(*count)).then(|| ends[index] as usize),
             Ends::Trailer(ends) => {
                 let at = index.checked_mul(END_BYTES)?;
                 let end = ends.get(at..at + END_BYTES)?;
-                end.try_into()
-                    .ok()
-                    .map(|end| u32::from_ne_bytes(end) as usize)
+                end.try_into().ok().map(|end| u32::from_ne_bytes(end) as usize)
             }
         }
     }

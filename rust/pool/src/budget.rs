@@ -20,12 +20,7 @@ pub(crate) struct Budget {
 
 impl Budget {
     pub(crate) fn new(max: usize) -> Self {
-        Self {
-            max,
-            held: AtomicUsize::new(0),
-            inbound: AtomicUsize::new(0),
-            peak: AtomicUsize::new(0),
-        }
+        Self { max, held: AtomicUsize::new(0), inbound: AtomicUsize::new(0), peak: AtomicUsize::new(0) }
     }
 
     /// Takes `bytes` if the ceiling allows it; inbound may have half of the ceiling.
@@ -40,20 +35,12 @@ impl Budget {
             return None;
         };
         this.peak.fetch_max(held, Ordering::Relaxed);
-        Some(Charge {
-            budget: this.clone(),
-            direction,
-            bytes,
-        })
+        Some(Charge { budget: this.clone(), direction, bytes })
     }
 
     /// Most that may be held in a direction.
     pub(crate) fn limit(&self, direction: Direction) -> usize {
-        if direction == Direction::Inbound {
-            self.max / 2
-        } else {
-            self.max
-        }
+        if direction == Direction::Inbound { self.max / 2 } else { self.max }
     }
 
     pub(crate) fn held(&self) -> usize {
@@ -71,10 +58,7 @@ impl Budget {
 
 fn add_up_to(counter: &AtomicUsize, bytes: usize, max: usize) -> Option<usize> {
     let fits = |now: usize| now.checked_add(bytes).filter(|&sum| sum <= max);
-    counter
-        .fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits)
-        .ok()
-        .map(|before| before + bytes)
+    counter.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).ok().map(|before| before + bytes)
 }
 
 /// Bytes of the budget that are taken; given back on drop.

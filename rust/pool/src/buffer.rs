@@ -37,14 +37,7 @@ impl PooledBuf {
         charge: Option<Charge>,
         sample: Option<Sample>,
     ) -> Self {
-        Self {
-            core,
-            mapping: Some(mapping),
-            len: 0,
-            class,
-            charge,
-            sample,
-        }
+        Self { core, mapping: Some(mapping), len: 0, class, charge, sample }
     }
 
     /// Bytes it can hold.
@@ -61,9 +54,7 @@ impl PooledBuf {
     /// what was written.
     pub fn spare_mut(&mut self) -> &mut [u8] {
         let len = self.len;
-        self.mapping
-            .as_mut()
-            .map_or(&mut [], |mapping| &mut mapping.bytes_mut()[len..])
+        self.mapping.as_mut().map_or(&mut [], |mapping| &mut mapping.bytes_mut()[len..])
     }
 
     /// Counts `len` bytes of the spare as written.
@@ -71,10 +62,7 @@ impl PooledBuf {
     /// # Panics
     /// `len` is more than the spare.
     pub fn advance(&mut self, len: usize) {
-        assert!(
-            len <= self.capacity() - self.len,
-            "advance past the capacity"
-        );
+        assert!(len <= self.capacity() - self.len, "advance past the capacity");
         self.len += len;
     }
 
@@ -89,18 +77,12 @@ impl PooledBuf {
 
     /// Makes the written bytes immutable and shared, without a copy; the last slice brings the buffer home.
     pub fn freeze(self) -> Bytes {
-        if self.len == 0 {
-            Bytes::new()
-        } else {
-            Bytes::from_owner(self)
-        }
+        if self.len == 0 { Bytes::new() } else { Bytes::from_owner(self) }
     }
 
     /// Address of the first byte, with the right to all of the memory.
     pub(crate) fn start(&self) -> NonNull<u8> {
-        self.mapping
-            .as_ref()
-            .map_or_else(NonNull::dangling, Mapping::start)
+        self.mapping.as_ref().map_or_else(NonNull::dangling, Mapping::start)
     }
 
     /// A larger buffer of the same direction with the same content; `self` stays as it was if there is none.
@@ -116,9 +98,7 @@ impl Deref for PooledBuf {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        self.mapping
-            .as_ref()
-            .map_or(&[], |mapping| mapping.bytes(self.len))
+        self.mapping.as_ref().map_or(&[], |mapping| mapping.bytes(self.len))
     }
 }
 

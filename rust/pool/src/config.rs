@@ -79,35 +79,16 @@ impl PoolConfig {
     ///
     /// # Errors
     /// A value that is none of its field.
-    pub fn overridden(
-        mut self,
-        look_up: impl Fn(&str) -> Option<String>,
-    ) -> Result<Self, ConfigError> {
+    pub fn overridden(mut self, look_up: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let value = |field: &'static str| {
             let text = look_up(&format!("{ENV_PREFIX}{}", field.to_uppercase()))?;
             Some((field, text))
         };
         set(value("segment_bytes"), parse_bytes, &mut self.segment_bytes)?;
-        set(
-            value("small_parked_bytes"),
-            parse_bytes,
-            &mut self.small_parked_bytes,
-        )?;
-        set(
-            value("large_parked_bytes"),
-            parse_bytes,
-            &mut self.large_parked_bytes,
-        )?;
-        set(
-            value("max_live_bytes"),
-            |text| parse_bytes(text).map(Some),
-            &mut self.max_live_bytes,
-        )?;
-        set(
-            value("decay_interval"),
-            parse_seconds,
-            &mut self.decay_interval,
-        )?;
+        set(value("small_parked_bytes"), parse_bytes, &mut self.small_parked_bytes)?;
+        set(value("large_parked_bytes"), parse_bytes, &mut self.large_parked_bytes)?;
+        set(value("max_live_bytes"), |text| parse_bytes(text).map(Some), &mut self.max_live_bytes)?;
+        set(value("decay_interval"), parse_seconds, &mut self.decay_interval)?;
         set(value("idle_timeout"), parse_seconds, &mut self.idle_timeout)?;
         set(value("zero_on_reuse"), parse_flag, &mut self.zero_on_reuse)?;
         set(value("leak_after"), parse_seconds, &mut self.leak_after)?;
@@ -117,55 +98,29 @@ impl PoolConfig {
     /// The validated configuration with every default filled in, and its `max_live_bytes`.
     pub(crate) fn effective(mut self) -> Result<(Self, usize), ConfigError> {
         let segment = self.segment_bytes;
-        check("segment_bytes", segment.is_power_of_two(), || {
-            format!("{segment} is not a power of two")
+        check("segment_bytes", segment.is_power_of_two(), || format!("{segment} is not a power of two"))?;
+        check("segment_bytes", (MIN_SEGMENT..=MAX_SEGMENT).contains(&segment), || {
+            format!("{segment} is not between {MIN_SEGMENT} and {MAX_SEGMENT}")
         })?;
-        check(
-            "segment_bytes",
-            (MIN_SEGMENT..=MAX_SEGMENT).contains(&segment),
-            || format!("{segment} is not between {MIN_SEGMENT} and {MAX_SEGMENT}"),
-        )?;
         let max_live = self.max_live_bytes.unwrap_or_else(default_max_live);
-        check("max_live_bytes", max_live >= MIN_LIVE, || {
-            format!("{max_live} is less than {MIN_LIVE}")
-        })?;
+        check("max_live_bytes", max_live >= MIN_LIVE, || format!("{max_live} is less than {MIN_LIVE}"))?;
         let interval = self.decay_interval;
-        check("decay_interval", !interval.is_zero(), || {
-            "must be more than zero".into()
-        })?;
+        check("decay_interval", !interval.is_zero(), || "must be more than zero".into())?;
         check("idle_timeout", self.idle_timeout >= interval, || {
-            format!(
-                "{:?} is less than decay_interval ({interval:?})",
-                self.idle_timeout
-            )
+            format!("{:?} is less than decay_interval ({interval:?})", self.idle_timeout)
         })?;
-        check("leak_after", !self.leak_after.is_zero(), || {
-            "must be more than zero".into()
-        })?;
+        check("leak_after", !self.leak_after.is_zero(), || "must be more than zero".into())?;
         self.max_live_bytes = Some(max_live);
         Ok((self, max_live))
     }
 }
 
 fn default_max_live() -> usize {
-    system::memory_limit()
-        .map_or(DEFAULT_LIVE, |limit| (limit / 4).min(DEFAULT_LIVE))
-        .max(MIN_LIVE)
+    system::memory_limit().map_or(DEFAULT_LIVE, |limit| (limit / 4).min(DEFAULT_LIVE)).max(MIN_LIVE)
 }
 
-fn check(
-    field: &'static str,
-    holds: bool,
-    reason: impl FnOnce() -> String,
-) -> Result<(), ConfigError> {
-    if holds {
-        Ok(())
-    } else {
-        Err(ConfigError {
-            field,
-            reason: reason(),
-        })
-    }
+fn check(field: &'static str, holds: bool, reason: impl FnOnce() -> String) -> Result<(), ConfigError> {
+    if holds { Ok(()) } else { Err(ConfigError { field, reason: reason() }) }
 }
 
 fn set<T>(
@@ -174,10 +129,7 @@ fn set<T>(
     field: &mut T,
 ) -> Result<(), ConfigError> {
     if let Some((name, text)) = value {
-        *field = parse(text.trim()).map_err(|reason| ConfigError {
-            field: name,
-            reason,
-        })?;
+        *field = parse(text.trim()).map_err(|reason| ConfigError { field: name, reason })?;
     }
     Ok(())
 }
@@ -188,9 +140,7 @@ fn set<T>(
 /// Text that is no size, with the reason.
 pub fn parse_bytes(text: &str) -> Result<usize, String> {
     let invalid = || format!("{text:?} is no size such as 65536 or \"64KiB\"");
-    let digits = text
-        .find(|c: char| !c.is_ascii_digit() && c != '.')
-        .unwrap_or(text.len());
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let factor: u64 = match unit.trim().to_ascii_lowercase().as_str() {
         "" | "b" => 1,
@@ -203,23 +153,14 @@ pub fn parse_bytes(text: &str) -> Result<usize, String> {
         _ => return Err(invalid()),
     };
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-    let scale = 10_u64
-        .checked_pow(fraction.len() as u32)
-        .ok_or_else(invalid)?;
-    let digits: u64 = format!("{whole}{fraction}")
-        .parse()
-        .map_err(|_| invalid())?;
-    let scaled = digits
-        .checked_mul(factor)
-        .filter(|scaled| scaled.is_multiple_of(scale))
-        .ok_or_else(invalid)?;
+    let scale = 10_u64.checked_pow(fraction.len() as u32).ok_or_else(invalid)?;
+    let digits: u64 = format!("{whole}{fraction}").parse().map_err(|_| invalid())?;
+    let scaled = digits.checked_mul(factor).filter(|scaled| scaled.is_multiple_of(scale)).ok_or_else(invalid)?;
     usize::try_from(scaled / scale).map_err(|_| invalid())
 }
 
 fn parse_seconds(text: &str) -> Result<Duration, String> {
-    let seconds: f64 = text
-        .parse()
-        .map_err(|_| format!("{text:?} is no number of seconds"))?;
+    let seconds: f64 = text.parse().map_err(|_| format!("{text:?} is no number of seconds"))?;
     Duration::try_from_secs_f64(seconds).map_err(|error| format!("{text:?}: {error}"))
 }
 

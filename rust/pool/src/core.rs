@@ -73,11 +73,7 @@ impl Core {
     /// The system has no memory left.
     pub(crate) fn take_segment(&self) -> Leased {
         let bytes = self.config.segment_bytes;
-        let charge = if self.is_forked() {
-            None
-        } else {
-            Budget::charge(&self.budget, Direction::Outbound, bytes)
-        };
+        let charge = if self.is_forked() { None } else { Budget::charge(&self.budget, Direction::Outbound, bytes) };
         let mut found = None;
         if charge.is_some() {
             let (segment, surplus) = self.ring.take();
@@ -92,9 +88,8 @@ impl Core {
                 segment.prepare(zero);
                 segment
             }
-            None => Segment::new(bytes).unwrap_or_else(|| {
-                panic!("out of memory: no room to map a segment of {bytes} bytes")
-            }),
+            None => Segment::new(bytes)
+                .unwrap_or_else(|| panic!("out of memory: no room to map a segment of {bytes} bytes")),
         };
         if charge.is_some() {
             self.ring.activate(&segment);
@@ -110,11 +105,7 @@ impl Core {
     }
 
     /// A large buffer within the budget.
-    pub(crate) fn try_acquire(
-        this: &Arc<Self>,
-        len: usize,
-        direction: Direction,
-    ) -> Result<PooledBuf, PoolError> {
+    pub(crate) fn try_acquire(this: &Arc<Self>, len: usize, direction: Direction) -> Result<PooledBuf, PoolError> {
         if this.is_forked() {
             return Err(PoolError::Forked);
         }
@@ -139,18 +130,13 @@ impl Core {
     /// # Panics
     /// The system has no memory left.
     pub(crate) fn acquire(this: &Arc<Self>, len: usize) -> PooledBuf {
-        let fit =
-            Fit::of(len, usize::MAX).unwrap_or_else(|| panic!("capacity overflow: {len} bytes"));
-        let charge = if this.is_forked() {
-            None
-        } else {
-            Budget::charge(&this.budget, Direction::Outbound, fit.capacity)
-        };
+        let fit = Fit::of(len, usize::MAX).unwrap_or_else(|| panic!("capacity overflow: {len} bytes"));
+        let charge =
+            if this.is_forked() { None } else { Budget::charge(&this.budget, Direction::Outbound, fit.capacity) };
         if charge.is_none() {
             this.counters.fallbacks.fetch_add(1, Ordering::Relaxed);
         }
-        Self::lease(this, fit, charge)
-            .unwrap_or_else(|| panic!("out of memory: no room to map {len} bytes"))
+        Self::lease(this, fit, charge).unwrap_or_else(|| panic!("out of memory: no room to map {len} bytes"))
     }
 
     fn lease(this: &Arc<Self>, fit: Fit, charge: Option<Charge>) -> Option<PooledBuf> {
@@ -173,20 +159,14 @@ impl Core {
         }
         let lease = this.counters.leases.fetch_add(1, Ordering::Relaxed) as u32;
         let watched = charge.is_some() && lease.is_multiple_of(SAMPLE_EVERY);
-        let sample = if watched {
-            LeaseWatch::begun(&this.watch, 0, capacity)
-        } else {
-            None
-        };
+        let sample = if watched { LeaseWatch::begun(&this.watch, 0, capacity) } else { None };
         Some(PooledBuf::new(this.clone(), mapping, class, charge, sample))
     }
 
     /// A lease that the budget counted ended.
     pub(crate) fn take_back(&self, mapping: Mapping, class: Option<usize>) {
         let Some(class) = class else {
-            self.counters
-                .exact
-                .fetch_sub(mapping.len(), Ordering::Relaxed);
+            self.counters.exact.fetch_sub(mapping.len(), Ordering::Relaxed);
             return;
         };
         if !self.is_forked()
@@ -214,9 +194,7 @@ impl Core {
     pub(crate) fn tick(&self, now: Instant) {
         {
             let mut last = lock(&self.last_tick);
-            if last.is_some_and(|last| {
-                now.saturating_duration_since(last) < self.config.decay_interval / 2
-            }) {
+            if last.is_some_and(|last| now.saturating_duration_since(last) < self.config.decay_interval / 2) {
                 return;
             }
             *last = Some(now);

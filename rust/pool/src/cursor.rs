@@ -1,9 +1,6 @@
 //! The writer's hot path: a bump pointer and one compare, together with the memory it walks over.
 #![expect(unsafe_code, reason = "writes through a bump pointer")]
-#![expect(
-    clippy::inline_always,
-    reason = "a put of a few bytes is cheaper than a call"
-)]
+#![expect(clippy::inline_always, reason = "a put of a few bytes is cheaper than a call")]
 
 use std::ptr::{self, NonNull};
 use std::slice;
@@ -46,13 +43,7 @@ impl Cursor {
     /// A cursor with no room.
     pub(crate) fn nowhere() -> Self {
         let nowhere = NonNull::dangling().as_ptr();
-        Self {
-            run: nowhere,
-            frame: nowhere,
-            at: nowhere,
-            end: nowhere,
-            home: Home::Nowhere,
-        }
+        Self { run: nowhere, frame: nowhere, at: nowhere, end: nowhere, home: Home::Nowhere }
     }
 
     /// A cursor at the start of a segment that nobody reads.
@@ -61,13 +52,7 @@ impl Cursor {
         let start = leased.segment.start().as_ptr();
         // SAFETY: inside the segment.
         let end = unsafe { start.add(leased.segment.capacity() - reserve) };
-        Self {
-            run: start,
-            frame: start,
-            at: start,
-            end,
-            home: Home::Segment { leased, reserve },
-        }
+        Self { run: start, frame: start, at: start, end, home: Home::Segment { leased, reserve } }
     }
 
     /// A cursor at the start of an empty buffer.
@@ -75,31 +60,17 @@ impl Cursor {
         let start = buffer.start().as_ptr();
         // SAFETY: inside the buffer.
         let end = unsafe { start.add(buffer.capacity()) };
-        Self {
-            run: start,
-            frame: start,
-            at: start,
-            end,
-            home: Home::Large(buffer),
-        }
+        Self { run: start, frame: start, at: start, end, home: Home::Large(buffer) }
     }
 
     /// The segment it walks over, if it does.
     pub(crate) fn segment(&self) -> Option<&Segment> {
-        if let Home::Segment { leased, .. } = &self.home {
-            Some(&leased.segment)
-        } else {
-            None
-        }
+        if let Home::Segment { leased, .. } = &self.home { Some(&leased.segment) } else { None }
     }
 
     /// The segment back.
     pub(crate) fn into_leased(self) -> Option<Leased> {
-        if let Home::Segment { leased, .. } = self.home {
-            Some(leased)
-        } else {
-            None
-        }
+        if let Home::Segment { leased, .. } = self.home { Some(leased) } else { None }
     }
 
     /// The buffer back, with the open frame as its content.
@@ -220,11 +191,7 @@ impl Cursor {
         // SAFETY: as above.
         self.at = unsafe { self.at.add(len) };
         self.frame = self.at;
-        self.end = if self.at > self.end {
-            self.at
-        } else {
-            self.end
-        };
+        self.end = if self.at > self.end { self.at } else { self.end };
         true
     }
 
@@ -281,11 +248,7 @@ impl Cursor {
         match &self.home {
             // SAFETY: inside the segment.
             Home::Segment { leased, reserve } => unsafe {
-                leased
-                    .segment
-                    .start()
-                    .as_ptr()
-                    .add(leased.segment.capacity() - reserve)
+                leased.segment.start().as_ptr().add(leased.segment.capacity() - reserve)
             },
             Home::Nowhere | Home::Large(_) => self.end,
         }
@@ -303,10 +266,7 @@ unsafe fn copy(from: *const u8, to: *mut u8, len: usize) {
     unsafe fn ends<const N: usize>(from: *const u8, to: *mut u8, len: usize) {
         // SAFETY: the caller has at least `N` bytes on both sides, which do not overlap.
         unsafe {
-            let (head, tail) = (
-                from.cast::<[u8; N]>().read(),
-                from.add(len - N).cast::<[u8; N]>().read(),
-            );
+            let (head, tail) = (from.cast::<[u8; N]>().read(), from.add(len - N).cast::<[u8; N]>().read());
             to.cast::<[u8; N]>().write(head);
             to.add(len - N).cast::<[u8; N]>().write(tail);
         }

@@ -38,14 +38,8 @@ impl LowWater {
             self.takes = takes;
             self.used = Some(now);
         }
-        let idle = self
-            .used
-            .is_some_and(|used| now.saturating_duration_since(used) >= idle_timeout);
-        let count = if idle {
-            parked
-        } else {
-            self.low.min(parked).div_ceil(2)
-        };
+        let idle = self.used.is_some_and(|used| now.saturating_duration_since(used) >= idle_timeout);
+        let count = if idle { parked } else { self.low.min(parked).div_ceil(2) };
         self.low = parked - count;
         (count, if idle { Reason::Idle } else { Reason::Decay })
     }

@@ -43,24 +43,12 @@ pub struct InboundBody {
 }
 
 impl InboundBody {
-    pub(crate) fn new(
-        core: Arc<Core>,
-        declared: Option<usize>,
-        max: usize,
-    ) -> Result<Self, PoolError> {
+    pub(crate) fn new(core: Arc<Core>, declared: Option<usize>, max: usize) -> Result<Self, PoolError> {
         if let Some(declared) = declared.filter(|&declared| declared > max) {
             return Err(PoolError::Oversized(declared));
         }
-        let storage = Storage::Heap(ChargedVec {
-            bytes: Vec::new(),
-            _charge: None,
-        });
-        Ok(Self {
-            core,
-            storage,
-            declared,
-            max,
-        })
+        let storage = Storage::Heap(ChargedVec { bytes: Vec::new(), _charge: None });
+        Ok(Self { core, storage, declared, max })
     }
 
     /// Bytes that have arrived.
@@ -110,11 +98,7 @@ impl InboundBody {
         match &mut self.storage {
             Storage::Heap(heap) if len <= heap.bytes.capacity() => Ok(()),
             Storage::Heap(heap) if len <= HEAP_MAX => {
-                let guess = self
-                    .declared
-                    .map_or(HEAP_FIRST.max(GROWTH * heap.bytes.len()), |declared| {
-                        declared
-                    });
+                let guess = self.declared.map_or(HEAP_FIRST.max(GROWTH * heap.bytes.len()), |declared| declared);
                 let capacity = guess.clamp(len, HEAP_MAX.max(len)).min(self.max.max(len));
                 let mut larger = ChargedVec {
                     bytes: Vec::with_capacity(capacity),
@@ -125,10 +109,7 @@ impl InboundBody {
                 Ok(())
             }
             Storage::Heap(heap) => {
-                let capacity = self
-                    .declared
-                    .map_or(FIRST_GUESS, |declared| declared.min(FIRST_GUESS))
-                    .max(len);
+                let capacity = self.declared.map_or(FIRST_GUESS, |declared| declared.min(FIRST_GUESS)).max(len);
                 let mut buffer = Core::try_acquire(&self.core, capacity, Direction::Inbound)?;
                 buffer.put(&heap.bytes);
                 self.storage = Storage::Large(buffer);
@@ -136,13 +117,8 @@ impl InboundBody {
             }
             Storage::Large(buffer) if len <= buffer.capacity() => Ok(()),
             Storage::Large(buffer) => {
-                let grown = buffer
-                    .capacity()
-                    .saturating_mul(GROWTH)
-                    .min(self.declared.unwrap_or(self.max));
-                buffer
-                    .grow(Direction::Inbound, grown.max(len))
-                    .or_else(|_| buffer.grow(Direction::Inbound, len))
+                let grown = buffer.capacity().saturating_mul(GROWTH).min(self.declared.unwrap_or(self.max));
+                buffer.grow(Direction::Inbound, grown.max(len)).or_else(|_| buffer.grow(Direction::Inbound, len))
             }
         }
     }

@@ -8,15 +8,7 @@ use crate::sync::{AtomicUsize, Mutex, Ordering, lock};
 
 /// Capacities of the classes. Powers of four for growing frames; 1.25 MiB and its multiples because bodies are
 /// "1 MB plus envelope". Above the last one memory is exact and never parked.
-pub(crate) const CLASSES: [usize; 7] = [
-    64 << 10,
-    256 << 10,
-    1280 << 10,
-    2560 << 10,
-    5 << 20,
-    10 << 20,
-    16 << 20,
-];
+pub(crate) const CLASSES: [usize; 7] = [64 << 10, 256 << 10, 1280 << 10, 2560 << 10, 5 << 20, 10 << 20, 16 << 20];
 
 /// Capacity of the largest class.
 pub(crate) const LARGEST_CLASS: usize = CLASSES[CLASSES.len() - 1];
@@ -64,13 +56,8 @@ pub(crate) struct Fit {
 impl Fit {
     /// The smallest class that holds `len` bytes, or whole pages where that passes `limit` or there is none.
     pub(crate) fn of(len: usize, limit: usize) -> Option<Self> {
-        let class = CLASSES
-            .iter()
-            .position(|&capacity| len <= capacity && capacity <= limit);
-        let capacity = class.map_or_else(
-            || len.max(1).checked_next_multiple_of(PAGE),
-            |class| Some(CLASSES[class]),
-        )?;
+        let class = CLASSES.iter().position(|&capacity| len <= capacity && capacity <= limit);
+        let capacity = class.map_or_else(|| len.max(1).checked_next_multiple_of(PAGE), |class| Some(CLASSES[class]))?;
         (capacity <= limit).then_some(Self { capacity, class })
     }
 }
@@ -78,11 +65,7 @@ impl Fit {
 impl Large {
     pub(crate) fn new(max_parked: usize) -> Self {
         let lists = std::array::from_fn(|_| Mutex::default());
-        Self {
-            max_parked,
-            parked: AtomicUsize::new(0),
-            lists,
-        }
+        Self { max_parked, parked: AtomicUsize::new(0), lists }
     }
 
     /// A parked mapping of the class, if there is one.
@@ -121,25 +104,17 @@ impl Large {
 
     fn reserve_parked(&self, bytes: usize) -> bool {
         let fits = |now: usize| Some(now + bytes).filter(|&sum| sum <= self.max_parked);
-        self.parked
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits)
-            .is_ok()
+        self.parked.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_ok()
     }
 
     /// Takes out what decayed, to be unmapped after the locks are gone.
-    pub(crate) fn tick(
-        &self,
-        now: Instant,
-        idle_timeout: Duration,
-        mut sink: impl FnMut(Vec<Mapping>, Reason),
-    ) {
+    pub(crate) fn tick(&self, now: Instant, idle_timeout: Duration, mut sink: impl FnMut(Vec<Mapping>, Reason)) {
         for (class, list) in self.lists.iter().enumerate() {
             let mut list = lock(list);
             let (parked, takes) = (list.parked.len(), list.counters.hits + list.counters.misses);
             let (count, reason) = list.low_water.surplus(parked, takes, now, idle_timeout);
             let surplus: Vec<_> = list.parked.drain(..count).collect();
-            self.parked
-                .fetch_sub(count * CLASSES[class], Ordering::Relaxed);
+            self.parked.fetch_sub(count * CLASSES[class], Ordering::Relaxed);
             drop(list);
             sink(surplus, reason);
         }
@@ -151,8 +126,7 @@ impl Large {
         for (class, list) in self.lists.iter().enumerate() {
             let mut list = lock(list);
             list.closed |= close;
-            self.parked
-                .fetch_sub(list.parked.len() * CLASSES[class], Ordering::Relaxed);
+            self.parked.fetch_sub(list.parked.len() * CLASSES[class], Ordering::Relaxed);
             all.append(&mut list.parked);
         }
         all
@@ -165,9 +139,6 @@ impl Large {
 
     pub(crate) fn counters(&self, class: usize) -> ClassCounters {
         let list = lock(&self.lists[class]);
-        ClassCounters {
-            parked: list.parked.len(),
-            ..list.counters
-        }
+        ClassCounters { parked: list.parked.len(), ..list.counters }
     }
 }

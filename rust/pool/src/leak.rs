@@ -63,12 +63,7 @@ pub(crate) struct LeaseWatch {
 impl LeaseWatch {
     /// Remembers a lease, unless the table is full.
     pub(crate) fn begun(this: &Arc<Self>, stream: u64, bytes: usize) -> Option<Sample> {
-        let entry = Some(Watched {
-            stream,
-            bytes,
-            since: Instant::now(),
-            reported: false,
-        });
+        let entry = Some(Watched { stream, bytes, since: Instant::now(), reported: false });
         let mut table = lock(&this.table);
         let index = if let Some(index) = table.free.pop() {
             table.entries[index] = entry;
@@ -79,10 +74,7 @@ impl LeaseWatch {
         } else {
             return None;
         };
-        Some(Sample {
-            watch: this.clone(),
-            index,
-        })
+        Some(Sample { watch: this.clone(), index })
     }
 
     /// Sets what `report` calls.
@@ -97,18 +89,10 @@ impl LeaseWatch {
             let age = now.saturating_duration_since(watched.since);
             if !watched.reported && age >= after {
                 watched.reported = true;
-                overdue.push(Leak {
-                    stream: watched.stream,
-                    bytes: watched.bytes,
-                    age,
-                });
+                overdue.push(Leak { stream: watched.stream, bytes: watched.bytes, age });
             }
         }
-        let hook = if overdue.is_empty() {
-            None
-        } else {
-            lock(&self.hook).take()
-        };
+        let hook = if overdue.is_empty() { None } else { lock(&self.hook).take() };
         if let Some(hook) = hook {
             overdue.iter().for_each(&hook);
             lock(&self.hook).get_or_insert(hook);

@@ -27,6 +27,6 @@ pub use config::{ConfigError, PoolConfig, parse_bytes};
 pub use inbound::InboundBody;
 pub use leak::Leak;
 pub use pool::{Pool, PoolError, WeakPool};
-pub use system::memory_limit;
 pub use stats::{ClassStats, PoolStats, Released, SegmentStats};
+pub use system::memory_limit;
 pub use writer::Writer;

@@ -10,13 +10,8 @@ pub(crate) const POISON: u8 = 0xA5;
 /// Parked memory must still be as `poison` left it.
 pub(crate) fn assert_poisoned(memory: &[u8]) {
     const CLEAN: [u8; 4096] = [POISON; 4096];
-    let clean = memory
-        .chunks(CLEAN.len())
-        .all(|part| part == &CLEAN[..part.len()]);
-    assert!(
-        clean,
-        "a parked buffer was written after it had been returned"
-    );
+    let clean = memory.chunks(CLEAN.len()).all(|part| part == &CLEAN[..part.len()]);
+    assert!(clean, "a parked buffer was written after it had been returned");
 }
 
 /// A private anonymous mapping; every byte is initialised (zero when fresh).
@@ -100,11 +95,7 @@ mod system {
                 0,
             )
         };
-        if start == libc::MAP_FAILED {
-            None
-        } else {
-            NonNull::new(start.cast())
-        }
+        if start == libc::MAP_FAILED { None } else { NonNull::new(start.cast()) }
     }
 
     pub(super) fn unmap(start: NonNull<u8>, len: usize) {

@@ -103,10 +103,7 @@ fn a_return_during_a_tick_is_parked_or_released_never_lost() {
         pool.tick(now + Duration::from_secs(1));
         dropper.join().unwrap();
         let stats = pool.stats();
-        assert_eq!(
-            2 * LARGE,
-            stats.parked_bytes + stats.released.decay + stats.released.idle
-        );
+        assert_eq!(2 * LARGE, stats.parked_bytes + stats.released.decay + stats.released.idle);
     });
 }
 
@@ -129,20 +126,13 @@ fn two_charges_never_pass_the_ceiling_together() {
         let pool = pool(0);
         let body = 300 << 10;
         let other = pool.clone();
-        let charge =
-            thread::spawn(move || other.core().charge(crate::budget::Direction::Inbound, body));
+        let charge = thread::spawn(move || other.core().charge(crate::budget::Direction::Inbound, body));
         let mine = pool.core().charge(crate::budget::Direction::Inbound, body);
         let theirs = charge.join().unwrap();
-        let refused = [&mine, &theirs]
-            .iter()
-            .filter(|charge| charge.is_err())
-            .count();
+        let refused = [&mine, &theirs].iter().filter(|charge| charge.is_err()).count();
         assert_eq!(refused, 1);
         assert!(mine.err().or(theirs.err()) == Some(PoolError::Exhausted));
-        assert_eq!(
-            (pool.stats().held_bytes, pool.stats().inbound_bytes),
-            (0, 0)
-        );
+        assert_eq!((pool.stats().held_bytes, pool.stats().inbound_bytes), (0, 0));
     });
 }
 
@@ -162,9 +152,6 @@ fn a_retired_segment_is_reclaimed_once_by_writer_or_tick() {
         let stats = pool.stats();
         assert_eq!((stats.held_bytes, stats.live_bytes), (0, 0));
         let mapped = stats.segments.misses as usize * (4 << 10);
-        assert_eq!(
-            mapped,
-            stats.parked_bytes + stats.released.decay + stats.released.idle + stats.released.cap
-        );
+        assert_eq!(mapped, stats.parked_bytes + stats.released.decay + stats.released.idle + stats.released.cap);
     });
 }

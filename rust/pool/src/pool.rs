@@ -55,9 +55,7 @@ impl Pool {
     pub fn new(config: PoolConfig) -> Result<Self, ConfigError> {
         let (config, max_live) = config.effective()?;
         let core = Arc::new(Core::new(config, max_live));
-        Ok(Self {
-            handle: Arc::new(Handle { core }),
-        })
+        Ok(Self { handle: Arc::new(Handle { core }) })
     }
 
     pub(crate) fn core(&self) -> &Arc<Core> {
@@ -115,11 +113,7 @@ impl Pool {
     ///
     /// # Errors
     /// [`PoolError::Oversized`]: `declared` is more than `max`; [`PoolError::Forked`].
-    pub fn inbound_body(
-        &self,
-        declared: Option<usize>,
-        max: usize,
-    ) -> Result<InboundBody, PoolError> {
+    pub fn inbound_body(&self, declared: Option<usize>, max: usize) -> Result<InboundBody, PoolError> {
         if self.core().is_forked() {
             return Err(PoolError::Forked);
         }
@@ -142,11 +136,7 @@ impl Pool {
 
     /// Gives everything parked back now; returns the bytes.
     pub fn trim(&self) -> usize {
-        if self.core().is_forked() {
-            0
-        } else {
-            self.core().trim()
-        }
+        if self.core().is_forked() { 0 } else { self.core().trim() }
     }
 
     /// True when slices pin more than the bound and queued frames should be copied out. Cheap enough for every
@@ -164,10 +154,7 @@ impl Pool {
     /// Copies a batch out of shared memory, as [`Batch::copy_out`], and counts the bytes.
     pub fn unpin(&self, batch: &mut Batch) -> usize {
         let bytes = batch.copy_out();
-        self.core()
-            .counters
-            .copied_out
-            .fetch_add(bytes, Ordering::Relaxed);
+        self.core().counters.copied_out.fetch_add(bytes, Ordering::Relaxed);
         bytes
     }
 

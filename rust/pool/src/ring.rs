@@ -74,12 +74,7 @@ pub(crate) type Surplus = SmallVec<[Segment; 4]>;
 impl Ring {
     pub(crate) fn new(segment_bytes: usize, parked_bytes: usize) -> Self {
         let max_parked = parked_bytes / segment_bytes;
-        Self {
-            segment_bytes,
-            max_parked,
-            retired: AtomicUsize::new(0),
-            state: Mutex::default(),
-        }
+        Self { segment_bytes, max_parked, retired: AtomicUsize::new(0), state: Mutex::default() }
     }
 
     /// A free segment, reclaimed or parked.
@@ -119,11 +114,7 @@ impl Ring {
     fn poll(&self, state: &mut State, limit: usize) -> Surplus {
         let mut surplus = Surplus::new();
         for _ in 0..limit.min(state.retired.len()) {
-            let Some(Retired {
-                mut leased,
-                live: before,
-            }) = state.retired.pop_front()
-            else {
+            let Some(Retired { mut leased, live: before }) = state.retired.pop_front() else {
                 break;
             };
             let live = leased.segment.live();
@@ -192,12 +183,7 @@ impl Ring {
     pub(crate) fn stats(&self) -> (RingStats, Surplus) {
         let mut state = lock(&self.state);
         let surplus = self.poll(&mut state, usize::MAX);
-        let live = state.retired_live
-            + state
-                .active
-                .iter()
-                .map(|shared| shared.live())
-                .sum::<usize>();
+        let live = state.retired_live + state.active.iter().map(|shared| shared.live()).sum::<usize>();
         let held = (state.retired.len() + state.active.len()) * self.segment_bytes;
         let counted = RingStats {
             pinned: held.saturating_sub(live),

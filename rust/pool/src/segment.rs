@@ -2,10 +2,7 @@
 //!
 //! The owner counts the bytes it sealed, consumers count the bytes they returned; equal means that nobody
 //! reads the segment. Nothing is sent back, sealing costs no atomic read-modify-write, and a drop costs one.
-#![expect(
-    unsafe_code,
-    reason = "runs point into a segment whose owner keeps it alive"
-)]
+#![expect(unsafe_code, reason = "runs point into a segment whose owner keeps it alive")]
 
 use std::ptr::NonNull;
 use std::slice;
@@ -52,13 +49,7 @@ impl Segment {
     pub(crate) fn new(capacity: usize) -> Option<Self> {
         let mapping = Mapping::new(capacity)?;
         let returned = Lines(AtomicUsize::new(0));
-        Some(Self {
-            shared: Arc::new(Shared {
-                mapping,
-                sealed: AtomicUsize::new(0),
-                returned,
-            }),
-        })
+        Some(Self { shared: Arc::new(Shared { mapping, sealed: AtomicUsize::new(0), returned }) })
     }
 
     /// Bytes it can hold.
@@ -120,18 +111,10 @@ impl Segment {
     pub(crate) fn seal(&mut self, from: usize, to: usize, sample: Option<Sample>) -> Bytes {
         assert!(from < to && to <= self.capacity());
         let sealed = &self.shared.sealed;
-        sealed.store(
-            sealed.load(Ordering::Relaxed) + (to - from),
-            Ordering::Relaxed,
-        );
+        sealed.store(sealed.load(Ordering::Relaxed) + (to - from), Ordering::Relaxed);
         let shared = NonNull::new(Arc::as_ptr(&self.shared).cast_mut());
         shared.map_or_else(Bytes::new, |shared| {
-            Bytes::from_owner(Run {
-                shared,
-                from: from as u32,
-                to: to as u32,
-                sample,
-            })
+            Bytes::from_owner(Run { shared, from: from as u32, to: to as u32, sample })
         })
     }
 }
@@ -140,11 +123,7 @@ impl Drop for Segment {
     fn drop(&mut self) {
         let sealed = self.shared.sealed.load(Ordering::Relaxed);
         let left_behind = Arc::into_raw(self.shared.clone());
-        let returned = self
-            .shared
-            .returned
-            .0
-            .fetch_add(ORPHANED - sealed, Ordering::AcqRel);
+        let returned = self.shared.returned.0.fetch_add(ORPHANED - sealed, Ordering::AcqRel);
         if returned == sealed {
             // SAFETY: nobody reads the segment, so nobody else takes this count.
             drop(unsafe { Arc::from_raw(left_behind) });
@@ -178,11 +157,7 @@ impl Drop for Run {
         drop(self.sample.take());
         let len = (self.to - self.from) as usize;
         // SAFETY: the segment lives until its last run has returned its bytes.
-        let returned = unsafe { self.shared.as_ref() }
-            .returned
-            .0
-            .fetch_add(len, Ordering::AcqRel)
-            + len;
+        let returned = unsafe { self.shared.as_ref() }.returned.0.fetch_add(len, Ordering::AcqRel) + len;
         if returned == ORPHANED {
             // SAFETY: the owner left its count behind for exactly this run, the last one.
             drop(unsafe { Arc::from_raw(self.shared.as_ptr().cast_const()) });

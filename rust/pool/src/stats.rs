@@ -95,18 +95,12 @@ pub struct PoolStats {
 impl PoolStats {
     pub(crate) fn collect(core: &Core) -> Self {
         if core.is_forked() {
-            return Self {
-                config: core.config.clone(),
-                ..Self::default()
-            };
+            return Self { config: core.config.clone(), ..Self::default() };
         }
         let (ring, surplus) = core.ring.stats();
         core.release(surplus, Reason::Cap);
-        let classes: Vec<_> = CLASSES
-            .iter()
-            .enumerate()
-            .map(|(class, &capacity)| class_stats(core, class, capacity))
-            .collect();
+        let classes: Vec<_> =
+            CLASSES.iter().enumerate().map(|(class, &capacity)| class_stats(core, class, capacity)).collect();
         let count = |counter: &AtomicUsize| counter.load(Ordering::Relaxed);
         let released = |reason: Reason| count(&core.counters.released[reason as usize]);
         Self {

@@ -13,7 +13,5 @@ pub(crate) use std::sync::{
 
 /// Locks; nothing panics while a lock of this crate is held, so a poisoned one is still sound.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner)
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }

@@ -3,21 +3,14 @@
 use std::fs;
 
 /// Files that hold a limit in bytes: of cgroup v2 and of v1, as seen inside a container.
-const CGROUP_LIMITS: [&str; 2] = [
-    "/sys/fs/cgroup/memory.max",
-    "/sys/fs/cgroup/memory/memory.limit_in_bytes",
-];
+const CGROUP_LIMITS: [&str; 2] = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
 
 /// The smallest memory limit that applies: the cgroup's or the machine's. `None` if neither can be read.
 pub fn memory_limit() -> Option<usize> {
     let own = own_cgroups();
     let limits = CGROUP_LIMITS.iter().map(ToString::to_string).chain(own);
-    let cgroup = limits
-        .filter_map(|path| fs::read_to_string(path).ok())
-        .filter_map(|text| parse_limit(&text));
-    let machine = fs::read_to_string("/proc/meminfo")
-        .ok()
-        .and_then(|text| parse_meminfo(&text));
+    let cgroup = limits.filter_map(|path| fs::read_to_string(path).ok()).filter_map(|text| parse_limit(&text));
+    let machine = fs::read_to_string("/proc/meminfo").ok().and_then(|text| parse_meminfo(&text));
     cgroup.chain(machine).min()
 }
 
@@ -51,9 +44,7 @@ fn parse_limit(text: &str) -> Option<usize> {
 }
 
 fn parse_meminfo(text: &str) -> Option<usize> {
-    let line = text
-        .lines()
-        .find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
     let kib: usize = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     kib.checked_mul(1024)
 }
@@ -70,26 +61,14 @@ mod tests {
 
     #[test]
     fn the_machine_total_is_in_kibibytes() {
-        assert_eq!(
-            parse_meminfo("MemTotal:       2048 kB\nMemFree: 1 kB\n"),
-            Some(2 << 20)
-        );
+        assert_eq!(parse_meminfo("MemTotal:       2048 kB\nMemFree: 1 kB\n"), Some(2 << 20));
         assert_eq!(parse_meminfo("MemFree: 1 kB\n"), None);
     }
 
     #[test]
     fn both_cgroup_versions_are_looked_up_to_the_root() {
-        assert_eq!(
-            limit_files("0::/a/b"),
-            [
-                "/sys/fs/cgroup/a/b/memory.max",
-                "/sys/fs/cgroup/a/memory.max"
-            ]
-        );
-        assert_eq!(
-            limit_files("7:cpu,memory:/a"),
-            ["/sys/fs/cgroup/memory/a/memory.limit_in_bytes"]
-        );
+        assert_eq!(limit_files("0::/a/b"), ["/sys/fs/cgroup/a/b/memory.max", "/sys/fs/cgroup/a/memory.max"]);
+        assert_eq!(limit_files("7:cpu,memory:/a"), ["/sys/fs/cgroup/memory/a/memory.limit_in_bytes"]);
         assert!(limit_files("3:pids:/a").is_empty());
     }
 }

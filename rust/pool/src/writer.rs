@@ -1,8 +1,5 @@
 //! The producing thread's half: frames are written in place and sealed together.
-#![expect(
-    clippy::inline_always,
-    reason = "a put of a few bytes is cheaper than a call"
-)]
+#![expect(clippy::inline_always, reason = "a put of a few bytes is cheaper than a call")]
 
 use std::io;
 
@@ -175,10 +172,7 @@ impl Writer {
     /// # Panics
     /// A frame is open.
     pub fn share(&mut self, frame: Bytes) {
-        assert!(
-            self.frame_len() == 0 && self.aside.is_none(),
-            "share inside a frame"
-        );
+        assert!(self.frame_len() == 0 && self.aside.is_none(), "share inside a frame");
         self.cut_aside();
         self.done.push(Batch::single(frame));
     }
@@ -188,10 +182,7 @@ impl Writer {
     /// # Panics
     /// A frame is open.
     pub fn seal(&mut self, mut sink: impl FnMut(Batch)) {
-        assert!(
-            self.frame_len() == 0 && self.aside.is_none(),
-            "seal inside a frame"
-        );
+        assert!(self.frame_len() == 0 && self.aside.is_none(), "seal inside a frame");
         let epoch = Some(self.pool.core().epoch());
         let quiet = self.epoch != epoch;
         self.epoch = epoch;
@@ -226,22 +217,14 @@ impl Writer {
         let len = self.frame_len();
         let wanted = len.checked_add(more).expect("capacity overflow");
         if self.aside.is_some() {
-            let grown = self
-                .cursor
-                .capacity()
-                .saturating_mul(GROWTH)
-                .min(LARGEST_CLASS);
+            let grown = self.cursor.capacity().saturating_mul(GROWTH).min(LARGEST_CLASS);
             self.enter_large(grown.max(wanted));
         } else if wanted <= SHARING_LIMIT.min(self.pool.config().segment_bytes / 2) {
             self.next_segment();
         } else if len == 0 {
             self.enter_large(wanted);
         } else {
-            let guess = if self.last_large >= wanted {
-                self.last_large
-            } else {
-                FIRST_GUESS
-            };
+            let guess = if self.last_large >= wanted { self.last_large } else { FIRST_GUESS };
             self.enter_large(guess.max(wanted));
         }
     }
@@ -339,10 +322,7 @@ fn exact(frames: &[u8], trailer: bool, ends: &[u32]) -> Batch {
 impl Drop for Writer {
     fn drop(&mut self) {
         let segment = self.aside.take().unwrap_or_else(Cursor::nowhere);
-        for cursor in [
-            segment,
-            std::mem::replace(&mut self.cursor, Cursor::nowhere()),
-        ] {
+        for cursor in [segment, std::mem::replace(&mut self.cursor, Cursor::nowhere())] {
             if let Some(leased) = cursor.into_leased() {
                 self.pool.core().retire_segment(leased);
             }

@@ -73,10 +73,7 @@ fn steady_state_allocates_nothing_for_a_frame_and_at_most_once_for_a_batch() {
         for _ in 0..2000 {
             let mut batches = 0;
             let count = allocations(|| batches = turn(&mut writer));
-            assert!(
-                count <= batches,
-                "{count} allocations for {batches} batches of {frames} frames of {len} bytes"
-            );
+            assert!(count <= batches, "{count} allocations for {batches} batches of {frames} frames of {len} bytes");
         }
     }
 }

@@ -28,14 +28,8 @@ fn inbound_bodies_have_at_most_half_of_the_ceiling() {
     assert_eq!(error, PoolError::Exhausted);
     let stats = pool.stats();
     assert_eq!(bodies.len(), 4, "four buffers of 256 KiB are half of 2 MiB");
-    assert_eq!(
-        (stats.inbound_bytes, stats.held_bytes, stats.exhausted),
-        (MIB, MIB, 1)
-    );
-    assert!(
-        pool.try_acquire(100 * KIB).is_ok(),
-        "outbound does not wait on inbound"
-    );
+    assert_eq!((stats.inbound_bytes, stats.held_bytes, stats.exhausted), (MIB, MIB, 1));
+    assert!(pool.try_acquire(100 * KIB).is_ok(), "outbound does not wait on inbound");
     bodies.pop();
     assert!(pool.inbound(&content(100 * KIB, 1)).is_ok());
     drop(bodies);
@@ -55,28 +49,16 @@ fn over_the_ceiling_try_acquire_fails_and_acquire_falls_back_untracked() {
     assert_eq!(frames(&sealed(&mut writer)), [content(900, 1)]);
     drop(fallback);
     let stats = pool.stats();
-    assert_eq!(
-        (stats.fallbacks, stats.held_bytes, stats.peak_bytes),
-        (2, 2 * MIB, 2 * MIB)
-    );
+    assert_eq!((stats.fallbacks, stats.held_bytes, stats.peak_bytes), (2, 2 * MIB, 2 * MIB));
     assert_eq!(stats.classes[1].parked, 0);
 }
 
 #[test]
 fn more_than_the_ceiling_is_oversized() {
     let pool = Pool::new(tight()).unwrap();
-    assert_eq!(
-        pool.try_acquire(3 * MIB).err(),
-        Some(PoolError::Oversized(3 * MIB))
-    );
-    assert_eq!(
-        pool.try_acquire(usize::MAX).err(),
-        Some(PoolError::Oversized(usize::MAX))
-    );
-    assert_eq!(
-        pool.inbound_body(Some(11), 10).err(),
-        Some(PoolError::Oversized(11))
-    );
+    assert_eq!(pool.try_acquire(3 * MIB).err(), Some(PoolError::Oversized(3 * MIB)));
+    assert_eq!(pool.try_acquire(usize::MAX).err(), Some(PoolError::Oversized(usize::MAX)));
+    assert_eq!(pool.inbound_body(Some(11), 10).err(), Some(PoolError::Oversized(11)));
     assert_eq!(pool.stats().oversized, 2);
 }
 
@@ -106,10 +88,7 @@ fn a_body_in_pieces_is_whole_at_any_size_and_stops_at_its_maximum() {
             for piece in expected.chunks(10_000) {
                 body.push(piece).unwrap();
             }
-            assert_eq!(
-                body.push(&vec![0; max + 1 - len]),
-                Err(PoolError::Oversized(max + 1))
-            );
+            assert_eq!(body.push(&vec![0; max + 1 - len]), Err(PoolError::Oversized(max + 1)));
             assert_eq!((body.len(), body.is_empty()), (len, len == 0));
             assert_eq!(body.finish(), expected);
         }
@@ -132,9 +111,7 @@ fn a_refused_piece_leaves_the_body_as_it_was() {
 #[test]
 fn parked_bytes_never_pass_their_limits_and_the_rest_is_released_for_the_cap() {
     let pool = Pool::new(tight()).unwrap();
-    let held: Vec<_> = (0..6)
-        .map(|_| pool.try_acquire(256 * KIB).unwrap())
-        .collect();
+    let held: Vec<_> = (0..6).map(|_| pool.try_acquire(256 * KIB).unwrap()).collect();
     drop(held);
     let mut writer = pool.writer();
     write_all(&mut writer, &vec![content(1000, 1); 100]);
@@ -148,11 +125,7 @@ fn parked_bytes_never_pass_their_limits_and_the_rest_is_released_for_the_cap() {
 #[test]
 fn an_idle_pool_halves_each_tick_and_gives_all_back_after_the_idle_timeout() {
     let pool = pool();
-    drop(
-        (0..25)
-            .map(|_| pool.acquire(1280 * KIB))
-            .collect::<Vec<_>>(),
-    );
+    drop((0..25).map(|_| pool.acquire(1280 * KIB)).collect::<Vec<_>>());
     let start = Instant::now();
     let parked: Vec<_> = (1..=5)
         .map(|second| {
@@ -206,11 +179,7 @@ fn an_idle_writers_segments_go_back_without_the_writer() {
         pool.tick(start + seconds(second));
     }
     let stats = pool.stats();
-    assert_eq!(
-        (stats.parked_bytes, stats.held_bytes),
-        (0, 64 * KIB),
-        "only the writer's own segment is left"
-    );
+    assert_eq!((stats.parked_bytes, stats.held_bytes), (0, 64 * KIB), "only the writer's own segment is left");
 }
 
 #[test]
@@ -239,15 +208,10 @@ fn t_61_what_slow_consumers_hold_is_bounded_and_goes_back_when_they_let_go() {
         held.push(sealed(&mut writer));
     }
     let stats = pool.stats();
-    assert!(
-        stats.held_bytes <= 1000 * (128 * 128 + 2 * 64 * KIB),
-        "{stats:?}"
-    );
+    assert!(stats.held_bytes <= 1000 * (128 * 128 + 2 * 64 * KIB), "{stats:?}");
     assert!(stats.pinned_bytes <= 8 * MIB + 4 * stats.live_bytes);
     for (stream, batches) in held.iter().enumerate() {
-        let expected: Vec<_> = (0..128)
-            .map(|seed| content(64 + stream % 64, seed))
-            .collect();
+        let expected: Vec<_> = (0..128).map(|seed| content(64 + stream % 64, seed)).collect();
         assert_eq!(frames(batches), expected);
     }
     drop(held);
@@ -298,10 +262,7 @@ fn a_thousand_stalled_streams_pin_no_more_than_the_bound() {
             }
         }
         let stats = pool.stats();
-        assert!(
-            stats.pinned_bytes <= 8 * MIB + 4 * stats.live_bytes,
-            "turn {stream}: {stats:?}"
-        );
+        assert!(stats.pinned_bytes <= 8 * MIB + 4 * stats.live_bytes, "turn {stream}: {stats:?}");
     }
     assert!(pool.stats().copied_out_bytes > 0);
     for (stream, frame) in frames(queued.make_contiguous()).iter().enumerate() {
@@ -311,11 +272,7 @@ fn a_thousand_stalled_streams_pin_no_more_than_the_bound() {
 
 #[test]
 fn sec_12_a_frame_holds_no_byte_of_another_request() {
-    let pool = Pool::new(PoolConfig {
-        zero_on_reuse: true,
-        ..tight()
-    })
-    .unwrap();
+    let pool = Pool::new(PoolConfig { zero_on_reuse: true, ..tight() }).unwrap();
     let mut writer = pool.writer();
     for request in 0..3000_usize {
         let marker = request.to_be_bytes();
@@ -331,11 +288,7 @@ fn sec_12_a_frame_holds_no_byte_of_another_request() {
 
 #[test]
 fn zero_on_reuse_hides_what_the_last_lease_wrote() {
-    let pool = Pool::new(PoolConfig {
-        zero_on_reuse: true,
-        ..PoolConfig::default()
-    })
-    .unwrap();
+    let pool = Pool::new(PoolConfig { zero_on_reuse: true, ..PoolConfig::default() }).unwrap();
     let mut first = pool.acquire(KIB);
     first.put(&[7; KIB]);
     drop(first);
@@ -346,10 +299,7 @@ fn zero_on_reuse_hides_what_the_last_lease_wrote() {
 
 #[test]
 fn a_sampled_lease_older_than_leak_after_is_reported_once_with_its_stream() {
-    let config = PoolConfig {
-        leak_after: seconds(60),
-        ..PoolConfig::default()
-    };
+    let config = PoolConfig { leak_after: seconds(60), ..PoolConfig::default() };
     let pool = Pool::new(config).unwrap();
     let reports = Arc::new(Mutex::new(Vec::new()));
     let sink = reports.clone();
@@ -368,15 +318,8 @@ fn a_sampled_lease_older_than_leak_after_is_reported_once_with_its_stream() {
         pool.tick(now + seconds(60 * minute));
     }
     let found = reports.lock().unwrap().clone();
-    assert!(
-        (1..=3).contains(&found.len()),
-        "about one in 128 of 256: {found:?}"
-    );
-    assert!(
-        found
-            .iter()
-            .all(|leak| leak.stream == 42 && leak.bytes == 100 && leak.age >= seconds(60))
-    );
+    assert!((1..=3).contains(&found.len()), "about one in 128 of 256: {found:?}");
+    assert!(found.iter().all(|leak| leak.stream == 42 && leak.bytes == 100 && leak.age >= seconds(60)));
     assert_eq!(pool.stats().leaks, found.len());
 }
 
@@ -391,10 +334,7 @@ fn a_quiet_stream_pins_no_segment() {
         assert!(!batches[0].is_shared());
         assert_eq!(pool.stats().live_bytes, 0);
         write(&mut writer, &content(50, 2));
-        assert!(
-            sealed(&mut writer)[0].is_shared(),
-            "a second batch in the same interval proves a stream"
-        );
+        assert!(sealed(&mut writer)[0].is_shared(), "a second batch in the same interval proves a stream");
         pool.tick(start + seconds(second));
     }
 }
@@ -412,9 +352,6 @@ fn next_tick_is_the_interval_within_a_fifth() {
     let pool = pool();
     for _ in 0..100 {
         let wait = pool.next_tick();
-        assert!(
-            wait >= Duration::from_millis(800) && wait <= Duration::from_millis(1200),
-            "{wait:?}"
-        );
+        assert!(wait >= Duration::from_millis(800) && wait <= Duration::from_millis(1200), "{wait:?}");
     }
 }

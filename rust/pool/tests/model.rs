@@ -91,11 +91,7 @@ impl Model {
     }
 
     fn heap_inbound(&self) -> usize {
-        self.inbound
-            .iter()
-            .map(|(_, body)| body.len())
-            .filter(|&len| len <= 32 << 10)
-            .sum()
+        self.inbound.iter().map(|(_, body)| body.len()).filter(|&len| len <= 32 << 10).sum()
     }
 }
 
@@ -107,19 +103,11 @@ fn check_accounts(pool: &Pool, model: &Model) {
     assert!(stats.inbound_bytes <= config.max_live_bytes.unwrap() / 2);
     assert!(stats.peak_bytes >= stats.held_bytes);
     let segments = stats.segments.misses as usize * config.segment_bytes;
-    let large: usize = stats
-        .classes
-        .iter()
-        .map(|class| class.misses as usize * class.capacity)
-        .sum();
+    let large: usize = stats.classes.iter().map(|class| class.misses as usize * class.capacity).sum();
     let released = stats.released;
     let gone = released.decay + released.idle + released.trim + released.cap;
     let leased = stats.held_bytes - model.heap_inbound() - stats.exact_bytes;
-    assert_eq!(
-        segments + large,
-        leased + stats.parked_bytes + gone,
-        "live + parked + released = taken: {stats:?}"
-    );
+    assert_eq!(segments + large, leased + stats.parked_bytes + gone, "live + parked + released = taken: {stats:?}");
 }
 
 fn run(steps: Vec<Step>) {
@@ -131,11 +119,7 @@ fn run(steps: Vec<Step>) {
         match step {
             Step::Frame(len) | Step::Hinted(_, len) => {
                 let frame = content(len, seed);
-                writer.begin(if let Step::Hinted(hint, _) = step {
-                    hint
-                } else {
-                    0
-                });
+                writer.begin(if let Step::Hinted(hint, _) = step { hint } else { 0 });
                 for (turn, part) in frame.chunks(7 + len / 10).enumerate() {
                     match turn % 3 {
                         0 => writer.put(part),
@@ -179,9 +163,7 @@ fn run(steps: Vec<Step>) {
             Step::Slice(index, frame) => {
                 if let Some((batch, frames)) = take(&mut model.batches, index) {
                     let frame = frame % frames.len();
-                    model
-                        .slices
-                        .push((batch.frame(frame).unwrap(), frames[frame].clone()));
+                    model.slices.push((batch.frame(frame).unwrap(), frames[frame].clone()));
                     assert_eq!(batch.frame(frames.len()), None);
                 }
             }
@@ -211,15 +193,7 @@ fn run(steps: Vec<Step>) {
     drop((model, writer));
     pool.trim();
     let stats = pool.stats();
-    assert_eq!(
-        (
-            stats.live_bytes,
-            stats.held_bytes,
-            stats.parked_bytes,
-            stats.pinned_bytes
-        ),
-        (0, 0, 0, 0)
-    );
+    assert_eq!((stats.live_bytes, stats.held_bytes, stats.parked_bytes, stats.pinned_bytes), (0, 0, 0, 0));
 }
 
 proptest! {

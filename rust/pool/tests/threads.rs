@@ -14,9 +14,7 @@ const TURNS: usize = if cfg!(miri) { 20 } else { 3000 };
 const SIZES: [usize; 8] = [0, 3, 50, 700, 90, 1900, 2500, 9];
 
 fn expected(turn: usize) -> Vec<Vec<u8>> {
-    (0..=turn % 12)
-        .map(|n| content(SIZES[(turn + n) % SIZES.len()], turn + n))
-        .collect()
+    (0..=turn % 12).map(|n| content(SIZES[(turn + n) % SIZES.len()], turn + n)).collect()
 }
 
 fn producer(pool: &Pool, consumers: &[mpsc::SyncSender<(usize, Vec<Batch>)>]) {
@@ -34,11 +32,7 @@ fn producer(pool: &Pool, consumers: &[mpsc::SyncSender<(usize, Vec<Batch>)>]) {
 
 #[test]
 fn every_consumer_reads_what_the_producer_wrote_while_segments_are_reused() {
-    let pool = Pool::new(PoolConfig {
-        zero_on_reuse: true,
-        ..tight()
-    })
-    .unwrap();
+    let pool = Pool::new(PoolConfig { zero_on_reuse: true, ..tight() }).unwrap();
     thread::scope(|scope| {
         let mut senders = Vec::new();
         for lag in [1, 20] {
@@ -69,10 +63,7 @@ fn every_consumer_reads_what_the_producer_wrote_while_segments_are_reused() {
     });
     pool.trim();
     let stats = pool.stats();
-    assert_eq!(
-        (stats.live_bytes, stats.held_bytes, stats.parked_bytes),
-        (0, 0, 0)
-    );
+    assert_eq!((stats.live_bytes, stats.held_bytes, stats.parked_bytes), (0, 0, 0));
 }
 
 #[test]
@@ -104,11 +95,7 @@ fn writer_and_pool_may_go_while_consumers_still_read() {
 
 #[test]
 fn bodies_and_large_frames_come_home_from_any_thread() {
-    let pool = Pool::new(PoolConfig {
-        max_live_bytes: Some(64 << 20),
-        ..PoolConfig::default()
-    })
-    .unwrap();
+    let pool = Pool::new(PoolConfig { max_live_bytes: Some(64 << 20), ..PoolConfig::default() }).unwrap();
     let mut readers = Vec::new();
     for round in 0..TURNS / 20 {
         let body = content(40_000 + round, round);

@@ -10,28 +10,8 @@ use support::{content, frames, pool, sealed, write, write_all};
 fn frames_come_out_whole_and_in_order_whatever_their_sizes() {
     let pool = pool();
     let mut writer = pool.writer();
-    let sizes = [
-        0,
-        1,
-        5,
-        512,
-        31 << 10,
-        40 << 10,
-        7,
-        70 << 10,
-        300 << 10,
-        2,
-        0,
-        3 << 20,
-        65 << 10,
-        20 << 20,
-        9,
-    ];
-    let expected: Vec<_> = sizes
-        .iter()
-        .enumerate()
-        .map(|(seed, &len)| content(len, seed))
-        .collect();
+    let sizes = [0, 1, 5, 512, 31 << 10, 40 << 10, 7, 70 << 10, 300 << 10, 2, 0, 3 << 20, 65 << 10, 20 << 20, 9];
+    let expected: Vec<_> = sizes.iter().enumerate().map(|(seed, &len)| content(len, seed)).collect();
     for _ in 0..3 {
         write_all(&mut writer, &expected);
         assert_eq!(frames(&sealed(&mut writer)), expected);

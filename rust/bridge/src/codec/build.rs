@@ -93,11 +93,7 @@ impl Builder<'_, '_> {
     #[inline]
     fn spend(&mut self, bytes: usize) -> Result<(), Fault> {
         self.values.spent += bytes;
-        if self.values.spent > self.max_bytes {
-            Err(self.too_large())
-        } else {
-            Ok(())
-        }
+        if self.values.spent > self.max_bytes { Err(self.too_large()) } else { Ok(()) }
     }
 
     #[inline]
@@ -116,11 +112,7 @@ impl Builder<'_, '_> {
 
     #[cold]
     fn too_large(&self) -> Fault {
-        over(
-            "max_decoded_bytes",
-            0,
-            format!("objects of more than {} bytes", self.max_bytes),
-        )
+        over("max_decoded_bytes", 0, format!("objects of more than {} bytes", self.max_bytes))
     }
 
     #[inline(never)]
@@ -140,10 +132,7 @@ impl Builder<'_, '_> {
             && let Err(error) = std::str::from_utf8(text)
         {
             drop(PyErr::take(self.py));
-            return Err(invalid(
-                offset + error.valid_up_to(),
-                "text that is not UTF-8",
-            ));
+            return Err(invalid(offset + error.valid_up_to(), "text that is not UTF-8"));
         }
         self.push(made)
     }
@@ -159,13 +148,7 @@ impl Receiver for Builder<'_, '_> {
     #[inline]
     fn bool(&mut self, value: bool) -> Result<(), Fault> {
         // SAFETY: attached; a new reference to a singleton.
-        self.push(unsafe {
-            ffi::Py_NewRef(if value {
-                ffi::Py_True()
-            } else {
-                ffi::Py_False()
-            })
-        })
+        self.push(unsafe { ffi::Py_NewRef(if value { ffi::Py_True() } else { ffi::Py_False() }) })
     }
 
     #[inline]
@@ -189,19 +172,13 @@ impl Receiver for Builder<'_, '_> {
     #[inline]
     fn text(&mut self, text: &[u8], ascii: bool, offset: usize) -> Result<(), Fault> {
         self.spend(cost::TEXT + text.len())?;
-        if ascii {
-            self.push(make::ascii(self.py, text))
-        } else {
-            self.wide(text, offset)
-        }
+        if ascii { self.push(make::ascii(self.py, text)) } else { self.wide(text, offset) }
     }
 
     fn bytes(&mut self, bytes: &[u8]) -> Result<(), Fault> {
         self.spend(cost::TEXT + bytes.len())?;
         // SAFETY: attached; pointer and length are those of the slice.
-        self.push(unsafe {
-            ffi::PyBytes_FromStringAndSize(bytes.as_ptr().cast(), bytes.len().cast_signed())
-        })
+        self.push(unsafe { ffi::PyBytes_FromStringAndSize(bytes.as_ptr().cast(), bytes.len().cast_signed()) })
     }
 
     #[inline]
@@ -238,9 +215,7 @@ impl Receiver for Builder<'_, '_> {
             let pairs = std::slice::from_raw_parts(self.values.stack.as_ptr().add(start), 2 * len);
             let dict = make::dict(self.py, pairs);
             self.push(dict)?;
-            if self.duplicates == DuplicateKeys::Error
-                && ffi::PyDict_Size(dict).cast_unsigned() != len
-            {
+            if self.duplicates == DuplicateKeys::Error && ffi::PyDict_Size(dict).cast_unsigned() != len {
                 return Err(duplicate(offset));
             }
         }

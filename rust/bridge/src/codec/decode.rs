@@ -39,12 +39,7 @@ impl Decoder {
     /// A decoder of `input`.
     pub fn new(spec: Arc<CodecSpec>, limits: Arc<Limits>, input: Bytes) -> Self {
         let reader = Reader::new(&spec, &limits);
-        Self {
-            limits,
-            input,
-            reader,
-            values: Values::default(),
-        }
+        Self { limits, input, reader, values: Values::default() }
     }
 
     /// Goes on for about `budget` input bytes; `None`: not finished, call again.
@@ -53,9 +48,7 @@ impl Decoder {
     /// The input is not a message of the format, or a limit was passed.
     pub fn run(&mut self, py: Python<'_>, budget: usize) -> Result<Option<Py<PyAny>>, DecodeError> {
         let pause = self.reader.offset().saturating_add(budget.max(1));
-        self.reader
-            .run(py, &self.limits, &self.input, pause, &mut self.values)
-            .map_err(DecodeError::from)
+        self.reader.run(py, &self.limits, &self.input, pause, &mut self.values).map_err(DecodeError::from)
     }
 
     /// Bytes of the Python objects made so far, estimated.
@@ -91,15 +84,8 @@ impl Reader {
         values: &mut Values,
     ) -> Result<Option<Py<PyAny>>, Fault> {
         check_frame(limits, input)?;
-        let max_bytes = limits
-            .max_decoded_bytes
-            .min(DECODED_FLOOR.max(input.len().saturating_mul(DECODED_RATIO)));
-        let mut to = Builder {
-            py,
-            values,
-            max_bytes,
-            duplicates: limits.duplicate_keys,
-        };
+        let max_bytes = limits.max_decoded_bytes.min(DECODED_FLOOR.max(input.len().saturating_mul(DECODED_RATIO)));
+        let mut to = Builder { py, values, max_bytes, duplicates: limits.duplicate_keys };
         let done = match self {
             Self::Msgpack(reader) => reader.run(input, pause, &mut to),
             Self::Json(reader) => reader.run(input, pause, &mut to),
@@ -109,11 +95,9 @@ impl Reader {
             Ok(true) => to.finish().map(Some),
             Ok(false) => Ok(None),
             Err(fault) => Err(match fault.into() {
-                DecodeError::Limit {
-                    limit: "max_decoded_bytes",
-                    reason,
-                    ..
-                } => over("max_decoded_bytes", self.offset(), reason),
+                DecodeError::Limit { limit: "max_decoded_bytes", reason, .. } => {
+                    over("max_decoded_bytes", self.offset(), reason)
+                }
                 other => other.into(),
             }),
         }
@@ -123,11 +107,7 @@ impl Reader {
 pub(super) fn check_frame(limits: &Limits, input: &[u8]) -> Result<(), Fault> {
     let max = limits.max_frame_bytes;
     if input.len() > max {
-        Err(over(
-            "max_frame_bytes",
-            max,
-            format!("a frame of more than {max} bytes"),
-        ))
+        Err(over("max_frame_bytes", max, format!("a frame of more than {max} bytes")))
     } else {
         Ok(())
     }
@@ -137,12 +117,7 @@ pub(super) fn check_frame(limits: &Limits, input: &[u8]) -> Result<(), Fault> {
 ///
 /// # Errors
 /// The input is not a message of the format, or a limit was passed.
-pub fn decode(
-    py: Python<'_>,
-    spec: &CodecSpec,
-    limits: &Limits,
-    input: &[u8],
-) -> Result<Py<PyAny>, DecodeError> {
+pub fn decode(py: Python<'_>, spec: &CodecSpec, limits: &Limits, input: &[u8]) -> Result<Py<PyAny>, DecodeError> {
     let mut values = Values::new(py);
     let done = Reader::new(spec, limits).run(py, limits, input, usize::MAX, &mut values);
     values.keep(py);

@@ -30,21 +30,13 @@ pub struct Encoder {
 impl Encoder {
     /// An encoder for one stream.
     pub fn new(spec: Arc<CodecSpec>, framing: Framing, limits: Arc<Limits>) -> Self {
-        Self {
-            spec,
-            framing,
-            limits,
-            keep: None,
-        }
+        Self { spec, framing, limits, keep: None }
     }
 
     /// Lets the raw codec share immutable `bytes` of 64 KiB and more instead of copying them.
     #[must_use]
     pub fn with_keep(self, keep: Keep) -> Self {
-        Self {
-            keep: Some(keep),
-            ..self
-        }
+        Self { keep: Some(keep), ..self }
     }
 
     /// Writes `item` as exactly one committed frame of `out`, framing included; after an error `out` is as it was.
@@ -82,11 +74,7 @@ impl Encoder {
             Format::Msgpack if self.framing.is_text() => return Err(text_framing()),
             Format::Msgpack => self.msgpack(item, out)?,
             Format::Json => self.json(item, out)?,
-            Format::Raw => Raw {
-                framing: self.framing,
-                limits: &self.limits,
-            }
-            .write(item, out)?,
+            Format::Raw => Raw { framing: self.framing, limits: &self.limits }.write(item, out)?,
         }
         self.framing.close(out);
         Ok(())
@@ -102,22 +90,13 @@ impl Encoder {
     fn json(&self, item: &Bound<'_, PyAny>, out: &mut Writer) -> Result<(), EncodeError> {
         let walk = Walk::new(item.py(), &self.spec, &self.limits);
         let sink = Sink::new(out, self.limits.max_frame_bytes);
-        let mut to = Json {
-            sink,
-            bytes_base64: self.spec.bytes_base64,
-            nonfinite_null: self.spec.nonfinite_null,
-        };
+        let mut to = Json { sink, bytes_base64: self.spec.bytes_base64, nonfinite_null: self.spec.nonfinite_null };
         let done = serde::Serialize::serialize(&walk.root(item), &mut to);
         done.map_err(|halt| self.failed(walk, &to.sink, &halt))
     }
 
     #[cold]
-    fn failed(
-        &self,
-        walk: Walk<'_, '_>,
-        sink: &Sink<'_>,
-        halt: &dyn std::fmt::Display,
-    ) -> EncodeError {
+    fn failed(&self, walk: Walk<'_, '_>, sink: &Sink<'_>, halt: &dyn std::fmt::Display) -> EncodeError {
         match walk.into_error(halt) {
             EncodeError::Value { path, .. } if sink.is_full() => EncodeError::Limit {
                 limit: "max_frame_bytes",
@@ -131,8 +110,5 @@ impl Encoder {
 
 #[cold]
 fn text_framing() -> EncodeError {
-    EncodeError::Value {
-        path: "$".into(),
-        reason: "SSE and NDJSON frames hold text; MessagePack is binary".into(),
-    }
+    EncodeError::Value { path: "$".into(), reason: "SSE and NDJSON frames hold text; MessagePack is binary".into() }
 }

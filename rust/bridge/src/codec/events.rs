@@ -50,74 +50,40 @@ pub(super) struct Budget {
 
 impl Budget {
     pub(super) fn new(limits: &Limits, any_keys: bool) -> Self {
-        let Limits {
-            max_depth,
-            max_nodes,
-            ..
-        } = *limits;
-        Self {
-            max_depth,
-            max_nodes,
-            nodes: 0,
-            any_keys,
-        }
+        let Limits { max_depth, max_nodes, .. } = *limits;
+        Self { max_depth, max_nodes, nodes: 0, any_keys }
     }
 
     /// Counts `more` values.
     #[inline]
     pub(super) fn nodes(&mut self, more: usize, offset: usize) -> Result<(), Fault> {
         self.nodes += more;
-        if self.nodes > self.max_nodes {
-            Err(self.too_many(offset))
-        } else {
-            Ok(())
-        }
+        if self.nodes > self.max_nodes { Err(self.too_many(offset)) } else { Ok(()) }
     }
 
     /// Checks a container that would be the `depth`-th inside one another.
     #[inline]
     pub(super) fn depth(&self, depth: usize, offset: usize) -> Result<(), Fault> {
-        if depth > self.max_depth {
-            Err(self.too_deep(offset))
-        } else {
-            Ok(())
-        }
+        if depth > self.max_depth { Err(self.too_deep(offset)) } else { Ok(()) }
     }
 
     #[cold]
     fn too_many(&self, offset: usize) -> Fault {
-        over(
-            "max_nodes",
-            offset,
-            format!("more than {} values", self.max_nodes),
-        )
+        over("max_nodes", offset, format!("more than {} values", self.max_nodes))
     }
 
     #[cold]
     fn too_deep(&self, offset: usize) -> Fault {
-        over(
-            "max_depth",
-            offset,
-            format!("more than {} containers inside one another", self.max_depth),
-        )
+        over("max_depth", offset, format!("more than {} containers inside one another", self.max_depth))
     }
 }
 
 #[cold]
 pub(super) fn over(limit: &'static str, offset: usize, reason: String) -> Fault {
-    DecodeError::Limit {
-        limit,
-        offset,
-        reason,
-    }
-    .into()
+    DecodeError::Limit { limit, offset, reason }.into()
 }
 
 #[cold]
 pub(super) fn invalid(offset: usize, reason: impl Into<String>) -> Fault {
-    DecodeError::Invalid {
-        offset,
-        reason: reason.into(),
-    }
-    .into()
+    DecodeError::Invalid { offset, reason: reason.into() }.into()
 }

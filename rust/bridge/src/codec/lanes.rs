@@ -68,7 +68,8 @@ fn masks(lane: &[u8; LANE]) -> Masks {
 #[cfg(not(target_arch = "x86_64"))]
 #[inline]
 fn masks(lane: &[u8; LANE]) -> Masks {
-    let any = lane.iter().fold((false, false), |(special, high), &byte| (special | is_special(byte), high | (byte >= 0x80)));
+    let any =
+        lane.iter().fold((false, false), |(special, high), &byte| (special | is_special(byte), high | (byte >= 0x80)));
     let mut masks = Masks { special: 0, high: 0 };
     if any.0 || any.1 {
         for (index, &byte) in lane.iter().enumerate() {

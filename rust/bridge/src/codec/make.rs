@@ -14,11 +14,7 @@ pub(super) fn ascii(_py: Python<'_>, text: &[u8]) -> *mut ffi::PyObject {
     unsafe {
         let made = ffi::PyUnicode_New(text.len().cast_signed(), 0x7f);
         if !made.is_null() && !text.is_empty() {
-            std::ptr::copy_nonoverlapping(
-                text.as_ptr(),
-                ffi::PyUnicode_DATA(made).cast(),
-                text.len(),
-            );
+            std::ptr::copy_nonoverlapping(text.as_ptr(), ffi::PyUnicode_DATA(made).cast(), text.len());
         }
         made
     }
@@ -31,25 +27,14 @@ pub(super) fn ascii(_py: Python<'_>, text: &[u8]) -> *mut ffi::PyObject {
 #[inline]
 pub(super) unsafe fn ascii_text<'a>(ob: *mut ffi::PyObject) -> &'a [u8] {
     // SAFETY: the caller's promise.
-    unsafe {
-        std::slice::from_raw_parts(
-            ffi::PyUnicode_DATA(ob).cast(),
-            ffi::PyUnicode_GET_LENGTH(ob).cast_unsigned(),
-        )
-    }
+    unsafe { std::slice::from_raw_parts(ffi::PyUnicode_DATA(ob).cast(), ffi::PyUnicode_GET_LENGTH(ob).cast_unsigned()) }
 }
 
 /// A new `str` of UTF-8 text; null with an exception set if it is not UTF-8 or there is no memory.
 #[inline(never)]
 pub(super) fn utf8(_py: Python<'_>, text: &[u8]) -> *mut ffi::PyObject {
     // SAFETY: the thread is attached; pointer and length are those of the slice.
-    unsafe {
-        ffi::PyUnicode_DecodeUTF8(
-            text.as_ptr().cast(),
-            text.len().cast_signed(),
-            std::ptr::null(),
-        )
-    }
+    unsafe { ffi::PyUnicode_DecodeUTF8(text.as_ptr().cast(), text.len().cast_signed(), std::ptr::null()) }
 }
 
 /// A new `list` of `items`, whose references it takes; null with an exception set if there is no memory.
@@ -62,11 +47,7 @@ pub(super) unsafe fn list(_py: Python<'_>, items: &[*mut ffi::PyObject]) -> *mut
     unsafe {
         let list = ffi::PyList_New(items.len().cast_signed());
         if !list.is_null() && !items.is_empty() {
-            std::ptr::copy_nonoverlapping(
-                items.as_ptr(),
-                (*list.cast::<ffi::PyListObject>()).ob_item,
-                items.len(),
-            );
+            std::ptr::copy_nonoverlapping(items.as_ptr(), (*list.cast::<ffi::PyListObject>()).ob_item, items.len());
         }
         list
     }

@@ -39,12 +39,7 @@ macro_rules! narrow_serializer {
         fn serialize_unit_struct(self, _: &'static str) -> Result<(), Halt> {
             self.serialize_unit()
         }
-        fn serialize_unit_variant(
-            self,
-            _: &'static str,
-            _: u32,
-            variant: &'static str,
-        ) -> Result<(), Halt> {
+        fn serialize_unit_variant(self, _: &'static str, _: u32, variant: &'static str) -> Result<(), Halt> {
             self.serialize_str(variant)
         }
         fn serialize_newtype_struct<T: serde::Serialize + ?Sized>(
@@ -66,11 +61,7 @@ macro_rules! narrow_serializer {
         fn serialize_tuple(self, _: usize) -> Result<Self::SerializeTuple, Halt> {
             Err(NARROW)
         }
-        fn serialize_tuple_struct(
-            self,
-            _: &'static str,
-            _: usize,
-        ) -> Result<Self::SerializeTupleStruct, Halt> {
+        fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<Self::SerializeTupleStruct, Halt> {
             Err(NARROW)
         }
         fn serialize_tuple_variant(
@@ -82,11 +73,7 @@ macro_rules! narrow_serializer {
         ) -> Result<Self::SerializeTupleVariant, Halt> {
             Err(NARROW)
         }
-        fn serialize_struct(
-            self,
-            _: &'static str,
-            _: usize,
-        ) -> Result<Self::SerializeStruct, Halt> {
+        fn serialize_struct(self, _: &'static str, _: usize) -> Result<Self::SerializeStruct, Halt> {
             Err(NARROW)
         }
         fn serialize_struct_variant(

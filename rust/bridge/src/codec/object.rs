@@ -30,10 +30,8 @@ pub(super) unsafe fn text<'a>(ob: *mut ffi::PyObject) -> Text<'a> {
         }
         let compact = ob.cast::<ffi::PyCompactUnicodeObject>();
         if !(*compact).utf8.is_null() {
-            let bytes = std::slice::from_raw_parts(
-                (*compact).utf8.cast::<u8>(),
-                (*compact).utf8_length.cast_unsigned(),
-            );
+            let bytes =
+                std::slice::from_raw_parts((*compact).utf8.cast::<u8>(), (*compact).utf8_length.cast_unsigned());
             return Text::Utf8(std::str::from_utf8_unchecked(bytes));
         }
         let data = ffi::PyUnicode_DATA(ob);
@@ -138,15 +136,9 @@ pub(super) unsafe fn bytes<'a>(ob: *mut ffi::PyObject) -> &'a [u8] {
     // SAFETY: the caller passes a live bytes or bytearray, and nothing can resize it during 'a.
     unsafe {
         if ffi::PyBytes_Check(ob) != 0 {
-            std::slice::from_raw_parts(
-                ffi::PyBytes_AS_STRING(ob).cast(),
-                ffi::PyBytes_Size(ob).cast_unsigned(),
-            )
+            std::slice::from_raw_parts(ffi::PyBytes_AS_STRING(ob).cast(), ffi::PyBytes_Size(ob).cast_unsigned())
         } else {
-            std::slice::from_raw_parts(
-                ffi::PyByteArray_AsString(ob).cast(),
-                ffi::PyByteArray_Size(ob).cast_unsigned(),
-            )
+            std::slice::from_raw_parts(ffi::PyByteArray_AsString(ob).cast(), ffi::PyByteArray_Size(ob).cast_unsigned())
         }
     }
 }

@@ -41,13 +41,9 @@ impl fmt::Display for Path {
 
 fn is_identifier(key: &str) -> bool {
     key.len() <= MAX_KEY
-        && key.chars().enumerate().all(|(i, c)| {
-            c == '_'
-                || if i == 0 {
-                    c.is_alphabetic()
-                } else {
-                    c.is_alphanumeric()
-                }
-        })
+        && key
+            .chars()
+            .enumerate()
+            .all(|(i, c)| c == '_' || if i == 0 { c.is_alphabetic() } else { c.is_alphanumeric() })
         && !key.is_empty()
 }

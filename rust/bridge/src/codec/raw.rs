@@ -37,11 +37,7 @@ pub(super) struct Raw<'a> {
 }
 
 impl Raw<'_> {
-    pub(super) fn write(
-        self,
-        item: &Bound<'_, PyAny>,
-        out: &mut Writer,
-    ) -> Result<(), EncodeError> {
+    pub(super) fn write(self, item: &Bound<'_, PyAny>, out: &mut Writer) -> Result<(), EncodeError> {
         if item.is_instance_of::<PyString>() {
             let mut text = Vec::new();
             // SAFETY: the item is a str, alive for the call.
@@ -50,9 +46,7 @@ impl Raw<'_> {
                 object::Text::Utf8(text) => self.put(text.as_bytes(), out),
                 wide => match transcode::append(&wide, &mut text) {
                     Ok(()) => self.put(&text, out),
-                    Err(transcode::Surrogate(point)) => {
-                        Err(refused(format!("str holds the surrogate U+{point:04X}")))
-                    }
+                    Err(transcode::Surrogate(point)) => Err(refused(format!("str holds the surrogate U+{point:04X}"))),
                 },
             };
         }
@@ -61,13 +55,8 @@ impl Raw<'_> {
             return self.put(unsafe { object::bytes(item.as_ptr()) }, out);
         }
         let Ok(buffer) = PyUntypedBuffer::get(item) else {
-            let name = item
-                .get_type()
-                .fully_qualified_name()
-                .map_or_else(|_| "?".into(), |name| name.to_string());
-            return Err(refused(format!(
-                "the raw codec takes bytes and str, not {name}"
-            )));
+            let name = item.get_type().fully_qualified_name().map_or_else(|_| "?".into(), |name| name.to_string());
+            return Err(refused(format!("the raw codec takes bytes and str, not {name}")));
         };
         if buffer.len_bytes() > self.limits.max_frame_bytes {
             return Err(self.too_long());
@@ -76,10 +65,7 @@ impl Raw<'_> {
             .py()
             .get_type::<PyBytes>()
             .call1((item,))
-            .map_err(|error| EncodeError::Raised {
-                path: "$".into(),
-                error,
-            })?;
+            .map_err(|error| EncodeError::Raised { path: "$".into(), error })?;
         match copy.cast_exact::<PyBytes>() {
             Ok(bytes) => self.put(bytes.as_bytes(), out),
             Err(_) => Err(refused("bytes() gave something else".into())),
@@ -101,11 +87,7 @@ impl Raw<'_> {
     #[cold]
     fn too_long(self) -> EncodeError {
         let reason = format!("more than {} bytes", self.limits.max_frame_bytes);
-        EncodeError::Limit {
-            limit: "max_frame_bytes",
-            path: "$".into(),
-            reason,
-        }
+        EncodeError::Limit { limit: "max_frame_bytes", path: "$".into(), reason }
     }
 }
 
@@ -123,8 +105,5 @@ fn lines(text: &[u8], sink: &mut Sink<'_>) -> Result<(), super::sink::Halt> {
 
 #[cold]
 fn refused(reason: String) -> EncodeError {
-    EncodeError::Value {
-        path: "$".into(),
-        reason,
-    }
+    EncodeError::Value { path: "$".into(), reason }
 }

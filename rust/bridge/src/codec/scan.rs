@@ -14,23 +14,13 @@ use crate::error::DecodeError;
 /// # Errors
 /// As `decode`.
 pub fn scan(format: Format, limits: &Limits, input: &[u8]) -> Result<(), DecodeError> {
-    run(format, limits, false, input)
-        .map(|_| ())
-        .map_err(DecodeError::from)
+    run(format, limits, false, input).map(|_| ()).map_err(DecodeError::from)
 }
 
 /// As [`scan`]; tells whether a key comes twice in a map.
-pub(super) fn run(
-    format: Format,
-    limits: &Limits,
-    any_keys: bool,
-    input: &[u8],
-) -> Result<Scan, Fault> {
+pub(super) fn run(format: Format, limits: &Limits, any_keys: bool, input: &[u8]) -> Result<Scan, Fault> {
     super::decode::check_frame(limits, input)?;
-    let mut scan = Scan {
-        keys: Vec::new(),
-        strict: limits.duplicate_keys == DuplicateKeys::Error,
-    };
+    let mut scan = Scan { keys: Vec::new(), strict: limits.duplicate_keys == DuplicateKeys::Error };
     let budget = Budget::new(limits, any_keys);
     match format {
         Format::Msgpack => msgpack::Reader::new(budget).run(input, usize::MAX, &mut scan)?,
@@ -50,10 +40,7 @@ pub(super) struct Scan {
 fn utf8(text: &[u8], offset: usize) -> Result<(), Fault> {
     match std::str::from_utf8(text) {
         Ok(_) => Ok(()),
-        Err(error) => Err(invalid(
-            offset + error.valid_up_to(),
-            "text that is not UTF-8",
-        )),
+        Err(error) => Err(invalid(offset + error.valid_up_to(), "text that is not UTF-8")),
     }
 }
 

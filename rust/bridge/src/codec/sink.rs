@@ -32,11 +32,7 @@ pub(super) struct Sink<'w> {
 
 impl<'w> Sink<'w> {
     pub(super) fn new(out: &'w mut Writer, room: usize) -> Self {
-        Self {
-            out,
-            room,
-            full: false,
-        }
+        Self { out, room, full: false }
     }
 
     /// True after a write was refused.

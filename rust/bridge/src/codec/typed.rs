@@ -12,17 +12,11 @@ use crate::error::{DecodeError, EncodeError};
 ///
 /// # Errors
 /// The frame is not a message of the format, a limit was passed, or the value is not a `T`.
-pub fn from_frame<T: DeserializeOwned>(
-    format: Format,
-    limits: &Limits,
-    frame: &[u8],
-) -> Result<T, DecodeError> {
+pub fn from_frame<T: DeserializeOwned>(format: Format, limits: &Limits, frame: &[u8]) -> Result<T, DecodeError> {
     scan(format, limits, frame)?;
     let mismatch = |reason: String| DecodeError::Invalid { offset: 0, reason };
     match format {
-        Format::Msgpack => {
-            rmp_serde::from_slice(frame).map_err(|error| mismatch(error.to_string()))
-        }
+        Format::Msgpack => rmp_serde::from_slice(frame).map_err(|error| mismatch(error.to_string())),
         Format::Json => serde_json::from_slice(frame).map_err(|error| mismatch(error.to_string())),
         Format::Raw => {
             let bytes = serde::de::value::BytesDeserializer::<serde::de::value::Error>::new(frame);
@@ -36,14 +30,9 @@ pub fn from_frame<T: DeserializeOwned>(
 /// # Errors
 /// The value refuses to be serialized, or the format cannot hold it.
 pub fn to_bytes<T: Serialize + ?Sized>(format: Format, value: &T) -> Result<Vec<u8>, EncodeError> {
-    let refused = |reason: String| EncodeError::Value {
-        path: "$".into(),
-        reason,
-    };
+    let refused = |reason: String| EncodeError::Value { path: "$".into(), reason };
     match format {
-        Format::Msgpack => {
-            rmp_serde::to_vec_named(value).map_err(|error| refused(error.to_string()))
-        }
+        Format::Msgpack => rmp_serde::to_vec_named(value).map_err(|error| refused(error.to_string())),
         Format::Json => serde_json::to_vec(value).map_err(|error| refused(error.to_string())),
         Format::Raw => Err(refused("the raw codec has no typed values".into())),
     }

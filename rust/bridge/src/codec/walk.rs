@@ -54,10 +54,7 @@ impl<'a, 'py> Walk<'a, 'py> {
 
     /// The walk's root.
     pub(super) fn root(&self, item: &'a Bound<'py, PyAny>) -> Value<'_, 'a, 'py> {
-        Value {
-            walk: self,
-            ob: item.as_ptr(),
-        }
+        Value { walk: self, ob: item.as_ptr() }
     }
 
     /// What a failed walk has to say; `format` is the serializer's own reason.
@@ -65,16 +62,9 @@ impl<'a, 'py> Walk<'a, 'py> {
         let path = self.path.into_inner().to_string();
         match self.failure.into_inner() {
             Some(Failure::Value(reason)) => EncodeError::Value { path, reason },
-            Some(Failure::Limit(limit, reason)) => EncodeError::Limit {
-                limit,
-                path,
-                reason,
-            },
+            Some(Failure::Limit(limit, reason)) => EncodeError::Limit { limit, path, reason },
             Some(Failure::Raised(error)) => EncodeError::Raised { path, error },
-            None => EncodeError::Value {
-                path,
-                reason: format.to_string(),
-            },
+            None => EncodeError::Value { path, reason: format.to_string() },
         }
     }
 
@@ -86,9 +76,7 @@ impl<'a, 'py> Walk<'a, 'py> {
 
     #[cold]
     fn changed<E: serde::ser::Error>(&self) -> E {
-        self.fail(Failure::Value(
-            "container changed while it was encoded".into(),
-        ))
+        self.fail(Failure::Value("container changed while it was encoded".into()))
     }
 
     #[cold]
@@ -117,16 +105,9 @@ impl<'a, 'py> Walk<'a, 'py> {
 
     #[cold]
     fn over<E: serde::ser::Error>(&self, depth: usize) -> E {
-        let Limits {
-            max_depth,
-            max_nodes,
-            ..
-        } = self.limits;
+        let Limits { max_depth, max_nodes, .. } = self.limits;
         self.fail(if depth > *max_depth {
-            Failure::Limit(
-                "max_depth",
-                format!("more than {max_depth} containers inside one another"),
-            )
+            Failure::Limit("max_depth", format!("more than {max_depth} containers inside one another"))
         } else {
             Failure::Limit("max_nodes", format!("more than {max_nodes} values"))
         })
@@ -180,10 +161,7 @@ impl<'py> Value<'_, '_, 'py> {
     }
 
     fn type_name(self) -> String {
-        self.object()
-            .get_type()
-            .fully_qualified_name()
-            .map_or_else(|_| "?".into(), |name| name.to_string())
+        self.object().get_type().fully_qualified_name().map_or_else(|_| "?".into(), |name| name.to_string())
     }
 
     #[inline]
@@ -200,9 +178,7 @@ impl<'py> Value<'_, '_, 'py> {
         let mut scratch = self.walk.scratch.borrow_mut();
         scratch.clear();
         if let Err(transcode::Surrogate(point)) = transcode::append(text, &mut scratch) {
-            return Err(self.walk.fail(Failure::Value(format!(
-                "str holds the surrogate U+{point:04X}"
-            ))));
+            return Err(self.walk.fail(Failure::Value(format!("str holds the surrogate U+{point:04X}"))));
         }
         // SAFETY: the transcoder writes UTF-8 only.
         to.serialize_str(unsafe { std::str::from_utf8_unchecked(&scratch) })
@@ -214,9 +190,7 @@ impl<'py> Value<'_, '_, 'py> {
         match unsafe { object::int(self.ob) } {
             Int::Signed(value) => to.serialize_i64(value),
             Int::Unsigned(value) => to.serialize_u64(value),
-            Int::TooLarge => Err(self
-                .walk
-                .fail(Failure::Value("int outside -2**63 .. 2**64-1".into()))),
+            Int::TooLarge => Err(self.walk.fail(Failure::Value("int outside -2**63 .. 2**64-1".into()))),
         }
     }
 
@@ -283,9 +257,7 @@ impl<'py> Value<'_, '_, 'py> {
         let (mut key, mut value) = (std::ptr::null_mut(), std::ptr::null_mut());
         // SAFETY: `PyDict_Next` checks its position against the dict as it is now; key and value are used before any
         // code runs, or held.
-        while unsafe { ffi::PyDict_Next(self.ob, &raw mut position, &raw mut key, &raw mut value) }
-            != 0
-        {
+        while unsafe { ffi::PyDict_Next(self.ob, &raw mut position, &raw mut key, &raw mut value) } != 0 {
             // SAFETY: as above.
             if written == len || unsafe { object::dict_len(self.ob) } != len {
                 return Err(self.walk.changed());
@@ -342,10 +314,7 @@ impl<'py> Value<'_, '_, 'py> {
         let buffer = pyo3::buffer::PyUntypedBuffer::get(&self.object()).map_err(raised)?;
         let len = buffer.len_bytes();
         if len > self.walk.limits.max_frame_bytes {
-            return Err(self.walk.fail(Failure::Limit(
-                "max_frame_bytes",
-                format!("a memoryview of {len} bytes"),
-            )));
+            return Err(self.walk.fail(Failure::Limit("max_frame_bytes", format!("a memoryview of {len} bytes"))));
         }
         if buffer.is_c_contiguous() {
             // SAFETY: the buffer is contiguous and exported for as long as `buffer` lives; no code runs while it is copied.
@@ -359,20 +328,12 @@ impl<'py> Value<'_, '_, 'py> {
     fn hook<S: Serializer>(self, to: S) -> Result<S::Ok, S::Error> {
         let walk = self.walk;
         let Some(hook) = &walk.spec.default else {
-            return Err(walk.fail(Failure::Value(format!(
-                "cannot encode {}",
-                self.type_name()
-            ))));
+            return Err(walk.fail(Failure::Value(format!("cannot encode {}", self.type_name()))));
         };
         if walk.hooks.get() == MAX_HOOKS {
-            return Err(walk.fail(Failure::Value(format!(
-                "default was asked {MAX_HOOKS} nested times"
-            ))));
+            return Err(walk.fail(Failure::Value(format!("default was asked {MAX_HOOKS} nested times"))));
         }
-        let answer = hook
-            .bind(walk.py)
-            .call1((self.object(),))
-            .map_err(|error| walk.fail(Failure::Raised(error)))?;
+        let answer = hook.bind(walk.py).call1((self.object(),)).map_err(|error| walk.fail(Failure::Raised(error)))?;
         walk.hooks.set(walk.hooks.get() + 1);
         let done = self.child(answer.as_ptr()).serialize(to);
         walk.hooks.set(walk.hooks.get() - 1);
@@ -399,30 +360,19 @@ impl Key<'_, '_, '_> {
     #[inline]
     fn check<E: serde::ser::Error>(&self) -> Result<(), E> {
         // SAFETY: the key is alive: the dict holds it and no code has run since it was read.
-        if unsafe { ffi::PyUnicode_Check(self.0.ob) } != 0 {
-            Ok(())
-        } else {
-            self.check_other()
-        }
+        if unsafe { ffi::PyUnicode_Check(self.0.ob) } != 0 { Ok(()) } else { self.check_other() }
     }
 
     #[inline(never)]
     fn check_other<E: serde::ser::Error>(&self) -> Result<(), E> {
         // SAFETY: as above.
         let (int, bytes, bool) = unsafe {
-            (
-                ffi::PyLong_Check(self.0.ob) != 0,
-                ffi::PyBytes_Check(self.0.ob) != 0,
-                ffi::PyBool_Check(self.0.ob) != 0,
-            )
+            (ffi::PyLong_Check(self.0.ob) != 0, ffi::PyBytes_Check(self.0.ob) != 0, ffi::PyBool_Check(self.0.ob) != 0)
         };
         if self.0.walk.spec.any_keys && (int || bytes) && !bool {
             return Ok(());
         }
-        Err(self.0.walk.fail(Failure::Value(format!(
-            "key of type {}; keys are str",
-            self.0.type_name()
-        ))))
+        Err(self.0.walk.fail(Failure::Value(format!("key of type {}; keys are str", self.0.type_name()))))
     }
 
     #[cold]
@@ -435,9 +385,7 @@ impl Key<'_, '_, '_> {
                 return Segment::Key(String::from_utf8_lossy(&key).into_owned());
             }
             if ffi::PyBytes_Check(self.0.ob) != 0 {
-                return Segment::Key(
-                    String::from_utf8_lossy(object::bytes(self.0.ob)).into_owned(),
-                );
+                return Segment::Key(String::from_utf8_lossy(object::bytes(self.0.ob)).into_owned());
             }
             match object::int(self.0.ob) {
                 Int::Signed(key) => Segment::Key(key.to_string()),

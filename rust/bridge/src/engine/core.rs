@@ -121,7 +121,8 @@ impl EngineCore {
 
     /// Takes no new calls; live streams go on.
     pub(crate) fn drain(&self) {
-        let _ = self.life.compare_exchange(Life::Serving as u8, Life::Draining as u8, Ordering::AcqRel, Ordering::Acquire);
+        let _ =
+            self.life.compare_exchange(Life::Serving as u8, Life::Draining as u8, Ordering::AcqRel, Ordering::Acquire);
     }
 
     /// Takes no new calls and cancels what is live.

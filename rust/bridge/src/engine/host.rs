@@ -117,7 +117,8 @@ impl Engine {
     /// # Errors
     /// [`FailureKind::Closed`], [`FailureKind::Overloaded`].
     pub fn frames(&self, request: impl Into<Bytes>, options: CallOptions) -> Result<FrameStream, StreamError> {
-        let failed = |kind, class, message: &str| Err(StreamError::Failed(Box::new(Failure::new(kind, class, message))));
+        let failed =
+            |kind, class, message: &str| Err(StreamError::Failed(Box::new(Failure::new(kind, class, message))));
         if crate::runtime::check_fork().is_err() {
             return failed(FailureKind::Fork, "ForkError", "pybridge was started before this process was forked");
         }
@@ -155,7 +156,8 @@ impl Engine {
         Resp: DeserializeOwned,
     {
         let body = codec::to_bytes(self.format, &request).map_err(|error| {
-            let failure = Failure::new(FailureKind::InvalidArgument, "EncodeError", format!("request not encodable: {error:?}"));
+            let failure =
+                Failure::new(FailureKind::InvalidArgument, "EncodeError", format!("request not encodable: {error:?}"));
             StreamError::Failed(Box::new(failure))
         })?;
         Ok(ItemStream::new(self.frames(body, options)?, self.format))

@@ -6,10 +6,10 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
 use super::core::{Life, post_start};
-use super::python::{PyEngine, Placement};
+use super::python::{Placement, PyEngine};
 use crate::admission::Entry;
 use crate::error::Class;
-use crate::stream::{self, Call, Ending, FailureKind, Failure, Request, RequestCodec, StartRequest, StreamCore};
+use crate::stream::{self, Call, Ending, Failure, FailureKind, Request, RequestCodec, StartRequest, StreamCore};
 use crate::worker::{self, Deferred, Mailbox, Port};
 
 /// Where a stream's handler runs.

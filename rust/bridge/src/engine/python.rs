@@ -33,7 +33,13 @@ pub(crate) struct PyCodec {
 impl PyCodec {
     #[new]
     #[pyo3(signature = (format, default=None, *, any_keys=false, bytes_base64=false, nonfinite_null=false))]
-    fn new(format: &str, default: Option<Py<PyAny>>, any_keys: bool, bytes_base64: bool, nonfinite_null: bool) -> PyResult<Self> {
+    fn new(
+        format: &str,
+        default: Option<Py<PyAny>>,
+        any_keys: bool,
+        bytes_base64: bool,
+        nonfinite_null: bool,
+    ) -> PyResult<Self> {
         let format = match format {
             "msgpack" => Format::Msgpack,
             "json" => Format::Json,
@@ -84,7 +90,8 @@ impl PyPool {
 impl PyPool {
     #[new]
     fn new(py: Python<'_>, config: &Bound<'_, PyAny>) -> PyResult<Self> {
-        let seconds = |name: &str| -> PyResult<Duration> { Ok(Duration::from_secs_f64(config.getattr(name)?.extract()?)) };
+        let seconds =
+            |name: &str| -> PyResult<Duration> { Ok(Duration::from_secs_f64(config.getattr(name)?.extract()?)) };
         let config = PoolConfig {
             segment_bytes: config.getattr("segment_bytes")?.extract()?,
             small_parked_bytes: config.getattr("small_parked_bytes")?.extract()?,
@@ -166,7 +173,9 @@ impl PyEngine {
     pub(crate) fn host_mailbox(&self, py: Python<'_>) -> PyResult<Arc<Mailbox>> {
         match &self.placement {
             Placement::Pinned(worker) => worker.get().mailbox(py),
-            Placement::Attached => Err(PyRuntimeError::new_err("an attached engine has no worker that Rust could call")),
+            Placement::Attached => {
+                Err(PyRuntimeError::new_err("an attached engine has no worker that Rust could call"))
+            }
             Placement::Auto | Placement::Dedicated => worker::shared_worker(py)?.get().mailbox(py),
         }
     }
@@ -189,7 +198,10 @@ fn body_of(data: &Bound<'_, PyAny>) -> PyResult<PyBackedBytes> {
     if data.is_instance_of::<pyo3::types::PyString>() {
         return Ok(PyBackedBytes::from(pyo3::types::PyBytes::new(data.py(), data.extract::<&str>()?.as_bytes())));
     }
-    let copy = data.py().get_type::<pyo3::types::PyBytes>().call1((data.py().get_type::<pyo3::types::PyMemoryView>().call1((data,))?,))?;
+    let copy = data
+        .py()
+        .get_type::<pyo3::types::PyBytes>()
+        .call1((data.py().get_type::<pyo3::types::PyMemoryView>().call1((data,))?,))?;
     Ok(copy.extract::<PyBackedBytes>()?)
 }
 
@@ -294,7 +306,10 @@ impl PyEngine {
             request,
             encoded: encoded.map(|codec| Arc::clone(&codec.get().spec)),
             codec: codec.map(|codec| codec.clone().unbind().into_any()),
-            context: py.import(pyo3::intern!(py, "contextvars"))?.call_method0(pyo3::intern!(py, "copy_context"))?.unbind(),
+            context: py
+                .import(pyo3::intern!(py, "contextvars"))?
+                .call_method0(pyo3::intern!(py, "copy_context"))?
+                .unbind(),
             framing,
             options,
             parent,

@@ -42,7 +42,11 @@ impl Flow {
             Ok(config.getattr(name)?.extract::<Option<f64>>()?.map(Duration::from_secs_f64))
         };
         Ok(Self {
-            flush: if config.getattr("flush")?.extract::<String>()? == "suspend" { Flush::Suspend } else { Flush::Turn },
+            flush: if config.getattr("flush")?.extract::<String>()? == "suspend" {
+                Flush::Suspend
+            } else {
+                Flush::Turn
+            },
             batch_items: config.getattr("batch_items")?.extract()?,
             batch_bytes: config.getattr("batch_bytes")?.extract()?,
             marks: Marks {
@@ -56,7 +60,8 @@ impl Flow {
             places: Places {
                 max_concurrency: config.getattr("max_concurrency")?.extract()?,
                 max_queue: config.getattr("max_queue")?.extract()?,
-                max_held_bytes: max_held_bytes.unwrap_or_else(|| pybridge_pool::memory_limit().map_or(FALLBACK_HELD_BYTES, |limit| limit / 4)),
+                max_held_bytes: max_held_bytes
+                    .unwrap_or_else(|| pybridge_pool::memory_limit().map_or(FALLBACK_HELD_BYTES, |limit| limit / 4)),
             },
         })
     }

@@ -261,7 +261,10 @@ impl StreamCore {
 
 impl fmt::Debug for StreamCore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StreamCore").field("id", &self.id).field("cancel", &self.cancel_reason()).finish_non_exhaustive()
+        f.debug_struct("StreamCore")
+            .field("id", &self.id)
+            .field("cancel", &self.cancel_reason())
+            .finish_non_exhaustive()
     }
 }
 

@@ -174,7 +174,9 @@ impl Drive {
                     },
                     Phase::Await => self.adopt(driver, &value, true),
                     Phase::Close(ending) => self.finish(driver, ending, None),
-                    Phase::Begin(_) | Phase::Decode(..) | Phase::Iterate | Phase::Done => unreachable!("nothing is pending in these phases"),
+                    Phase::Begin(_) | Phase::Decode(..) | Phase::Iterate | Phase::Done => {
+                        unreachable!("nothing is pending in these phases")
+                    }
                 }
             }
         }
@@ -294,7 +296,8 @@ impl Drive {
     /// Raises in a handler that is parked: not begun, or at a `yield`.
     fn throw_parked<'py>(&mut self, driver: &Bound<'py, Driver>, error: PyErr) -> Flow<'py> {
         let py = driver.py();
-        let athrow = self.iterator.as_ref().and_then(|iterator| iterator.object(py).getattr(intern!(py, "athrow")).ok());
+        let athrow =
+            self.iterator.as_ref().and_then(|iterator| iterator.object(py).getattr(intern!(py, "athrow")).ok());
         let Some(athrow) = athrow else { return self.on_error(driver, error) };
         match athrow.call1((error.into_value(py),)).and_then(awaiter) {
             Ok(pending) => {
@@ -381,7 +384,12 @@ impl Drive {
         let metrics = &core.engine.metrics;
         let counter = if ignored { &metrics.close_ignored } else { &metrics.close_error };
         counter.fetch_add(1, Ordering::Relaxed);
-        log::warning(py, "stream", &format!("request {}: the handler failed while it was closed", core.request_id()), error);
+        log::warning(
+            py,
+            "stream",
+            &format!("request {}: the handler failed while it was closed", core.request_id()),
+            error,
+        );
     }
 
     /// The last thing a driver does: hands everything over, gives everything back. `outward` goes to the asyncio task.
@@ -398,7 +406,8 @@ impl Drive {
     /// After a panic: the stream ends as an internal failure, the generator is closed, the worker lives.
     pub(super) fn fail_internally<'py>(&mut self, driver: &Bound<'py, Driver>) -> Turn<'py> {
         self.output.rewind();
-        let failure = Failure::new(FailureKind::Internal, "InternalError", "internal error: a Rust panic ended this stream");
+        let failure =
+            Failure::new(FailureKind::Internal, "InternalError", "internal error: a Rust panic ended this stream");
         let ending = Ending::Raised(Box::new(failure));
         if self.is_done() {
             driver.get().core.finish(ending);
@@ -411,4 +420,3 @@ impl Drive {
         }
     }
 }
-

@@ -71,7 +71,11 @@ impl Driver {
         }
     }
 
-    fn ag_attribute<'py>(&self, py: Python<'py>, name: &Bound<'py, pyo3::types::PyString>) -> Option<Bound<'py, PyAny>> {
+    fn ag_attribute<'py>(
+        &self,
+        py: Python<'py>,
+        name: &Bound<'py, pyo3::types::PyString>,
+    ) -> Option<Bound<'py, PyAny>> {
         let generator = self.generator.lock().unwrap_or_else(PoisonError::into_inner).as_ref()?.clone_ref(py);
         generator.bind(py).getattr(name).ok()
     }

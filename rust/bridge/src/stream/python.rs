@@ -169,8 +169,9 @@ impl PyStream {
 
     /// The waiter of the running loop.
     pub(crate) fn waiter(&self, py: Python<'_>) -> PyResult<(Py<Port>, Arc<Waiter>)> {
-        let port = worker::running_port(py)?
-            .ok_or_else(|| PyRuntimeError::new_err("a stream is read on a running event loop; use engine.iter() without one"))?;
+        let port = worker::running_port(py)?.ok_or_else(|| {
+            PyRuntimeError::new_err("a stream is read on a running event loop; use engine.iter() without one")
+        })?;
         let waiter = Waiter::new(Arc::clone(&port.get().mailbox));
         Ok((port.unbind(), waiter))
     }
@@ -215,7 +216,10 @@ impl PyStream {
 
     /// Ends the stream, as `aclose()`.
     #[pyo3(signature = (*_exc_info))]
-    fn __aexit__<'py>(slf: &Bound<'py, Self>, _exc_info: &Bound<'py, pyo3::types::PyTuple>) -> PyResult<Bound<'py, Awaited>> {
+    fn __aexit__<'py>(
+        slf: &Bound<'py, Self>,
+        _exc_info: &Bound<'py, pyo3::types::PyTuple>,
+    ) -> PyResult<Bound<'py, Awaited>> {
         Awaited::new(slf, Goal::Close)
     }
 

@@ -49,8 +49,7 @@ pub(super) fn throw<'py>(awaitable: &Bound<'py, PyAny>, error: PyErr) -> Step<'p
 
 /// True when the iterator ran out.
 pub(super) fn is_end(py: Python<'_>, error: &PyErr) -> bool {
-    error.get_type(py).is(py.get_type::<PyStopAsyncIteration>())
-        || error.is_instance_of::<PyStopAsyncIteration>(py)
+    error.get_type(py).is(py.get_type::<PyStopAsyncIteration>()) || error.is_instance_of::<PyStopAsyncIteration>(py)
 }
 
 /// An async iterator whose `__anext__` is called through its slot.

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use pyo3::prelude::*;
 use pyo3::types::PyCFunction;
 
-use super::port::Port;
 use super::mailbox::Command;
+use super::port::Port;
 use crate::engine::{EngineCore, PyEngine};
 use crate::stream::{self, StartRequest};
 
@@ -85,7 +85,15 @@ impl Port {
     }
 
     /// The context manager was entered, or failed to be: requests that waited go on, or fail with it.
-    fn entered(&self, py: Python<'_>, port: &Bound<'_, Self>, key: usize, state: Py<PyAny>, stop: Py<PyAny>, error: Option<Py<PyAny>>) {
+    fn entered(
+        &self,
+        py: Python<'_>,
+        port: &Bound<'_, Self>,
+        key: usize,
+        state: Py<PyAny>,
+        stop: Py<PyAny>,
+        error: Option<Py<PyAny>>,
+    ) {
         let waiting = {
             let Some(mut lifespans) = self.lifespans() else { return };
             let old = if error.is_none() {

@@ -3,8 +3,8 @@
 mod attach;
 mod cell;
 mod dedicated;
-mod locate;
 mod lifespan;
+mod locate;
 mod mailbox;
 mod port;
 mod release;

@@ -163,7 +163,13 @@ impl Port {
     }
 
     /// Runs `driver` as an asyncio task in `context`, and keeps the task until it is done.
-    pub(crate) fn spawn(&self, py: Python<'_>, core: &Arc<StreamCore>, driver: Bound<'_, PyAny>, context: Py<PyAny>) -> PyResult<()> {
+    pub(crate) fn spawn(
+        &self,
+        py: Python<'_>,
+        core: &Arc<StreamCore>,
+        driver: Bound<'_, PyAny>,
+        context: Py<PyAny>,
+    ) -> PyResult<()> {
         let event_loop = self.event_loop.bind(py);
         let keywords = PyDict::new(py);
         keywords.set_item(intern!(py, "context"), context)?;
@@ -307,7 +313,9 @@ impl Port {
 impl Port {
     /// Once a turn: frames that wait in queues must not hold more segments than the pool's bound.
     fn look_at_pins(&self) {
-        let over = self.tables.borrow().is_some_and(|tables| tables.writers.iter().any(|(_, writer)| writer.borrow().is_some_and(|writer| writer.is_over_pinned())));
+        let over = self.tables.borrow().is_some_and(|tables| {
+            tables.writers.iter().any(|(_, writer)| writer.borrow().is_some_and(|writer| writer.is_over_pinned()))
+        });
         if over {
             self.copy_out();
         }
@@ -342,4 +350,3 @@ impl Drop for Port {
         self.mailbox.close();
     }
 }
-

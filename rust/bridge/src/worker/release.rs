@@ -69,4 +69,3 @@ pub(crate) fn drain_orphans(_py: Python<'_>) {
 pub(crate) fn deferred_counts() -> (usize, u64) {
     (ORPHANS.len(), LEAKED.load(Ordering::Relaxed))
 }
-

@@ -1,11 +1,6 @@
 //! Steps that the tests share.
 
-#![allow(
-    dead_code,
-    unreachable_pub,
-    missing_docs,
-    reason = "every test binary uses some of it"
-)]
+#![allow(dead_code, unreachable_pub, missing_docs, reason = "every test binary uses some of it")]
 
 use bytes::Bytes;
 use pybridge_pool::{Batch, Pool, PoolConfig, Writer};
@@ -16,9 +11,7 @@ pub fn pool() -> Pool {
 
 pub fn write(writer: &mut Writer, frame: &[u8]) {
     writer.begin(0);
-    frame
-        .chunks(13 + frame.len() / 64)
-        .for_each(|part| writer.put(part));
+    frame.chunks(13 + frame.len() / 64).for_each(|part| writer.put(part));
     writer.commit();
 }
 
@@ -35,16 +28,11 @@ pub fn sealed(writer: &mut Writer) -> Vec<Batch> {
 }
 
 pub fn frames(batches: &[Batch]) -> Vec<Bytes> {
-    batches
-        .iter()
-        .flat_map(|batch| (0..batch.frames()).map(|i| batch.frame(i).expect("in range")))
-        .collect()
+    batches.iter().flat_map(|batch| (0..batch.frames()).map(|i| batch.frame(i).expect("in range"))).collect()
 }
 
 pub fn content(len: usize, seed: usize) -> Vec<u8> {
-    (0..len)
-        .map(|i| ((i * 7 + seed * 13) % 251 % 0xA5) as u8)
-        .collect()
+    (0..len).map(|i| ((i * 7 + seed * 13) % 251 % 0xA5) as u8).collect()
 }
 
 /// A small pool, so that limits are near.

@@ -11,17 +11,11 @@ pub(super) fn read(input: &[u8], start: usize, to: &mut impl Receiver) -> Result
     let negative = input[start] == b'-';
     let first = start + usize::from(negative);
     let (mut at, mut value, mut overflow) = (first, 0u64, false);
-    while let Some(digit) = input
-        .get(at)
-        .map(|byte| byte.wrapping_sub(b'0'))
-        .filter(|digit| *digit < 10)
-    {
+    while let Some(digit) = input.get(at).map(|byte| byte.wrapping_sub(b'0')).filter(|digit| *digit < 10) {
         if at - first < SAFE_DIGITS {
             value = value * 10 + u64::from(digit);
         } else {
-            let next = value
-                .checked_mul(10)
-                .and_then(|value| value.checked_add(digit.into()));
+            let next = value.checked_mul(10).and_then(|value| value.checked_add(digit.into()));
             (value, overflow) = next.map_or((0, true), |next| (next, overflow));
         }
         at += 1;
@@ -53,12 +47,7 @@ fn out_of_range(start: usize) -> Fault {
     invalid(start, "an integer outside -2**63 .. 2**64-1")
 }
 
-fn float(
-    input: &[u8],
-    start: usize,
-    mut at: usize,
-    to: &mut impl Receiver,
-) -> Result<usize, Fault> {
+fn float(input: &[u8], start: usize, mut at: usize, to: &mut impl Receiver) -> Result<usize, Fault> {
     if input[at] == b'.' {
         at = digits(input, at + 1)?;
     }
@@ -69,9 +58,7 @@ fn float(
         }
         at = digits(input, at)?;
     }
-    let value = std::str::from_utf8(&input[start..at])
-        .ok()
-        .and_then(|text| text.parse::<f64>().ok());
+    let value = std::str::from_utf8(&input[start..at]).ok().and_then(|text| text.parse::<f64>().ok());
     match value {
         Some(value) if value.is_finite() => to.float(value)?,
         _ => return Err(invalid(start, "a number that no 64-bit float can hold")),
@@ -81,13 +68,6 @@ fn float(
 
 /// One digit or more; the offset after them.
 fn digits(input: &[u8], start: usize) -> Result<usize, Fault> {
-    let count = input[start..]
-        .iter()
-        .take_while(|byte| byte.is_ascii_digit())
-        .count();
-    if count == 0 {
-        Err(invalid(start, "expected a digit"))
-    } else {
-        Ok(start + count)
-    }
+    let count = input[start..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+    if count == 0 { Err(invalid(start, "expected a digit")) } else { Ok(start + count) }
 }

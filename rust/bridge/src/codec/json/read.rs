@@ -26,12 +26,7 @@ pub(in crate::codec) struct Reader {
 
 impl Reader {
     pub(in crate::codec) fn new(budget: Budget) -> Self {
-        Self {
-            at: 0,
-            open: SmallVec::new(),
-            budget,
-            scratch: Vec::new(),
-        }
+        Self { at: 0, open: SmallVec::new(), budget, scratch: Vec::new() }
     }
 
     /// Offset of the next byte.
@@ -40,12 +35,7 @@ impl Reader {
     }
 
     /// Reads on until the message ends (true) or the offset passes `pause` (false).
-    pub(in crate::codec) fn run(
-        &mut self,
-        input: &[u8],
-        pause: usize,
-        to: &mut impl Receiver,
-    ) -> Result<bool, Fault> {
+    pub(in crate::codec) fn run(&mut self, input: &[u8], pause: usize, to: &mut impl Receiver) -> Result<bool, Fault> {
         loop {
             if self.at >= pause && self.at < input.len() {
                 return Ok(false);
@@ -56,11 +46,7 @@ impl Reader {
             loop {
                 let byte = self.skip(input);
                 let Some(top) = self.open.last_mut() else {
-                    return if byte.is_none() {
-                        Ok(true)
-                    } else {
-                        Err(invalid(self.at, "trailing bytes"))
-                    };
+                    return if byte.is_none() { Ok(true) } else { Err(invalid(self.at, "trailing bytes")) };
                 };
                 top.len += 1;
                 let Open { len, map } = *top;

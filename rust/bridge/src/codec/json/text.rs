@@ -65,14 +65,7 @@ fn unicode(input: &[u8], at: usize, text: &mut Vec<u8>) -> Result<usize, Fault> 
         0xd800..0xdc00 if input[at + 6..].starts_with(b"\\u") => {
             let low = hex(input, at + 8)?;
             let point = 0x10000 + ((high - 0xd800) << 10) + low.wrapping_sub(0xdc00);
-            (
-                if (0xdc00..0xe000).contains(&low) {
-                    point
-                } else {
-                    high
-                },
-                at + 12,
-            )
+            (if (0xdc00..0xe000).contains(&low) { point } else { high }, at + 12)
         }
         _ => (high, at + 6),
     };
@@ -99,9 +92,5 @@ fn hex(input: &[u8], at: usize) -> Result<u32, Fault> {
 
 #[cold]
 fn broken(input: &[u8], at: usize) -> Fault {
-    if at >= input.len() {
-        invalid(input.len(), "truncated")
-    } else {
-        invalid(at, "a control character in a string")
-    }
+    if at >= input.len() { invalid(input.len(), "truncated") } else { invalid(at, "a control character in a string") }
 }

@@ -21,8 +21,7 @@ pub(in crate::codec) struct Json<'w> {
 /// Bytes of base64 text made at a time, from three quarters as many.
 const BASE64_STEP: usize = 4096;
 
-const NONFINITE: Halt =
-    Halt("NaN and infinity are not JSON; JsonCodec(nonfinite=\"null\") writes null");
+const NONFINITE: Halt = Halt("NaN and infinity are not JSON; JsonCodec(nonfinite=\"null\") writes null");
 const BYTES: Halt = Halt("bytes are not JSON; JsonCodec(bytes=\"base64\") writes base64 text");
 
 impl Json<'_> {
@@ -73,11 +72,7 @@ impl Json<'_> {
     }
 
     fn nonfinite(&mut self) -> Result<(), Halt> {
-        if self.nonfinite_null {
-            self.sink.put(b"null")
-        } else {
-            Err(NONFINITE)
-        }
+        if self.nonfinite_null { self.sink.put(b"null") } else { Err(NONFINITE) }
     }
 }
 
@@ -111,22 +106,12 @@ impl<'a, 'w> Serializer for &'a mut Json<'w> {
 
     #[inline]
     fn serialize_f32(self, v: f32) -> Result<(), Halt> {
-        if v.is_finite() {
-            self.sink
-                .put(zmij::Buffer::new().format_finite(v).as_bytes())
-        } else {
-            self.nonfinite()
-        }
+        if v.is_finite() { self.sink.put(zmij::Buffer::new().format_finite(v).as_bytes()) } else { self.nonfinite() }
     }
 
     #[inline]
     fn serialize_f64(self, v: f64) -> Result<(), Halt> {
-        if v.is_finite() {
-            self.sink
-                .put(zmij::Buffer::new().format_finite(v).as_bytes())
-        } else {
-            self.nonfinite()
-        }
+        if v.is_finite() { self.sink.put(zmij::Buffer::new().format_finite(v).as_bytes()) } else { self.nonfinite() }
     }
 
     #[inline]
@@ -135,31 +120,19 @@ impl<'a, 'w> Serializer for &'a mut Json<'w> {
     }
 
     fn serialize_bytes(self, v: &[u8]) -> Result<(), Halt> {
-        if self.bytes_base64 {
-            self.base64(v)
-        } else {
-            Err(BYTES)
-        }
+        if self.bytes_base64 { self.base64(v) } else { Err(BYTES) }
     }
 
     #[inline]
     fn serialize_seq(self, _: Option<usize>) -> Result<Compound<'a, 'w>, Halt> {
         self.sink.put_u8(b'[')?;
-        Ok(Compound {
-            json: self,
-            close: b']',
-            first: true,
-        })
+        Ok(Compound { json: self, close: b']', first: true })
     }
 
     #[inline]
     fn serialize_map(self, _: Option<usize>) -> Result<Compound<'a, 'w>, Halt> {
         self.sink.put_u8(b'{')?;
-        Ok(Compound {
-            json: self,
-            close: b'}',
-            first: true,
-        })
+        Ok(Compound { json: self, close: b'}', first: true })
     }
 }
 

@@ -36,7 +36,9 @@ impl<'i> Cursor<'i> {
 
     #[inline]
     pub(super) fn take(&mut self, len: usize) -> Result<&'i [u8], Fault> {
-        let Some(bytes) = self.input.get(self.at..).and_then(|rest| rest.get(..len)) else { return Err(self.truncated()) };
+        let Some(bytes) = self.input.get(self.at..).and_then(|rest| rest.get(..len)) else {
+            return Err(self.truncated());
+        };
         self.at += len;
         Ok(bytes)
     }

@@ -132,12 +132,7 @@ impl Serializer for &mut Msgpack<'_> {
 
     #[inline]
     fn serialize_seq(self, len: Option<usize>) -> Result<Self, Halt> {
-        self.header(
-            len.ok_or(NARROW)?,
-            (m::FIXARRAY, 16),
-            m::ARRAY16,
-            m::ARRAY32,
-        )?;
+        self.header(len.ok_or(NARROW)?, (m::FIXARRAY, 16), m::ARRAY16, m::ARRAY32)?;
         Ok(self)
     }
 

@@ -89,12 +89,7 @@ fn broken_input_is_refused_with_its_offset() {
         (b"tru", 0),
         (b"{\"a\":1,}", 7),
     ] {
-        assert_eq!(
-            offset(Format::Json, input),
-            at,
-            "{:?}",
-            String::from_utf8_lossy(input)
-        );
+        assert_eq!(offset(Format::Json, input), at, "{:?}", String::from_utf8_lossy(input));
     }
 }
 
@@ -102,47 +97,29 @@ fn broken_input_is_refused_with_its_offset() {
 fn depth_and_nodes_are_limited_before_objects_are_made() {
     for depth in [127, 128] {
         let input = [vec![0x91; depth - 1], vec![0x90]].concat();
-        Python::attach(|py| {
-            decode(py, &spec(Format::Msgpack), &Limits::default(), &input).map(drop)
-        })
-        .unwrap();
+        Python::attach(|py| decode(py, &spec(Format::Msgpack), &Limits::default(), &input).map(drop)).unwrap();
     }
     for input in [vec![0x91; 129], vec![0x91; 1_000_000]] {
         assert!(matches!(
             refused(Format::Msgpack, &input),
-            DecodeError::Limit {
-                limit: "max_depth",
-                ..
-            } | DecodeError::Invalid { .. }
+            DecodeError::Limit { limit: "max_depth", .. } | DecodeError::Invalid { .. }
         ));
     }
     assert!(matches!(
         refused(Format::Json, &vec![b'['; 1_000_000]),
-        DecodeError::Limit {
-            limit: "max_depth",
-            offset: 128,
-            ..
-        }
+        DecodeError::Limit { limit: "max_depth", offset: 128, .. }
     ));
     let bomb = [&b"\xdd\x00\x4c\x4b\x40"[..], &vec![0x80; 5_000_000]].concat();
-    assert!(matches!(
-        refused(Format::Msgpack, &bomb),
-        DecodeError::Limit {
-            limit: "max_nodes",
-            offset: 5,
-            ..
-        }
-    ));
+    assert!(matches!(refused(Format::Msgpack, &bomb), DecodeError::Limit { limit: "max_nodes", offset: 5, .. }));
 }
 
 #[test]
 fn a_key_that_comes_twice_is_refused_on_demand() {
     Python::attach(|py| {
         let strict = limits(|l| l.duplicate_keys = crate::codec::DuplicateKeys::Error);
-        for (format, input) in [
-            (Format::Json, &b"[{\"a\":1,\"\\u0061\":2}]"[..]),
-            (Format::Msgpack, b"\x91\x82\xa1a\x01\xd9\x01a\x02"),
-        ] {
+        for (format, input) in
+            [(Format::Json, &b"[{\"a\":1,\"\\u0061\":2}]"[..]), (Format::Msgpack, b"\x91\x82\xa1a\x01\xd9\x01a\x02")]
+        {
             let last = decode(py, &spec(format), &Limits::default(), input).unwrap();
             assert_eq!(repr(last.bind(py)), "[{'a': 2}]");
             assert!(decode(py, &spec(format), &strict, input).is_err());

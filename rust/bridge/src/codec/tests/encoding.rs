@@ -13,12 +13,10 @@ fn msgpack(code: &str) -> Vec<u8> {
 
 /// Path and reason.
 fn refused(format: Format, code: &str) -> (String, String) {
-    Python::attach(
-        |py| match encode(spec(format), &eval(py, code)).unwrap_err() {
-            EncodeError::Value { path, reason } => (path, reason),
-            other => panic!("{other:?}"),
-        },
-    )
+    Python::attach(|py| match encode(spec(format), &eval(py, code)).unwrap_err() {
+        EncodeError::Value { path, reason } => (path, reason),
+        other => panic!("{other:?}"),
+    })
 }
 
 #[test]
@@ -48,14 +46,8 @@ fn builtin_values_are_written_as_msgpack() {
 
 #[test]
 fn a_refused_value_is_named_with_its_path() {
-    assert_eq!(
-        refused(JSON, "{'a': [1, {'b c': 2**64}]}").0,
-        "$.a[1][\"b c\"]"
-    );
-    assert_eq!(
-        refused(MSGPACK, "[[], object()]"),
-        ("$[1]".into(), "cannot encode object".into())
-    );
+    assert_eq!(refused(JSON, "{'a': [1, {'b c': 2**64}]}").0, "$.a[1][\"b c\"]");
+    assert_eq!(refused(MSGPACK, "[[], object()]"), ("$[1]".into(), "cannot encode object".into()));
     assert!(refused(JSON, "[float('nan')]").1.contains("nonfinite"));
     assert!(refused(JSON, "b''").1.contains("base64"));
     assert!(refused(MSGPACK, "{1: 2}").1.contains("key of type int"));
@@ -70,19 +62,15 @@ fn a_refused_item_leaves_no_byte_behind() {
         for code in ["1", "['x' * 100000, object()]", "2", "[{'a': 2**64}]", "3"] {
             let _ = encoder.encode(&eval(py, code), &mut out);
         }
-        assert_eq!(
-            frames(&mut out),
-            [b"\0\0\0\x01\x01", b"\0\0\0\x01\x02", b"\0\0\0\x01\x03"]
-        );
+        assert_eq!(frames(&mut out), [b"\0\0\0\x01\x01", b"\0\0\0\x01\x02", b"\0\0\0\x01\x03"]);
     });
 }
 
 #[test]
 fn a_container_changed_by_the_hook_is_refused() {
     for change in ["box.pop()", "box.clear()", "box.append(1)", "box[:] = []"] {
-        let code = format!(
-            "box = [object() for _ in range(300)]\ndef hook(ob):\n    {change}\n    return 1\nx = (box, hook)"
-        );
+        let code =
+            format!("box = [object() for _ in range(300)]\ndef hook(ob):\n    {change}\n    return 1\nx = (box, hook)");
         changed(&code);
     }
     for change in ["box.clear()", "box.popitem()", "box.update(z=1)"] {
@@ -97,13 +85,8 @@ fn changed(code: &str) {
     Python::attach(|py| {
         for format in [JSON, MSGPACK] {
             let (item, hook): (Bound<'_, PyAny>, Py<PyAny>) = exec(py, code).extract().unwrap();
-            let spec = CodecSpec {
-                format,
-                default: Some(hook),
-                ..CodecSpec::default()
-            };
-            let EncodeError::Value { reason, .. } = encode(Arc::new(spec), &item).unwrap_err()
-            else {
+            let spec = CodecSpec { format, default: Some(hook), ..CodecSpec::default() };
+            let EncodeError::Value { reason, .. } = encode(Arc::new(spec), &item).unwrap_err() else {
                 panic!("{code}")
             };
             assert!(reason.contains("container changed"), "{code}: {reason}");
@@ -116,10 +99,7 @@ fn depth_is_limited_on_a_small_stack() {
     let run = || {
         Python::attach(|py| {
             for (depth, good) in [(127, true), (128, true), (129, false), (100_000, false)] {
-                let nested = exec(
-                    py,
-                    &format!("x = []\nfor _ in range({}): x = [x]", depth - 1),
-                );
+                let nested = exec(py, &format!("x = []\nfor _ in range({}): x = [x]", depth - 1));
                 for format in [JSON, MSGPACK] {
                     match encode(spec(format), &nested) {
                         Ok(_) => assert!(good, "{depth}"),
@@ -131,18 +111,10 @@ fn depth_is_limited_on_a_small_stack() {
                 }
             }
             let cycle = exec(py, "x = {}\nx['x'] = x");
-            assert!(matches!(
-                encode(spec(JSON), &cycle),
-                Err(EncodeError::Limit { .. })
-            ));
+            assert!(matches!(encode(spec(JSON), &cycle), Err(EncodeError::Limit { .. })));
         });
     };
-    std::thread::Builder::new()
-        .stack_size(256 << 10)
-        .spawn(run)
-        .unwrap()
-        .join()
-        .unwrap();
+    std::thread::Builder::new().stack_size(256 << 10).spawn(run).unwrap().join().unwrap();
 }
 
 #[test]
@@ -150,25 +122,17 @@ fn nodes_and_frame_bytes_are_limited() {
     Python::attach(|py| {
         let encode = |code: &str, limits| {
             let mut out = writer();
-            Encoder::new(spec(JSON), Framing::None, limits)
-                .encode(&eval(py, code), &mut out)
-                .map(|_| frames(&mut out))
+            Encoder::new(spec(JSON), Framing::None, limits).encode(&eval(py, code), &mut out).map(|_| frames(&mut out))
         };
         assert!(encode("[0] * 9", limits(|l| l.max_nodes = 10)).is_ok());
         assert!(matches!(
             encode("[0] * 10", limits(|l| l.max_nodes = 10)),
-            Err(EncodeError::Limit {
-                limit: "max_nodes",
-                ..
-            })
+            Err(EncodeError::Limit { limit: "max_nodes", .. })
         ));
         assert!(encode("'x' * 8", limits(|l| l.max_frame_bytes = 10)).is_ok());
         assert!(matches!(
             encode("['x' * 8]", limits(|l| l.max_frame_bytes = 10)),
-            Err(EncodeError::Limit {
-                limit: "max_frame_bytes",
-                ..
-            })
+            Err(EncodeError::Limit { limit: "max_frame_bytes", .. })
         ));
     });
 }
@@ -178,9 +142,7 @@ fn framing_is_written_around_the_item() {
     Python::attach(|py| {
         let frame = |format, framing, code: &str| {
             let mut out = writer();
-            Encoder::new(spec(format), framing, Arc::default())
-                .encode(&eval(py, code), &mut out)
-                .ok()?;
+            Encoder::new(spec(format), framing, Arc::default()).encode(&eval(py, code), &mut out).ok()?;
             frames(&mut out).pop()
         };
         assert_eq!(frame(JSON, Framing::Sse, "[1]").unwrap(), b"data: [1]\n\n");
@@ -191,14 +153,8 @@ fn framing_is_written_around_the_item() {
         );
         assert_eq!(frame(Format::Raw, Framing::Ndjson, "b'a\\nb'"), None);
         assert_eq!(frame(MSGPACK, Framing::Sse, "1"), None);
-        assert_eq!(
-            frame(Format::Raw, Framing::Length, "'é'").unwrap(),
-            b"\0\0\0\x02\xc3\xa9"
-        );
-        assert_eq!(
-            frame(Format::Raw, Framing::None, "memoryview(b'abcd')[::2]").unwrap(),
-            b"ac"
-        );
+        assert_eq!(frame(Format::Raw, Framing::Length, "'é'").unwrap(), b"\0\0\0\x02\xc3\xa9");
+        assert_eq!(frame(Format::Raw, Framing::None, "memoryview(b'abcd')[::2]").unwrap(), b"ac");
         assert_eq!(frame(Format::Raw, Framing::None, "1"), None);
     });
 }

@@ -17,10 +17,7 @@ fn writer() -> Writer {
 }
 
 fn spec(format: Format) -> Arc<CodecSpec> {
-    Arc::new(CodecSpec {
-        format,
-        ..CodecSpec::default()
-    })
+    Arc::new(CodecSpec { format, ..CodecSpec::default() })
 }
 
 fn eval<'py>(py: Python<'py>, code: &str) -> Bound<'py, PyAny> {
@@ -30,8 +27,7 @@ fn eval<'py>(py: Python<'py>, code: &str) -> Bound<'py, PyAny> {
 /// Runs `code` and gives its `x`.
 fn exec<'py>(py: Python<'py>, code: &str) -> Bound<'py, PyAny> {
     let names = pyo3::types::PyDict::new(py);
-    py.run(&CString::new(code).unwrap(), Some(&names), None)
-        .unwrap();
+    py.run(&CString::new(code).unwrap(), Some(&names), None).unwrap();
     names.get_item("x").unwrap().unwrap()
 }
 

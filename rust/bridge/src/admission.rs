@@ -8,6 +8,7 @@ use crate::stream::{StartRequest, StreamCore};
 
 /// What an engine admits.
 #[derive(Debug, Clone, Copy)]
+#[expect(clippy::struct_field_names, reason = "the names that users know them by")]
 pub(crate) struct Places {
     pub(crate) max_concurrency: Option<usize>,
     pub(crate) max_queue: Option<usize>,
@@ -90,6 +91,7 @@ impl Admission {
     }
 
     /// Gives a place back and names the waiting requests that now have one.
+    #[expect(clippy::vec_box, reason = "the boxes move on as they are")]
     pub(crate) fn leave(&self, held: usize) -> Vec<Box<StartRequest>> {
         let mut inner = self.lock();
         inner.live = inner.live.saturating_sub(1);
@@ -107,6 +109,7 @@ impl Admission {
     }
 
     /// Takes all waiting requests out, to refuse them.
+    #[expect(clippy::vec_box, reason = "the boxes move on as they are")]
     pub(crate) fn drain(&self) -> Vec<Box<StartRequest>> {
         self.lock().waiting.drain(..).collect()
     }
@@ -119,6 +122,7 @@ impl Admission {
 }
 
 impl Inner {
+    #[expect(clippy::cast_sign_loss, reason = "neither factor is negative")]
     fn weight(&self, start: &StartRequest) -> usize {
         (start.encoded_len() as f64 * self.ratio.max(1.0)) as usize
     }

@@ -104,14 +104,10 @@ impl Awaited {
                 Some(waiter)
             }
         };
-        let (port, waiter) = match waiter {
-            Some(waiter) => (crate::worker::running_port(py)?.map(Bound::unbind), waiter),
-            None => {
-                let (port, waiter) = self.stream.get().waiter(py)?;
-                (Some(port), waiter)
-            }
-        };
-        let Some(port) = port else { return Err(PyRuntimeError::new_err("no running event loop")) };
+        let port = crate::worker::running_port(py)?.ok_or_else(|| {
+            PyRuntimeError::new_err("a stream is read on a running event loop; use engine.iter() without one")
+        })?;
+        let waiter = waiter.unwrap_or_else(|| Waiter::new(Arc::clone(&port.get().mailbox)));
         let future = port.get().create_future(py)?;
         let waker = waiter.arm(future.clone().unbind());
         match self.look(py, Some(&waker)) {

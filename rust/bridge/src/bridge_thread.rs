@@ -1,5 +1,4 @@
 //! The obvious repair of the usual bridge: one thread does all conversions, one job per request and per item.
-#![allow(clippy::disallowed_methods, reason = "its one thread attaches for every job")]
 
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -13,6 +12,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 
 use crate::naive::{BridgeError, Handler, Responses, convert};
+use crate::worker::attach;
 
 type Job = Box<dyn FnOnce(Python<'_>) + Send>;
 
@@ -37,7 +37,7 @@ where
         let (sender, receiver) = jobs::channel::<Job>();
         thread::Builder::new().name("bridge-thread".into()).spawn(move || {
             for job in receiver {
-                Python::attach(job);
+                attach(job);
             }
         })?;
         Ok(Self { handler: Arc::new(handler), jobs: sender, types: PhantomData })

@@ -2,7 +2,6 @@
 //!
 //! Per request: a hop to the blocking pool, attach, `pythonize`, call. Per item: a new asyncio task made by the stream
 //! adapter, and one more hop to the blocking pool to attach and `depythonize`. Nothing is left out and nothing is added.
-#![allow(clippy::disallowed_methods, reason = "attaching on whatever thread is at hand is what this bridge does")]
 
 use std::marker::PhantomData;
 use std::pin::Pin;
@@ -22,6 +21,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 
 use crate::codec::Format;
+use crate::worker::attach;
 
 /// Items between the conversion and the consumer, as such bridges have it.
 const CHANNEL_DEPTH: usize = 128;
@@ -170,7 +170,7 @@ where
     /// The request cannot be converted, or the handler refuses the call.
     pub(crate) async fn generate(&self, request: Request) -> Result<Responses<Response>, BridgeError> {
         let handler = Arc::clone(&self.handler);
-        let started = tokio::task::spawn_blocking(move || Python::attach(|py| handler.call(py, &request)));
+        let started = tokio::task::spawn_blocking(move || attach(|py| handler.call(py, &request)));
         let mut items = started.await.map_err(|_| BridgeError::Gone)?.map_err(BridgeError::Raised)?;
         let (sender, responses) = Responses::channel();
         tokio::spawn(async move {
@@ -190,8 +190,7 @@ where
 }
 
 async fn depythonize_item<T: DeserializeOwned + Send + 'static>(item: Py<PyAny>) -> Result<T, BridgeError> {
-    let converted =
-        tokio::task::spawn_blocking(move || Python::attach(|py| pythonize::depythonize(&item.into_bound(py))));
+    let converted = tokio::task::spawn_blocking(move || attach(|py| pythonize::depythonize(&item.into_bound(py))));
     converted.await.map_err(|_| BridgeError::Gone)?.map_err(convert)
 }
 

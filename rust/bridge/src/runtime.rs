@@ -77,6 +77,7 @@ pub fn use_handle(handle: Handle) -> Result<(), RuntimeError> {
 /// # Errors
 /// After a fork, at exit, or when threads cannot be had.
 pub fn start() -> Result<Handle, RuntimeError> {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
     check_fork()?;
     let mut state = state();
     let workers = match &*state {
@@ -84,7 +85,6 @@ pub fn start() -> Result<Handle, RuntimeError> {
         State::Stopped => return Err(RuntimeError::Stopped),
         State::Idle { workers } => workers.unwrap_or(DEFAULT_WORKERS),
     };
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
     let runtime = Builder::new_multi_thread()
         .worker_threads(workers)
         .max_blocking_threads(1)

@@ -59,6 +59,7 @@ impl Values {
 }
 
 impl Drop for Values {
+    #[expect(clippy::disallowed_methods, reason = "asks whether the interpreter is still there; its owner is attached")]
     fn drop(&mut self) {
         if self.stack.is_empty() {
             return;

@@ -149,7 +149,9 @@ pub(crate) fn post_start(start: Box<StartRequest>) {
 /// Closes every engine of the process; returns those that still have live streams.
 pub(crate) fn close_all() -> Vec<Arc<EngineCore>> {
     let engines: Vec<_> = lock(&ENGINES).iter().filter_map(Weak::upgrade).collect();
-    engines.iter().for_each(|engine| engine.close());
+    for engine in &engines {
+        engine.close();
+    }
     engines.into_iter().filter(|engine| engine.live_count() > 0).collect()
 }
 

@@ -150,6 +150,7 @@ impl Engine {
     ///
     /// # Errors
     /// The request cannot be serialised; otherwise as [`Self::frames`].
+    #[expect(clippy::unused_async, reason = "leaves room to serialise large requests elsewhere")]
     pub async fn generate<Req, Resp>(&self, request: Req, options: CallOptions) -> Result<ItemStream<Resp>, StreamError>
     where
         Req: Serialize,

@@ -14,5 +14,5 @@ pub use host::{Engine, EngineBuilder};
 pub(crate) use core::{EngineCore, close_all};
 pub(crate) use open::open;
 pub(crate) use python::{PyCodec, PyEngine, PyPool};
-pub(crate) use settings::{Flow, Flush};
+pub(crate) use settings::Flush;
 pub(crate) use stats::pool_totals;

@@ -90,7 +90,7 @@ fn locate<'py>(py: Python<'py>, engine: &PyEngine, nested: bool) -> PyResult<Tar
 }
 
 /// The port of this very thread, which `mailbox` belongs to.
-fn here<'py>(py: Python<'py>, mailbox: Arc<Mailbox>) -> PyResult<Target<'py>> {
+fn here(py: Python<'_>, mailbox: Arc<Mailbox>) -> PyResult<Target<'_>> {
     let port = worker::running_port(py)?.filter(|port| Arc::ptr_eq(&port.get().mailbox, &mailbox));
     Ok(port.map_or(Target::There(mailbox), Target::Here))
 }

@@ -160,8 +160,8 @@ pub(crate) struct PyEngine {
 }
 
 impl PyEngine {
-    pub(crate) fn handler(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        Ok(self.handler.clone_ref(py))
+    pub(crate) fn handler(&self, py: Python<'_>) -> Py<PyAny> {
+        self.handler.clone_ref(py)
     }
 
     /// A copy of the context in which the engine was made.

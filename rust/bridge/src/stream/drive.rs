@@ -146,6 +146,7 @@ impl Drive {
         }
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "what every step gives")]
     fn suspend<'py>(
         &mut self,
         driver: &Bound<'py, Driver>,
@@ -238,7 +239,7 @@ impl Drive {
             Err(error) => {
                 drop(decoder);
                 let error = error.into_py(py);
-                let mut failure = self.failure(driver, &error);
+                let mut failure = failure(driver, &error);
                 failure.kind = FailureKind::Decode;
                 self.finish(driver, Ending::Raised(Box::new(failure)), None)
             }
@@ -248,16 +249,16 @@ impl Drive {
     /// Calls the handler; the request is the handler's from here on.
     fn call<'py>(&mut self, driver: &Bound<'py, Driver>, request: Py<PyAny>) -> Flow<'py> {
         let py = driver.py();
-        let result = self.engine.get().handler(py).and_then(|handler| {
-            if self.wants_context {
-                let context = driver.get().context(py)?.clone_ref(py);
+        let handler = self.engine.get().handler(py).into_bound(py);
+        let result = if self.wants_context {
+            driver.get().context(py).and_then(|context| {
                 let keywords = pyo3::types::PyDict::new(py);
                 keywords.set_item(intern!(py, "context"), context)?;
-                handler.bind(py).call((request,), Some(&keywords))
-            } else {
-                handler.bind(py).call1((request,))
-            }
-        });
+                handler.call((request,), Some(&keywords))
+            })
+        } else {
+            handler.call1((request,))
+        };
         match result {
             Ok(value) => self.adopt(driver, &value, false),
             Err(error) => self.on_error(driver, error),
@@ -314,7 +315,7 @@ impl Drive {
         let core = &driver.get().core;
         match mem::replace(&mut self.phase, Phase::Done) {
             Phase::Close(ending) => {
-                self.note_close_error(driver, &error);
+                note_close_error(driver, &error);
                 return self.finish(driver, ending, None);
             }
             Phase::Iterate if is_end(py, &error) => {
@@ -334,27 +335,22 @@ impl Drive {
         if error::is_exit(py, &error) {
             let exit = error::Class::HandlerExit.error(py, (error.to_string(),));
             exit.set_cause(py, Some(error.clone_ref(py)));
-            let failure = self.failure(driver, &exit);
+            let failure = failure(driver, &exit);
             let outward = (!driver.get().port.get().is_dedicated()).then_some(error);
             return self.finish(driver, Ending::Raised(Box::new(failure)), outward);
         }
         if let Some(reason) = core.cancel_reason().filter(|_| self.thrown) {
-            self.note_close_error(driver, &error);
+            note_close_error(driver, &error);
             return self.finish(driver, Ending::Cancelled(reason), None);
         }
-        let failure = self.failure(driver, &error);
+        let failure = failure(driver, &error);
         self.finish(driver, Ending::Raised(Box::new(failure)), None)
     }
 
     /// Ends the stream with `error`, after the generator has been closed.
     fn fail<'py>(&mut self, driver: &Bound<'py, Driver>, error: &PyErr) -> Flow<'py> {
-        let failure = self.failure(driver, error);
+        let failure = failure(driver, error);
         self.close(driver, Ending::Raised(Box::new(failure)))
-    }
-
-    fn failure(&self, driver: &Bound<'_, Driver>, error: &PyErr) -> Failure {
-        let home = Arc::clone(&driver.get().core.home);
-        error::failure_of(driver.py(), error, |object| Deferred::new(object, home))
     }
 
     /// Runs `aclose()` where there is one, then ends with `ending`.
@@ -371,28 +367,14 @@ impl Drive {
                     self.phase = Phase::Close(ending);
                     return None;
                 }
-                Err(error) => self.note_close_error(driver, &error),
+                Err(error) => note_close_error(driver, &error),
             }
         }
         self.finish(driver, ending, None)
     }
 
-    fn note_close_error(&self, driver: &Bound<'_, Driver>, error: &PyErr) {
-        let py = driver.py();
-        let core = &driver.get().core;
-        let ignored = error.is_instance_of::<PyRuntimeError>(py) && error.to_string().contains("ignored GeneratorExit");
-        let metrics = &core.engine.metrics;
-        let counter = if ignored { &metrics.close_ignored } else { &metrics.close_error };
-        counter.fetch_add(1, Ordering::Relaxed);
-        log::warning(
-            py,
-            "stream",
-            &format!("request {}: the handler failed while it was closed", core.request_id()),
-            error,
-        );
-    }
-
     /// The last thing a driver does: hands everything over, gives everything back. `outward` goes to the asyncio task.
+    #[expect(clippy::unnecessary_wraps, reason = "what every step gives")]
     fn finish<'py>(&mut self, driver: &Bound<'py, Driver>, ending: Ending, outward: Option<PyErr>) -> Flow<'py> {
         self.phase = Phase::Done;
         self.pending = None;
@@ -419,4 +401,24 @@ impl Drive {
             None => self.run(driver, None),
         }
     }
+}
+
+fn failure(driver: &Bound<'_, Driver>, error: &PyErr) -> Failure {
+    let home = Arc::clone(&driver.get().core.home);
+    error::failure_of(driver.py(), error, |object| Deferred::new(object, home))
+}
+
+fn note_close_error(driver: &Bound<'_, Driver>, error: &PyErr) {
+    let py = driver.py();
+    let core = &driver.get().core;
+    let ignored = error.is_instance_of::<PyRuntimeError>(py) && error.to_string().contains("ignored GeneratorExit");
+    let metrics = &core.engine.metrics;
+    let counter = if ignored { &metrics.close_ignored } else { &metrics.close_error };
+    counter.fetch_add(1, Ordering::Relaxed);
+    log::warning(
+        py,
+        "stream",
+        &format!("request {}: the handler failed while it was closed", core.request_id()),
+        error,
+    );
 }

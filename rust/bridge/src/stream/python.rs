@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 
-use pyo3::exceptions::{PyRuntimeError, PyStopAsyncIteration};
+use pyo3::exceptions::PyStopAsyncIteration;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -12,13 +12,11 @@ use pyo3::types::PyBytes;
 use super::core::StreamCore;
 use super::ending::{Ending, Reason};
 use super::queue::Cursor;
-use super::waiter::Waiter;
 use crate::awaitable::{Awaited, Goal};
 use crate::codec::{self, CodecSpec, Framing};
 use crate::engine::PyEngine;
 use crate::error::{raise_cancelled, raise_failure};
 use crate::frame::PyFrame;
-use crate::worker::{self, Port};
 
 /// What `__anext__` gives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -165,15 +163,6 @@ impl PyStream {
             });
             core.abandon(reason);
         }
-    }
-
-    /// The waiter of the running loop.
-    pub(crate) fn waiter(&self, py: Python<'_>) -> PyResult<(Py<Port>, Arc<Waiter>)> {
-        let port = worker::running_port(py)?.ok_or_else(|| {
-            PyRuntimeError::new_err("a stream is read on a running event loop; use engine.iter() without one")
-        })?;
-        let waiter = Waiter::new(Arc::clone(&port.get().mailbox));
-        Ok((port.unbind(), waiter))
     }
 }
 

@@ -2,33 +2,50 @@
 #![allow(unsafe_code)] // `assume_attached` states what the call stack guarantees
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use pyo3::prelude::*;
 
 use super::mailbox::Mailbox;
 
-static ATTACHES: Mutex<Option<HashMap<String, u64>>> = Mutex::new(None);
+/// Attaches by thread name; threads of the same name share a counter.
+static COUNTERS: Mutex<Vec<(String, Arc<AtomicU64>)>> = Mutex::new(Vec::new());
 
-/// Attaches the calling thread, counted; `None` when the interpreter is going away.
-#[expect(clippy::disallowed_methods, reason = "the one place that attaches")]
-pub(crate) fn attach<R>(act: impl FnOnce(Python<'_>) -> R) -> Option<R> {
-    Python::try_attach(|py| {
-        count();
-        act(py)
-    })
+thread_local! {
+    static COUNTER: Arc<AtomicU64> = counter_of(std::thread::current().name().unwrap_or("unnamed"));
 }
 
-fn count() {
-    let thread = std::thread::current();
-    let name = thread.name().unwrap_or("unnamed").to_owned();
-    let mut attaches = ATTACHES.lock().unwrap_or_else(PoisonError::into_inner);
-    *attaches.get_or_insert_default().entry(name).or_default() += 1;
+fn counter_of(name: &str) -> Arc<AtomicU64> {
+    let mut counters = COUNTERS.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, counter)) = counters.iter().find(|(known, _)| known == name) {
+        return Arc::clone(counter);
+    }
+    let counter = Arc::new(AtomicU64::new(0));
+    counters.push((name.to_owned(), Arc::clone(&counter)));
+    counter
+}
+
+/// Attaches the calling thread, counted.
+///
+/// Only the reference bridges do this on threads of a tokio runtime; whatever of pybridge's own does shows in the same
+/// counters.
+#[cfg(feature = "naive")]
+#[expect(clippy::disallowed_methods, reason = "the one place that attaches")]
+pub(crate) fn attach<R>(act: impl FnOnce(Python<'_>) -> R) -> R {
+    count();
+    Python::attach(act)
+}
+
+/// Counts one return of the calling thread to the interpreter on pybridge's account.
+pub(super) fn count() {
+    COUNTER.with(|counter| counter.fetch_add(1, Ordering::Relaxed));
 }
 
 /// Attaches since the process began, by thread name.
 pub(crate) fn attaches() -> HashMap<String, u64> {
-    ATTACHES.lock().unwrap_or_else(PoisonError::into_inner).clone().unwrap_or_default()
+    let counters = COUNTERS.lock().unwrap_or_else(PoisonError::into_inner);
+    counters.iter().map(|(name, counter)| (name.clone(), counter.load(Ordering::Relaxed))).collect()
 }
 
 /// Runs `act` on the home thread of `mailbox`, which is attached whenever it runs our code.

@@ -65,7 +65,7 @@ impl PyWorker {
     #[pyo3(signature = (r#loop="asyncio", cpu=None, name=None))]
     fn new(py: Python<'_>, r#loop: &str, cpu: Option<usize>, name: Option<String>) -> PyResult<Self> {
         if !matches!(r#loop, "asyncio" | "uvloop") {
-            let reason = format!("must be 'asyncio' or 'uvloop', not {:?}", r#loop);
+            let reason = format!("must be 'asyncio' or 'uvloop', not {loop:?}");
             return Err(crate::error::Class::Config.error(py, ("loop", reason)));
         }
         Ok(Self {

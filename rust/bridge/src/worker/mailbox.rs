@@ -158,6 +158,9 @@ impl Drop for Mailbox {
 
 impl fmt::Debug for Mailbox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Mailbox").field("open", &self.is_open()).field("queued", &self.queue.len()).finish()
+        f.debug_struct("Mailbox")
+            .field("open", &self.is_open())
+            .field("queued", &self.queue.len())
+            .finish_non_exhaustive()
     }
 }

@@ -12,7 +12,9 @@ mod thread;
 mod wakeup;
 mod watch;
 
-pub(crate) use attach::{assume_attached, attach, attaches};
+#[cfg(feature = "naive")]
+pub(crate) use attach::attach;
+pub(crate) use attach::{assume_attached, attaches};
 pub(crate) use cell::ThreadCell;
 pub(crate) use dedicated::{PyWorker, open_port, shared_worker};
 pub(crate) use lifespan::{Gate, leave_lifespans};

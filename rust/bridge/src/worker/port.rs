@@ -231,6 +231,9 @@ impl Port {
     /// Takes the mailbox empty, or a bounded part of it.
     fn serve(slf: &Bound<'_, Self>) {
         let this = slf.get();
+        if this.is_dedicated() {
+            super::attach::count();
+        }
         this.mailbox.rearm();
         for _ in 0..COMMANDS_PER_TURN {
             match this.mailbox.take() {

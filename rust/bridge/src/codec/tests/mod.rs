@@ -1,4 +1,5 @@
 //! The codec against the interpreter.
+#![allow(clippy::disallowed_methods, reason = "a test's thread is its own")]
 
 mod decoding;
 mod encoding;

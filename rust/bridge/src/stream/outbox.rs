@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use pybridge_pool::Batch;
 use tokio::sync::mpsc::UnboundedSender;
@@ -10,6 +11,10 @@ use super::core::StreamCore;
 use super::ending::Ending;
 use crate::fault;
 use crate::runtime;
+
+/// Full batches cross at most this often within a turn: a crossing that finds the runtime asleep costs as much as fifty
+/// items, and what waits leaves with the turn or with the next batch that is full.
+const CROSSING_GAP: Duration = Duration::from_micros(100);
 
 /// Something for the consumer of one stream.
 #[derive(Debug)]
@@ -40,6 +45,7 @@ pub(crate) struct Outbox {
     parked: Vec<Delivery>,
     /// Most deliveries of a turn lately: the next turn's room.
     room: usize,
+    crossed: Option<Instant>,
     dispatcher: Option<UnboundedSender<Vec<Delivery>>>,
 }
 
@@ -65,10 +71,16 @@ impl Outbox {
         first
     }
 
+    /// True when a batch that is full at `now` should not wait for the turn's end.
+    pub(crate) fn is_due(&self, now: Instant) -> bool {
+        self.crossed.is_none_or(|crossed| now.saturating_duration_since(crossed) >= CROSSING_GAP)
+    }
+
     /// Takes what is parked; the caller hands it over with no borrow of the outbox held, since consumers are woken.
     pub(crate) fn take(&mut self) -> Turn {
         let parked = std::mem::take(&mut self.parked);
         self.room = parked.len();
+        self.crossed = Some(Instant::now());
         if self.dispatcher.as_ref().is_none_or(UnboundedSender::is_closed) && !parked.is_empty() {
             self.dispatcher = runtime::dispatcher();
         }

@@ -112,8 +112,10 @@ impl Output {
         let flow = &core.engine.flow;
         let full = self.items >= flow.batch_items || self.bytes >= flow.batch_bytes;
         let pace = self.pacer.item();
-        if full || pace == Pace::HandOver {
+        if pace == Pace::HandOver {
             self.hand_over(driver);
+        } else if full {
+            self.leave_full(driver);
         }
         if self.spare_items == 0 || self.spare_bytes < weight {
             let Some((items, bytes)) = core.queue.spare(self.items, self.bytes) else { return Verdict::NoCredit };
@@ -172,6 +174,16 @@ impl Output {
             shared.writer.seal(|batch| first |= outbox.park(core, batch));
         }
         first
+    }
+
+    /// A batch is full: it leaves now, or with the turn if the worker has only just crossed.
+    fn leave_full(&mut self, driver: &Bound<'_, Driver>) {
+        let due = driver.get().port.get().outbox().is_none_or(|outbox| outbox.is_due(self.pacer.looked()));
+        if due {
+            self.hand_over(driver);
+        } else {
+            self.leave_step(driver);
+        }
     }
 
     /// The step ends; what it made leaves with the turn, or now.

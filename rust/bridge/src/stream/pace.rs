@@ -62,6 +62,11 @@ impl Pacer {
         self.look()
     }
 
+    /// When it last looked at the clock: at most [`MAX_STRIDE`] items ago.
+    pub(super) fn looked(&self) -> Instant {
+        self.looked
+    }
+
     fn look(&mut self) -> Pace {
         let now = Instant::now();
         let elapsed = now - self.looked;

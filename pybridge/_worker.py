@@ -7,7 +7,7 @@ import atexit
 import contextlib
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
@@ -126,3 +126,8 @@ def _stop_all() -> None:
 
 
 atexit.register(_stop_all)
+
+
+async def yield_once(value: object) -> AsyncIterator[object]:
+    """Yields `value`: the core looks at how the interpreter hands it out of a generator."""
+    yield value

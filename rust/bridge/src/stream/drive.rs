@@ -12,7 +12,8 @@ use pyo3::prelude::*;
 use super::driver::Driver;
 use super::ending::{Ending, Failure, FailureKind};
 use super::output::{Output, Verdict};
-use super::resume::{AsyncIterator, Step, awaiter, is_awaitable, is_end, send_none, throw};
+use super::resume::{Step, awaiter, is_awaitable, is_end, send_none, throw};
+use super::source::{Asked, Source};
 use super::start::{Request, RequestCodec, StartRequest};
 use super::timers;
 use crate::codec::Decoder;
@@ -39,6 +40,13 @@ enum Phase {
     Done,
 }
 
+/// What is resumed when the task goes on.
+enum Pending {
+    Awaitable(Py<PyAny>),
+    /// The handler's generator, which waits itself.
+    Generator,
+}
+
 /// What the task gets from a step.
 type Turn<'py> = PyResult<Option<Bound<'py, PyAny>>>;
 
@@ -47,8 +55,8 @@ type Flow<'py> = Option<Turn<'py>>;
 
 pub(super) struct Drive {
     phase: Phase,
-    iterator: Option<AsyncIterator>,
-    pending: Option<Py<PyAny>>,
+    source: Option<Source>,
+    pending: Option<Pending>,
     output: Output,
     engine: Py<PyEngine>,
     unary: bool,
@@ -68,7 +76,7 @@ impl Drive {
         let output = Output::new(py, port.get(), &start, settings)?;
         Ok(Self {
             phase: Phase::Begin(start.request),
-            iterator: None,
+            source: None,
             pending: None,
             output,
             unary: settings.unary,
@@ -88,21 +96,27 @@ impl Drive {
         fault::reach(fault::Point::Step);
         self.output.pacer.begin();
         loop {
-            let flow = if let Some(pending) = self.pending.take() {
-                let pending = pending.into_bound(py);
-                let step = match input.take() {
-                    Some(error) => {
-                        self.thrown = true;
-                        throw(&pending, error)
-                    }
-                    None => send_none(&pending),
-                };
-                self.on_step(driver, pending, step)
-            } else if let Some(error) = input.take() {
-                self.thrown = true;
-                self.throw_parked(driver, error)
-            } else {
-                self.advance(driver)
+            let flow = match (self.pending.take(), input.take()) {
+                (Some(Pending::Awaitable(pending)), input) => {
+                    let pending = pending.into_bound(py);
+                    let step = match input {
+                        Some(error) => {
+                            self.thrown = true;
+                            throw(&pending, error)
+                        }
+                        None => send_none(&pending),
+                    };
+                    self.on_step(driver, Some(pending), step)
+                }
+                (Some(Pending::Generator), None) => match self.source.as_ref().map(|source| source.resume(py)) {
+                    Some(step) => self.on_step(driver, None, step),
+                    None => unreachable!("a source waits"),
+                },
+                (_, Some(error)) => {
+                    self.thrown = true;
+                    self.throw_parked(driver, error)
+                }
+                (None, None) => self.advance(driver),
             };
             if let Some(turn) = flow {
                 return turn;
@@ -127,12 +141,13 @@ impl Drive {
     fn iterate<'py>(&mut self, driver: &Bound<'py, Driver>) -> Flow<'py> {
         let py = driver.py();
         loop {
-            let Some(iterator) = &self.iterator else { unreachable!("set before the phase") };
-            let awaitable = match iterator.next(py) {
-                Ok(awaitable) => awaitable,
+            let Some(source) = &mut self.source else { unreachable!("set before the phase") };
+            let (awaitable, step) = match source.ask(py) {
+                Ok(Asked::Itself(step)) => (None, step),
+                Ok(Asked::Awaitable(awaitable, step)) => (Some(awaitable), step),
                 Err(error) => return self.on_error(driver, error),
             };
-            match send_none(&awaitable) {
+            match step {
                 Step::Returned(item) => {
                     drop(awaitable);
                     match self.output.item(driver, &item, self.thrown) {
@@ -140,30 +155,29 @@ impl Drive {
                         verdict => return self.after_item(driver, verdict),
                     }
                 }
-                Step::Waits(object) => return self.suspend(driver, awaitable, object),
-                Step::Raised(error) => return self.on_error(driver, error),
+                step => return self.on_step(driver, awaitable, step),
             }
         }
     }
 
-    #[expect(clippy::unnecessary_wraps, reason = "what every step gives")]
-    fn suspend<'py>(
+    /// What was resumed, the generator itself if there is no `awaitable`, came to `step`.
+    fn on_step<'py>(
         &mut self,
         driver: &Bound<'py, Driver>,
-        pending: Bound<'py, PyAny>,
-        object: Bound<'py, PyAny>,
+        awaitable: Option<Bound<'py, PyAny>>,
+        step: Step<'py>,
     ) -> Flow<'py> {
-        self.pending = Some(pending.unbind());
-        self.output.leave_step(driver);
-        Some(Ok(Some(object)))
-    }
-
-    fn on_step<'py>(&mut self, driver: &Bound<'py, Driver>, pending: Bound<'py, PyAny>, step: Step<'py>) -> Flow<'py> {
         match step {
-            Step::Waits(object) => self.suspend(driver, pending, object),
+            Step::Waits(object) => {
+                self.pending =
+                    Some(awaitable.map_or(Pending::Generator, |awaitable| Pending::Awaitable(awaitable.unbind())));
+                self.output.leave_step(driver);
+                Some(Ok(Some(object)))
+            }
             Step::Raised(error) => self.on_error(driver, error),
+            Step::Ended => self.on_end(driver),
             Step::Returned(value) => {
-                drop(pending);
+                drop(awaitable);
                 if matches!(self.phase, Phase::Iterate) {
                     let verdict = self.output.item(driver, &value, self.thrown);
                     return self.after_item(driver, verdict);
@@ -268,11 +282,11 @@ impl Drive {
     /// Takes what the handler (or its coroutine, if `awaited`) returned as the source of items.
     fn adopt<'py>(&mut self, driver: &Bound<'py, Driver>, value: &Bound<'py, PyAny>, awaited: bool) -> Flow<'py> {
         if !self.unary || awaited {
-            match AsyncIterator::of(value) {
-                Ok(Some(iterator)) => {
+            match Source::of(value) {
+                Ok(Some(source)) => {
                     *driver.get().generator.lock().unwrap_or_else(std::sync::PoisonError::into_inner) =
-                        Some(iterator.object(driver.py()).clone().unbind());
-                    self.iterator = Some(iterator);
+                        Some(source.object(driver.py()).clone().unbind());
+                    self.source = Some(source);
                     self.phase = Phase::Iterate;
                     return None;
                 }
@@ -283,7 +297,7 @@ impl Drive {
         if !awaited && is_awaitable(value) {
             return match awaiter(value.clone()) {
                 Ok(pending) => {
-                    self.pending = Some(pending.unbind());
+                    self.pending = Some(Pending::Awaitable(pending.unbind()));
                     self.phase = Phase::Await;
                     None
                 }
@@ -294,19 +308,28 @@ impl Drive {
         self.fail(driver, &error)
     }
 
-    /// Raises in a handler that is parked: not begun, or at a `yield`.
+    /// Raises in a handler that is parked at a `yield`, or whose generator waits itself, or that has not begun.
     fn throw_parked<'py>(&mut self, driver: &Bound<'py, Driver>, error: PyErr) -> Flow<'py> {
         let py = driver.py();
         let athrow =
-            self.iterator.as_ref().and_then(|iterator| iterator.object(py).getattr(intern!(py, "athrow")).ok());
+            self.source.as_ref().and_then(|source| source.object(py).getattr(intern!(py, "athrow")).ok());
         let Some(athrow) = athrow else { return self.on_error(driver, error) };
         match athrow.call1((error.into_value(py),)).and_then(awaiter) {
             Ok(pending) => {
-                self.pending = Some(pending.unbind());
+                self.pending = Some(Pending::Awaitable(pending.unbind()));
                 None
             }
             Err(error) => self.on_error(driver, error),
         }
+    }
+
+    /// The handler's generator ran out.
+    fn on_end<'py>(&mut self, driver: &Bound<'py, Driver>) -> Flow<'py> {
+        let ending = match driver.get().core.cancel_reason() {
+            Some(reason) if self.thrown => Ending::Cancelled(reason),
+            _ => Ending::Finished,
+        };
+        self.finish(driver, ending, None)
     }
 
     /// The handler, or the way to it, raised.
@@ -318,13 +341,7 @@ impl Drive {
                 note_close_error(driver, &error);
                 return self.finish(driver, ending, None);
             }
-            Phase::Iterate if is_end(py, &error) => {
-                let ending = match core.cancel_reason() {
-                    Some(reason) if self.thrown => Ending::Cancelled(reason),
-                    _ => Ending::Finished,
-                };
-                return self.finish(driver, ending, None);
-            }
+            Phase::Iterate if is_end(py, &error) => return self.on_end(driver),
             Phase::Done => return Some(Err(PyRuntimeError::new_err("cannot reuse already awaited coroutine"))),
             _ => {}
         }
@@ -357,12 +374,12 @@ impl Drive {
     fn close<'py>(&mut self, driver: &Bound<'py, Driver>, ending: Ending) -> Flow<'py> {
         let py = driver.py();
         self.phase = Phase::Done;
-        if let Some(iterator) = self.iterator.take()
-            && let Ok(aclose) = iterator.object(py).getattr(intern!(py, "aclose"))
+        if let Some(source) = self.source.take()
+            && let Ok(aclose) = source.object(py).getattr(intern!(py, "aclose"))
         {
             match aclose.call0().and_then(awaiter) {
                 Ok(pending) => {
-                    self.pending = Some(pending.unbind());
+                    self.pending = Some(Pending::Awaitable(pending.unbind()));
                     timers::start_grace(&driver.get().core, ending.clone());
                     self.phase = Phase::Close(ending);
                     return None;
@@ -378,7 +395,7 @@ impl Drive {
     fn finish<'py>(&mut self, driver: &Bound<'py, Driver>, ending: Ending, outward: Option<PyErr>) -> Flow<'py> {
         self.phase = Phase::Done;
         self.pending = None;
-        self.iterator = None;
+        self.source = None;
         let generator = driver.get().generator.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
         drop(generator);
         self.output.finish(driver, ending);

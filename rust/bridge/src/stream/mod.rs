@@ -12,6 +12,7 @@ mod pace;
 mod python;
 mod queue;
 mod resume;
+mod source;
 mod start;
 mod timers;
 mod waiter;

@@ -1,4 +1,4 @@
-//! One step of a Python awaitable or async iterator, through the interpreter's own slots.
+//! One step of a Python awaitable, through the interpreter's own slots.
 #![allow(unsafe_code)] // the interpreter's C API has no safe form of these calls
 
 use pyo3::exceptions::{PyStopAsyncIteration, PyStopIteration, PyTypeError};
@@ -14,6 +14,8 @@ pub(super) enum Step<'py> {
     Returned(Bound<'py, PyAny>),
     /// It raised.
     Raised(PyErr),
+    /// It ran out.
+    Ended,
 }
 
 /// Resumes with `send(None)`.
@@ -52,39 +54,6 @@ pub(super) fn is_end(py: Python<'_>, error: &PyErr) -> bool {
     error.get_type(py).is(py.get_type::<PyStopAsyncIteration>()) || error.is_instance_of::<PyStopAsyncIteration>(py)
 }
 
-/// An async iterator whose `__anext__` is called through its slot.
-pub(super) struct AsyncIterator {
-    object: Py<PyAny>,
-    anext: ffi::unaryfunc,
-}
-
-impl AsyncIterator {
-    /// `object.__aiter__()`; `None` when it has none.
-    pub(super) fn of(object: &Bound<'_, PyAny>) -> PyResult<Option<Self>> {
-        let py = object.py();
-        let Some(aiter) = async_slots(object).and_then(|slots| slots.am_aiter) else { return Ok(None) };
-        // SAFETY: attached; the slot belongs to the object's type; NULL means an exception is set.
-        let iterator = unsafe { Bound::from_owned_ptr_or_err(py, aiter(object.as_ptr())) }?;
-        let Some(anext) = async_slots(&iterator).and_then(|slots| slots.am_anext) else {
-            let kind = iterator.get_type().qualname()?;
-            return Err(PyTypeError::new_err(format!("__aiter__ returned {kind}, which has no __anext__")));
-        };
-        Ok(Some(Self { object: iterator.unbind(), anext }))
-    }
-
-    pub(super) fn object<'a, 'py>(&'a self, py: Python<'py>) -> &'a Bound<'py, PyAny> {
-        self.object.bind(py)
-    }
-
-    /// The awaitable of the next item, ready to be resumed.
-    pub(super) fn next<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        // SAFETY: attached; the slot was read from this object's type, which the object keeps alive; NULL means an
-        // exception is set.
-        let awaitable = unsafe { Bound::from_owned_ptr_or_err(py, (self.anext)(self.object.as_ptr())) }?;
-        awaiter(awaitable)
-    }
-}
-
 /// What `await` would drive for `awaitable`.
 pub(super) fn awaiter(awaitable: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyAny>> {
     let py = awaitable.py();
@@ -109,7 +78,7 @@ fn is_coroutine(object: &Bound<'_, PyAny>) -> bool {
     unsafe { ffi::PyCoro_CheckExact(object.as_ptr()) != 0 }
 }
 
-fn async_slots<'a>(object: &'a Bound<'_, PyAny>) -> Option<&'a ffi::PyAsyncMethods> {
+pub(super) fn async_slots<'a>(object: &'a Bound<'_, PyAny>) -> Option<&'a ffi::PyAsyncMethods> {
     // SAFETY: an object keeps its type alive, and the type its slot table.
     unsafe { (*ffi::Py_TYPE(object.as_ptr())).tp_as_async.as_ref() }
 }

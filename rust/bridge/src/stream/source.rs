@@ -1,0 +1,126 @@
+//! Where a stream's items come from: an async iterator, resumed as directly as its type allows.
+#![allow(unsafe_code)] // the interpreter's C API has no safe form of these calls
+
+use pyo3::exceptions::PyTypeError;
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+
+use super::resume::{Step, async_slots, awaiter, send_none};
+
+/// How items are asked for.
+#[derive(Clone, Copy)]
+enum Way {
+    /// One awaitable per item, made by the slot of `__anext__`.
+    Anext(ffi::unaryfunc),
+    /// The interpreter's own generators can be resumed themselves, which saves an object and an exception per item. Their
+    /// first item is asked for by `__anext__`, which calls the hooks of `sys.set_asyncgen_hooks`.
+    Direct { begun: bool, first: ffi::unaryfunc, wrapper: *mut ffi::PyTypeObject },
+}
+
+/// An async iterator.
+pub(super) struct Source {
+    object: Py<PyAny>,
+    way: Way,
+}
+
+// SAFETY: the pointers are of the object's type and of a static type, and used with the interpreter attached only.
+unsafe impl Send for Source {}
+
+/// What asking for an item came to.
+pub(super) enum Asked<'py> {
+    /// The iterator itself was resumed, and is what goes on if it waits.
+    Itself(Step<'py>),
+    /// This awaitable was resumed.
+    Awaitable(Bound<'py, PyAny>, Step<'py>),
+}
+
+impl Source {
+    /// `object.__aiter__()`; `None` when it has none.
+    pub(super) fn of(object: &Bound<'_, PyAny>) -> PyResult<Option<Self>> {
+        let py = object.py();
+        let Some(aiter) = async_slots(object).and_then(|slots| slots.am_aiter) else { return Ok(None) };
+        // SAFETY: attached; the slot belongs to the object's type; NULL means an exception is set.
+        let iterator = unsafe { Bound::from_owned_ptr_or_err(py, aiter(object.as_ptr())) }?;
+        let Some(anext) = async_slots(&iterator).and_then(|slots| slots.am_anext) else {
+            let kind = iterator.get_type().qualname()?;
+            return Err(PyTypeError::new_err(format!("__aiter__ returned {kind}, which has no __anext__")));
+        };
+        let way = match wrapper_of(&iterator) {
+            Some(wrapper) => Way::Direct { begun: false, first: anext, wrapper },
+            None => Way::Anext(anext),
+        };
+        Ok(Some(Self { object: iterator.unbind(), way }))
+    }
+
+    pub(super) fn object<'a, 'py>(&'a self, py: Python<'py>) -> &'a Bound<'py, PyAny> {
+        self.object.bind(py)
+    }
+
+    /// Asks for the next item.
+    #[inline]
+    pub(super) fn ask<'py>(&mut self, py: Python<'py>) -> PyResult<Asked<'py>> {
+        let anext = match &mut self.way {
+            Way::Direct { begun: true, .. } => return Ok(Asked::Itself(self.resume(py))),
+            Way::Direct { begun, first, .. } => {
+                *begun = true;
+                *first
+            }
+            Way::Anext(anext) => *anext,
+        };
+        // SAFETY: attached; the slot was read from this object's type, which the object keeps alive; NULL means an
+        // exception is set.
+        let awaitable = unsafe { Bound::from_owned_ptr_or_err(py, anext(self.object.as_ptr())) }?;
+        let awaitable = awaiter(awaitable)?;
+        let step = send_none(&awaitable);
+        Ok(Asked::Awaitable(awaitable, step))
+    }
+
+    /// Resumes the generator itself, parked at a `yield` or waiting.
+    #[inline]
+    pub(super) fn resume<'py>(&self, py: Python<'py>) -> Step<'py> {
+        let Way::Direct { wrapper, .. } = self.way else { unreachable!("only generators are resumed themselves") };
+        match send_none(self.object(py)) {
+            // A generator returns nothing but None, when it runs out.
+            Step::Returned(_) => Step::Ended,
+            // SAFETY: attached; an object of this type holds the yielded value right behind its head, as `wrapper_of` saw.
+            Step::Waits(object) if unsafe { ffi::Py_TYPE(object.as_ptr()) } == wrapper => unsafe {
+                Step::Returned(Bound::from_borrowed_ptr(py, (*object.as_ptr().cast::<Wrapped>()).value))
+            },
+            step => step,
+        }
+    }
+}
+
+/// What the interpreter hands out of a generator's frame for a yielded value.
+#[repr(C)]
+struct Wrapped {
+    head: ffi::PyObject,
+    value: *mut ffi::PyObject,
+}
+
+/// The type of yielded values if `object` is one of the interpreter's own generators, and if it hands values out as expected.
+fn wrapper_of(object: &Bound<'_, PyAny>) -> Option<*mut ffi::PyTypeObject> {
+    static WRAPPER: PyOnceLock<Option<usize>> = PyOnceLock::new();
+    let py = object.py();
+    // SAFETY: only the address of the type is compared.
+    if unsafe { ffi::Py_TYPE(object.as_ptr()) != &raw mut ffi::PyAsyncGen_Type } {
+        return None;
+    }
+    let wrapper = WRAPPER.get_or_init(py, || probe(py).ok().flatten());
+    wrapper.map(std::ptr::with_exposed_provenance_mut)
+}
+
+/// Looks at what a small generator hands out.
+fn probe(py: Python<'_>) -> PyResult<Option<usize>> {
+    let sentinel = pyo3::types::PyList::empty(py);
+    let generator = py.import("pybridge._worker")?.call_method1("yield_once", (&sentinel,))?;
+    let Step::Waits(object) = send_none(&generator) else { return Ok(None) };
+    let ty = object.get_type();
+    let is_wrapper = ty.name()? == "async_generator_wrapped_value"
+        && ty.getattr("__basicsize__")?.extract::<usize>()? == size_of::<Wrapped>();
+    // SAFETY: the object is as large as `Wrapped`, by its type's own word, and alive.
+    let holds = is_wrapper && unsafe { (*object.as_ptr().cast::<Wrapped>()).value } == sentinel.as_ptr();
+    let ended = matches!(send_none(&generator), Step::Returned(none) if none.is_none());
+    Ok((holds && ended).then(|| ty.as_type_ptr().expose_provenance()))
+}

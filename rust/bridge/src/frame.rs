@@ -52,12 +52,11 @@ pub(crate) struct PyFrame {
 }
 
 impl PyFrame {
-    /// A frame of a larger batch up to this length is copied: a Python object must not pin a whole segment.
+    /// A frame up to this length is copied for Python: an object must not pin a whole segment.
     pub(crate) const MAX_COPY: usize = 16 << 10;
 
-    /// `alone`: the frame has its memory to itself, or is large beside what it shares.
-    pub(crate) fn new(bytes: Bytes, alone: bool, spec: Arc<CodecSpec>) -> Self {
-        let bytes = if alone && bytes.len() > Self::MAX_COPY { bytes } else { Bytes::copy_from_slice(&bytes) };
+    /// `bytes` pins at most a few times its length.
+    pub(crate) fn new(bytes: Bytes, spec: Arc<CodecSpec>) -> Self {
         Self { bytes, spec }
     }
 

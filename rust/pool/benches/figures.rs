@@ -78,7 +78,7 @@ fn small_frames_on_one_thread() {
         timed(|| {
             for _ in 0..N / batch {
                 (0..batch).for_each(|_| frame(writer, &payload));
-                writer.seal(|batch| {
+                writer.seal(|mut batch| {
                     for index in 0..batch.frames() {
                         drop(black_box(batch.frame(index)));
                     }

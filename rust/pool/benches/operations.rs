@@ -57,7 +57,7 @@ mod same_thread {
         let mut writer = pool(0).writer();
         bencher.counter(divan::counter::ItemsCount::new(frames)).bench_local(|| {
             (0..frames).for_each(|_| frame(&mut writer));
-            writer.seal(|batch| drop(black_box(batch.frame(0))));
+            writer.seal(|mut batch| drop(black_box(batch.frame(0))));
         });
     }
 

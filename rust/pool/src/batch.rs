@@ -1,16 +1,30 @@
 //! Frames of one stream that were sealed together.
 
+use std::mem;
 use std::ops::Range;
 
 use bytes::Bytes;
 
-/// Frame ends kept in the batch itself; the ends of more frames follow the frames in their segment.
+use crate::segment::Run;
+
+/// Frame ends kept in the batch itself; the ends of more frames follow the frames in their memory.
 const INLINE_ENDS: usize = 6;
 
 /// Bytes that one end takes behind the frames.
 pub(crate) const END_BYTES: usize = size_of::<u32>();
 
-#[derive(Debug, Clone)]
+/// What holds the frames, and behind them their ends if they are many.
+#[derive(Debug)]
+enum Memory {
+    /// Part of a segment that other batches share.
+    Run(Run),
+    /// The same, once somebody asked for frames that outlive the batch.
+    Shared(Bytes),
+    /// Memory of its own.
+    Own(Bytes),
+}
+
+#[derive(Debug)]
 enum Ends {
     /// One frame: all of the data.
     One,
@@ -18,21 +32,25 @@ enum Ends {
         count: u8,
         ends: [u32; INLINE_ENDS],
     },
-    /// Native-endian `u32`s.
-    Trailer(Bytes),
+    /// So many native-endian `u32`s behind the frames.
+    Trailer(u32),
 }
 
 /// Frames that lie one after the other in one immutable slice.
-#[derive(Debug, Clone)]
+///
+/// Making and dropping one allocates nothing; only frames that are to outlive it cost one small allocation per batch.
+#[derive(Debug)]
 pub struct Batch {
-    data: Bytes,
+    memory: Memory,
+    /// Bytes of the frames; their ends may follow.
+    len: u32,
     ends: Ends,
-    shared: bool,
 }
 
 impl Default for Batch {
     fn default() -> Self {
-        Self { data: Bytes::new(), ends: Ends::Inline { count: 0, ends: [0; INLINE_ENDS] }, shared: false }
+        let ends = Ends::Inline { count: 0, ends: [0; INLINE_ENDS] };
+        Self { memory: Memory::Own(Bytes::new()), len: 0, ends }
     }
 }
 
@@ -42,24 +60,39 @@ pub(crate) fn needs_trailer(frames: usize) -> bool {
 }
 
 impl Batch {
-    /// Frames that end at `ends`; `data` is followed by the ends if [`needs_trailer`] says so.
-    pub(crate) fn new(mut data: Bytes, ends: &[u32], shared: bool) -> Self {
-        let ends = if needs_trailer(ends.len()) {
-            let trailer = data.len() - ends.len() * END_BYTES;
-            Ends::Trailer(data.split_off(trailer))
-        } else if ends.len() == 1 {
-            Ends::One
+    /// Frames that end at `ends`; `run` goes on with the ends if [`needs_trailer`] says so.
+    pub(crate) fn of_run(run: Run, ends: &[u32]) -> Self {
+        let len = run.len();
+        Self::new(Memory::Run(run), len, ends)
+    }
+
+    /// The same in memory of its own.
+    pub(crate) fn of_bytes(data: Bytes, ends: &[u32]) -> Self {
+        let len = data.len();
+        Self::new(Memory::Own(data), len, ends)
+    }
+
+    fn new(memory: Memory, len: usize, ends: &[u32]) -> Self {
+        let count = ends.len();
+        let (len, ends) = if needs_trailer(count) {
+            (len - count * END_BYTES, Ends::Trailer(count as u32))
+        } else if count == 1 {
+            (len, Ends::One)
         } else {
             let mut inline = [0; INLINE_ENDS];
-            inline[..ends.len()].copy_from_slice(ends);
-            Ends::Inline { count: ends.len() as u8, ends: inline }
+            inline[..count].copy_from_slice(ends);
+            (len, Ends::Inline { count: count as u8, ends: inline })
         };
-        Self { data, ends, shared }
+        Self { memory, len: len as u32, ends }
     }
 
     /// One frame that has its memory to itself.
+    ///
+    /// # Panics
+    /// The frame has 4 GiB or more.
     pub fn single(data: Bytes) -> Self {
-        Self { data, ends: Ends::One, shared: false }
+        let len = u32::try_from(data.len()).expect("a frame is smaller than 4 GiB");
+        Self { memory: Memory::Own(data), len, ends: Ends::One }
     }
 
     /// Number of frames.
@@ -67,57 +100,71 @@ impl Batch {
         match &self.ends {
             Ends::One => 1,
             Ends::Inline { count, .. } => usize::from(*count),
-            Ends::Trailer(ends) => ends.len() / END_BYTES,
+            Ends::Trailer(count) => *count as usize,
         }
     }
 
     /// Bytes of all frames.
-    pub fn bytes(&self) -> &Bytes {
-        &self.data
+    pub fn bytes(&self) -> &[u8] {
+        &self.memory()[..self.len as usize]
     }
 
-    /// Byte range of the frame at `index`, if there is one.
+    /// Byte range of the frame at `index` within [`bytes`](Self::bytes), if there is one.
     pub fn range(&self, index: usize) -> Option<Range<usize>> {
         let start = if index == 0 { 0 } else { self.end(index - 1)? };
         Some(start..self.end(index)?)
     }
 
-    /// The frame at `index` as a slice that shares this batch's memory.
-    pub fn frame(&self, index: usize) -> Option<Bytes> {
-        self.range(index).map(|range| self.data.slice(range))
+    /// The frame at `index`, in this batch's memory, which it keeps alive.
+    pub fn frame(&mut self, index: usize) -> Option<Bytes> {
+        self.range(index).map(|range| self.slice(range))
+    }
+
+    /// Part of [`bytes`](Self::bytes), in this batch's memory, which it keeps alive.
+    ///
+    /// # Panics
+    /// `range` goes beyond the frames.
+    pub fn slice(&mut self, range: Range<usize>) -> Bytes {
+        assert!(range.end <= self.len as usize, "a slice beyond the frames");
+        if let Memory::Run(_) = self.memory {
+            let Memory::Run(run) = mem::replace(&mut self.memory, Memory::Own(Bytes::new())) else { unreachable!() };
+            self.memory = Memory::Shared(Bytes::from_owner(run));
+        }
+        match &self.memory {
+            Memory::Shared(data) | Memory::Own(data) => data.slice(range),
+            Memory::Run(_) => unreachable!("replaced above"),
+        }
     }
 
     /// True while the frames lie in a segment that other batches share, so that they pin more than themselves.
     pub fn is_shared(&self) -> bool {
-        self.shared
+        !matches!(self.memory, Memory::Own(_))
     }
 
     /// Replaces memory shared with other batches by an exact copy, so that the segment can go home; other
     /// memory is left alone. Returns the bytes copied.
     pub fn copy_out(&mut self) -> usize {
-        if !std::mem::take(&mut self.shared) {
+        if !self.is_shared() {
             return 0;
         }
-        let frames = self.data.len();
-        if let Ends::Trailer(ends) = &self.ends {
-            let mut copy = Vec::with_capacity(frames + ends.len());
-            copy.extend_from_slice(&self.data);
-            copy.extend_from_slice(ends);
-            self.data = Bytes::from(copy);
-            self.ends = Ends::Trailer(self.data.split_off(frames));
-        } else {
-            self.data = Bytes::copy_from_slice(&self.data);
+        self.memory = Memory::Own(Bytes::copy_from_slice(self.memory()));
+        self.len as usize
+    }
+
+    fn memory(&self) -> &[u8] {
+        match &self.memory {
+            Memory::Run(run) => run.as_ref(),
+            Memory::Shared(data) | Memory::Own(data) => data,
         }
-        frames
     }
 
     fn end(&self, index: usize) -> Option<usize> {
         match &self.ends {
-            Ends::One => (index == 0).then_some(self.data.len()),
+            Ends::One => (index == 0).then_some(self.len as usize),
             Ends::Inline { count, ends } => (index < usize::from(*count)).then(|| ends[index] as usize),
-            Ends::Trailer(ends) => {
-                let at = index.checked_mul(END_BYTES)?;
-                let end = ends.get(at..at + END_BYTES)?;
+            Ends::Trailer(count) => {
+                let at = (index < *count as usize).then(|| self.len as usize + index * END_BYTES)?;
+                let end = self.memory().get(at..at + END_BYTES)?;
                 end.try_into().ok().map(|end| u32::from_ne_bytes(end) as usize)
             }
         }

@@ -5,13 +5,11 @@
 use std::ptr::{self, NonNull};
 use std::slice;
 
-use bytes::Bytes;
-
 use crate::batch::END_BYTES;
 use crate::buffer::PooledBuf;
 use crate::leak::Sample;
 use crate::ring::Leased;
-use crate::segment::Segment;
+use crate::segment::{Run, Segment};
 
 /// The memory of a cursor.
 #[derive(Debug)]
@@ -202,16 +200,17 @@ impl Cursor {
     }
 
     /// Makes what was written since the last seal immutable and shared. No frame is open.
-    pub(crate) fn seal(&mut self, sample: Option<Sample>) -> Bytes {
+    /// `None` without a segment.
+    pub(crate) fn seal(&mut self, sample: Option<Sample>) -> Option<Run> {
         let len = self.run_len();
         let Home::Segment { leased, .. } = &mut self.home else {
-            return Bytes::new();
+            return None;
         };
         let segment = &mut leased.segment;
         let from = self.run.addr() - segment.start().addr().get();
         self.run = self.at;
         self.frame = self.at;
-        segment.seal(from, from + len, sample)
+        Some(segment.seal(from, from + len, sample))
     }
 
     /// Leaves what was written since the last seal unused.

@@ -7,8 +7,6 @@
 use std::ptr::NonNull;
 use std::slice;
 
-use bytes::Bytes;
-
 use crate::leak::Sample;
 use crate::mapping::{Mapping, POISON, assert_poisoned};
 use crate::sync::{Arc, AtomicUsize, Ordering};
@@ -108,14 +106,12 @@ impl Segment {
     }
 
     /// Makes `from..to` immutable and shared. The cursor that calls this does not write there before `reset`.
-    pub(crate) fn seal(&mut self, from: usize, to: usize, sample: Option<Sample>) -> Bytes {
+    pub(crate) fn seal(&mut self, from: usize, to: usize, sample: Option<Sample>) -> Run {
         assert!(from < to && to <= self.capacity());
         let sealed = &self.shared.sealed;
         sealed.store(sealed.load(Ordering::Relaxed) + (to - from), Ordering::Relaxed);
-        let shared = NonNull::new(Arc::as_ptr(&self.shared).cast_mut());
-        shared.map_or_else(Bytes::new, |shared| {
-            Bytes::from_owner(Run { shared, from: from as u32, to: to as u32, sample })
-        })
+        let shared = NonNull::from(&*self.shared);
+        Run { shared, from: from as u32, to: to as u32, sample: sample.map(Box::new) }
     }
 }
 
@@ -131,23 +127,33 @@ impl Drop for Segment {
     }
 }
 
-/// Sealed bytes of a segment, owned by a `Bytes`.
-struct Run {
+/// Sealed bytes of a segment. Dropping it returns them; it needs no allocation of its own.
+#[derive(Debug)]
+pub(crate) struct Run {
     shared: NonNull<Shared>,
     from: u32,
     to: u32,
-    sample: Option<Sample>,
+    sample: Option<Box<Sample>>,
 }
 
 // SAFETY: a run reads immutable bytes and adds to an atomic word.
 unsafe impl Send for Run {}
+// SAFETY: shared, it is only read.
+unsafe impl Sync for Run {}
+
+impl Run {
+    /// Number of bytes.
+    pub(crate) fn len(&self) -> usize {
+        (self.to - self.from) as usize
+    }
+}
 
 impl AsRef<[u8]> for Run {
     fn as_ref(&self) -> &[u8] {
         // SAFETY: the segment lives until this run has returned its bytes, and nobody writes sealed bytes.
         unsafe {
             let start = self.shared.as_ref().mapping.start().add(self.from as usize);
-            slice::from_raw_parts(start.as_ptr(), (self.to - self.from) as usize)
+            slice::from_raw_parts(start.as_ptr(), self.len())
         }
     }
 }
@@ -155,7 +161,7 @@ impl AsRef<[u8]> for Run {
 impl Drop for Run {
     fn drop(&mut self) {
         drop(self.sample.take());
-        let len = (self.to - self.from) as usize;
+        let len = self.len();
         // SAFETY: the segment lives until its last run has returned its bytes.
         let returned = unsafe { self.shared.as_ref() }.returned.0.fetch_add(len, Ordering::AcqRel) + len;
         if returned == ORPHANED {

@@ -283,7 +283,7 @@ impl Writer {
         let trailer = needs_trailer(self.ends.len());
         let alone = quiet && self.cursor.segment().is_some_and(Segment::is_free);
         let batch = if frames == 0 && !trailer {
-            Batch::new(Bytes::new(), &self.ends, false)
+            Batch::of_bytes(Bytes::new(), &self.ends)
         } else if alone || (trailer && !self.cursor.put_ends(&self.ends)) {
             let batch = exact(self.cursor.run(), trailer, &self.ends);
             self.cursor.skip();
@@ -293,7 +293,8 @@ impl Writer {
             batch
         } else {
             let sample = self.sample(frames);
-            Batch::new(self.cursor.seal(sample), &self.ends, true)
+            let run = self.cursor.seal(sample).expect("frames that are not alone lie in a segment");
+            Batch::of_run(run, &self.ends)
         };
         self.ends.clear();
         self.ends.shrink_to(ENDS_KEPT);
@@ -316,7 +317,7 @@ fn exact(frames: &[u8], trailer: bool, ends: &[u32]) -> Batch {
     let mut exact = Vec::with_capacity(frames.len() + size_of_val(trailer));
     exact.extend_from_slice(frames);
     exact.extend(trailer.iter().flat_map(|end| end.to_ne_bytes()));
-    Batch::new(Bytes::from(exact), ends, false)
+    Batch::of_bytes(Bytes::from(exact), ends)
 }
 
 impl Drop for Writer {

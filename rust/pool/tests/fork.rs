@@ -41,19 +41,19 @@ fn a_forked_child_is_refused_and_the_parent_is_untouched() {
     for seed in 0..200 {
         write(&mut writer, &content(1000, seed));
     }
-    let batches = sealed(&mut writer);
+    let mut batches = sealed(&mut writer);
     let before = pool.stats();
     let status = in_child(|| {
         let refused = refuses(&pool);
         for seed in 0..200 {
             write(&mut writer, &content(999, seed));
         }
-        let written = frames(&sealed(&mut writer)).len() == 200;
+        let written = frames(&mut sealed(&mut writer)).len() == 200;
         drop((lease, writer, pool.clone()));
         refused && written
     });
     assert_eq!(status, 0);
     let expected: Vec<_> = (0..200).map(|seed| content(1000, seed)).collect();
-    assert_eq!(frames(&batches), expected);
+    assert_eq!(frames(&mut batches), expected);
     assert!(before.held_bytes > 0 && pool.stats().parked_bytes > 0);
 }

@@ -46,7 +46,7 @@ fn over_the_ceiling_try_acquire_fails_and_acquire_falls_back_untracked() {
     assert!(!fallback.is_tracked());
     let mut writer = pool.writer();
     write(&mut writer, &content(900, 1));
-    assert_eq!(frames(&sealed(&mut writer)), [content(900, 1)]);
+    assert_eq!(frames(&mut sealed(&mut writer)), [content(900, 1)]);
     drop(fallback);
     let stats = pool.stats();
     assert_eq!((stats.fallbacks, stats.held_bytes, stats.peak_bytes), (2, 2 * MIB, 2 * MIB));
@@ -210,7 +210,7 @@ fn t_61_what_slow_consumers_hold_is_bounded_and_goes_back_when_they_let_go() {
     let stats = pool.stats();
     assert!(stats.held_bytes <= 1000 * (128 * 128 + 2 * 64 * KIB), "{stats:?}");
     assert!(stats.pinned_bytes <= 8 * MIB + 4 * stats.live_bytes);
-    for (stream, batches) in held.iter().enumerate() {
+    for (stream, batches) in held.iter_mut().enumerate() {
         let expected: Vec<_> = (0..128).map(|seed| content(64 + stream % 64, seed)).collect();
         assert_eq!(frames(batches), expected);
     }
@@ -233,7 +233,7 @@ fn t_64_after_a_burst_the_idle_pool_is_within_its_cap_and_poison_stays_inside() 
             }
             held.extend(sealed(&mut writer));
         }
-        assert!(frames(&held).iter().all(|frame| !frame.contains(&0xA5)));
+        assert!(frames(&mut held).iter().all(|frame| !frame.contains(&0xA5)));
     }
     let start = Instant::now();
     pool.tick(start);
@@ -280,7 +280,7 @@ fn sec_12_a_frame_holds_no_byte_of_another_request() {
         write(&mut writer, &frame);
         let body = pool.inbound(&frame).unwrap();
         assert!(body.chunks(marker.len()).all(|part| part == marker));
-        for frame in frames(&sealed(&mut writer)) {
+        for frame in frames(&mut sealed(&mut writer)) {
             assert!(frame.chunks(marker.len()).all(|part| part == marker));
         }
     }

@@ -161,7 +161,7 @@ fn run(steps: Vec<Step>) {
                 }
             }
             Step::Slice(index, frame) => {
-                if let Some((batch, frames)) = take(&mut model.batches, index) {
+                if let Some((mut batch, frames)) = take(&mut model.batches, index) {
                     let frame = frame % frames.len();
                     model.slices.push((batch.frame(frame).unwrap(), frames[frame].clone()));
                     assert_eq!(batch.frame(frames.len()), None);

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use pybridge_pool::{Batch, Pool, PoolConfig};
+use pybridge_pool::{Pool, PoolConfig};
 use support::{content, frames, sealed, tight, write};
 
 const TURNS: usize = if cfg!(miri) { 20 } else { 3000 };
@@ -17,15 +17,15 @@ fn expected(turn: usize) -> Vec<Vec<u8>> {
     (0..=turn % 12).map(|n| content(SIZES[(turn + n) % SIZES.len()], turn + n)).collect()
 }
 
-fn producer(pool: &Pool, consumers: &[mpsc::SyncSender<(usize, Vec<Batch>)>]) {
+fn producer(pool: &Pool, consumers: &[mpsc::SyncSender<(usize, Vec<Bytes>)>]) {
     let mut writer = pool.writer();
     for turn in 0..TURNS {
         for frame in expected(turn) {
             write(&mut writer, &frame);
         }
-        let batches = sealed(&mut writer);
+        let frames = frames(&mut sealed(&mut writer));
         for consumer in consumers {
-            consumer.send((turn, batches.clone())).unwrap();
+            consumer.send((turn, frames.clone())).unwrap();
         }
     }
 }
@@ -36,14 +36,13 @@ fn every_consumer_reads_what_the_producer_wrote_while_segments_are_reused() {
     thread::scope(|scope| {
         let mut senders = Vec::new();
         for lag in [1, 20] {
-            let (sender, receiver) = mpsc::sync_channel::<(usize, Vec<Batch>)>(lag);
+            let (sender, receiver) = mpsc::sync_channel::<(usize, Vec<Bytes>)>(lag);
             senders.push(sender);
             scope.spawn(move || {
                 let mut kept: Vec<(Bytes, Vec<u8>)> = Vec::new();
-                for (turn, batches) in receiver {
-                    let (found, wanted) = (frames(&batches), expected(turn));
+                for (turn, found) in receiver {
+                    let wanted = expected(turn);
                     assert_eq!(found, wanted);
-                    drop(batches);
                     kept.extend(found.into_iter().zip(wanted).take(1));
                     if kept.len() > lag {
                         let (bytes, content) = kept.swap_remove(turn % lag);
@@ -76,9 +75,9 @@ fn writer_and_pool_may_go_while_consumers_still_read() {
             for frame in expected(turn) {
                 write(&mut writer, &frame);
             }
-            let batches = sealed(&mut writer);
+            let mut batches = sealed(&mut writer);
             readers.push(thread::spawn(move || {
-                assert_eq!(frames(&batches), expected(turn));
+                assert_eq!(frames(&mut batches), expected(turn));
                 drop(batches);
             }));
         }

@@ -14,7 +14,7 @@ fn frames_come_out_whole_and_in_order_whatever_their_sizes() {
     let expected: Vec<_> = sizes.iter().enumerate().map(|(seed, &len)| content(len, seed)).collect();
     for _ in 0..3 {
         write_all(&mut writer, &expected);
-        assert_eq!(frames(&sealed(&mut writer)), expected);
+        assert_eq!(frames(&mut sealed(&mut writer)), expected);
     }
     assert_eq!(pool.stats().live_bytes, 0);
 }
@@ -25,9 +25,9 @@ fn many_small_frames_share_few_batches() {
     let mut writer = pool.writer();
     let expected: Vec<_> = (0..5000).map(|seed| content(seed % 60, seed)).collect();
     write_all(&mut writer, &expected);
-    let batches = sealed(&mut writer);
+    let mut batches = sealed(&mut writer);
     assert!(batches.len() <= 4, "{} batches", batches.len());
-    assert_eq!(frames(&batches), expected);
+    assert_eq!(frames(&mut batches), expected);
 }
 
 #[test]
@@ -43,7 +43,7 @@ fn a_batch_copied_out_has_the_same_frames_and_frees_the_segment() {
         assert!(pool.stats().live_bytes > 0);
         assert_eq!(pool.unpin(&mut batches[0]), 20 * count);
         assert_eq!(pool.stats().live_bytes, 0);
-        assert_eq!(frames(&batches), expected);
+        assert_eq!(frames(&mut batches), expected);
     }
 }
 
@@ -58,7 +58,7 @@ fn t_62_a_failed_frame_leaves_no_byte_and_no_capacity() {
         writer.put(&content(failed, 2));
         writer.abort();
         write(&mut writer, &good);
-        assert_eq!(frames(&sealed(&mut writer)), [&good[..], &good[..]]);
+        assert_eq!(frames(&mut sealed(&mut writer)), [&good[..], &good[..]]);
     }
     let stats = pool.stats();
     assert_eq!(stats.live_bytes, 0);
@@ -92,7 +92,7 @@ fn slices_outlive_writer_and_pool() {
     drop(sealed(&mut writer));
     write(&mut writer, &small);
     write(&mut writer, &large);
-    let kept = frames(&sealed(&mut writer));
+    let kept = frames(&mut sealed(&mut writer));
     drop((writer, pool));
     assert_eq!(kept, [small, large]);
 }

@@ -57,9 +57,12 @@ impl PyCodec {
         let mut writer = pool.writer();
         let mut encoder = codec::Encoder::new(Arc::clone(&self.spec), Framing::None, limits);
         encoder.encode(value, &mut writer).map_err(|error| error.into_py(py))?;
-        let mut frame = None;
-        writer.seal(|batch| frame = batch.frame(0));
-        Ok(PyFrame::new(frame.unwrap_or_default(), true, Arc::clone(&self.spec)))
+        let mut frame = Bytes::new();
+        writer.seal(|mut batch| {
+            let small = batch.bytes().len() <= PyFrame::MAX_COPY;
+            frame = if small { Bytes::copy_from_slice(batch.bytes()) } else { batch.frame(0).unwrap_or_default() };
+        });
+        Ok(PyFrame::new(frame, Arc::clone(&self.spec)))
     }
 
     /// Decodes one message with the rules of streams; see `pybridge.decode`.

@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 
 use super::core::StreamCore;
 use super::ending::{Ending, Reason};
-use super::queue::Cursor;
+use super::queue::{Cursor, weight};
 use crate::codec;
 use crate::error::StreamError;
 use crate::frame::Frame;
@@ -43,7 +43,8 @@ impl FrameStream {
 
     fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame, StreamError>>> {
         loop {
-            if let Some(bytes) = self.cursor.take() {
+            if let Some(range) = self.cursor.advance() {
+                let bytes = self.cursor.share(range);
                 if self.cursor.is_empty() || self.core.queue.is_paused() {
                     self.core.settle(self.cursor.settle());
                 }
@@ -75,16 +76,13 @@ impl FrameStream {
         }
     }
 
-    /// The next batch of frames as it crossed, or what is left of the one being read.
+    /// The next batch of frames as it crossed; frames of one that was begun by [`Stream::poll_next`] are skipped.
     ///
     /// Suspends until there is one. `None`: the handler finished.
     pub async fn next_batch(&mut self) -> Option<Result<Batch, StreamError>> {
         let batch = std::future::poll_fn(|context| self.poll_next_batch(context)).await;
         if let Some(Ok(batch)) = &batch {
-            let mut all = Cursor::default();
-            all.load(batch.clone());
-            while all.advance().is_some() {}
-            self.core.settle(all.settle());
+            self.core.settle((weight(batch), batch.frames()));
         }
         batch
     }

@@ -21,7 +21,7 @@ use crate::engine::PyEngine;
 use crate::error;
 use crate::fault;
 use crate::log;
-use crate::worker::{Deferred, Port};
+use crate::worker::{Deferred, Here, Port};
 
 /// Input bytes decoded before other tasks get a turn: well under a millisecond of any payload.
 const DECODE_STRETCH: usize = 128 << 10;
@@ -140,6 +140,7 @@ impl Drive {
     /// Takes items while they are ready.
     fn iterate<'py>(&mut self, driver: &Bound<'py, Driver>) -> Flow<'py> {
         let py = driver.py();
+        let here = Here::now();
         loop {
             let Some(source) = &mut self.source else { unreachable!("set before the phase") };
             let (awaitable, step) = match source.ask(py) {
@@ -150,7 +151,7 @@ impl Drive {
             match step {
                 Step::Returned(item) => {
                     drop(awaitable);
-                    match self.output.item(driver, &item, self.thrown) {
+                    match self.output.item(driver, here, &item, self.thrown) {
                         Verdict::Next => {}
                         verdict => return self.after_item(driver, verdict),
                     }
@@ -179,11 +180,11 @@ impl Drive {
             Step::Returned(value) => {
                 drop(awaitable);
                 if matches!(self.phase, Phase::Iterate) {
-                    let verdict = self.output.item(driver, &value, self.thrown);
+                    let verdict = self.output.item(driver, Here::now(), &value, self.thrown);
                     return self.after_item(driver, verdict);
                 }
                 match mem::replace(&mut self.phase, Phase::Done) {
-                    Phase::Await if self.unary => match self.output.item(driver, &value, self.thrown) {
+                    Phase::Await if self.unary => match self.output.item(driver, Here::now(), &value, self.thrown) {
                         Verdict::Failed(error) => self.fail(driver, &error),
                         _ => self.finish(driver, Ending::Finished, None),
                     },

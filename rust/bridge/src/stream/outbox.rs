@@ -14,7 +14,7 @@ use crate::runtime;
 
 /// Full batches cross at most this often within a turn: a crossing that finds the runtime asleep costs as much as fifty
 /// items, and what waits leaves with the turn or with the next batch that is full.
-const CROSSING_GAP: Duration = Duration::from_micros(100);
+const CROSSING_GAP: Duration = Duration::from_micros(500);
 
 /// Something for the consumer of one stream.
 #[derive(Debug)]

@@ -16,8 +16,9 @@ use super::queue::FRAME_OVERHEAD;
 use super::start::StartRequest;
 use crate::codec::{CodecSpec, Encoder};
 use crate::engine::{Flush, PyCodec, PyEngine};
+use crate::error::EncodeError;
 use crate::fault;
-use crate::worker::{Deferred, Port, ThreadCell};
+use crate::worker::{Deferred, Here, Port, ThreadCell};
 
 /// What the driver does after an item.
 pub(super) enum Verdict {
@@ -90,13 +91,20 @@ impl Output {
     }
 
     /// Encodes one item, unless the stream has been cancelled: then it is dropped.
-    pub(super) fn item(&mut self, driver: &Bound<'_, Driver>, item: &Bound<'_, PyAny>, thrown: bool) -> Verdict {
+    #[inline]
+    pub(super) fn item(
+        &mut self,
+        driver: &Bound<'_, Driver>,
+        here: Here,
+        item: &Bound<'_, PyAny>,
+        thrown: bool,
+    ) -> Verdict {
         let core = &driver.get().core;
         if core.cancel_reason().is_some() {
             return self.discard(core, thrown);
         }
         fault::reach(fault::Point::Encode);
-        let length = match self.encode(core, item) {
+        let length = match self.encode(core, here, item) {
             Ok(length) => length,
             Err(error) => return Verdict::Failed(error.into_py(item.py())),
         };
@@ -141,9 +149,10 @@ impl Output {
         core.engine.metrics.count_first_item(core.created.elapsed().as_secs_f64());
     }
 
-    fn encode(&mut self, core: &StreamCore, item: &Bound<'_, PyAny>) -> Result<usize, crate::error::EncodeError> {
+    #[inline]
+    fn encode(&mut self, core: &StreamCore, here: Here, item: &Bound<'_, PyAny>) -> Result<usize, EncodeError> {
         if !self.in_private
-            && let Some(mut shared) = self.shared.borrow()
+            && let Some(mut shared) = self.shared.borrow_here(here)
             && (shared.run_of == 0 || shared.run_of == core.id)
         {
             let length = self.encoder.encode(item, &mut shared.writer)?;

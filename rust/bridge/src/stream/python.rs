@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 
+use bytes::Bytes;
 use pyo3::exceptions::PyStopAsyncIteration;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
@@ -129,26 +130,29 @@ impl PyStream {
         match self.kind {
             Kind::Items => {
                 let Some(range) = cursor.advance() else { return Poll::Pending };
-                let data = cursor.data().clone();
+                let data = cursor.share(range);
                 settle(&core, cursor);
                 drop(state);
                 let limits = &core.engine.limits;
-                let item = codec::decode(py, &self.spec, limits, &data[range]).map_err(|error| error.into_py(py));
+                let item = codec::decode(py, &self.spec, limits, &data).map_err(|error| error.into_py(py));
                 Poll::Ready(item.map(|item| item.into_bound(py)))
             }
             Kind::Frames => {
-                let alone = cursor.data().len() > PyFrame::MAX_COPY;
-                let Some(bytes) = cursor.take() else { return Poll::Pending };
+                let Some(range) = cursor.advance() else { return Poll::Pending };
+                let bytes = if range.len() > PyFrame::MAX_COPY {
+                    cursor.share(range)
+                } else {
+                    Bytes::copy_from_slice(&cursor.bytes()[range])
+                };
                 settle(&core, cursor);
                 drop(state);
-                let frame = PyFrame::new(bytes, alone, Arc::clone(&self.spec));
-                Poll::Ready(Bound::new(py, frame).map(Bound::into_any))
+                Poll::Ready(Bound::new(py, PyFrame::new(bytes, Arc::clone(&self.spec))).map(Bound::into_any))
             }
             Kind::Chunks => {
-                let Some(bytes) = cursor.take_rest() else { return Poll::Pending };
+                let Some(range) = cursor.advance_to_end() else { return Poll::Pending };
+                let chunk = PyBytes::new(py, &cursor.bytes()[range]).into_any();
                 core.settle(cursor.settle());
-                drop(state);
-                Poll::Ready(Ok(PyBytes::new(py, &bytes).into_any()))
+                Poll::Ready(Ok(chunk))
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::mem;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
@@ -197,31 +198,28 @@ impl Cursor {
         *self = Self { batch, next: 0, credited: 0 };
     }
 
-    /// The next frame's bytes within [`Self::data`].
-    pub(crate) fn advance(&mut self) -> Option<std::ops::Range<usize>> {
+    /// The next frame's place within [`Self::bytes`].
+    pub(crate) fn advance(&mut self) -> Option<Range<usize>> {
         let range = self.batch.range(self.next)?;
         self.next += 1;
         Some(range)
     }
 
-    /// The next frame, sharing the batch's memory.
-    pub(crate) fn take(&mut self) -> Option<Bytes> {
-        let range = self.advance()?;
-        if self.batch.frames() == 1 {
-            return Some(self.batch.bytes().clone());
-        }
-        Some(self.batch.bytes().slice(range))
-    }
-
-    /// All frames not yet taken, as one slice.
-    pub(crate) fn take_rest(&mut self) -> Option<Bytes> {
+    /// The place of all frames not yet taken, as one slice.
+    pub(crate) fn advance_to_end(&mut self) -> Option<Range<usize>> {
         let start = self.batch.range(self.next)?.start;
         self.next = self.batch.frames();
-        Some(self.batch.bytes().slice(start..))
+        Some(start..self.batch.bytes().len())
     }
 
-    pub(crate) fn data(&self) -> &Bytes {
+    /// The whole batch.
+    pub(crate) fn bytes(&self) -> &[u8] {
         self.batch.bytes()
+    }
+
+    /// Part of the batch, in its memory, which it keeps alive.
+    pub(crate) fn share(&mut self, range: Range<usize>) -> Bytes {
+        self.batch.slice(range)
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -2,9 +2,24 @@
 #![allow(unsafe_code)] // the one place where `Sync` is asserted instead of derived
 
 use std::cell::{RefCell, RefMut};
+use std::marker::PhantomData;
 
 thread_local! {
     static MARK: u8 = const { 0 };
+}
+
+/// The thread that code runs on, looked up once and handed down; it cannot leave the thread.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Here {
+    mark: usize,
+    stays: PhantomData<*const ()>,
+}
+
+impl Here {
+    /// The calling thread.
+    pub(crate) fn now() -> Self {
+        Self { mark: thread_mark(), stays: PhantomData }
+    }
 }
 
 /// A number that no other live thread has.
@@ -19,7 +34,7 @@ pub(crate) struct ThreadCell<T> {
     value: RefCell<T>,
 }
 
-// SAFETY: `borrow` refuses every thread but the owner, so no two threads reach the `RefCell`; `T: Send` lets the value be
+// SAFETY: `borrow_here` refuses every thread but the owner, so no two threads reach the `RefCell`; `T: Send` lets the value be
 // moved in and dropped elsewhere.
 unsafe impl<T: Send> Sync for ThreadCell<T> {}
 
@@ -36,6 +51,12 @@ impl<T> ThreadCell<T> {
 
     /// The value; `None` on any other thread, and while it is borrowed further up the stack.
     pub(crate) fn borrow(&self) -> Option<RefMut<'_, T>> {
-        if self.is_home() { self.value.try_borrow_mut().ok() } else { None }
+        self.borrow_here(Here::now())
+    }
+
+    /// As [`borrow`](Self::borrow), where the thread is known already.
+    #[inline]
+    pub(crate) fn borrow_here(&self, here: Here) -> Option<RefMut<'_, T>> {
+        if here.mark == self.owner { self.value.try_borrow_mut().ok() } else { None }
     }
 }

@@ -15,7 +15,7 @@ mod watch;
 #[cfg(feature = "naive")]
 pub(crate) use attach::attach;
 pub(crate) use attach::{assume_attached, attaches};
-pub(crate) use cell::ThreadCell;
+pub(crate) use cell::{Here, ThreadCell};
 pub(crate) use dedicated::{PyWorker, open_port, shared_worker};
 pub(crate) use lifespan::{Gate, leave_lifespans};
 pub(crate) use locate::{port_of_running_loop as running_port, running_loop};

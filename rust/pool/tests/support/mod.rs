@@ -27,8 +27,9 @@ pub fn sealed(writer: &mut Writer) -> Vec<Batch> {
     batches
 }
 
-pub fn frames(batches: &[Batch]) -> Vec<Bytes> {
-    batches.iter().flat_map(|batch| (0..batch.frames()).map(|i| batch.frame(i).expect("in range"))).collect()
+pub fn frames(batches: &mut [Batch]) -> Vec<Bytes> {
+    let all = |batch: &mut Batch| (0..batch.frames()).map(|i| batch.frame(i).expect("in range")).collect::<Vec<_>>();
+    batches.iter_mut().flat_map(all).collect()
 }
 
 pub fn content(len: usize, seed: usize) -> Vec<u8> {

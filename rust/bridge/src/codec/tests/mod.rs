@@ -34,7 +34,7 @@ fn exec<'py>(py: Python<'py>, code: &str) -> Bound<'py, PyAny> {
 
 fn frames(writer: &mut Writer) -> Vec<Vec<u8>> {
     let mut all = Vec::new();
-    writer.seal(|batch| all.extend((0..batch.frames()).map(|i| batch.frame(i).unwrap().to_vec())));
+    writer.seal(|mut batch| all.extend((0..batch.frames()).map(|i| batch.frame(i).unwrap().to_vec())));
     all
 }
 

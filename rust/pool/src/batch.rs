@@ -27,12 +27,14 @@ enum Ends {
 pub struct Batch {
     data: Bytes,
     ends: Ends,
+    /// Bytes of the memory that the frames lie in, at most `u32::MAX`.
+    held: u32,
     shared: bool,
 }
 
 impl Default for Batch {
     fn default() -> Self {
-        Self { data: Bytes::new(), ends: Ends::Inline { count: 0, ends: [0; INLINE_ENDS] }, shared: false }
+        Self { data: Bytes::new(), ends: Ends::Inline { count: 0, ends: [0; INLINE_ENDS] }, held: 0, shared: false }
     }
 }
 
@@ -41,9 +43,15 @@ pub(crate) fn needs_trailer(frames: usize) -> bool {
     frames > INLINE_ENDS
 }
 
+fn saturated(bytes: usize) -> u32 {
+    bytes.try_into().unwrap_or(u32::MAX)
+}
+
 impl Batch {
-    /// Frames that end at `ends`; `data` is followed by the ends if [`needs_trailer`] says so.
-    pub(crate) fn new(mut data: Bytes, ends: &[u32], shared: bool) -> Self {
+    /// Frames that end at `ends`; `data` is followed by the ends if [`needs_trailer`] says so. `segment`: the
+    /// capacity of the segment they share with other batches, if they do.
+    pub(crate) fn new(mut data: Bytes, ends: &[u32], segment: Option<usize>) -> Self {
+        let held = saturated(segment.unwrap_or(data.len()));
         let ends = if needs_trailer(ends.len()) {
             let trailer = data.len() - ends.len() * END_BYTES;
             Ends::Trailer(data.split_off(trailer))
@@ -54,12 +62,18 @@ impl Batch {
             inline[..ends.len()].copy_from_slice(ends);
             Ends::Inline { count: ends.len() as u8, ends: inline }
         };
-        Self { data, ends, shared }
+        Self { data, ends, held, shared: segment.is_some() }
     }
 
     /// One frame that has its memory to itself.
     pub fn single(data: Bytes) -> Self {
-        Self { data, ends: Ends::One, shared: false }
+        let held = data.len();
+        Self::in_buffer(data, held)
+    }
+
+    /// One frame in a buffer of `capacity` bytes of its own.
+    pub(crate) fn in_buffer(data: Bytes, capacity: usize) -> Self {
+        Self { data, ends: Ends::One, held: saturated(capacity), shared: false }
     }
 
     /// Number of frames.
@@ -92,6 +106,12 @@ impl Batch {
         self.shared
     }
 
+    /// Bytes that cannot go home as long as one frame of this batch lives: those of the segment, of the frame's own
+    /// buffer, or of the batch.
+    pub fn pins(&self) -> usize {
+        self.held as usize
+    }
+
     /// Replaces memory shared with other batches by an exact copy, so that the segment can go home; other
     /// memory is left alone. Returns the bytes copied.
     pub fn copy_out(&mut self) -> usize {
@@ -108,6 +128,7 @@ impl Batch {
         } else {
             self.data = Bytes::copy_from_slice(&self.data);
         }
+        self.held = saturated(frames);
         frames
     }
 

@@ -52,12 +52,14 @@ pub(crate) struct PyFrame {
 }
 
 impl PyFrame {
-    /// A frame of a larger batch up to this length is copied: a Python object must not pin a whole segment.
-    pub(crate) const MAX_COPY: usize = 16 << 10;
+    /// A Python object may live for ever, so it holds at most this many times its size, and so many bytes on top.
+    const PIN_FACTOR: usize = 4;
+    const PIN_ALLOWANCE: usize = 4 << 10;
 
-    /// `alone`: the frame has its memory to itself, or is large beside what it shares.
-    pub(crate) fn new(bytes: Bytes, alone: bool, spec: Arc<CodecSpec>) -> Self {
-        let bytes = if alone && bytes.len() > Self::MAX_COPY { bytes } else { Bytes::copy_from_slice(&bytes) };
+    /// `pins`: bytes that cannot go home while `bytes` lives. Where they are too many, the frame is copied.
+    pub(crate) fn new(bytes: Bytes, pins: usize, spec: Arc<CodecSpec>) -> Self {
+        let most = bytes.len().saturating_mul(Self::PIN_FACTOR).saturating_add(Self::PIN_ALLOWANCE);
+        let bytes = if pins <= most { bytes } else { Bytes::copy_from_slice(&bytes) };
         Self { bytes, spec }
     }
 

@@ -79,7 +79,13 @@ pub(crate) type Surplus = SmallVec<[Segment; 4]>;
 impl Ring {
     pub(crate) fn new(segment_bytes: usize, parked_bytes: usize) -> Self {
         let max_parked = parked_bytes / segment_bytes;
-        Self { segment_bytes, max_parked, retired: AtomicUsize::new(0), crowded: AtomicBool::new(false), state: Mutex::default() }
+        Self {
+            segment_bytes,
+            max_parked,
+            retired: AtomicUsize::new(0),
+            crowded: AtomicBool::new(false),
+            state: Mutex::default(),
+        }
     }
 
     /// A free segment, reclaimed or parked.

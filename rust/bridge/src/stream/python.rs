@@ -137,11 +137,11 @@ impl PyStream {
                 Poll::Ready(item.map(|item| item.into_bound(py)))
             }
             Kind::Frames => {
-                let alone = cursor.data().len() > PyFrame::MAX_COPY;
+                let pins = cursor.pins();
                 let Some(bytes) = cursor.take() else { return Poll::Pending };
                 settle(&core, cursor);
                 drop(state);
-                let frame = PyFrame::new(bytes, alone, Arc::clone(&self.spec));
+                let frame = PyFrame::new(bytes, pins, Arc::clone(&self.spec));
                 Poll::Ready(Bound::new(py, frame).map(Bound::into_any))
             }
             Kind::Chunks => {

@@ -29,13 +29,13 @@ class PoolConfig(Settings):
     A field that is not given is read from the environment variable `PYBRIDGE_POOL_<FIELD>`, if that is set.
 
     Attributes:
-        segment_bytes: Size of one segment, which many small frames share; 4 KiB to 16 MiB.
+        segment_bytes: Size of one segment, which many small frames share; whole pages of 4 KiB, at most 1 MiB.
         small_parked_bytes: Idle bytes that segments may keep for the next use.
         large_parked_bytes: Idle bytes that buffers of large frames may keep for the next use.
         max_live_bytes: Ceiling of all bytes handed out. None: a quarter of the memory limit of the cgroup or machine,
             at most 1 GiB.
         decay_interval: Seconds between two looks at what is idle; each gives half of the surplus back.
-        idle_timeout: Seconds without use after which everything idle is given back.
+        idle_timeout: Seconds without use after which everything idle is given back, at the next look.
         zero_on_reuse: Zero memory before it is used again.
         leak_after: Age in seconds at which a sampled buffer that is still in use is reported.
 
@@ -45,7 +45,7 @@ class PoolConfig(Settings):
 
     environment: ClassVar[str | None] = "PYBRIDGE_POOL_"
 
-    segment_bytes: int = setting("64KiB", size(4 * 2**10, 16 * 2**20))
+    segment_bytes: int = setting("64KiB", size(4 * 2**10, 2**20, multiple=4 * 2**10))
     small_parked_bytes: int = setting("4MiB", size())
     large_parked_bytes: int = setting("32MiB", size())
     max_live_bytes: int | None = setting(None, optional(size(1)))

@@ -118,6 +118,12 @@ def _pool(out: Exposition, pool: str, stats: PoolStats) -> None:
     out.counter("pool_hits", "Buffers taken from idle ones.", stats.hits, pool=pool)
     out.counter("pool_misses", "Buffers that had to be made.", stats.misses, pool=pool)
     out.counter("pool_fallbacks", "Buffers made outside an exhausted pool.", stats.fallbacks, pool=pool)
+    out.gauge("pool_held_bytes", "Bytes that count against the ceiling.", stats.held_bytes, pool=pool)
+    out.gauge("pool_inbound_bytes", "Bytes of request bodies.", stats.inbound_bytes, pool=pool)
+    out.counter("pool_exhausted", "Buffers refused by an exhausted pool.", stats.exhausted, pool=pool)
+    out.counter("pool_oversized", "Buffers refused because no budget could hold them.", stats.oversized, pool=pool)
+    out.counter("pool_copied_out_bytes", "Bytes copied out of pinned segments.", stats.copied_out_bytes, pool=pool)
+    out.counter("pool_leaks", "Sampled buffers in use for longer than leak_after.", stats.leaks, pool=pool)
     for reason, number in stats.released.items():
         out.counter("pool_released_bytes", "Bytes given back to the system.", number, pool=pool, reason=reason)
 

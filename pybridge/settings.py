@@ -68,13 +68,15 @@ class Settings:
             raise ConfigError(spec.name, f"{error}{origin}") from None
 
 
-def size(minimum: int = 0, maximum: int = MAX_SIZE) -> Check:
-    """A size in bytes within bounds; see `parse_size` for what is taken."""
+def size(minimum: int = 0, maximum: int = MAX_SIZE, multiple: int = 1) -> Check:
+    """A size in bytes within bounds, a multiple of `multiple`; see `parse_size` for what is taken."""
 
     def check(value: object) -> int:
         number = parse_size(value)
         if not minimum <= number <= maximum:
             raise ValueError(_range(format_size(minimum), format_size(maximum) if maximum < MAX_SIZE else None, value))
+        if number % multiple:
+            raise ValueError(f"must be a multiple of {format_size(multiple)}, not {_show(value)}")
         return number
 
     return check

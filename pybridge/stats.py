@@ -95,19 +95,50 @@ class PoolClassStats:
 
 
 @dataclass(frozen=True, slots=True)
+class PoolSegmentStats:
+    """Segments, which many small frames share.
+
+    Attributes:
+        hits: Segments that were taken from the idle ones.
+        misses: Segments that had to be made.
+        reclaimed: Looks at a full segment that found no frame of it alive.
+        busy: Looks at a full segment that found some alive.
+        writers: Threads, and streams nested in others, that write to one now.
+    """
+
+    hits: int
+    misses: int
+    reclaimed: int
+    busy: int
+    writers: int
+
+    @classmethod
+    def from_raw(cls, raw: Raw) -> PoolSegmentStats:
+        """Makes the snapshot from what Rust returns."""
+        return cls(**raw)
+
+
+@dataclass(frozen=True, slots=True)
 class PoolStats:
     """One pool.
 
     Attributes:
-        live_bytes: Bytes handed out.
+        live_bytes: Bytes of frames and bodies that something may still read.
         parked_bytes: Idle bytes kept for the next use.
         pinned_bytes: Bytes of segments in use that no live frame needs.
         peak_bytes: Most bytes ever handed out at once.
         hits: Buffers that were taken from the idle ones.
         misses: Buffers that had to be made.
         fallbacks: Buffers made outside the pool because its budget was used up.
-        released: Bytes given back to the system, by reason.
-        classes: By capacity.
+        held_bytes: What counts against `max_live_bytes`: segments in use, large buffers, request bodies.
+        inbound_bytes: The part of it in request bodies; at most half of `max_live_bytes`.
+        exhausted: Buffers refused because the budget was used up.
+        oversized: Buffers refused because no budget could hold them.
+        copied_out_bytes: Bytes of queued frames copied out of segments so that these could go home.
+        leaks: Buffers found in use for longer than `leak_after`; one in 128 is watched.
+        released: Bytes given back to the system, by reason: `decay`, `idle`, `trim`, `cap`.
+        segments: Of small frames.
+        classes: Of large frames and bodies, by capacity.
         config: The effective settings.
     """
 
@@ -118,7 +149,14 @@ class PoolStats:
     hits: int
     misses: int
     fallbacks: int
+    held_bytes: int
+    inbound_bytes: int
+    exhausted: int
+    oversized: int
+    copied_out_bytes: int
+    leaks: int
     released: dict[str, int]
+    segments: PoolSegmentStats
     classes: tuple[PoolClassStats, ...]
     config: PoolConfig
 
@@ -127,6 +165,7 @@ class PoolStats:
         """Makes the snapshot from what Rust returns."""
         nested = {
             "released": dict(raw["released"]),
+            "segments": PoolSegmentStats.from_raw(raw["segments"]),
             "classes": tuple(PoolClassStats.from_raw(entry) for entry in raw["classes"]),
             "config": PoolConfig(**raw["config"]),
         }

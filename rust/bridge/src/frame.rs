@@ -52,10 +52,15 @@ pub(crate) struct PyFrame {
 }
 
 impl PyFrame {
-    /// A frame up to this length is copied for Python: an object must not pin a whole segment.
-    pub(crate) const MAX_COPY: usize = 16 << 10;
+    /// A Python object may live for ever, so it holds at most this many times its size, and so many bytes on top.
+    const PIN_FACTOR: usize = 4;
+    const PIN_ALLOWANCE: usize = 4 << 10;
 
-    /// `bytes` pins at most a few times its length.
+    /// True if a frame of `len` bytes may keep `pins` bytes from going home; else it is to be copied.
+    pub(crate) fn may_hold(len: usize, pins: usize) -> bool {
+        pins <= len.saturating_mul(Self::PIN_FACTOR).saturating_add(Self::PIN_ALLOWANCE)
+    }
+
     pub(crate) fn new(bytes: Bytes, spec: Arc<CodecSpec>) -> Self {
         Self { bytes, spec }
     }

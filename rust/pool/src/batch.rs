@@ -45,12 +45,14 @@ pub struct Batch {
     /// Bytes of the frames; their ends may follow.
     len: u32,
     ends: Ends,
+    /// Bytes of the memory that the frames lie in, at most `u32::MAX`.
+    held: u32,
 }
 
 impl Default for Batch {
     fn default() -> Self {
         let ends = Ends::Inline { count: 0, ends: [0; INLINE_ENDS] };
-        Self { memory: Memory::Own(Bytes::new()), len: 0, ends }
+        Self { memory: Memory::Own(Bytes::new()), len: 0, ends, held: 0 }
     }
 }
 
@@ -59,20 +61,25 @@ pub(crate) fn needs_trailer(frames: usize) -> bool {
     frames > INLINE_ENDS
 }
 
+fn saturated(bytes: usize) -> u32 {
+    bytes.try_into().unwrap_or(u32::MAX)
+}
+
 impl Batch {
-    /// Frames that end at `ends`; `run` goes on with the ends if [`needs_trailer`] says so.
-    pub(crate) fn of_run(run: Run, ends: &[u32]) -> Self {
+    /// Frames that end at `ends`; `run` goes on with the ends if [`needs_trailer`] says so. `segment`: the capacity of
+    /// the segment that the run shares with other batches.
+    pub(crate) fn of_run(run: Run, ends: &[u32], segment: usize) -> Self {
         let len = run.len();
-        Self::new(Memory::Run(run), len, ends)
+        Self::new(Memory::Run(run), len, ends, segment)
     }
 
     /// The same in memory of its own.
     pub(crate) fn of_bytes(data: Bytes, ends: &[u32]) -> Self {
         let len = data.len();
-        Self::new(Memory::Own(data), len, ends)
+        Self::new(Memory::Own(data), len, ends, len)
     }
 
-    fn new(memory: Memory, len: usize, ends: &[u32]) -> Self {
+    fn new(memory: Memory, len: usize, ends: &[u32], held: usize) -> Self {
         let count = ends.len();
         let (len, ends) = if needs_trailer(count) {
             (len - count * END_BYTES, Ends::Trailer(count as u32))
@@ -83,7 +90,7 @@ impl Batch {
             inline[..count].copy_from_slice(ends);
             (len, Ends::Inline { count: count as u8, ends: inline })
         };
-        Self { memory, len: len as u32, ends }
+        Self { memory, len: len as u32, ends, held: saturated(held) }
     }
 
     /// One frame that has its memory to itself.
@@ -91,8 +98,14 @@ impl Batch {
     /// # Panics
     /// The frame has 4 GiB or more.
     pub fn single(data: Bytes) -> Self {
+        let held = data.len();
+        Self::in_buffer(data, held)
+    }
+
+    /// One frame in a buffer of `capacity` bytes of its own.
+    pub(crate) fn in_buffer(data: Bytes, capacity: usize) -> Self {
         let len = u32::try_from(data.len()).expect("a frame is smaller than 4 GiB");
-        Self { memory: Memory::Own(data), len, ends: Ends::One }
+        Self { memory: Memory::Own(data), len, ends: Ends::One, held: saturated(capacity) }
     }
 
     /// Number of frames.
@@ -141,6 +154,12 @@ impl Batch {
         !matches!(self.memory, Memory::Own(_))
     }
 
+    /// Bytes that cannot go home as long as one frame of this batch lives: those of the segment, of the frame's own
+    /// buffer, or of the batch.
+    pub fn pins(&self) -> usize {
+        self.held as usize
+    }
+
     /// Replaces memory shared with other batches by an exact copy, so that the segment can go home; other
     /// memory is left alone. Returns the bytes copied.
     pub fn copy_out(&mut self) -> usize {
@@ -148,6 +167,7 @@ impl Batch {
             return 0;
         }
         self.memory = Memory::Own(Bytes::copy_from_slice(self.memory()));
+        self.held = self.len;
         self.len as usize
     }
 

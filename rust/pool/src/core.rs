@@ -100,7 +100,8 @@ impl Core {
     /// A writer is done with a segment.
     pub(crate) fn retire_segment(&self, leased: Leased) {
         if !self.is_forked() {
-            self.ring.retire(leased);
+            let surplus = self.ring.retire(leased, self.budget.held());
+            self.release(surplus, Reason::Cap);
         }
     }
 
@@ -114,7 +115,7 @@ impl Core {
             return Err(PoolError::Oversized(len));
         };
         let charge = this.charge(direction, fit.capacity)?;
-        Self::lease(this, fit, Some(charge)).ok_or(PoolError::Exhausted)
+        Self::lease(this, fit, Some(charge), 0).ok_or(PoolError::Exhausted)
     }
 
     /// Part of the budget.
@@ -125,21 +126,21 @@ impl Core {
         })
     }
 
-    /// A large buffer; over the ceiling or after a fork an untracked one.
+    /// A large buffer for `stream` (0: none); over the ceiling or after a fork an untracked one.
     ///
     /// # Panics
     /// The system has no memory left.
-    pub(crate) fn acquire(this: &Arc<Self>, len: usize) -> PooledBuf {
+    pub(crate) fn acquire(this: &Arc<Self>, len: usize, stream: u64) -> PooledBuf {
         let fit = Fit::of(len, usize::MAX).unwrap_or_else(|| panic!("capacity overflow: {len} bytes"));
         let charge =
             if this.is_forked() { None } else { Budget::charge(&this.budget, Direction::Outbound, fit.capacity) };
         if charge.is_none() {
             this.counters.fallbacks.fetch_add(1, Ordering::Relaxed);
         }
-        Self::lease(this, fit, charge).unwrap_or_else(|| panic!("out of memory: no room to map {len} bytes"))
+        Self::lease(this, fit, charge, stream).unwrap_or_else(|| panic!("out of memory: no room to map {len} bytes"))
     }
 
-    fn lease(this: &Arc<Self>, fit: Fit, charge: Option<Charge>) -> Option<PooledBuf> {
+    fn lease(this: &Arc<Self>, fit: Fit, charge: Option<Charge>, stream: u64) -> Option<PooledBuf> {
         let capacity = fit.capacity;
         let class = fit.class.filter(|_| charge.is_some());
         let mapping = match class.and_then(|class| this.large.take(class)) {
@@ -159,7 +160,7 @@ impl Core {
         }
         let lease = this.counters.leases.fetch_add(1, Ordering::Relaxed) as u32;
         let watched = charge.is_some() && lease.is_multiple_of(SAMPLE_EVERY);
-        let sample = if watched { LeaseWatch::begun(&this.watch, 0, capacity) } else { None };
+        let sample = if watched { LeaseWatch::begun(&this.watch, stream, capacity) } else { None };
         Some(PooledBuf::new(this.clone(), mapping, class, charge, sample))
     }
 
@@ -201,7 +202,7 @@ impl Core {
         }
         self.epoch.fetch_add(1, Ordering::Relaxed);
         let idle_timeout = self.config.idle_timeout;
-        let (capped, surplus, reason) = self.ring.tick(now, idle_timeout);
+        let (capped, surplus, reason) = self.ring.tick(now, idle_timeout, self.budget.held());
         self.release(capped, Reason::Cap);
         self.release(surplus, reason);
         self.large.tick(now, idle_timeout, |surplus, reason| {

@@ -213,10 +213,14 @@ impl Cursor {
         Some(segment.seal(from, from + len, sample))
     }
 
-    /// Leaves what was written since the last seal unused.
-    pub(crate) fn skip(&mut self) {
-        self.run = self.at;
-        self.frame = self.at;
+    /// Takes back what was written since the last seal.
+    pub(crate) fn take_back(&mut self, zero: bool) {
+        let len = self.run_len();
+        self.at = self.run;
+        self.frame = self.run;
+        if zero {
+            self.spare()[..len].fill(0);
+        }
     }
 
     /// Starts a segment that nobody reads over, open frame first; false if it is read.

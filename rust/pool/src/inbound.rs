@@ -5,7 +5,7 @@ use bytes::Bytes;
 use crate::budget::{Charge, Direction};
 use crate::buffer::PooledBuf;
 use crate::core::Core;
-use crate::large::{FIRST_GUESS, GROWTH};
+use crate::large::{FIRST_GUESS, GROWTH, grown};
 use crate::pool::PoolError;
 use crate::sync::Arc;
 
@@ -117,8 +117,9 @@ impl InboundBody {
             }
             Storage::Large(buffer) if len <= buffer.capacity() => Ok(()),
             Storage::Large(buffer) => {
-                let grown = buffer.capacity().saturating_mul(GROWTH).min(self.declared.unwrap_or(self.max));
-                buffer.grow(Direction::Inbound, grown.max(len)).or_else(|_| buffer.grow(Direction::Inbound, len))
+                let most = self.declared.filter(|&declared| declared >= len).unwrap_or(self.max);
+                let guess = grown(buffer.capacity()).min(most).max(len);
+                buffer.grow(Direction::Inbound, guess).or_else(|_| buffer.grow(Direction::Inbound, len))
             }
         }
     }

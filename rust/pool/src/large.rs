@@ -6,16 +6,24 @@ use crate::decay::{LowWater, Reason};
 use crate::mapping::Mapping;
 use crate::sync::{AtomicUsize, Mutex, Ordering, lock};
 
-/// Capacities of the classes. Powers of four for growing frames; 1.25 MiB and its multiples because bodies are
-/// "1 MB plus envelope". Above the last one memory is exact and never parked.
-pub(crate) const CLASSES: [usize; 7] = [64 << 10, 256 << 10, 1280 << 10, 2560 << 10, 5 << 20, 10 << 20, 16 << 20];
+/// Capacities of the classes. 64 KiB times four for growing frames; 1.25 MiB and its multiples because bodies are
+/// "1 MB plus envelope"; 640 KiB so that none is more than four times its predecessor, and so no frame holds more
+/// than four times its length. Above the last one memory is exact and never parked.
+pub(crate) const CLASSES: [usize; 8] =
+    [64 << 10, 256 << 10, 640 << 10, 1280 << 10, 2560 << 10, 5 << 20, 10 << 20, 16 << 20];
 
 /// Capacity of the largest class.
 pub(crate) const LARGEST_CLASS: usize = CLASSES[CLASSES.len() - 1];
 
-/// First capacity of a growing frame of unknown size, and the factor of each further step.
+/// Capacity of the smallest class.
+pub(crate) const SMALLEST_CLASS: usize = CLASSES[0];
+
+/// First capacity of a growing frame of unknown size, and the factor of each further step up to the last class.
 pub(crate) const FIRST_GUESS: usize = CLASSES[1];
 pub(crate) const GROWTH: usize = 4;
+
+/// Factor of steps beyond the last class, where memory is exact and whole pages stay untouched until written.
+const GROWTH_BEYOND: usize = 2;
 
 /// Granularity of capacities above the last class.
 const PAGE: usize = 4 << 10;
@@ -28,6 +36,15 @@ pub(crate) struct ClassCounters {
     pub(crate) parked: usize,
     pub(crate) hits: u64,
     pub(crate) misses: u64,
+}
+
+/// The next capacity of a growing frame or body.
+pub(crate) fn grown(capacity: usize) -> usize {
+    if capacity < LARGEST_CLASS {
+        capacity.saturating_mul(GROWTH).min(LARGEST_CLASS)
+    } else {
+        capacity.saturating_mul(GROWTH_BEYOND)
+    }
 }
 
 #[derive(Debug, Default)]

@@ -83,6 +83,22 @@ impl Drop for Mapping {
 mod system {
     use std::ptr::{self, NonNull};
 
+    /// Least mapping that could hold a huge page.
+    #[cfg(target_os = "linux")]
+    const HUGE_PAGE: usize = 2 << 20;
+
+    /// A huge page makes two resident megabytes of one written byte; memory that is not used should not be there.
+    #[cfg(target_os = "linux")]
+    fn refuse_huge_pages(start: *mut libc::c_void, len: usize) {
+        if len >= HUGE_PAGE {
+            // SAFETY: advice about a mapping of ours; a kernel that knows no huge pages refuses it.
+            unsafe { libc::madvise(start, len, libc::MADV_NOHUGEPAGE) };
+        }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn refuse_huge_pages(_start: *mut libc::c_void, _len: usize) {}
+
     pub(super) fn map(len: usize) -> Option<NonNull<u8>> {
         // SAFETY: a fresh private anonymous mapping aliases nothing.
         let start = unsafe {
@@ -95,7 +111,11 @@ mod system {
                 0,
             )
         };
-        if start == libc::MAP_FAILED { None } else { NonNull::new(start.cast()) }
+        if start == libc::MAP_FAILED {
+            return None;
+        }
+        refuse_huge_pages(start, len);
+        NonNull::new(start.cast())
     }
 
     pub(super) fn unmap(start: NonNull<u8>, len: usize) {

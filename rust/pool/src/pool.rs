@@ -1,5 +1,7 @@
 //! The handle that engines share.
 
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -95,7 +97,7 @@ impl Pool {
     /// # Panics
     /// The system has no memory left.
     pub fn acquire(&self, len: usize) -> PooledBuf {
-        Core::acquire(self.core(), len)
+        Core::acquire(self.core(), len, 0)
     }
 
     /// An inbound body (a request) of known content, charged to the inbound half of the budget.
@@ -122,7 +124,8 @@ impl Pool {
 
     /// Time to the next tick: `decay_interval` within 20 %, spread so that processes do not tick together.
     pub fn next_tick(&self) -> Duration {
-        let spread = f64::from(Instant::now().elapsed().subsec_nanos() % 401) / 1000.0;
+        let random = RandomState::new().build_hasher().finish();
+        let spread = (random % 401) as f64 / 1000.0;
         self.config().decay_interval.mul_f64(0.8 + spread)
     }
 
@@ -143,7 +146,7 @@ impl Pool {
     /// turn of a loop: one load while little is held, else a look at 64 segments.
     pub fn over_pinned(&self) -> bool {
         let core = self.core();
-        if core.ring.is_small() || core.is_forked() {
+        if (core.ring.is_small() && !core.ring.is_crowded()) || core.is_forked() {
             return false;
         }
         let (over, surplus) = core.ring.over_pinned(core.budget.held());

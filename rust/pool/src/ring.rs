@@ -10,17 +10,21 @@ use smallvec::SmallVec;
 use crate::budget::Charge;
 use crate::decay::{LowWater, Reason};
 use crate::segment::{Segment, Shared};
-use crate::sync::{Arc, AtomicUsize, Mutex, Ordering, lock};
+use crate::sync::{Arc, AtomicBool, AtomicUsize, Mutex, Ordering, lock};
 
 /// Retired segments that a writer looks at before it takes a parked one: enough that one busy segment at the
 /// head hides none behind it, few enough not to be felt.
 const POLL_ON_TAKE: usize = 3;
 
+/// Retired segments that [`Ring::retire`] looks at while slices pin more than they may anyway: enough to know the live
+/// bytes of all of them soon.
+const POLL_ON_RETIRE: usize = 8;
+
 /// Retired segments that [`Ring::over_pinned`] looks at a call.
 const POLL_ON_TURN: usize = 64;
 
-/// Slices may pin this much whatever is live, and four times the live bytes on top. The check answers a
-/// little earlier, because it knows live bytes as of its last look.
+/// Slices may pin 8 MiB whatever is live, and four times the live bytes on top. The check answers a little earlier,
+/// because it knows live bytes as of its last look and leaves the segments of writers out.
 const PIN_ALLOWANCE: usize = 6 << 20;
 const PIN_FACTOR: usize = 3;
 
@@ -65,6 +69,7 @@ pub(crate) struct Ring {
     segment_bytes: usize,
     max_parked: usize,
     retired: AtomicUsize,
+    crowded: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -74,7 +79,13 @@ pub(crate) type Surplus = SmallVec<[Segment; 4]>;
 impl Ring {
     pub(crate) fn new(segment_bytes: usize, parked_bytes: usize) -> Self {
         let max_parked = parked_bytes / segment_bytes;
-        Self { segment_bytes, max_parked, retired: AtomicUsize::new(0), state: Mutex::default() }
+        Self {
+            segment_bytes,
+            max_parked,
+            retired: AtomicUsize::new(0),
+            crowded: AtomicBool::new(false),
+            state: Mutex::default(),
+        }
     }
 
     /// A free segment, reclaimed or parked.
@@ -97,8 +108,8 @@ impl Ring {
         lock(&self.state).active.push(segment.shared().clone());
     }
 
-    /// A writer is done with a segment; without a charge it is let go.
-    pub(crate) fn retire(&self, leased: Leased) {
+    /// A writer is done with a segment; without a charge it is let go. `held`: bytes that the budget counts.
+    pub(crate) fn retire(&self, leased: Leased, held: usize) -> Surplus {
         let shared = leased.segment.shared().clone();
         let mut state = lock(&self.state);
         state.active.retain(|active| !Arc::ptr_eq(active, &shared));
@@ -108,6 +119,12 @@ impl Ring {
             state.retired.push_back(Retired { leased, live });
             self.retired.store(state.retired.len(), Ordering::Relaxed);
         }
+        if self.is_small() {
+            return Surplus::new();
+        }
+        let surplus = self.poll(&mut state, POLL_ON_RETIRE);
+        self.judge(&state, held);
+        surplus
     }
 
     /// Looks at the `limit` oldest retired segments: free ones are parked, busy ones go to the back.
@@ -146,16 +163,29 @@ impl Ring {
     pub(crate) fn over_pinned(&self, held: usize) -> (bool, Surplus) {
         let mut state = lock(&self.state);
         let surplus = self.poll(&mut state, POLL_ON_TURN);
+        (self.judge(&state, held), surplus)
+    }
+
+    /// True while retired segments hold more than the bound allows, as of the last look: then a batch that is small
+    /// beside its segment should not start to pin another one.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.crowded.load(Ordering::Relaxed)
+    }
+
+    fn judge(&self, state: &State, held: usize) -> bool {
         let retired = state.retired.len() * self.segment_bytes;
         let pinned = retired.saturating_sub(state.retired_live);
         let live = state.retired_live + held.saturating_sub(retired);
-        (pinned > PIN_ALLOWANCE + PIN_FACTOR * live, surplus)
+        let crowded = pinned > PIN_ALLOWANCE + PIN_FACTOR * live;
+        self.crowded.store(crowded, Ordering::Relaxed);
+        crowded
     }
 
-    /// Reclaims what is free and takes out what decayed.
-    pub(crate) fn tick(&self, now: Instant, idle_timeout: Duration) -> (Surplus, Surplus, Reason) {
+    /// Reclaims what is free and takes out what decayed. `held`: bytes that the budget counts.
+    pub(crate) fn tick(&self, now: Instant, idle_timeout: Duration, held: usize) -> (Surplus, Surplus, Reason) {
         let mut state = lock(&self.state);
         let capped = self.poll(&mut state, usize::MAX);
+        self.judge(&state, held);
         let (parked, takes) = (state.parked.len(), state.stats.hits + state.stats.misses);
         let (count, reason) = state.low_water.surplus(parked, takes, now, idle_timeout);
         (capped, state.parked.drain(..count).collect(), reason)

@@ -10,7 +10,7 @@ use crate::batch::{Batch, END_BYTES, needs_trailer};
 use crate::buffer::PooledBuf;
 use crate::core::Core;
 use crate::cursor::Cursor;
-use crate::large::{FIRST_GUESS, GROWTH, LARGEST_CLASS};
+use crate::large::{FIRST_GUESS, LARGEST_CLASS, SMALLEST_CLASS, grown};
 use crate::leak::{LeaseWatch, SAMPLE_EVERY, Sample};
 use crate::pool::Pool;
 use crate::segment::Segment;
@@ -217,9 +217,8 @@ impl Writer {
         let len = self.frame_len();
         let wanted = len.checked_add(more).expect("capacity overflow");
         if self.aside.is_some() {
-            let grown = self.cursor.capacity().saturating_mul(GROWTH).min(LARGEST_CLASS);
-            self.enter_large(grown.max(wanted));
-        } else if wanted <= SHARING_LIMIT.min(self.pool.config().segment_bytes / 2) {
+            self.enter_large(grown(self.cursor.capacity()).max(wanted));
+        } else if wanted <= self.sharing_limit() {
             self.next_segment();
         } else if len == 0 {
             self.enter_large(wanted);
@@ -227,6 +226,11 @@ impl Writer {
             let guess = if self.last_large >= wanted { self.last_large } else { FIRST_GUESS };
             self.enter_large(guess.max(wanted));
         }
+    }
+
+    /// Largest frame that may move to another segment.
+    fn sharing_limit(&self) -> usize {
+        SHARING_LIMIT.min(self.pool.config().segment_bytes / 2)
     }
 
     /// Goes on at the start of a segment; the open frame comes along.
@@ -246,7 +250,7 @@ impl Writer {
 
     /// Goes on in a larger buffer; the open frame comes along.
     fn enter_large(&mut self, capacity: usize) {
-        let mut next = Cursor::in_buffer(Core::acquire(self.pool.core(), capacity));
+        let mut next = Cursor::in_buffer(Core::acquire(self.pool.core(), capacity, self.stream));
         next.put(self.cursor.frame());
         self.cursor.rewind();
         let old = std::mem::replace(&mut self.cursor, next);
@@ -264,37 +268,45 @@ impl Writer {
         let Some(buffer) = self.leave_large() else {
             return;
         };
+        let len = buffer.len();
+        if len <= self.sharing_limit() {
+            self.put(&buffer);
+            return self.commit();
+        }
         self.cut_aside();
-        self.last_large = buffer.len();
-        let frame = if buffer.capacity() > MAX_SLACK * buffer.len() {
-            let mut smaller = Core::acquire(self.pool.core(), buffer.len());
+        self.last_large = len;
+        let batch = if buffer.capacity() <= MAX_SLACK * len {
+            in_buffer(buffer)
+        } else if SMALLEST_CLASS <= MAX_SLACK * len {
+            let mut smaller = Core::acquire(self.pool.core(), len, self.stream);
             smaller.put(&buffer);
-            smaller.freeze()
+            in_buffer(smaller)
         } else {
-            buffer.freeze()
+            Batch::single(Bytes::copy_from_slice(&buffer))
         };
-        self.done.push(Batch::single(frame));
+        self.done.push(batch);
     }
 
     /// Makes a batch of the committed frames of the segment; no frame is open. `quiet`: the first one since the
-    /// last tick, which is copied out exactly rather than pin a segment that nobody else uses.
+    /// last tick, which is copied out exactly rather than pin a segment that nobody else uses. So is a small one while
+    /// segments pin more than they may.
     fn cut(&mut self, quiet: bool) -> Batch {
         let frames = self.cursor.run_len();
         let trailer = needs_trailer(self.ends.len());
+        let core = self.pool.core();
+        let segment = core.config.segment_bytes;
         let alone = quiet && self.cursor.segment().is_some_and(Segment::is_free);
+        let lonely = frames < segment / MAX_SLACK && core.ring.is_crowded();
         let batch = if frames == 0 && !trailer {
             Batch::of_bytes(Bytes::new(), &self.ends)
-        } else if alone || (trailer && !self.cursor.put_ends(&self.ends)) {
+        } else if alone || lonely || (trailer && !self.cursor.put_ends(&self.ends)) {
             let batch = exact(self.cursor.run(), trailer, &self.ends);
-            self.cursor.skip();
-            if alone {
-                self.cursor.restart(self.pool.config().zero_on_reuse);
-            }
+            self.cursor.take_back(core.config.zero_on_reuse);
             batch
         } else {
             let sample = self.sample(frames);
             let run = self.cursor.seal(sample).expect("frames that are not alone lie in a segment");
-            Batch::of_run(run, &self.ends)
+            Batch::of_run(run, &self.ends, segment)
         };
         self.ends.clear();
         self.ends.shrink_to(ENDS_KEPT);
@@ -318,6 +330,12 @@ fn exact(frames: &[u8], trailer: bool, ends: &[u32]) -> Batch {
     exact.extend_from_slice(frames);
     exact.extend(trailer.iter().flat_map(|end| end.to_ne_bytes()));
     Batch::of_bytes(Bytes::from(exact), ends)
+}
+
+/// A batch of the one frame in `buffer`.
+fn in_buffer(buffer: PooledBuf) -> Batch {
+    let capacity = buffer.capacity();
+    Batch::in_buffer(buffer.freeze(), capacity)
 }
 
 impl Drop for Writer {

@@ -130,7 +130,7 @@ fn an_idle_pool_halves_each_tick_and_gives_all_back_after_the_idle_timeout() {
     let parked: Vec<_> = (1..=5)
         .map(|second| {
             pool.tick(start + seconds(second));
-            pool.stats().classes[2].parked
+            pool.stats().classes[3].parked
         })
         .collect();
     assert_eq!(parked, [25, 12, 6, 3, 1]);
@@ -150,7 +150,7 @@ fn memory_in_steady_use_does_not_decay() {
         pool.tick(start + seconds(second));
     }
     let stats = pool.stats();
-    assert_eq!((stats.classes[2].misses, stats.classes[2].parked), (8, 8));
+    assert_eq!((stats.classes[3].misses, stats.classes[3].parked), (8, 8));
     assert_eq!(stats.released.decay, 0);
 }
 
@@ -163,7 +163,7 @@ fn a_second_tick_in_the_same_interval_does_nothing() {
     for _ in 0..10 {
         pool.tick(start + Duration::from_millis(100));
     }
-    assert_eq!(pool.stats().classes[2].parked, 8);
+    assert_eq!(pool.stats().classes[3].parked, 8);
 }
 
 #[test]

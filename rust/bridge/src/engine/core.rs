@@ -155,6 +155,12 @@ pub(crate) fn close_all() -> Vec<Arc<EngineCore>> {
     engines.into_iter().filter(|engine| engine.live_count() > 0).collect()
 }
 
+/// The request's name of the stream with this number, if it is live.
+pub(super) fn request_of(stream: u64) -> Option<String> {
+    let engines: Vec<_> = lock(&ENGINES).iter().filter_map(Weak::upgrade).collect();
+    engines.iter().flat_map(|engine| engine.live()).find(|core| core.id == stream).map(|core| core.request_id())
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

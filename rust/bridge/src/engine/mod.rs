@@ -3,6 +3,7 @@
 mod annotated;
 mod core;
 mod host;
+mod leaks;
 mod open;
 mod python;
 mod settings;

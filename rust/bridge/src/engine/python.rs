@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use pybridge_pool::{Pool, PoolConfig};
+use pybridge_pool::{Batch, Pool, PoolConfig};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
@@ -57,11 +57,13 @@ impl PyCodec {
         let mut writer = pool.writer();
         let mut encoder = codec::Encoder::new(Arc::clone(&self.spec), Framing::None, limits);
         encoder.encode(value, &mut writer).map_err(|error| error.into_py(py))?;
-        let mut frame = Bytes::new();
-        writer.seal(|mut batch| {
-            let small = batch.bytes().len() <= PyFrame::MAX_COPY;
-            frame = if small { Bytes::copy_from_slice(batch.bytes()) } else { batch.frame(0).unwrap_or_default() };
-        });
+        let mut sealed = Batch::default();
+        writer.seal(|batch| sealed = batch);
+        let frame = if PyFrame::may_hold(sealed.bytes().len(), sealed.pins()) {
+            sealed.frame(0).unwrap_or_default()
+        } else {
+            Bytes::copy_from_slice(sealed.bytes())
+        };
         Ok(PyFrame::new(frame, Arc::clone(&self.spec)))
     }
 
@@ -85,6 +87,7 @@ pub(crate) struct PyPool {
 
 impl PyPool {
     pub(crate) fn of(pool: Pool) -> Self {
+        super::stats::know_pool(&pool);
         Self { pool }
     }
 }
@@ -105,7 +108,7 @@ impl PyPool {
             zero_on_reuse: config.getattr("zero_on_reuse")?.extract()?,
             leak_after: seconds("leak_after")?,
         };
-        Ok(Self { pool: make_pool(config, |error| config_error(py, error))? })
+        Ok(Self::of(Pool::new(config).map_err(|error| config_error(py, &error))?))
     }
 
     /// Gives all idle memory back now; returns the bytes.
@@ -119,19 +122,14 @@ impl PyPool {
     }
 }
 
-fn make_pool(config: PoolConfig, wrong: impl Fn(&pybridge_pool::ConfigError) -> PyErr) -> PyResult<Pool> {
-    let pool = Pool::new(config).map_err(|error| wrong(&error))?;
-    super::stats::know_pool(&pool);
-    Ok(pool)
-}
-
 /// The pool of engines that were given none.
 pub(crate) fn shared_pool(py: Python<'_>) -> PyResult<Pool> {
     static SHARED: PyOnceLock<Pool> = PyOnceLock::new();
     SHARED
         .get_or_try_init(py, || {
-            let config = PoolConfig::from_env().map_err(|error| config_error(py, &error))?;
-            make_pool(config, |error| config_error(py, error))
+            let pool = PoolConfig::from_env().and_then(Pool::new).map_err(|error| config_error(py, &error))?;
+            super::stats::know_pool(&pool);
+            Ok(pool)
         })
         .cloned()
 }
@@ -183,8 +181,11 @@ impl PyEngine {
         }
     }
 
-    /// A request's bytes, copied into the pool.
+    /// A request's bytes: a frame's own memory, else a copy in the pool's inbound half.
     pub(crate) fn body(&self, py: Python<'_>, data: &Bound<'_, PyAny>) -> PyResult<Bytes> {
+        if let Ok(frame) = data.cast::<PyFrame>() {
+            return Ok(frame.get().bytes().clone());
+        }
         let body = body_of(data)?;
         self.core.pool.inbound(&body).map_err(|error| Class::PoolExhausted.error(py, (error.to_string(),)))
     }

@@ -8,13 +8,15 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
 use super::core::EngineCore;
+use super::leaks;
 use crate::stream::Reason;
 use crate::worker;
 
 static POOLS: Mutex<Vec<WeakPool>> = Mutex::new(Vec::new());
 
-/// Notes a pool for the totals of the process, and lets it decay.
+/// Notes a pool for the totals of the process, and has its leaks logged.
 pub(super) fn know_pool(pool: &Pool) {
+    leaks::log_leaks_of(pool);
     let mut pools = POOLS.lock().unwrap_or_else(PoisonError::into_inner);
     pools.retain(|pool| pool.upgrade().is_some());
     pools.push(pool.downgrade());
@@ -115,6 +117,12 @@ pub(super) fn pool<'py>(py: Python<'py>, pool: &Pool) -> PyResult<Bound<'py, PyD
         entry.set_item("misses", class.misses)?;
         classes.append(entry)?;
     }
+    let segments = PyDict::new(py);
+    segments.set_item("hits", stats.segments.hits)?;
+    segments.set_item("misses", stats.segments.misses)?;
+    segments.set_item("reclaimed", stats.segments.reclaimed)?;
+    segments.set_item("busy", stats.segments.busy)?;
+    segments.set_item("writers", stats.segments.writers)?;
     let effective = pool.config();
     let config = PyDict::new(py);
     config.set_item("segment_bytes", effective.segment_bytes)?;
@@ -134,7 +142,14 @@ pub(super) fn pool<'py>(py: Python<'py>, pool: &Pool) -> PyResult<Bound<'py, PyD
     raw.set_item("hits", stats.hits)?;
     raw.set_item("misses", stats.misses)?;
     raw.set_item("fallbacks", stats.fallbacks)?;
+    raw.set_item("held_bytes", stats.held_bytes)?;
+    raw.set_item("inbound_bytes", stats.inbound_bytes)?;
+    raw.set_item("exhausted", stats.exhausted)?;
+    raw.set_item("oversized", stats.oversized)?;
+    raw.set_item("copied_out_bytes", stats.copied_out_bytes)?;
+    raw.set_item("leaks", stats.leaks)?;
     raw.set_item("released", released)?;
+    raw.set_item("segments", segments)?;
     raw.set_item("classes", classes)?;
     raw.set_item("config", config)?;
     Ok(raw)

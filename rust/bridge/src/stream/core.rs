@@ -109,7 +109,12 @@ impl StreamCore {
 
     /// The name of the request: the caller's, else one made from the stream's number.
     pub(crate) fn request_id(&self) -> String {
-        self.options.request_id.clone().unwrap_or_else(|| format!("pb-{:x}-{:x}", std::process::id(), self.id))
+        self.options.request_id.clone().unwrap_or_else(|| Self::made_up_name(self.id))
+    }
+
+    /// The name of the request of the stream with this number, where the caller gave none.
+    pub(crate) fn made_up_name(id: u64) -> String {
+        format!("pb-{:x}-{id:x}", std::process::id())
     }
 
     fn adopt(&self, child: &Arc<Self>) {

@@ -47,9 +47,17 @@ impl SharedWriter {
         Self { writer: pool.writer(), run_of: 0 }
     }
 
-    /// True when frames that wait somewhere hold more segments than the pool's bound.
-    pub(crate) fn is_over_pinned(&self) -> bool {
-        self.writer.pool().over_pinned()
+    /// A writer that no other stream uses.
+    fn for_stream(core: &StreamCore) -> Self {
+        let mut alone = Self::new(&core.engine.pool);
+        alone.writer.set_stream(core.id);
+        alone
+    }
+
+    /// The pool, when frames that wait somewhere hold more segments than its bound allows.
+    pub(crate) fn over_pinned(&self) -> Option<Pool> {
+        let pool = self.writer.pool();
+        pool.over_pinned().then(|| pool.clone())
     }
 }
 
@@ -155,12 +163,15 @@ impl Output {
             && let Some(mut shared) = self.shared.borrow_here(here)
             && (shared.run_of == 0 || shared.run_of == core.id)
         {
+            if shared.run_of == 0 {
+                shared.writer.set_stream(core.id);
+            }
             let length = self.encoder.encode(item, &mut shared.writer)?;
             shared.run_of = core.id;
             return Ok(length);
         }
         self.in_private = true;
-        let private = self.private.get_or_insert_with(|| Box::new(SharedWriter::new(&core.engine.pool)));
+        let private = self.private.get_or_insert_with(|| Box::new(SharedWriter::for_stream(core)));
         self.encoder.encode(item, &mut private.writer)
     }
 

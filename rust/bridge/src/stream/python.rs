@@ -139,7 +139,7 @@ impl PyStream {
             }
             Kind::Frames => {
                 let Some(range) = cursor.advance() else { return Poll::Pending };
-                let bytes = if range.len() > PyFrame::MAX_COPY {
+                let bytes = if PyFrame::may_hold(range.len(), cursor.pins()) {
                     cursor.share(range)
                 } else {
                     Bytes::copy_from_slice(&cursor.bytes()[range])

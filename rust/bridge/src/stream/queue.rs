@@ -15,6 +15,9 @@ use super::ending::Ending;
 /// What a frame counts beside its bytes: its share of queue and bookkeeping.
 pub(crate) const FRAME_OVERHEAD: usize = 64;
 
+/// Batches longer than this part of what they pin are within the pool's bound by themselves.
+const WORTH_COPYING: usize = 4;
+
 /// Bytes that `batch` holds in flight.
 pub(crate) fn weight(batch: &Batch) -> usize {
     batch.bytes().len() + FRAME_OVERHEAD * batch.frames()
@@ -171,11 +174,19 @@ impl Queue {
         self.abandoned.load(Ordering::SeqCst)
     }
 
-    /// Replaces the memory of queued frames by exact copies, so that the segments they pin can go home.
-    pub(crate) fn copy_out(&self, pool: &Pool) {
+    /// Replaces the memory of queued frames by exact copies, so that the segments they pin can go home. Stops after
+    /// about `most` bytes; returns how many were copied.
+    pub(crate) fn copy_out(&self, pool: &Pool, most: usize) -> usize {
+        let mut copied = 0;
         for batch in &mut self.lock().batches {
-            pool.unpin(batch);
+            if copied >= most {
+                break;
+            }
+            if batch.bytes().len() < batch.pins() / WORTH_COPYING {
+                copied += pool.unpin(batch);
+            }
         }
+        copied
     }
 
     /// Bytes and items in flight.
@@ -210,6 +221,11 @@ impl Cursor {
         let start = self.batch.range(self.next)?.start;
         self.next = self.batch.frames();
         Some(start..self.batch.bytes().len())
+    }
+
+    /// Bytes that one frame of the batch keeps from going home.
+    pub(crate) fn pins(&self) -> usize {
+        self.batch.pins()
     }
 
     /// The whole batch.

@@ -19,6 +19,11 @@ use crate::stream::{self, Outbox, SharedWriter, StreamCore};
 /// Commands taken in one callback before the loop gets its turn.
 const COMMANDS_PER_TURN: usize = 1024;
 
+/// Streams whose queues are looked at in one turn while segments are pinned, and bytes that are copied at most: a turn
+/// makes no more than a few segments, and neither costs more than about 100 us.
+const STREAMS_PER_LOOK: usize = 1024;
+const COPIED_PER_LOOK: usize = 256 << 10;
+
 /// What a worker runs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -53,6 +58,8 @@ struct Tables {
     live: Slab<LiveTask>,
     writers: Vec<(usize, Arc<ThreadCell<SharedWriter>>)>,
     lifespans: Lifespans,
+    /// Streams whose queues were looked at for pinned segments, all told.
+    looked_at: usize,
 }
 
 /// One per event loop. Its Python references are visible to the collector; the mailbox outlives it.
@@ -276,16 +283,6 @@ impl Port {
         }
     }
 
-    /// Copies queued frames of this worker's streams out of the segments they pin.
-    fn copy_out(&self) {
-        let Some(tables) = self.tables.borrow() else { return };
-        let cores: Vec<_> = tables.live.iter().map(|(_, live)| Arc::clone(&live.core)).collect();
-        drop(tables);
-        for core in cores {
-            core.queue.copy_out(&core.engine.pool);
-        }
-    }
-
     /// The loop is closed, or was dropped: its streams end.
     fn loop_closed(&self) {
         self.mailbox.close();
@@ -314,13 +311,25 @@ impl Port {
 }
 
 impl Port {
-    /// Once a turn: frames that wait in queues must not hold more segments than the pool's bound.
+    /// Once a turn: frames that wait in queues must not hold more segments than the pool's bound. Copies some out of
+    /// the segments that they pin, of other streams each time.
     fn look_at_pins(&self) {
-        let over = self.tables.borrow().is_some_and(|tables| {
-            tables.writers.iter().any(|(_, writer)| writer.borrow().is_some_and(|writer| writer.is_over_pinned()))
-        });
-        if over {
-            self.copy_out();
+        let Some(mut tables) = self.tables.borrow() else { return };
+        let over: Vec<_> = tables.writers.iter().filter_map(|(_, writer)| writer.borrow()?.over_pinned()).collect();
+        if over.is_empty() {
+            return;
+        }
+        let mut cores: Vec<_> = tables.live.iter().map(|(_, live)| Arc::clone(&live.core)).collect();
+        let start = tables.looked_at % cores.len().max(1);
+        cores.rotate_left(start);
+        cores.truncate(STREAMS_PER_LOOK);
+        tables.looked_at = tables.looked_at.wrapping_add(cores.len());
+        drop(tables);
+        let mut left = COPIED_PER_LOOK;
+        for core in cores {
+            if let Some(pool) = over.iter().find(|pool| pool.id() == core.engine.pool.id()) {
+                left = left.saturating_sub(core.queue.copy_out(pool, left));
+            }
         }
     }
 }

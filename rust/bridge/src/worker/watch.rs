@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use super::mailbox::Mailbox;
+use super::mailbox::{Command, Mailbox, PortCall};
 use super::port::{Kind, WorkerInfo};
 
 static WORKERS: Mutex<Vec<(Weak<Mailbox>, Arc<WorkerInfo>)>> = Mutex::new(Vec::new());
@@ -19,6 +19,17 @@ pub(super) fn register(mailbox: &Arc<Mailbox>, info: &Arc<WorkerInfo>) {
 pub(super) fn mailboxes() -> Vec<Arc<Mailbox>> {
     let workers = WORKERS.lock().unwrap_or_else(PoisonError::into_inner);
     workers.iter().filter_map(|(mailbox, _)| mailbox.upgrade()).filter(|mailbox| mailbox.is_open()).collect()
+}
+
+/// Has an open worker run `call`; without one it is dropped.
+pub(crate) fn run_on_any(call: PortCall) {
+    let mut command = Command::CallPort(call);
+    for mailbox in mailboxes() {
+        match mailbox.post(command) {
+            Ok(()) => return,
+            Err(back) => command = back,
+        }
+    }
 }
 
 /// One worker as the statistics show it.

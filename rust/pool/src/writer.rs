@@ -114,6 +114,12 @@ impl Writer {
         self.cursor.spare()
     }
 
+    /// Bytes that fit before the open frame has to move.
+    #[inline(always)]
+    pub fn room(&self) -> usize {
+        self.cursor.room()
+    }
+
     /// Counts the first `len` bytes of the reserved room as written.
     ///
     /// # Panics

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use pybridge_pool::Writer;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
+use serde::Serialize;
 
 use super::json::Json;
 use super::msgpack::Msgpack;
@@ -83,7 +84,7 @@ impl Encoder {
     fn msgpack(&self, item: &Bound<'_, PyAny>, out: &mut Writer) -> Result<(), EncodeError> {
         let walk = Walk::new(item.py(), &self.spec, &self.limits);
         let mut to = Msgpack(Sink::new(out, self.limits.max_frame_bytes));
-        let done = serde::Serialize::serialize(&walk.root(item), &mut to);
+        let done = walk.root(item).serialize(&mut to).and_then(|()| to.0.finish());
         done.map_err(|halt| self.failed(walk, &to.0, &halt))
     }
 
@@ -91,7 +92,7 @@ impl Encoder {
         let walk = Walk::new(item.py(), &self.spec, &self.limits);
         let sink = Sink::new(out, self.limits.max_frame_bytes);
         let mut to = Json { sink, bytes_base64: self.spec.bytes_base64, nonfinite_null: self.spec.nonfinite_null };
-        let done = serde::Serialize::serialize(&walk.root(item), &mut to);
+        let done = walk.root(item).serialize(&mut to).and_then(|()| to.sink.finish());
         done.map_err(|halt| self.failed(walk, &to.sink, &halt))
     }
 

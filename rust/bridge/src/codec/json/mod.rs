@@ -1,5 +1,6 @@
 //! JSON (RFC 8259).
 
+mod escape;
 mod number;
 mod read;
 mod text;

@@ -1,11 +1,13 @@
 //! A serde format over the pool's writer.
 
+use std::fmt;
+
 use base64_simd::{AsOut, STANDARD};
 use serde::Serialize;
 use serde::ser::{SerializeMap, SerializeSeq, Serializer};
 
-use crate::codec::lanes::plain;
-use crate::codec::narrow::{NARROW, narrow_serializer};
+use super::escape;
+use crate::codec::narrow::narrow_serializer;
 use crate::codec::sink::{Halt, Sink};
 
 /// Writes compact JSON.
@@ -21,44 +23,35 @@ pub(in crate::codec) struct Json<'w> {
 /// Bytes of base64 text made at a time, from three quarters as many.
 const BASE64_STEP: usize = 4096;
 
-const NONFINITE: Halt = Halt("NaN and infinity are not JSON; JsonCodec(nonfinite=\"null\") writes null");
-const BYTES: Halt = Halt("bytes are not JSON; JsonCodec(bytes=\"base64\") writes base64 text");
-
 impl Json<'_> {
+    #[inline]
     fn quoted(&mut self, text: &[u8]) -> Result<(), Halt> {
-        self.sink.put_u8(b'"')?;
-        let mut start = 0;
-        loop {
-            let at = plain(text, start).end;
-            self.sink.put(&text[start..at])?;
-            let Some(&byte) = text.get(at) else { break };
-            self.escape(byte)?;
-            start = at + 1;
+        if text.len() > escape::BLOCK {
+            return self.quoted_blocks(text);
         }
+        let room = self.sink.room(escape::room_for(text.len()) + 2, text.len() + 2)?;
+        room[0] = b'"';
+        let end = 1 + escape::write(text, &mut room[1..]);
+        room[end] = b'"';
+        self.sink.advance(end + 1);
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn quoted_blocks(&mut self, text: &[u8]) -> Result<(), Halt> {
+        self.sink.put_u8(b'"')?;
+        self.sink.room(text.len() + text.len() / 16 + escape::room_for(escape::BLOCK), text.len() + 1)?;
+        self.escaped(text)?;
         self.sink.put_u8(b'"')
     }
 
-    fn escape(&mut self, byte: u8) -> Result<(), Halt> {
-        const HEX: &[u8; 16] = b"0123456789abcdef";
-        let short = match byte {
-            b'"' | b'\\' => byte,
-            0x08 => b'b',
-            b'\t' => b't',
-            b'\n' => b'n',
-            0x0c => b'f',
-            b'\r' => b'r',
-            _ => {
-                return self.sink.put(&[
-                    b'\\',
-                    b'u',
-                    b'0',
-                    b'0',
-                    HEX[usize::from(byte >> 4)],
-                    HEX[usize::from(byte & 15)],
-                ]);
-            }
-        };
-        self.sink.put(&[b'\\', short])
+    fn escaped(&mut self, text: &[u8]) -> Result<(), Halt> {
+        for block in text.chunks(escape::BLOCK) {
+            let room = self.sink.room(escape::room_for(block.len()), block.len())?;
+            let len = escape::write(block, room);
+            self.sink.advance(len);
+        }
+        Ok(())
     }
 
     fn base64(&mut self, bytes: &[u8]) -> Result<(), Halt> {
@@ -72,7 +65,22 @@ impl Json<'_> {
     }
 
     fn nonfinite(&mut self) -> Result<(), Halt> {
-        if self.nonfinite_null { self.sink.put(b"null") } else { Err(NONFINITE) }
+        if self.nonfinite_null { self.sink.put(b"null") } else { Err(Halt::Nonfinite) }
+    }
+}
+
+/// Text in pieces, between its quotes.
+struct Pieces<'a, 'w> {
+    json: &'a mut Json<'w>,
+    halt: Option<Halt>,
+}
+
+impl fmt::Write for Pieces<'_, '_> {
+    fn write_str(&mut self, piece: &str) -> fmt::Result {
+        self.json.escaped(piece.as_bytes()).map_err(|halt| {
+            self.halt = Some(halt);
+            fmt::Error
+        })
     }
 }
 
@@ -119,8 +127,17 @@ impl<'a, 'w> Serializer for &'a mut Json<'w> {
         self.quoted(v.as_bytes())
     }
 
+    fn collect_str<T: fmt::Display + ?Sized>(self, value: &T) -> Result<(), Halt> {
+        self.sink.put_u8(b'"')?;
+        let mut pieces = Pieces { json: self, halt: None };
+        if fmt::write(&mut pieces, format_args!("{value}")).is_err() {
+            return Err(pieces.halt.unwrap_or(Halt::Text));
+        }
+        self.sink.put_u8(b'"')
+    }
+
     fn serialize_bytes(self, v: &[u8]) -> Result<(), Halt> {
-        if self.bytes_base64 { self.base64(v) } else { Err(BYTES) }
+        if self.bytes_base64 { self.base64(v) } else { Err(Halt::Bytes) }
     }
 
     #[inline]

@@ -101,6 +101,19 @@ impl Writer {
         }
     }
 
+    /// Appends what `head` puts at the start of `N` bytes, then `bytes`; `head` returns how many of its bytes count.
+    ///
+    /// # Panics
+    /// The system has no memory left.
+    #[inline(always)]
+    pub fn put_after<const N: usize>(&mut self, bytes: &[u8], head: impl FnOnce(&mut [u8; N]) -> usize) {
+        if self.cursor.room().saturating_sub(N) < bytes.len() || self.cursor.room() < N {
+            self.make_room(N + bytes.len());
+        }
+        let put = self.cursor.put_after(bytes, head);
+        debug_assert!(put);
+    }
+
     /// Room for at least `len` more bytes of the open frame; what it holds is unspecified. Write a prefix, then
     /// [`advance`](Self::advance) over it.
     ///

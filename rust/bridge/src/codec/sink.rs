@@ -86,14 +86,22 @@ impl<'w> Sink<'w> {
         Ok(())
     }
 
+    /// Appends what `head` puts at the start of an array, then `bytes`; it returns how many bytes of the array count.
+    #[inline(always)]
+    pub(super) fn put_after<const N: usize>(
+        &mut self,
+        bytes: &[u8],
+        head: impl FnOnce(&mut [u8; N]) -> usize,
+    ) -> Result<(), Halt> {
+        self.ensure(bytes.len().saturating_add(N), bytes.len() + 1)?;
+        self.out.put_after(bytes, head);
+        Ok(())
+    }
+
     /// Appends what `write` puts at the start of an array; it returns how many bytes.
     #[inline(always)]
     pub(super) fn put_with<const N: usize>(&mut self, write: impl FnOnce(&mut [u8; N]) -> usize) -> Result<(), Halt> {
-        if let Some(room) = self.room(N, 1)?.first_chunk_mut() {
-            let len = write(room);
-            self.out.advance(len);
-        }
-        Ok(())
+        self.put_after(&[], write)
     }
 
     /// At least `len` bytes to write to, of which at least `least` will be used; then [`advance`](Self::advance).

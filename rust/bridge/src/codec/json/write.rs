@@ -1,4 +1,5 @@
 //! A serde format over the pool's writer.
+#![expect(clippy::inline_always, reason = "the leaves of a container belong into its loop")]
 
 use std::fmt;
 
@@ -92,37 +93,37 @@ impl<'a, 'w> Serializer for &'a mut Json<'w> {
 
     narrow_serializer!();
 
-    #[inline]
+    #[inline(always)]
     fn serialize_unit(self) -> Result<(), Halt> {
         self.sink.put(b"null")
     }
 
-    #[inline]
+    #[inline(always)]
     fn serialize_bool(self, v: bool) -> Result<(), Halt> {
         self.sink.put(if v { b"true" } else { b"false" })
     }
 
-    #[inline]
+    #[inline(always)]
     fn serialize_i64(self, v: i64) -> Result<(), Halt> {
         self.sink.put(itoa::Buffer::new().format(v).as_bytes())
     }
 
-    #[inline]
+    #[inline(always)]
     fn serialize_u64(self, v: u64) -> Result<(), Halt> {
         self.sink.put(itoa::Buffer::new().format(v).as_bytes())
     }
 
-    #[inline]
+    #[inline(always)]
     fn serialize_f32(self, v: f32) -> Result<(), Halt> {
         if v.is_finite() { self.sink.put(zmij::Buffer::new().format_finite(v).as_bytes()) } else { self.nonfinite() }
     }
 
-    #[inline]
+    #[inline(always)]
     fn serialize_f64(self, v: f64) -> Result<(), Halt> {
         if v.is_finite() { self.sink.put(zmij::Buffer::new().format_finite(v).as_bytes()) } else { self.nonfinite() }
     }
 
-    #[inline]
+    #[inline(always)]
     fn serialize_str(self, v: &str) -> Result<(), Halt> {
         self.quoted(v.as_bytes())
     }
@@ -140,13 +141,13 @@ impl<'a, 'w> Serializer for &'a mut Json<'w> {
         if self.bytes_base64 { self.base64(v) } else { Err(Halt::Bytes) }
     }
 
-    #[inline]
+    #[inline(always)]
     fn serialize_seq(self, _: Option<usize>) -> Result<Compound<'a, 'w>, Halt> {
         self.sink.put_u8(b'[')?;
         Ok(Compound { json: self, close: b']', first: true })
     }
 
-    #[inline]
+    #[inline(always)]
     fn serialize_map(self, _: Option<usize>) -> Result<Compound<'a, 'w>, Halt> {
         self.sink.put_u8(b'{')?;
         Ok(Compound { json: self, close: b'}', first: true })
@@ -162,7 +163,7 @@ pub(in crate::codec) struct Compound<'a, 'w> {
 }
 
 impl Compound<'_, '_> {
-    #[inline]
+    #[inline(always)]
     fn separate(&mut self) -> Result<(), Halt> {
         if self.first {
             self.first = false;
@@ -176,13 +177,13 @@ impl SerializeSeq for Compound<'_, '_> {
     type Ok = ();
     type Error = Halt;
 
-    #[inline]
+    #[inline(always)]
     fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Halt> {
         self.separate()?;
         value.serialize(&mut *self.json)
     }
 
-    #[inline]
+    #[inline(always)]
     fn end(self) -> Result<(), Halt> {
         self.json.sink.put_u8(self.close)
     }
@@ -192,19 +193,19 @@ impl SerializeMap for Compound<'_, '_> {
     type Ok = ();
     type Error = Halt;
 
-    #[inline]
+    #[inline(always)]
     fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Halt> {
         self.separate()?;
         key.serialize(&mut *self.json)
     }
 
-    #[inline]
+    #[inline(always)]
     fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Halt> {
         self.json.sink.put_u8(b':')?;
         value.serialize(&mut *self.json)
     }
 
-    #[inline]
+    #[inline(always)]
     fn end(self) -> Result<(), Halt> {
         self.json.sink.put_u8(self.close)
     }

@@ -1,4 +1,5 @@
 //! A serde format over the pool's writer.
+#![expect(clippy::inline_always, reason = "the leaves of a container belong into its loop")]
 
 use std::fmt;
 
@@ -64,7 +65,7 @@ const HEADER: usize = 5;
 
 impl Msgpack<'_> {
     /// The widths of integers in a list are hard to foresee, so this has no branches.
-    #[inline]
+    #[inline(always)]
     fn integer(&mut self, shape: Shape, value: u64) -> Result<(), Halt> {
         self.0.put_with::<NUMBER>(|room| {
             let Shape { marker, own, bytes } = shape;
@@ -75,35 +76,54 @@ impl Msgpack<'_> {
         })
     }
 
-    #[inline]
-    fn header(&mut self, len: usize, fix: (u8, usize), m8: Option<u8>, m16: u8, m32: u8) -> Result<(), Halt> {
-        if len < fix.1 { self.0.put_u8(fix.0 | len as u8) } else { self.long_header(len, m8, m16, m32) }
+    #[inline(always)]
+    fn headed(&mut self, header: Header, len: usize, payload: &[u8]) -> Result<(), Halt> {
+        if len < header.short {
+            return self.0.put_after::<1>(payload, |room| {
+                room[0] = header.fix | len as u8;
+                1
+            });
+        }
+        self.long_headed(header, len, payload)
     }
 
-    #[inline]
-    fn long_header(&mut self, len: usize, m8: Option<u8>, m16: u8, m32: u8) -> Result<(), Halt> {
-        if let (Some(marker), Ok(len)) = (m8, u8::try_from(len)) {
-            return self.0.put(&[marker, len]);
-        }
+    #[inline(never)]
+    fn long_headed(&mut self, header: Header, len: usize, payload: &[u8]) -> Result<(), Halt> {
         let Ok(long) = u32::try_from(len) else { return Err(Halt::TooLong) };
-        self.0.put_with::<HEADER>(|room| {
-            if let Ok(len) = u16::try_from(len) {
-                room[0] = m16;
+        self.0.put_after::<HEADER>(payload, |room| match (header.m8, u8::try_from(len), u16::try_from(len)) {
+            (Some(marker), Ok(len), _) => {
+                room[..2].copy_from_slice(&[marker, len]);
+                2
+            }
+            (_, _, Ok(len)) => {
+                room[0] = header.m16;
                 room[1..3].copy_from_slice(&len.to_be_bytes());
                 3
-            } else {
-                room[0] = m32;
+            }
+            _ => {
+                room[0] = header.m32;
                 room[1..].copy_from_slice(&long.to_be_bytes());
                 HEADER
             }
         })
     }
-
-    #[inline]
-    fn text_header(&mut self, len: usize) -> Result<(), Halt> {
-        self.header(len, (m::FIXSTR, 32), Some(m::STR8), m::STR16, m::STR32)
-    }
 }
+
+/// The headers of one type, from the shortest on.
+#[derive(Clone, Copy)]
+struct Header {
+    /// Marker that holds a length below `short`.
+    fix: u8,
+    short: usize,
+    m8: Option<u8>,
+    m16: u8,
+    m32: u8,
+}
+
+const TEXT: Header = Header { fix: m::FIXSTR, short: 32, m8: Some(m::STR8), m16: m::STR16, m32: m::STR32 };
+const BINARY: Header = Header { fix: 0, short: 0, m8: Some(m::BIN8), m16: m::BIN16, m32: m::BIN32 };
+const ARRAY: Header = Header { fix: m::FIXARRAY, short: 16, m8: None, m16: m::ARRAY16, m32: m::ARRAY32 };
+const MAP: Header = Header { fix: m::FIXMAP, short: 16, m8: None, m16: m::MAP16, m32: m::MAP32 };
 
 /// Text in pieces, after its header.
 struct Pieces<'a, 'w> {
@@ -140,17 +160,17 @@ impl Serializer for &mut Msgpack<'_> {
 
     narrow_serializer!();
 
-    #[inline]
+    #[inline(always)]
     fn serialize_unit(self) -> Result<(), Halt> {
         self.0.put_u8(m::NIL)
     }
 
-    #[inline]
+    #[inline(always)]
     fn serialize_bool(self, v: bool) -> Result<(), Halt> {
         self.0.put_u8(if v { m::TRUE } else { m::FALSE })
     }
 
-    #[inline]
+    #[inline(always)]
     fn serialize_i64(self, v: i64) -> Result<(), Halt> {
         if v < 0 {
             let bits = u64::BITS - v.cast_unsigned().leading_ones();
@@ -159,13 +179,13 @@ impl Serializer for &mut Msgpack<'_> {
         self.serialize_u64(v.cast_unsigned())
     }
 
-    #[inline]
+    #[inline(always)]
     fn serialize_u64(self, v: u64) -> Result<(), Halt> {
         let bits = u64::BITS - v.leading_zeros();
         self.integer(POSITIVE[bits as usize], v)
     }
 
-    #[inline]
+    #[inline(always)]
     fn serialize_f32(self, v: f32) -> Result<(), Halt> {
         self.0.put_with::<5>(|room| {
             room[0] = m::F32;
@@ -174,7 +194,7 @@ impl Serializer for &mut Msgpack<'_> {
         })
     }
 
-    #[inline]
+    #[inline(always)]
     fn serialize_f64(self, v: f64) -> Result<(), Halt> {
         self.0.put_with::<NUMBER>(|room| {
             room[0] = m::F64;
@@ -183,36 +203,34 @@ impl Serializer for &mut Msgpack<'_> {
         })
     }
 
-    #[inline]
+    #[inline(always)]
     fn serialize_str(self, v: &str) -> Result<(), Halt> {
-        self.text_header(v.len())?;
-        self.0.put(v.as_bytes())
+        self.headed(TEXT, v.len(), v.as_bytes())
     }
 
     /// Text whose alternate form is its length in bytes.
     fn collect_str<T: fmt::Display + ?Sized>(self, value: &T) -> Result<(), Halt> {
         let mut len = Decimal(0);
         fmt::write(&mut len, format_args!("{value:#}")).map_err(|fmt::Error| Halt::Text)?;
-        self.text_header(len.0)?;
+        self.headed(TEXT, len.0, &[])?;
         self.0.room(len.0, len.0)?;
         let mut pieces = Pieces { sink: &mut self.0, halt: None };
         fmt::write(&mut pieces, format_args!("{value}")).map_err(|fmt::Error| pieces.halt.unwrap_or(Halt::Text))
     }
 
     fn serialize_bytes(self, v: &[u8]) -> Result<(), Halt> {
-        self.long_header(v.len(), Some(m::BIN8), m::BIN16, m::BIN32)?;
-        self.0.put(v)
+        self.headed(BINARY, v.len(), v)
     }
 
-    #[inline]
+    #[inline(always)]
     fn serialize_seq(self, len: Option<usize>) -> Result<Self, Halt> {
-        self.header(len.ok_or(Halt::Narrow)?, (m::FIXARRAY, 16), None, m::ARRAY16, m::ARRAY32)?;
+        self.headed(ARRAY, len.ok_or(Halt::Narrow)?, &[])?;
         Ok(self)
     }
 
-    #[inline]
+    #[inline(always)]
     fn serialize_map(self, len: Option<usize>) -> Result<Self, Halt> {
-        self.header(len.ok_or(Halt::Narrow)?, (m::FIXMAP, 16), None, m::MAP16, m::MAP32)?;
+        self.headed(MAP, len.ok_or(Halt::Narrow)?, &[])?;
         Ok(self)
     }
 }
@@ -221,12 +239,12 @@ impl SerializeSeq for &mut Msgpack<'_> {
     type Ok = ();
     type Error = Halt;
 
-    #[inline]
+    #[inline(always)]
     fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Halt> {
         value.serialize(&mut **self)
     }
 
-    #[inline]
+    #[inline(always)]
     fn end(self) -> Result<(), Halt> {
         Ok(())
     }
@@ -236,17 +254,27 @@ impl SerializeMap for &mut Msgpack<'_> {
     type Ok = ();
     type Error = Halt;
 
-    #[inline]
+    #[inline(always)]
     fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Halt> {
         key.serialize(&mut **self)
     }
 
-    #[inline]
+    #[inline(always)]
+    fn serialize_entry<K: Serialize + ?Sized, V: Serialize + ?Sized>(
+        &mut self,
+        key: &K,
+        value: &V,
+    ) -> Result<(), Halt> {
+        key.serialize(&mut **self)?;
+        value.serialize(&mut **self)
+    }
+
+    #[inline(always)]
     fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Halt> {
         value.serialize(&mut **self)
     }
 
-    #[inline]
+    #[inline(always)]
     fn end(self) -> Result<(), Halt> {
         Ok(())
     }

@@ -174,6 +174,21 @@ impl Cursor {
         true
     }
 
+    /// Appends what `write` puts at the start of `max` bytes, if there is room for all; it returns how many.
+    #[inline(always)]
+    pub(crate) fn put_with(&mut self, max: usize, write: impl FnOnce(&mut [u8]) -> usize) -> bool {
+        if max > self.room() {
+            return false;
+        }
+        let at = self.at;
+        // SAFETY: `max` bytes are free and initialised at `at`, and only this cursor uses them.
+        let len = write(unsafe { slice::from_raw_parts_mut(at, max) });
+        assert!(len <= max, "put_with: wrote more than it asked for");
+        // SAFETY: checked above.
+        self.at = unsafe { at.add(len) };
+        true
+    }
+
     /// The free bytes.
     #[inline(always)]
     pub(crate) fn spare(&mut self) -> &mut [u8] {

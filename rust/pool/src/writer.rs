@@ -148,9 +148,11 @@ impl Writer {
     /// `write` returns more than `max`, or the system has no memory left.
     #[inline(always)]
     pub fn put_with(&mut self, max: usize, write: impl FnOnce(&mut [u8]) -> usize) {
-        let len = write(&mut self.reserve(max)[..max]);
-        assert!(len <= max, "put_with: wrote more than it asked for");
-        self.cursor.advance(len);
+        if max > self.cursor.room() {
+            self.make_room(max);
+        }
+        let put = self.cursor.put_with(max, write);
+        debug_assert!(put);
     }
 
     /// The open frame so far, for patching a length or checking a limit.

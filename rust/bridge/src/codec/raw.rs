@@ -70,7 +70,7 @@ impl Raw<'_> {
             return self.put(text.as_bytes(), out);
         }
         let mut pieces = Pieces::new(self, out);
-        pieces.sink.room(text.utf8_len(), text.utf8_len()).map_err(|_| self.too_long())?;
+        pieces.sink.expect(text.utf8_len(), text.utf8_len()).map_err(|_| self.too_long())?;
         let mut block = Block::new();
         let mut start = 0;
         while start < text.points() {

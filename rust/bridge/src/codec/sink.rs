@@ -104,17 +104,22 @@ impl<'w> Sink<'w> {
         self.put_after(&[], write)
     }
 
-    /// At least `len` bytes to write to, of which at least `least` will be used; then [`advance`](Self::advance).
+    /// Appends what `write` puts at the start of `max` bytes; it returns how many, which is at least `least`.
     #[inline(always)]
-    pub(super) fn room(&mut self, len: usize, least: usize) -> Result<&mut [u8], Halt> {
-        self.ensure(len, least)?;
-        Ok(self.out.reserve(len))
+    pub(super) fn put_max(
+        &mut self,
+        max: usize,
+        least: usize,
+        write: impl FnOnce(&mut [u8]) -> usize,
+    ) -> Result<(), Halt> {
+        self.ensure(max, least)?;
+        self.out.put_with(max, write);
+        Ok(())
     }
 
-    /// Counts the first `len` bytes of the room as written.
-    #[inline(always)]
-    pub(super) fn advance(&mut self, len: usize) {
-        self.out.advance(len);
+    /// Makes room for `len` bytes at once, of which at least `least` will be used.
+    pub(super) fn expect(&mut self, len: usize, least: usize) -> Result<(), Halt> {
+        self.ensure(len, least)
     }
 
     #[inline(always)]

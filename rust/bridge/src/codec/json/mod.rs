@@ -1,5 +1,6 @@
 //! JSON (RFC 8259).
 
+mod digits;
 mod escape;
 mod number;
 mod read;

@@ -213,7 +213,7 @@ impl Serializer for &mut Msgpack<'_> {
         let mut len = Decimal(0);
         fmt::write(&mut len, format_args!("{value:#}")).map_err(|fmt::Error| Halt::Text)?;
         self.headed(TEXT, len.0, &[])?;
-        self.0.room(len.0, len.0)?;
+        self.0.expect(len.0, len.0)?;
         let mut pieces = Pieces { sink: &mut self.0, halt: None };
         fmt::write(&mut pieces, format_args!("{value}")).map_err(|fmt::Error| pieces.halt.unwrap_or(Halt::Text))
     }

@@ -1,5 +1,6 @@
 //! One item into one frame.
 
+use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -16,8 +17,11 @@ use super::walk::Walk;
 use super::{CodecSpec, Format, Framing, Limits};
 use crate::error::EncodeError;
 
-/// Makes memory of a `bytes` object that lives as long as its owner, whose drop must not need the interpreter.
-pub type Keep = fn(Py<PyBytes>) -> Bytes;
+/// Makes a frame of a `bytes` object without a copy.
+pub trait Keep: fmt::Debug + Send {
+    /// The object's memory, which holds the object; dropping it must not need the interpreter.
+    fn keep(&self, object: &Bound<'_, PyBytes>) -> Bytes;
+}
 
 /// Encodes the items of one stream.
 #[derive(Debug)]
@@ -25,7 +29,7 @@ pub struct Encoder {
     spec: Arc<CodecSpec>,
     framing: Framing,
     limits: Arc<Limits>,
-    keep: Option<Keep>,
+    keep: Option<Box<dyn Keep>>,
 }
 
 impl Encoder {
@@ -34,9 +38,9 @@ impl Encoder {
         Self { spec, framing, limits, keep: None }
     }
 
-    /// Lets the raw codec share immutable `bytes` of 64 KiB and more instead of copying them.
+    /// Lets the raw codec, where it has no framing, share immutable `bytes` of 64 KiB and more instead of copying them.
     #[must_use]
-    pub fn with_keep(self, keep: Keep) -> Self {
+    pub fn with_keep(self, keep: Box<dyn Keep>) -> Self {
         Self { keep: Some(keep), ..self }
     }
 
@@ -47,10 +51,10 @@ impl Encoder {
     /// The item, or something in it, cannot be encoded; or a limit was passed.
     #[inline]
     pub fn encode(&mut self, item: &Bound<'_, PyAny>, out: &mut Writer) -> Result<usize, EncodeError> {
-        if let Some(keep) = self.keep
+        if let Some(keep) = &self.keep
             && let Some(shared) = raw::shareable(item, &self.spec, self.framing, &self.limits)
         {
-            let shared = keep(shared);
+            let shared = keep.keep(shared);
             let length = shared.len();
             out.share(shared);
             return Ok(length);
@@ -97,7 +101,7 @@ impl Encoder {
     }
 
     #[cold]
-    fn failed(&self, walk: Walk<'_, '_>, sink: &Sink<'_>, halt: &dyn std::fmt::Display) -> EncodeError {
+    fn failed(&self, walk: Walk<'_, '_>, sink: &Sink<'_>, halt: &dyn fmt::Display) -> EncodeError {
         match walk.into_error(halt) {
             EncodeError::Value { path, .. } if sink.is_full() => EncodeError::Limit {
                 limit: "max_frame_bytes",

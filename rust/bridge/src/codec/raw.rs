@@ -16,18 +16,18 @@ use crate::error::EncodeError;
 const SHARED: usize = 64 << 10;
 
 /// The object itself, where its memory can be the frame.
-pub(super) fn shareable(
-    item: &Bound<'_, PyAny>,
+pub(super) fn shareable<'a, 'py>(
+    item: &'a Bound<'py, PyAny>,
     spec: &CodecSpec,
     framing: Framing,
     limits: &Limits,
-) -> Option<Py<PyBytes>> {
+) -> Option<&'a Bound<'py, PyBytes>> {
     if spec.format != Format::Raw || framing != Framing::None {
         return None;
     }
     let bytes = item.cast_exact::<PyBytes>().ok()?;
     let len = bytes.as_bytes().len();
-    (len >= SHARED && len <= limits.max_frame_bytes).then(|| bytes.clone().unbind())
+    (len >= SHARED && len <= limits.max_frame_bytes).then_some(bytes)
 }
 
 /// Writes bytes-like objects and text.

@@ -11,7 +11,7 @@ import pytest
 
 from pybridge import EncodeError, MsgpackCodec, PooledEngine
 
-from support.consumers import collect
+from support.consumers import collect, take
 
 
 @pytest.mark.parametrize("codec", ["msgpack", "json"])
@@ -28,11 +28,10 @@ async def test_an_item_that_cannot_be_encoded_ends_its_stream_with_the_path(code
             cleaned.append(request)
 
     async with PooledEngine(handler, codec=codec, worker=worker) as engine:
-        items = []
+        stream = engine(5)
+        assert [item["number"] for item in await take(stream, 4)] == [1, 2, 3, 4]
         with pytest.raises(EncodeError) as caught:
-            async for item in engine(5):
-                items.append(item)
-        assert [item["number"] for item in items] == [1, 2, 3, 4]
+            await anext(stream)
         assert caught.value.path == "$.bad[0]"
         assert "object" in str(caught.value)
         assert cleaned == [5]
@@ -57,11 +56,10 @@ async def test_frames_beside_failed_ones_are_exact() -> None:
     async with PooledEngine(good, worker="attached") as fine, PooledEngine(bad, worker="attached") as failing:
 
         async def fail(request: int) -> None:
-            frames = []
+            stream = failing.frames(request)
+            assert bytes(await anext(stream)) == msgspec.msgpack.encode({"fine": request})
             with pytest.raises(EncodeError):
-                async for frame in failing.frames(request):
-                    frames.append(frame)
-            assert [bytes(frame) for frame in frames] == [msgspec.msgpack.encode({"fine": request})]
+                await anext(stream)
 
         async def succeed(request: int) -> None:
             frames = [bytes(frame) async for frame in fine.frames(request)]

@@ -16,7 +16,6 @@ from types import SimpleNamespace
 from typing import Any, NoReturn
 
 import attrs
-import msgpack
 import msgspec
 import numpy as np
 import orjson
@@ -79,7 +78,7 @@ class LoudBytes(Loud, bytes): ...
 
 
 class LoudTime(Loud, dt.datetime):
-    isoformat = utcoffset = __format__ = Loud.fail  # type: ignore[assignment]
+    isoformat = utcoffset = __format__ = Loud.fail
 
 
 class Colour(enum.Enum):
@@ -146,7 +145,7 @@ class Model(pydantic.BaseModel):
     b: list[str] = ["x"]
     secret: str = pydantic.Field("hidden", exclude=True)
 
-    def model_dump(self, **_: object) -> NoReturn:  # type: ignore[override]
+    def model_dump(self, **_: object) -> NoReturn:
         raise AssertionError("model_dump was called")
 
 
@@ -305,7 +304,7 @@ def test_nan_and_infinities_are_exact_in_msgpack_and_a_choice_in_json() -> None:
 @pytest.mark.parametrize("where", [0, 1, 255, 256, 1000, 69_999])
 @pytest.mark.parametrize("filler", ["é", "日", "😀"])
 @pytest.mark.parametrize("codec", ["msgpack", "json", "raw"])
-def test_surrogates_are_refused_wherever_they_stand(where: int, filler: str, codec: str) -> None:
+def test_surrogates_are_refused_wherever_they_stand(where: int, filler: str, codec: Any) -> None:
     """T-72, out."""
     broken = filler * where + "\ud800" + filler * (70_000 - where)
     assert "U+D800" in str(refusal(broken, codec))
@@ -321,12 +320,12 @@ def test_bytes_stay_bytes_in_msgpack_and_are_a_choice_in_json() -> None:
     grid = memoryview(bytes(range(24))).cast("B", (2, 3, 4))
     for value in (
         b"", source[:255], source[:256], source, bytearray(source), memoryview(source), memoryview(source)[::2],
-        memoryview(source)[::-1], memoryview(bytearray(10)), grid, memoryview(np.arange(6).reshape(2, 3).T),
+        memoryview(source)[::-1], memoryview(bytearray(10)), grid, np.arange(6).reshape(2, 3).T.data,
         LoudBytes(b"a"),
     ):  # fmt: skip
         raw = value.tobytes() if isinstance(value, memoryview) else bytes.__add__(b"", value)
         assert packed(value) == msgspec.msgpack.encode(raw)
-        assert msgpack.unpackb(packed([value])) == [raw]
+        assert ormsgpack.unpackb(packed([value])) == [raw]
         assert bytes(pybridge.encode(value, "raw")) == raw
         assert "base64" in str(refusal([value], "json"))
         assert text({"a": value}, JsonCodec(bytes="base64")).encode() == msgspec.json.encode({"a": raw})
@@ -452,4 +451,4 @@ def test_types_that_come_and_go_are_never_mistaken_for_one_another() -> None:
         elif number % 3 == 1:
             assert unpacked(enum.Enum("E", {"A": number})["A"]) == number  # type: ignore[index]
         else:
-            assert refusal(type("T", (), {})())
+            assert "cannot encode" in str(refusal(type("T", (), {})()))

@@ -95,7 +95,7 @@ impl Encoder {
     fn json(&self, item: &Bound<'_, PyAny>, out: &mut Writer) -> Result<(), EncodeError> {
         let walk = Walk::new(item.py(), &self.spec, &self.limits);
         let sink = Sink::new(out, self.limits.max_frame_bytes);
-        let mut to = Json::new(sink, self.spec.bytes_base64, self.spec.nonfinite_null);
+        let mut to = Json::new(sink, &self.spec);
         let done = walk.root(item).serialize(&mut to).and_then(|()| to.sink.finish());
         done.map_err(|halt| self.failed(walk, &to.sink, &halt))
     }

@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde::ser::{SerializeMap, SerializeSeq, Serializer};
 
 use super::{digits, escape};
+use crate::codec::CodecSpec;
 use crate::codec::narrow::narrow_serializer;
 use crate::codec::sink::{Halt, Sink};
 
@@ -15,10 +16,7 @@ use crate::codec::sink::{Halt, Sink};
 #[derive(Debug)]
 pub(in crate::codec) struct Json<'w> {
     pub(in crate::codec) sink: Sink<'w>,
-    /// bytes become base64 text instead of an error.
-    bytes_base64: bool,
-    /// NaN and infinities become null instead of an error.
-    nonfinite_null: bool,
+    spec: &'w CodecSpec,
     /// What comes next is not the first of its container.
     comma: bool,
     /// What comes next is a key.
@@ -29,8 +27,8 @@ pub(in crate::codec) struct Json<'w> {
 const BASE64_STEP: usize = 4096;
 
 impl<'w> Json<'w> {
-    pub(in crate::codec) fn new(sink: Sink<'w>, bytes_base64: bool, nonfinite_null: bool) -> Self {
-        Self { sink, bytes_base64, nonfinite_null, comma: false, key: false }
+    pub(in crate::codec) fn new(sink: Sink<'w>, spec: &'w CodecSpec) -> Self {
+        Self { sink, spec, comma: false, key: false }
     }
 
     /// Writes what `write` puts at the start of `max` bytes, after the comma that it may need.
@@ -136,7 +134,7 @@ impl<'w> Json<'w> {
 
     #[inline(always)]
     fn nonfinite(&mut self) -> Result<(), Halt> {
-        if self.nonfinite_null { self.word(b"null") } else { Err(Halt::Nonfinite) }
+        if self.spec.nonfinite_null { self.word(b"null") } else { Err(Halt::Nonfinite) }
     }
 }
 
@@ -214,7 +212,7 @@ impl Serializer for &mut Json<'_> {
     }
 
     fn serialize_bytes(self, v: &[u8]) -> Result<(), Halt> {
-        if self.bytes_base64 { self.base64(v) } else { Err(Halt::Bytes) }
+        if self.spec.bytes_base64 { self.base64(v) } else { Err(Halt::Bytes) }
     }
 
     #[inline(always)]

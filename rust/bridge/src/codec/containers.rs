@@ -79,16 +79,14 @@ impl Value<'_, '_, '_> {
         let len = unsafe { object::dict_len(self.ob) };
         self.walk.enter(len.cast_unsigned())?;
         let mut map = to.serialize_map(Some(len.cast_unsigned()))?;
-        let (mut position, mut written) = (0, 0);
-        let (mut key, mut value) = (std::ptr::null_mut(), std::ptr::null_mut());
-        // SAFETY: `PyDict_Next` checks its position against the dict as it is now; key and value are used before any
-        // code runs, or held: the key here, a value that can run code by itself.
-        while unsafe { ffi::PyDict_Next(self.ob, &raw mut position, &raw mut key, &raw mut value) } != 0 {
-            // SAFETY: as above.
-            if written == len || unsafe { object::dict_len(self.ob) } != len {
+        let mut position = 0;
+        for _ in 0..len {
+            let (mut key, mut value) = (std::ptr::null_mut(), std::ptr::null_mut());
+            // SAFETY: `PyDict_Next` checks its position against the dict as it is now; key and value are used before any
+            // code runs, or held: the key here, a value that can run code by itself.
+            if unsafe { ffi::PyDict_Next(self.ob, &raw mut position, &raw mut key, &raw mut value) } == 0 {
                 return Err(self.walk.changed());
             }
-            written += 1;
             let key = Key(self.child(key));
             let _key_alive = key.0.object();
             key.check()?;
@@ -97,7 +95,7 @@ impl Value<'_, '_, '_> {
             }
         }
         // SAFETY: as above.
-        if written != len || unsafe { object::dict_len(self.ob) } != len {
+        if unsafe { object::dict_len(self.ob) } != len {
             return Err(self.walk.changed());
         }
         self.walk.leave();
@@ -112,11 +110,15 @@ impl Key<'_, '_, '_> {
     #[inline(always)]
     pub(super) fn check<E: serde::ser::Error>(&self) -> Result<(), E> {
         // SAFETY: the key is alive.
-        if unsafe { ffi::PyUnicode_Check(self.0.ob) } != 0 { Ok(()) } else { self.check_other() }
+        if unsafe { ffi::PyUnicode_CheckExact(self.0.ob) } != 0 { Ok(()) } else { self.check_other() }
     }
 
     #[inline(never)]
     fn check_other<E: serde::ser::Error>(&self) -> Result<(), E> {
+        // SAFETY: the key is alive.
+        if unsafe { ffi::PyUnicode_Check(self.0.ob) } != 0 {
+            return Ok(());
+        }
         // SAFETY: the key is alive.
         let (int, bytes, bool) = unsafe {
             (ffi::PyLong_Check(self.0.ob) != 0, ffi::PyBytes_Check(self.0.ob) != 0, ffi::PyBool_Check(self.0.ob) != 0)

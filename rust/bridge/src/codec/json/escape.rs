@@ -83,14 +83,15 @@ unsafe fn short(from: *const u8, len: usize, to: *mut u8) -> *mut u8 {
     unsafe {
         if len >= 8 {
             let (head, tail) = (from.cast::<u64>().read_unaligned(), from.add(len - 8).cast::<u64>().read_unaligned());
-            if !(is_special(head) || is_special(tail)) {
+            if !is_special(head, tail) {
                 to.cast::<u64>().write_unaligned(head);
                 to.add(len - 8).cast::<u64>().write_unaligned(tail);
                 return to.add(len);
             }
         } else if len >= 4 {
             let (head, tail) = (from.cast::<u32>().read_unaligned(), from.add(len - 4).cast::<u32>().read_unaligned());
-            if !is_special(u64::from(head) | u64::from(tail) << 32) {
+            let word = u64::from(head) | u64::from(tail) << 32;
+            if !is_special(word, word) {
                 to.cast::<u32>().write_unaligned(head);
                 to.add(len - 4).cast::<u32>().write_unaligned(tail);
                 return to.add(len);
@@ -130,17 +131,40 @@ unsafe fn escape(byte: u8, to: *mut u8) -> *mut u8 {
     }
 }
 
-/// True if a byte of `word` needs an escape.
+/// True if a byte of two words needs an escape.
+#[cfg(target_arch = "x86_64")]
 #[inline]
-const fn is_special(word: u64) -> bool {
+fn is_special(head: u64, tail: u64) -> bool {
+    // SAFETY: SSE2 is part of x86-64.
+    unsafe { special(arch::_mm_set_epi64x(tail.cast_signed(), head.cast_signed())) != 0 }
+}
+
+/// As above, for machines without those instructions.
+#[cfg(not(target_arch = "x86_64"))]
+#[inline]
+const fn is_special(head: u64, tail: u64) -> bool {
     const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGH: u64 = 0x80 * ONES;
-    let control = word.wrapping_sub(0x20 * ONES) & !word;
-    let quote = word ^ (0x22 * ONES);
-    let slash = word ^ (0x5c * ONES);
-    let quote = quote.wrapping_sub(ONES) & !quote;
-    let slash = slash.wrapping_sub(ONES) & !slash;
-    (control | quote | slash) & HIGH != 0
+    const fn marks(word: u64) -> u64 {
+        let control = word.wrapping_sub(0x20 * ONES) & !word;
+        let quote = word ^ (0x22 * ONES);
+        let slash = word ^ (0x5c * ONES);
+        control | quote.wrapping_sub(ONES) & !quote | slash.wrapping_sub(ONES) & !slash
+    }
+    (marks(head) | marks(tail)) & (0x80 * ONES) != 0
+}
+
+/// One bit for each byte of a lane that needs an escape.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+fn special(bytes: arch::__m128i) -> u32 {
+    // SAFETY: SSE2 is part of x86-64.
+    unsafe {
+        let quote = arch::_mm_cmpeq_epi8(bytes, arch::_mm_set1_epi8(0x22));
+        let slash = arch::_mm_cmpeq_epi8(bytes, arch::_mm_set1_epi8(0x5c));
+        let control = arch::_mm_cmpeq_epi8(arch::_mm_min_epu8(bytes, arch::_mm_set1_epi8(0x1f)), bytes);
+        let special = arch::_mm_or_si128(arch::_mm_or_si128(quote, slash), control);
+        arch::_mm_movemask_epi8(special).cast_unsigned()
+    }
 }
 
 /// Copies a lane; one bit for each byte of it that needs an escape.
@@ -154,11 +178,7 @@ unsafe fn copy_lane(from: *const u8, to: *mut u8) -> u32 {
     unsafe {
         let bytes = arch::_mm_loadu_si128(from.cast());
         arch::_mm_storeu_si128(to.cast(), bytes);
-        let quote = arch::_mm_cmpeq_epi8(bytes, arch::_mm_set1_epi8(0x22));
-        let slash = arch::_mm_cmpeq_epi8(bytes, arch::_mm_set1_epi8(0x5c));
-        let control = arch::_mm_cmpeq_epi8(arch::_mm_min_epu8(bytes, arch::_mm_set1_epi8(0x1f)), bytes);
-        let special = arch::_mm_or_si128(arch::_mm_or_si128(quote, slash), control);
-        arch::_mm_movemask_epi8(special).cast_unsigned()
+        special(bytes)
     }
 }
 
@@ -171,7 +191,7 @@ unsafe fn copy_lane(from: *const u8, to: *mut u8) -> u32 {
     // SAFETY: the caller's promise.
     unsafe { to.cast::<[u8; LANE]>().write(lane) };
     let [head, tail] = [0, 8].map(|at| u64::from_le_bytes(std::array::from_fn(|index| lane[at + index])));
-    if !(is_special(head) || is_special(tail)) {
+    if !is_special(head, tail) {
         return 0;
     }
     lane.iter().enumerate().fold(0, |mask, (index, &byte)| {

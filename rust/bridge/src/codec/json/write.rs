@@ -126,9 +126,11 @@ impl<'w> Json<'w> {
     /// A number in digits.
     #[inline(always)]
     fn number(&mut self, digits: &str) -> Result<(), Halt> {
-        self.leaf(digits.len(), digits.len(), |room| {
-            room[..digits.len()].copy_from_slice(digits.as_bytes());
-            digits.len()
+        let lead = usize::from(self.comma);
+        self.comma = true;
+        self.sink.put_after::<1>(digits.as_bytes(), |room| {
+            room[0] = b',';
+            lead
         })
     }
 

@@ -33,14 +33,14 @@ impl Serialize for Value<'_, '_, '_> {
                 self.int(to)
             } else if ty == &raw mut ffi::PyFloat_Type {
                 to.serialize_f64(ffi::PyFloat_AS_DOUBLE(ob))
-            } else if ty == &raw mut ffi::PyBool_Type {
-                to.serialize_bool(ob == ffi::Py_True())
-            } else if ob == ffi::Py_None() {
-                to.serialize_unit()
             } else if ty == &raw mut ffi::PyDict_Type {
                 self.dict(to)
             } else if ty == &raw mut ffi::PyList_Type {
                 self.list(to)
+            } else if ob == ffi::Py_None() {
+                to.serialize_unit()
+            } else if ty == &raw mut ffi::PyBool_Type {
+                to.serialize_bool(ob == ffi::Py_True())
             } else {
                 self.other(to)
             }

@@ -23,8 +23,8 @@ pub(super) struct Walk<'a, 'py> {
     pub(super) py: Python<'py>,
     pub(super) spec: &'a CodecSpec,
     pub(super) limits: &'a Limits,
-    depth: Cell<usize>,
-    nodes: Cell<usize>,
+    depth_left: Cell<usize>,
+    nodes_left: Cell<usize>,
     stand_ins: Cell<usize>,
     failure: RefCell<Option<Failure>>,
     path: RefCell<Path>,
@@ -39,8 +39,8 @@ impl<'a, 'py> Walk<'a, 'py> {
             py,
             spec,
             limits,
-            depth: Cell::new(0),
-            nodes: Cell::new(1),
+            depth_left: Cell::new(limits.max_depth),
+            nodes_left: Cell::new(limits.max_nodes.saturating_sub(1)),
             stand_ins: Cell::new(0),
             failure: RefCell::new(None),
             path: RefCell::default(),
@@ -83,25 +83,24 @@ impl<'a, 'py> Walk<'a, 'py> {
     /// Counts a container of `len` values that opens.
     #[inline]
     pub(super) fn enter<E: serde::ser::Error>(&self, len: usize) -> Result<(), E> {
-        let depth = self.depth.get() + 1;
-        let nodes = self.nodes.get() + len;
-        if depth > self.limits.max_depth || nodes > self.limits.max_nodes {
-            return Err(self.over(depth));
+        let (depth, nodes) = (self.depth_left.get(), self.nodes_left.get());
+        if depth == 0 || nodes < len {
+            return Err(self.over(depth == 0));
         }
-        self.depth.set(depth);
-        self.nodes.set(nodes);
+        self.depth_left.set(depth - 1);
+        self.nodes_left.set(nodes - len);
         Ok(())
     }
 
     #[inline]
     pub(super) fn leave(&self) {
-        self.depth.set(self.depth.get() - 1);
+        self.depth_left.set(self.depth_left.get() + 1);
     }
 
     #[cold]
-    fn over<E: serde::ser::Error>(&self, depth: usize) -> E {
+    fn over<E: serde::ser::Error>(&self, deep: bool) -> E {
         let Limits { max_depth, max_nodes, .. } = self.limits;
-        self.fail(if depth > *max_depth {
+        self.fail(if deep {
             Failure::Limit("max_depth", format!("more than {max_depth} containers inside one another"))
         } else {
             Failure::Limit("max_nodes", format!("more than {max_nodes} values"))

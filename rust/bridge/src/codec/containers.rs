@@ -20,7 +20,8 @@ impl Value<'_, '_, '_> {
         let len = unsafe { ffi::PyList_GET_SIZE(self.ob) };
         self.walk.enter(len.cast_unsigned())?;
         let mut seq = to.serialize_seq(Some(len.cast_unsigned()))?;
-        for index in 0..len {
+        let start = if self.begins_with_number() { self.numbers(&mut seq, len)? } else { 0 };
+        for index in start..len {
             // SAFETY: as above.
             let item = unsafe {
                 if index >= ffi::PyList_GET_SIZE(self.ob) {
@@ -31,16 +32,8 @@ impl Value<'_, '_, '_> {
             if item.is_null() {
                 return Err(self.walk.changed());
             }
-            // SAFETY: as above. Lists of floats are common and long.
-            let done = unsafe {
-                if ffi::Py_TYPE(item) == &raw mut ffi::PyFloat_Type {
-                    seq.serialize_element(&ffi::PyFloat_AS_DOUBLE(item))
-                } else {
-                    seq.serialize_element(&self.child(item))
-                }
-            };
-            if let Err(error) = done {
-                return Err(self.walk.at(Segment::Index(index.cast_unsigned()), error));
+            if let Err(error) = seq.serialize_element(&self.child(item)) {
+                return Err(self.at_index(index, error));
             }
         }
         // SAFETY: as above.
@@ -49,6 +42,55 @@ impl Value<'_, '_, '_> {
         }
         self.walk.leave();
         seq.end()
+    }
+
+    #[inline(always)]
+    fn begins_with_number(self) -> bool {
+        // SAFETY: `ob` is a list; its first item is alive, or null.
+        unsafe {
+            let first = if ffi::PyList_GET_SIZE(self.ob) > 0 { ffi::PyList_GET_ITEM(self.ob, 0) } else { self.ob };
+            let ty = if first.is_null() { std::ptr::null_mut() } else { ffi::Py_TYPE(first) };
+            ty == &raw mut ffi::PyFloat_Type || ty == &raw mut ffi::PyLong_Type
+        }
+    }
+
+    /// Serializes the floats, then the ints, that a list begins with; returns how many. They run no code, so the list
+    /// stays as it is.
+    #[inline(never)]
+    fn numbers<Q: SerializeSeq>(self, seq: &mut Q, len: isize) -> Result<isize, Q::Error> {
+        let mut index = 0;
+        // SAFETY: `ob` is a list of this length and alive, and so are its items; unset ones are null.
+        unsafe {
+            let item = |index| {
+                let item = ffi::PyList_GET_ITEM(self.ob, index);
+                (item, if item.is_null() { std::ptr::null_mut() } else { ffi::Py_TYPE(item) })
+            };
+            while index < len
+                && let (item, ty) = item(index)
+                && ty == &raw mut ffi::PyFloat_Type
+            {
+                seq.serialize_element(&ffi::PyFloat_AS_DOUBLE(item)).map_err(|error| self.at_index(index, error))?;
+                index += 1;
+            }
+            while index < len
+                && let (item, ty) = item(index)
+                && ty == &raw mut ffi::PyLong_Type
+            {
+                match object::int(item) {
+                    Int::Signed(value) => seq.serialize_element(&value),
+                    Int::Unsigned(value) => seq.serialize_element(&value),
+                    Int::TooLarge => Err(self.too_large()),
+                }
+                .map_err(|error| self.at_index(index, error))?;
+                index += 1;
+            }
+        }
+        Ok(index)
+    }
+
+    #[cold]
+    fn at_index<E>(self, index: isize, error: E) -> E {
+        self.walk.at(Segment::Index(index.cast_unsigned()), error)
     }
 
     #[inline(never)]
@@ -65,7 +107,7 @@ impl Value<'_, '_, '_> {
                 return Err(self.walk.changed());
             }
             if let Err(error) = seq.serialize_element(&self.child(item)) {
-                return Err(self.walk.at(Segment::Index(index.cast_unsigned()), error));
+                return Err(self.at_index(index, error));
             }
         }
         self.walk.leave();

@@ -87,9 +87,9 @@ impl Encoder {
 
     fn msgpack(&self, item: &Bound<'_, PyAny>, out: &mut Writer) -> Result<(), EncodeError> {
         let walk = Walk::new(item.py(), &self.spec, &self.limits);
-        let mut to = Msgpack(Sink::new(out, self.limits.max_frame_bytes));
-        let done = walk.root(item).serialize(&mut to).and_then(|()| to.0.finish());
-        done.map_err(|halt| self.failed(walk, &to.0, &halt))
+        let mut to = Msgpack::new(Sink::new(out, self.limits.max_frame_bytes));
+        let done = walk.root(item).serialize(&mut to).and_then(|()| to.sink.finish());
+        done.map_err(|halt| self.failed(walk, &to.sink, &halt))
     }
 
     fn json(&self, item: &Bound<'_, PyAny>, out: &mut Writer) -> Result<(), EncodeError> {

@@ -108,8 +108,13 @@ impl<'w, 'a, 'py> Value<'w, 'a, 'py> {
         match unsafe { object::int(self.ob) } {
             Int::Signed(value) => to.serialize_i64(value),
             Int::Unsigned(value) => to.serialize_u64(value),
-            Int::TooLarge => Err(self.walk.refuse("int outside -2**63 .. 2**64-1".into())),
+            Int::TooLarge => Err(self.too_large()),
         }
+    }
+
+    #[cold]
+    pub(super) fn too_large<E: serde::ser::Error>(self) -> E {
+        self.walk.refuse("int outside -2**63 .. 2**64-1".into())
     }
 }
 

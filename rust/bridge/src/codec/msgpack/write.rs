@@ -12,7 +12,11 @@ use crate::codec::sink::{Halt, Sink};
 
 /// Writes `MessagePack`, every integer and header in its shortest form.
 #[derive(Debug)]
-pub(in crate::codec) struct Msgpack<'w>(pub(in crate::codec) Sink<'w>);
+pub(in crate::codec) struct Msgpack<'w> {
+    pub(in crate::codec) sink: Sink<'w>,
+    /// What comes next is an array's element: the widths of integers there are hard to foresee.
+    in_array: bool,
+}
 
 /// How an integer is written: the marker, which bits of the first byte are the value's, and how many bytes follow.
 #[derive(Clone, Copy)]
@@ -63,11 +67,15 @@ const NUMBER: usize = 9;
 /// Bytes of the longest header.
 const HEADER: usize = 5;
 
-impl Msgpack<'_> {
-    /// The widths of integers in a list are hard to foresee, so this has no branches.
+impl<'w> Msgpack<'w> {
+    pub(in crate::codec) fn new(sink: Sink<'w>) -> Self {
+        Self { sink, in_array: false }
+    }
+
+    /// Without branches.
     #[inline(always)]
     fn integer(&mut self, shape: Shape, value: u64) -> Result<(), Halt> {
-        self.0.put_with::<NUMBER>(|room| {
+        self.sink.put_with::<NUMBER>(|room| {
             let Shape { marker, own, bytes } = shape;
             room[0] = marker | (value as u8 & own);
             let word = value << ((64 - 8 * u32::from(bytes)) & 63);
@@ -76,10 +84,23 @@ impl Msgpack<'_> {
         })
     }
 
+    /// An integer below 2^16, by branches: shapes of maps repeat, and so do the widths in them.
+    #[inline(always)]
+    fn short(&mut self, value: u64) -> Result<(), Halt> {
+        if value < 128 {
+            return self.sink.put_u8(value as u8);
+        }
+        self.sink.put_with::<3>(|room| {
+            let [high, low] = (value as u16).to_be_bytes();
+            *room = if high == 0 { [m::U8, low, 0] } else { [m::U16, high, low] };
+            if high == 0 { 2 } else { 3 }
+        })
+    }
+
     #[inline(always)]
     fn headed(&mut self, header: Header, len: usize, payload: &[u8]) -> Result<(), Halt> {
         if len < header.short {
-            return self.0.put_after::<1>(payload, |room| {
+            return self.sink.put_after::<1>(payload, |room| {
                 room[0] = header.fix | len as u8;
                 1
             });
@@ -90,7 +111,7 @@ impl Msgpack<'_> {
     #[inline(never)]
     fn long_headed(&mut self, header: Header, len: usize, payload: &[u8]) -> Result<(), Halt> {
         let Ok(long) = u32::try_from(len) else { return Err(Halt::TooLong) };
-        self.0.put_after::<HEADER>(payload, |room| match (header.m8, u8::try_from(len), u16::try_from(len)) {
+        self.sink.put_after::<HEADER>(payload, |room| match (header.m8, u8::try_from(len), u16::try_from(len)) {
             (Some(marker), Ok(len), _) => {
                 room[..2].copy_from_slice(&[marker, len]);
                 2
@@ -162,12 +183,12 @@ impl Serializer for &mut Msgpack<'_> {
 
     #[inline(always)]
     fn serialize_unit(self) -> Result<(), Halt> {
-        self.0.put_u8(m::NIL)
+        self.sink.put_u8(m::NIL)
     }
 
     #[inline(always)]
     fn serialize_bool(self, v: bool) -> Result<(), Halt> {
-        self.0.put_u8(if v { m::TRUE } else { m::FALSE })
+        self.sink.put_u8(if v { m::TRUE } else { m::FALSE })
     }
 
     #[inline(always)]
@@ -181,13 +202,16 @@ impl Serializer for &mut Msgpack<'_> {
 
     #[inline(always)]
     fn serialize_u64(self, v: u64) -> Result<(), Halt> {
+        if !self.in_array && v < 1 << 16 {
+            return self.short(v);
+        }
         let bits = u64::BITS - v.leading_zeros();
         self.integer(POSITIVE[bits as usize], v)
     }
 
     #[inline(always)]
     fn serialize_f32(self, v: f32) -> Result<(), Halt> {
-        self.0.put_with::<5>(|room| {
+        self.sink.put_with::<5>(|room| {
             room[0] = m::F32;
             room[1..].copy_from_slice(&v.to_be_bytes());
             5
@@ -196,7 +220,7 @@ impl Serializer for &mut Msgpack<'_> {
 
     #[inline(always)]
     fn serialize_f64(self, v: f64) -> Result<(), Halt> {
-        self.0.put_with::<NUMBER>(|room| {
+        self.sink.put_with::<NUMBER>(|room| {
             room[0] = m::F64;
             room[1..].copy_from_slice(&v.to_be_bytes());
             NUMBER
@@ -213,8 +237,8 @@ impl Serializer for &mut Msgpack<'_> {
         let mut len = Decimal(0);
         fmt::write(&mut len, format_args!("{value:#}")).map_err(|fmt::Error| Halt::Text)?;
         self.headed(TEXT, len.0, &[])?;
-        self.0.expect(len.0, len.0)?;
-        let mut pieces = Pieces { sink: &mut self.0, halt: None };
+        self.sink.expect(len.0, len.0)?;
+        let mut pieces = Pieces { sink: &mut self.sink, halt: None };
         fmt::write(&mut pieces, format_args!("{value}")).map_err(|fmt::Error| pieces.halt.unwrap_or(Halt::Text))
     }
 
@@ -241,6 +265,7 @@ impl SerializeSeq for &mut Msgpack<'_> {
 
     #[inline(always)]
     fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Halt> {
+        self.in_array = true;
         value.serialize(&mut **self)
     }
 
@@ -256,6 +281,7 @@ impl SerializeMap for &mut Msgpack<'_> {
 
     #[inline(always)]
     fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Halt> {
+        self.in_array = false;
         key.serialize(&mut **self)
     }
 
@@ -265,12 +291,13 @@ impl SerializeMap for &mut Msgpack<'_> {
         key: &K,
         value: &V,
     ) -> Result<(), Halt> {
-        key.serialize(&mut **self)?;
-        value.serialize(&mut **self)
+        self.serialize_key(key)?;
+        self.serialize_value(value)
     }
 
     #[inline(always)]
     fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Halt> {
+        self.in_array = false;
         value.serialize(&mut **self)
     }
 

@@ -127,10 +127,33 @@ impl Cursor {
         if len > self.room() {
             return false;
         }
+        let at = self.at;
         // SAFETY: `len` bytes are free at `at`, and `bytes` cannot be part of memory that only the cursor uses.
         unsafe {
-            copy(bytes.as_ptr(), self.at, len);
-            self.at = self.at.add(len);
+            copy(bytes.as_ptr(), at, len);
+            self.at = at.add(len);
+        }
+        true
+    }
+
+    /// Appends what `write` puts at the start of `N` bytes, then `bytes`, if there is room for all of it; `write` returns
+    /// how many of its bytes count.
+    #[inline(always)]
+    pub(crate) fn put_after<const N: usize>(
+        &mut self,
+        bytes: &[u8],
+        write: impl FnOnce(&mut [u8; N]) -> usize,
+    ) -> bool {
+        if self.room() < N || self.room() - N < bytes.len() {
+            return false;
+        }
+        let at = self.at;
+        // SAFETY: `N + bytes.len()` bytes are free and initialised at `at`, only this cursor uses them, and `bytes` is
+        // not among them; at most `N` of the first ones count.
+        unsafe {
+            let head = write(&mut *at.cast::<[u8; N]>()).min(N);
+            copy(bytes.as_ptr(), at.add(head), bytes.len());
+            self.at = at.add(head + bytes.len());
         }
         true
     }
@@ -146,6 +169,21 @@ impl Cursor {
             self.at.write(byte);
             self.at = self.at.add(1);
         }
+        true
+    }
+
+    /// Appends what `write` puts at the start of `max` bytes, if there is room for all; it returns how many.
+    #[inline(always)]
+    pub(crate) fn put_with(&mut self, max: usize, write: impl FnOnce(&mut [u8]) -> usize) -> bool {
+        if max > self.room() {
+            return false;
+        }
+        let at = self.at;
+        // SAFETY: `max` bytes are free and initialised at `at`, and only this cursor uses them.
+        let len = write(unsafe { slice::from_raw_parts_mut(at, max) });
+        assert!(len <= max, "put_with: wrote more than it asked for");
+        // SAFETY: checked above.
+        self.at = unsafe { at.add(len) };
         true
     }
 

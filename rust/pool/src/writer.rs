@@ -101,6 +101,19 @@ impl Writer {
         }
     }
 
+    /// Appends what `head` puts at the start of `N` bytes, then `bytes`; `head` returns how many of its bytes count.
+    ///
+    /// # Panics
+    /// The system has no memory left.
+    #[inline(always)]
+    pub fn put_after<const N: usize>(&mut self, bytes: &[u8], head: impl FnOnce(&mut [u8; N]) -> usize) {
+        if self.cursor.room().saturating_sub(N) < bytes.len() || self.cursor.room() < N {
+            self.make_room(N + bytes.len());
+        }
+        let put = self.cursor.put_after(bytes, head);
+        debug_assert!(put);
+    }
+
     /// Room for at least `len` more bytes of the open frame; what it holds is unspecified. Write a prefix, then
     /// [`advance`](Self::advance) over it.
     ///
@@ -112,6 +125,12 @@ impl Writer {
             self.make_room(len);
         }
         self.cursor.spare()
+    }
+
+    /// Bytes that fit before the open frame has to move.
+    #[inline(always)]
+    pub fn room(&self) -> usize {
+        self.cursor.room()
     }
 
     /// Counts the first `len` bytes of the reserved room as written.
@@ -129,9 +148,11 @@ impl Writer {
     /// `write` returns more than `max`, or the system has no memory left.
     #[inline(always)]
     pub fn put_with(&mut self, max: usize, write: impl FnOnce(&mut [u8]) -> usize) {
-        let len = write(&mut self.reserve(max)[..max]);
-        assert!(len <= max, "put_with: wrote more than it asked for");
-        self.cursor.advance(len);
+        if max > self.cursor.room() {
+            self.make_room(max);
+        }
+        let put = self.cursor.put_with(max, write);
+        debug_assert!(put);
     }
 
     /// The open frame so far, for patching a length or checking a limit.

@@ -1,11 +1,13 @@
 //! One item into one frame.
 
+use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use pybridge_pool::Writer;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
+use serde::Serialize;
 
 use super::json::Json;
 use super::msgpack::Msgpack;
@@ -15,8 +17,11 @@ use super::walk::Walk;
 use super::{CodecSpec, Format, Framing, Limits};
 use crate::error::EncodeError;
 
-/// Makes memory of a `bytes` object that lives as long as its owner, whose drop must not need the interpreter.
-pub type Keep = fn(Py<PyBytes>) -> Bytes;
+/// Makes a frame of a `bytes` object without a copy.
+pub trait Keep: fmt::Debug + Send {
+    /// The object's memory, which holds the object; dropping it must not need the interpreter.
+    fn keep(&self, object: &Bound<'_, PyBytes>) -> Bytes;
+}
 
 /// Encodes the items of one stream.
 #[derive(Debug)]
@@ -24,7 +29,7 @@ pub struct Encoder {
     spec: Arc<CodecSpec>,
     framing: Framing,
     limits: Arc<Limits>,
-    keep: Option<Keep>,
+    keep: Option<Box<dyn Keep>>,
 }
 
 impl Encoder {
@@ -33,9 +38,9 @@ impl Encoder {
         Self { spec, framing, limits, keep: None }
     }
 
-    /// Lets the raw codec share immutable `bytes` of 64 KiB and more instead of copying them.
+    /// Lets the raw codec, where it has no framing, share immutable `bytes` of 64 KiB and more instead of copying them.
     #[must_use]
-    pub fn with_keep(self, keep: Keep) -> Self {
+    pub fn with_keep(self, keep: Box<dyn Keep>) -> Self {
         Self { keep: Some(keep), ..self }
     }
 
@@ -46,10 +51,10 @@ impl Encoder {
     /// The item, or something in it, cannot be encoded; or a limit was passed.
     #[inline]
     pub fn encode(&mut self, item: &Bound<'_, PyAny>, out: &mut Writer) -> Result<usize, EncodeError> {
-        if let Some(keep) = self.keep
+        if let Some(keep) = &self.keep
             && let Some(shared) = raw::shareable(item, &self.spec, self.framing, &self.limits)
         {
-            let shared = keep(shared);
+            let shared = keep.keep(shared);
             let length = shared.len();
             out.share(shared);
             return Ok(length);
@@ -82,21 +87,21 @@ impl Encoder {
 
     fn msgpack(&self, item: &Bound<'_, PyAny>, out: &mut Writer) -> Result<(), EncodeError> {
         let walk = Walk::new(item.py(), &self.spec, &self.limits);
-        let mut to = Msgpack(Sink::new(out, self.limits.max_frame_bytes));
-        let done = serde::Serialize::serialize(&walk.root(item), &mut to);
-        done.map_err(|halt| self.failed(walk, &to.0, &halt))
+        let mut to = Msgpack::new(Sink::new(out, self.limits.max_frame_bytes));
+        let done = walk.root(item).serialize(&mut to).and_then(|()| to.sink.finish());
+        done.map_err(|halt| self.failed(walk, &to.sink, &halt))
     }
 
     fn json(&self, item: &Bound<'_, PyAny>, out: &mut Writer) -> Result<(), EncodeError> {
         let walk = Walk::new(item.py(), &self.spec, &self.limits);
         let sink = Sink::new(out, self.limits.max_frame_bytes);
-        let mut to = Json { sink, bytes_base64: self.spec.bytes_base64, nonfinite_null: self.spec.nonfinite_null };
-        let done = serde::Serialize::serialize(&walk.root(item), &mut to);
+        let mut to = Json::new(sink, &self.spec);
+        let done = walk.root(item).serialize(&mut to).and_then(|()| to.sink.finish());
         done.map_err(|halt| self.failed(walk, &to.sink, &halt))
     }
 
     #[cold]
-    fn failed(&self, walk: Walk<'_, '_>, sink: &Sink<'_>, halt: &dyn std::fmt::Display) -> EncodeError {
+    fn failed(&self, walk: Walk<'_, '_>, sink: &Sink<'_>, halt: &dyn fmt::Display) -> EncodeError {
         match walk.into_error(halt) {
             EncodeError::Value { path, .. } if sink.is_full() => EncodeError::Limit {
                 limit: "max_frame_bytes",

@@ -5,22 +5,29 @@ mod limits;
 mod spec;
 
 mod build;
+mod containers;
 mod decode;
 mod encode;
 mod events;
 mod json;
 mod keys;
+mod known;
 mod lanes;
 mod make;
 mod msgpack;
 mod narrow;
+mod numpy;
 mod object;
+mod other;
 mod path;
 mod raw;
+mod records;
 mod scan;
 mod sink;
+mod temporal;
 mod transcode;
 mod typed;
+mod value;
 mod walk;
 
 #[cfg(test)]

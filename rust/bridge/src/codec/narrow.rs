@@ -56,13 +56,13 @@ macro_rules! narrow_serializer {
             _: &'static str,
             _: &T,
         ) -> Result<(), Halt> {
-            Err(NARROW)
+            Err(Halt::Narrow)
         }
         fn serialize_tuple(self, _: usize) -> Result<Self::SerializeTuple, Halt> {
-            Err(NARROW)
+            Err(Halt::Narrow)
         }
         fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<Self::SerializeTupleStruct, Halt> {
-            Err(NARROW)
+            Err(Halt::Narrow)
         }
         fn serialize_tuple_variant(
             self,
@@ -71,10 +71,10 @@ macro_rules! narrow_serializer {
             _: &'static str,
             _: usize,
         ) -> Result<Self::SerializeTupleVariant, Halt> {
-            Err(NARROW)
+            Err(Halt::Narrow)
         }
         fn serialize_struct(self, _: &'static str, _: usize) -> Result<Self::SerializeStruct, Halt> {
-            Err(NARROW)
+            Err(Halt::Narrow)
         }
         fn serialize_struct_variant(
             self,
@@ -83,14 +83,9 @@ macro_rules! narrow_serializer {
             _: &'static str,
             _: usize,
         ) -> Result<Self::SerializeStructVariant, Halt> {
-            Err(NARROW)
+            Err(Halt::Narrow)
         }
     };
 }
 
 pub(super) use narrow_serializer;
-
-use super::sink::Halt;
-
-/// Only the walker writes to these formats, and a Python object is never one of Rust's own shapes.
-pub(super) const NARROW: Halt = Halt("not a shape of a Python object");

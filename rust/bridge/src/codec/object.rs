@@ -34,12 +34,34 @@ pub(super) unsafe fn text<'a>(ob: *mut ffi::PyObject) -> Text<'a> {
                 std::slice::from_raw_parts((*compact).utf8.cast::<u8>(), (*compact).utf8_length.cast_unsigned());
             return Text::Utf8(std::str::from_utf8_unchecked(bytes));
         }
+        #[cfg(not(Py_3_12))]
+        if ffi::PyUnicode_KIND(ob) == 0 {
+            return legacy(ob);
+        }
         let data = ffi::PyUnicode_DATA(ob);
         match ffi::PyUnicode_KIND(ob) {
             ffi::PyUnicode_1BYTE_KIND => Text::Latin1(std::slice::from_raw_parts(data.cast(), len)),
             ffi::PyUnicode_2BYTE_KIND => Text::Ucs2(std::slice::from_raw_parts(data.cast(), len)),
             _ => Text::Ucs4(std::slice::from_raw_parts(data.cast(), len)),
         }
+    }
+}
+
+/// Text that an old extension module has left without its storage; text that is refused if
+/// there is no memory to make it.
+///
+/// # Safety
+/// As for [`text`].
+#[cfg(not(Py_3_12))]
+#[cold]
+unsafe fn legacy<'a>(ob: *mut ffi::PyObject) -> Text<'a> {
+    // SAFETY: the caller's promise; a str whose storage was made is never legacy again.
+    unsafe {
+        if ffi::PyUnicode_READY(ob) == 0 {
+            return text(ob);
+        }
+        ffi::PyErr_Clear();
+        Text::Ucs4(&[0xd800])
     }
 }
 
@@ -141,4 +163,16 @@ pub(super) unsafe fn bytes<'a>(ob: *mut ffi::PyObject) -> &'a [u8] {
             std::slice::from_raw_parts(ffi::PyByteArray_AsString(ob).cast(), ffi::PyByteArray_Size(ob).cast_unsigned())
         }
     }
+}
+
+/// The bytes of a contiguous buffer.
+///
+/// # Safety
+/// The buffer is contiguous, and nothing writes to it during `'a`.
+pub(super) unsafe fn contiguous(buffer: &pyo3::buffer::PyUntypedBuffer) -> &[u8] {
+    if buffer.len_bytes() == 0 {
+        return &[];
+    }
+    // SAFETY: the exporter keeps `len_bytes` bytes there while the buffer is held.
+    unsafe { std::slice::from_raw_parts(buffer.buf_ptr().cast(), buffer.len_bytes()) }
 }

@@ -6,27 +6,28 @@ use pyo3::buffer::PyUntypedBuffer;
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyString};
 
-use super::object;
-use super::sink::Sink;
-use super::{CodecSpec, Format, Framing, Limits, transcode};
+use super::object::{self, Text};
+use super::sink::{Halt, Sink};
+use super::transcode::{BLOCK, Block, Surrogate};
+use super::{CodecSpec, Format, Framing, Limits};
 use crate::error::EncodeError;
 
 /// Immutable bytes from this length on are shared: below it a copy is cheaper than an owner.
 const SHARED: usize = 64 << 10;
 
 /// The object itself, where its memory can be the frame.
-pub(super) fn shareable(
-    item: &Bound<'_, PyAny>,
+pub(super) fn shareable<'a, 'py>(
+    item: &'a Bound<'py, PyAny>,
     spec: &CodecSpec,
     framing: Framing,
     limits: &Limits,
-) -> Option<Py<PyBytes>> {
+) -> Option<&'a Bound<'py, PyBytes>> {
     if spec.format != Format::Raw || framing != Framing::None {
         return None;
     }
     let bytes = item.cast_exact::<PyBytes>().ok()?;
     let len = bytes.as_bytes().len();
-    (len >= SHARED && len <= limits.max_frame_bytes).then(|| bytes.clone().unbind())
+    (len >= SHARED && len <= limits.max_frame_bytes).then_some(bytes)
 }
 
 /// Writes bytes-like objects and text.
@@ -39,16 +40,8 @@ pub(super) struct Raw<'a> {
 impl Raw<'_> {
     pub(super) fn write(self, item: &Bound<'_, PyAny>, out: &mut Writer) -> Result<(), EncodeError> {
         if item.is_instance_of::<PyString>() {
-            let mut text = Vec::new();
             // SAFETY: the item is a str, alive for the call.
-            let storage = unsafe { object::text(item.as_ptr()) };
-            return match storage {
-                object::Text::Utf8(text) => self.put(text.as_bytes(), out),
-                wide => match transcode::append(&wide, &mut text) {
-                    Ok(()) => self.put(&text, out),
-                    Err(transcode::Surrogate(point)) => Err(refused(format!("str holds the surrogate U+{point:04X}"))),
-                },
-            };
+            return self.text(&unsafe { object::text(item.as_ptr()) }, out);
         }
         if item.is_instance_of::<PyBytes>() || item.is_instance_of::<PyByteArray>() {
             // SAFETY: the item is bytes or bytearray, and no Python code runs while it is copied.
@@ -72,16 +65,29 @@ impl Raw<'_> {
         }
     }
 
-    fn put(self, bytes: &[u8], out: &mut Writer) -> Result<(), EncodeError> {
-        let mut sink = Sink::new(out, self.limits.max_frame_bytes);
-        match self.framing {
-            Framing::Ndjson if bytes.contains(&b'\n') => {
-                return Err(refused("an NDJSON item with a newline".into()));
-            }
-            Framing::Sse => lines(bytes, &mut sink),
-            Framing::None | Framing::Ndjson | Framing::Length => sink.put(bytes),
+    fn text(self, text: &Text<'_>, out: &mut Writer) -> Result<(), EncodeError> {
+        if let Text::Utf8(text) = text {
+            return self.put(text.as_bytes(), out);
         }
-        .map_err(|_| self.too_long())
+        let mut pieces = Pieces::new(self, out);
+        pieces.sink.expect(text.utf8_len(), text.utf8_len()).map_err(|_| self.too_long())?;
+        let mut block = Block::new();
+        let mut start = 0;
+        while start < text.points() {
+            let end = text.points().min(start + BLOCK);
+            let piece = block
+                .fill(text, start..end)
+                .map_err(|Surrogate(point)| refused(format!("str holds the surrogate U+{point:04X}")))?;
+            pieces.put(piece.as_bytes())?;
+            start = end;
+        }
+        pieces.finish()
+    }
+
+    fn put(self, bytes: &[u8], out: &mut Writer) -> Result<(), EncodeError> {
+        let mut pieces = Pieces::new(self, out);
+        pieces.put(bytes)?;
+        pieces.finish()
     }
 
     #[cold]
@@ -91,16 +97,49 @@ impl Raw<'_> {
     }
 }
 
-/// Each line of `text` as a `data:` line of one event; CR, LF and CRLF end a line there.
-fn lines(text: &[u8], sink: &mut Sink<'_>) -> Result<(), super::sink::Halt> {
-    let mut rest = text;
-    while let Some(end) = rest.iter().position(|byte| matches!(byte, b'\n' | b'\r')) {
-        sink.put(&rest[..end])?;
-        sink.put(b"\ndata: ")?;
-        let crlf = rest[end..].starts_with(b"\r\n");
-        rest = &rest[end + 1 + usize::from(crlf)..];
+/// An item on its way into its frame, piece by piece.
+struct Pieces<'a, 'w> {
+    raw: Raw<'a>,
+    sink: Sink<'w>,
+    /// The last piece ended with a carriage return; a newline now belongs to it.
+    after_cr: bool,
+}
+
+impl<'a, 'w> Pieces<'a, 'w> {
+    fn new(raw: Raw<'a>, out: &'w mut Writer) -> Self {
+        Self { raw, sink: Sink::new(out, raw.limits.max_frame_bytes), after_cr: false }
     }
-    sink.put(rest)
+
+    fn put(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
+        match self.raw.framing {
+            Framing::Ndjson if bytes.contains(&b'\n') => {
+                return Err(refused("an NDJSON item with a newline".into()));
+            }
+            Framing::Sse => self.lines(bytes),
+            Framing::None | Framing::Ndjson | Framing::Length => self.sink.put(bytes),
+        }
+        .map_err(|_| self.raw.too_long())
+    }
+
+    /// Each line of the text as a `data:` line of one event; CR, LF and CRLF end a line there.
+    fn lines(&mut self, text: &[u8]) -> Result<(), Halt> {
+        let mut rest = text;
+        if self.after_cr && rest.first() == Some(&b'\n') {
+            rest = &rest[1..];
+        }
+        self.after_cr = if text.is_empty() { self.after_cr } else { text.ends_with(b"\r") };
+        while let Some(end) = rest.iter().position(|byte| matches!(byte, b'\n' | b'\r')) {
+            self.sink.put(&rest[..end])?;
+            self.sink.put(b"\ndata: ")?;
+            let crlf = rest[end..].starts_with(b"\r\n");
+            rest = &rest[end + 1 + usize::from(crlf)..];
+        }
+        self.sink.put(rest)
+    }
+
+    fn finish(mut self) -> Result<(), EncodeError> {
+        self.sink.finish().map_err(|_| self.raw.too_long())
+    }
 }
 
 #[cold]

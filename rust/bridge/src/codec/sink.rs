@@ -1,16 +1,40 @@
 //! The frame being written, with its limit.
+#![expect(clippy::inline_always, reason = "a put of a few bytes is cheaper than a call")]
 
 use std::fmt;
 
 use pybridge_pool::Writer;
 
-/// A format could not go on; the reason, where the walker has not said it already.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Halt(pub(super) &'static str);
+/// A format could not go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Halt {
+    /// The walker has said why.
+    Said,
+    /// The frame is at its limit.
+    Full,
+    /// The format's own ceiling, far above every limit.
+    TooLong,
+    /// Only the walker writes to these formats, and a Python object is never one of Rust's own shapes.
+    Narrow,
+    /// Text that Unicode encodings cannot hold.
+    Text,
+    /// NaN or an infinity where the format has none.
+    Nonfinite,
+    /// Bytes where the format has none.
+    Bytes,
+}
 
 impl fmt::Display for Halt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0)
+        f.write_str(match self {
+            Self::Said => "",
+            Self::Full => "the frame is full",
+            Self::TooLong => "longer than MessagePack can say",
+            Self::Narrow => "not a shape of a Python object",
+            Self::Text => "str holds a surrogate",
+            Self::Nonfinite => "NaN and infinity are not JSON; JsonCodec(nonfinite=\"null\") writes null",
+            Self::Bytes => "bytes are not JSON; JsonCodec(bytes=\"base64\") writes base64 text",
+        })
     }
 }
 
@@ -18,21 +42,24 @@ impl std::error::Error for Halt {}
 
 impl serde::ser::Error for Halt {
     fn custom<T: fmt::Display>(_: T) -> Self {
-        Self("")
+        Self::Said
     }
 }
 
-/// The open frame of a [`Writer`] and the bytes it may still grow by.
+/// The open frame of a [`Writer`] and the length it may reach.
+///
+/// The limit is looked at when the frame has to move and at its end, so that a put of a few bytes is one compare.
 #[derive(Debug)]
 pub(super) struct Sink<'w> {
     out: &'w mut Writer,
-    room: usize,
+    max: usize,
     full: bool,
 }
 
 impl<'w> Sink<'w> {
-    pub(super) fn new(out: &'w mut Writer, room: usize) -> Self {
-        Self { out, room, full: false }
+    /// A sink for at most `limit` more bytes.
+    pub(super) fn new(out: &'w mut Writer, limit: usize) -> Self {
+        Self { max: out.frame_len().saturating_add(limit), out, full: false }
     }
 
     /// True after a write was refused.
@@ -40,34 +67,79 @@ impl<'w> Sink<'w> {
         self.full
     }
 
-    #[inline]
+    /// The limit's last word, after everything was written.
+    pub(super) fn finish(&mut self) -> Result<(), Halt> {
+        if self.out.frame_len() > self.max { Err(self.refuse()) } else { Ok(()) }
+    }
+
+    #[inline(always)]
     pub(super) fn put(&mut self, bytes: &[u8]) -> Result<(), Halt> {
-        self.take(bytes.len())?;
+        self.ensure(bytes.len(), bytes.len())?;
         self.out.put(bytes);
         Ok(())
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn put_u8(&mut self, byte: u8) -> Result<(), Halt> {
-        self.take(1)?;
+        self.ensure(1, 1)?;
         self.out.put_u8(byte);
         Ok(())
     }
 
-    #[inline]
-    fn take(&mut self, len: usize) -> Result<(), Halt> {
-        match self.room.checked_sub(len) {
-            Some(left) => {
-                self.room = left;
-                Ok(())
-            }
-            None => Err(self.refuse()),
+    /// Appends what `head` puts at the start of an array, then `bytes`; it returns how many bytes of the array count.
+    #[inline(always)]
+    pub(super) fn put_after<const N: usize>(
+        &mut self,
+        bytes: &[u8],
+        head: impl FnOnce(&mut [u8; N]) -> usize,
+    ) -> Result<(), Halt> {
+        self.ensure(bytes.len().saturating_add(N), bytes.len() + 1)?;
+        self.out.put_after(bytes, head);
+        Ok(())
+    }
+
+    /// Appends what `write` puts at the start of an array; it returns how many bytes.
+    #[inline(always)]
+    pub(super) fn put_with<const N: usize>(&mut self, write: impl FnOnce(&mut [u8; N]) -> usize) -> Result<(), Halt> {
+        self.put_after(&[], write)
+    }
+
+    /// Appends what `write` puts at the start of `max` bytes; it returns how many, which is at least `least`.
+    #[inline(always)]
+    pub(super) fn put_max(
+        &mut self,
+        max: usize,
+        least: usize,
+        write: impl FnOnce(&mut [u8]) -> usize,
+    ) -> Result<(), Halt> {
+        self.ensure(max, least)?;
+        self.out.put_with(max, write);
+        Ok(())
+    }
+
+    /// Makes room for `len` bytes at once, of which at least `least` will be used.
+    pub(super) fn expect(&mut self, len: usize, least: usize) -> Result<(), Halt> {
+        self.ensure(len, least)
+    }
+
+    #[inline(always)]
+    fn ensure(&mut self, len: usize, least: usize) -> Result<(), Halt> {
+        if len > self.out.room() { self.grow(len, least) } else { Ok(()) }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn grow(&mut self, len: usize, least: usize) -> Result<(), Halt> {
+        if self.out.frame_len().saturating_add(least) > self.max {
+            return Err(self.refuse());
         }
+        self.out.reserve(len);
+        Ok(())
     }
 
     #[cold]
     fn refuse(&mut self) -> Halt {
         self.full = true;
-        Halt("the frame is full")
+        Halt::Full
     }
 }

@@ -312,8 +312,7 @@ impl Drive {
     /// Raises in a handler that is parked at a `yield`, or whose generator waits itself, or that has not begun.
     fn throw_parked<'py>(&mut self, driver: &Bound<'py, Driver>, error: PyErr) -> Flow<'py> {
         let py = driver.py();
-        let athrow =
-            self.source.as_ref().and_then(|source| source.object(py).getattr(intern!(py, "athrow")).ok());
+        let athrow = self.source.as_ref().and_then(|source| source.object(py).getattr(intern!(py, "athrow")).ok());
         let Some(athrow) = athrow else { return self.on_error(driver, error) };
         match athrow.call1((error.into_value(py),)).and_then(awaiter) {
             Ok(pending) => {

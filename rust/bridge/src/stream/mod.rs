@@ -6,6 +6,7 @@ mod drive;
 mod driver;
 mod ending;
 mod iterate;
+mod kept;
 mod outbox;
 mod output;
 mod pace;

@@ -11,10 +11,11 @@ use pyo3::prelude::*;
 use super::core::StreamCore;
 use super::driver::Driver;
 use super::ending::Ending;
+use super::kept::Keeper;
 use super::pace::{Pace, Pacer};
 use super::queue::FRAME_OVERHEAD;
 use super::start::StartRequest;
-use crate::codec::{CodecSpec, Encoder};
+use crate::codec::{CodecSpec, Encoder, Format};
 use crate::engine::{Flush, PyCodec, PyEngine};
 use crate::error::EncodeError;
 use crate::fault;
@@ -83,9 +84,14 @@ impl Output {
             Some(codec) => Arc::clone(&codec.get(py).bind(py).cast::<PyCodec>()?.get().spec),
             None => Arc::clone(&engine.spec),
         };
+        let raw = spec.format == Format::Raw;
+        let mut encoder = Encoder::new(spec, start.framing, Arc::clone(&engine.core.limits));
+        if raw {
+            encoder = encoder.with_keep(Box::new(Keeper(Arc::clone(&start.core.home))));
+        }
         Ok(Self {
             pacer: Pacer::new(),
-            encoder: Encoder::new(spec, start.framing, Arc::clone(&engine.core.limits)),
+            encoder,
             shared: port.writer(&engine.core.pool),
             private: None,
             in_private: false,

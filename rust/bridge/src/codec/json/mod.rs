@@ -1,5 +1,7 @@
 //! JSON (RFC 8259).
 
+mod digits;
+mod escape;
 mod number;
 mod read;
 mod text;

@@ -1,194 +1,277 @@
 //! A serde format over the pool's writer.
+#![expect(clippy::inline_always, reason = "the leaves of a container belong into its loop")]
+
+use std::fmt;
 
 use base64_simd::{AsOut, STANDARD};
 use serde::Serialize;
 use serde::ser::{SerializeMap, SerializeSeq, Serializer};
 
-use crate::codec::lanes::plain;
-use crate::codec::narrow::{NARROW, narrow_serializer};
+use super::{digits, escape};
+use crate::codec::CodecSpec;
+use crate::codec::narrow::narrow_serializer;
 use crate::codec::sink::{Halt, Sink};
 
 /// Writes compact JSON.
 #[derive(Debug)]
 pub(in crate::codec) struct Json<'w> {
     pub(in crate::codec) sink: Sink<'w>,
-    /// bytes become base64 text instead of an error.
-    pub(in crate::codec) bytes_base64: bool,
-    /// NaN and infinities become null instead of an error.
-    pub(in crate::codec) nonfinite_null: bool,
+    spec: &'w CodecSpec,
+    /// What comes next is not the first of its container.
+    comma: bool,
+    /// What comes next is a key.
+    key: bool,
 }
 
 /// Bytes of base64 text made at a time, from three quarters as many.
 const BASE64_STEP: usize = 4096;
 
-const NONFINITE: Halt = Halt("NaN and infinity are not JSON; JsonCodec(nonfinite=\"null\") writes null");
-const BYTES: Halt = Halt("bytes are not JSON; JsonCodec(bytes=\"base64\") writes base64 text");
-
-impl Json<'_> {
-    fn quoted(&mut self, text: &[u8]) -> Result<(), Halt> {
-        self.sink.put_u8(b'"')?;
-        let mut start = 0;
-        loop {
-            let at = plain(text, start).end;
-            self.sink.put(&text[start..at])?;
-            let Some(&byte) = text.get(at) else { break };
-            self.escape(byte)?;
-            start = at + 1;
-        }
-        self.sink.put_u8(b'"')
+impl<'w> Json<'w> {
+    pub(in crate::codec) fn new(sink: Sink<'w>, spec: &'w CodecSpec) -> Self {
+        Self { sink, spec, comma: false, key: false }
     }
 
-    fn escape(&mut self, byte: u8) -> Result<(), Halt> {
-        const HEX: &[u8; 16] = b"0123456789abcdef";
-        let short = match byte {
-            b'"' | b'\\' => byte,
-            0x08 => b'b',
-            b'\t' => b't',
-            b'\n' => b'n',
-            0x0c => b'f',
-            b'\r' => b'r',
-            _ => {
-                return self.sink.put(&[
-                    b'\\',
-                    b'u',
-                    b'0',
-                    b'0',
-                    HEX[usize::from(byte >> 4)],
-                    HEX[usize::from(byte & 15)],
-                ]);
-            }
-        };
-        self.sink.put(&[b'\\', short])
+    /// Writes what `write` puts at the start of `max` bytes, after the comma that it may need.
+    #[inline(always)]
+    fn leaf(&mut self, max: usize, least: usize, write: impl FnOnce(&mut [u8]) -> usize) -> Result<(), Halt> {
+        let lead = usize::from(self.comma);
+        self.comma = true;
+        self.sink.put_max(max + 1, least, |room| {
+            room[0] = b',';
+            lead + write(&mut room[lead..])
+        })
+    }
+
+    #[inline(always)]
+    fn word<const N: usize>(&mut self, word: &[u8; N]) -> Result<(), Halt> {
+        self.leaf(N, N, |room| {
+            room[..N].copy_from_slice(word);
+            N
+        })
+    }
+
+    #[inline(always)]
+    fn open(&mut self, bracket: u8) -> Result<(), Halt> {
+        self.word(&[bracket])?;
+        self.comma = false;
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn close(&mut self, bracket: u8) -> Result<(), Halt> {
+        self.comma = true;
+        self.sink.put_u8(bracket)
+    }
+
+    #[inline(always)]
+    fn quoted(&mut self, text: &[u8]) -> Result<(), Halt> {
+        if text.len() > escape::BLOCK {
+            return self.quoted_blocks(text);
+        }
+        let key = self.key;
+        self.leaf(escape::room_for(text.len()) + 3, text.len() + 2, |room| {
+            room[0] = b'"';
+            let end = 1 + escape::write(text, &mut room[1..]);
+            room[end..end + 2].copy_from_slice(b"\":");
+            end + 1 + usize::from(key)
+        })?;
+        self.after_text();
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn after_text(&mut self) {
+        self.comma = !self.key;
+        self.key = false;
+    }
+
+    #[inline(never)]
+    fn quoted_blocks(&mut self, text: &[u8]) -> Result<(), Halt> {
+        self.sink.expect(text.len() + text.len() / 16 + escape::room_for(escape::BLOCK), text.len() + 2)?;
+        self.open_text()?;
+        self.escaped(text)?;
+        self.close_text()
+    }
+
+    fn open_text(&mut self) -> Result<(), Halt> {
+        self.word(b"\"")
+    }
+
+    fn close_text(&mut self) -> Result<(), Halt> {
+        self.sink.put_u8(b'"')?;
+        if self.key {
+            self.sink.put_u8(b':')?;
+        }
+        self.after_text();
+        Ok(())
+    }
+
+    fn escaped(&mut self, text: &[u8]) -> Result<(), Halt> {
+        for block in text.chunks(escape::BLOCK) {
+            self.sink.put_max(escape::room_for(block.len()), block.len(), |room| escape::write(block, room))?;
+        }
+        Ok(())
     }
 
     fn base64(&mut self, bytes: &[u8]) -> Result<(), Halt> {
         let mut text = [0; BASE64_STEP];
-        self.sink.put_u8(b'"')?;
+        self.open_text()?;
         for part in bytes.chunks(BASE64_STEP / 4 * 3) {
             let text = STANDARD.encode(part, text.as_mut_slice().as_out());
             self.sink.put(text)?;
         }
-        self.sink.put_u8(b'"')
+        self.close_text()
     }
 
+    /// A number in digits.
+    #[inline(always)]
+    fn number(&mut self, digits: &str) -> Result<(), Halt> {
+        let lead = usize::from(self.comma);
+        self.comma = true;
+        self.sink.put_after::<1>(digits.as_bytes(), |room| {
+            room[0] = b',';
+            lead
+        })
+    }
+
+    #[inline(always)]
     fn nonfinite(&mut self) -> Result<(), Halt> {
-        if self.nonfinite_null { self.sink.put(b"null") } else { Err(NONFINITE) }
+        if self.spec.nonfinite_null { self.word(b"null") } else { Err(Halt::Nonfinite) }
     }
 }
 
-impl<'a, 'w> Serializer for &'a mut Json<'w> {
+/// Text in pieces, between its quotes.
+struct Pieces<'a, 'w> {
+    json: &'a mut Json<'w>,
+    halt: Option<Halt>,
+}
+
+impl fmt::Write for Pieces<'_, '_> {
+    fn write_str(&mut self, piece: &str) -> fmt::Result {
+        self.json.escaped(piece.as_bytes()).map_err(|halt| {
+            self.halt = Some(halt);
+            fmt::Error
+        })
+    }
+}
+
+impl Serializer for &mut Json<'_> {
     type Ok = ();
     type Error = Halt;
-    type SerializeSeq = Compound<'a, 'w>;
-    type SerializeMap = Compound<'a, 'w>;
+    type SerializeSeq = Self;
+    type SerializeMap = Self;
 
     narrow_serializer!();
 
-    #[inline]
+    #[inline(always)]
     fn serialize_unit(self) -> Result<(), Halt> {
-        self.sink.put(b"null")
+        self.word(b"null")
     }
 
-    #[inline]
+    #[inline(always)]
     fn serialize_bool(self, v: bool) -> Result<(), Halt> {
-        self.sink.put(if v { b"true" } else { b"false" })
+        if v { self.word(b"true") } else { self.word(b"false") }
     }
 
-    #[inline]
+    #[inline(always)]
     fn serialize_i64(self, v: i64) -> Result<(), Halt> {
-        self.sink.put(itoa::Buffer::new().format(v).as_bytes())
+        match u64::try_from(v) {
+            Ok(v) => self.serialize_u64(v),
+            Err(_) => self.number(itoa::Buffer::new().format(v)),
+        }
     }
 
-    #[inline]
+    #[inline(always)]
     fn serialize_u64(self, v: u64) -> Result<(), Halt> {
-        self.sink.put(itoa::Buffer::new().format(v).as_bytes())
+        if v >= digits::FEW {
+            return self.number(itoa::Buffer::new().format(v));
+        }
+        self.leaf(digits::ROOM, 1, |room| digits::write(v, room))
     }
 
-    #[inline]
+    #[inline(always)]
     fn serialize_f32(self, v: f32) -> Result<(), Halt> {
-        if v.is_finite() { self.sink.put(zmij::Buffer::new().format_finite(v).as_bytes()) } else { self.nonfinite() }
+        if v.is_finite() { self.number(zmij::Buffer::new().format_finite(v)) } else { self.nonfinite() }
     }
 
-    #[inline]
+    #[inline(always)]
     fn serialize_f64(self, v: f64) -> Result<(), Halt> {
-        if v.is_finite() { self.sink.put(zmij::Buffer::new().format_finite(v).as_bytes()) } else { self.nonfinite() }
+        if v.is_finite() { self.number(zmij::Buffer::new().format_finite(v)) } else { self.nonfinite() }
     }
 
-    #[inline]
+    #[inline(always)]
     fn serialize_str(self, v: &str) -> Result<(), Halt> {
         self.quoted(v.as_bytes())
     }
 
-    fn serialize_bytes(self, v: &[u8]) -> Result<(), Halt> {
-        if self.bytes_base64 { self.base64(v) } else { Err(BYTES) }
-    }
-
-    #[inline]
-    fn serialize_seq(self, _: Option<usize>) -> Result<Compound<'a, 'w>, Halt> {
-        self.sink.put_u8(b'[')?;
-        Ok(Compound { json: self, close: b']', first: true })
-    }
-
-    #[inline]
-    fn serialize_map(self, _: Option<usize>) -> Result<Compound<'a, 'w>, Halt> {
-        self.sink.put_u8(b'{')?;
-        Ok(Compound { json: self, close: b'}', first: true })
-    }
-}
-
-/// An array or object that is open.
-#[derive(Debug)]
-pub(in crate::codec) struct Compound<'a, 'w> {
-    json: &'a mut Json<'w>,
-    close: u8,
-    first: bool,
-}
-
-impl Compound<'_, '_> {
-    #[inline]
-    fn separate(&mut self) -> Result<(), Halt> {
-        if self.first {
-            self.first = false;
-            return Ok(());
+    fn collect_str<T: fmt::Display + ?Sized>(self, value: &T) -> Result<(), Halt> {
+        self.open_text()?;
+        let mut pieces = Pieces { json: self, halt: None };
+        if fmt::write(&mut pieces, format_args!("{value}")).is_err() {
+            return Err(pieces.halt.unwrap_or(Halt::Text));
         }
-        self.json.sink.put_u8(b',')
+        self.close_text()
+    }
+
+    fn serialize_bytes(self, v: &[u8]) -> Result<(), Halt> {
+        if self.spec.bytes_base64 { self.base64(v) } else { Err(Halt::Bytes) }
+    }
+
+    #[inline(always)]
+    fn serialize_seq(self, _: Option<usize>) -> Result<Self, Halt> {
+        self.open(b'[')?;
+        Ok(self)
+    }
+
+    #[inline(always)]
+    fn serialize_map(self, _: Option<usize>) -> Result<Self, Halt> {
+        self.open(b'{')?;
+        Ok(self)
     }
 }
 
-impl SerializeSeq for Compound<'_, '_> {
+impl SerializeSeq for &mut Json<'_> {
     type Ok = ();
     type Error = Halt;
 
-    #[inline]
+    #[inline(always)]
     fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Halt> {
-        self.separate()?;
-        value.serialize(&mut *self.json)
+        value.serialize(&mut **self)
     }
 
-    #[inline]
+    #[inline(always)]
     fn end(self) -> Result<(), Halt> {
-        self.json.sink.put_u8(self.close)
+        self.close(b']')
     }
 }
 
-impl SerializeMap for Compound<'_, '_> {
+impl SerializeMap for &mut Json<'_> {
     type Ok = ();
     type Error = Halt;
 
-    #[inline]
+    #[inline(always)]
     fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Halt> {
-        self.separate()?;
-        key.serialize(&mut *self.json)
+        self.key = true;
+        key.serialize(&mut **self)
     }
 
-    #[inline]
+    #[inline(always)]
     fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Halt> {
-        self.json.sink.put_u8(b':')?;
-        value.serialize(&mut *self.json)
+        value.serialize(&mut **self)
     }
 
-    #[inline]
+    #[inline(always)]
+    fn serialize_entry<K: Serialize + ?Sized, V: Serialize + ?Sized>(
+        &mut self,
+        key: &K,
+        value: &V,
+    ) -> Result<(), Halt> {
+        self.serialize_key(key)?;
+        self.serialize_value(value)
+    }
+
+    #[inline(always)]
     fn end(self) -> Result<(), Halt> {
-        self.json.sink.put_u8(self.close)
+        self.close(b'}')
     }
 }

@@ -1,55 +1,177 @@
 //! A serde format over the pool's writer.
+#![expect(clippy::inline_always, reason = "the leaves of a container belong into its loop")]
+
+use std::fmt;
 
 use serde::Serialize;
 use serde::ser::{SerializeMap, SerializeSeq, Serializer};
 
 use super::marker as m;
-use crate::codec::narrow::{NARROW, narrow_serializer};
+use crate::codec::narrow::narrow_serializer;
 use crate::codec::sink::{Halt, Sink};
 
 /// Writes `MessagePack`, every integer and header in its shortest form.
 #[derive(Debug)]
-pub(in crate::codec) struct Msgpack<'w>(pub(in crate::codec) Sink<'w>);
+pub(in crate::codec) struct Msgpack<'w> {
+    pub(in crate::codec) sink: Sink<'w>,
+    /// What comes next is an array's element: the widths of integers there are hard to foresee.
+    in_array: bool,
+}
 
-impl Msgpack<'_> {
-    #[inline]
-    fn put1(&mut self, marker: u8, byte: u8) -> Result<(), Halt> {
-        self.0.put(&[marker, byte])
+/// How an integer is written: the marker, which bits of the first byte are the value's, and how many bytes follow.
+#[derive(Clone, Copy)]
+struct Shape {
+    marker: u8,
+    own: u8,
+    bytes: u8,
+}
+
+const fn shape(marker: u8, own: u8, bytes: u8) -> Shape {
+    Shape { marker, own, bytes }
+}
+
+/// By the number of bits of a value that is not negative.
+const POSITIVE: [Shape; 65] = {
+    let mut table = [shape(m::U64, 0, 8); 65];
+    let mut bits = 0;
+    while bits <= 32 {
+        table[bits] = match bits {
+            0..=7 => shape(0, 0xff, 0),
+            8 => shape(m::U8, 0, 1),
+            9..=16 => shape(m::U16, 0, 2),
+            _ => shape(m::U32, 0, 4),
+        };
+        bits += 1;
+    }
+    table
+};
+
+/// By the number of bits of a negative value's complement.
+const NEGATIVE: [Shape; 65] = {
+    let mut table = [shape(m::I64, 0, 8); 65];
+    let mut bits = 0;
+    while bits <= 31 {
+        table[bits] = match bits {
+            0..=5 => shape(0, 0xff, 0),
+            6..=7 => shape(m::I8, 0, 1),
+            8..=15 => shape(m::I16, 0, 2),
+            _ => shape(m::I32, 0, 4),
+        };
+        bits += 1;
+    }
+    table
+};
+
+/// Bytes of the longest number.
+const NUMBER: usize = 9;
+/// Bytes of the longest header.
+const HEADER: usize = 5;
+
+impl<'w> Msgpack<'w> {
+    pub(in crate::codec) fn new(sink: Sink<'w>) -> Self {
+        Self { sink, in_array: false }
     }
 
-    #[inline]
-    fn put2(&mut self, marker: u8, bytes: [u8; 2]) -> Result<(), Halt> {
-        self.0.put(&[marker, bytes[0], bytes[1]])
+    /// Without branches.
+    #[inline(always)]
+    fn integer(&mut self, shape: Shape, value: u64) -> Result<(), Halt> {
+        self.sink.put_with::<NUMBER>(|room| {
+            let Shape { marker, own, bytes } = shape;
+            room[0] = marker | (value as u8 & own);
+            let word = value << ((64 - 8 * u32::from(bytes)) & 63);
+            room[1..].copy_from_slice(&word.to_be_bytes());
+            1 + usize::from(bytes)
+        })
     }
 
-    #[inline]
-    fn put4(&mut self, marker: u8, bytes: [u8; 4]) -> Result<(), Halt> {
-        let [a, b, c, d] = bytes;
-        self.0.put(&[marker, a, b, c, d])
-    }
-
-    #[inline]
-    fn put8(&mut self, marker: u8, bytes: [u8; 8]) -> Result<(), Halt> {
-        let mut all = [marker; 9];
-        all[1..].copy_from_slice(&bytes);
-        self.0.put(&all)
-    }
-
-    fn header(&mut self, len: usize, fix: (u8, usize), m16: u8, m32: u8) -> Result<(), Halt> {
-        if len < fix.1 {
-            self.0.put_u8(fix.0 | len as u8)
-        } else if let Ok(len) = u16::try_from(len) {
-            self.put2(m16, len.to_be_bytes())
-        } else if let Ok(len) = u32::try_from(len) {
-            self.put4(m32, len.to_be_bytes())
-        } else {
-            Err(TOO_LONG)
+    /// An integer below 2^16, by branches: shapes of maps repeat, and so do the widths in them.
+    #[inline(always)]
+    fn short(&mut self, value: u64) -> Result<(), Halt> {
+        if value < 128 {
+            return self.sink.put_u8(value as u8);
         }
+        self.sink.put_with::<3>(|room| {
+            let [high, low] = (value as u16).to_be_bytes();
+            *room = if high == 0 { [m::U8, low, 0] } else { [m::U16, high, low] };
+            if high == 0 { 2 } else { 3 }
+        })
+    }
+
+    #[inline(always)]
+    fn headed(&mut self, header: Header, len: usize, payload: &[u8]) -> Result<(), Halt> {
+        if len < header.short {
+            return self.sink.put_after::<1>(payload, |room| {
+                room[0] = header.fix | len as u8;
+                1
+            });
+        }
+        self.long_headed(header, len, payload)
+    }
+
+    #[inline(never)]
+    fn long_headed(&mut self, header: Header, len: usize, payload: &[u8]) -> Result<(), Halt> {
+        let Ok(long) = u32::try_from(len) else { return Err(Halt::TooLong) };
+        self.sink.put_after::<HEADER>(payload, |room| match (header.m8, u8::try_from(len), u16::try_from(len)) {
+            (Some(marker), Ok(len), _) => {
+                room[..2].copy_from_slice(&[marker, len]);
+                2
+            }
+            (_, _, Ok(len)) => {
+                room[0] = header.m16;
+                room[1..3].copy_from_slice(&len.to_be_bytes());
+                3
+            }
+            _ => {
+                room[0] = header.m32;
+                room[1..].copy_from_slice(&long.to_be_bytes());
+                HEADER
+            }
+        })
     }
 }
 
-/// The format's own ceiling, far above every limit.
-const TOO_LONG: Halt = Halt("longer than MessagePack can say");
+/// The headers of one type, from the shortest on.
+#[derive(Clone, Copy)]
+struct Header {
+    /// Marker that holds a length below `short`.
+    fix: u8,
+    short: usize,
+    m8: Option<u8>,
+    m16: u8,
+    m32: u8,
+}
+
+const TEXT: Header = Header { fix: m::FIXSTR, short: 32, m8: Some(m::STR8), m16: m::STR16, m32: m::STR32 };
+const BINARY: Header = Header { fix: 0, short: 0, m8: Some(m::BIN8), m16: m::BIN16, m32: m::BIN32 };
+const ARRAY: Header = Header { fix: m::FIXARRAY, short: 16, m8: None, m16: m::ARRAY16, m32: m::ARRAY32 };
+const MAP: Header = Header { fix: m::FIXMAP, short: 16, m8: None, m16: m::MAP16, m32: m::MAP32 };
+
+/// Text in pieces, after its header.
+struct Pieces<'a, 'w> {
+    sink: &'a mut Sink<'w>,
+    halt: Option<Halt>,
+}
+
+impl fmt::Write for Pieces<'_, '_> {
+    fn write_str(&mut self, piece: &str) -> fmt::Result {
+        self.sink.put(piece.as_bytes()).map_err(|halt| {
+            self.halt = Some(halt);
+            fmt::Error
+        })
+    }
+}
+
+/// A number that is written in decimal digits.
+struct Decimal(usize);
+
+impl fmt::Write for Decimal {
+    fn write_str(&mut self, digits: &str) -> fmt::Result {
+        for digit in digits.bytes() {
+            self.0 = self.0 * 10 + usize::from(digit.wrapping_sub(b'0'));
+        }
+        Ok(())
+    }
+}
 
 impl Serializer for &mut Msgpack<'_> {
     type Ok = ();
@@ -59,86 +181,80 @@ impl Serializer for &mut Msgpack<'_> {
 
     narrow_serializer!();
 
-    #[inline]
+    #[inline(always)]
     fn serialize_unit(self) -> Result<(), Halt> {
-        self.0.put_u8(m::NIL)
+        self.sink.put_u8(m::NIL)
     }
 
-    #[inline]
+    #[inline(always)]
     fn serialize_bool(self, v: bool) -> Result<(), Halt> {
-        self.0.put_u8(if v { m::TRUE } else { m::FALSE })
+        self.sink.put_u8(if v { m::TRUE } else { m::FALSE })
     }
 
-    #[inline]
+    #[inline(always)]
     fn serialize_i64(self, v: i64) -> Result<(), Halt> {
-        if let Ok(v) = u64::try_from(v) {
-            self.serialize_u64(v)
-        } else if v >= -32 {
-            self.0.put_u8((v as i8).cast_unsigned())
-        } else if let Ok(v) = i8::try_from(v) {
-            self.put1(m::I8, v.cast_unsigned())
-        } else if let Ok(v) = i16::try_from(v) {
-            self.put2(m::I16, v.to_be_bytes())
-        } else if let Ok(v) = i32::try_from(v) {
-            self.put4(m::I32, v.to_be_bytes())
-        } else {
-            self.put8(m::I64, v.to_be_bytes())
+        if v < 0 {
+            let bits = u64::BITS - v.cast_unsigned().leading_ones();
+            return self.integer(NEGATIVE[bits as usize], v.cast_unsigned());
         }
+        self.serialize_u64(v.cast_unsigned())
     }
 
-    #[inline]
+    #[inline(always)]
     fn serialize_u64(self, v: u64) -> Result<(), Halt> {
-        if v < 128 {
-            self.0.put_u8(v as u8)
-        } else if let Ok(v) = u8::try_from(v) {
-            self.put1(m::U8, v)
-        } else if let Ok(v) = u16::try_from(v) {
-            self.put2(m::U16, v.to_be_bytes())
-        } else if let Ok(v) = u32::try_from(v) {
-            self.put4(m::U32, v.to_be_bytes())
-        } else {
-            self.put8(m::U64, v.to_be_bytes())
+        if !self.in_array && v < 1 << 16 {
+            return self.short(v);
         }
+        let bits = u64::BITS - v.leading_zeros();
+        self.integer(POSITIVE[bits as usize], v)
     }
 
-    #[inline]
+    #[inline(always)]
     fn serialize_f32(self, v: f32) -> Result<(), Halt> {
-        self.put4(m::F32, v.to_be_bytes())
+        self.sink.put_with::<5>(|room| {
+            room[0] = m::F32;
+            room[1..].copy_from_slice(&v.to_be_bytes());
+            5
+        })
     }
 
-    #[inline]
+    #[inline(always)]
     fn serialize_f64(self, v: f64) -> Result<(), Halt> {
-        self.put8(m::F64, v.to_be_bytes())
+        self.sink.put_with::<NUMBER>(|room| {
+            room[0] = m::F64;
+            room[1..].copy_from_slice(&v.to_be_bytes());
+            NUMBER
+        })
     }
 
-    #[inline]
+    #[inline(always)]
     fn serialize_str(self, v: &str) -> Result<(), Halt> {
-        if let (32..256, len) = (v.len(), v.len()) {
-            self.put1(m::STR8, len as u8)?;
-        } else {
-            self.header(v.len(), (m::FIXSTR, 32), m::STR16, m::STR32)?;
-        }
-        self.0.put(v.as_bytes())
+        self.headed(TEXT, v.len(), v.as_bytes())
+    }
+
+    /// Text whose alternate form is its length in bytes.
+    fn collect_str<T: fmt::Display + ?Sized>(self, value: &T) -> Result<(), Halt> {
+        let mut len = Decimal(0);
+        fmt::write(&mut len, format_args!("{value:#}")).map_err(|fmt::Error| Halt::Text)?;
+        self.headed(TEXT, len.0, &[])?;
+        self.sink.expect(len.0, len.0)?;
+        let mut pieces = Pieces { sink: &mut self.sink, halt: None };
+        fmt::write(&mut pieces, format_args!("{value}")).map_err(|fmt::Error| pieces.halt.unwrap_or(Halt::Text))
     }
 
     fn serialize_bytes(self, v: &[u8]) -> Result<(), Halt> {
-        if let Ok(len) = u8::try_from(v.len()) {
-            self.put1(m::BIN8, len)?;
-        } else {
-            self.header(v.len(), (0, 0), m::BIN16, m::BIN32)?;
-        }
-        self.0.put(v)
+        self.headed(BINARY, v.len(), v)
     }
 
-    #[inline]
+    #[inline(always)]
     fn serialize_seq(self, len: Option<usize>) -> Result<Self, Halt> {
-        self.header(len.ok_or(NARROW)?, (m::FIXARRAY, 16), m::ARRAY16, m::ARRAY32)?;
+        self.headed(ARRAY, len.ok_or(Halt::Narrow)?, &[])?;
         Ok(self)
     }
 
-    #[inline]
+    #[inline(always)]
     fn serialize_map(self, len: Option<usize>) -> Result<Self, Halt> {
-        self.header(len.ok_or(NARROW)?, (m::FIXMAP, 16), m::MAP16, m::MAP32)?;
+        self.headed(MAP, len.ok_or(Halt::Narrow)?, &[])?;
         Ok(self)
     }
 }
@@ -147,12 +263,13 @@ impl SerializeSeq for &mut Msgpack<'_> {
     type Ok = ();
     type Error = Halt;
 
-    #[inline]
+    #[inline(always)]
     fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Halt> {
+        self.in_array = true;
         value.serialize(&mut **self)
     }
 
-    #[inline]
+    #[inline(always)]
     fn end(self) -> Result<(), Halt> {
         Ok(())
     }
@@ -162,17 +279,29 @@ impl SerializeMap for &mut Msgpack<'_> {
     type Ok = ();
     type Error = Halt;
 
-    #[inline]
+    #[inline(always)]
     fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Halt> {
+        self.in_array = false;
         key.serialize(&mut **self)
     }
 
-    #[inline]
+    #[inline(always)]
+    fn serialize_entry<K: Serialize + ?Sized, V: Serialize + ?Sized>(
+        &mut self,
+        key: &K,
+        value: &V,
+    ) -> Result<(), Halt> {
+        self.serialize_key(key)?;
+        self.serialize_value(value)
+    }
+
+    #[inline(always)]
     fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Halt> {
+        self.in_array = false;
         value.serialize(&mut **self)
     }
 
-    #[inline]
+    #[inline(always)]
     fn end(self) -> Result<(), Halt> {
         Ok(())
     }

@@ -1,0 +1,213 @@
+//! Lists, tuples and dicts, which may change under the walk.
+#![allow(unsafe_code)] // reads elements without a reference where no code can run before their use
+#![expect(clippy::inline_always, reason = "one check for each key of each dict")]
+
+use pyo3::ffi;
+use serde::ser::{SerializeMap, SerializeSeq};
+use serde::{Serialize, Serializer};
+
+use super::object::{self, Int};
+use super::path::Segment;
+use super::transcode;
+use super::value::Value;
+
+impl Value<'_, '_, '_> {
+    #[inline(never)]
+    pub(super) fn list<S: Serializer>(self, to: S) -> Result<S::Ok, S::Error> {
+        let _alive = self.object();
+        // SAFETY: `ob` is a list, held alive; its size is read again before each element, whose use begins before any
+        // code runs; an element that can run code holds itself.
+        let len = unsafe { ffi::PyList_GET_SIZE(self.ob) };
+        self.walk.enter(len.cast_unsigned())?;
+        let mut seq = to.serialize_seq(Some(len.cast_unsigned()))?;
+        let start = if self.begins_with_number() { self.numbers(&mut seq, len)? } else { 0 };
+        for index in start..len {
+            // SAFETY: as above.
+            let item = unsafe {
+                if index >= ffi::PyList_GET_SIZE(self.ob) {
+                    return Err(self.walk.changed());
+                }
+                ffi::PyList_GET_ITEM(self.ob, index)
+            };
+            if item.is_null() {
+                return Err(self.walk.changed());
+            }
+            if let Err(error) = seq.serialize_element(&self.child(item)) {
+                return Err(self.at_index(index, error));
+            }
+        }
+        // SAFETY: as above.
+        if unsafe { ffi::PyList_GET_SIZE(self.ob) } != len {
+            return Err(self.walk.changed());
+        }
+        self.walk.leave();
+        seq.end()
+    }
+
+    #[inline(always)]
+    fn begins_with_number(self) -> bool {
+        // SAFETY: `ob` is a list; its first item is alive, or null.
+        unsafe {
+            let first = if ffi::PyList_GET_SIZE(self.ob) > 0 { ffi::PyList_GET_ITEM(self.ob, 0) } else { self.ob };
+            let ty = if first.is_null() { std::ptr::null_mut() } else { ffi::Py_TYPE(first) };
+            ty == &raw mut ffi::PyFloat_Type || ty == &raw mut ffi::PyLong_Type
+        }
+    }
+
+    /// Serializes the floats, then the ints, that a list begins with; returns how many. They run no code, so the list
+    /// stays as it is.
+    #[inline(never)]
+    fn numbers<Q: SerializeSeq>(self, seq: &mut Q, len: isize) -> Result<isize, Q::Error> {
+        let mut index = 0;
+        // SAFETY: `ob` is a list of this length and alive, and so are its items; unset ones are null.
+        unsafe {
+            let item = |index| {
+                let item = ffi::PyList_GET_ITEM(self.ob, index);
+                (item, if item.is_null() { std::ptr::null_mut() } else { ffi::Py_TYPE(item) })
+            };
+            while index < len
+                && let (item, ty) = item(index)
+                && ty == &raw mut ffi::PyFloat_Type
+            {
+                seq.serialize_element(&ffi::PyFloat_AS_DOUBLE(item)).map_err(|error| self.at_index(index, error))?;
+                index += 1;
+            }
+            while index < len
+                && let (item, ty) = item(index)
+                && ty == &raw mut ffi::PyLong_Type
+            {
+                match object::int(item) {
+                    Int::Signed(value) => seq.serialize_element(&value),
+                    Int::Unsigned(value) => seq.serialize_element(&value),
+                    Int::TooLarge => Err(self.too_large()),
+                }
+                .map_err(|error| self.at_index(index, error))?;
+                index += 1;
+            }
+        }
+        Ok(index)
+    }
+
+    #[cold]
+    fn at_index<E>(self, index: isize, error: E) -> E {
+        self.walk.at(Segment::Index(index.cast_unsigned()), error)
+    }
+
+    #[inline(never)]
+    pub(super) fn tuple<S: Serializer>(self, to: S) -> Result<S::Ok, S::Error> {
+        let _alive = self.object();
+        // SAFETY: `ob` is a tuple, held alive; tuples do not change.
+        let len = unsafe { ffi::PyTuple_GET_SIZE(self.ob) };
+        self.walk.enter(len.cast_unsigned())?;
+        let mut seq = to.serialize_seq(Some(len.cast_unsigned()))?;
+        for index in 0..len {
+            // SAFETY: as above.
+            let item = unsafe { ffi::PyTuple_GET_ITEM(self.ob, index) };
+            if item.is_null() {
+                return Err(self.walk.changed());
+            }
+            if let Err(error) = seq.serialize_element(&self.child(item)) {
+                return Err(self.at_index(index, error));
+            }
+        }
+        self.walk.leave();
+        seq.end()
+    }
+
+    #[inline(never)]
+    pub(super) fn dict<S: Serializer>(self, to: S) -> Result<S::Ok, S::Error> {
+        let _alive = self.object();
+        // SAFETY: `ob` is a dict, held alive.
+        let len = unsafe { object::dict_len(self.ob) };
+        self.walk.enter(len.cast_unsigned())?;
+        let mut map = to.serialize_map(Some(len.cast_unsigned()))?;
+        let mut position = 0;
+        for _ in 0..len {
+            let (mut key, mut value) = (std::ptr::null_mut(), std::ptr::null_mut());
+            // SAFETY: `PyDict_Next` checks its position against the dict as it is now; key and value are used before any
+            // code runs, or held: the key here, a value that can run code by itself.
+            if unsafe { ffi::PyDict_Next(self.ob, &raw mut position, &raw mut key, &raw mut value) } == 0 {
+                return Err(self.walk.changed());
+            }
+            let key = Key(self.child(key));
+            let _key_alive = key.0.object();
+            key.check()?;
+            if let Err(error) = map.serialize_entry(&key, &self.child(value)) {
+                return Err(self.walk.at(key.segment(), error));
+            }
+        }
+        // SAFETY: as above.
+        if unsafe { object::dict_len(self.ob) } != len {
+            return Err(self.walk.changed());
+        }
+        self.walk.leave();
+        map.end()
+    }
+}
+
+/// A key of a map; the caller keeps it alive.
+pub(super) struct Key<'w, 'a, 'py>(pub(super) Value<'w, 'a, 'py>);
+
+impl Key<'_, '_, '_> {
+    #[inline(always)]
+    pub(super) fn check<E: serde::ser::Error>(&self) -> Result<(), E> {
+        // SAFETY: the key is alive.
+        if unsafe { ffi::PyUnicode_CheckExact(self.0.ob) } != 0 { Ok(()) } else { self.check_other() }
+    }
+
+    #[inline(never)]
+    fn check_other<E: serde::ser::Error>(&self) -> Result<(), E> {
+        // SAFETY: the key is alive.
+        if unsafe { ffi::PyUnicode_Check(self.0.ob) } != 0 {
+            return Ok(());
+        }
+        // SAFETY: the key is alive.
+        let (int, bytes, bool) = unsafe {
+            (ffi::PyLong_Check(self.0.ob) != 0, ffi::PyBytes_Check(self.0.ob) != 0, ffi::PyBool_Check(self.0.ob) != 0)
+        };
+        if self.0.walk.spec.any_keys && (int || bytes) && !bool {
+            return Ok(());
+        }
+        Err(self.0.walk.refuse(format!("key of type {}; keys are str", self.0.type_name())))
+    }
+
+    #[cold]
+    pub(super) fn segment(&self) -> Segment {
+        // SAFETY: the key is alive; its type was checked.
+        unsafe {
+            if ffi::PyUnicode_Check(self.0.ob) != 0 {
+                return Segment::Key(transcode::lossy(&object::text(self.0.ob)));
+            }
+            if ffi::PyBytes_Check(self.0.ob) != 0 {
+                return Segment::Key(String::from_utf8_lossy(object::bytes(self.0.ob)).into_owned());
+            }
+            match object::int(self.0.ob) {
+                Int::Signed(key) => Segment::Key(key.to_string()),
+                Int::Unsigned(key) => Segment::Key(key.to_string()),
+                Int::TooLarge => Segment::Key("int".into()),
+            }
+        }
+    }
+}
+
+impl Serialize for Key<'_, '_, '_> {
+    #[inline(always)]
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        // SAFETY: the key is alive; its type was checked.
+        unsafe { if ffi::PyUnicode_Check(self.0.ob) != 0 { self.0.text(to) } else { self.serialize_other(to) } }
+    }
+}
+
+impl Key<'_, '_, '_> {
+    #[inline(never)]
+    fn serialize_other<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        // SAFETY: the key is alive, and an int or bytes.
+        unsafe {
+            if ffi::PyLong_Check(self.0.ob) != 0 {
+                self.0.int(to)
+            } else {
+                to.serialize_bytes(object::bytes(self.0.ob))
+            }
+        }
+    }
+}

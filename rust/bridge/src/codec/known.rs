@@ -1,0 +1,180 @@
+//! What a type's objects are encoded as; looked up once for each version of a type.
+#![allow(unsafe_code)] // one table for the process, guarded by the interpreter lock
+
+use std::cell::UnsafeCell;
+use std::sync::Arc;
+
+use pyo3::ffi;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyDate, PyDateTime, PyDict, PyTime, PyType, PyTypeMethods};
+
+use super::records::{self, Shape};
+use super::temporal::Temporal;
+
+/// What to do with an object of a type.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Kind {
+    Text,
+    Int,
+    Float,
+    Tuple,
+    List,
+    Dict,
+    /// `bytes` or `bytearray`.
+    Bytes,
+    /// A memoryview.
+    Memory,
+    /// Its `_value_`.
+    Enum,
+    /// A pydantic root model: its `root`.
+    Root,
+    /// A map of fields.
+    Record(Arc<Shape>),
+    /// A number of numpy.
+    Scalar,
+    /// An array of numpy.
+    Array,
+    /// Text in a standard form.
+    Temporal(Temporal),
+    /// For the `default` hook.
+    Unknown,
+}
+
+/// Slots of the table; types that handlers yield are few.
+const SLOTS: usize = 256;
+
+/// A type, as it was at one version; its address may be another type's later, its version never.
+struct Slot {
+    ty: *mut ffi::PyTypeObject,
+    version: u32,
+    kind: Kind,
+}
+
+struct Table(UnsafeCell<[Slot; SLOTS]>);
+
+// SAFETY: reached with the interpreter lock held, by code that runs no Python code meanwhile.
+unsafe impl Sync for Table {}
+
+static TABLE: Table =
+    Table(UnsafeCell::new([const { Slot { ty: std::ptr::null_mut(), version: 0, kind: Kind::Unknown } }; SLOTS]));
+
+/// What to do with objects of `ty`.
+///
+/// # Errors
+/// What a descriptor or metaclass of the type raises.
+#[inline]
+pub(super) fn kind(ty: &Bound<'_, PyType>) -> PyResult<Kind> {
+    let ptr = ty.as_type_ptr();
+    // SAFETY: the type is alive; cloning a kind runs no Python code.
+    unsafe {
+        let slot = &(*TABLE.0.get())[slot_of(ptr)];
+        if slot.ty == ptr && slot.version != 0 && slot.version == (*ptr).tp_version_tag {
+            return Ok(slot.kind.clone());
+        }
+    }
+    learn(ty)
+}
+
+fn slot_of(ty: *mut ffi::PyTypeObject) -> usize {
+    let address = ty.addr() >> 4;
+    (address ^ address >> 8) % SLOTS
+}
+
+#[cold]
+fn learn(ty: &Bound<'_, PyType>) -> PyResult<Kind> {
+    let kind = classify(ty)?;
+    let ptr = ty.as_type_ptr();
+    // SAFETY: the type is alive; the kind that leaves holds references to str and tuples of str only, or to constants,
+    // whose release runs no Python code, and it is dropped after the table's borrow.
+    unsafe {
+        let new = Slot { ty: ptr, version: (*ptr).tp_version_tag, kind: kind.clone() };
+        drop(std::mem::replace(&mut (*TABLE.0.get())[slot_of(ptr)], new));
+    }
+    Ok(kind)
+}
+
+fn classify(ty: &Bound<'_, PyType>) -> PyResult<Kind> {
+    if is_enum(ty)? {
+        return Ok(Kind::Enum);
+    }
+    if let Some(kind) = builtin(ty) {
+        return Ok(kind);
+    }
+    if let Some(kind) = records::classify(ty)? {
+        return Ok(kind);
+    }
+    by_name(ty)
+}
+
+/// By the storage that a type inherits from a builtin one.
+fn builtin(ty: &Bound<'_, PyType>) -> Option<Kind> {
+    let ptr = ty.as_type_ptr();
+    // SAFETY: the type is alive, the others are the interpreter's.
+    unsafe {
+        let is = |flag| ffi::PyType_HasFeature(ptr, flag) != 0;
+        let under = |base: *mut ffi::PyTypeObject| ffi::PyType_IsSubtype(ptr, base) != 0;
+        Some(if is(ffi::Py_TPFLAGS_UNICODE_SUBCLASS) {
+            Kind::Text
+        } else if is(ffi::Py_TPFLAGS_LONG_SUBCLASS) {
+            Kind::Int
+        } else if is(ffi::Py_TPFLAGS_TUPLE_SUBCLASS) {
+            Kind::Tuple
+        } else if is(ffi::Py_TPFLAGS_DICT_SUBCLASS) {
+            Kind::Dict
+        } else if is(ffi::Py_TPFLAGS_LIST_SUBCLASS) {
+            Kind::List
+        } else if is(ffi::Py_TPFLAGS_BYTES_SUBCLASS) || under(&raw mut ffi::PyByteArray_Type) {
+            Kind::Bytes
+        } else if under(&raw mut ffi::PyFloat_Type) {
+            Kind::Float
+        } else if ptr == &raw mut ffi::PyMemoryView_Type {
+            Kind::Memory
+        } else {
+            return None;
+        })
+    }
+}
+
+fn is_enum(ty: &Bound<'_, PyType>) -> PyResult<bool> {
+    let py = ty.py();
+    if ty.get_type().is(py.get_type::<PyType>()) {
+        return Ok(false);
+    }
+    let Some(meta) = loaded(py, "enum", "EnumType")? else { return Ok(false) };
+    ty.is_instance(&meta)
+}
+
+/// By the name of a class that the type is or inherits from, where that class is the module's own.
+fn by_name(ty: &Bound<'_, PyType>) -> PyResult<Kind> {
+    let py = ty.py();
+    for base in ty.mro() {
+        let Ok(base) = base.cast_into::<PyType>() else { continue };
+        let (module, name) = (base.module()?, base.qualname()?);
+        let (Ok(module), Ok(name)) = (module.to_str(), name.to_str()) else { continue };
+        let kind = match (module, name) {
+            ("datetime", "datetime") if base.is(py.get_type::<PyDateTime>()) => Kind::Temporal(Temporal::DateTime),
+            ("datetime", "date") if base.is(py.get_type::<PyDate>()) => Kind::Temporal(Temporal::Date),
+            ("datetime", "time") if base.is(py.get_type::<PyTime>()) => Kind::Temporal(Temporal::Time),
+            ("uuid", "UUID") => Kind::Temporal(Temporal::Uuid),
+            ("decimal", "Decimal") => Kind::Temporal(Temporal::Decimal),
+            ("numpy", "ndarray") if base.is(ty) => Kind::Array,
+            ("numpy", "generic") => Kind::Scalar,
+            _ => continue,
+        };
+        if loaded(py, module, name)?.is_some_and(|class| class.is(&base)) {
+            return Ok(kind);
+        }
+    }
+    Ok(Kind::Unknown)
+}
+
+/// A module's attribute, if the module has been imported by somebody.
+pub(super) fn loaded<'py>(py: Python<'py>, module: &str, name: &str) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let modules = py.import(intern!(py, "sys"))?.getattr(intern!(py, "modules"))?;
+    let Ok(modules) = modules.cast_into::<PyDict>() else { return Ok(None) };
+    match modules.get_item(module)? {
+        Some(module) => module.getattr_opt(name),
+        None => Ok(None),
+    }
+}

@@ -1,0 +1,86 @@
+//! Objects that are not of the commonest exact types.
+#![allow(unsafe_code)] // reads the storage that an object's kind says it has
+
+use pyo3::buffer::PyUntypedBuffer;
+use pyo3::ffi;
+use pyo3::intern;
+use pyo3::prelude::*;
+use serde::Serializer;
+
+use super::known::{self, Kind};
+use super::value::Value;
+use super::walk::Failure;
+use super::{numpy, object, temporal};
+
+impl Value<'_, '_, '_> {
+    /// Everything that is not one of the commonest exact types. Holds the object: from here on code may run.
+    #[inline(never)]
+    pub(super) fn other<S: Serializer>(self, to: S) -> Result<S::Ok, S::Error> {
+        let object = self.object();
+        // SAFETY: the object is held, and of the type that its branch asked for.
+        unsafe {
+            let ty = ffi::Py_TYPE(self.ob);
+            if ty == &raw mut ffi::PyTuple_Type {
+                return self.tuple(to);
+            }
+            if ty == &raw mut ffi::PyBytes_Type || ty == &raw mut ffi::PyByteArray_Type {
+                return to.serialize_bytes(object::bytes(self.ob));
+            }
+        }
+        let py = self.walk.py;
+        let kind = known::kind(&object.get_type()).map_err(|error| self.walk.raised(error))?;
+        // SAFETY: the object is held; its kind is that of its type's base, whose storage it has.
+        unsafe {
+            match kind {
+                Kind::Text => self.text(to),
+                Kind::Int => self.int(to),
+                Kind::Float => to.serialize_f64(ffi::PyFloat_AS_DOUBLE(self.ob)),
+                Kind::Tuple => self.tuple(to),
+                Kind::List => self.list(to),
+                Kind::Dict => self.dict(to),
+                Kind::Bytes => to.serialize_bytes(object::bytes(self.ob)),
+                Kind::Memory => self.memory(to),
+                Kind::Enum => self.instead(object.getattr(intern!(py, "_value_")), to),
+                Kind::Root => self.instead(object.getattr(intern!(py, "root")), to),
+                Kind::Record(shape) => self.record(&shape, to),
+                Kind::Scalar | Kind::Array => numpy::serialize(self, kind == Kind::Scalar, to),
+                Kind::Temporal(kind) => match temporal::text(kind, &object) {
+                    Ok(text) => to.serialize_str(text.as_str()),
+                    Err(error) => Err(self.walk.raised(error)),
+                },
+                Kind::Unknown => self.hook(to),
+            }
+        }
+    }
+
+    fn instead<S: Serializer>(self, answer: PyResult<Bound<'_, PyAny>>, to: S) -> Result<S::Ok, S::Error> {
+        let answer = answer.map_err(|error| self.walk.raised(error))?;
+        self.walk.stand_in(&answer, to)
+    }
+
+    /// A memoryview, contiguous or not, as the bytes it shows.
+    fn memory<S: Serializer>(self, to: S) -> Result<S::Ok, S::Error> {
+        let raised = |error| self.walk.raised(error);
+        let buffer = PyUntypedBuffer::get(&self.object()).map_err(raised)?;
+        let len = buffer.len_bytes();
+        if len > self.walk.limits.max_frame_bytes {
+            return Err(self.walk.fail(Failure::Limit("max_frame_bytes", format!("a memoryview of {len} bytes"))));
+        }
+        if buffer.is_c_contiguous() {
+            // SAFETY: the buffer is contiguous and exported while `buffer` lives; no code runs while it is copied.
+            return to.serialize_bytes(unsafe { object::contiguous(&buffer) });
+        }
+        let bytes: Bound<'_, PyAny> = self.object().call_method0(intern!(self.walk.py, "tobytes")).map_err(raised)?;
+        // SAFETY: `memoryview.tobytes` gives bytes.
+        to.serialize_bytes(unsafe { object::bytes(bytes.as_ptr()) })
+    }
+
+    /// Asks the `default` hook.
+    pub(super) fn hook<S: Serializer>(self, to: S) -> Result<S::Ok, S::Error> {
+        let Some(hook) = &self.walk.spec.default else {
+            return Err(self.walk.refuse(format!("cannot encode {}", self.type_name())));
+        };
+        self.walk.check_stand_ins()?;
+        self.instead(hook.bind(self.walk.py).call1((self.object(),)), to)
+    }
+}

@@ -1,0 +1,186 @@
+//! Objects with named fields: dataclasses, `msgspec.Struct`, attrs classes, pydantic models.
+
+use std::sync::Arc;
+
+use pyo3::exceptions::PyAttributeError;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyString, PyTuple, PyType};
+use serde::Serializer;
+use serde::ser::SerializeMap;
+use smallvec::SmallVec;
+
+use super::containers::Key;
+use super::known::{Kind, loaded};
+use super::path::Segment;
+use super::value::Value;
+
+/// The fields of a type, in their order.
+#[derive(Debug)]
+pub(super) struct Shape {
+    fields: Vec<Field>,
+    /// A struct's tag, written first.
+    tag: Option<(Py<PyString>, Py<PyAny>)>,
+    /// What a field holds that is left out.
+    unset: Option<Py<PyAny>>,
+    /// An attribute with more fields, a dict or None.
+    extra: bool,
+}
+
+#[derive(Debug)]
+struct Field {
+    attribute: Py<PyString>,
+    key: Py<PyString>,
+}
+
+impl PartialEq for Shape {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::eq(self, other)
+    }
+}
+
+/// Fields whose values need no allocation.
+const FEW: usize = 16;
+
+impl Shape {
+    fn of(names: impl IntoIterator<Item = PyResult<Py<PyString>>>, py: Python<'_>) -> PyResult<Self> {
+        let field = |name: PyResult<Py<PyString>>| {
+            let name = name?;
+            Ok(Field { attribute: name.clone_ref(py), key: name })
+        };
+        let fields = names.into_iter().map(field).collect::<PyResult<_>>()?;
+        Ok(Self { fields, tag: None, unset: None, extra: false })
+    }
+}
+
+/// The kind of a type that says what its fields are.
+pub(super) fn classify(ty: &Bound<'_, PyType>) -> PyResult<Option<Kind>> {
+    let py = ty.py();
+    let shape = if let Some(fields) = ty.getattr_opt(intern!(py, "__pydantic_fields__"))? {
+        if ty.getattr_opt(intern!(py, "__pydantic_root_model__"))?.is_some_and(|root| root.is_truthy().unwrap_or(false))
+        {
+            return Ok(Some(Kind::Root));
+        }
+        pydantic(&fields)
+    } else if let Some(fields) = ty.getattr_opt(intern!(py, "__struct_fields__"))? {
+        structure(ty, &fields)
+    } else if let Some(attributes) = ty.getattr_opt(intern!(py, "__attrs_attrs__"))? {
+        attrs(&attributes)
+    } else if let Some(fields) = ty.getattr_opt(intern!(py, "__dataclass_fields__"))? {
+        dataclass(&fields)
+    } else {
+        return Ok(None);
+    };
+    shape.map(|shape| Some(Kind::Record(Arc::new(shape))))
+}
+
+fn name(of: Bound<'_, PyAny>) -> PyResult<Py<PyString>> {
+    Ok(of.cast_into::<PyString>()?.unbind())
+}
+
+/// Fields of a dict of field objects that `keep` says yes to.
+fn named(fields: &Bound<'_, PyAny>, keep: impl Fn(&Bound<'_, PyAny>) -> PyResult<bool>) -> PyResult<Shape> {
+    let py = fields.py();
+    let mut names = Vec::new();
+    for (key, field) in fields.cast::<PyDict>()?.copy()? {
+        if keep(&field)? {
+            names.push(name(key));
+        }
+    }
+    Shape::of(names, py)
+}
+
+fn dataclass(fields: &Bound<'_, PyAny>) -> PyResult<Shape> {
+    let py = fields.py();
+    named(fields, |field| {
+        let kind = field.getattr(intern!(py, "_field_type"))?.getattr(intern!(py, "name"))?;
+        Ok(kind.cast::<PyString>()?.to_str()? == "_FIELD")
+    })
+}
+
+/// Fields that the model's author has excluded from its output stay out of it here as well.
+fn pydantic(fields: &Bound<'_, PyAny>) -> PyResult<Shape> {
+    let py = fields.py();
+    let shape = named(fields, |field| Ok(!field.getattr(intern!(py, "exclude"))?.is_truthy()?))?;
+    Ok(Shape { extra: true, ..shape })
+}
+
+fn attrs(attributes: &Bound<'_, PyAny>) -> PyResult<Shape> {
+    let py = attributes.py();
+    let attribute_name = |attribute: Bound<'_, PyAny>| attribute.getattr(intern!(py, "name")).and_then(name);
+    Shape::of(attributes.cast::<PyTuple>()?.iter().map(attribute_name), py)
+}
+
+fn structure(ty: &Bound<'_, PyType>, fields: &Bound<'_, PyAny>) -> PyResult<Shape> {
+    let py = ty.py();
+    let mut shape = Shape::of(fields.cast::<PyTuple>()?.iter().map(name), py)?;
+    let keys = ty.getattr(intern!(py, "__struct_encode_fields__"))?;
+    for (field, key) in shape.fields.iter_mut().zip(keys.cast::<PyTuple>()?) {
+        field.key = name(key)?;
+    }
+    let config = ty.getattr(intern!(py, "__struct_config__"))?;
+    let (key, tag) = (config.getattr(intern!(py, "tag_field"))?, config.getattr(intern!(py, "tag"))?);
+    if !key.is_none() && !tag.is_none() {
+        shape.tag = Some((name(key)?, tag.unbind()));
+    }
+    shape.unset = loaded(py, "msgspec", "UNSET")?.map(Bound::unbind);
+    Ok(shape)
+}
+
+/// A key with its value, both held.
+type Pair<'py> = (Bound<'py, PyAny>, Bound<'py, PyAny>);
+
+impl<'py> Value<'_, '_, 'py> {
+    /// Reads all fields, then writes them: reading may run code, and a map's header says how many there are.
+    pub(super) fn record<S: Serializer>(self, shape: &Shape, to: S) -> Result<S::Ok, S::Error> {
+        let walk = self.walk;
+        let pairs = self.fields(shape)?;
+        walk.enter(pairs.len())?;
+        let mut map = to.serialize_map(Some(pairs.len()))?;
+        for (key, value) in &pairs {
+            let key = Key(self.child(key.as_ptr()));
+            key.check()?;
+            if let Err(error) = map.serialize_entry(&key, &self.child(value.as_ptr())) {
+                return Err(walk.at(key.segment(), error));
+            }
+        }
+        walk.leave();
+        map.end()
+    }
+
+    fn fields<E: serde::ser::Error>(self, shape: &Shape) -> Result<SmallVec<[Pair<'py>; FEW]>, E> {
+        let py = self.walk.py;
+        let object = self.object();
+        let mut pairs = SmallVec::new();
+        if let Some((key, tag)) = &shape.tag {
+            pairs.push((key.bind(py).clone().into_any(), tag.bind(py).clone()));
+        }
+        for field in &shape.fields {
+            let value = match object.getattr(&field.attribute) {
+                Ok(value) => value,
+                Err(error) => return Err(self.unread(&field.attribute, error)),
+            };
+            if shape.unset.as_ref().is_none_or(|unset| !unset.is(&value)) {
+                pairs.push((field.key.bind(py).clone().into_any(), value));
+            }
+        }
+        if shape.extra {
+            let more = object.getattr(intern!(py, "__pydantic_extra__")).map_err(|error| self.walk.raised(error))?;
+            if let Ok(more) = more.cast_exact::<PyDict>() {
+                pairs.extend(more.copy().map_err(|error| self.walk.raised(error))?);
+            }
+        }
+        Ok(pairs)
+    }
+
+    #[cold]
+    fn unread<E: serde::ser::Error>(self, attribute: &Py<PyString>, error: PyErr) -> E {
+        let attribute = attribute.bind(self.walk.py).to_string_lossy().into_owned();
+        let failed = if error.is_instance_of::<PyAttributeError>(self.walk.py) {
+            self.walk.refuse(format!("{} has no value for its field", self.type_name()))
+        } else {
+            self.walk.raised(error)
+        };
+        self.walk.at(Segment::Key(attribute), failed)
+    }
+}

@@ -1,0 +1,145 @@
+//! One Python object as a serde value.
+#![allow(unsafe_code)] // looks at types and storage of objects that others keep alive
+#![expect(clippy::inline_always, reason = "a leaf inside a container's loop is cheaper than a call")]
+
+use std::cell::Cell;
+use std::fmt;
+
+use pyo3::ffi;
+use pyo3::prelude::*;
+use serde::{Serialize, Serializer};
+
+use super::object::{self, Int, Text};
+use super::transcode::{self, BLOCK};
+use super::walk::Walk;
+
+/// One object of the walk; the caller keeps it alive while it is serialized, whatever code that runs.
+#[derive(Clone, Copy)]
+pub(super) struct Value<'w, 'a, 'py> {
+    pub(super) walk: &'w Walk<'a, 'py>,
+    pub(super) ob: *mut ffi::PyObject,
+}
+
+impl Serialize for Value<'_, '_, '_> {
+    #[inline(always)]
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let ob = self.ob;
+        // SAFETY: `ob` is alive; the addresses are those of the interpreter's static types.
+        unsafe {
+            let ty = ffi::Py_TYPE(ob);
+            if ty == &raw mut ffi::PyUnicode_Type {
+                self.text(to)
+            } else if ty == &raw mut ffi::PyLong_Type {
+                self.int(to)
+            } else if ty == &raw mut ffi::PyFloat_Type {
+                to.serialize_f64(ffi::PyFloat_AS_DOUBLE(ob))
+            } else if ty == &raw mut ffi::PyDict_Type {
+                self.dict(to)
+            } else if ty == &raw mut ffi::PyList_Type {
+                self.list(to)
+            } else if ob == ffi::Py_None() {
+                to.serialize_unit()
+            } else if ty == &raw mut ffi::PyBool_Type {
+                to.serialize_bool(ob == ffi::Py_True())
+            } else {
+                self.other(to)
+            }
+        }
+    }
+}
+
+impl<'w, 'a, 'py> Value<'w, 'a, 'py> {
+    #[inline(always)]
+    pub(super) fn new(walk: &'w Walk<'a, 'py>, ob: *mut ffi::PyObject) -> Self {
+        Self { walk, ob }
+    }
+
+    /// A value inside this one.
+    #[inline(always)]
+    pub(super) fn child(self, ob: *mut ffi::PyObject) -> Self {
+        Self { ob, ..self }
+    }
+
+    /// A reference of its own.
+    #[inline]
+    pub(super) fn object(self) -> Bound<'py, PyAny> {
+        // SAFETY: `ob` is alive.
+        unsafe { Bound::from_borrowed_ptr(self.walk.py, self.ob) }
+    }
+
+    /// The type's name with its module.
+    #[cold]
+    pub(super) fn type_name(self) -> String {
+        self.object().get_type().fully_qualified_name().map_or_else(|_| "?".into(), |name| name.to_string())
+    }
+
+    #[inline(always)]
+    pub(super) fn text<S: Serializer>(self, to: S) -> Result<S::Ok, S::Error> {
+        // SAFETY: the object is a str and alive; serializing text runs no Python code.
+        match unsafe { object::text(self.ob) } {
+            Text::Utf8(text) => to.serialize_str(text),
+            wide => self.wide(to, &wide),
+        }
+    }
+
+    #[inline(never)]
+    fn wide<S: Serializer>(self, to: S, text: &Text<'_>) -> Result<S::Ok, S::Error> {
+        let surrogate = Cell::new(None);
+        let done = if text.points() > BLOCK {
+            to.collect_str(&Wide { text, surrogate: &surrogate })
+        } else {
+            let mut block = transcode::Block::new();
+            match block.fill(text, 0..text.points()) {
+                Ok(text) => to.serialize_str(text),
+                Err(point) => return Err(self.surrogate(point)),
+            }
+        };
+        done.map_err(|error| surrogate.get().map_or(error, |point| self.surrogate(point)))
+    }
+
+    #[cold]
+    fn surrogate<E: serde::ser::Error>(self, transcode::Surrogate(point): transcode::Surrogate) -> E {
+        self.walk.refuse(format!("str holds the surrogate U+{point:04X}"))
+    }
+
+    #[inline(always)]
+    pub(super) fn int<S: Serializer>(self, to: S) -> Result<S::Ok, S::Error> {
+        // SAFETY: the object is an int and alive, the thread attached.
+        match unsafe { object::int(self.ob) } {
+            Int::Signed(value) => to.serialize_i64(value),
+            Int::Unsigned(value) => to.serialize_u64(value),
+            Int::TooLarge => Err(self.too_large()),
+        }
+    }
+
+    #[cold]
+    pub(super) fn too_large<E: serde::ser::Error>(self) -> E {
+        self.walk.refuse("int outside -2**63 .. 2**64-1".into())
+    }
+}
+
+/// Long text that is not stored as UTF-8; its alternate form is its length in UTF-8 bytes.
+struct Wide<'t> {
+    text: &'t Text<'t>,
+    surrogate: &'t Cell<Option<transcode::Surrogate>>,
+}
+
+impl fmt::Display for Wide<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if f.alternate() {
+            return fmt::Display::fmt(&self.text.utf8_len(), f);
+        }
+        let mut block = transcode::Block::new();
+        let mut start = 0;
+        while start < self.text.points() {
+            let end = self.text.points().min(start + BLOCK);
+            let piece = block.fill(self.text, start..end).map_err(|point| {
+                self.surrogate.set(Some(point));
+                fmt::Error
+            })?;
+            f.write_str(piece)?;
+            start = end;
+        }
+        Ok(())
+    }
+}

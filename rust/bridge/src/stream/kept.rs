@@ -1,0 +1,47 @@
+//! Immutable `bytes` of Python as the memory of a frame.
+#![allow(unsafe_code)] // the bytes are read without the interpreter, which only their release needs
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use crate::codec::Keep;
+use crate::worker::{Deferred, Mailbox};
+
+/// A `bytes` object, held until the last view of its memory goes; it is released on its worker.
+struct Kept {
+    bytes: *const [u8],
+    _object: Deferred,
+}
+
+// SAFETY: the bytes never change; the object is released by `Deferred`, which any thread may drop.
+unsafe impl Send for Kept {}
+// SAFETY: as above.
+unsafe impl Sync for Kept {}
+
+impl AsRef<[u8]> for Kept {
+    fn as_ref(&self) -> &[u8] {
+        // SAFETY: the memory is the object's own, which neither moves nor changes while the object is held.
+        unsafe { &*self.bytes }
+    }
+}
+
+/// Shares `bytes` objects; their release goes to `home`.
+pub(super) struct Keeper(pub(super) Arc<Mailbox>);
+
+impl fmt::Debug for Keeper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Keeper")
+    }
+}
+
+impl Keep for Keeper {
+    fn keep(&self, object: &Bound<'_, PyBytes>) -> Bytes {
+        let bytes = &raw const *object.as_bytes();
+        let object = Deferred::new(object.clone().into_any().unbind(), Arc::clone(&self.0));
+        Bytes::from_owner(Kept { bytes, _object: object })
+    }
+}

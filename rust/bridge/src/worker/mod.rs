@@ -22,4 +22,4 @@ pub(crate) use locate::{port_of_running_loop as running_port, running_loop};
 pub(crate) use mailbox::{Command, Mailbox};
 pub(crate) use port::Port;
 pub(crate) use release::{Deferred, deferred_counts, drain_orphans};
-pub(crate) use watch::workers;
+pub(crate) use watch::{any_mailbox, workers};

@@ -21,6 +21,14 @@ pub(super) fn mailboxes() -> Vec<Arc<Mailbox>> {
     workers.iter().filter_map(|(mailbox, _)| mailbox.upgrade()).filter(|mailbox| mailbox.is_open()).collect()
 }
 
+/// The worker that does what one of them must do: a dedicated one if there is any, for its loop is always running.
+pub(crate) fn any_mailbox() -> Option<Arc<Mailbox>> {
+    let workers = WORKERS.lock().unwrap_or_else(PoisonError::into_inner);
+    let open = workers.iter().filter_map(|(mailbox, info)| Some((mailbox.upgrade().filter(|m| m.is_open())?, info)));
+    let (mailbox, _) = open.max_by_key(|(_, info)| info.kind == Kind::Dedicated)?;
+    Some(mailbox)
+}
+
 /// One worker as the statistics show it.
 #[derive(Debug, Clone)]
 pub(crate) struct WorkerSnapshot {

@@ -21,6 +21,7 @@ from pybridge.errors import (
     StreamCancelled,
 )
 from pybridge.from_sync import from_sync
+from pybridge.memory import configure_memory, memory
 from pybridge.pool import Pool
 from pybridge.prometheus import metrics_text
 from pybridge.stats import EngineStats, MemoryStats
@@ -53,10 +54,12 @@ __all__ = [
     "Stream",
     "StreamCancelled",
     "Worker",
+    "configure_memory",
     "configure_runtime",
     "current_context",
     "decode",
     "encode",
     "from_sync",
+    "memory",
     "metrics_text",
 ]

@@ -172,3 +172,31 @@ class Limits(Settings):
             max_metadata_entries: int = 64,
             duplicate_keys: Literal["last", "error"] = "last",
         ) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryConfig(Settings):
+    """The arguments of `pybridge.configure_memory`, which explains them.
+
+    A field that is not given is read from the environment variable `PYBRIDGE_MEMORY_<FIELD>`, if that is set.
+
+    Raises:
+        ConfigError: A value that cannot be, naming its field.
+    """
+
+    environment: ClassVar[str | None] = "PYBRIDGE_MEMORY_"
+
+    idle_release: Literal["malloc", "all", "off"] = setting("malloc", choice("malloc", "all", "off"))
+    min_gain: int = setting("64MiB", size())
+    tune_malloc: bool = setting(False, switch)
+    python_allocator: Literal["leave", "system"] = setting("leave", choice("leave", "system"))
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            idle_release: Literal["malloc", "all", "off"] = "malloc",
+            min_gain: Size = "64MiB",
+            tune_malloc: bool = False,
+            python_allocator: Literal["leave", "system"] = "leave",
+        ) -> None: ...

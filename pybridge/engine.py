@@ -15,6 +15,7 @@ from pybridge.codecs import Codec, CodecName, JsonCodec, MsgpackCodec, resolve_c
 from pybridge.config import FlowConfig, Limits, PoolConfig
 from pybridge.errors import ConfigError, LimitExceeded
 from pybridge.handlers import check_handler, handler_name, takes_context
+from pybridge.memory import settle_memory
 from pybridge.pool import Pool
 from pybridge.stats import EngineStats
 
@@ -109,6 +110,7 @@ class PooledEngine:
             raise ConfigError("context", f"must be True, False or None, not {context!r}")
         if lifespan is not None and not callable(lifespan):
             raise ConfigError("lifespan", "must be a function that returns an async context manager")
+        settle_memory()
         self._pool = _native_pool(pool)
         self._core = _pybridge.Engine(
             handler,

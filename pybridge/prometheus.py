@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from pybridge.engine import live_engines
-from pybridge.stats import EngineStats, PoolStats, WorkerStats
+from pybridge.memory import recent_memory
+from pybridge.stats import EngineStats, MemoryStats, PoolStats, WorkerStats
+
+MALLOC_AGE = 10.0
+"""Seconds that figures of malloc may be old: asking takes malloc's locks."""
 
 
 class Exposition:
@@ -46,7 +50,7 @@ class Exposition:
 
 
 def metrics_text() -> str:
-    """Gives the counters of all engines of the process, their pools and workers, for a `/metrics` endpoint.
+    """Gives the counters of all engines, their pools and workers, and the process's memory, for a `/metrics` endpoint.
 
     Engines of the same name are counted together. A pool has the label `shared`, or the name of its first engine.
     """
@@ -58,11 +62,15 @@ def metrics_text() -> str:
         snapshots.append((engine.name, stats))
         pool = engine.shares_pool_with
         pools.setdefault(id(pool), ("shared" if pool is None else engine.name, stats.pool))
-    return render(snapshots, pools.values())
+    return render(snapshots, pools.values(), recent_memory(MALLOC_AGE))
 
 
-def render(engines: Iterable[tuple[str, EngineStats]], pools: Iterable[tuple[str, PoolStats]]) -> str:
-    """Gives the exposition of engines and pools, each with its name."""
+def render(
+    engines: Iterable[tuple[str, EngineStats]],
+    pools: Iterable[tuple[str, PoolStats]],
+    memory: MemoryStats | None = None,
+) -> str:
+    """Gives the exposition of engines and pools, each with its name, and of the process's memory."""
     out = Exposition()
     workers: dict[tuple[str, str], WorkerStats] = {}
     for name, stats in engines:
@@ -72,6 +80,8 @@ def render(engines: Iterable[tuple[str, EngineStats]], pools: Iterable[tuple[str
         _worker(out, worker)
     for name, pool in pools:
         _pool(out, name, pool)
+    if memory is not None:
+        _memory(out, memory)
     return out.text()
 
 
@@ -126,6 +136,22 @@ def _pool(out: Exposition, pool: str, stats: PoolStats) -> None:
     out.counter("pool_leaks", "Sampled buffers in use for longer than leak_after.", stats.leaks, pool=pool)
     for reason, number in stats.released.items():
         out.counter("pool_released_bytes", "Bytes given back to the system.", number, pool=pool, reason=reason)
+
+
+def _memory(out: Exposition, stats: MemoryStats) -> None:
+    out.gauge("memory_resident_bytes", "Memory of the process that is in RAM.", stats.resident)
+    text = "Memory of the process by owner; what is left of the resident bytes is code, stacks and the like."
+    owners = {
+        "pool_live": stats.pool_live,
+        "pool_parked": stats.pool_parked,
+        "pool_pinned": stats.pool_pinned,
+        "malloc_in_use": stats.malloc_in_use,
+        "malloc_free": stats.malloc_free,
+    }
+    for owner, size in owners.items():
+        out.gauge("memory_bytes", text, size, owner=owner)
+    out.gauge("malloc_arenas", "Arenas of malloc.", stats.malloc_arenas)
+    out.gauge("python_blocks", "Blocks handed out by Python's own allocator.", stats.python_blocks)
 
 
 def _escape(text: str) -> str:

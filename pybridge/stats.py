@@ -247,7 +247,7 @@ class Release:
 
     Attributes:
         when: Seconds since the epoch.
-        what: What was released: `pool`, `malloc`, `python`.
+        what: Whose memory it was: `malloc`'s free pages, or what `python`'s free lists held.
         bytes: Bytes by which resident memory fell.
         seconds: How long it took.
     """
@@ -275,7 +275,7 @@ class MemoryStats:
         malloc_in_use: Handed out by malloc; 0 where malloc cannot be asked.
         malloc_free: Kept by malloc; 0 where malloc cannot be asked.
         malloc_arenas: Arenas of malloc, a number; 0 where malloc cannot be asked.
-        python_blocks: Blocks handed out by Python's own allocator, a number.
+        python_blocks: Blocks handed out by Python's own allocator, a number; 0 with `python_allocator="system"`.
         releases: What was given back to the system lately, oldest first.
     """
 

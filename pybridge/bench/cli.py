@@ -18,6 +18,7 @@ examples:
   pybridge bench app:generate --check count          ... when it does not give the same items every time
   pybridge bench --lanes naive,pooled --concurrency 64 --json out.json --plot out.png
   pybridge bench --memory --payload tree             large requests: what stays resident afterwards
+  pybridge bench --memory --payload tree --survivors --python-allocator system
 
 lanes:
 {chr(10).join(f"  {name:<15} {text}" for name, text in DESCRIPTIONS.items())}
@@ -72,6 +73,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     memory.add_argument("--chars", type=positive, default=1_000_000, metavar="N", help="size of a request (1000000)")
     memory.add_argument("--cycles", type=positive, default=3, metavar="N", help="bursts of requests (3)")
+    memory.add_argument(
+        "--survivors", action="store_true", help="one small object of each request lives on, as in a cache"
+    )
+    memory.add_argument(
+        "--idle-release",
+        choices=("malloc", "all", "off"),
+        default="all",
+        help="what pybridge gives back when idle (all)",
+    )
+    memory.add_argument(
+        "--min-gain", default="8MiB", metavar="SIZE", help="... if so much is resident that was not before (8MiB)"
+    )
+    memory.add_argument(
+        "--python-allocator",
+        choices=("leave", "system"),
+        default="leave",
+        help="system: Python's small objects come from malloc in pybridge's lanes (leave)",
+    )
+    memory.add_argument("--tune-malloc", action="store_true", help="large blocks are mappings of their own there")
     memory.add_argument("--idle", type=float, default=10.0, metavar="S", help="seconds of rest at the end (10)")
 
 

@@ -78,7 +78,7 @@ probe = Probe()
 
 async def memory_text(request: dict[str, Any]) -> Items:
     """Holds the request and a derived copy for as long as a model's first step takes, then answers with the copy."""
-    text = request["text"].upper()
+    text = "Re: " + request["text"]
     await asyncio.sleep(HOLD_SECONDS)
     yield {"text": text}
 
@@ -86,5 +86,24 @@ async def memory_text(request: dict[str, Any]) -> Items:
 async def memory_tree(request: dict[str, Any]) -> Items:
     """Holds a tree of small dicts and a copy of it in the same way, then answers with a summary."""
     rows = [{**row, "seen": True} for row in request["rows"]]
+    await asyncio.sleep(HOLD_SECONDS)
+    yield {"rows": len(rows), "score": sum(row["score"] for row in rows)}
+
+
+survivors: list[object] = []
+
+
+async def memory_text_survivors(request: dict[str, Any]) -> Items:
+    """As `memory_text`; one small object of each request lives on, as in a cache or a history."""
+    text = "Re: " + request["text"]
+    survivors.append({"length": len(text)})
+    await asyncio.sleep(HOLD_SECONDS)
+    yield {"text": text}
+
+
+async def memory_tree_survivors(request: dict[str, Any]) -> Items:
+    """As `memory_tree`; one small object of each request lives on."""
+    rows = [{**row, "seen": True} for row in request["rows"]]
+    survivors.append(rows[len(rows) // 2])
     await asyncio.sleep(HOLD_SECONDS)
     yield {"rows": len(rows), "score": sum(row["score"] for row in rows)}

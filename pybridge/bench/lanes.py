@@ -1,9 +1,11 @@
 """What runs in the process of a lane."""
 
+import sys
 from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
+from pybridge import configure_memory
 from pybridge.bench import bridged, consumers, floor
 from pybridge.bench.names import DESCRIPTIONS
 from pybridge.bench.protocol import Lane, Loop, Plan, Result
@@ -30,6 +32,8 @@ FACTORIES: dict[str, Callable[[Loop], Runner]] = {
     "items": consumers.ItemsLane,
 }
 
+WITHOUT_PYBRIDGE = {"naive", "bridge-thread", "python", "plain", "plain-sse"}
+
 
 def make(lane: Lane) -> Runner:
     """The lane, started; call it in the process that is to be measured.
@@ -39,4 +43,7 @@ def make(lane: Lane) -> Runner:
     """
     if lane.name not in FACTORIES:
         raise ValueError(f"no lane is called {lane.name!r}; there are {', '.join(DESCRIPTIONS)}")
+    if lane.name not in WITHOUT_PYBRIDGE:
+        for setting, reason in configure_memory(**lane.memory).items():
+            print(f"{lane.name}: {setting} does nothing: {reason}", file=sys.stderr)
     return FACTORIES[lane.name](lane.loop)

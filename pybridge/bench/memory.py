@@ -22,7 +22,13 @@ SENTENCE = "The quick brown fox jumps over the lazy dog. "
 
 @dataclass(frozen=True)
 class Settings:
-    """One memory measurement; `handler` None is the built-in one of the payload."""
+    """One memory measurement.
+
+    Attributes:
+        handler: None is the built-in one of the payload; with `survivors` one small object of each request lives on.
+        flow: `FlowConfig` fields of the pooled lane.
+        memory: Arguments of `configure_memory` for the lanes of pybridge.
+    """
 
     lanes: tuple[str, ...]
     payload: Payload = "text"
@@ -35,6 +41,8 @@ class Settings:
     handler: str | None = None
     request: Any = None
     flow: dict[str, Any] = field(default_factory=dict)
+    survivors: bool = False
+    memory: dict[str, Any] = field(default_factory=lambda: {"idle_release": "all", "min_gain": "8MiB"})
 
 
 @dataclass
@@ -72,7 +80,8 @@ def measure(settings: Settings, step: Step) -> Report:
 
 def measure_lane(name: str, settings: Settings, report: Report, step: Step) -> None:
     """All cycles of one lane."""
-    handler = settings.handler or f"pybridge.bench.handlers:memory_{settings.payload}"
+    built_in = f"pybridge.bench.handlers:memory_{settings.payload}{'_survivors' if settings.survivors else ''}"
+    handler = settings.handler or built_in
     encode = encoder("msgpack")
     small = settings.request if settings.request is not None else body(settings.payload, 1000)
     large = settings.request if settings.request is not None else body(settings.payload, settings.chars)
@@ -84,7 +93,8 @@ def measure_lane(name: str, settings: Settings, report: Report, step: Step) -> N
         flow=settings.flow,
     )
     warm_up = Plan(handler=handler, bodies=[encode(small)], concurrency=2, requests=4, flow=settings.flow)
-    with LaneProcess(Lane(name=name, loop=settings.loop)) as lane, sampled(lane.pid) as samples:
+    lane_settings = Lane(name=name, loop=settings.loop, memory=settings.memory)
+    with LaneProcess(lane_settings) as lane, sampled(lane.pid) as samples:
         report.timelines[name] = samples
         report.rows.append(row(name, settings, 0, lane.run(warm_up)))
         for cycle in range(1, settings.cycles + 1):
@@ -110,6 +120,8 @@ def row(lane: str, settings: Settings, cycle: int | str, result: Result) -> dict
         "peak_mib": state.peak_mib,
         "threads": state.threads,
         "arenas": state.arenas,
+        "released_mib": state.released_mib,
+        "release_ms": state.release_ms,
         "requests_per_s": result.requests / result.seconds if measured else None,
         "cpu_ms_per_request": 1e3 * result.cpu_seconds / result.requests if measured else None,
     }

@@ -9,10 +9,15 @@ Codec = Literal["msgpack", "json"]
 
 
 class Lane(msgspec.Struct, frozen=True, kw_only=True):
-    """First line: which lane the process is, and over which event loop."""
+    """First line: which lane the process is, over which event loop, and what pybridge may do about memory there.
+
+    Attributes:
+        memory: Arguments of `pybridge.configure_memory`; for the lanes of pybridge only.
+    """
 
     name: str
     loop: Loop = "asyncio"
+    memory: dict[str, Any] = msgspec.field(default_factory=lambda: {"idle_release": "all"})
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True, tag="run"):
@@ -60,12 +65,14 @@ class Latency(msgspec.Struct, frozen=True):
 
 
 class State(msgspec.Struct, frozen=True):
-    """The process as it is now."""
+    """The process as it is now, and what pybridge has given back by itself so far."""
 
     rss_mib: float
     peak_mib: float
     threads: int
     arenas: int
+    released_mib: float = 0.0
+    release_ms: float = 0.0
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):

@@ -105,8 +105,8 @@ def memory_table(rows: list[dict[str, Any]], title: str) -> Table:
         title=title, title_justify="left", caption=MEMORY_CAPTION, caption_justify="left", box=box.SIMPLE_HEAD
     )
     table.add_column("lane", no_wrap=True)
-    for heading in ("after", "MiB", "peak MiB", "threads", "arenas", "requests/s", "CPU/request"):
-        table.add_column(heading, justify="right")
+    for heading in ("after", "MiB", "peak", "given back", "threads", "arenas", "req/s", "CPU/req"):
+        table.add_column(heading, justify="right", no_wrap=True)
     before = None
     for row in rows:
         if before not in (None, row["lane"]):
@@ -118,6 +118,7 @@ def memory_table(rows: list[dict[str, Any]], title: str) -> Table:
             {0: "start"}.get(row["cycle"], str(row["cycle"])),
             f"{row['rss_mib']:,.0f}",
             f"{row['peak_mib']:,.0f}",
+            f"{row['released_mib']:,.0f} in {row['release_ms']:.0f}ms" if row["released_mib"] else "",
             str(row["threads"]),
             str(row["arenas"]),
             "" if rate is None else f"{rate:,.0f}",
@@ -127,8 +128,9 @@ def memory_table(rows: list[dict[str, Any]], title: str) -> Table:
 
 
 MEMORY_CAPTION = (
-    "Resident memory, each lane in a fresh process. `idle`: some seconds after the last cycle; `trim`: after asking"
-    " for memory back. The python lane is the floor: the same handler and bodies without a bridge."
+    "Resident MiB, each lane in a fresh process. `given back`: what pybridge released by itself so far, and how long"
+    " that took. `idle`: some seconds after the last cycle; `trim`: after asking for memory back. The python lane is"
+    " the floor: the same handler and bodies without a bridge."
 )
 
 

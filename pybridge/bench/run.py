@@ -59,6 +59,13 @@ def memory_workload(args: argparse.Namespace, request: Any) -> int:
         loop=args.loop,
         handler=args.handler,
         request=request,
+        survivors=args.survivors,
+        memory={
+            "idle_release": args.idle_release,
+            "min_gain": args.min_gain,
+            "python_allocator": args.python_allocator,
+            "tune_malloc": args.tune_malloc,
+        },
     )
     with progress(memory.steps(settings)) as (console, step):
         found = memory.measure(settings, step)

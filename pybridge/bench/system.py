@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from pybridge import memory
 from pybridge.bench.protocol import State
 
 MIB = 1024 * 1024
@@ -40,11 +41,14 @@ def measured() -> Iterator[Usage]:
 def state() -> State:
     """Memory, threads and malloc arenas of this process."""
     status = process_status(os.getpid())
+    now = memory()
     return State(
         rss_mib=status["VmRSS"] / 1024,
         peak_mib=status["VmHWM"] / 1024,
         threads=status["Threads"],
-        arenas=malloc_arenas(),
+        arenas=now.malloc_arenas,
+        released_mib=sum(release.bytes for release in now.releases) / MIB,
+        release_ms=1e3 * sum(release.seconds for release in now.releases),
     )
 
 
@@ -61,21 +65,6 @@ def process_status(pid: int) -> dict[str, int]:
         if words and words[0].isdigit():
             fields[name] = int(words[0])
     return fields
-
-
-def malloc_arenas() -> int:
-    """Arenas of glibc's malloc; 0 where malloc is another."""
-    libc = ctypes.CDLL(None)
-    if not (hasattr(libc, "malloc_info") and hasattr(libc, "open_memstream")):
-        return 0
-    libc.open_memstream.restype = ctypes.c_void_p
-    text, size = ctypes.c_char_p(), ctypes.c_size_t()
-    stream = ctypes.c_void_p(libc.open_memstream(ctypes.byref(text), ctypes.byref(size)))
-    libc.malloc_info(0, stream)
-    libc.fclose(stream)
-    arenas = (text.value or b"").count(b"<heap nr=")
-    libc.free(text)
-    return arenas
 
 
 def give_back() -> None:

@@ -24,16 +24,17 @@ ALLOWED: dict[str, set[str]] = {
     "stats": {"config"},
     "handlers": set(),
     "pool": {"config", "stats"},
-    "engine": {"codecs", "config", "errors", "handlers", "pool", "stats"},
+    "memory": {"config", "errors", "stats"},
+    "engine": {"codecs", "config", "errors", "handlers", "memory", "pool", "stats"},
     "codec": {"codecs", "config", "engine"},
     "_worker": {"errors"},
-    "prometheus": {"engine", "stats"},
-    "doctor": {"config", "machine", "sizes"},
+    "prometheus": {"engine", "memory", "stats"},
+    "doctor": {"config", "machine", "memory", "sizes", "stats"},
     "cli": {"bench", "doctor", "errors"},
     "__main__": {"cli"},
     "demo": set(),
 }
-MAY_USE_THE_EXTENSION = {"__init__", "engine", "codec", "pool", "_worker", "bench"}
+MAY_USE_THE_EXTENSION = {"__init__", "engine", "codec", "memory", "pool", "_worker", "bench"}
 MAY_USE_OTHER_DISTRIBUTIONS = {"_worker", "bench", "integrations"}
 
 MAX_LINES = 400

@@ -16,6 +16,7 @@ mod fault;
 mod frame;
 mod interp;
 mod log;
+mod memory;
 mod metrics;
 mod module;
 #[cfg(feature = "naive")]

@@ -5,6 +5,7 @@ use pyo3::prelude::*;
 use crate::context::{Context, current_context};
 use crate::engine::{PyCodec, PyEngine, PyPool, close_all};
 use crate::frame::PyFrame;
+use crate::memory::{apply_memory, memory_obstacles, memory_snapshot};
 use crate::stream::{Driver, PyStream};
 use crate::worker::{Port, PyWorker, open_port};
 use crate::{blocking, error, runtime};
@@ -44,8 +45,8 @@ fn stop_runtime(py: Python<'_>) {
 pub mod _pybridge {
     #[pymodule_export]
     use super::{
-        Context, Driver, Port, PyCodec, PyEngine, PyFrame, PyPool, PyStream, PyWorker, close_engines,
-        configure_runtime, current_context, open_port, stop_runtime,
+        Context, Driver, Port, PyCodec, PyEngine, PyFrame, PyPool, PyStream, PyWorker, apply_memory, close_engines,
+        configure_runtime, current_context, memory_obstacles, memory_snapshot, open_port, stop_runtime,
     };
 
     #[cfg(feature = "naive")]

@@ -101,6 +101,7 @@ pub fn start() -> Result<Handle, RuntimeError> {
 fn run(handle: Handle, owned: Option<Runtime>, workers: usize) -> State {
     let (dispatcher, deliveries) = unbounded_channel();
     handle.spawn(dispatch(deliveries));
+    handle.spawn(crate::memory::watch());
     State::Running { handle, owned, workers, dispatcher }
 }
 

@@ -63,7 +63,7 @@ impl Lane for Pooled {
     }
 
     async fn start(&self, body: &[u8]) -> Result<Self::Frames, LaneError> {
-        Ok(self.engine.frames(Bytes::copy_from_slice(body), CallOptions::default())?)
+        Ok(self.engine.frames(self.engine.body(body)?, CallOptions::default())?)
     }
 }
 

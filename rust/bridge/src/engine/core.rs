@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::Waker;
+use std::time::Duration;
 
 use pybridge_pool::Pool;
 use slab::Slab;
@@ -159,6 +160,30 @@ pub(crate) fn close_all() -> Vec<Arc<EngineCore>> {
 pub(super) fn request_of(stream: u64) -> Option<String> {
     let engines: Vec<_> = lock(&ENGINES).iter().filter_map(Weak::upgrade).collect();
     engines.iter().flat_map(|engine| engine.live()).find(|core| core.id == stream).map(|core| core.request_id())
+}
+
+/// What all engines of the process have to do.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Activity {
+    /// Queued and not yet taken, of live streams.
+    pub(crate) in_flight_bytes: usize,
+    pub(crate) live: usize,
+    /// Streams started so far, by the engines that still exist.
+    pub(crate) started: u64,
+    /// The longest of the engines' pools; `None` without engines.
+    pub(crate) idle_timeout: Option<Duration>,
+}
+
+/// What all engines of the process have to do now.
+pub(crate) fn activity() -> Activity {
+    let engines: Vec<_> = lock(&ENGINES).iter().filter_map(Weak::upgrade).collect();
+    let in_flight = |engine: &EngineCore| -> usize { engine.live().iter().map(|stream| stream.queue.in_flight().0).sum() };
+    Activity {
+        in_flight_bytes: engines.iter().map(|engine| in_flight(engine)).sum(),
+        live: engines.iter().map(|engine| engine.live_count()).sum(),
+        started: engines.iter().map(|engine| engine.metrics.started.load(Ordering::Relaxed)).sum(),
+        idle_timeout: engines.iter().map(|engine| engine.pool.config().idle_timeout).max(),
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

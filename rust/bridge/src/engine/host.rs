@@ -110,6 +110,16 @@ impl Engine {
         Ok(Self { core, object, mailbox, format })
     }
 
+    /// Copies an encoded request into memory of the engine's pool, as a server reads one from its socket.
+    ///
+    /// # Errors
+    /// [`FailureKind::PoolExhausted`]: requests hold all that they may.
+    pub fn body(&self, encoded: &[u8]) -> Result<Bytes, StreamError> {
+        self.core.pool.inbound(encoded).map_err(|error| {
+            StreamError::Failed(Box::new(Failure::new(FailureKind::PoolExhausted, "PoolExhausted", error.to_string())))
+        })
+    }
+
     /// Calls the handler with an encoded request; it is decoded on the worker, by the engine's codec.
     ///
     /// Nothing is awaited here; the stream yields frames as the handler yields items.

@@ -21,15 +21,19 @@ pub(super) fn mailboxes() -> Vec<Arc<Mailbox>> {
     workers.iter().filter_map(|(mailbox, _)| mailbox.upgrade()).filter(|mailbox| mailbox.is_open()).collect()
 }
 
-/// Has an open worker run `call`; without one it is dropped.
+/// Has an open worker run `call`, a dedicated one if there is any, for its loop is always running. Without a worker the
+/// call is dropped.
 pub(crate) fn run_on_any(call: PortCall) {
-    let mut command = Command::CallPort(call);
-    for mailbox in mailboxes() {
-        match mailbox.post(command) {
-            Ok(()) => return,
-            Err(back) => command = back,
-        }
+    if let Some(mailbox) = any_mailbox() {
+        drop(mailbox.post(Command::CallPort(call)));
     }
+}
+
+fn any_mailbox() -> Option<Arc<Mailbox>> {
+    let workers = WORKERS.lock().unwrap_or_else(PoisonError::into_inner);
+    let open = workers.iter().filter_map(|(mailbox, info)| Some((mailbox.upgrade().filter(|m| m.is_open())?, info)));
+    let (mailbox, _) = open.max_by_key(|(_, info)| info.kind == Kind::Dedicated)?;
+    Some(mailbox)
 }
 
 /// One worker as the statistics show it.

@@ -1,0 +1,120 @@
+"""The process's side of memory: what Python and malloc keep after a burst, and giving it back."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from typing import Literal, TypedDict, Unpack
+
+from pybridge import _pybridge
+from pybridge.config import MemoryConfig, Size
+from pybridge.errors import ConfigError
+from pybridge.stats import MemoryStats
+
+_lock = threading.Lock()
+_configured: MemoryConfig | None = None
+_applied: MemoryConfig | None = None
+
+
+class MemorySettings(TypedDict, total=False):
+    """Keyword arguments of `configure_memory`."""
+
+    idle_release: Literal["malloc", "all", "off"]
+    min_gain: Size
+    tune_malloc: bool
+    python_allocator: Literal["leave", "system"]
+
+
+def configure_memory(**settings: Unpack[MemorySettings]) -> dict[str, str]:
+    """Says what pybridge may do about memory that is free but still the process's: Python's and malloc's share.
+
+    It holds for the whole process and is said once. Without a call the first engine puts the defaults in force. What
+    was given back, and how long it took, is in `memory().releases`. A setting that is not given is read from
+    `PYBRIDGE_MEMORY_<SETTING>`, if that is set. Takes microseconds; does not suspend.
+
+    Args:
+        **settings: `idle_release` is what goes back to the system when the process has been idle for its pools'
+            `idle_timeout`, at most every 30 s. `"malloc"` (the default): free pages of malloc, on a plain thread, in 10
+            to 20 ms. `"all"`: before that what Python's free lists hold, on a worker's loop: about 30 ms where 300 MiB
+            go back, and the next full collection of the cycle collector comes early. `"off"`: nothing.
+
+            `min_gain` (`"64MiB"`): resident bytes above what the last release left, from which a release is worth it.
+
+            `tune_malloc` (False): every block of 128 KiB and more becomes a mapping of its own. It goes back at once
+            when it is freed, and costs about three times the CPU. Irreversible.
+
+            `python_allocator` (`"leave"`): `"system"` gives Python's small objects to malloc instead of pymalloc, so
+            that one survivor no longer holds 1 MiB. It acts on objects made from then on, costs a few per cent of CPU,
+            and is irreversible. CPython supports `PYTHONMALLOC=malloc` in the environment for this; use that where a
+            process can be started with it.
+
+    Returns:
+        The settings that can do nothing in this process, with the reason; empty when all that was asked for applies.
+
+    Raises:
+        ConfigError: A value that cannot be, or one that differs from an earlier call's, naming it.
+    """
+    global _configured  # noqa: PLW0603 - settings of the process
+    config = MemoryConfig(**settings)
+    with _lock:
+        if _configured is not None:
+            _refuse_change(_configured, config)
+        _configured = config
+        return _apply(config)
+
+
+def settle_memory() -> None:
+    """Puts the defaults, and what the environment says, in force, unless `configure_memory` was called."""
+    with _lock:
+        if _applied is None:
+            _apply(MemoryConfig())
+
+
+def effective_memory() -> MemoryConfig | None:
+    """Gives the settings in force; None before the first engine."""
+    return _applied
+
+
+def obstacles(config: MemoryConfig) -> dict[str, str]:
+    """Gives the fields of `config` that can do nothing in this process, with the reason."""
+    found = _pybridge.memory_obstacles()
+    reasons = {
+        "idle_release": None
+        if config.idle_release == "off"
+        else found.get("malloc")
+        if config.idle_release == "malloc"
+        else "; ".join(dict.fromkeys(found[name] for name in ("malloc", "python") if name in found)),
+        "tune_malloc": found.get("tune_malloc") if config.tune_malloc else None,
+        "python_allocator": found.get("system_allocator") if config.python_allocator == "system" else None,
+    }
+    return {name: reason for name, reason in reasons.items() if reason}
+
+
+def memory() -> MemoryStats:
+    """Says whose the process's memory is, now, and what was given back lately.
+
+    Asks malloc, which takes its locks and walks its free lists: milliseconds where there are many. Does not suspend.
+    """
+    return recent_memory(0.0)
+
+
+def recent_memory(malloc_age: float) -> MemoryStats:
+    """As `memory`, but figures of malloc may be `malloc_age` seconds old: for those who ask often."""
+    return MemoryStats.from_raw(_pybridge.memory_snapshot(malloc_age))
+
+
+def _apply(config: MemoryConfig) -> dict[str, str]:
+    global _applied  # noqa: PLW0603 - settings of the process
+    reasons = obstacles(config)
+    _pybridge.apply_memory(
+        config.idle_release, config.min_gain, config.tune_malloc, config.python_allocator == "system"
+    )
+    _applied = config
+    return reasons
+
+
+def _refuse_change(before: MemoryConfig, now: MemoryConfig) -> None:
+    for name in (field.name for field in dataclasses.fields(now)):
+        old, new = getattr(before, name), getattr(now, name)
+        if old != new:
+            raise ConfigError(name, f"was set to {old!r} for the whole process; it cannot become {new!r}")

@@ -1,0 +1,148 @@
+//! The C library's allocator, as far as it can be asked and told; every function is looked up when it is wanted.
+#![allow(unsafe_code)] // calls C functions found at run time
+
+use std::ffi::{CStr, c_char, c_int, c_void};
+use std::mem;
+use std::ptr;
+
+/// glibc's parameter for the size from which a block is a mapping of its own.
+const M_MMAP_THRESHOLD: c_int = -3;
+/// glibc's parameter for the free bytes at the end of the heap above which they go back to the system.
+const M_TRIM_THRESHOLD: c_int = -1;
+
+/// What the mapping threshold is before the first large `free` raises it; setting it also stops it from moving.
+const PINNED_THRESHOLD: c_int = 128 << 10;
+
+/// glibc's `struct mallinfo2`.
+#[repr(C)]
+#[derive(Default)]
+struct MallInfo {
+    arena: usize,
+    ordblks: usize,
+    smblks: usize,
+    hblks: usize,
+    hblkhd: usize,
+    usmblks: usize,
+    fsmblks: usize,
+    uordblks: usize,
+    fordblks: usize,
+    keepcost: usize,
+}
+
+fn symbol(name: &CStr) -> *mut c_void {
+    // SAFETY: the name is a C string; the search changes nothing.
+    unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) }
+}
+
+/// Where the library that holds `address` begins.
+fn library_of(address: *mut c_void) -> Option<*mut c_void> {
+    let mut found = mem::MaybeUninit::<libc::Dl_info>::zeroed();
+    // SAFETY: any address may be asked about; the result is read only if the call filled it, and zeros are valid too.
+    let found = unsafe { (libc::dladdr(address, found.as_mut_ptr()) != 0).then(|| found.assume_init())? };
+    Some(found.dli_fbase)
+}
+
+/// Why the functions below can do nothing; `None`: malloc is glibc's own.
+pub(super) fn obstacle() -> Option<&'static str> {
+    let (version, malloc) = (symbol(c"gnu_get_libc_version"), symbol(c"malloc"));
+    if version.is_null() {
+        return Some("the C library is not glibc");
+    }
+    (library_of(version) != library_of(malloc)).then_some("malloc is not the C library's own")
+}
+
+/// A function of glibc's malloc, if that is the one in use.
+fn function(name: &CStr) -> Option<*mut c_void> {
+    if obstacle().is_some() {
+        return None;
+    }
+    let found = symbol(name);
+    (!found.is_null()).then_some(found)
+}
+
+/// Gives free pages back to the system; false: it cannot be asked. Takes milliseconds.
+pub(super) fn trim() -> bool {
+    let Some(found) = function(c"malloc_trim") else { return false };
+    // SAFETY: glibc's `malloc_trim` has this signature.
+    let malloc_trim: unsafe extern "C" fn(usize) -> c_int = unsafe { mem::transmute(found) };
+    // SAFETY: it takes malloc's own locks and touches free memory only.
+    unsafe { malloc_trim(0) };
+    true
+}
+
+/// Makes every block of 128 KiB and more a mapping of its own, for good; false: it cannot be told.
+pub(super) fn pin_threshold() -> bool {
+    let Some(found) = function(c"mallopt") else { return false };
+    // SAFETY: glibc's `mallopt` has this signature.
+    let mallopt: unsafe extern "C" fn(c_int, c_int) -> c_int = unsafe { mem::transmute(found) };
+    // SAFETY: it takes malloc's own locks; both values are valid.
+    unsafe { mallopt(M_MMAP_THRESHOLD, PINNED_THRESHOLD) == 1 && mallopt(M_TRIM_THRESHOLD, PINNED_THRESHOLD) == 1 }
+}
+
+/// Bytes that malloc has handed out and bytes that it keeps free. Walks malloc's free lists under its locks.
+pub(super) fn usage() -> Option<(usize, usize)> {
+    let found = function(c"mallinfo2")?;
+    // SAFETY: glibc's `mallinfo2` has this signature since it exists.
+    let mallinfo2: unsafe extern "C" fn() -> MallInfo = unsafe { mem::transmute(found) };
+    // SAFETY: it only reads, under malloc's own locks.
+    let info = unsafe { mallinfo2() };
+    Some((info.uordblks + info.hblkhd, info.fordblks))
+}
+
+/// Number of malloc's arenas. Walks malloc's free lists under its locks.
+pub(super) fn arenas() -> Option<usize> {
+    let (found, open) = (function(c"malloc_info")?, function(c"open_memstream")?);
+    // SAFETY: the C library's functions have these signatures.
+    let (malloc_info, open_memstream) = unsafe {
+        (
+            mem::transmute::<*mut c_void, unsafe extern "C" fn(c_int, *mut libc::FILE) -> c_int>(found),
+            mem::transmute::<*mut c_void, unsafe extern "C" fn(*mut *mut c_char, *mut usize) -> *mut libc::FILE>(open),
+        )
+    };
+    let (mut text, mut len) = (ptr::null_mut::<c_char>(), 0_usize);
+    // SAFETY: the stream writes through the two pointers until it is closed, which is before they are read.
+    let written = unsafe {
+        let stream = open_memstream(&raw mut text, &raw mut len);
+        !stream.is_null() && {
+            let status = malloc_info(0, stream);
+            libc::fclose(stream) == 0 && status == 0
+        }
+    };
+    if text.is_null() {
+        return None;
+    }
+    // SAFETY: a closed memory stream leaves `len` bytes at `text`.
+    let report = unsafe { std::slice::from_raw_parts(text.cast::<u8>(), len) };
+    let count = report.windows(HEAP.len()).filter(|window| *window == HEAP).count();
+    // SAFETY: the memory of the stream is the caller's to free.
+    unsafe { libc::free(text.cast()) };
+    written.then_some(count)
+}
+
+/// What begins the part of an arena in `malloc_info`'s report.
+const HEAP: &[u8] = b"<heap nr=";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn usage_counts_what_is_allocated() {
+        let Some((before, _)) = usage() else { return assert!(obstacle().is_some()) };
+        let block = vec![1_u8; 64 << 20];
+        let (during, _) = usage().expect("was there before");
+        drop(block);
+        assert!(during >= before + (60 << 20), "{before} -> {during}");
+    }
+
+    #[test]
+    fn there_is_at_least_one_arena_where_there_are_any() {
+        assert!(arenas().is_none_or(|arenas| arenas >= 1));
+        assert_eq!(arenas().is_none(), obstacle().is_some());
+    }
+
+    #[test]
+    fn a_trim_is_done_where_nothing_stands_in_its_way() {
+        assert_eq!(trim(), obstacle().is_none());
+    }
+}

@@ -1,0 +1,13 @@
+//! The process's side of memory: giving back what malloc and Python keep after a burst, and saying whose memory it is.
+
+mod allocator;
+mod load;
+mod malloc;
+mod release;
+mod report;
+mod resident;
+mod settings;
+mod watch;
+
+pub(crate) use report::{apply_memory, memory_obstacles, memory_snapshot};
+pub(crate) use watch::watch;

@@ -43,8 +43,6 @@ pub(crate) struct WorkerInfo {
     /// Largest recent lag of the loop, in microseconds.
     pub(crate) lag_us: AtomicU64,
     pub(crate) stalls: AtomicU64,
-    /// When the loop last answered, in milliseconds since the epoch of the runtime.
-    pub(crate) answered_ms: AtomicU64,
 }
 
 struct LiveTask {
@@ -88,7 +86,6 @@ impl Port {
             live: AtomicUsize::new(0),
             lag_us: AtomicU64::new(0),
             stalls: AtomicU64::new(0),
-            answered_ms: AtomicU64::new(0),
         });
         let port = Bound::new(
             py,

@@ -119,7 +119,8 @@ impl PyPool {
     }
 }
 
-fn make_pool(config: PoolConfig, wrong: impl Fn(&pybridge_pool::ConfigError) -> PyErr) -> PyResult<Pool> {
+/// A pool that the statistics know.
+pub(super) fn make_pool(config: PoolConfig, wrong: impl Fn(&pybridge_pool::ConfigError) -> PyErr) -> PyResult<Pool> {
     let pool = Pool::new(config).map_err(|error| wrong(&error))?;
     super::stats::know_pool(&pool);
     Ok(pool)

@@ -98,7 +98,7 @@ def verdict(rows: list[dict[str, Any]]) -> str:
     floor = here.get("python")
     if floor and floor["cpu_us_per_item"]:
         extra = here["pooled"]["cpu_us_per_item"] - floor["cpu_us_per_item"]
-        text += f"; {time_text(abs(extra))} {'more' if extra > 0 else 'less'} than plain Python with msgspec"
+        text += f"; {time_text(abs(extra))} {'more' if extra > 0 else 'less'} per item than Python with msgspec alone"
     return text + "."
 
 

@@ -67,7 +67,7 @@ def lane_table(title: str, caption: str, headings: tuple[str, ...]) -> Table:
         caption=caption,
         caption_justify="left",
         box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
+        padding=0,
     )
     table.add_column("streams", justify="right", no_wrap=True)
     table.add_column("lane", no_wrap=True)
@@ -108,10 +108,10 @@ def pair_text(median: float | None, worst: float | None) -> str:
 
 
 def time_text(micros: float | None, digits: int = 2) -> str:
-    """Microseconds as people write them: `0.24us`, `35us`, `7.2ms`, `1.3s`."""
+    """Microseconds as people write them: `240ns`, `35us`, `7.2ms`, `1.3s`."""
     if micros is None:
         return "-"
-    for unit, size in (("us", 1.0), ("ms", 1e3)):
+    for unit, size in (("ns", 1e-3), ("us", 1.0), ("ms", 1e3)):
         if micros < 999.5 * size:
             return rounded(micros / size, digits) + unit
     return rounded(micros / 1e6, digits) + "s"

@@ -41,8 +41,8 @@ def stream_workload(args: argparse.Namespace, request: Any) -> int:
     if any("vs_naive" in row for row in found.rows):
         console.print()
         console.print(report.factor_table(found.rows))
-        console.print()
-        console.print(report.verdict(found.rows), soft_wrap=True, highlight=False)
+        if verdict := report.verdict(found.rows):
+            console.print(f"\n{verdict}", soft_wrap=True, highlight=False)
     elif not (found.rows or own_request or handler == DEMO):
         found.problems.append(f"the request was {json.dumps(request)}: give yours with --request FILE.json")
     if args.json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
@@ -9,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
-from pybridge.bench.report import time_text
+from pybridge.bench.report import stream_table, time_text
 
 SMALL = ("--items", "20", "--requests", "8", "--concurrency", "4", "--repeat", "2")
 
@@ -153,7 +155,7 @@ def test_output_fits_a_terminal_of_eighty_columns_and_sums_itself_up(tmp_path: P
 @pytest.mark.parametrize(
     ("micros", "text"),
     [
-        (0.2412, "0.24us"),
+        (0.2412, "241ns"),
         (9.96, "10us"),
         (4.66, "4.7us"),
         (999.6, "1.0ms"),
@@ -164,6 +166,16 @@ def test_output_fits_a_terminal_of_eighty_columns_and_sums_itself_up(tmp_path: P
 )
 def test_times_have_two_digits_that_count(micros: float, text: str) -> None:
     assert time_text(micros) == text
+
+
+def test_the_widest_row_fits_eighty_columns() -> None:
+    times = dict.fromkeys(("first_item_p50_us", "first_item_p99_us", "gap_p50_us", "gap_p99_us"), 999.4)
+    figures = {"items_per_s": 4_567_890.0, "cpu_us_per_item": 12.34, "switches_per_item": 12.345}
+    console = Console(width=80, file=io.StringIO())
+    console.print(stream_table([{"lane": "pooled-suspend", "concurrency": 1024, **figures, **times}], "widest"))
+    assert isinstance(console.file, io.StringIO)
+    assert "\u2026" not in console.file.getvalue()
+    assert "999us/999us" in console.file.getvalue()
 
 
 @pytest.mark.timeout(60)

@@ -55,3 +55,14 @@ def test_package_runs_as_a_module_and_tells_its_version(run_python: PythonRunner
     name, version = run_python(snippet, "--version").split()
     assert name == "pybridge"
     assert version == importlib.metadata.version("pybridge-engine")
+
+
+def test_bench_without_its_extra_names_what_to_install(run_python: PythonRunner) -> None:
+    snippet = """
+        import importlib.util, sys
+        find = importlib.util.find_spec
+        importlib.util.find_spec = lambda name, package=None: None if name == "rich" else find(name, package)
+        from pybridge.cli import main
+        sys.exit(main(["bench"]))
+    """
+    run_python(snippet, status=2, stderr="pybridge bench needs rich: pip install 'pybridge-engine[bench]'")

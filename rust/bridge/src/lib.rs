@@ -60,6 +60,9 @@ mod context;
 pub mod embed;
 mod engine;
 pub mod error;
+#[cfg(feature = "fault")]
+pub mod fault;
+#[cfg(not(feature = "fault"))]
 mod fault;
 mod frame;
 mod interp;

@@ -63,7 +63,7 @@ test-rust: build ## cargo tests; those of the bridge embed the interpreter of .v
 	$(if $(HAS_LIBPYTHON),,@echo "No libpython to link: testing the pool only. For the rest: make system-deps, or a Python built with --enable-shared.")
 	$(EMBED) $(RUST_TEST) $(RUST_SCOPE)
 	$(EMBED) $(CARGO) test --quiet --doc $(RUST_SCOPE)
-	$(if $(HAS_LIBPYTHON),$(EMBED) $(CARGO) test --quiet --locked --manifest-path $(RUST_HOST) --target-dir target)
+	$(if $(HAS_LIBPYTHON),$(EMBED) $(CARGO) test --quiet --manifest-path $(RUST_HOST) --target-dir target)
 
 test-python: build ## pytest, on asyncio and uvloop
 	$(BIN)/pytest

@@ -94,7 +94,7 @@ async fn stop_early(chat: &Engine, prompt: &str) -> Result<(), StreamError> {
 /// A stream ends with `None` only when the handler finished; every other ending is an error with a name.
 async fn print_failures(chat: &Engine) -> Result<(), StreamError> {
     for prompt in ["some raise!", "some wait!", "some odd!"] {
-        let options = CallOptions { timeout: Some(Duration::from_millis(200)), ..CallOptions::default() };
+        let options = CallOptions { timeout: Some(Duration::from_millis(500)), ..CallOptions::default() };
         let mut tokens = chat.generate::<ChatRequest, Token>(request(prompt), options).await?;
         while let Some(token) = tokens.next().await {
             match token {

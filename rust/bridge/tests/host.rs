@@ -169,7 +169,7 @@ fn timeouts_name_their_reason() {
         let engine = engine.clone();
         let (items, ending) =
             run(async move { collect(engine.generate::<_, Item>((), options).await.expect("a place")).await });
-        assert_eq!(items.len(), 1);
+        assert!(items.len() <= 1, "{items:?}");
         assert!(matches!(ending, Some(StreamError::Cancelled(found)) if found == reason), "{ending:?}");
     }
 }

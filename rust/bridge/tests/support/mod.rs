@@ -4,6 +4,7 @@
 use std::ffi::CString;
 use std::future::Future;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt};
@@ -63,8 +64,11 @@ pub(crate) struct Script(Py<PyModule>);
 
 impl Script {
     pub(crate) fn new(source: &str) -> Self {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
         let source = CString::new(source).expect("no NUL");
-        python(|py| Self(PyModule::from_code(py, &source, c"script.py", c"script").expect("it runs").unbind()))
+        // Modules of one name are one module.
+        let name = CString::new(format!("script_{}", NEXT.fetch_add(1, Ordering::Relaxed))).expect("no NUL");
+        python(|py| Self(PyModule::from_code(py, &source, &name, &name).expect("it runs").unbind()))
     }
 
     pub(crate) fn module<'py>(&self, py: Python<'py>) -> &Bound<'py, PyModule> {

@@ -21,6 +21,8 @@ HAS_LIBPYTHON = $(shell $(PY) -c 'import pathlib, sysconfig as s; \
 EMBED = PATH="$(abspath $(BIN)):$$PATH" LD_LIBRARY_PATH="$(PYTHON_LIBDIR):$$LD_LIBRARY_PATH"
 RUST_SCOPE = $(if $(HAS_LIBPYTHON),--workspace --features $(FEATURES)$(comma)fault,-p pybridge-pool)
 comma := ,
+# A workspace of its own, as a program elsewhere would be.
+RUST_HOST := examples/rust_host/Cargo.toml
 RUST_TEST := $(if $(shell command -v cargo-nextest),$(CARGO) nextest run --no-tests=pass,$(CARGO) test --lib --bins --tests)
 
 .DEFAULT_GOAL := help
@@ -61,13 +63,16 @@ test-rust: build ## cargo tests; those of the bridge embed the interpreter of .v
 	$(if $(HAS_LIBPYTHON),,@echo "No libpython to link: testing the pool only. For the rest: make system-deps, or a Python built with --enable-shared.")
 	$(EMBED) $(RUST_TEST) $(RUST_SCOPE)
 	$(EMBED) $(CARGO) test --quiet --doc $(RUST_SCOPE)
+	$(if $(HAS_LIBPYTHON),$(EMBED) $(CARGO) test --quiet --manifest-path $(RUST_HOST) --target-dir target)
 
 test-python: build ## pytest, on asyncio and uvloop
 	$(BIN)/pytest
 
 lint: setup ## rustfmt, clippy, ruff, and what each crate may depend on
 	$(CARGO) fmt --all --check
+	$(CARGO) fmt --manifest-path $(RUST_HOST) --check -- --config-path rustfmt.toml
 	$(CARGO) clippy --workspace --all-targets --all-features --quiet -- -D warnings
+	$(CARGO) clippy --manifest-path $(RUST_HOST) --target-dir target --all-targets --quiet -- -D warnings
 	@! $(CARGO) tree -p pybridge-pool -e normal --prefix none | grep -E '^(pyo3|tokio) ' || { echo "the pool knows no Python and no tokio"; exit 1; }
 	$(BIN)/ruff check --quiet .
 	$(BIN)/ruff format --check --quiet .
@@ -78,6 +83,7 @@ types: build ## mypy strict over everything, and the stub against the extension
 
 fmt: setup ## Formats Rust and Python
 	$(CARGO) fmt --all
+	$(CARGO) fmt --manifest-path $(RUST_HOST) -- --config-path rustfmt.toml
 	$(BIN)/ruff check --quiet --fix .
 	$(BIN)/ruff format --quiet .
 

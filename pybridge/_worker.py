@@ -117,7 +117,7 @@ async def hold_lifespan(
         await manager.__aexit__(None, None, None)
 
 
-def _stop_all() -> None:
+def stop_all() -> None:
     """Ends all streams, workers and the runtime, within three seconds, before the interpreter goes."""
     _pybridge.close_engines(EXIT_GRACE)
     for thread in list(_threads):
@@ -125,7 +125,7 @@ def _stop_all() -> None:
     _pybridge.stop_runtime()
 
 
-atexit.register(_stop_all)
+atexit.register(stop_all)
 
 
 async def yield_once(value: object) -> AsyncIterator[object]:

@@ -23,10 +23,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="pybridge", description="Python async generators as Rust streams.")
-    parser.add_argument("--version", action="version", version=importlib.metadata.version("pybridge-engine"))
+    parser = argparse.ArgumentParser(
+        prog="pybridge",
+        description="Runs unmodified Python async generators for Rust.",
+        epilog="Begin with: pybridge bench. Each command has its own --help.",
+    )
+    version = f"pybridge {importlib.metadata.version('pybridge-engine')}"
+    parser.add_argument("--version", action="version", version=version)
     commands = parser.add_subparsers(metavar="command", required=True)
-    measure = commands.add_parser("bench", help="measure a handler through every lane")
+    measure = commands.add_parser("bench", help="measure a handler: the usual bridge against this one")
     bench.add_arguments(measure)
     measure.set_defaults(run=bench.main)
     doctor.add_command(commands)

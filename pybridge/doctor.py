@@ -125,12 +125,35 @@ def _configure_memory() -> dict[str, str]:
     }
 
 
+UNSET = {
+    "max_live_bytes": "see memory above",
+    "low_water": "a quarter of high_water",
+    "write_timeout": "no limit",
+    "max_concurrency": "no limit",
+    "max_queue": "no limit",
+    "max_held_bytes": "a quarter of the memory limit",
+}
+"""What a setting means that is None."""
+
+
 def _settings(config: PoolConfig | FlowConfig) -> dict[str, str]:
     findings = {}
-    for name in (field.name for field in dataclasses.fields(config)):
-        value = getattr(config, name)
-        variable = f"{config.environment}{name.upper()}"
-        is_size = isinstance(value, int) and (name.endswith("_bytes") or name in {"high_water", "low_water"})
-        shown = format_size(value) if is_size else "default" if value is None else str(value)
-        findings[name] = shown + (f" (from {variable})" if variable in os.environ else "")
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        variable = f"{config.environment}{field.name.upper()}"
+        source = f" (from {variable})" if variable in os.environ else ""
+        findings[field.name] = _shown(field.name, value) + source
     return findings
+
+
+def _shown(name: str, value: object) -> str:
+    match value:
+        case None:
+            return UNSET[name]
+        case bool():
+            return "on" if value else "off"
+        case int() if name.endswith("_bytes") or name in {"high_water", "low_water"}:
+            return format_size(value)
+        case float():
+            return f"{value:g} s"
+    return str(value)

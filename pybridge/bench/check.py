@@ -32,5 +32,7 @@ def differences(results: dict[str, Result], rule: str) -> list[str]:
                 f"{reference_name} {sum(reference.counts)} in {len(reference.counts)}"
             )
         elif rule == "exact" and sorted(result.digests) != sorted(reference.digests):
-            found.append(f"{name} gave other items than {reference_name}")
+            found.append(
+                f"{name} gave other items than {reference_name} (a handler that never repeats itself: --check count)"
+            )
     return found

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pybridge.bench.names import DEFAULT, DESCRIPTIONS, MEMORY_DEFAULT
 from pybridge.bench.targets import DEMO, load
+from pybridge.handlers import check_handler
 
 EXTRA = ("matplotlib", "msgspec", "orjson", "rich")
 
@@ -52,6 +53,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--requests", type=positive, metavar="N", help="requests per run (as fill 0.4 s; --memory: 1000 per cycle)"
+    )
+    parser.add_argument(
+        "--timeout", type=positive, default=60, metavar="S", help="seconds to wait for one run before giving up (60)"
     )
     parser.add_argument("--repeat", type=positive, default=5, metavar="N", help="runs of each; medians are shown (5)")
     parser.add_argument("--loop", choices=("asyncio", "uvloop"), default="asyncio", help="event loop (asyncio)")
@@ -123,9 +127,9 @@ def main(args: argparse.Namespace) -> int:
         print(f"pybridge bench needs {', '.join(missing)}: pip install 'pybridge-engine[bench]'", file=sys.stderr)
         return 2
     try:
-        load(args.handler or DEMO)
+        check_handler(load(args.handler or DEMO))
         request = json.loads(args.request.read_text(encoding="utf-8")) if args.request else None
-    except (OSError, ValueError) as error:
+    except (OSError, TypeError, ValueError) as error:
         print(f"pybridge bench: {error}", file=sys.stderr)
         return 2
     from pybridge.bench import run  # noqa: PLC0415 - needs the extra packages, which the other commands do without

@@ -1,5 +1,6 @@
 """The command's side of a lane's process."""
 
+import select
 import subprocess
 import sys
 from types import TracebackType
@@ -11,14 +12,34 @@ from pybridge.bench.protocol import Answer, Command, Failure, Lane, Result, Stat
 
 
 class LaneError(Exception):
-    """A lane could not do what it was asked to; the message says which and why."""
+    """A lane could not do what it was asked to.
+
+    Attributes:
+        lane: Name of the lane.
+        reason: Why.
+    """
+
+    def __init__(self, lane: str, reason: str) -> None:
+        super().__init__(f"{lane}: {reason}")
+        self.lane = lane
+        self.reason = reason
+
+
+class LaneTimeoutError(LaneError):
+    """A lane took too long; so will the others."""
 
 
 class LaneProcess:
-    """One lane in a fresh process; a context manager that ends it."""
+    """One lane in a fresh process; a context manager that ends it.
 
-    def __init__(self, lane: Lane) -> None:
+    Args:
+        lane: Which one.
+        timeout: Seconds that one command may take; None: any time.
+    """
+
+    def __init__(self, lane: Lane, timeout: float | None = None) -> None:
         self.lane = lane
+        self.timeout = timeout
         self.process = subprocess.Popen(
             [sys.executable, "-m", "pybridge.bench.child"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
@@ -35,7 +56,7 @@ class LaneProcess:
         """Sends one command and waits for its result.
 
         Raises:
-            LaneError: The handler failed in this lane, or the process died.
+            LaneError: The handler failed in this lane, the process died, or took too long.
         """
         return self.exchange(msgspec.json.encode(command))
 
@@ -46,15 +67,18 @@ class LaneProcess:
         try:
             self.process.stdin.write(line + b"\n")
             self.process.stdin.flush()
+            if not select.select([self.process.stdout], [], [], self.timeout)[0]:
+                self.process.kill()
+                raise LaneTimeoutError(self.lane.name, f"no result within {self.timeout:g} s")
             answer_line = self.process.stdout.readline()
         except BrokenPipeError:
             answer_line = b""
         if not answer_line:
             status = self.process.wait()
-            raise LaneError(f"{self.lane.name}: the process ended with status {status}")
+            raise LaneError(self.lane.name, f"the process ended with status {status}")
         answer = self.answers.decode(answer_line)
         if isinstance(answer, Failure):
-            raise LaneError(f"{self.lane.name}: {answer.message}")
+            raise LaneError(self.lane.name, answer.message)
         return answer.result
 
     def close(self) -> None:

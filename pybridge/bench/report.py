@@ -18,7 +18,7 @@ SCHEMA = 1
 
 STREAM_CAPTION = (
     "Medians. CPU and context switches of the whole process, per item. First item and gap: median/99th percentile; "
-    "items that arrive together have a gap of 0. Compare figures inside one run only."
+    "items that arrive together have a gap of 0. Compare figures of one run only."
 )
 LESS_IS_BETTER = ("cpu_us_per_item", "switches_per_item", "first_item_p50_us", "gap_p50_us")
 FACTOR_CAPTION = "Above 1 is better: more items/s, or less of everything else (medians)."
@@ -32,10 +32,10 @@ def stream_table(rows: list[dict[str, Any]], title: str) -> Table:
             str(row["concurrency"]),
             row["lane"],
             f"{row['items_per_s']:,.0f}",
-            time_text(row["cpu_us_per_item"]),
+            time_text(row["cpu_us_per_item"], digits=3),
             f"{row['switches_per_item']:,.3f}",
-            f"{time_text(row['first_item_p50_us'])}/{time_text(row['first_item_p99_us'])}",
-            f"{time_text(row['gap_p50_us'])}/{time_text(row['gap_p99_us'])}",
+            pair_text(row["first_item_p50_us"], row["first_item_p99_us"]),
+            pair_text(row["gap_p50_us"], row["gap_p99_us"]),
         )
     return table
 
@@ -67,7 +67,7 @@ def lane_table(title: str, caption: str, headings: tuple[str, ...]) -> Table:
         caption=caption,
         caption_justify="left",
         box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
+        padding=0,
     )
     table.add_column("streams", justify="right", no_wrap=True)
     table.add_column("lane", no_wrap=True)
@@ -83,20 +83,51 @@ def sections(table: Table, rows: list[dict[str, Any]]) -> Iterator[dict[str, Any
         table.add_section()
 
 
-def time_text(micros: float | None) -> str:
-    """Microseconds as people write them: `0.24us`, `35us`, `7.2ms`, `31ms`."""
+def verdict(rows: list[dict[str, Any]]) -> str:
+    """The result in a sentence, at the largest number of streams."""
+    concurrency = max(row["concurrency"] for row in rows)
+    here = {row["lane"]: row for row in rows if row["concurrency"] == concurrency}
+    against = here.get("pooled", {}).get("vs_naive", {})
+    if not (against.get("items_per_s") and against.get("cpu_us_per_item")):
+        return ""
+    text = (
+        f"pybridge at {concurrency} {'stream' if concurrency == 1 else 'streams'}: "
+        f"{factor_text(against['items_per_s'])} the items/s of the usual bridge, "
+        f"{factor_text(1 / against['cpu_us_per_item'])} less CPU per item"
+    )
+    floor = here.get("python")
+    if floor and floor["cpu_us_per_item"]:
+        extra = here["pooled"]["cpu_us_per_item"] - floor["cpu_us_per_item"]
+        text += f"; {time_text(abs(extra))} {'more' if extra > 0 else 'less'} per item than Python with msgspec alone"
+    return text + "."
+
+
+def pair_text(median: float | None, worst: float | None) -> str:
+    """Median and 99th percentile."""
+    return "-" if median is None else f"{time_text(median)}/{time_text(worst)}"
+
+
+def time_text(micros: float | None, digits: int = 2) -> str:
+    """Microseconds as people write them: `240ns`, `35us`, `7.2ms`, `1.3s`."""
     if micros is None:
         return "-"
-    if micros >= 1000:
-        return f"{micros / 1000:.1f}ms" if micros < 10_000 else f"{micros / 1000:.0f}ms"
-    return f"{micros:.2f}us" if micros < 10 else f"{micros:.0f}us"
+    for unit, size in (("ns", 1e-3), ("us", 1.0), ("ms", 1e3)):
+        if micros < 999.5 * size:
+            return rounded(micros / size, digits) + unit
+    return rounded(micros / 1e6, digits) + "s"
+
+
+def rounded(value: float, digits: int) -> str:
+    """`value` with at least so many digits that count, and no more after the point than it needs for them."""
+    whole = len(f"{value:.0f}") if value >= 0.95 else 0
+    return f"{value:,.{max(digits - whole, 0)}f}"
 
 
 def factor_text(factor: float | None) -> str:
-    """A factor with two digits that count."""
+    """A factor with two digits that count; beyond ten thousand the count no longer means anything."""
     if factor is None:
         return "-"
-    return f"{factor:,.0f}x" if factor >= 10 else f"{factor:.2g}x"
+    return ">10,000x" if factor > 10_000 else f"{rounded(factor, 2)}x"
 
 
 def memory_table(rows: list[dict[str, Any]], title: str) -> Table:

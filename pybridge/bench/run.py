@@ -2,12 +2,13 @@
 
 import argparse
 import dataclasses
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from pybridge.bench import floor, memory, plot, report, streams
 from pybridge.bench.names import DEFAULT, MEMORY_DEFAULT
@@ -18,7 +19,8 @@ def stream_workload(args: argparse.Namespace, request: Any) -> int:
     """The stream workload."""
     handler = args.handler or DEMO
     item_limit = args.items
-    if request is None:
+    own_request = request is not None
+    if not own_request:
         request = {"model": "demo", "messages": [{"role": "user", "content": "Hello"}], "max_tokens": args.items or 256}
         if handler == DEMO:
             item_limit = None
@@ -30,18 +32,25 @@ def stream_workload(args: argparse.Namespace, request: Any) -> int:
         loop=args.loop,
         repeat=args.repeat,
         check=args.check,
+        timeout=args.timeout,
     )
     with progress(streams.steps(settings)) as (console, step):
         found = streams.measure(workload, settings, step)
     if found.rows:
         console.print(report.stream_table(found.rows, f"{handler}, {args.loop}, {args.codec}"))
     if any("vs_naive" in row for row in found.rows):
+        console.print()
         console.print(report.factor_table(found.rows))
+        if verdict := report.verdict(found.rows):
+            console.print(f"\n{verdict}", soft_wrap=True, highlight=False)
+    elif not (found.rows or own_request or handler == DEMO):
+        found.problems.append(f"the request was {json.dumps(request)}: give yours with --request FILE.json")
     if args.json:
         described = dataclasses.asdict(settings) | {"handler": handler, "codec": args.codec, "request": request}
         report.write_json(args.json, found.rows, described, found.problems)
     if args.plot and found.rows:
-        plot.plot_streams(args.plot, found.rows, f"{handler}, {args.loop}")
+        plot.plot_streams(args.plot, found.rows, f"{handler}, {args.loop}, {args.codec}")
+    tell_files(console, args)
     report.print_problems(console, found.problems)
     return 1 if found.problems else 0
 
@@ -75,14 +84,29 @@ def memory_workload(args: argparse.Namespace, request: Any) -> int:
         report.write_json(args.json, found.rows, dataclasses.asdict(settings), found.problems)
     if args.plot and found.timelines:
         plot.plot_memory(args.plot, found.timelines, title)
+    tell_files(console, args)
     report.print_problems(console, found.problems)
     return 1 if found.problems else 0
+
+
+def tell_files(console: Console, args: argparse.Namespace) -> None:
+    """Where the figures and the picture are."""
+    written = [str(path) for path in (args.json, args.plot) if path and path.exists()]
+    if written:
+        console.print(f"wrote {' and '.join(written)}", soft_wrap=True, highlight=False, markup=False)
 
 
 @contextmanager
 def progress(total: int) -> Iterator[tuple[Any, Callable[[str], None]]]:
     """A bar on standard error, gone when done, and a console for the result on standard output."""
-    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
+    columns = (
+        BarColumn(bar_width=20),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.description}"),
+    )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=total)
         started = False

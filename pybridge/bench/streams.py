@@ -10,12 +10,13 @@ from typing import Any, Literal
 import msgspec
 
 from pybridge.bench.check import differences
-from pybridge.bench.process import LaneError, LaneProcess
+from pybridge.bench.process import LaneError, LaneProcess, LaneTimeoutError
 from pybridge.bench.protocol import Codec, Lane, Latency, Loop, Plan, Result
 
 Step = Callable[[str], None]
 
 CHECK_STREAMS = 8
+TIMEOUT_REMEDY = "--items N reads only so many of each stream, --timeout S waits longer"
 COMPARED = (
     "items_per_s",
     "cpu_us_per_item",
@@ -60,6 +61,7 @@ class Settings:
     repeat: int = 5
     seconds: float = 0.4
     check: Literal["exact", "count", "off"] = "exact"
+    timeout: float | None = None
 
 
 @dataclass
@@ -81,16 +83,24 @@ def measure(workload: Workload, settings: Settings, step: Step) -> Report:
     with ExitStack() as stack:
         lanes: dict[str, LaneProcess] = {}
         checked: dict[str, Result] = {}
+        failed: dict[str, list[str]] = {}
         for name in settings.lanes:
             step(f"{name}: start and check")
             try:
-                lanes[name] = stack.enter_context(LaneProcess(Lane(name=name, loop=settings.loop)))
+                lane = stack.enter_context(LaneProcess(Lane(name=name, loop=settings.loop), settings.timeout))
                 if settings.check != "off":
-                    checked[name] = lanes[name].run(workload.plan(CHECK_STREAMS, CHECK_STREAMS, check=True))
+                    checked[name] = lane.run(workload.plan(CHECK_STREAMS, CHECK_STREAMS, check=True))
+                lanes[name] = lane
+            except LaneTimeoutError as error:
+                report.problems.append(f"{error}; {TIMEOUT_REMEDY}")
+                return report
             except LaneError as error:
-                lanes.pop(name, None)
-                report.problems.append(str(error))
+                failed.setdefault(error.reason, []).append(name)
+        report.problems += [f"{', '.join(names)}: {reason}" for reason, names in failed.items()]
         report.problems += differences(checked, settings.check)
+        if checked and not any(sum(result.counts) for result in checked.values()):
+            report.problems.append("the handler yields nothing for this request: there is nothing to measure")
+            return report
         samples = Samples(workload, settings, lanes, report.problems)
         samples.calibrate(step)
         samples.collect(step)
@@ -151,7 +161,7 @@ class Samples:
             return lane.run(plan)
         except LaneError as error:
             del self.lanes[name]
-            self.problems.append(str(error))
+            self.problems.append(f"{error}; {TIMEOUT_REMEDY}" if isinstance(error, LaneTimeoutError) else str(error))
             return None
 
     def rows(self) -> list[dict[str, Any]]:

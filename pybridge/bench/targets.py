@@ -8,6 +8,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from pybridge.engine import PooledEngine
+
 DEMO = "pybridge.demo:chat"
 
 Handler = Callable[..., Any]
@@ -17,7 +19,7 @@ def load(target: str) -> Handler:
     """The handler that `module:attribute` names; modules of the working directory are found too.
 
     Raises:
-        ValueError: It cannot be imported, has no such attribute, or is nothing that can be called.
+        ValueError: It cannot be imported, has no such attribute, or is no handler.
     """
     module_name, separator, path = target.partition(":")
     if not (module_name and separator and path):
@@ -31,6 +33,8 @@ def load(target: str) -> Handler:
             found = getattr(found, name)
     except (ImportError, AttributeError) as error:
         raise ValueError(f"{target}: {error}") from error
+    if isinstance(found, PooledEngine):
+        raise ValueError(f"{target} is a PooledEngine: name the handler that it was made of")  # noqa: TRY004
     if not callable(found):
         raise ValueError(f"{target} is a {type(found).__name__}, not a handler")  # noqa: TRY004
     return found  # type: ignore[no-any-return]

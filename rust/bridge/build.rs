@@ -1,5 +1,55 @@
-//! Passes the interpreter's version on as `cfg(Py_3_12)` and the like.
+//! Passes the interpreter's version on as `cfg(Py_3_12)` and the like, and lists the Python sources to compile in.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+/// Parts of the package that only the command line uses.
+const COMMAND_LINE: [&str; 4] = ["bench", "cli.py", "doctor.py", "__main__.py"];
 
 fn main() {
     pyo3_build_config::use_pyo3_cfgs();
+    println!("cargo::rerun-if-changed=build.rs");
+    if env::var_os("CARGO_FEATURE_EMBED").is_some() {
+        write_sources();
+    }
+}
+
+/// Writes `sources.rs`: an array of module names and their text, the parents first.
+fn write_sources() {
+    let package = Path::new(&env::var_os("CARGO_MANIFEST_DIR").expect("set by cargo")).join("../../pybridge");
+    let package = package.canonicalize().unwrap_or_else(|error| {
+        panic!("the feature `embed` compiles the Python package in, but {} is not there: {error}", package.display())
+    });
+    let mut array = "[\n".to_owned();
+    for (name, path) in modules("pybridge", &package) {
+        println!("cargo::rerun-if-changed={}", path.display());
+        writeln!(array, "    ({name:?}, include_str!({:?})),", path.to_string_lossy())
+            .expect("strings take everything");
+    }
+    array.push_str("]\n");
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("set by cargo"));
+    fs::write(out.join("sources.rs"), array).expect("OUT_DIR is writable");
+}
+
+/// The modules in `folder`, which is the package `parent`. A package is named with a dot at its end.
+fn modules(parent: &str, folder: &Path) -> Vec<(String, PathBuf)> {
+    let entries = fs::read_dir(folder).expect("the package is readable");
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("the package is readable").path()).collect();
+    paths.sort();
+    let mut found = Vec::new();
+    for path in paths {
+        let file = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if COMMAND_LINE.contains(&file) {
+            continue;
+        }
+        if path.join("__init__.py").is_file() {
+            found.extend(modules(&format!("{parent}.{file}"), &path));
+        } else if file == "__init__.py" {
+            found.insert(0, (format!("{parent}."), path));
+        } else if let Some(stem) = file.strip_suffix(".py") {
+            found.push((format!("{parent}.{stem}"), path));
+        }
+    }
+    found
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
@@ -9,6 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
+
+from pybridge.bench.report import stream_table, time_text
 
 SMALL = ("--items", "20", "--requests", "8", "--concurrency", "4", "--repeat", "2")
 
@@ -16,6 +20,7 @@ HANDLERS = """
 import asyncio, itertools
 
 calls = itertools.count()
+engine = __import__("pybridge").PooledEngine(lambda request: None)
 
 async def plain(request):
     for index in range(request["max_tokens"]):
@@ -31,6 +36,18 @@ async def never_the_same(request):
 async def fails(request):
     yield 1
     raise LookupError("no such model")
+
+async def endless(request):
+    while True:
+        await asyncio.sleep(0)
+        yield 1
+
+async def silent(request):
+    return
+    yield
+
+def synchronous(request):
+    yield 1
 
 async def talks(request):
     print("a handler may print")
@@ -98,15 +115,70 @@ def test_a_handler_that_takes_a_context_gets_one_in_every_lane(tmp_path: Path) -
 @pytest.mark.timeout(60)
 def test_lanes_with_other_items_are_reported_unless_only_their_number_counts(tmp_path: Path) -> None:
     done = bench(tmp_path, "app:never_the_same", *SMALL, "--lanes", "naive,python", status=1)
-    assert "python gave other items than naive" in done.stdout
+    assert (
+        "problem: python gave other items than naive (a handler that never repeats itself: --check count)"
+        in " ".join(done.stdout.split())
+    )
     bench(tmp_path, "app:never_the_same", *SMALL, "--lanes", "naive,python", "--check", "count")
 
 
 @pytest.mark.timeout(60)
 def test_a_handler_that_raises_is_reported_by_every_lane(tmp_path: Path) -> None:
     done = bench(tmp_path, "app:fails", *SMALL, status=1)
-    for lane in ("naive", "bridge-thread", "pooled", "python"):
-        assert f"{lane}: LookupError: no such model" in done.stdout
+    assert "problem: naive, bridge-thread, pooled, python: LookupError: no such model" in done.stdout
+    assert "give yours with --request FILE.json" in " ".join(done.stdout.split())
+
+
+@pytest.mark.timeout(60)
+def test_an_endless_handler_is_given_up_and_the_remedy_named(tmp_path: Path) -> None:
+    done = bench(tmp_path, "app:endless", "--timeout", "1", status=1)
+    assert "naive: no result within 1 s; --items N reads only so many" in " ".join(done.stdout.split())
+    bench(tmp_path, "app:endless", *SMALL, "--lanes", "naive,pooled,python")
+
+
+@pytest.mark.timeout(60)
+def test_a_handler_that_yields_nothing_is_not_measured(tmp_path: Path) -> None:
+    done = bench(tmp_path, "app:silent", *SMALL, status=1)
+    assert "the handler yields nothing for this request" in done.stdout
+    assert "items/s" not in done.stdout
+
+
+@pytest.mark.timeout(60)
+def test_output_fits_a_terminal_of_eighty_columns_and_sums_itself_up(tmp_path: Path) -> None:
+    done = bench(
+        tmp_path, "--items", "50", "--requests", "8", "--concurrency", "1,8", "--repeat", "1", "--json", "x.json"
+    )
+    *tables, verdict, written = done.stdout.rstrip().splitlines()
+    assert max(map(len, tables)) <= 80
+    assert "\u2026" not in done.stdout
+    assert verdict.startswith("pybridge at 8 streams: ")
+    assert written == "wrote x.json"
+
+
+@pytest.mark.parametrize(
+    ("micros", "text"),
+    [
+        (0.2412, "241ns"),
+        (9.96, "10us"),
+        (4.66, "4.7us"),
+        (999.6, "1.0ms"),
+        (7_230, "7.2ms"),
+        (31_400, "31ms"),
+        (1.5e6, "1.5s"),
+    ],
+)
+def test_times_have_two_digits_that_count(micros: float, text: str) -> None:
+    assert time_text(micros) == text
+
+
+def test_the_widest_row_fits_eighty_columns() -> None:
+    times = dict.fromkeys(("first_item_p50_us", "first_item_p99_us", "gap_p50_us", "gap_p99_us"), 999.4)
+    figures = {"items_per_s": 4_567_890.0, "cpu_us_per_item": 12.34, "switches_per_item": 12.345}
+    console = Console(width=80, file=io.StringIO())
+    console.print(stream_table([{"lane": "pooled-suspend", "concurrency": 1024, **figures, **times}], "widest"))
+    assert isinstance(console.file, io.StringIO)
+    assert "\u2026" not in console.file.getvalue()
+    assert "999us/999us" in console.file.getvalue()
 
 
 @pytest.mark.timeout(60)
@@ -123,6 +195,8 @@ def test_what_a_handler_prints_disturbs_nothing(tmp_path: Path) -> None:
         (("app:absent",), "absent"),
         (("app",), "module:handler"),
         (("app:calls",), "not a handler"),
+        (("app:synchronous",), "wrap it in pybridge.from_sync()"),
+        (("app:engine",), "name the handler that it was made of"),
         (("--lanes", "fast"), "no lane is called 'fast'"),
         (("--concurrency", "0"), "above 0"),
         (("--request", "missing.json"), "missing.json"),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib.metadata
 import json
 
 import pytest
@@ -32,6 +33,13 @@ def test_doctor_shows_what_the_environment_changed(run_python: PythonRunner) -> 
     assert "PYTHONMALLOC=malloc" in report["configure_memory"]['python_allocator="system"']
 
 
+def test_doctor_says_in_words_what_unset_settings_mean(run_python: PythonRunner) -> None:
+    report = json.loads(run_python(COMMAND, "doctor", "--json"))
+    assert report["flow settings"]["max_queue"] == "no limit"
+    assert report["flow settings"]["cancel_grace"] == "5 s"
+    assert report["pool settings"]["zero_on_reuse"] == "off"
+
+
 def test_wrong_environment_is_one_line_and_status_one(run_python: PythonRunner) -> None:
     environment = {"PYBRIDGE_POOL_SEGMENT_BYTES": "huge"}
     run_python(COMMAND, "doctor", status=1, stderr="pybridge: segment_bytes: 'huge'", environment=environment)
@@ -44,4 +52,17 @@ def test_wrong_command_line_is_status_two_with_the_usage(run_python: PythonRunne
 
 def test_package_runs_as_a_module_and_tells_its_version(run_python: PythonRunner) -> None:
     snippet = "import runpy, sys; sys.argv[0] = 'pybridge'; runpy.run_module('pybridge', run_name='__main__')"
-    assert run_python(snippet, "--version").strip().count(".") == 2
+    name, version = run_python(snippet, "--version").split()
+    assert name == "pybridge"
+    assert version == importlib.metadata.version("pybridge-engine")
+
+
+def test_bench_without_its_extra_names_what_to_install(run_python: PythonRunner) -> None:
+    snippet = """
+        import importlib.util, sys
+        find = importlib.util.find_spec
+        importlib.util.find_spec = lambda name, package=None: None if name == "rich" else find(name, package)
+        from pybridge.cli import main
+        sys.exit(main(["bench"]))
+    """
+    run_python(snippet, status=2, stderr="pybridge bench needs rich: pip install 'pybridge-engine[bench]'")

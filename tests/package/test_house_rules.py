@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import re
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -38,6 +40,15 @@ MAY_USE_THE_EXTENSION = {"__init__", "engine", "codec", "memory", "pool", "_work
 MAY_USE_OTHER_DISTRIBUTIONS = {"_worker", "bench", "integrations"}
 
 MAX_LINES = 400
+MAX_RUST_LINES = 500
+
+
+# The only parts of the bridge that may attach, beside what Python calls.
+MAY_ATTACH = {
+    "worker/attach.rs",
+    "codec/build.rs",  # frees decoded values where the interpreter still is; their owner is attached
+}
+KNOWS_NO_PYTHON = {"codec/limits.rs", "codec/framing.rs", "stream/ending.rs", "stream/queue.rs"}
 
 
 def modules() -> list[Path]:
@@ -75,6 +86,53 @@ def test_imports_follow_the_table(path: Path) -> None:
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
 def test_file_has_one_responsibility_that_fits_in_four_hundred_lines(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= MAX_LINES
+
+
+def rust_sources() -> list[Path]:
+    return sorted(ROOT.glob("rust/*/src/**/*.rs"))
+
+
+def in_bridge(path: Path) -> str:
+    """Its name below the bridge's sources: `stream/queue.rs`."""
+    return path.relative_to(ROOT / "rust/bridge/src").as_posix()
+
+
+@pytest.mark.parametrize("path", rust_sources(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_rust_file_is_split_at_five_hundred_lines(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= MAX_RUST_LINES
+
+
+def code(path: Path) -> str:
+    """The text without comments and without the tests at its end."""
+    lines = path.read_text().split("#[cfg(test)]")[0].splitlines()
+    return "\n".join(line.split("//")[0] for line in lines)
+
+
+def bridge_files_with(pattern: str) -> set[str]:
+    sources = (ROOT / "rust/bridge/src").rglob("*.rs")
+    return {in_bridge(path) for path in sources if "tests" not in path.parts and re.search(pattern, code(path))}
+
+
+def test_only_the_worker_attaches() -> None:
+    banned = tomllib.loads((ROOT / "rust/bridge/clippy.toml").read_text())["disallowed-methods"]
+    assert {entry["path"].rpartition("::")[2] for entry in banned} == {"attach", "try_attach", "attach_unchecked"}
+    assert bridge_files_with(r"Python::(attach|try_attach|attach_unchecked)\b") <= MAY_ATTACH
+    assert bridge_files_with(r"Python::assume_attached\b") == {"worker/attach.rs"}
+    assert bridge_files_with(r"clippy::disallowed_methods") <= MAY_ATTACH
+
+
+def test_only_the_catalogue_names_exception_classes_of_the_package() -> None:
+    assert bridge_files_with(r"pybridge\.errors|create_exception!") == {"error.rs"}
+
+
+@pytest.mark.parametrize("name", sorted(KNOWS_NO_PYTHON))
+def test_file_knows_no_python(name: str) -> None:
+    assert name not in bridge_files_with(r"\bpyo3\b")
+
+
+def test_unsafe_code_is_fenced_in_named_files() -> None:
+    fence = r"allow\(unsafe_code\)"
+    assert bridge_files_with(r"\bunsafe (\{|fn|impl|extern)") <= bridge_files_with(fence)
 
 
 def is_timed_sleep(call: ast.Call) -> bool:

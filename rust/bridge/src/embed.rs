@@ -1,8 +1,65 @@
-//! The Python package for hosts that have only the Rust crate: its sources are compiled in.
+//! The Python package in programs that have only the Rust crate: its sources are compiled in.
 
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 
-/// Makes `import pybridge` work.
-pub(crate) fn ensure_package(py: Python<'_>) -> PyResult<()> {
-    py.import("pybridge").map(drop)
+use crate::engine::PyEngine;
+use crate::error;
+
+const EXTENSION: &str = "pybridge._pybridge";
+
+/// Makes `import pybridge` give the package that belongs to this crate, whatever is installed.
+///
+/// [`EngineBuilder::build`](crate::EngineBuilder::build) does it as well. Call it earlier when the handler's module imports
+/// `pybridge`. Further calls do nothing.
+///
+/// # Errors
+/// `ImportError` when another build of the package was imported before: a process has room for one. Without the cargo
+/// feature `embed`, also when no package is installed.
+pub fn install(py: Python<'_>) -> PyResult<()> {
+    let modules = py.import("sys")?.getattr("modules")?.cast_into::<PyDict>()?;
+    if !modules.contains(EXTENSION)? {
+        #[cfg(feature = "embed")]
+        add_importer(py)?;
+    }
+    let loaded = py.import(EXTENSION)?;
+    if loaded.getattr("Engine")?.is(py.get_type::<PyEngine>()) {
+        return Ok(());
+    }
+    Err(error::foreign_extension(&loaded, env!("CARGO_PKG_VERSION")))
+}
+
+/// Ends all streams, leaves the lifespans and stops the workers, as the interpreter's exit does.
+///
+/// For programs that end without finalizing the interpreter. Blocks, detached, for at most three seconds; pybridge cannot
+/// be used afterwards. The host's own runtime is left alone.
+///
+/// # Errors
+/// What Python raises, such as `KeyboardInterrupt` while it waits.
+pub fn shutdown(py: Python<'_>) -> PyResult<()> {
+    install(py)?;
+    py.import("pybridge._worker")?.call_method0("stop_all").map(drop)
+}
+
+/// Lets the interpreter find the compiled-in sources and this crate's own extension module before anything installed.
+#[cfg(feature = "embed")]
+fn add_importer(py: Python<'_>) -> PyResult<()> {
+    use std::ffi::CString;
+
+    use pyo3::types::{PyFrozenSet, PyModule};
+
+    /// Names with their text; a package's name ends with a dot.
+    const SOURCES: &[(&str, &str)] = &include!(concat!(env!("OUT_DIR"), "/sources.rs"));
+
+    let sources = PyDict::new(py);
+    for (name, text) in SOURCES {
+        sources.set_item(name.trim_end_matches('.'), text)?;
+    }
+    let packages = SOURCES.iter().filter_map(|(name, _)| name.strip_suffix('.'));
+    let packages = PyFrozenSet::new(py, packages)?;
+    let extension = pyo3::wrap_pymodule!(crate::module::_pybridge)(py);
+    extension.bind(py).setattr("__name__", EXTENSION)?;
+    let code = CString::new(include_str!("importer.py"))?;
+    let importer = PyModule::from_code(py, &code, c"<embedded>/importer.py", c"pybridge_importer")?;
+    importer.call_method1("install", (sources, packages, extension)).map(drop)
 }

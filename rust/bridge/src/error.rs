@@ -3,19 +3,20 @@
 use std::sync::Arc;
 
 use pyo3::call::PyCallArgs;
-use pyo3::exceptions::{PyBaseException, PyKeyboardInterrupt, PySystemExit, PyTimeoutError};
+use pyo3::exceptions::{PyBaseException, PyImportError, PyKeyboardInterrupt, PySystemExit, PyTimeoutError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyTraceback, PyType};
+use pyo3::types::{PyModule, PyTraceback, PyType};
 
 use crate::runtime::RuntimeError;
 use crate::stream::{Failure, FailureKind, Reason};
 use crate::worker::Deferred;
 
 /// Why an item could not become a frame.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum EncodeError {
     /// A value that the codec does not take.
+    #[error("{reason} (at {path})")]
     Value {
         /// Where, from the item's root: `$.a[3]`.
         path: String,
@@ -23,6 +24,7 @@ pub enum EncodeError {
         reason: String,
     },
     /// A limit was passed; the name is the `Limits` field.
+    #[error("{reason} (at {path})")]
     Limit {
         /// Name of the `Limits` field.
         limit: &'static str,
@@ -32,6 +34,7 @@ pub enum EncodeError {
         reason: String,
     },
     /// User code (a hook, a descriptor) raised.
+    #[error("{error} (at {path})")]
     Raised {
         /// Where.
         path: String,
@@ -48,6 +51,12 @@ pub enum DecodeError {
     Invalid {
         /// Byte offset of the failure.
         offset: usize,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A message of the format, but not a value of the type asked for.
+    #[error("{reason}")]
+    Mismatch {
         /// What is wrong.
         reason: String,
     },
@@ -134,13 +143,12 @@ impl Class {
 impl EncodeError {
     /// The Python exception for this failure.
     pub(crate) fn into_py(self, py: Python<'_>) -> PyErr {
+        let message = self.to_string();
         match self {
-            Self::Value { path, reason } => Class::Encode.error(py, (format!("{reason} (at {path})"), path)),
-            Self::Limit { limit, path, reason } => {
-                Class::LimitExceeded.error(py, (format!("{reason} (at {path})"), limit))
-            }
+            Self::Value { path, .. } => Class::Encode.error(py, (message, path)),
+            Self::Limit { limit, .. } => Class::LimitExceeded.error(py, (message, limit)),
             Self::Raised { path, error } => {
-                let outer = Class::Encode.error(py, (format!("{error} (at {path})"), path));
+                let outer = Class::Encode.error(py, (message, path));
                 outer.set_cause(py, Some(error));
                 outer
             }
@@ -153,6 +161,7 @@ impl DecodeError {
     pub(crate) fn into_py(self, py: Python<'_>) -> PyErr {
         match self {
             Self::Invalid { offset, .. } => Class::Decode.error(py, (self.to_string(), offset)),
+            Self::Mismatch { reason } => Class::Decode.error(py, (reason, 0)),
             Self::Limit { limit, .. } => Class::LimitExceeded.error(py, (self.to_string(), limit)),
             Self::Python(error) => error,
         }
@@ -239,6 +248,15 @@ pub(crate) fn runtime_error(py: Python<'_>, error: RuntimeError) -> PyErr {
         }
         RuntimeError::Threads => Class::Internal.error(py, ("the runtime's threads could not be started",)),
     }
+}
+
+/// `ImportError` for an extension module that is not the one linked into this program.
+pub(crate) fn foreign_extension(loaded: &Bound<'_, PyModule>, version: &str) -> PyErr {
+    let file = loaded.filename().map_or_else(|_| "another binary".to_owned(), |name| name.to_string());
+    PyImportError::new_err(format!(
+        "pybridge was imported from {file}, but this program has pybridge-bridge {version} linked in, and they share no \
+         types: call pybridge_bridge::embed::install before anything imports pybridge"
+    ))
 }
 
 /// `ConfigError` for a field that the pool refuses.

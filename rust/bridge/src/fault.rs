@@ -7,7 +7,7 @@ mod active {
 
     /// A place where a fault can happen.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-    pub(crate) enum Point {
+    pub enum Point {
         /// A worker is woken.
         Wakeup,
         /// An item is encoded.
@@ -22,7 +22,7 @@ mod active {
     static DELAY_US: [AtomicU64; 4] = [const { AtomicU64::new(0) }; 4];
 
     /// Arms the fault: at the `nth` event from now (1 is the next) panic, or wait `delay_us` if that is not 0.
-    pub(crate) fn arm(point: Point, nth: u64, delay_us: u64) {
+    pub fn arm(point: Point, nth: u64, delay_us: u64) {
         DELAY_US[point as usize].store(delay_us, Ordering::SeqCst);
         COUNTDOWN[point as usize].store(nth, Ordering::SeqCst);
     }
@@ -39,7 +39,9 @@ mod active {
 }
 
 #[cfg(feature = "fault")]
-pub(crate) use active::{Point, arm, reach};
+pub(crate) use active::reach;
+#[cfg(feature = "fault")]
+pub use active::{Point, arm};
 
 /// A place where a fault can happen.
 #[cfg(not(feature = "fault"))]

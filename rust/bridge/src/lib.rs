@@ -1,4 +1,52 @@
 //! Python async generators as Rust streams.
+//!
+//! An [`Engine`] calls an unmodified Python async generator function, the *handler*, on one worker thread that runs an
+//! asyncio event loop. Each item is encoded there, the moment it is yielded, into pooled buffers; what all streams made in
+//! a turn of the loop crosses to the runtime together. Consumers get [`Frame`]s, or values of their own types decoded from
+//! frames. No thread of the runtime ever attaches to the interpreter.
+//!
+//! ```no_run
+//! use futures_util::StreamExt;
+//! use pybridge_bridge::{CallOptions, Engine, PoolConfig, StreamError, embed};
+//! use pyo3::prelude::*;
+//! use serde::{Deserialize, Serialize};
+//!
+//! #[derive(Serialize)]
+//! struct ChatRequest {
+//!     prompt: String,
+//! }
+//!
+//! #[derive(Deserialize)]
+//! struct Token {
+//!     text: String,
+//! }
+//!
+//! /// `handlers.py`: `async def chat(request): …; yield {"text": word}`
+//! fn load(py: Python<'_>) -> PyResult<Engine> {
+//!     embed::install(py)?; // `import pybridge` works from here on, also in the handler's module
+//!     let handler = py.import("handlers")?.getattr("chat")?.unbind();
+//!     Engine::builder(handler).pool(PoolConfig::default()).build(py)
+//! }
+//!
+//! async fn serve(engine: &Engine) -> Result<(), StreamError> {
+//!     let request = ChatRequest { prompt: "Hello".into() };
+//!     let mut tokens = engine.generate::<ChatRequest, Token>(request, CallOptions::default()).await?;
+//!     while let Some(token) = tokens.next().await {
+//!         print!("{} ", token?.text);
+//!     }
+//!     Ok(()) // `None` means that the handler finished; dropping `tokens` earlier cancels it
+//! }
+//! ```
+//!
+//! `examples/rust_host` is a whole program. In it, in order:
+//!
+//! * [`runtime::use_handle`] lends the host's tokio runtime; else the bridge starts one with two threads.
+//! * [`embed::install`] provides the Python package, whose sources are compiled in: nothing has to be installed.
+//! * [`Engine::frames`] gives encoded items, [`Engine::generate`] typed ones. [`Annotated`] is for items that carry event,
+//!   comment and error beside their data.
+//! * A stream ends with `None` only when its handler finished. Every other ending is one [`StreamError`]: the handler
+//!   raised ([`Failure`] has kind, class and messages), or the stream was cancelled, with its [`Reason`].
+//! * [`embed::shutdown`] ends streams and lifespans when the program ends.
 
 mod admission;
 mod awaitable;
@@ -9,9 +57,12 @@ mod blocking;
 mod bridge_thread;
 pub mod codec;
 mod context;
-mod embed;
+pub mod embed;
 mod engine;
 pub mod error;
+#[cfg(feature = "fault")]
+pub mod fault;
+#[cfg(not(feature = "fault"))]
 mod fault;
 mod frame;
 mod interp;

@@ -1,6 +1,7 @@
 //! The extension module `pybridge._pybridge`: what the Python package is built on.
 
 use pyo3::prelude::*;
+use pyo3::types::PyModule;
 
 use crate::context::{Context, current_context};
 use crate::engine::{PyCodec, PyEngine, PyPool, close_all};
@@ -40,6 +41,19 @@ fn stop_runtime(py: Python<'_>) {
     py.detach(runtime::shutdown);
 }
 
+/// Adds what the benchmark compares with.
+#[cfg(feature = "naive")]
+fn add_baselines(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    crate::bench::register(module)
+}
+
+/// Nothing to add.
+#[cfg(not(feature = "naive"))]
+#[expect(clippy::unnecessary_wraps, reason = "the other one can fail")]
+fn add_baselines(_: &Bound<'_, PyModule>) -> PyResult<()> {
+    Ok(())
+}
+
 /// Private to the package; the public names are in `pybridge`.
 #[pymodule]
 pub mod _pybridge {
@@ -49,9 +63,8 @@ pub mod _pybridge {
         configure_runtime, current_context, memory_obstacles, memory_snapshot, open_port, stop_runtime,
     };
 
-    #[cfg(feature = "naive")]
     #[pymodule_init]
     fn init(m: &pyo3::Bound<'_, pyo3::types::PyModule>) -> pyo3::PyResult<()> {
-        crate::bench::register(m)
+        super::add_baselines(m)
     }
 }

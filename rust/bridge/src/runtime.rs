@@ -27,15 +27,19 @@ enum State {
 }
 
 /// Why the runtime cannot be had.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RuntimeError {
     /// The process forked after the runtime had started.
+    #[error("pybridge was started before this process was forked")]
     Forked,
     /// The interpreter is going away.
+    #[error("the interpreter is shutting down")]
     Stopped,
     /// The runtime runs already, with other settings.
+    #[error("the runtime runs already, with other settings")]
     Configured,
     /// The threads could not be started.
+    #[error("the runtime's threads could not be started")]
     Threads,
 }
 
@@ -59,7 +63,9 @@ pub fn configure(workers: usize) -> Result<(), RuntimeError> {
     }
 }
 
-/// Makes the bridge run on the host's runtime instead of its own.
+/// Makes the bridge run on the host's runtime instead of its own. Call it before the first engine is made.
+///
+/// The runtime needs its timers (`enable_time`) and must outlive the engines.
 ///
 /// # Errors
 /// The bridge has a runtime already.
@@ -68,6 +74,7 @@ pub fn use_handle(handle: Handle) -> Result<(), RuntimeError> {
     if !matches!(*state, State::Idle { .. }) {
         return Err(RuntimeError::Configured);
     }
+    watch_forks();
     *state = run(handle, None, 0);
     Ok(())
 }

@@ -14,7 +14,7 @@ use crate::error::{DecodeError, EncodeError};
 /// The frame is not a message of the format, a limit was passed, or the value is not a `T`.
 pub fn from_frame<T: DeserializeOwned>(format: Format, limits: &Limits, frame: &[u8]) -> Result<T, DecodeError> {
     scan(format, limits, frame)?;
-    let mismatch = |reason: String| DecodeError::Invalid { offset: 0, reason };
+    let mismatch = |reason: String| DecodeError::Mismatch { reason };
     match format {
         Format::Msgpack => rmp_serde::from_slice(frame).map_err(|error| mismatch(error.to_string())),
         Format::Json => serde_json::from_slice(frame).map_err(|error| mismatch(error.to_string())),

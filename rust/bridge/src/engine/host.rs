@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use pybridge_pool::{Pool, PoolConfig};
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use serde::Serialize;
@@ -13,7 +14,7 @@ use super::core::{EngineCore, Life, post_start};
 use super::python::{PyEngine, PyPool};
 use crate::admission::Entry;
 use crate::codec::{self, Format, Framing};
-use crate::error::StreamError;
+use crate::error::{StreamError, config_error};
 use crate::stream::{
     CallOptions, Failure, FailureKind, FrameStream, ItemStream, Request, RequestCodec, StartRequest, StreamCore,
 };
@@ -34,19 +35,17 @@ pub struct Engine {
 #[derive(Debug)]
 pub struct EngineBuilder {
     handler: Py<PyAny>,
-    pool: Option<Pool>,
+    pool: Option<PoolConfig>,
     format: Format,
     options: Vec<(&'static str, Py<PyAny>)>,
 }
 
 impl EngineBuilder {
     /// A pool of the engine's own; without this it uses the process's shared pool.
-    ///
-    /// # Errors
-    /// A field of `config` that cannot be.
-    pub fn pool(mut self, config: PoolConfig) -> Result<Self, pybridge_pool::ConfigError> {
-        self.pool = Some(Pool::new(config)?);
-        Ok(self)
+    #[must_use]
+    pub fn pool(mut self, config: PoolConfig) -> Self {
+        self.pool = Some(config);
+        self
     }
 
     /// The format of requests and frames; `MessagePack` unless set.
@@ -68,7 +67,7 @@ impl EngineBuilder {
     /// # Errors
     /// What the Python constructor raises: `TypeError` for a wrong handler, `ConfigError` for a wrong setting.
     pub fn build(self, py: Python<'_>) -> PyResult<Engine> {
-        crate::embed::ensure_package(py)?;
+        crate::embed::install(py)?;
         let keywords = PyDict::new(py);
         let codec = match self.format {
             Format::Msgpack => "msgpack",
@@ -77,7 +76,8 @@ impl EngineBuilder {
         };
         keywords.set_item("codec", codec)?;
         keywords.set_item("worker", "dedicated")?;
-        if let Some(pool) = self.pool {
+        if let Some(config) = self.pool {
+            let pool = Pool::new(config).map_err(|error| config_error(py, &error))?;
             keywords.set_item("pool", Bound::new(py, PyPool::of(pool))?)?;
         }
         for (name, value) in self.options {
@@ -101,7 +101,9 @@ impl Engine {
     pub fn of(engine: &Bound<'_, PyAny>) -> PyResult<Self> {
         let py = engine.py();
         crate::runtime::start().map_err(|error| crate::error::runtime_error(py, error))?;
-        let inner = engine.getattr("_core")?.cast_into::<PyEngine>()?;
+        let core = engine.getattr("_core").ok().and_then(|core| core.cast_into::<PyEngine>().ok());
+        let inner =
+            core.ok_or_else(|| PyTypeError::new_err(format!("{engine:?} is no PooledEngine of this program")))?;
         let mailbox = inner.get().host_mailbox(py)?;
         let core = Arc::clone(&inner.get().core);
         let format = inner.get().spec.format;
@@ -167,9 +169,8 @@ impl Engine {
         Resp: DeserializeOwned,
     {
         let body = codec::to_bytes(self.format, &request).map_err(|error| {
-            let failure =
-                Failure::new(FailureKind::InvalidArgument, "EncodeError", format!("request not encodable: {error:?}"));
-            StreamError::Failed(Box::new(failure))
+            let message = format!("request not encodable: {error}");
+            StreamError::Failed(Box::new(Failure::new(FailureKind::InvalidArgument, "EncodeError", message)))
         })?;
         Ok(ItemStream::new(self.frames(body, options)?, self.format))
     }

@@ -1,6 +1,7 @@
 //! Every way to the interpreter from a thread that is not inside a Python call, counted by thread.
 #![allow(unsafe_code)] // `assume_attached` states what the call stack guarantees
 
+use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,7 +14,7 @@ use super::mailbox::Mailbox;
 static COUNTERS: Mutex<Vec<(String, Arc<AtomicU64>)>> = Mutex::new(Vec::new());
 
 thread_local! {
-    static COUNTER: Arc<AtomicU64> = counter_of(std::thread::current().name().unwrap_or("unnamed"));
+    static COUNTER: OnceCell<Arc<AtomicU64>> = const { OnceCell::new() };
 }
 
 fn counter_of(name: &str) -> Arc<AtomicU64> {
@@ -33,13 +34,13 @@ fn counter_of(name: &str) -> Arc<AtomicU64> {
 #[cfg(feature = "naive")]
 #[expect(clippy::disallowed_methods, reason = "the one place that attaches")]
 pub(crate) fn attach<R>(act: impl FnOnce(Python<'_>) -> R) -> R {
-    count();
+    count(std::thread::current().name().unwrap_or("unnamed"));
     Python::attach(act)
 }
 
-/// Counts one return of the calling thread to the interpreter on pybridge's account.
-pub(super) fn count() {
-    COUNTER.with(|counter| counter.fetch_add(1, Ordering::Relaxed));
+/// Counts one return of the calling thread, which has this name, to the interpreter on pybridge's account.
+pub(super) fn count(name: &str) {
+    COUNTER.with(|counter| counter.get_or_init(|| counter_of(name)).fetch_add(1, Ordering::Relaxed));
 }
 
 /// Attaches since the process began, by thread name.

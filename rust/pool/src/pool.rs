@@ -14,7 +14,7 @@ use crate::decay::Reason;
 use crate::inbound::InboundBody;
 use crate::leak::Leak;
 use crate::stats::PoolStats;
-use crate::sync::{Arc, Ordering};
+use crate::sync::{Arc, HandleArc, HandleWeak, Ordering};
 use crate::{Batch, Writer};
 
 /// Why a buffer could not be had.
@@ -34,7 +34,7 @@ pub enum PoolError {
 /// A process-wide or private pool; clones share it.
 #[derive(Debug, Clone)]
 pub struct Pool {
-    handle: Arc<Handle>,
+    handle: HandleArc<Handle>,
 }
 
 /// When the last handle goes, nothing parks any more; leases go on living.
@@ -57,7 +57,7 @@ impl Pool {
     pub fn new(config: PoolConfig) -> Result<Self, ConfigError> {
         let (config, max_live) = config.effective()?;
         let core = Arc::new(Core::new(config, max_live));
-        Ok(Self { handle: Arc::new(Handle { core }) })
+        Ok(Self { handle: HandleArc::new(Handle { core }) })
     }
 
     pub(crate) fn core(&self) -> &Arc<Core> {
@@ -71,12 +71,12 @@ impl Pool {
 
     /// A number that no other living pool has.
     pub fn id(&self) -> usize {
-        Arc::as_ptr(&self.handle) as usize
+        HandleArc::as_ptr(&self.handle) as usize
     }
 
     /// A reference that does not keep the pool open.
     pub fn downgrade(&self) -> WeakPool {
-        WeakPool(Arc::downgrade(&self.handle))
+        WeakPool(HandleArc::downgrade(&self.handle))
     }
 
     /// A writer for the calling thread.
@@ -174,7 +174,7 @@ impl Pool {
 
 /// A pool that is not kept open.
 #[derive(Debug, Clone)]
-pub struct WeakPool(std::sync::Weak<Handle>);
+pub struct WeakPool(HandleWeak<Handle>);
 
 impl WeakPool {
     /// The pool, if anybody still has it.

@@ -355,3 +355,67 @@ fn next_tick_is_the_interval_within_a_fifth() {
         assert!(wait >= Duration::from_millis(800) && wait <= Duration::from_millis(1200), "{wait:?}");
     }
 }
+
+#[test]
+fn frames_that_a_consumer_keeps_for_ever_pin_no_more_than_the_bound() {
+    let pool = pool();
+    let mut writer = pool.writer();
+    let mut kept = Vec::new();
+    for consumer in 0..1000 {
+        write(&mut writer, &content(50, consumer));
+        kept.extend(frames(&mut sealed(&mut writer)));
+        for seed in 0..64 {
+            write(&mut writer, &content(1000, seed));
+        }
+        drop(sealed(&mut writer));
+        let stats = pool.stats();
+        assert!(stats.pinned_bytes <= 8 * MIB + 4 * stats.live_bytes, "turn {consumer}: {stats:?}");
+    }
+    for (consumer, frame) in kept.iter().enumerate() {
+        assert_eq!(frame, &content(50, consumer));
+    }
+}
+
+#[test]
+fn a_frame_alone_holds_at_most_four_times_its_length_whatever_its_hint() {
+    for segment_bytes in [4 * KIB, 64 * KIB] {
+        let pool = Pool::new(PoolConfig { segment_bytes, ..PoolConfig::default() }).unwrap();
+        let mut writer = pool.writer();
+        for len in [3 * KIB, 20 * KIB, 33 * KIB, 65 * KIB, 257 * KIB, 641 * KIB, 3 * MIB, 17 * MIB] {
+            for hint in [0, len, 16 * MIB, usize::MAX] {
+                writer.begin(hint);
+                content(len, 1).chunks(5000).for_each(|part| writer.put(part));
+                writer.commit();
+                for batch in sealed(&mut writer) {
+                    assert!(batch.is_shared() || batch.pins() <= 4 * len + 4 * KIB, "{len}: {}", batch.pins());
+                    assert_eq!(batch.bytes()[..], content(len, 1));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn t_63_lengths_near_the_end_of_the_address_space_are_refused_not_wrapped() {
+    let pool = pool();
+    for below in [0, 1, 63, 64, 4095, 4096, 65_536] {
+        let huge = usize::MAX - below;
+        assert_eq!(pool.try_acquire(huge).err(), Some(PoolError::Oversized(huge)));
+        let mut body = pool.inbound_body(Some(huge), usize::MAX).unwrap();
+        body.push(b"little").unwrap();
+        assert!(pool.stats().held_bytes <= 64 * KIB);
+        assert_eq!(body.finish(), b"little"[..]);
+        let mut writer = pool.writer();
+        let reserve = std::panic::AssertUnwindSafe(|| writer.reserve(huge).len());
+        assert!(std::panic::catch_unwind(reserve).is_err());
+    }
+    assert_eq!(pool.stats().held_bytes, 0);
+}
+
+#[test]
+fn ticks_of_many_processes_are_spread() {
+    let pool = pool();
+    let waits: Vec<_> = (0..200).map(|_| pool.next_tick()).collect();
+    assert!(waits.iter().any(|wait| *wait < Duration::from_millis(900)));
+    assert!(waits.iter().any(|wait| *wait > Duration::from_millis(1100)));
+}

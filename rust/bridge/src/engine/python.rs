@@ -332,8 +332,9 @@ impl PyEngine {
     }
 
     /// Takes no new calls and cancels live streams with the reason `shutdown`.
-    fn close(&self, py: Python<'_>) {
-        py.detach(|| self.core.close());
+    fn close(&self) {
+        // Attached: endings wake consumers, and those of this very thread's loop are resolved on the spot.
+        self.core.close();
         worker::leave_lifespans(&self.core);
     }
 

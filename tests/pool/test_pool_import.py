@@ -1,0 +1,42 @@
+"""What importing and using pybridge does to a process's memory."""
+
+from __future__ import annotations
+
+from support.processes import PythonRunner
+
+FOOTPRINT = """
+import re, sys
+
+def resident():
+    with open("/proc/self/statm") as statm:
+        return int(statm.read().split()[1]) * 4096
+
+def huge_advised():
+    with open("/proc/self/smaps") as smaps:
+        return [flags for flags in re.findall(r"VmFlags: (.*)", smaps.read()) if "hg" in flags.split()]
+
+import asyncio, dataclasses, json, logging, typing, weakref  # what any service has
+before = resident()
+import pybridge
+added = resident() - before
+assert added < 20 * 2**20, f"import added {added / 2**20:.1f} MiB"
+assert not huge_advised()
+
+async def handler(request):
+    yield "x" * request
+
+async def main():
+    engine = pybridge.PooledEngine(handler)
+    for size in (10, 100_000, 12_000_000):
+        async for item in engine(size):
+            assert len(item) == size
+    assert not huge_advised()
+    await engine.aclose()
+
+asyncio.run(main())
+"""
+
+
+def test_import_adds_little_memory_and_no_huge_page(run_python: PythonRunner) -> None:
+    """T-59: importing adds less than 20 MiB, and no mapping is advised to use huge pages, before and after use."""
+    run_python(FOOTPRINT)

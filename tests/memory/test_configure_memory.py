@@ -81,13 +81,16 @@ BURST = """
     if frozen:
         gc.freeze()
 
+    pins = []
+
     async def handler(request):
         if request == "endless":
             import asyncio
             yield "begun"
             await asyncio.Event().wait()
         kept = [[{"id": n, "name": f"row {n}"} for n in range(2000)] for _ in range(20)]
-        text = ["x" * 300_000 + str(n) for n in range(60)]
+        # Between the large blocks malloc hands out small ones that stay: what is freed cannot go back by itself.
+        text = [("x" * 100_000 + str(n), pins.append(bytes(1000))) for n in range(300)]
         yield len(kept) + len(text)
 
     engine = PooledEngine(handler, worker="dedicated", pool=PoolConfig(idle_timeout=0.2))

@@ -137,7 +137,10 @@ def _configure_memory() -> dict[str, str]:
 
 
 def _obstacle(key: str) -> str | None:
-    return memory_obstacles().get(key)
+    reason = memory_obstacles().get(key)
+    if reason is not None and key == "system_allocator":
+        return f"{reason} ({machine.python_allocator()})"
+    return reason
 
 
 UNSET = {

@@ -177,7 +177,8 @@ pub(crate) struct Activity {
 /// What all engines of the process have to do now.
 pub(crate) fn activity() -> Activity {
     let engines: Vec<_> = lock(&ENGINES).iter().filter_map(Weak::upgrade).collect();
-    let in_flight = |engine: &EngineCore| -> usize { engine.live().iter().map(|stream| stream.queue.in_flight().0).sum() };
+    let in_flight =
+        |engine: &EngineCore| -> usize { engine.live().iter().map(|stream| stream.queue.in_flight().0).sum() };
     Activity {
         in_flight_bytes: engines.iter().map(|engine| in_flight(engine)).sum(),
         live: engines.iter().map(|engine| engine.live_count()).sum(),

@@ -112,15 +112,8 @@ fuzz: ## Runs every fuzz target for FUZZ_SECONDS (60); needs a nightly toolchain
 	@for dir in $(wildcard fuzz rust/*/fuzz); do (cd $$dir && for target in $$($(CARGO) +$(NIGHTLY) fuzz list); do \
 		$(CARGO) +$(NIGHTLY) fuzz run $$target -- -max_total_time=$(FUZZ_SECONDS) || exit 1; done) || exit 1; done
 
-SOAK := $(BIN)/pybridge bench --memory --chars 1000000 --concurrency 96 --requests 1000 --cycles 20
-JEMALLOC := $(firstword $(wildcard /usr/lib/*/libjemalloc.so.2 /usr/lib/libjemalloc.so.2))
-soak: build ## Twenty cycles of 1,000 requests of 1 MB, text and trees, also with two arenas and with jemalloc
-	@mkdir -p bench/out
-	for payload in text tree; do \
-		$(SOAK) --payload $$payload --json bench/out/soak-$$payload.json --plot bench/out/soak-$$payload.png && \
-		MALLOC_ARENA_MAX=2 $(SOAK) --payload $$payload --json bench/out/soak-$$payload-arenas2.json && \
-		{ test -z "$(JEMALLOC)" || LD_PRELOAD="$(JEMALLOC)" $(SOAK) --payload $$payload --json bench/out/soak-$$payload-jemalloc.json; } \
-		|| exit 1; done
+soak: build ## Twenty cycles of 1,000 requests of 1 MB, text and trees, also with two arenas and with jemalloc; judged
+	$(PY) -m bench.soak
 
 DEBIAN_PACKAGES := build-essential python3-dev python3-venv
 DEBIAN_OPTIONAL := libjemalloc2 valgrind

@@ -15,6 +15,7 @@ from typing import Any
 
 from pybridge import machine
 from pybridge.config import FlowConfig, PoolConfig
+from pybridge.memory import memory, memory_obstacles
 from pybridge.sizes import format_size
 
 Report = dict[str, dict[str, str]]
@@ -85,14 +86,28 @@ def _machine() -> dict[str, str]:
 
 def _memory() -> dict[str, str]:
     limit, _ = machine.memory_limit()
+    now = memory()
     arenas = os.environ.get("MALLOC_ARENA_MAX")
     ceiling = f"MALLOC_ARENA_MAX={arenas}" if arenas else "8 per processor"
+    known = now.malloc_in_use or now.malloc_free
     return {
-        "resident": format_size(machine.resident_bytes()),
+        "resident": f"{format_size(now.resident)} in RAM, of this process as it is now",
+        "pybridge's": f"{format_size(now.pool_live)} in use, {format_size(now.pool_parked)} parked for the next use",
+        "malloc's": (
+            f"{format_size(now.malloc_in_use)} in use, {format_size(now.malloc_free)} free but kept: the part that"
+            ' idle_release="malloc" gives back'
+            if known
+            else f"unknown: {_obstacle('malloc')}"
+        ),
+        "Python's": f"{now.python_blocks:,} small objects, in arenas of their own that go back when wholly empty",
         "malloc": machine.malloc_name(),
-        "malloc arenas": f"{machine.malloc_arenas()} now, at most {ceiling}" if machine.is_glibc() else "unknown",
+        "malloc arenas": f"{now.malloc_arenas} now, at most {ceiling}" if known else "unknown",
         "python allocator": machine.python_allocator(),
         "max_live_bytes": f"{format_size(min(limit // 4, 2**30))} by default: a quarter of the limit, at most 1 GiB",
+        "if it stays high": (
+            'configure_memory(idle_release="all") first; python_allocator="system" where small objects survive'
+            " requests (caches, histories); FlowConfig(max_held_bytes=...) where the peak itself is too high"
+        ),
     }
 
 
@@ -106,23 +121,26 @@ def _event_loop() -> dict[str, str]:
 
 
 def _configure_memory() -> dict[str, str]:
-    trim = machine.has_symbol("malloc_trim")
-    frozen = machine.frozen_objects()
-    refusal = machine.why_not_system_allocator()
-    return {
-        'idle_release="malloc"': "gives free pages of malloc back" if trim else "does nothing: no malloc_trim here",
-        'idle_release="all"': (
-            "also empties the free lists of Python"
-            if not frozen
-            else f"as malloc: gc.freeze() is in use ({frozen} objects), which must not be undone"
-        ),
+    effects = {
+        'idle_release="malloc"': ("malloc", "gives free pages of malloc back, in 10 to 20 ms on a thread of its own"),
+        'idle_release="all"': ("python", "also empties Python's free lists, about 30 ms on a worker's loop"),
         "tune_malloc": (
-            "keeps large blocks out of the heap; about 3 times the CPU per large block"
-            if machine.has_symbol("mallopt") and machine.is_glibc()
-            else "does nothing: malloc is not glibc's"
+            "tune_malloc",
+            "gives large blocks back at once, at 3 times the CPU for each; irreversible",
         ),
-        'python_allocator="system"': "possible; irreversible" if refusal is None else f"does nothing: {refusal}",
+        'python_allocator="system"': ("system_allocator", "possible; a few per cent of CPU; irreversible"),
     }
+    return {
+        name: effect if (reason := _obstacle(key)) is None else f"does nothing: {reason}"
+        for name, (key, effect) in effects.items()
+    }
+
+
+def _obstacle(key: str) -> str | None:
+    reason = memory_obstacles().get(key)
+    if reason is not None and key == "system_allocator":
+        return f"{reason} ({machine.python_allocator()})"
+    return reason
 
 
 UNSET = {

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import ctypes
-import gc
 import os
 import re
 import sys
 import sysconfig
-import tempfile
-import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -40,20 +37,9 @@ def usable_processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def resident_bytes() -> int:
-    """Gives the bytes of this process that are in RAM; 0 where that cannot be told."""
-    match = re.search(r"^VmRSS:\s+(\d+) kB", _read(Path("/proc/self/status")), re.MULTILINE)
-    return int(match[1]) * 1024 if match else 0
-
-
 def has_symbol(name: str) -> bool:
     """Tells whether the process has a C function of that name."""
     return hasattr(ctypes.CDLL(None), name)
-
-
-def is_glibc() -> bool:
-    """Tells whether malloc is glibc's own."""
-    return has_symbol("gnu_get_libc_version") and _preloaded_allocator() is None
 
 
 def malloc_name() -> str:
@@ -66,20 +52,6 @@ def malloc_name() -> str:
     return "unknown"
 
 
-def malloc_arenas() -> int:
-    """Gives the number of glibc's arenas; 0 where malloc is not glibc's."""
-    if not is_glibc():
-        return 0
-    libc = ctypes.CDLL(None)
-    libc.fdopen.restype = ctypes.c_void_p
-    with tempfile.TemporaryFile() as file:
-        stream = ctypes.c_void_p(libc.fdopen(os.dup(file.fileno()), b"w"))
-        libc.malloc_info(0, stream)
-        libc.fclose(stream)
-        file.seek(0)
-        return file.read().count(b"<heap nr=")
-
-
 def python_allocator() -> str:
     """Gives the allocator of Python's small objects."""
     name = os.environ.get("PYTHONMALLOC", "")
@@ -88,24 +60,6 @@ def python_allocator() -> str:
     if sys.flags.dev_mode:
         return "pymalloc with debug hooks (-X dev)"
     return "pymalloc" if sysconfig.get_config_var("WITH_PYMALLOC") else "malloc"
-
-
-def frozen_objects() -> int:
-    """Gives the number of objects that `gc.freeze()` holds back from the collector."""
-    return gc.get_freeze_count()
-
-
-def why_not_system_allocator() -> str | None:
-    """Gives the reason why Python's small objects cannot be handed to malloc in this process; None if they can."""
-    if sysconfig.get_config_var("Py_GIL_DISABLED"):
-        return "this Python has no interpreter lock"
-    if python_allocator() != "pymalloc":
-        return f"the allocator is {python_allocator()}"
-    if tracemalloc.is_tracing():
-        return "tracemalloc is on"
-    if sysconfig.get_config_var("Py_DEBUG"):
-        return "this Python is a debug build"
-    return None
 
 
 def _preloaded_allocator() -> str | None:

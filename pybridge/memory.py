@@ -70,14 +70,16 @@ def settle_memory() -> None:
             _apply(MemoryConfig())
 
 
-def effective_memory() -> MemoryConfig | None:
-    """Gives the settings in force; None before the first engine."""
-    return _applied
+def memory_obstacles() -> dict[str, str]:
+    """Gives what can do nothing in this process, with the reason.
+
+    The names are `malloc` and `python` (giving their memory back), `tune_malloc` and `system_allocator`.
+    """
+    return _pybridge.memory_obstacles()
 
 
-def obstacles(config: MemoryConfig) -> dict[str, str]:
-    """Gives the fields of `config` that can do nothing in this process, with the reason."""
-    found = _pybridge.memory_obstacles()
+def _obstacles(config: MemoryConfig) -> dict[str, str]:
+    found = memory_obstacles()
     reasons = {
         "idle_release": None
         if config.idle_release == "off"
@@ -105,7 +107,7 @@ def recent_memory(malloc_age: float) -> MemoryStats:
 
 def _apply(config: MemoryConfig) -> dict[str, str]:
     global _applied  # noqa: PLW0603 - settings of the process
-    reasons = obstacles(config)
+    reasons = _obstacles(config)
     _pybridge.apply_memory(
         config.idle_release, config.min_gain, config.tune_malloc, config.python_allocator == "system"
     )

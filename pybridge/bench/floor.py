@@ -9,7 +9,7 @@ import msgspec
 import orjson
 
 from pybridge.bench.check import digest
-from pybridge.bench.loops import loop_factory
+from pybridge.bench.loops import loop_in_thread
 from pybridge.bench.protocol import Codec, Latency, Loop, Plan, Result
 from pybridge.bench.system import measured
 from pybridge.bench.targets import bind, load
@@ -29,10 +29,13 @@ def decoder(codec: Codec) -> Callable[[bytes], Any]:
 
 
 class PythonLane:
-    """`async for` over the handler in one asyncio task per consumer, each item through `sink`."""
+    """`async for` over the handler in one asyncio task per consumer, each item through `sink`.
+
+    Its loop runs in a thread of its own, as that of every lane: malloc treats the main thread's memory differently.
+    """
 
     def __init__(self, loop: Loop) -> None:
-        self.runner = asyncio.Runner(loop_factory=loop_factory(loop))
+        self.loop = loop_in_thread(loop)
 
     def source(self, plan: Plan) -> Source:
         """What makes the stream of one decoded request."""
@@ -50,7 +53,7 @@ class PythonLane:
         """Puts the plan through and measures it."""
         load_run = LoadRun(plan, self.source(plan), self.sink(plan))
         with measured() as usage:
-            seconds = self.runner.run(load_run.run())
+            seconds = asyncio.run_coroutine_threadsafe(load_run.run(), self.loop).result()
         streams = [self.values(collected, plan) for collected in load_run.collected]
         return Result(
             requests=plan.requests,

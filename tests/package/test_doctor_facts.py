@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import gc
 import os
-import tracemalloc
 from pathlib import Path
 
-from pybridge import machine
+import pybridge
+from pybridge import doctor, machine
+from pybridge.memory import memory_obstacles
 
 from support.processes import PythonRunner
 
@@ -17,23 +18,23 @@ def test_memory_limit_is_at_most_the_machines_memory() -> None:
 
 
 def test_resident_memory_grows_with_what_is_touched() -> None:
-    before = machine.resident_bytes()
+    before = pybridge.memory().resident
     block = bytearray(64 * 2**20)
     block[::4096] = b"x" * len(block[::4096])
-    assert machine.resident_bytes() - before >= 60 * 2**20
+    assert pybridge.memory().resident - before >= 60 * 2**20
 
 
 def test_arenas_are_counted_without_leaking_file_descriptors() -> None:
     before = len(list(Path("/proc/self/fd").iterdir()))
-    assert all(machine.malloc_arenas() >= 1 for _ in range(50))
+    assert all(pybridge.memory().malloc_arenas >= 1 for _ in range(50))
     assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
 def test_more_threads_that_allocate_mean_more_arenas(run_python: PythonRunner) -> None:
     snippet = """
         import threading
-        from pybridge import machine
-        before, barrier = machine.malloc_arenas(), threading.Barrier(4)
+        import pybridge
+        before, barrier = pybridge.memory().malloc_arenas, threading.Barrier(4)
         kept = []
         def work():
             kept.append(bytearray(4096))
@@ -41,23 +42,26 @@ def test_more_threads_that_allocate_mean_more_arenas(run_python: PythonRunner) -
         threads = [threading.Thread(target=work) for _ in range(4)]
         for thread in threads: thread.start()
         for thread in threads: thread.join()
-        print(machine.malloc_arenas() > before)
+        print(pybridge.memory().malloc_arenas > before)
     """
     assert run_python(snippet) == "True\n"
 
 
-def test_frozen_objects_are_seen() -> None:
-    assert machine.frozen_objects() == 0
+def test_frozen_objects_stand_in_the_way_of_emptying_free_lists() -> None:
+    assert "python" not in memory_obstacles()
     gc.freeze()
     try:
-        assert machine.frozen_objects() > 0
+        assert "gc.freeze" in memory_obstacles()["python"]
     finally:
         gc.unfreeze()
 
 
-def test_system_allocator_is_refused_with_the_reason() -> None:
-    tracemalloc.start()
-    try:
-        assert machine.why_not_system_allocator() is not None
-    finally:
-        tracemalloc.stop()
+def test_report_says_in_words_whose_the_memory_is() -> None:
+    report = doctor.examine()
+    assert set(report["configure_memory"]) == {
+        'idle_release="malloc"',
+        'idle_release="all"',
+        "tune_malloc",
+        'python_allocator="system"',
+    }
+    assert {"resident", "pybridge's", "malloc's", "Python's", "if it stays high"} <= set(report["memory"])

@@ -31,7 +31,7 @@ ALLOWED: dict[str, set[str]] = {
     "codec": {"codecs", "config", "engine"},
     "_worker": {"errors"},
     "prometheus": {"engine", "memory", "stats"},
-    "doctor": {"config", "machine", "memory", "sizes", "stats"},
+    "doctor": {"config", "machine", "memory", "sizes"},
     "cli": {"bench", "doctor", "errors"},
     "__main__": {"cli"},
     "demo": set(),

@@ -15,6 +15,7 @@ from pybridge import (
     Frame,
     JsonCodec,
     Limits,
+    MemoryStats,
     MsgpackCodec,
     Pool,
     PoolConfig,
@@ -22,10 +23,12 @@ from pybridge import (
     RawCodec,
     Stream,
     Worker,
+    configure_memory,
     current_context,
     decode,
     encode,
     from_sync,
+    memory,
     metrics_text,
 )
 
@@ -85,3 +88,10 @@ def functions() -> None:
     assert_type(decode(b"1", RawCodec()), Any)
     assert_type(current_context(), Context)
     assert_type(metrics_text(), str)
+
+
+def process() -> None:
+    assert_type(configure_memory(idle_release="all", min_gain="8MiB", tune_malloc=True), dict[str, str])
+    assert_type(memory(), MemoryStats)
+    configure_memory(idle_release="sometimes")  # type: ignore[arg-type]
+    configure_memory(python_allocator="leave", min_gain=2**20)

@@ -8,6 +8,7 @@ use pyo3::exceptions::asyncio::CancelledError;
 use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::types::PyTuple;
 
 use super::driver::Driver;
 use super::ending::{Ending, Failure, FailureKind};
@@ -347,7 +348,9 @@ impl Drive {
         }
         if error.is_instance_of::<CancelledError>(py) {
             let reason = core.cancel_reason().unwrap_or_else(|| core.note_external());
-            return self.finish(driver, Ending::Cancelled(reason), Some(error));
+            let outward = without_frames(py, &error);
+            drop(error);
+            return self.finish(driver, Ending::Cancelled(reason), Some(outward));
         }
         if error::is_exit(py, &error) {
             let exit = error::Class::HandlerExit.error(py, (error.to_string(),));
@@ -417,6 +420,15 @@ impl Drive {
             Some(turn) => turn,
             None => self.run(driver, None),
         }
+    }
+}
+
+/// A cancellation for the asyncio task, which keeps it. The handler's own would bring its frames, and they often hold the
+/// task (`asyncio.timeout` does): a cycle that would keep the request until the collector comes.
+fn without_frames(py: Python<'_>, cancelled: &PyErr) -> PyErr {
+    match cancelled.value(py).getattr(intern!(py, "args")).and_then(|args| Ok(args.cast_into::<PyTuple>()?)) {
+        Ok(args) => CancelledError::new_err(args.unbind()),
+        Err(_) => CancelledError::new_err(()),
     }
 }
 

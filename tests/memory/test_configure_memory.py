@@ -1,0 +1,190 @@
+"""`configure_memory` and `memory()`: what is asked for, what stands in the way, what is given back."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+import pybridge
+from pybridge import ConfigError, MemoryStats, metrics_text
+from pybridge.config import MemoryConfig
+
+from support.processes import PythonRunner
+
+PLAIN = ("-W", "error")
+"""Without `-X dev`, whose debug hooks are in the way of the system's allocator."""
+
+
+def test_snapshot_says_whose_the_memory_is() -> None:
+    before = pybridge.memory()
+    assert isinstance(before, MemoryStats)
+    kept, small = bytearray(32 * 2**20), [[number] for number in range(100_000)]
+    after = pybridge.memory()
+    assert after.malloc_in_use - before.malloc_in_use >= 30 * 2**20
+    assert after.python_blocks - before.python_blocks >= 100_000
+    assert before.resident > before.malloc_free >= 0
+    assert before.malloc_arenas >= 1
+    assert len(kept) == 32 * 2**20
+    assert len(small) == 100_000
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        after.resident = 0  # type: ignore[misc]
+
+
+def test_memory_is_in_the_exposition() -> None:
+    text = metrics_text()
+    for line in (
+        "pybridge_memory_resident_bytes ",
+        'pybridge_memory_bytes{owner="malloc_free"} ',
+        "pybridge_malloc_arenas ",
+    ):
+        assert line in text
+
+
+def test_environment_overrides_defaults_but_not_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYBRIDGE_MEMORY_IDLE_RELEASE", "all")
+    monkeypatch.setenv("PYBRIDGE_MEMORY_MIN_GAIN", "8MiB")
+    assert (MemoryConfig().idle_release, MemoryConfig().min_gain) == ("all", 8 * 2**20)
+    assert MemoryConfig(idle_release="off").idle_release == "off"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("idle_release", "sometimes"), ("min_gain", "-1"), ("tune_malloc", "maybe"), ("python_allocator", "jemalloc")],
+)
+def test_a_wrong_setting_is_named(name: str, value: str) -> None:
+    with pytest.raises(ConfigError, match=name):
+        MemoryConfig(**{name: value})  # type: ignore[arg-type]
+
+
+def test_a_second_different_call_is_an_error(run_python: PythonRunner) -> None:
+    snippet = """
+        import pybridge
+        async def handler(request): yield 1
+        pybridge.PooledEngine(handler)  # puts the defaults in force; they are not a call
+        pybridge.configure_memory(idle_release="off", min_gain="1MiB")
+        pybridge.configure_memory(idle_release="off", min_gain=2**20)
+        try:
+            pybridge.configure_memory(idle_release="all", min_gain="1MiB")
+        except pybridge.ConfigError as error:
+            print(error)
+    """
+    assert "idle_release: was set to 'off'" in run_python(snippet)
+
+
+BURST = """
+    import gc, sys, time
+    import pybridge
+    from pybridge import FlowConfig, PoolConfig, PooledEngine
+    idle_release, subscription, frozen = sys.argv[1], sys.argv[2] == "True", sys.argv[3] == "True"
+    pybridge.configure_memory(idle_release=idle_release, min_gain="8MiB")
+    if frozen:
+        gc.freeze()
+
+    pins = []
+
+    async def handler(request):
+        if request == "endless":
+            import asyncio
+            yield "begun"
+            await asyncio.Event().wait()
+        kept = [[{"id": n, "name": f"row {n}"} for n in range(2000)] for _ in range(20)]
+        # Between the large blocks malloc hands out small ones that stay: what is freed cannot go back by itself.
+        text = [("x" * 100_000 + str(n), pins.append(bytes(1000))) for n in range(300)]
+        yield len(kept) + len(text)
+
+    engine = PooledEngine(handler, worker="dedicated", pool=PoolConfig(idle_timeout=0.2))
+    list(engine.iter(None))
+    endless = engine.iter("endless")
+    if subscription:
+        assert next(endless) == "begun"
+    for _ in range(20):
+        list(engine.iter(None))
+    runtime = {name: number for name, number in engine.stats().attaches.items() if "rt" in name}
+    deadline = time.monotonic() + 5
+    expected = {"all": {"python", "malloc"}, "malloc": {"malloc"}, "off": set()}[idle_release]
+    if frozen:
+        expected -= {"python"}
+    while {release.what for release in pybridge.memory().releases} < expected and time.monotonic() < deadline:
+        time.sleep(0.01)
+    if not expected:
+        time.sleep(1)
+    releases = pybridge.memory().releases
+    assert {release.what for release in releases} == expected, releases
+    assert all(release.bytes >= 0 and 0 <= release.seconds < 5 for release in releases)
+    assert all(abs(release.when - time.time()) < 60 for release in releases)
+    assert not expected or sum(release.bytes for release in releases) > 4 * 2**20, releases
+    assert not runtime and not [name for name in engine.stats().attaches if "rt" in name]
+    assert gc.get_freeze_count() > 0 if frozen else gc.get_freeze_count() == 0
+    endless.close()
+    engine.close()
+"""
+
+
+@pytest.mark.parametrize("subscription", [False, True])
+@pytest.mark.parametrize("idle_release", ["malloc", "all"])
+def test_memory_goes_back_when_idle(run_python: PythonRunner, idle_release: str, *, subscription: bool) -> None:
+    """One subscription without end does not keep the process busy; no runtime thread attaches (T-01)."""
+    run_python(BURST, idle_release, str(subscription), "False", options=PLAIN)
+
+
+def test_nothing_goes_back_when_that_is_off(run_python: PythonRunner) -> None:
+    run_python(BURST, "off", "False", "False", options=PLAIN)
+
+
+def test_objects_that_the_program_froze_stay_frozen(run_python: PythonRunner) -> None:
+    run_python(BURST, "all", "False", "True", options=PLAIN)
+
+
+def test_system_allocator_lets_no_survivor_hold_an_arena(run_python: PythonRunner) -> None:
+    snippet = """
+        import pybridge, sys
+        before = [{"n": n} for n in range(1000)]
+        assert pybridge.configure_memory(python_allocator="system", idle_release="off") == {}
+        start = pybridge.memory()
+        survivors = []
+        for _ in range(20):
+            tree = [{"id": n, "name": f"row {n}"} for n in range(20_000)]
+            survivors.append(tree[10_000])
+        before.clear()
+        survivors.append({"grown": [0] * 10} | {str(n): n for n in range(1000)})
+        after = pybridge.memory()
+        assert after.python_blocks == 0
+        assert after.malloc_in_use - start.malloc_in_use > 2**20
+        del tree
+        print((pybridge.memory().malloc_in_use - start.malloc_in_use) // 2**20)
+    """
+    assert int(run_python(snippet, options=PLAIN)) <= 2
+
+
+@pytest.mark.parametrize(
+    ("options", "environment", "setup", "reason"),
+    [
+        (("-X", "dev", "-W", "error"), {}, "", "pymalloc_debug"),
+        (PLAIN, {"PYTHONMALLOC": "malloc"}, "", "malloc"),
+        (PLAIN, {}, "import tracemalloc; tracemalloc.start()", "tracemalloc"),
+    ],
+)
+def test_system_allocator_is_refused_with_the_reason(
+    run_python: PythonRunner, options: tuple[str, ...], environment: dict[str, str], setup: str, reason: str
+) -> None:
+    snippet = f"""
+        {setup}
+        import pybridge
+        print(pybridge.configure_memory(python_allocator="system"))
+    """
+    assert reason in run_python(snippet, options=options, environment=environment)
+
+
+def test_pinned_threshold_gives_large_blocks_back_at_once(run_python: PythonRunner) -> None:
+    snippet = """
+        import pybridge, sys
+        pybridge.configure_memory(idle_release="off", tune_malloc=sys.argv[1] == "True")
+        bytes(4 * 2**20)  # the first free of a large block raises the threshold, unless it is pinned
+        blocks = [bytes([n]) * 2**20 for n in range(64)]
+        keep = blocks[-1]
+        del blocks
+        print(pybridge.memory().malloc_free // 2**20)
+    """
+    assert int(run_python(snippet, "True", options=PLAIN)) <= 2
+    assert int(run_python(snippet, "False", options=PLAIN)) >= 32

@@ -185,3 +185,9 @@ def stop_runtime() -> None: ...
 def bench_run(
     lane: str, handler: Any, plan: Any, *, event_loop: asyncio.AbstractEventLoop | None = None, typed: bool = False
 ) -> dict[str, Any]: ...
+def bench_codec(
+    operation: Literal["encode", "decode", "reference-encode", "reference-decode"],
+    codec: Codec,
+    payload: Any,
+    repetitions: int,
+) -> int: ...

@@ -5,6 +5,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
 use serde_json::Value;
 
+use super::codec::bench_codec;
 use super::lane::{Lane, LaneError, Pooled, Reference};
 use super::load::{self, Outcome, Plan};
 use super::typed::{ChatChunk, ChatRequest};
@@ -25,6 +26,7 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     builder.worker_threads(RUNTIME_WORKERS).thread_name("reference-rt").enable_all();
     pyo3_async_runtimes::tokio::init(builder);
     module.add_class::<TraceContext>()?;
+    module.add_function(wrap_pyfunction!(bench_codec, module)?)?;
     module.add_function(wrap_pyfunction!(bench_run, module)?)
 }
 

@@ -166,7 +166,7 @@ mod tests {
 
     #[test]
     fn short_texts_are_equal_when_their_bytes_are() {
-        let text: Vec<u8> = (0..40).map(|i| (i * 7 % 100) as u8).collect();
+        let text: Vec<u8> = (0..40u32).map(|i| (i * 7 % 100) as u8).collect();
         for len in 0..40 {
             assert!(equal(&text[..len], &text[..len]));
             assert!(is_ascii(&text[..len]));

@@ -21,6 +21,7 @@ mod scan;
 mod sink;
 mod transcode;
 mod typed;
+mod utf8;
 mod walk;
 
 #[cfg(test)]

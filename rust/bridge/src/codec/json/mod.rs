@@ -1,5 +1,6 @@
 //! JSON (RFC 8259).
 
+mod decimal;
 mod number;
 mod read;
 mod text;

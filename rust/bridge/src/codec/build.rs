@@ -6,20 +6,23 @@ use std::cell::Cell;
 use pyo3::ffi;
 use pyo3::prelude::*;
 
-use super::events::{Fault, Receiver, invalid, over};
+use super::events::{Fault, PART, Receiver, in_parts, invalid, over};
 use super::limits::DuplicateKeys;
-use super::{keys, make};
+use super::{keys, make, utf8};
 use crate::error::DecodeError;
 
 /// What objects cost the interpreter, in bytes; containers without what they hold.
 mod cost {
-    /// A value, counted with its container: numbers are as large, texts and containers cost more on top.
-    pub(super) const LEAF: usize = 32;
+    /// Any value and its place in a container: numbers are as large, texts and containers cost more on top.
+    pub(super) const VALUE: usize = 32 + 8;
     pub(super) const TEXT: usize = 24;
-    pub(super) const LIST: usize = 40;
-    pub(super) const DICT: usize = 48;
-    pub(super) const SLOT: usize = 8;
-    pub(super) const PAIR: usize = 50 + LEAF;
+    pub(super) const LIST: usize = 32;
+    pub(super) const DICT: usize = 32;
+    /// The first pairs' table.
+    pub(super) const TABLE: usize = 96;
+    pub(super) const PAIR: usize = 40;
+    /// A key of its own.
+    pub(super) const KEY: usize = 49;
 }
 
 /// Values whose container has not ended yet, as owned references.
@@ -121,25 +124,46 @@ impl Builder<'_, '_> {
         if !text.is_ascii() {
             return self.wide(text, offset);
         }
-        self.spend(text.len())?;
+        self.spend(cost::KEY + text.len())?;
         self.push(keys::add(self.py, text))
     }
 
     #[inline(never)]
     fn wide(&mut self, text: &[u8], offset: usize) -> Result<(), Fault> {
-        self.spend(text.len())?;
-        let made = make::utf8(self.py, text);
-        if made.is_null()
-            && let Err(error) = std::str::from_utf8(text)
-        {
-            drop(PyErr::take(self.py));
-            return Err(invalid(offset + error.valid_up_to(), "text that is not UTF-8"));
+        let shape = utf8::Shape::of(text);
+        self.spend(cost::KEY + shape.bytes())?;
+        match utf8::decode(self.py, text, shape) {
+            Ok(made) => self.push(made),
+            Err(valid_up_to) => Err(invalid(offset + valid_up_to, "text that is not UTF-8")),
         }
-        self.push(made)
+    }
+
+    /// Moves the last `pairs` into `dict`, and the dict to where they were.
+    fn fill(&mut self, dict: *mut ffi::PyObject, pairs: usize) -> Result<(), Fault> {
+        let start = self.values.stack.len() - 2 * pairs;
+        // SAFETY: the stack gives up the last references, which `fill` takes, and owns the dict from then on.
+        unsafe {
+            self.values.stack.set_len(start);
+            let taken = std::slice::from_raw_parts(self.values.stack.as_ptr().add(start), 2 * pairs);
+            let filled = make::fill(self.py, dict, taken);
+            self.push(dict)?;
+            if filled { Ok(()) } else { Err(self.raised()) }
+        }
+    }
+
+    /// A new dict, or the one whose parts lie under the last `pairs`, which is taken from the stack by `fill`.
+    fn parts(&mut self, pairs: usize) -> *mut ffi::PyObject {
+        let place = self.values.stack.len() - 2 * pairs - 1;
+        self.values.stack.remove(place)
     }
 }
 
 impl Receiver for Builder<'_, '_> {
+    #[inline]
+    fn expect(&mut self, count: usize) -> Result<(), Fault> {
+        self.spend(count * cost::VALUE)
+    }
+
     #[inline]
     fn null(&mut self) -> Result<(), Fault> {
         // SAFETY: attached; a new reference to a singleton.
@@ -172,8 +196,11 @@ impl Receiver for Builder<'_, '_> {
 
     #[inline]
     fn text(&mut self, text: &[u8], ascii: bool, offset: usize) -> Result<(), Fault> {
+        if !ascii {
+            return self.wide(text, offset);
+        }
         self.spend(cost::TEXT + text.len())?;
-        if ascii { self.push(make::ascii(self.py, text)) } else { self.wide(text, offset) }
+        self.push(make::ascii(self.py, text))
     }
 
     fn bytes(&mut self, bytes: &[u8]) -> Result<(), Fault> {
@@ -193,7 +220,7 @@ impl Receiver for Builder<'_, '_> {
 
     #[inline]
     fn array(&mut self, len: usize) -> Result<(), Fault> {
-        self.spend(cost::LIST + len * (cost::SLOT + cost::LEAF))?;
+        self.spend(cost::LIST)?;
         let start = self.values.stack.len() - len;
         // SAFETY: the stack owns the last `len` references and gives them up with `set_len`.
         unsafe {
@@ -206,19 +233,23 @@ impl Receiver for Builder<'_, '_> {
         }
     }
 
+    #[cold]
+    fn part(&mut self, first: bool) -> Result<(), Fault> {
+        // SAFETY: attached; null is an error that `fill` passes on.
+        let dict = if first { unsafe { ffi::PyDict_New() } } else { self.parts(PART) };
+        self.fill(dict, PART)
+    }
+
     #[inline]
     fn map(&mut self, len: usize, offset: usize) -> Result<(), Fault> {
-        self.spend(cost::DICT)?;
-        let start = self.values.stack.len() - 2 * len;
-        // SAFETY: the stack gives up the last references, which `dict` takes.
-        unsafe {
-            self.values.stack.set_len(start);
-            let pairs = std::slice::from_raw_parts(self.values.stack.as_ptr().add(start), 2 * len);
-            let dict = make::dict(self.py, pairs);
-            self.push(dict)?;
-            if self.duplicates == DuplicateKeys::Error && ffi::PyDict_Size(dict).cast_unsigned() != len {
-                return Err(duplicate(offset));
-            }
+        self.spend(cost::DICT + if len == 0 { 0 } else { cost::TABLE })?;
+        let rest = len - in_parts(len);
+        // SAFETY: attached; null is an error that `fill` passes on.
+        let dict = if rest == len { unsafe { ffi::PyDict_New() } } else { self.parts(rest) };
+        self.fill(dict, rest)?;
+        // SAFETY: attached; the dict is on the stack.
+        if self.duplicates == DuplicateKeys::Error && unsafe { ffi::PyDict_Size(dict) }.cast_unsigned() != len {
+            return Err(duplicate(offset));
         }
         Ok(())
     }

@@ -47,7 +47,7 @@ impl Decoder {
     /// # Errors
     /// The input is not a message of the format, or a limit was passed.
     pub fn run(&mut self, py: Python<'_>, budget: usize) -> Result<Option<Py<PyAny>>, DecodeError> {
-        let pause = self.reader.offset().saturating_add(budget.max(1));
+        let pause = self.reader.work().saturating_add(budget.max(1));
         self.reader.run(py, &self.limits, &self.input, pause, &mut self.values).map_err(DecodeError::from)
     }
 
@@ -71,6 +71,15 @@ impl Reader {
         match self {
             Self::Msgpack(reader) => reader.offset(),
             Self::Json(reader) => reader.offset(),
+            Self::Raw => 0,
+        }
+    }
+
+    /// What was done so far, in input bytes.
+    fn work(&self) -> usize {
+        match self {
+            Self::Msgpack(reader) => reader.work(),
+            Self::Json(reader) => reader.work(),
             Self::Raw => 0,
         }
     }

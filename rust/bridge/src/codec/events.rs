@@ -20,8 +20,22 @@ impl From<Fault> for DecodeError {
     }
 }
 
+/// Pairs after which a map that goes on is given over, so that a large one is not made all at its end.
+pub(super) const PART: usize = 512;
+
+/// Pairs of a map of `len` that were given over in parts.
+#[inline]
+pub(super) fn in_parts(len: usize) -> usize {
+    len.saturating_sub(1) / PART * PART
+}
+
+/// What a container costs beside its bytes, as input bytes: an empty one is a single byte, and an object to make.
+pub(super) const CONTAINER_WORK: usize = 8;
+
 /// A receiver of one message, bottom up: values first, then the container that holds them.
 pub(super) trait Receiver {
+    /// `count` values come next; said before the first of them.
+    fn expect(&mut self, count: usize) -> Result<(), Fault>;
     fn null(&mut self) -> Result<(), Fault>;
     fn bool(&mut self, value: bool) -> Result<(), Fault>;
     fn signed(&mut self, value: i64) -> Result<(), Fault>;
@@ -32,9 +46,11 @@ pub(super) trait Receiver {
     fn bytes(&mut self, bytes: &[u8]) -> Result<(), Fault>;
     /// A key that is text.
     fn key(&mut self, text: &[u8], offset: usize) -> Result<(), Fault>;
+    /// The last `PART` pairs of key and value belong to a map that goes on, the `first` of them or more.
+    fn part(&mut self, first: bool) -> Result<(), Fault>;
     /// The last `len` values are an array.
     fn array(&mut self, len: usize) -> Result<(), Fault>;
-    /// The last `len` pairs of key and value are a map that ends at `offset`.
+    /// The last `len` pairs of key and value, those of parts included, are a map that ends at `offset`.
     fn map(&mut self, len: usize, offset: usize) -> Result<(), Fault>;
 }
 

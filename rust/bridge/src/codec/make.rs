@@ -30,13 +30,6 @@ pub(super) unsafe fn ascii_text<'a>(ob: *mut ffi::PyObject) -> &'a [u8] {
     unsafe { std::slice::from_raw_parts(ffi::PyUnicode_DATA(ob).cast(), ffi::PyUnicode_GET_LENGTH(ob).cast_unsigned()) }
 }
 
-/// A new `str` of UTF-8 text; null with an exception set if it is not UTF-8 or there is no memory.
-#[inline(never)]
-pub(super) fn utf8(_py: Python<'_>, text: &[u8]) -> *mut ffi::PyObject {
-    // SAFETY: the thread is attached; pointer and length are those of the slice.
-    unsafe { ffi::PyUnicode_DecodeUTF8(text.as_ptr().cast(), text.len().cast_signed(), std::ptr::null()) }
-}
-
 /// A new `list` of `items`, whose references it takes; null with an exception set if there is no memory.
 ///
 /// # Safety
@@ -53,27 +46,23 @@ pub(super) unsafe fn list(_py: Python<'_>, items: &[*mut ffi::PyObject]) -> *mut
     }
 }
 
-/// A new `dict` of `pairs`, key and value in turn, whose references it takes whatever happens.
+/// Puts `pairs`, key and value in turn, into `dict`; takes their references whatever happens.
 ///
-/// Null with an exception set if there is no memory.
+/// False with an exception set if there is no memory.
 ///
 /// # Safety
-/// Each of `pairs` is an owned reference, keys are hashable without running Python code.
+/// `dict` is a dict that nothing else uses, or null with an exception set; each of `pairs` is an owned reference, keys
+/// are hashable without running Python code.
 #[inline]
-pub(super) unsafe fn dict(_py: Python<'_>, pairs: &[*mut ffi::PyObject]) -> *mut ffi::PyObject {
+pub(super) unsafe fn fill(_py: Python<'_>, dict: *mut ffi::PyObject, pairs: &[*mut ffi::PyObject]) -> bool {
     // SAFETY: the thread is attached; the dict takes references of its own, and ours are released after.
     unsafe {
-        let dict = ffi::PyDict_New();
-        let mut failed = dict.is_null();
+        let mut filled = !dict.is_null();
         for pair in pairs.chunks_exact(2) {
-            failed = failed || ffi::PyDict_SetItem(dict, pair[0], pair[1]) != 0;
+            filled = filled && ffi::PyDict_SetItem(dict, pair[0], pair[1]) == 0;
             ffi::Py_DECREF(pair[0]);
             ffi::Py_DECREF(pair[1]);
         }
-        if failed {
-            ffi::Py_XDECREF(dict);
-            return std::ptr::null_mut();
-        }
-        dict
+        filled
     }
 }

@@ -27,6 +27,7 @@ mod sink;
 mod temporal;
 mod transcode;
 mod typed;
+mod utf8;
 mod value;
 mod walk;
 

@@ -45,6 +45,12 @@ fn utf8(text: &[u8], offset: usize) -> Result<(), Fault> {
 }
 
 impl Receiver for Scan {
+    fn expect(&mut self, _: usize) -> Result<(), Fault> {
+        Ok(())
+    }
+    fn part(&mut self, _: bool) -> Result<(), Fault> {
+        Ok(())
+    }
     fn null(&mut self) -> Result<(), Fault> {
         Ok(())
     }

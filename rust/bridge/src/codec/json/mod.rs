@@ -1,5 +1,6 @@
 //! JSON (RFC 8259).
 
+mod decimal;
 mod digits;
 mod escape;
 mod number;

@@ -1,37 +1,27 @@
 //! JSON numbers.
 
+use super::decimal;
 use crate::codec::events::{Fault, Receiver, invalid};
 
 /// Digits that always fit an u64.
 const SAFE_DIGITS: usize = 19;
+/// An exponent beyond all floats; more digits of it change nothing.
+const ENDLESS: i64 = 1 << 40;
 
 /// Reads the number that starts at `start`; gives the offset after it.
 #[inline]
 pub(super) fn read(input: &[u8], start: usize, to: &mut impl Receiver) -> Result<usize, Fault> {
     let negative = input[start] == b'-';
     let first = start + usize::from(negative);
-    let (mut at, mut value, mut overflow) = (first, 0u64, false);
-    while let Some(digit) = input.get(at).map(|byte| byte.wrapping_sub(b'0')).filter(|digit| *digit < 10) {
-        if at - first < SAFE_DIGITS {
-            value = value * 10 + u64::from(digit);
-        } else {
-            let next = value.checked_mul(10).and_then(|value| value.checked_add(digit.into()));
-            (value, overflow) = next.map_or((0, true), |next| (next, overflow));
-        }
-        at += 1;
-    }
-    if at == first {
-        return Err(invalid(at, "expected a digit"));
-    }
-    if input[first] == b'0' && at - first > 1 {
+    let (value, at) = digits(input, first, 0)?;
+    let count = at - first;
+    if input[first] == b'0' && count > 1 {
         return Err(invalid(first, "a number with a leading zero"));
     }
     if matches!(input.get(at), Some(b'.' | b'e' | b'E')) {
-        return float(input, start, at, to);
+        return float(input, start, at, value, to);
     }
-    if overflow {
-        return Err(out_of_range(start));
-    }
+    let value = if count <= SAFE_DIGITS { value } else { long(input, start, first, at)? };
     if !negative {
         to.unsigned(value)?;
     } else if value <= 1 << 63 {
@@ -42,32 +32,76 @@ pub(super) fn read(input: &[u8], start: usize, to: &mut impl Receiver) -> Result
     Ok(at)
 }
 
+/// Reads one digit or more after those of `value`, which wraps where they are too many; the offset after them.
+#[inline]
+fn digits(input: &[u8], start: usize, mut value: u64) -> Result<(u64, usize), Fault> {
+    let mut at = start;
+    while let Some(eight) = input.get(at..).and_then(<[u8]>::first_chunk).and_then(|eight| decimal::eight(*eight)) {
+        value = value.wrapping_mul(100_000_000).wrapping_add(eight);
+        at += 8;
+    }
+    while let Some(digit) = input.get(at).map(|byte| byte.wrapping_sub(b'0')).filter(|digit| *digit < 10) {
+        value = value.wrapping_mul(10).wrapping_add(digit.into());
+        at += 1;
+    }
+    if at == start { Err(invalid(at, "expected a digit")) } else { Ok((value, at)) }
+}
+
+/// An integer of more digits than are always safe.
+#[cold]
+fn long(input: &[u8], start: usize, first: usize, end: usize) -> Result<u64, Fault> {
+    let text = std::str::from_utf8(&input[first..end]).ok().filter(|text| text.len() == SAFE_DIGITS + 1);
+    text.and_then(|text| text.parse().ok()).ok_or_else(|| out_of_range(start))
+}
+
 #[cold]
 fn out_of_range(start: usize) -> Fault {
     invalid(start, "an integer outside -2**63 .. 2**64-1")
 }
 
-fn float(input: &[u8], start: usize, mut at: usize, to: &mut impl Receiver) -> Result<usize, Fault> {
+/// Goes on at `at` with what follows the integer part `value`.
+#[inline]
+fn float(input: &[u8], start: usize, mut at: usize, value: u64, to: &mut impl Receiver) -> Result<usize, Fault> {
+    let negative = input[start] == b'-';
+    let mut digits_read = if value == 0 { 0 } else { at - start - usize::from(negative) };
+    let (mut mantissa, mut exponent) = (value, 0i64);
     if input[at] == b'.' {
-        at = digits(input, at + 1)?;
+        let fraction = at + 1;
+        (mantissa, at) = digits(input, fraction, value)?;
+        exponent = -(at - fraction).cast_signed() as i64;
+        let zeros = if digits_read > 0 { 0 } else { zeros(&input[fraction..at]) };
+        digits_read += at - fraction - zeros;
     }
     if let Some(b'e' | b'E') = input.get(at) {
-        at += 1;
-        if let Some(b'+' | b'-') = input.get(at) {
-            at += 1;
-        }
-        at = digits(input, at)?;
+        let (power, end) = power(input, at + 1)?;
+        (exponent, at) = (exponent + power, end);
     }
-    let value = std::str::from_utf8(&input[start..at]).ok().and_then(|text| text.parse::<f64>().ok());
-    match value {
-        Some(value) if value.is_finite() => to.float(value)?,
-        _ => return Err(invalid(start, "a number that no 64-bit float can hold")),
+    if digits_read <= SAFE_DIGITS
+        && let Some(value) = decimal::float(mantissa, exponent)
+    {
+        to.float(if negative { -value } else { value })?;
+    } else {
+        to.float(slow(input, start, at)?)?;
     }
     Ok(at)
 }
 
-/// One digit or more; the offset after them.
-fn digits(input: &[u8], start: usize) -> Result<usize, Fault> {
-    let count = input[start..].iter().take_while(|byte| byte.is_ascii_digit()).count();
-    if count == 0 { Err(invalid(start, "expected a digit")) } else { Ok(start + count) }
+fn zeros(text: &[u8]) -> usize {
+    text.iter().take_while(|byte| **byte == b'0').count()
+}
+
+/// Reads an exponent; the offset after it.
+fn power(input: &[u8], start: usize) -> Result<(i64, usize), Fault> {
+    let signed = matches!(input.get(start), Some(b'+' | b'-'));
+    let first = start + usize::from(signed);
+    let (_, end) = digits(input, first, 0)?;
+    let power = input[first..end].iter().fold(0, |power, digit| (power * 10 + i64::from(digit - b'0')).min(ENDLESS));
+    Ok((if input[start] == b'-' { -power } else { power }, end))
+}
+
+/// A number of any length and size, as the standard library reads it.
+#[cold]
+fn slow(input: &[u8], start: usize, end: usize) -> Result<f64, Fault> {
+    let value = std::str::from_utf8(&input[start..end]).ok().and_then(|text| text.parse::<f64>().ok());
+    value.filter(|value| value.is_finite()).ok_or_else(|| invalid(start, "a number that no 64-bit float can hold"))
 }

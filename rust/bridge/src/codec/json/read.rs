@@ -3,7 +3,8 @@
 use smallvec::SmallVec;
 
 use super::{number, text};
-use crate::codec::events::{Budget, Fault, Receiver, invalid};
+use crate::codec::events::{Budget, CONTAINER_WORK, Fault, PART, Receiver, invalid};
+use crate::error::DecodeError;
 
 /// A container whose end has not come yet.
 #[derive(Debug, Clone, Copy)]
@@ -19,6 +20,8 @@ const SHALLOW: usize = 8;
 #[derive(Debug)]
 pub(in crate::codec) struct Reader {
     at: usize,
+    /// Containers opened, weighed.
+    opened: usize,
     open: SmallVec<[Open; SHALLOW]>,
     budget: Budget,
     scratch: Vec<u8>,
@@ -26,7 +29,7 @@ pub(in crate::codec) struct Reader {
 
 impl Reader {
     pub(in crate::codec) fn new(budget: Budget) -> Self {
-        Self { at: 0, open: SmallVec::new(), budget, scratch: Vec::new() }
+        Self { at: 0, opened: 0, open: SmallVec::new(), budget, scratch: Vec::new() }
     }
 
     /// Offset of the next byte.
@@ -34,10 +37,15 @@ impl Reader {
         self.at
     }
 
-    /// Reads on until the message ends (true) or the offset passes `pause` (false).
+    /// What was done so far, in input bytes.
+    pub(in crate::codec) fn work(&self) -> usize {
+        self.at + self.opened
+    }
+
+    /// Reads on until the message ends (true) or its work passes `pause` (false).
     pub(in crate::codec) fn run(&mut self, input: &[u8], pause: usize, to: &mut impl Receiver) -> Result<bool, Fault> {
         loop {
-            if self.at >= pause && self.at < input.len() {
+            if self.at + self.opened >= pause && self.at < input.len() {
                 return Ok(false);
             }
             if self.value(input, to)? {
@@ -53,6 +61,9 @@ impl Reader {
                 match byte {
                     Some(b',') if map => {
                         self.at += 1;
+                        if len.is_multiple_of(PART) {
+                            to.part(len == PART)?;
+                        }
                         self.skip(input);
                         self.key(input, to)?;
                         break;
@@ -81,12 +92,13 @@ impl Reader {
     fn value(&mut self, input: &[u8], to: &mut impl Receiver) -> Result<bool, Fault> {
         let byte = self.skip(input);
         self.budget.nodes(1, self.at)?;
+        to.expect(1)?;
         match byte {
             Some(b'"') => {
                 let offset = self.at + 1;
                 let text = text::read(input, offset, &mut self.scratch)?;
                 self.at = text.end;
-                to.text(text.bytes, text.ascii, offset)?;
+                to.text(text.bytes, text.ascii, offset).map_err(|fault| located(fault, input, offset, text.end))?;
             }
             Some(b'-' | b'0'..=b'9') => self.at = number::read(input, self.at, to)?,
             Some(b'{') => return self.map(input, to),
@@ -111,6 +123,7 @@ impl Reader {
     #[inline]
     fn map(&mut self, input: &[u8], to: &mut impl Receiver) -> Result<bool, Fault> {
         self.budget.depth(self.open.len() + 1, self.at)?;
+        self.opened += CONTAINER_WORK;
         self.at += 1;
         if self.skip(input) == Some(b'}') {
             self.at += 1;
@@ -125,6 +138,7 @@ impl Reader {
     #[inline]
     fn array(&mut self, input: &[u8], to: &mut impl Receiver) -> Result<bool, Fault> {
         self.budget.depth(self.open.len() + 1, self.at)?;
+        self.opened += CONTAINER_WORK;
         self.at += 1;
         if self.skip(input) == Some(b']') {
             self.at += 1;
@@ -144,7 +158,7 @@ impl Reader {
         let offset = self.at + 1;
         let text = text::read(input, offset, &mut self.scratch)?;
         self.at = text.end;
-        to.key(text.bytes, offset)?;
+        to.key(text.bytes, offset).map_err(|fault| located(fault, input, offset, text.end))?;
         if self.skip(input) != Some(b':') {
             return Err(self.unexpected(input, "a colon"));
         }
@@ -179,5 +193,14 @@ impl Reader {
         } else {
             invalid(self.at, format!("expected {wanted}"))
         }
+    }
+}
+
+/// The fault, at the offset in the input where the text, which may have had escapes, stops being UTF-8.
+#[cold]
+fn located(fault: Fault, input: &[u8], start: usize, end: usize) -> Fault {
+    match (DecodeError::from(fault), std::str::from_utf8(&input[start..end])) {
+        (DecodeError::Invalid { reason, .. }, Err(error)) => invalid(start + error.valid_up_to(), reason),
+        (other, _) => other.into(),
     }
 }

@@ -21,6 +21,11 @@ impl<'i> Cursor<'i> {
     }
 
     #[inline]
+    pub(super) fn next_is(&self, byte: u8) -> bool {
+        self.input.get(self.at) == Some(&byte)
+    }
+
+    #[inline]
     pub(super) fn byte(&mut self) -> Result<u8, Fault> {
         let Some(&byte) = self.input.get(self.at) else { return Err(self.truncated()) };
         self.at += 1;

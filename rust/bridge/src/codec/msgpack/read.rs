@@ -4,7 +4,7 @@ use smallvec::SmallVec;
 
 use super::cursor::Cursor;
 use super::marker as m;
-use crate::codec::events::{Budget, Fault, Receiver, invalid};
+use crate::codec::events::{Budget, CONTAINER_WORK, Fault, PART, Receiver, invalid};
 use crate::codec::lanes::is_ascii;
 
 /// A container whose end has not come yet.
@@ -23,6 +23,8 @@ const SHALLOW: usize = 8;
 #[derive(Debug)]
 pub(in crate::codec) struct Reader {
     at: usize,
+    /// Containers opened, weighed.
+    opened: usize,
     /// The innermost container; outside all, one that holds the message.
     inner: Open,
     outer: SmallVec<[Open; SHALLOW]>,
@@ -31,7 +33,7 @@ pub(in crate::codec) struct Reader {
 
 impl Reader {
     pub(in crate::codec) fn new(budget: Budget) -> Self {
-        Self { at: 0, inner: Open { left: 1, len: 1, map: false }, outer: SmallVec::new(), budget }
+        Self { at: 0, opened: 0, inner: Open { left: 1, len: 1, map: false }, outer: SmallVec::new(), budget }
     }
 
     /// Offset of the next byte.
@@ -39,10 +41,16 @@ impl Reader {
         self.at
     }
 
-    /// Reads on until the message ends (true) or the offset passes `pause` (false).
+    /// What was done so far, in input bytes.
+    pub(in crate::codec) fn work(&self) -> usize {
+        self.at + self.opened
+    }
+
+    /// Reads on until the message ends (true) or its work passes `pause` (false).
     pub(in crate::codec) fn run(&mut self, input: &[u8], pause: usize, to: &mut impl Receiver) -> Result<bool, Fault> {
         if self.at == 0 {
             self.budget.nodes(1, 0)?;
+            to.expect(1)?;
         }
         let mut from = Cursor::new(input, self.at);
         let done = self.read(&mut from, pause, to);
@@ -53,7 +61,7 @@ impl Reader {
     #[inline]
     fn read(&mut self, from: &mut Cursor<'_>, pause: usize, to: &mut impl Receiver) -> Result<bool, Fault> {
         loop {
-            if from.at >= pause && from.left() > 0 {
+            if from.at + self.opened >= pause && from.left() > 0 {
                 return Ok(false);
             }
             self.inner.left -= 1;
@@ -65,23 +73,28 @@ impl Reader {
                 0..=0x7f => to.signed(marker.into())?,
                 0xe0.. => to.signed(marker.cast_signed().into())?,
                 m::FIXSTR..m::NIL => text((marker & 31).into(), from, to)?,
-                m::FIXMAP..m::FIXARRAY => self.open((marker & 15).into(), true, from)?,
-                m::FIXARRAY..m::FIXSTR => self.open((marker & 15).into(), false, from)?,
+                m::FIXMAP..m::FIXARRAY => self.open((marker & 15).into(), true, from, to)?,
+                m::FIXARRAY..m::FIXSTR => self.open((marker & 15).into(), false, from, to)?,
                 m::NIL => to.null()?,
                 m::FALSE => to.bool(false)?,
                 m::TRUE => to.bool(true)?,
                 m::F32 => to.float(f32::from_be_bytes(from.array()?).into())?,
-                m::F64 => to.float(f64::from_be_bytes(from.array()?))?,
+                m::F64 => {
+                    to.float(f64::from_be_bytes(from.array()?))?;
+                    if !self.inner.map {
+                        self.floats(from, pause, to)?;
+                    }
+                }
                 m::U8..=m::I64 => integer(marker, from, to)?,
                 m::STR8..=m::STR32 => text(from.length(marker - m::STR8)?, from, to)?,
                 m::BIN8..=m::BIN32 => bytes(marker, from, to)?,
                 m::ARRAY16 | m::ARRAY32 => {
                     let len = from.length(marker - m::ARRAY16 + 1)?;
-                    self.open(len, false, from)?;
+                    self.open(len, false, from, to)?;
                 }
                 m::MAP16 | m::MAP32 => {
                     let len = from.length(marker - m::MAP16 + 1)?;
-                    self.open(len, true, from)?;
+                    self.open(len, true, from, to)?;
                 }
                 _ => return Err(unknown(marker, from.at - 1)),
             }
@@ -97,14 +110,27 @@ impl Reader {
         }
     }
 
+    /// Reads the floats that follow one in an array.
     #[inline]
-    fn open(&mut self, len: u32, map: bool, from: &Cursor<'_>) -> Result<(), Fault> {
+    fn floats(&mut self, from: &mut Cursor<'_>, pause: usize, to: &mut impl Receiver) -> Result<(), Fault> {
+        while self.inner.left > 0 && from.at + self.opened < pause && from.next_is(m::F64) {
+            self.inner.left -= 1;
+            from.at += 1;
+            to.float(f64::from_be_bytes(from.array()?))?;
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn open(&mut self, len: u32, map: bool, from: &Cursor<'_>, to: &mut impl Receiver) -> Result<(), Fault> {
         self.budget.depth(self.outer.len() + 1, from.at - 1)?;
         let least = if map { 2 * len as usize } else { len as usize };
         if least > from.left() {
             return Err(invalid(from.at, "truncated: more values announced than bytes are left"));
         }
         self.budget.nodes(len as usize, from.at)?;
+        to.expect(len as usize)?;
+        self.opened += CONTAINER_WORK;
         self.outer.push(self.inner);
         self.inner = Open { left: len, len, map };
         Ok(())
@@ -112,6 +138,10 @@ impl Reader {
 
     #[inline]
     fn key(&mut self, from: &mut Cursor<'_>, to: &mut impl Receiver) -> Result<(), Fault> {
+        let done = (self.inner.len - self.inner.left - 1) as usize;
+        if done.is_multiple_of(PART) && done > 0 {
+            to.part(done == PART)?;
+        }
         let marker = from.byte()?;
         let len = match marker {
             m::FIXSTR..m::NIL => (marker & 31).into(),

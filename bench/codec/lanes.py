@@ -1,0 +1,115 @@
+"""What the codec is measured against, and how each lane is timed."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import repeat
+from typing import Any, Literal
+
+import msgpack
+import msgspec
+import orjson
+import ormsgpack
+
+import pybridge
+from pybridge.bench.codec import Operation
+from pybridge.bench.codec import repeat as inside_bridge
+
+Format = Literal["msgpack", "json"]
+Direction = Literal["encode", "decode"]
+
+PRODUCT = "pybridge"
+PUBLIC = "pybridge, called"
+REFERENCE = "reference"
+FORMATS: tuple[Format, ...] = ("msgpack", "json")
+DIRECTIONS: tuple[Direction, ...] = ("encode", "decode")
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """One way to do one half of one format.
+
+    Attributes:
+        name: As the report names it.
+        once: Does it once; the output is checked.
+        timed: Does it n times; returns nanoseconds of each.
+        peer: A public library that the product is measured against.
+    """
+
+    name: str
+    once: Callable[[Any], Any]
+    timed: Callable[[Any, int], float]
+    peer: bool
+
+
+def called(function: Callable[[Any], Any]) -> Callable[[Any, int], float]:
+    """Times a function called from Python in a loop that runs in C."""
+
+    def timed(payload: Any, repetitions: int) -> float:
+        start = time.perf_counter_ns()
+        deque(map(function, repeat(payload, repetitions)), maxlen=0)
+        return (time.perf_counter_ns() - start) / repetitions
+
+    return timed
+
+
+def inside(operation: Operation, wire: Format) -> Callable[[Any, int], float]:
+    """Times the codec where streams use it: called from Rust, into pooled buffers or from bytes."""
+    return lambda payload, repetitions: inside_bridge(operation, wire, payload, repetitions)
+
+
+def _peer(name: str, function: Callable[[Any], Any]) -> Lane:
+    return Lane(name, function, called(function), peer=True)
+
+
+def lanes(wire: Format, direction: Direction) -> list[Lane]:
+    """All lanes of one half of one format, the product first."""
+    encoding = direction == "encode"
+    public: Callable[[Any], Any]
+    if encoding:
+        public = pybridge.encode if wire == "msgpack" else lambda value: pybridge.encode(value, "json")
+    else:
+        public = pybridge.decode if wire == "msgpack" else lambda data: pybridge.decode(data, "json")
+    reference: Operation = "reference-encode" if encoding else "reference-decode"
+    found = [
+        Lane(PRODUCT, public, inside(direction, wire), peer=False),
+        Lane(PUBLIC, public, called(public), peer=False),
+        Lane(REFERENCE, public, inside(reference, wire), peer=False),
+    ]
+    if wire == "msgpack":
+        spec = msgspec.msgpack.Encoder().encode if encoding else msgspec.msgpack.Decoder().decode
+        found += [
+            _peer("msgspec", spec),
+            _peer("ormsgpack", ormsgpack.packb if encoding else ormsgpack.unpackb),
+            _peer("msgpack", msgpack.packb if encoding else msgpack.unpackb),
+        ]
+    else:
+        spec = msgspec.json.Encoder().encode if encoding else msgspec.json.Decoder().decode
+        found += [
+            _peer("orjson", orjson.dumps if encoding else orjson.loads),
+            _peer("msgspec", spec),
+            _peer("json", _dumps if encoding else json.loads),
+        ]
+    return found
+
+
+def _dumps(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def sample(wire: Format, value: Any) -> bytes:
+    """The bytes that decoders get: those of an encoder that is none of the lanes under test for that format."""
+    return msgspec.msgpack.encode(value) if wire == "msgpack" else msgspec.json.encode(value)
+
+
+def problem(lane: Lane, wire: Format, direction: Direction, value: Any) -> str | None:
+    """What is wrong with a lane's output; None if nothing is."""
+    if direction == "decode":
+        return None if lane.once(sample(wire, value)) == value else "decoded to something else"
+    made = bytes(lane.once(value))
+    back = msgspec.msgpack.decode(made) if wire == "msgpack" else msgspec.json.decode(made)
+    return None if back == value else "encoded something else"

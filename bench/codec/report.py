@@ -1,0 +1,51 @@
+"""The codec's results as a page to read."""
+
+from typing import Any
+
+
+def markdown(document: dict[str, Any]) -> str:
+    """The page: the targets first, then every lane."""
+    machine = document["machine"]
+    lines = [
+        "# The codec beside public encoders and decoders",
+        "",
+        f"{machine['cores']} cores of {machine['cpu']}, {machine['system']}, CPython {machine['python']}. "
+        "Medians of one interleaved run; the lanes of a case took turns. Trust the ratios, not the absolutes.",
+        "",
+        "*pybridge* is the codec where streams use it, called from Rust, into pooled buffers. *pybridge, called* is "
+        "`pybridge.encode` and `pybridge.decode`, called from Python as the others are. *reference* is what the usual "
+        "bridge does: depythonize or pythonize with rmp-serde or serde_json in between.",
+        "",
+        "| case | against | target | measured | reached |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for case in document["cases"]:
+        lines += [
+            f"| {case['title']} | {target['against']} | {target['bound']} | {target['ratio']:.2f} "
+            f"| {'yes' if target['reached'] else '**no**'} |"
+            for target in case["targets"]
+        ]
+    for direction in ("encode", "decode"):
+        lines += ["", f"## {direction.capitalize()}, microseconds", "", *_lanes(document, direction)]
+    commands = sorted({f"`{case['command']}`, {case['measured_at']}" for case in document["cases"]})
+    return "\n".join([*lines, "", *commands]) + "\n"
+
+
+def _lanes(document: dict[str, Any], direction: str) -> list[str]:
+    lines = []
+    for wire in ("msgpack", "json"):
+        cases = [case for case in document["cases"] if (case["format"], case["direction"]) == (wire, direction)]
+        if not cases:
+            continue
+        names = list(cases[0]["medians"])
+        lines += [f"| {wire} | " + " | ".join(names) + " |", "| --- |" + " --- |" * len(names)]
+        for case in cases:
+            own = case["medians"]["pybridge"]
+            cells = []
+            for name in names:
+                median = case["medians"][name]
+                ratio = "" if name == "pybridge" else f" ({median / own:.2f} x)"
+                cells.append(f"{median / 1000:,.2f} ±{case['spreads'][name] * 50:.0f} %{ratio}")
+            lines.append(f"| {case['payload']} | " + " | ".join(cells) + " |")
+        lines.append("")
+    return lines

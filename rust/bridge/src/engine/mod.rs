@@ -11,7 +11,7 @@ mod stats;
 pub use annotated::Annotated;
 pub use host::{Engine, EngineBuilder};
 
-pub(crate) use core::{EngineCore, close_all};
+pub(crate) use core::{EngineCore, Life, close_all, streams_of};
 pub(crate) use open::open;
 pub(crate) use python::{PyCodec, PyEngine, PyPool};
 pub(crate) use settings::Flush;

@@ -328,9 +328,10 @@ impl PyEngine {
     }
 
     /// Takes no new calls and cancels live streams with the reason `shutdown`.
-    fn close(&self, py: Python<'_>) {
-        py.detach(|| self.core.close());
-        worker::leave_lifespans(&self.core);
+    ///
+    /// Stays attached: on a loop's own thread it wakes consumers and drops references.
+    fn close(&self, _py: Python<'_>) {
+        self.core.close();
     }
 
     /// Blocks until no stream is live, at most `timeout` seconds (None: without bound). True: none is.

@@ -10,7 +10,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 
 use super::driver::Driver;
-use super::ending::{Ending, Failure, FailureKind};
+use super::ending::{Ending, Failure, FailureKind, Reason};
 use super::output::{Output, Verdict};
 use super::resume::{AsyncIterator, Step, awaiter, is_awaitable, is_end, send_none, throw};
 use super::start::{Request, RequestCodec, StartRequest};
@@ -171,7 +171,7 @@ impl Drive {
                 match mem::replace(&mut self.phase, Phase::Done) {
                     Phase::Await if self.unary => match self.output.item(driver, &value, self.thrown) {
                         Verdict::Failed(error) => self.fail(driver, &error),
-                        _ => self.finish(driver, Ending::Finished, None),
+                        _ => self.on_end(driver),
                     },
                     Phase::Await => self.adopt(driver, &value, true),
                     Phase::Close(ending) => self.finish(driver, ending, None),
@@ -297,6 +297,7 @@ impl Drive {
     /// Raises in a handler that is parked: not begun, or at a `yield`.
     fn throw_parked<'py>(&mut self, driver: &Bound<'py, Driver>, error: PyErr) -> Flow<'py> {
         let py = driver.py();
+        driver.get().core.queue.unpause();
         let athrow =
             self.iterator.as_ref().and_then(|iterator| iterator.object(py).getattr(intern!(py, "athrow")).ok());
         let Some(athrow) = athrow else { return self.on_error(driver, error) };
@@ -309,6 +310,17 @@ impl Drive {
         }
     }
 
+    /// The reason of a cancellation that the handler or its items have felt.
+    fn cut_short(&self, driver: &Bound<'_, Driver>) -> Option<Reason> {
+        driver.get().core.cancel_reason().filter(|_| self.thrown || self.output.discarded)
+    }
+
+    /// The handler's generator ran out.
+    fn on_end<'py>(&mut self, driver: &Bound<'py, Driver>) -> Flow<'py> {
+        let ending = self.cut_short(driver).map_or(Ending::Finished, Ending::Cancelled);
+        self.finish(driver, ending, None)
+    }
+
     /// The handler, or the way to it, raised.
     fn on_error<'py>(&mut self, driver: &Bound<'py, Driver>, error: PyErr) -> Flow<'py> {
         let py = driver.py();
@@ -318,13 +330,7 @@ impl Drive {
                 note_close_error(driver, &error);
                 return self.finish(driver, ending, None);
             }
-            Phase::Iterate if is_end(py, &error) => {
-                let ending = match core.cancel_reason() {
-                    Some(reason) if self.thrown => Ending::Cancelled(reason),
-                    _ => Ending::Finished,
-                };
-                return self.finish(driver, ending, None);
-            }
+            Phase::Iterate if is_end(py, &error) => return self.on_end(driver),
             Phase::Done => return Some(Err(PyRuntimeError::new_err("cannot reuse already awaited coroutine"))),
             _ => {}
         }
@@ -339,7 +345,7 @@ impl Drive {
             let outward = (!driver.get().port.get().is_dedicated()).then_some(error);
             return self.finish(driver, Ending::Raised(Box::new(failure)), outward);
         }
-        if let Some(reason) = core.cancel_reason().filter(|_| self.thrown) {
+        if let Some(reason) = self.cut_short(driver) {
             note_close_error(driver, &error);
             return self.finish(driver, Ending::Cancelled(reason), None);
         }
@@ -388,15 +394,8 @@ impl Drive {
     /// After a panic: the stream ends as an internal failure, the generator is closed, the worker lives.
     pub(super) fn fail_internally<'py>(&mut self, driver: &Bound<'py, Driver>) -> Turn<'py> {
         self.output.rewind();
-        let failure =
-            Failure::new(FailureKind::Internal, "InternalError", "internal error: a Rust panic ended this stream");
-        let ending = Ending::Raised(Box::new(failure));
-        if self.is_done() {
-            driver.get().core.finish(ending);
-            return Ok(None);
-        }
         self.pending = None;
-        match self.close(driver, ending) {
+        match self.close(driver, Ending::Raised(Box::new(Failure::panicked()))) {
             Some(turn) => turn,
             None => self.run(driver, None),
         }

@@ -6,6 +6,7 @@ import asyncio
 import atexit
 import contextlib
 import threading
+import time
 import weakref
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
@@ -17,7 +18,16 @@ from pybridge.errors import ConfigError
 EXIT_GRACE = 2.0
 """Seconds that handlers may take for their cleanup at interpreter exit."""
 
+SHORT_GRACE = 0.1
+"""Seconds that tasks have once that time is used up."""
+
+JOIN_MARGIN = 0.25
+"""Seconds beyond the grace after which a thread that does not end is left behind."""
+
 _threads: weakref.WeakSet[WorkerThread] = weakref.WeakSet()
+
+_lifespans: set[asyncio.Task[Any] | None] = set()
+"""Tasks that hold lifespans; their loops hold them weakly."""
 
 
 class WorkerThread:
@@ -31,6 +41,7 @@ class WorkerThread:
         self._failure: BaseException | None = None
         self._ready = threading.Event()
         self._stopping = False
+        self._grace = EXIT_GRACE
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
@@ -40,12 +51,13 @@ class WorkerThread:
         if self._failure is not None:
             raise self._failure
 
-    def stop(self) -> None:
-        """Stops the loop and joins the thread, for at most a second longer than `EXIT_GRACE`."""
+    def stop(self, grace: float = EXIT_GRACE) -> None:
+        """Stops the loop and joins the thread; tasks that are left have `grace` seconds for their cleanup."""
+        self._grace = grace
         self._stopping = True
         with contextlib.suppress(RuntimeError):  # the loop is closed already
             self.loop.call_soon_threadsafe(self.loop.stop)
-        self._thread.join(EXIT_GRACE + 1.0)
+        self._thread.join(grace + JOIN_MARGIN)
 
     def _run(self) -> None:
         asyncio.set_event_loop(self.loop)
@@ -69,7 +81,7 @@ class WorkerThread:
             task.cancel()
         with contextlib.suppress(BaseException):
             if tasks:
-                self.loop.run_until_complete(asyncio.wait(tasks, timeout=EXIT_GRACE))
+                self.loop.run_until_complete(asyncio.wait(tasks, timeout=self._grace))
             self.loop.run_until_complete(self.loop.shutdown_asyncgens())
         self.loop.close()
 
@@ -102,26 +114,32 @@ async def hold_lifespan(
     stop: asyncio.Future[Any],
 ) -> None:
     """Keeps the lifespan's context manager open until `stop` resolves or the loop cancels its tasks."""
+    task = asyncio.current_task()
+    _lifespans.add(task)
     try:
-        manager = factory()
-        state = await manager.__aenter__()
-    except BaseException as failure:
-        entered(None, failure)
-        if not isinstance(failure, Exception):
-            raise
-        return
-    entered(state, None)
-    try:
-        await stop
+        try:
+            manager = factory()
+            state = await manager.__aenter__()
+        except BaseException as failure:
+            entered(None, failure)
+            if not isinstance(failure, Exception):
+                raise
+            return
+        entered(state, None)
+        try:
+            await stop
+        finally:
+            await manager.__aexit__(None, None, None)
     finally:
-        await manager.__aexit__(None, None, None)
+        _lifespans.discard(task)
 
 
 def stop_all() -> None:
     """Ends all streams, workers and the runtime, within three seconds, before the interpreter goes."""
+    end = time.monotonic() + EXIT_GRACE
     _pybridge.close_engines(EXIT_GRACE)
     for thread in list(_threads):
-        thread.stop()
+        thread.stop(max(end - time.monotonic(), SHORT_GRACE))
     _pybridge.stop_runtime()
 
 

@@ -14,7 +14,7 @@ from pybridge import _pybridge
 from pybridge.codecs import Codec, CodecName, JsonCodec, MsgpackCodec, resolve_codec
 from pybridge.config import FlowConfig, Limits, PoolConfig
 from pybridge.errors import ConfigError, LimitExceeded
-from pybridge.handlers import check_handler, handler_name, takes_context
+from pybridge.handlers import check_call, check_handler, handler_name, takes_context
 from pybridge.memory import settle_memory
 from pybridge.pool import Pool
 from pybridge.stats import EngineStats
@@ -46,8 +46,8 @@ class CallOptions(TypedDict, total=False):
         idle_timeout: Seconds between two items; time that the stream waits for its consumer does not count.
         traceparent: W3C trace context, passed on unread.
         tracestate: W3C trace state, passed on unread.
-        parent: The call this one belongs to: it ends when the parent ends, and has at most its time. By default the
-            call whose handler is running; None: no parent.
+        parent: The call this one belongs to: it is cancelled with the parent, and has at most its time. By default
+            the call whose handler is running; None: no parent.
     """
 
     encoded: CodecName | Codec
@@ -110,12 +110,14 @@ class PooledEngine:
             raise ConfigError("context", f"must be True, False or None, not {context!r}")
         if lifespan is not None and not callable(lifespan):
             raise ConfigError("lifespan", "must be a function that returns an async context manager")
+        wants_context = takes_context(handler) if context is None else context
+        check_call(handler, context=wants_context, unary=bool(unary))
         settle_memory()
         self._pool = _native_pool(pool)
         self._core = _pybridge.Engine(
             handler,
             name=handler_name(handler) if name is None else name,
-            wants_context=takes_context(handler) if context is None else context,
+            wants_context=wants_context,
             unary=bool(unary),
             codec=native_codec(self._codec),
             pool=self._pool,

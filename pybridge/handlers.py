@@ -44,6 +44,29 @@ def takes_context(handler: Callable[..., Any]) -> bool:
     return parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
 
 
+def check_call(handler: Callable[..., Any], *, context: bool, unary: bool) -> None:
+    """Refuses a handler that cannot be called with one request, or that is not what `unary` says.
+
+    Raises:
+        TypeError: Naming the handler and what does not fit.
+    """
+    if unary and inspect.isasyncgenfunction(_innermost(handler)):
+        raise TypeError(
+            f"the handler {handler_name(handler)} is an async generator function: "
+            "unary=True is for coroutine functions that return the one value"
+        )
+    try:
+        signature = inspect.signature(handler)
+    except (ValueError, TypeError):
+        return
+    keywords = {"context": None} if context else {}
+    try:
+        signature.bind(None, **keywords)
+    except TypeError as misfit:
+        called = "one positional request and context=" if context else "one positional request"
+        raise TypeError(f"the handler {handler_name(handler)} is called with {called}: {misfit}") from None
+
+
 def handler_name(handler: object) -> str:
     """A name for logs and statistics."""
     inner = _innermost(handler)

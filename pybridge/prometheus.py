@@ -95,6 +95,9 @@ def _engine(out: Exposition, engine: str, stats: EngineStats) -> None:
     for (ending, reason), number in endings.items():
         text = "Streams by ending; cancelled ones by reason."
         out.counter("streams_ended", text, number, engine=engine, ending=ending, reason=reason)
+    for outcome in ("ignored", "timeout", "error"):
+        text = "Handlers that did not let themselves be closed, by what they did."
+        out.counter("closes_failed", text, getattr(streams, f"close_{outcome}"), engine=engine, outcome=outcome)
     out.counter("frames", "Items encoded.", stats.frames, engine=engine)
     out.counter("frame_bytes", "Bytes of encoded items.", stats.bytes, engine=engine)
     out.counter("crossings", "Hand-overs between Python threads and the runtime.", stats.crossings, engine=engine)

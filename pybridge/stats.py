@@ -27,6 +27,9 @@ class StreamStats:
         raised: Streams whose handler raised, or whose item could not be encoded.
         cancelled: Streams cancelled, by reason.
         queued: Calls that wait for a place.
+        close_ignored: Handlers that yielded while they were closed.
+        close_timeout: Handlers that were left to themselves because their cleanup outlasted `cancel_grace`.
+        close_error: Handlers that raised while they were cancelled or closed.
     """
 
     started: int
@@ -35,6 +38,9 @@ class StreamStats:
     raised: int
     cancelled: dict[str, int]
     queued: int
+    close_ignored: int
+    close_timeout: int
+    close_error: int
 
     @classmethod
     def from_raw(cls, raw: Raw) -> StreamStats:

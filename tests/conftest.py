@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from support import leaks, loops
+from support import engines, leaks, loops
 from support.processes import PythonRunner
 
 
@@ -49,6 +50,12 @@ async def _bounded(test: Coroutine[Any, Any, None], timeout: float) -> None:
 def loop_factory(request: pytest.FixtureRequest) -> Callable[[], asyncio.AbstractEventLoop]:
     """A maker of event loops; the test runs once with each kind."""
     return loops.FACTORIES[request.param]
+
+
+@pytest.fixture(params=engines.PLACEMENTS)
+def make_engine(request: pytest.FixtureRequest) -> engines.EngineMaker:
+    """Makes engines whose handlers run on the test's own loop, or on a thread of pybridge's; the test runs with each."""
+    return functools.partial(engines.make_engine, request.param)
 
 
 @pytest.fixture(autouse=True)

@@ -93,11 +93,17 @@ impl Admission {
     /// Gives a place back and names the waiting requests that now have one.
     #[expect(clippy::vec_box, reason = "the boxes move on as they are")]
     pub(crate) fn leave(&self, held: usize) -> Vec<Box<StartRequest>> {
+        let mut over = Vec::new();
         let mut inner = self.lock();
         inner.live = inner.live.saturating_sub(1);
         inner.held = inner.held.saturating_sub(held);
         let mut admitted = Vec::new();
         while let Some(start) = inner.waiting.pop_front() {
+            if start.core.is_released() {
+                // It ended before it could wait; what it holds is dropped with the lock released.
+                over.push(start);
+                continue;
+            }
             if !inner.has_place(&self.places, &start) {
                 inner.waiting.push_front(start);
                 break;
@@ -105,6 +111,8 @@ impl Admission {
             inner.admit(&start);
             admitted.push(start);
         }
+        drop(inner);
+        drop(over);
         admitted
     }
 

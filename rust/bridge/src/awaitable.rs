@@ -8,7 +8,7 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
 
-use crate::stream::{PyStream, Reason, StreamCore, Waiter};
+use crate::stream::{PyStream, Reason, Waiter};
 
 /// What is awaited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,15 +33,11 @@ pub(crate) struct Awaited {
     stream: Py<PyStream>,
     goal: Goal,
     state: Mutex<State>,
-    /// The stream that is closing, kept after `PyStream` has let it go.
-    closing: Mutex<Option<Arc<StreamCore>>>,
 }
 
 impl Awaited {
     pub(crate) fn new<'py>(stream: &Bound<'py, PyStream>, goal: Goal) -> PyResult<Bound<'py, Self>> {
-        let this =
-            Self { stream: stream.clone().unbind(), goal, state: Mutex::new(State::New), closing: Mutex::new(None) };
-        Bound::new(stream.py(), this)
+        Bound::new(stream.py(), Self { stream: stream.clone().unbind(), goal, state: Mutex::new(State::New) })
     }
 
     pub(crate) fn next<'py>(stream: &Bound<'py, PyStream>) -> PyResult<Bound<'py, Self>> {
@@ -70,15 +66,8 @@ impl Awaited {
             }
             Goal::Enter => Poll::Ready(stream.start(py).map(|()| self.stream.bind(py).clone().into_any())),
             Goal::Close => {
-                let mut closing = self.closing.lock().unwrap_or_else(PoisonError::into_inner);
-                if closing.is_none() {
-                    *closing = stream.core();
-                    stream.abandon(Reason::Caller);
-                }
-                match closing.as_ref().map(|core| core.queue.poll(waiter)) {
-                    Some(Poll::Pending) => Poll::Pending,
-                    _ => Poll::Ready(Ok(py.None().into_bound(py))),
-                }
+                stream.abandon(Reason::Caller);
+                if stream.is_over_or_wake(waiter) { Poll::Ready(Ok(py.None().into_bound(py))) } else { Poll::Pending }
             }
         }
     }

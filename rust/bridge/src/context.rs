@@ -131,8 +131,11 @@ impl Context {
     fn wait_cancelled<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let port = self.port.get();
         let future = port.create_future(py)?;
-        let waiter = Deferred::new(future.clone().unbind(), Arc::clone(&self.core.home));
-        self.core.add_cancel_waiter(waiter);
+        let is_done = |waiter: &Deferred| waiter.get(py).bind(py).call_method0(intern!(py, "done"))?.is_truthy();
+        let mut waiters = self.core.take_crowded_waiters();
+        waiters.retain(|waiter| !is_done(waiter).unwrap_or(true));
+        waiters.push(Deferred::new(future.clone().unbind(), Arc::clone(&self.core.home)));
+        self.core.add_cancel_waiters(waiters);
         if self.core.cancel_reason().is_some() || self.core.is_released() {
             for waiter in self.core.take_cancel_waiters() {
                 Port::resolve(py, waiter.get(py).bind(py), self.cancelled());

@@ -1,5 +1,6 @@
 //! The one tokio runtime: started lazily, never blocked, stopped before the interpreter goes.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -132,7 +133,8 @@ pub(crate) fn dispatcher() -> Option<UnboundedSender<Vec<Delivery>>> {
 async fn dispatch(mut deliveries: UnboundedReceiver<Vec<Delivery>>) {
     while let Some(turn) = deliveries.recv().await {
         for delivery in turn {
-            delivery.hand_over();
+            // A consumer's waker that panics must not end the deliveries to all others.
+            drop(catch_unwind(AssertUnwindSafe(|| delivery.hand_over())));
         }
     }
 }
@@ -163,13 +165,13 @@ pub(crate) fn maintain(pool: &Pool) {
 /// Stops and joins the runtime's threads. A host's own runtime is left alone.
 pub(crate) fn shutdown() {
     EXITING.store(true, Ordering::Release);
+    if FORKED.load(Ordering::Acquire) {
+        // Another thread may have held the lock when this child was made, and the threads to stop are the parent's.
+        return;
+    }
     let stopped = std::mem::replace(&mut *state(), State::Stopped);
     if let State::Running { owned: Some(runtime), .. } = stopped {
-        if FORKED.load(Ordering::Acquire) {
-            std::mem::forget(runtime);
-        } else {
-            runtime.shutdown_timeout(STOP_TIMEOUT);
-        }
+        runtime.shutdown_timeout(STOP_TIMEOUT);
     }
 }
 

@@ -1,6 +1,6 @@
 //! What an engine is beside its Python objects: settings, counters, the door, the live streams, the life cycle.
 
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::Waker;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::admission::Admission;
 use crate::codec::Limits;
 use crate::metrics::Metrics;
 use crate::stream::{Reason, StartRequest, StreamCore};
-use crate::worker::{Command, attaches};
+use crate::worker::{Command, Mailbox, attaches};
 
 static ENGINES: Mutex<Vec<Weak<EngineCore>>> = Mutex::new(Vec::new());
 
@@ -29,9 +29,22 @@ pub(crate) enum Life {
     Closed,
 }
 
+impl Life {
+    /// Whether a call may start. While draining only those may that belong to a request which is being answered.
+    pub(crate) fn takes(self, nested: bool) -> bool {
+        match self {
+            Self::Serving => true,
+            Self::Draining => nested,
+            Self::Closed => false,
+        }
+    }
+}
+
 /// Shared by an engine's streams, on all threads. Holds no Python reference.
 #[derive(Debug)]
 pub(crate) struct EngineCore {
+    /// No other engine of the process has or had it.
+    pub(crate) id: u64,
     pub(crate) name: String,
     pub(crate) flow: Flow,
     pub(crate) limits: Arc<Limits>,
@@ -43,12 +56,16 @@ pub(crate) struct EngineCore {
     live: Mutex<Slab<Weak<StreamCore>>>,
     live_count: AtomicUsize,
     idle_wakers: Mutex<Vec<Waker>>,
+    /// Lifespans that are being entered, held or left.
+    lifespans: AtomicUsize,
     life: AtomicU8,
 }
 
 impl EngineCore {
     pub(crate) fn new(name: String, flow: Flow, limits: Limits, pool: Pool) -> Arc<Self> {
+        static NEXT_ID: AtomicU64 = AtomicU64::new(1);
         let core = Arc::new(Self {
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             name,
             admission: Admission::new(flow.places),
             flow,
@@ -59,6 +76,7 @@ impl EngineCore {
             live: Mutex::default(),
             live_count: AtomicUsize::new(0),
             idle_wakers: Mutex::default(),
+            lifespans: AtomicUsize::new(0),
             life: AtomicU8::new(Life::Serving as u8),
         });
         let mut engines = lock(&ENGINES);
@@ -85,14 +103,38 @@ impl EngineCore {
     /// Takes a stream from the live ones; who waited for its place may start.
     pub(crate) fn leave(&self, place: usize, stream: &Arc<StreamCore>) {
         lock(&self.live).try_remove(place);
+        self.return_place(stream);
+        if self.live_count.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.tell_idle();
+            if self.life() == Life::Closed {
+                self.leave_lifespans();
+            }
+        }
+    }
+
+    /// Lets the next waiting request have the place that `stream` holds, if it holds one.
+    pub(crate) fn return_place(&self, stream: &StreamCore) {
         if stream.admitted.swap(false, Ordering::AcqRel) {
             for start in self.admission.leave(stream.held.load(Ordering::Relaxed)) {
                 post_start(start);
             }
         }
-        if self.live_count.fetch_sub(1, Ordering::AcqRel) == 1 {
-            let wakers = std::mem::take(&mut *lock(&self.idle_wakers));
-            wakers.into_iter().for_each(Waker::wake);
+    }
+
+    fn tell_idle(&self) {
+        let wakers = std::mem::take(&mut *lock(&self.idle_wakers));
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// A lifespan was entered on some worker; it is over when what comes back is dropped.
+    pub(crate) fn enter_lifespan(self: &Arc<Self>) -> LifespanGuard {
+        self.lifespans.fetch_add(1, Ordering::AcqRel);
+        LifespanGuard(Arc::clone(self))
+    }
+
+    fn leave_lifespans(&self) {
+        if self.lifespans.load(Ordering::Acquire) > 0 {
+            crate::worker::leave_lifespans(self.id);
         }
     }
 
@@ -105,10 +147,14 @@ impl EngineCore {
         self.live_count.load(Ordering::Acquire)
     }
 
-    /// True when no stream is live; else `waker` is called when that is so.
+    /// True when no stream is live, and once closed no lifespan either; else `waker` is called when that is so.
     pub(crate) fn is_idle_or_wake(&self, waker: &Waker) -> bool {
-        lock(&self.idle_wakers).push(waker.clone());
-        self.live_count() == 0
+        let mut wakers = lock(&self.idle_wakers);
+        if !wakers.iter().any(|known| known.will_wake(waker)) {
+            wakers.push(waker.clone());
+        }
+        drop(wakers);
+        self.live_count() == 0 && (self.life() != Life::Closed || self.lifespans.load(Ordering::Acquire) == 0)
     }
 
     /// Replaces the guess for a request's memory by what its decoder counted.
@@ -136,6 +182,26 @@ impl EngineCore {
         for stream in self.live() {
             stream.cancel(Reason::Shutdown);
         }
+        if self.live_count() == 0 {
+            self.leave_lifespans();
+        }
+    }
+}
+
+impl Drop for EngineCore {
+    fn drop(&mut self) {
+        self.leave_lifespans();
+    }
+}
+
+/// One entered lifespan of an engine.
+pub(crate) struct LifespanGuard(Arc<EngineCore>);
+
+impl Drop for LifespanGuard {
+    fn drop(&mut self) {
+        if self.0.lifespans.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.0.tell_idle();
+        }
     }
 }
 
@@ -145,6 +211,13 @@ pub(crate) fn post_start(start: Box<StartRequest>) {
     if let Err(Command::Start(start)) = home.post(Command::Start(start)) {
         start.refuse();
     }
+}
+
+/// The live streams of all engines that run on the worker of `mailbox`, or wait for it.
+pub(crate) fn streams_of(mailbox: &Arc<Mailbox>) -> Vec<Arc<StreamCore>> {
+    let engines: Vec<_> = lock(&ENGINES).iter().filter_map(Weak::upgrade).collect();
+    let live = engines.iter().flat_map(|engine| engine.live());
+    live.filter(|stream| Arc::ptr_eq(&stream.home, mailbox)).collect()
 }
 
 /// Closes every engine of the process; returns those that still have live streams.

@@ -12,7 +12,7 @@ mod stats;
 pub use annotated::Annotated;
 pub use host::{Engine, EngineBuilder};
 
-pub(crate) use core::{EngineCore, activity, close_all};
+pub(crate) use core::{EngineCore, Life, activity, close_all, streams_of};
 pub(crate) use open::open;
 pub(crate) use python::{PyCodec, PyEngine, PyPool};
 pub(crate) use settings::Flush;

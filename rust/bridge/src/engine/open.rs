@@ -5,7 +5,7 @@ use std::sync::Arc;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
-use super::core::{Life, post_start};
+use super::core::post_start;
 use super::python::{Placement, PyEngine};
 use crate::admission::Entry;
 use crate::error::Class;
@@ -36,7 +36,7 @@ pub(crate) fn open(py: Python<'_>, call: Call) -> PyResult<Arc<StreamCore>> {
     crate::runtime::start().map_err(|error| crate::error::runtime_error(py, error))?;
     worker::drain_orphans(py);
     let engine = call.engine.get();
-    if engine.core.life() != Life::Serving {
+    if !engine.core.life().takes(call.parent.is_some()) {
         return Err(Class::EngineClosed.error(py, (format!("engine {} is closed", engine.core.name),)));
     }
     let target = locate(py, engine, call.parent.is_some())?;

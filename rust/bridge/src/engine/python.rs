@@ -332,10 +332,10 @@ impl PyEngine {
     }
 
     /// Takes no new calls and cancels live streams with the reason `shutdown`.
+    ///
+    /// Stays attached: on a loop's own thread it wakes consumers and drops references.
     fn close(&self) {
-        // Attached: endings wake consumers, and those of this very thread's loop are resolved on the spot.
         self.core.close();
-        worker::leave_lifespans(&self.core);
     }
 
     /// Blocks until no stream is live, at most `timeout` seconds (None: without bound). True: none is.

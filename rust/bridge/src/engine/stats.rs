@@ -51,6 +51,9 @@ pub(super) fn engine<'py>(py: Python<'py>, core: &EngineCore) -> PyResult<Bound<
     streams.set_item("raised", get(&metrics.raised))?;
     streams.set_item("cancelled", cancelled)?;
     streams.set_item("queued", queued)?;
+    streams.set_item("close_ignored", get(&metrics.close_ignored))?;
+    streams.set_item("close_timeout", get(&metrics.close_timeout))?;
+    streams.set_item("close_error", get(&metrics.close_error))?;
 
     let flow = PyDict::new(py);
     flow.set_item("in_flight_bytes", live.iter().map(|stream| stream.queue.in_flight().0).sum::<usize>())?;

@@ -4,13 +4,14 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use pybridge_pool::Batch;
 
 use super::ending::{Ending, Failure, FailureKind, Reason};
 use super::queue::Queue;
-use crate::engine::EngineCore;
+use crate::engine::{EngineCore, Life};
 use crate::worker::{Command, Deferred, Mailbox};
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
@@ -129,6 +130,10 @@ impl StreamCore {
     pub(crate) fn register(self: &Arc<Self>) {
         let _ = self.registered.set(self.engine.enter(self));
         super::timers::start(self);
+        if self.engine.life() == Life::Closed {
+            // Closed since the caller looked: the closer may not have seen this stream among the live ones.
+            self.cancel(Reason::Shutdown);
+        }
     }
 
     pub(crate) fn add_timer(&self, timer: tokio::task::AbortHandle) {
@@ -206,13 +211,16 @@ impl StreamCore {
     /// Ends the stream for its consumer, after what was delivered.
     pub(crate) fn deliver_ending(&self, ending: Ending) {
         let counted = ending.clone();
-        let (first, waker) = self.queue.end(ending);
-        if first {
-            self.engine.metrics.count_ending(&counted);
-        }
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        let Some(wakers) = self.queue.end(ending) else { return };
+        self.engine.metrics.count_ending(&counted);
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// Ends the stream after a panic in code of ours that serves it, and stops its handler.
+    pub(crate) fn fail_internally(self: &Arc<Self>) {
+        self.engine.metrics.panics.fetch_add(1, Ordering::Relaxed);
+        self.finish(Ending::Raised(Box::new(Failure::panicked())));
+        drop(self.home.post(Command::Cancel(Arc::clone(self))));
     }
 
     /// Gives back the place, the budget and the timers; the driver calls this as soon as it is done.
@@ -227,6 +235,11 @@ impl StreamCore {
             self.engine.leave(place, self);
         }
         drop(std::mem::take(&mut *lock(&self.cancel_waiters)));
+    }
+
+    /// True once its driver has been made.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.slot.load(Ordering::Relaxed) != usize::MAX
     }
 
     /// True once the driver has given everything back.
@@ -245,8 +258,15 @@ impl StreamCore {
         self.finish(Ending::Raised(Box::new(Failure::new(kind, class, message))));
     }
 
-    pub(crate) fn add_cancel_waiter(&self, future: Deferred) {
-        lock(&self.cancel_waiters).push(future);
+    pub(crate) fn add_cancel_waiters(&self, futures: Vec<Deferred>) {
+        lock(&self.cancel_waiters).extend(futures);
+    }
+
+    /// All waiters, when they have become so many that those nobody awaits any more should go; else none.
+    pub(crate) fn take_crowded_waiters(&self) -> Vec<Deferred> {
+        let mut waiters = lock(&self.cancel_waiters);
+        let crowded = waiters.len() >= 8 && waiters.len().is_power_of_two();
+        if crowded { std::mem::take(&mut *waiters) } else { Vec::new() }
     }
 
     pub(crate) fn take_cancel_waiters(&self) -> Vec<Deferred> {

@@ -11,7 +11,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
 use super::driver::Driver;
-use super::ending::{Ending, Failure, FailureKind};
+use super::ending::{Ending, Failure, FailureKind, Reason};
 use super::output::{Output, Verdict};
 use super::resume::{Step, awaiter, is_awaitable, is_end, send_none, throw};
 use super::source::{Asked, Source};
@@ -187,7 +187,7 @@ impl Drive {
                 match mem::replace(&mut self.phase, Phase::Done) {
                     Phase::Await if self.unary => match self.output.item(driver, Here::now(), &value, self.thrown) {
                         Verdict::Failed(error) => self.fail(driver, &error),
-                        _ => self.finish(driver, Ending::Finished, None),
+                        _ => self.on_end(driver),
                     },
                     Phase::Await => self.adopt(driver, &value, true),
                     Phase::Close(ending) => self.finish(driver, ending, None),
@@ -313,6 +313,7 @@ impl Drive {
     /// Raises in a handler that is parked at a `yield`, or whose generator waits itself, or that has not begun.
     fn throw_parked<'py>(&mut self, driver: &Bound<'py, Driver>, error: PyErr) -> Flow<'py> {
         let py = driver.py();
+        driver.get().core.queue.unpause();
         let athrow = self.source.as_ref().and_then(|source| source.object(py).getattr(intern!(py, "athrow")).ok());
         let Some(athrow) = athrow else { return self.on_error(driver, error) };
         match athrow.call1((error.into_value(py),)).and_then(awaiter) {
@@ -324,12 +325,14 @@ impl Drive {
         }
     }
 
+    /// The reason of a cancellation that the handler or its items have felt.
+    fn cut_short(&self, driver: &Bound<'_, Driver>) -> Option<Reason> {
+        driver.get().core.cancel_reason().filter(|_| self.thrown || self.output.discarded)
+    }
+
     /// The handler's generator ran out.
     fn on_end<'py>(&mut self, driver: &Bound<'py, Driver>) -> Flow<'py> {
-        let ending = match driver.get().core.cancel_reason() {
-            Some(reason) if self.thrown => Ending::Cancelled(reason),
-            _ => Ending::Finished,
-        };
+        let ending = self.cut_short(driver).map_or(Ending::Finished, Ending::Cancelled);
         self.finish(driver, ending, None)
     }
 
@@ -359,7 +362,7 @@ impl Drive {
             let outward = (!driver.get().port.get().is_dedicated()).then_some(error);
             return self.finish(driver, Ending::Raised(Box::new(failure)), outward);
         }
-        if let Some(reason) = core.cancel_reason().filter(|_| self.thrown) {
+        if let Some(reason) = self.cut_short(driver) {
             note_close_error(driver, &error);
             return self.finish(driver, Ending::Cancelled(reason), None);
         }
@@ -408,15 +411,8 @@ impl Drive {
     /// After a panic: the stream ends as an internal failure, the generator is closed, the worker lives.
     pub(super) fn fail_internally<'py>(&mut self, driver: &Bound<'py, Driver>) -> Turn<'py> {
         self.output.rewind();
-        let failure =
-            Failure::new(FailureKind::Internal, "InternalError", "internal error: a Rust panic ended this stream");
-        let ending = Ending::Raised(Box::new(failure));
-        if self.is_done() {
-            driver.get().core.finish(ending);
-            return Ok(None);
-        }
         self.pending = None;
-        match self.close(driver, ending) {
+        match self.close(driver, Ending::Raised(Box::new(Failure::panicked()))) {
             Some(turn) => turn,
             None => self.run(driver, None),
         }

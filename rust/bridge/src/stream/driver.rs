@@ -14,7 +14,7 @@ use super::drive::Drive;
 use super::start::StartRequest;
 use crate::context::Context;
 use crate::engine::PyEngine;
-use crate::worker::{Port, ThreadCell};
+use crate::worker::{self, Port, ThreadCell};
 
 /// Runs one async generator to its end, as the coroutine of one asyncio task.
 ///
@@ -56,7 +56,7 @@ impl Driver {
 
     fn step<'py>(slf: &Bound<'py, Self>, input: Option<PyErr>) -> PyResult<Option<Bound<'py, PyAny>>> {
         let this = slf.get();
-        if !this.drive.is_home() {
+        if !this.drive.is_home() && !this.follow_loop(slf.py())? {
             return Err(PyRuntimeError::new_err("a stream's coroutine runs on its worker's thread only"));
         }
         let Some(mut drive) = this.drive.borrow() else {
@@ -71,6 +71,15 @@ impl Driver {
         }
     }
 
+    /// True if the worker's loop runs on this thread, on which it did not run before.
+    fn follow_loop(&self, py: Python<'_>) -> PyResult<bool> {
+        let here = worker::running_port(py)?.is_some_and(|port| port.is(&self.port));
+        if here {
+            self.drive.adopt(py);
+        }
+        Ok(here)
+    }
+
     fn ag_attribute<'py>(
         &self,
         py: Python<'py>,
@@ -78,6 +87,15 @@ impl Driver {
     ) -> Option<Bound<'py, PyAny>> {
         let generator = self.generator.lock().unwrap_or_else(PoisonError::into_inner).as_ref()?.clone_ref(py);
         generator.bind(py).getattr(name).ok()
+    }
+}
+
+impl Drop for Driver {
+    /// A coroutine that nobody runs to its end must not leave its consumer waiting.
+    fn drop(&mut self) {
+        if !self.core.is_released() {
+            self.core.lose_worker();
+        }
     }
 }
 

@@ -143,6 +143,11 @@ impl Failure {
         let message = message.into();
         Self { kind, class: class.to_owned(), public_message: message.clone(), message, original: None }
     }
+
+    /// What a stream ends with when a panic in the bridge ended it.
+    pub(crate) fn panicked() -> Self {
+        Self::new(FailureKind::Internal, "InternalError", "internal error: a Rust panic ended this stream")
+    }
 }
 
 /// How a stream ended.
@@ -154,4 +159,16 @@ pub enum Ending {
     Raised(Box<Failure>),
     /// Either side asked it to stop.
     Cancelled(Reason),
+}
+
+impl Ending {
+    /// The ending for the one who asks first; a copy without the exception object stays.
+    ///
+    /// The exception's traceback can lead back to the stream, through the handler's `context`: kept here it would keep
+    /// both alive for good.
+    pub(crate) fn hand_out(&mut self) -> Self {
+        let Self::Raised(failure) = self else { return self.clone() };
+        let original = failure.original.take();
+        Self::Raised(Box::new(Failure { original, ..(**failure).clone() }))
+    }
 }

@@ -88,7 +88,7 @@ impl Outbox {
     }
 }
 
-/// All that a loop turn made.
+/// All that a loop turn made. What is not handed over, because of a panic on the way, ends its streams.
 pub(crate) struct Turn {
     parked: Vec<Delivery>,
     dispatcher: Option<UnboundedSender<Vec<Delivery>>>,
@@ -96,7 +96,7 @@ pub(crate) struct Turn {
 
 impl Turn {
     /// One crossing: consumers on this loop are served here, all others by the runtime's dispatcher.
-    pub(crate) fn hand_over(self) {
+    pub(crate) fn hand_over(mut self) {
         if self.parked.is_empty() {
             return;
         }
@@ -109,22 +109,31 @@ impl Turn {
                 engine.metrics.crossings.fetch_add(1, Ordering::Relaxed);
             }
         }
-        let (direct, crossing): (Vec<_>, Vec<_>) = if self.parked.iter().any(|delivery| delivery.core.direct) {
-            self.parked.into_iter().partition(|delivery| delivery.core.direct)
+        let parked = std::mem::take(&mut self.parked);
+        let (direct, crossing): (Vec<_>, Vec<_>) = if parked.iter().any(|delivery| delivery.core.direct) {
+            parked.into_iter().partition(|delivery| delivery.core.direct)
         } else {
-            (Vec::new(), self.parked)
+            (Vec::new(), parked)
         };
         direct.into_iter().for_each(Delivery::hand_over);
         if crossing.is_empty() {
             return;
         }
-        match self.dispatcher {
+        match self.dispatcher.take() {
             Some(dispatcher) => {
                 if let Err(failed) = dispatcher.send(crossing) {
                     failed.0.into_iter().for_each(Delivery::hand_over);
                 }
             }
             None => crossing.into_iter().for_each(Delivery::hand_over),
+        }
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        for delivery in std::mem::take(&mut self.parked) {
+            delivery.core.fail_internally();
         }
     }
 }

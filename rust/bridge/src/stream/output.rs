@@ -62,6 +62,7 @@ impl SharedWriter {
     }
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(super) struct Output {
     pub(super) pacer: Pacer,
     encoder: Encoder,
@@ -76,6 +77,8 @@ pub(super) struct Output {
     spare_bytes: usize,
     first: bool,
     watch_idle: bool,
+    /// An item went nowhere because the stream had been cancelled.
+    pub(super) discarded: bool,
 }
 
 impl Output {
@@ -100,6 +103,7 @@ impl Output {
             spare_items: 0,
             spare_bytes: 0,
             first: true,
+            discarded: false,
             watch_idle: start.core.options.idle_timeout.is_some(),
         })
     }
@@ -152,6 +156,7 @@ impl Output {
 
     /// The stream is cancelled: its items go nowhere, and the task must soon be where the cancellation can reach it.
     fn discard(&mut self, core: &StreamCore, thrown: bool) -> Verdict {
+        self.discarded = true;
         if core.queue.has_ended() {
             return Verdict::Detached;
         }

@@ -1,7 +1,7 @@
 //! Streams as Python consumers see them: items, frames or chunks, on any event loop.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Poll, Waker};
 
 use bytes::Bytes;
@@ -44,8 +44,14 @@ pub(crate) struct Call {
 
 enum State {
     New(Box<Call>),
-    Open { core: Arc<StreamCore>, cursor: Cursor },
-    Closed,
+    /// `start` is at work, with the lock released.
+    Starting,
+    Open {
+        core: Arc<StreamCore>,
+        cursor: Cursor,
+    },
+    /// Nothing more is read. The stream may still be on its way to its ending.
+    Closed(Weak<StreamCore>),
 }
 
 /// An async iterator over what a handler yields. It starts at its first `__anext__` or `__aenter__`.
@@ -78,14 +84,6 @@ impl PyStream {
         self.reading.store(reading, Ordering::Relaxed);
     }
 
-    /// The stream's core, once it has started.
-    pub(crate) fn core(&self) -> Option<Arc<StreamCore>> {
-        match &*self.state() {
-            State::Open { core, .. } => Some(Arc::clone(core)),
-            State::New(_) | State::Closed => None,
-        }
-    }
-
     /// Starts the stream if it has not been; raises `Overloaded`, `EngineClosed`, `ForkError`.
     pub(crate) fn start(&self, py: Python<'_>) -> PyResult<()> {
         let call = {
@@ -93,7 +91,7 @@ impl PyStream {
             if !matches!(*state, State::New(_)) {
                 return Ok(());
             }
-            match std::mem::replace(&mut *state, State::Closed) {
+            match std::mem::replace(&mut *state, State::Starting) {
                 State::New(call) => call,
                 other => {
                     *state = other;
@@ -101,8 +99,23 @@ impl PyStream {
                 }
             }
         };
-        let core = crate::engine::open(py, *call)?;
-        *self.state() = State::Open { core, cursor: Cursor::default() };
+        let opened = crate::engine::open(py, *call);
+        let mut state = self.state();
+        let abandoned = !matches!(*state, State::Starting);
+        let core = match opened {
+            Ok(core) => core,
+            Err(error) => {
+                *state = State::Closed(Weak::new());
+                return Err(error);
+            }
+        };
+        if abandoned {
+            *state = State::Closed(Arc::downgrade(&core));
+            drop(state);
+            core.abandon(Reason::Caller);
+        } else {
+            *state = State::Open { core, cursor: Cursor::default() };
+        }
         Ok(())
     }
 
@@ -120,7 +133,7 @@ impl PyStream {
                 }
                 Poll::Ready(Ok(batch)) => cursor.load(batch),
                 Poll::Ready(Err(ending)) => {
-                    *state = State::Closed;
+                    *state = State::Closed(Weak::new());
                     drop(state);
                     return Poll::Ready(Err(raise_ending(py, ending)));
                 }
@@ -159,14 +172,28 @@ impl PyStream {
 
     /// Asks the handler to stop and drops what is queued.
     pub(crate) fn abandon(&self, reason: Reason) {
-        let old = std::mem::replace(&mut *self.state(), State::Closed);
-        if let State::Open { core, cursor } = old {
-            core.settle({
-                let mut cursor = cursor;
-                cursor.settle()
-            });
+        let old = {
+            let mut state = self.state();
+            let next = match &*state {
+                State::Open { core, .. } => Arc::downgrade(core),
+                State::Closed(core) => Weak::clone(core),
+                State::New(_) | State::Starting => Weak::new(),
+            };
+            std::mem::replace(&mut *state, State::Closed(next))
+        };
+        if let State::Open { core, mut cursor } = old {
+            core.settle(cursor.settle());
             core.abandon(reason);
         }
+    }
+
+    /// True once a stream that was abandoned has its ending; else `waker` is called when it has.
+    pub(crate) fn is_over_or_wake(&self, waker: Option<&Waker>) -> bool {
+        let core = match &*self.state() {
+            State::Closed(core) => core.upgrade(),
+            State::New(_) | State::Starting | State::Open { .. } => None,
+        };
+        core.is_none_or(|core| core.queue.is_over_or_wake(waker))
     }
 }
 

@@ -37,6 +37,8 @@ struct Inner {
     batches: VecDeque<Batch>,
     ending: Option<Ending>,
     reader: Option<Waker>,
+    /// Wait for the ending, whoever reads.
+    closers: Vec<Waker>,
     abandoned: bool,
 }
 
@@ -94,6 +96,11 @@ impl Queue {
         true
     }
 
+    /// The producer no longer waits for credit, with or without it.
+    pub(crate) fn unpause(&self) {
+        self.paused.store(false, Ordering::SeqCst);
+    }
+
     /// True while the producer waits for credit.
     pub(crate) fn is_paused(&self) -> bool {
         self.paused.load(Ordering::Relaxed)
@@ -120,16 +127,33 @@ impl Queue {
         inner.reader.take()
     }
 
-    /// Ends the stream after what is queued. False: it has an ending already.
-    pub(crate) fn end(&self, ending: Ending) -> (bool, Option<Waker>) {
+    /// Ends the stream after what is queued; the caller wakes what comes back. `None`: it has an ending already.
+    #[must_use]
+    pub(crate) fn end(&self, mut ending: Ending) -> Option<Vec<Waker>> {
         let mut inner = self.lock();
         if inner.ending.is_some() {
             drop(inner);
             drop(ending);
-            return (false, None);
+            return None;
         }
+        let unread = inner.abandoned.then(|| ending.hand_out());
         inner.ending = Some(ending);
-        (true, inner.reader.take())
+        let mut wakers = mem::take(&mut inner.closers);
+        wakers.extend(inner.reader.take());
+        drop(inner);
+        drop(unread);
+        Some(wakers)
+    }
+
+    /// True once the stream has ended; else `waker` is called when it does.
+    pub(crate) fn is_over_or_wake(&self, waker: Option<&Waker>) -> bool {
+        let mut inner = self.lock();
+        if inner.ending.is_none()
+            && let Some(waker) = waker
+        {
+            inner.closers.push(waker.clone());
+        }
+        inner.ending.is_some()
     }
 
     /// True once an ending has been set.
@@ -143,8 +167,8 @@ impl Queue {
         if let Some(batch) = inner.batches.pop_front() {
             return Poll::Ready(Ok(batch));
         }
-        if let Some(ending) = &inner.ending {
-            return Poll::Ready(Err(ending.clone()));
+        if let Some(ending) = &mut inner.ending {
+            return Poll::Ready(Err(ending.hand_out()));
         }
         let old = waker.and_then(|waker| inner.reader.replace(waker.clone()));
         drop(inner);
@@ -160,7 +184,9 @@ impl Queue {
         inner.abandoned = true;
         let batches = mem::take(&mut inner.batches);
         let reader = inner.reader.take();
+        let unread = inner.ending.as_mut().map(Ending::hand_out);
         drop(inner);
+        drop(unread);
         if let Some(reader) = reader {
             reader.wake();
         }

@@ -63,6 +63,7 @@ pub(crate) fn start(py: Python<'_>, port: &Bound<'_, Port>, start: StartRequest)
     let core = Arc::clone(&start.core);
     if let Some(reason) = core.cancel_reason() {
         core.finish(Ending::Cancelled(reason));
+        core.engine.return_place(&core);
         return;
     }
     let started = match Gate::of(py, port, start) {
@@ -90,5 +91,8 @@ fn try_start(py: Python<'_>, port: &Bound<'_, Port>, start: StartRequest) -> PyR
         None => engine.get().copy_context(py)?,
     };
     let driver = Driver::new(py, port, start, &engine)?;
-    port.get().spawn(py, &core, driver.into_any(), context)
+    if let Err(error) = port.get().spawn(py, &core, driver.clone().into_any(), context) {
+        fail(py, &core, &error);
+    }
+    Ok(())
 }

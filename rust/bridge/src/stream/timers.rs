@@ -52,12 +52,12 @@ where
     }
 }
 
-/// Cancels when no item came for `idle`, not counting the time the stream waited for credit.
+/// Cancels when no item came for `idle`, not counting the time the stream waited for its place or for credit.
 async fn watch_idle(stream: Weak<StreamCore>, idle: Duration) {
     loop {
         let Some(core) = stream.upgrade() else { return };
         let now = Instant::now();
-        if core.queue.is_paused() {
+        if core.queue.is_paused() || !core.has_begun() {
             core.touch(now);
         }
         let due = core.last_item() + idle;

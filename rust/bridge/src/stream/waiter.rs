@@ -36,7 +36,7 @@ impl Waiter {
     /// Resolves the future; on its loop's thread only.
     pub(crate) fn notify(&self, py: Python<'_>) {
         let future = self.future.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(future) = future {
+        if let Some(future) = future.filter(|_| self.mailbox.is_open()) {
             Port::resolve(py, future.get(py).bind(py), true);
         }
     }

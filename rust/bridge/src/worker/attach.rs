@@ -49,6 +49,12 @@ pub(crate) fn attaches() -> HashMap<String, u64> {
     counters.iter().map(|(name, counter)| (name.clone(), counter.load(Ordering::Relaxed))).collect()
 }
 
+/// Runs `act` in the `Drop` of a Python class of ours.
+pub(crate) fn in_dealloc<R>(act: impl FnOnce(Python<'_>) -> R) -> R {
+    // SAFETY: instances of Python classes are freed by the interpreter, on attached threads.
+    act(unsafe { Python::assume_attached() })
+}
+
 /// Runs `act` on the home thread of `mailbox`, which is attached whenever it runs our code.
 pub(crate) fn assume_attached<R>(mailbox: &Mailbox, act: impl FnOnce(Python<'_>) -> R) -> R {
     assert!(mailbox.is_home(), "only the home thread is known to be attached");

@@ -1,11 +1,17 @@
 //! State that only one thread may touch.
 #![allow(unsafe_code)] // the one place where `Sync` is asserted instead of derived
 
-use std::cell::{RefCell, RefMut};
+use std::cell::{Cell, RefCell, RefMut};
 use std::marker::PhantomData;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use pyo3::prelude::*;
+
+/// The next thread's mark; 0 marks none.
+static NEXT: AtomicUsize = AtomicUsize::new(1);
 
 thread_local! {
-    static MARK: u8 = const { 0 };
+    static MARK: Cell<usize> = const { Cell::new(0) };
 }
 
 /// The thread that code runs on, looked up once and handed down; it cannot leave the thread.
@@ -22,31 +28,38 @@ impl Here {
     }
 }
 
-/// A number that no other live thread has.
+/// A number that no other thread has or ever had: what belonged to a dead thread belongs to nobody.
 pub(crate) fn thread_mark() -> usize {
-    MARK.with(|mark| std::ptr::from_ref(mark) as usize)
+    let mark = MARK.get();
+    if mark != 0 {
+        return mark;
+    }
+    let mark = NEXT.fetch_add(1, Ordering::Relaxed);
+    MARK.set(mark);
+    mark
 }
 
 /// A value that lives on one thread and is handed around on others.
 #[derive(Debug)]
 pub(crate) struct ThreadCell<T> {
-    owner: usize,
+    owner: AtomicUsize,
     value: RefCell<T>,
 }
 
-// SAFETY: `borrow_here` refuses every thread but the owner, so no two threads reach the `RefCell`; `T: Send` lets the value be
-// moved in and dropped elsewhere.
+// SAFETY: `borrow_here` refuses every thread but the owner, and `adopt` changes the owner only while the interpreter is held,
+// as it is during every borrow, and while nothing is borrowed: no two threads reach the `RefCell` at once. `T: Send` lets
+// the value move between threads.
 unsafe impl<T: Send> Sync for ThreadCell<T> {}
 
 impl<T> ThreadCell<T> {
     /// A cell owned by the calling thread.
     pub(crate) fn new(value: T) -> Self {
-        Self { owner: thread_mark(), value: RefCell::new(value) }
+        Self { owner: AtomicUsize::new(thread_mark()), value: RefCell::new(value) }
     }
 
     /// True on the owning thread.
     pub(crate) fn is_home(&self) -> bool {
-        self.owner == thread_mark()
+        self.owner.load(Ordering::Relaxed) == thread_mark()
     }
 
     /// The value; `None` on any other thread, and while it is borrowed further up the stack.
@@ -57,6 +70,13 @@ impl<T> ThreadCell<T> {
     /// As [`borrow`](Self::borrow), where the thread is known already.
     #[inline]
     pub(crate) fn borrow_here(&self, here: Here) -> Option<RefMut<'_, T>> {
-        if here.mark == self.owner { self.value.try_borrow_mut().ok() } else { None }
+        if here.mark == self.owner.load(Ordering::Relaxed) { self.value.try_borrow_mut().ok() } else { None }
+    }
+
+    /// Makes the calling thread the owner, unless the value is borrowed; the event loop it belongs to has moved here.
+    pub(crate) fn adopt(&self, _py: Python<'_>) {
+        if self.value.try_borrow_mut().is_ok() {
+            self.owner.store(thread_mark(), Ordering::Relaxed);
+        }
     }
 }

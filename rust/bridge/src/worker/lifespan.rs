@@ -12,14 +12,22 @@ use crate::engine::{EngineCore, PyEngine};
 use crate::stream::{self, StartRequest};
 
 /// Lifespans on one worker, by engine.
-pub(super) type Lifespans = HashMap<usize, Lifespan>;
+pub(super) type Lifespans = HashMap<u64, Lifespan>;
 
 /// One engine's lifespan on one worker.
 pub(super) enum Lifespan {
-    /// Its context manager is being entered; these requests wait for that.
-    Entering(Vec<StartRequest>),
+    /// Its context manager is being entered; these requests wait for that. The future ends it.
+    Entering { waiting: Vec<StartRequest>, stop: Py<PyAny> },
     /// It is entered: what it yielded, and the future that ends it.
     Entered { state: Py<PyAny>, stop: Py<PyAny> },
+}
+
+impl Lifespan {
+    fn stop(&self) -> &Py<PyAny> {
+        match self {
+            Self::Entering { stop, .. } | Self::Entered { stop, .. } => stop,
+        }
+    }
 }
 
 /// Whether a request may go on.
@@ -30,30 +38,31 @@ pub(crate) enum Gate {
     Waiting,
 }
 
-fn key(core: &Arc<EngineCore>) -> usize {
-    Arc::as_ptr(core) as usize
-}
-
 impl Gate {
     /// Looks whether the engine of `start` has a lifespan here, and has it entered at the first request.
     pub(crate) fn of(py: Python<'_>, port: &Bound<'_, Port>, start: StartRequest) -> PyResult<Self> {
         let engine = start.engine.get(py).bind(py).cast::<PyEngine>()?.clone();
         let Some(factory) = &engine.get().lifespan else { return Ok(Self::Open(start)) };
-        let key = key(&engine.get().core);
+        let core = &engine.get().core;
+        let stop = port.get().create_future(py)?;
         {
             let Some(mut lifespans) = port.get().lifespans() else { return Ok(Self::Open(start)) };
-            match lifespans.get_mut(&key) {
+            match lifespans.get_mut(&core.id) {
                 Some(Lifespan::Entered { .. }) => return Ok(Self::Open(start)),
-                Some(Lifespan::Entering(waiting)) => {
+                Some(Lifespan::Entering { waiting, .. }) => {
                     waiting.push(start);
                     return Ok(Self::Waiting);
                 }
                 None => {
-                    lifespans.insert(key, Lifespan::Entering(vec![start]));
+                    let entering = Lifespan::Entering { waiting: vec![start], stop: stop.clone().unbind() };
+                    lifespans.insert(core.id, entering);
                 }
             }
         }
-        port.get().hold(py, port, key, factory)?;
+        if let Err(error) = port.get().hold(py, port, core, factory, &stop) {
+            let value = error.value(py).clone().into_any().unbind();
+            port.get().entered(py, port, core.id, py.None(), Some(value));
+        }
         Ok(Self::Waiting)
     }
 }
@@ -62,49 +71,45 @@ impl Port {
     /// What the engine's lifespan yielded here, or None.
     pub(crate) fn lifespan_state(&self, py: Python<'_>, engine: &Arc<EngineCore>) -> Py<PyAny> {
         let lifespans = self.lifespans();
-        match lifespans.as_ref().and_then(|lifespans| lifespans.get(&key(engine))) {
+        match lifespans.as_ref().and_then(|lifespans| lifespans.get(&engine.id)) {
             Some(Lifespan::Entered { state, .. }) => state.clone_ref(py),
             _ => py.None(),
         }
     }
 
     /// Starts the asyncio task that keeps the context manager open.
-    fn hold(&self, py: Python<'_>, port: &Bound<'_, Self>, key: usize, factory: &Py<PyAny>) -> PyResult<()> {
-        let stop = self.create_future(py)?;
+    fn hold(
+        &self,
+        py: Python<'_>,
+        port: &Bound<'_, Self>,
+        engine: &Arc<EngineCore>,
+        factory: &Py<PyAny>,
+        stop: &Bound<'_, PyAny>,
+    ) -> PyResult<()> {
         let home = port.clone().unbind();
-        let stop_copy = stop.clone().unbind();
+        let guard = engine.enter_lifespan();
+        let id = engine.id;
         let entered = PyCFunction::new_closure(py, None, None, move |args, _keywords| {
+            let _held_by_the_task = &guard;
             let py = args.py();
             let (state, error): (Py<PyAny>, Option<Py<PyAny>>) = args.extract()?;
-            home.get().entered(py, home.bind(py), key, state, stop_copy.clone_ref(py), error);
+            home.get().entered(py, home.bind(py), id, state, error);
             PyResult::Ok(())
         })?;
-        let held = py.import("pybridge._worker")?.call_method1("hold_lifespan", (factory, entered, &stop))?;
+        let held = py.import("pybridge._worker")?.call_method1("hold_lifespan", (factory, entered, stop))?;
         self.event_loop(py).call_method1("create_task", (held,))?;
         Ok(())
     }
 
     /// The context manager was entered, or failed to be: requests that waited go on, or fail with it.
-    fn entered(
-        &self,
-        py: Python<'_>,
-        port: &Bound<'_, Self>,
-        key: usize,
-        state: Py<PyAny>,
-        stop: Py<PyAny>,
-        error: Option<Py<PyAny>>,
-    ) {
+    fn entered(&self, py: Python<'_>, port: &Bound<'_, Self>, id: u64, state: Py<PyAny>, error: Option<Py<PyAny>>) {
         let waiting = {
             let Some(mut lifespans) = self.lifespans() else { return };
-            let old = if error.is_none() {
-                lifespans.insert(key, Lifespan::Entered { state, stop })
-            } else {
-                lifespans.remove(&key)
-            };
-            match old {
-                Some(Lifespan::Entering(waiting)) => waiting,
-                _ => Vec::new(),
+            let Some(Lifespan::Entering { waiting, stop }) = lifespans.remove(&id) else { return };
+            if error.is_none() {
+                lifespans.insert(id, Lifespan::Entered { state, stop });
             }
+            waiting
         };
         for start in waiting {
             match &error {
@@ -115,14 +120,13 @@ impl Port {
     }
 }
 
-/// The engine is closed: its lifespans end on every worker.
-pub(crate) fn leave_lifespans(engine: &Arc<EngineCore>) {
-    let key = key(engine);
+/// The engine is closed and its streams have ended: its lifespans end on every worker.
+pub(crate) fn leave_lifespans(engine: u64) {
     for mailbox in super::watch::mailboxes() {
         let leave = Command::CallPort(Box::new(move |py, port| {
-            let left = port.get().lifespans().and_then(|mut lifespans| lifespans.remove(&key));
-            if let Some(Lifespan::Entered { stop, .. }) = left {
-                Port::resolve(py, stop.bind(py), true);
+            let left = port.get().lifespans().and_then(|mut lifespans| lifespans.remove(&engine));
+            if let Some(left) = left {
+                Port::resolve(py, left.stop().bind(py), true);
             }
         }));
         drop(mailbox.post(leave));

@@ -30,10 +30,14 @@ pub(crate) fn port_of_running_loop(py: Python<'_>) -> PyResult<Option<Bound<'_, 
         && port.get().mailbox.is_open()
         && port.get().is_loop(&event_loop)
     {
+        port.get().follow_loop(py);
         return Ok(Some(port));
     }
     let port = match known_port(py, &event_loop)? {
-        Some(port) => port,
+        Some(port) => {
+            port.get().follow_loop(py);
+            port
+        }
         None => open_port(py, &event_loop)?,
     };
     let weak = PyWeakrefReference::new(&port)?.unbind();

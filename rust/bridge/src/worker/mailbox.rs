@@ -66,6 +66,11 @@ impl Mailbox {
         self.home.load(Ordering::Relaxed) == thread_mark()
     }
 
+    /// The loop runs on the calling thread from now on.
+    pub(super) fn adopt(&self, _py: Python<'_>) {
+        self.home.store(thread_mark(), Ordering::Relaxed);
+    }
+
     /// False once the loop is closed.
     pub(crate) fn is_open(&self) -> bool {
         self.open.load(Ordering::Acquire)

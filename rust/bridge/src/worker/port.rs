@@ -1,5 +1,6 @@
 //! A worker as its event loop sees it: the mailbox's reader, the turn's hand-over, the table of live tasks.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
@@ -13,8 +14,9 @@ use slab::Slab;
 use super::cell::ThreadCell;
 use super::lifespan::Lifespans;
 use super::mailbox::{Command, Mailbox};
+use crate::engine::streams_of;
 use crate::log;
-use crate::stream::{self, Outbox, SharedWriter, StreamCore};
+use crate::stream::{self, Ending, Outbox, SharedWriter, StreamCore};
 
 /// Commands taken in one callback before the loop gets its turn.
 const COMMANDS_PER_TURN: usize = 1024;
@@ -47,7 +49,8 @@ pub(crate) struct WorkerInfo {
 
 struct LiveTask {
     core: Arc<StreamCore>,
-    task: Py<PyAny>,
+    /// `None` while the task is being made; an eager one runs during that.
+    task: Option<Py<PyAny>>,
     credit: Option<Py<PyAny>>,
 }
 
@@ -174,25 +177,39 @@ impl Port {
         driver: Bound<'_, PyAny>,
         context: Py<PyAny>,
     ) -> PyResult<()> {
+        if let Some(mut tables) = self.tables.borrow() {
+            let live = LiveTask { core: Arc::clone(core), task: None, credit: None };
+            core.slot.store(tables.live.insert(live), Ordering::Relaxed);
+            self.info.live.store(tables.live.len(), Ordering::Relaxed);
+        }
+        match self.create_task(py, driver, context) {
+            Ok(task) => {
+                self.with_live(core, |live| live.task = Some(task.unbind()));
+                Ok(())
+            }
+            Err(error) => {
+                self.forget(core);
+                Err(error)
+            }
+        }
+    }
+
+    fn create_task<'py>(
+        &self,
+        py: Python<'py>,
+        driver: Bound<'py, PyAny>,
+        context: Py<PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
         let event_loop = self.event_loop.bind(py);
         let keywords = PyDict::new(py);
         keywords.set_item(intern!(py, "context"), context)?;
         let factory = event_loop.call_method0(intern!(py, "get_task_factory"))?;
-        let task = if factory.is_none() {
+        if factory.is_none() {
             keywords.set_item(intern!(py, "loop"), event_loop)?;
-            self.task_type.bind(py).call((driver,), Some(&keywords))?
+            self.task_type.bind(py).call((driver,), Some(&keywords))
         } else {
-            event_loop.call_method(intern!(py, "create_task"), (driver,), Some(&keywords))?
-        };
-        if core.is_released() {
-            return Ok(());
+            event_loop.call_method(intern!(py, "create_task"), (driver,), Some(&keywords))
         }
-        if let Some(mut tables) = self.tables.borrow() {
-            let task = LiveTask { core: Arc::clone(core), task: task.unbind(), credit: None };
-            core.slot.store(tables.live.insert(task), Ordering::Relaxed);
-            self.info.live.store(tables.live.len(), Ordering::Relaxed);
-        }
-        Ok(())
     }
 
     /// Forgets a stream whose driver is done.
@@ -232,20 +249,48 @@ impl Port {
         }
     }
 
+    /// A loop that is run on another thread than before takes its port along.
+    pub(crate) fn follow_loop(&self, py: Python<'_>) {
+        if self.mailbox.is_home() {
+            return;
+        }
+        self.mailbox.adopt(py);
+        self.outbox.adopt(py);
+        self.tables.adopt(py);
+        for (_, writer) in self.tables.borrow().iter().flat_map(|tables| &tables.writers) {
+            writer.adopt(py);
+        }
+    }
+
     /// Takes the mailbox empty, or a bounded part of it.
     fn serve(slf: &Bound<'_, Self>) {
         let this = slf.get();
+        this.follow_loop(slf.py());
         if this.is_dedicated() {
             super::attach::count(&this.info.name);
         }
         this.mailbox.rearm();
         for _ in 0..COMMANDS_PER_TURN {
             match this.mailbox.take() {
-                Some(command) => Self::obey(slf, command),
+                Some(command) => Self::obey_contained(slf, command),
                 None => return,
             }
         }
         this.mailbox.nudge();
+    }
+
+    /// A panic ends the stream that the command is for; the commands behind it are served.
+    fn obey_contained(slf: &Bound<'_, Self>, command: Command) {
+        let core = match &command {
+            Command::Start(start) => Some(Arc::clone(&start.core)),
+            Command::Resume(core) | Command::Cancel(core) | Command::Grace(core) => Some(Arc::clone(core)),
+            Command::Wake(_) | Command::CallPort(_) | Command::Release(_) => None,
+        };
+        if catch_unwind(AssertUnwindSafe(|| Self::obey(slf, command))).is_err()
+            && let Some(core) = core
+        {
+            core.fail_internally();
+        }
     }
 
     fn obey(slf: &Bound<'_, Self>, command: Command) {
@@ -262,31 +307,50 @@ impl Port {
                 for waiter in core.take_cancel_waiters() {
                     Self::resolve(py, waiter.get(py).bind(py), true);
                 }
+                if !this.cancel_task(py, &core)
+                    && let Some(reason) = core.cancel_reason()
+                {
+                    core.finish(Ending::Cancelled(reason));
+                }
+            }
+            Command::Grace(core) => {
                 this.cancel_task(py, &core);
             }
-            Command::Grace(core) => this.cancel_task(py, &core),
             Command::Wake(waiter) => waiter.notify(py),
             Command::CallPort(call) => call(py, slf),
             Command::Release(object) => drop(object),
         }
     }
 
-    fn cancel_task(&self, py: Python<'_>, core: &Arc<StreamCore>) {
-        let task = self.with_live(core, |live| live.task.clone_ref(py));
+    /// Cancels the asyncio task of a stream. False: it has none, its handler was never called or is done.
+    fn cancel_task(&self, py: Python<'_>, core: &Arc<StreamCore>) -> bool {
+        let Some(task) = self.with_live(core, |live| live.task.as_ref().map(|task| task.clone_ref(py))) else {
+            return false;
+        };
         if let Some(task) = task
             && let Err(error) = task.call_method0(py, intern!(py, "cancel"))
         {
             log::warning(py, "worker", "an asyncio task could not be cancelled", &error);
         }
+        true
     }
 
     /// The loop is closed, or was dropped: its streams end.
-    fn loop_closed(&self) {
+    fn loop_closed(&self, py: Python<'_>) {
         self.mailbox.close();
-        let live = self.tables.borrow().map(|mut tables| std::mem::take(&mut tables.live));
-        for (_, live) in live.into_iter().flatten() {
-            live.core.lose_worker();
+        self.follow_loop(py);
+        self.hand_over();
+        for stream in streams_of(&self.mailbox) {
+            stream.lose_worker();
         }
+        let live = self.tables.borrow().map(|mut tables| std::mem::take(&mut tables.live));
+        for task in live.iter().flatten().filter_map(|(_, live)| live.task.as_ref()) {
+            // The stream has its ending: asyncio need not complain that nobody ran the task to its end.
+            if task.setattr(py, intern!(py, "_log_destroy_pending"), false).is_err() {
+                PyErr::take(py);
+            }
+        }
+        drop(live);
         self.info.live.store(0, Ordering::Relaxed);
     }
 }
@@ -295,6 +359,7 @@ impl Port {
 impl Port {
     /// The end of a loop turn.
     fn __call__(slf: &Bound<'_, Self>) {
+        slf.get().follow_loop(slf.py());
         slf.get().hand_over();
         slf.get().look_at_pins();
     }
@@ -350,7 +415,7 @@ impl Reader {
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        self.port.get().loop_closed();
+        super::attach::in_dealloc(|py| self.port.get().loop_closed(py));
     }
 }
 

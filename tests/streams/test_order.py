@@ -1,0 +1,221 @@
+"""Items arrive as they were yielded, in the order in which they were yielded."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import threading
+import time
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Any
+
+import pytest
+
+from pybridge import FlowConfig, PooledEngine
+from support.consumers import SlowConsumer, collect, take
+from support.engines import EngineMaker
+from support.reference import drive, outcome_of, snapshot
+from support.waiting import turns, until
+
+async def program(seed: int) -> AsyncGenerator[Any, None]:
+    """A handler that does what chance says: waits, yields fresh and reused objects, mutates them, raises."""
+    chance = random.Random(seed)
+    reused: dict[str, Any] = {"n": 0, "list": []}
+    for step in range(chance.randrange(120)):
+        match chance.randrange(8):
+            case 0:
+                await asyncio.sleep(0)
+            case 1:
+                await turns(chance.randrange(4))
+            case 2:
+                reused["list"].append(step)
+                yield reused
+            case 3:
+                reused["n"] = step
+                yield reused
+                reused["n"] = -1
+            case 4:
+                yield "x" * chance.choice([0, 1, 30, 5_000, 70_000])
+            case 5 if chance.random() < 0.05:
+                raise ValueError(f"step {step}")
+            case _:
+                yield [step, None, {"deep": [reused["n"]]}]
+
+
+@pytest.mark.parametrize("batch", [1, 8, 64])
+async def test_any_handler_gives_what_it_gives_without_the_bridge(make_engine: EngineMaker, batch: int) -> None:
+    engine = make_engine(program, flow=FlowConfig(batch_items=batch))
+    for seed in range(batch * 100, batch * 100 + 20):
+        assert await outcome_of(engine(seed)) == await drive(program, seed)
+        assert await outcome_of(frames_of(engine, seed)) == await drive(program, seed)
+
+
+async def frames_of(engine: PooledEngine, request: Any) -> AsyncIterator[Any]:
+    async for frame in engine.frames(request):
+        yield frame.decode()
+
+
+async def test_streams_that_run_together_keep_their_own_order(make_engine: EngineMaker) -> None:
+    """S-30"""
+    engine = make_engine(program)
+    together = await asyncio.gather(*(outcome_of(engine(seed)) for seed in range(64)))
+    assert together == [await drive(program, seed) for seed in range(64)]
+
+
+@pytest.mark.parametrize("batch", [1, 8, 64])
+@pytest.mark.parametrize("slow", [False, True], ids=["fast", "slow"])
+async def test_item_is_captured_when_it_is_yielded(make_engine: EngineMaker, batch: int, slow: bool) -> None:
+    """T-26, S-09"""
+    snapshots: list[Any] = []
+
+    async def handler(request: object) -> AsyncGenerator[dict[str, Any], None]:
+        item: dict[str, Any] = {"n": 0, "nested": []}
+
+        async def scribble() -> None:
+            while True:
+                item["scribbled"] = item.get("scribbled", 0) + 1
+                await asyncio.sleep(0)
+
+        scribbler = asyncio.create_task(scribble())
+        try:
+            for number in range(64):
+                item["n"] = number
+                item["nested"].append(number)
+                snapshots.append(snapshot(item))
+                yield item
+                item["nested"][0] = "changed"
+                if number % 16 == 0:
+                    await asyncio.sleep(0)
+        finally:
+            scribbler.cancel()
+
+    flow = FlowConfig(batch_items=batch, high_water_items=10)
+    engine = make_engine(handler, flow=flow)
+    if slow:
+        async with SlowConsumer(engine(None)) as consumer:
+            for number in range(1, 65):
+                consumer.allow(1)
+                await consumer.until_taken(number)
+            assert consumer.items == snapshots
+    else:
+        assert await collect(engine(None)) == snapshots
+
+
+@pytest.mark.parametrize("flush", ["turn", "suspend"])
+async def test_what_was_made_before_a_wait_arrives_during_it(make_engine: EngineMaker, flush: Any) -> None:
+    """S-30"""
+
+    async def handler(request: object) -> AsyncGenerator[int, None]:
+        for number in range(3):
+            yield number
+        await asyncio.Event().wait()
+
+    engine = make_engine(handler, flow=FlowConfig(flush=flush))
+    async with engine(None) as stream:
+        assert await take(stream, 3) == [0, 1, 2]
+
+
+async def test_full_batch_leaves_before_the_turn_ends() -> None:
+    """S-30"""
+    go_on = threading.Event()
+
+    async def handler(request: object) -> AsyncGenerator[int, None]:
+        for number in range(4):
+            yield number
+        assert go_on.wait(10)
+        yield 4
+
+    engine = PooledEngine(handler, worker="dedicated", flow=FlowConfig(batch_items=4))
+    async with engine(None) as stream:
+        assert await take(stream, 4) == [0, 1, 2, 3]
+        go_on.set()
+        assert await collect(stream) == [4]
+
+
+async def test_items_that_take_long_to_make_leave_one_by_one() -> None:
+    """S-30"""
+    go_on = threading.Event()
+
+    async def handler(request: object) -> AsyncGenerator[int, None]:
+        for number in range(3):
+            end = time.perf_counter() + 0.002
+            while time.perf_counter() < end:
+                pass
+            yield number
+        assert go_on.wait(10)
+
+    engine = PooledEngine(handler, worker="dedicated")
+    async with engine(None) as stream:
+        assert await take(stream, 3) == [0, 1, 2]
+        go_on.set()
+        assert await collect(stream) == []
+
+
+async def test_streams_of_one_turn_cross_together() -> None:
+    """S-30: one hand-over per turn, however many streams."""
+    turn: list[asyncio.Event] = []
+
+    async def handler(request: object) -> AsyncGenerator[int, None]:
+        await turn[0].wait()
+        yield 1
+
+    engine = PooledEngine(handler, worker="attached")
+    turn.append(asyncio.Event())
+    consumers = [asyncio.create_task(collect(engine(None))) for _ in range(64)]
+    await until(lambda: engine.stats().streams.live == 64, "all streams run")
+    await turns(3)
+    before = engine.stats().crossings
+    turn[0].set()
+    assert await asyncio.gather(*consumers) == [[1]] * 64
+    # Endings cross at once, each with what is parked.
+    assert engine.stats().crossings - before <= 64
+
+
+@pytest.mark.parametrize("items", [[], [None], [b""], [None, b"", "", [], {}], [None] * 1000], ids=len)
+async def test_nothing_is_a_value_and_no_value_is_an_end(make_engine: EngineMaker, items: list[Any]) -> None:
+    """S-31"""
+
+    async def handler(request: list[Any]) -> AsyncGenerator[Any, None]:
+        for item in request:
+            yield item
+
+    engine = make_engine(handler)
+    assert await collect(engine(items)) == items
+    assert [frame.decode() async for frame in engine.frames(items)] == items
+    assert engine.stats().streams.finished == 2
+
+
+@pytest.mark.parametrize("number", [0, 1, 300])
+async def test_empty_raw_items_are_frames_of_no_bytes(make_engine: EngineMaker, number: int) -> None:
+    """S-31"""
+
+    async def handler(request: int) -> AsyncGenerator[bytes, None]:
+        for _ in range(request):
+            yield b""
+
+    engine = make_engine(handler, codec="raw")
+    assert [bytes(frame) async for frame in engine.frames(number)] == [b""] * number
+
+
+async def test_request_is_the_callers_very_object(make_engine: EngineMaker) -> None:
+    """S-32"""
+    request: dict[str, Any] = {"lock": threading.Lock()}
+
+    async def handler(request: dict[str, Any]) -> AsyncGenerator[int, None]:
+        yield id(request)
+        request["seen"] = True
+
+    assert await collect(make_engine(handler)(request)) == [id(request)]
+    assert request["seen"]
+
+
+async def test_encoded_request_is_fresh_and_the_handlers_own(make_engine: EngineMaker) -> None:
+    """S-32"""
+
+    async def handler(request: dict[str, Any]) -> AsyncGenerator[Any, None]:
+        request["list"].append("mine")
+        yield request
+
+    engine = make_engine(handler)
+    for _ in range(2):
+        assert await collect(engine(b'{"list": [1]}', encoded="json")) == [{"list": [1, "mine"]}]

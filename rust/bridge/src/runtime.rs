@@ -11,8 +11,14 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::stream::Delivery;
 
-/// Enough to receive while one thread produces; more only take the producer's cores.
-const DEFAULT_WORKERS: usize = 2;
+/// Runtime threads unless configured: enough to receive while one thread produces.
+const MAX_DEFAULT_WORKERS: usize = 2;
+
+/// One processor is the producer's: where there are only two, a second runtime thread does nothing but wake the first.
+pub(crate) fn default_workers() -> usize {
+    let processors = std::thread::available_parallelism().map_or(MAX_DEFAULT_WORKERS, std::num::NonZero::get);
+    processors.saturating_sub(1).clamp(1, MAX_DEFAULT_WORKERS)
+}
 
 /// Longest wait for runtime threads at exit.
 const STOP_TIMEOUT: Duration = Duration::from_millis(500);
@@ -91,7 +97,7 @@ pub fn start() -> Result<Handle, RuntimeError> {
     let workers = match &*state {
         State::Running { handle, .. } => return Ok(handle.clone()),
         State::Stopped => return Err(RuntimeError::Stopped),
-        State::Idle { workers } => workers.unwrap_or(DEFAULT_WORKERS),
+        State::Idle { workers } => workers.unwrap_or_else(default_workers),
     };
     let runtime = Builder::new_multi_thread()
         .worker_threads(workers)

@@ -36,8 +36,8 @@ enum Phase {
     Await,
     /// Taking items.
     Iterate,
-    /// `aclose()` runs; then this ending.
-    Close(Ending),
+    /// `aclose()` runs; then this ending, and this error for the asyncio task.
+    Close(Ending, Option<PyErr>),
     Done,
 }
 
@@ -134,7 +134,7 @@ impl Drive {
             Phase::Begin(request) => self.begin(driver, request),
             Phase::Decode(decoder, encoded) => self.decode(driver, decoder, encoded),
             Phase::Done => Some(Err(PyRuntimeError::new_err("cannot reuse already awaited coroutine"))),
-            Phase::Iterate | Phase::Await | Phase::Close(_) => unreachable!("handled above, or something is pending"),
+            Phase::Iterate | Phase::Await | Phase::Close(..) => unreachable!("handled above, or something is pending"),
         }
     }
 
@@ -190,7 +190,7 @@ impl Drive {
                         _ => self.on_end(driver),
                     },
                     Phase::Await => self.adopt(driver, &value, true),
-                    Phase::Close(ending) => self.finish(driver, ending, None),
+                    Phase::Close(ending, outward) => self.finish(driver, ending, outward),
                     Phase::Begin(_) | Phase::Decode(..) | Phase::Iterate | Phase::Done => {
                         unreachable!("nothing is pending in these phases")
                     }
@@ -214,7 +214,7 @@ impl Drive {
             Verdict::Failed(error) => self.fail(driver, &error),
             Verdict::Detached => {
                 let reason = driver.get().core.note_external();
-                self.close(driver, Ending::Cancelled(reason))
+                self.close(driver, Ending::Cancelled(reason), None)
             }
         }
     }
@@ -341,9 +341,9 @@ impl Drive {
         let py = driver.py();
         let core = &driver.get().core;
         match mem::replace(&mut self.phase, Phase::Done) {
-            Phase::Close(ending) => {
+            Phase::Close(ending, outward) => {
                 note_close_error(driver, &error);
-                return self.finish(driver, ending, None);
+                return self.finish(driver, ending, outward);
             }
             Phase::Iterate if is_end(py, &error) => return self.on_end(driver),
             Phase::Done => return Some(Err(PyRuntimeError::new_err("cannot reuse already awaited coroutine"))),
@@ -353,31 +353,40 @@ impl Drive {
             let reason = core.cancel_reason().unwrap_or_else(|| core.note_external());
             let outward = without_frames(py, &error);
             drop(error);
-            return self.finish(driver, Ending::Cancelled(reason), Some(outward));
+            return self.end_early(driver, Ending::Cancelled(reason), Some(outward));
         }
         if error::is_exit(py, &error) {
             let exit = error::Class::HandlerExit.error(py, (error.to_string(),));
             exit.set_cause(py, Some(error.clone_ref(py)));
             let failure = failure(driver, &exit);
             let outward = (!driver.get().port.get().is_dedicated()).then_some(error);
-            return self.finish(driver, Ending::Raised(Box::new(failure)), outward);
+            return self.end_early(driver, Ending::Raised(Box::new(failure)), outward);
         }
         if let Some(reason) = self.cut_short(driver) {
             note_close_error(driver, &error);
-            return self.finish(driver, Ending::Cancelled(reason), None);
+            return self.end_early(driver, Ending::Cancelled(reason), None);
         }
         let failure = failure(driver, &error);
-        self.finish(driver, Ending::Raised(Box::new(failure)), None)
+        self.end_early(driver, Ending::Raised(Box::new(failure)), None)
+    }
+
+    /// The source raised: a generator is done by that, any other iterator is closed if it can be.
+    fn end_early<'py>(&mut self, driver: &Bound<'py, Driver>, ending: Ending, outward: Option<PyErr>) -> Flow<'py> {
+        if self.source.as_ref().is_some_and(|source| !source.is_generator()) {
+            self.close(driver, ending, outward)
+        } else {
+            self.finish(driver, ending, outward)
+        }
     }
 
     /// Ends the stream with `error`, after the generator has been closed.
     fn fail<'py>(&mut self, driver: &Bound<'py, Driver>, error: &PyErr) -> Flow<'py> {
         let failure = failure(driver, error);
-        self.close(driver, Ending::Raised(Box::new(failure)))
+        self.close(driver, Ending::Raised(Box::new(failure)), None)
     }
 
     /// Runs `aclose()` where there is one, then ends with `ending`.
-    fn close<'py>(&mut self, driver: &Bound<'py, Driver>, ending: Ending) -> Flow<'py> {
+    fn close<'py>(&mut self, driver: &Bound<'py, Driver>, ending: Ending, outward: Option<PyErr>) -> Flow<'py> {
         let py = driver.py();
         self.phase = Phase::Done;
         if let Some(source) = self.source.take()
@@ -387,13 +396,13 @@ impl Drive {
                 Ok(pending) => {
                     self.pending = Some(Pending::Awaitable(pending.unbind()));
                     timers::start_grace(&driver.get().core, ending.clone());
-                    self.phase = Phase::Close(ending);
+                    self.phase = Phase::Close(ending, outward);
                     return None;
                 }
                 Err(error) => note_close_error(driver, &error),
             }
         }
-        self.finish(driver, ending, None)
+        self.finish(driver, ending, outward)
     }
 
     /// The last thing a driver does: hands everything over, gives everything back. `outward` goes to the asyncio task.
@@ -412,7 +421,7 @@ impl Drive {
     pub(super) fn fail_internally<'py>(&mut self, driver: &Bound<'py, Driver>) -> Turn<'py> {
         self.output.rewind();
         self.pending = None;
-        match self.close(driver, Ending::Raised(Box::new(Failure::panicked()))) {
+        match self.close(driver, Ending::Raised(Box::new(Failure::panicked())), None) {
             Some(turn) => turn,
             None => self.run(driver, None),
         }

@@ -57,6 +57,11 @@ impl Source {
         self.object.bind(py)
     }
 
+    /// True for the interpreter's own generators, which are done once they have raised.
+    pub(super) fn is_generator(&self) -> bool {
+        matches!(self.way, Way::Direct { .. })
+    }
+
     /// Asks for the next item.
     #[inline]
     pub(super) fn ask<'py>(&mut self, py: Python<'py>) -> PyResult<Asked<'py>> {

@@ -29,7 +29,8 @@ pub(super) enum Pace {
 /// Looks at the clock every item while items are slow, every [`MAX_STRIDE`] items while they are fast.
 #[derive(Debug)]
 pub(super) struct Pacer {
-    began: Instant,
+    /// When the step began, as far as is known: a fast one begins at its first look.
+    began: Option<Instant>,
     looked: Instant,
     items: u32,
     since_look: u32,
@@ -38,17 +39,17 @@ pub(super) struct Pacer {
 
 impl Pacer {
     pub(super) fn new() -> Self {
-        let now = Instant::now();
-        Self { began: now, looked: now, items: 0, since_look: 0, stride: 1 }
+        Self { began: None, looked: Instant::now(), items: 0, since_look: 0, stride: 1 }
     }
 
     /// A step of the task begins.
     pub(super) fn begin(&mut self) {
-        let now = Instant::now();
-        self.began = now;
-        self.looked = now;
         self.items = 0;
-        self.since_look = 0;
+        self.began = None;
+        if self.since_look + 1 >= self.stride {
+            self.looked = Instant::now();
+            self.began = Some(self.looked);
+        }
     }
 
     /// An item was made.
@@ -69,15 +70,15 @@ impl Pacer {
 
     fn look(&mut self) -> Pace {
         let now = Instant::now();
+        let began = *self.began.get_or_insert_with(|| {
+            self.looked = now;
+            now
+        });
         let elapsed = now - self.looked;
         self.looked = now;
         self.since_look = 0;
-        if elapsed > SLOW_ITEM {
-            self.stride = 1;
-        } else {
-            self.stride = (self.stride * 2).min(MAX_STRIDE);
-        }
-        if self.items >= ITEMS_PER_STEP || now - self.began > TIME_PER_STEP {
+        self.stride = if elapsed > SLOW_ITEM { 1 } else { (self.stride * 2).min(MAX_STRIDE) };
+        if self.items >= ITEMS_PER_STEP || now - began > TIME_PER_STEP {
             Pace::Yield
         } else if elapsed > SLOW_ITEM {
             Pace::HandOver

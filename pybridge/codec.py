@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pybridge import _pybridge
-from pybridge.codecs import Codec, CodecName, resolve_codec
+from pybridge.codecs import Codec, CodecName
 from pybridge.config import Limits
 from pybridge.engine import native_codec
 
@@ -17,7 +17,7 @@ def encode(value: Any, codec: CodecName | Codec = "msgpack", limits: Limits | No
         EncodeError: The value, or something in it, is not of the value table; `.path` says where.
         LimitExceeded: It is over a limit.
     """
-    return native_codec(resolve_codec(codec)).encode(value, _DEFAULTS if limits is None else limits)
+    return native_codec(codec).encode(value, limits)
 
 
 def decode(
@@ -31,7 +31,4 @@ def decode(
         DecodeError: Not a message of the format; `.offset` says where.
         LimitExceeded: It is over a limit.
     """
-    return native_codec(resolve_codec(codec)).decode(data, _DEFAULTS if limits is None else limits)
-
-
-_DEFAULTS = Limits()
+    return native_codec(codec).decode(data, limits)

@@ -276,13 +276,13 @@ class PooledEngine:
     def _open(
         self, kind: str, request: Any, codec: CodecName | Codec | None, framing: Framing, options: CallOptions
     ) -> _pybridge.Stream[Any]:
-        native = None if codec is None else native_codec(resolve_codec(codec))
+        native = None if codec is None else native_codec(codec)
         if not options:
             return self._core.open(kind, request, native, framing)
         keywords: dict[str, Any] = {**options}
         encoded = keywords.pop("encoded", None)
         if encoded is not None:
-            keywords["encoded"] = native_codec(resolve_codec(encoded))
+            keywords["encoded"] = native_codec(encoded)
         if "metadata" in keywords:
             keywords["metadata"] = self._checked_metadata(keywords["metadata"])
         if "parent" in keywords and keywords["parent"] is None:
@@ -336,15 +336,30 @@ def _native_pool(pool: object) -> _pybridge.Pool | None:
     raise ConfigError("pool", f"must be a PoolConfig, a Pool or None, not {type(pool).__name__}")
 
 
-def native_codec(codec: Codec) -> _pybridge.Codec:
-    """The extension's object for a codec."""
-    if isinstance(codec, MsgpackCodec):
-        return _pybridge.Codec("msgpack", codec.default, any_keys=codec.keys == "any")
-    if isinstance(codec, JsonCodec):
-        return _pybridge.Codec(
+def native_codec(codec: CodecName | Codec) -> _pybridge.Codec:
+    """The extension's object for a codec; those that are named are made once.
+
+    Raises:
+        ConfigError: Neither a codec nor the name of one.
+    """
+    known = _named.get(codec) if isinstance(codec, str) else None
+    if known is not None:
+        return known
+    resolved = resolve_codec(codec)
+    if isinstance(resolved, MsgpackCodec):
+        native = _pybridge.Codec("msgpack", resolved.default, any_keys=resolved.keys == "any")
+    elif isinstance(resolved, JsonCodec):
+        native = _pybridge.Codec(
             "json",
-            codec.default,
-            bytes_base64=codec.bytes == "base64",
-            nonfinite_null=codec.nonfinite == "null",
+            resolved.default,
+            bytes_base64=resolved.bytes == "base64",
+            nonfinite_null=resolved.nonfinite == "null",
         )
-    return _pybridge.Codec("raw")
+    else:
+        native = _pybridge.Codec("raw")
+    if isinstance(codec, str):
+        _named[codec] = native
+    return native
+
+
+_named: dict[str, _pybridge.Codec] = {}

@@ -54,7 +54,7 @@ def loop_factory(request: pytest.FixtureRequest) -> Callable[[], asyncio.Abstrac
 
 @pytest.fixture(params=engines.PLACEMENTS)
 def make_engine(request: pytest.FixtureRequest) -> engines.EngineMaker:
-    """Makes engines whose handlers run on the test's own loop, or on a thread of pybridge's; the test runs with each."""
+    """Makes engines whose handlers run on the test's own loop or on a thread of pybridge's; the test runs with each."""
     return functools.partial(engines.make_engine, request.param)
 
 

@@ -22,7 +22,12 @@ from bench.codec.report import markdown
 from pybridge.bench.system import machine
 
 RESULTS = Path(__file__).parent.parent / "results"
-KEYS = [f"{direction}/{wire}/{name}" for direction in DIRECTIONS for wire in FORMATS for name in PAYLOADS]
+CASES: dict[str, tuple[Direction, Format, str]] = {
+    f"{direction}/{wire}/{name}": (direction, wire, name)
+    for direction in DIRECTIONS
+    for wire in FORMATS
+    for name in PAYLOADS
+}
 
 
 def targets(direction: Direction, wire: Format, name: str, medians: dict[str, float], peers: list[str]) -> list[Any]:
@@ -36,7 +41,9 @@ def targets(direction: Direction, wire: Format, name: str, medians: dict[str, fl
         found.append({"against": best, "bound": bound, "ratio": ratio, "reached": ratio <= at_most})
     if direction == "encode" and wire == "msgpack" and name in {"token dict", "OpenAI chunk"}:
         ratio = medians[REFERENCE] / medians[PRODUCT]
-        found.append({"against": "depythonize + rmp-serde", "bound": "≥ 3 x faster", "ratio": ratio, "reached": ratio >= 3})
+        found.append(
+            {"against": "depythonize + rmp-serde", "bound": "≥ 3 x faster", "ratio": ratio, "reached": ratio >= 3}
+        )
     return found
 
 
@@ -50,7 +57,7 @@ def _at_most(direction: Direction, wire: Format, name: str) -> float | None:
 
 def measure(key: str, repeat: int, seconds: float) -> dict[str, Any]:
     """One case: every lane once in each round, in turn."""
-    direction, wire, name = key.split("/")
+    direction, wire, name = CASES[key]
     value = PAYLOADS[name]()
     payload = value if direction == "encode" else sample(wire, value)
     runners = lanes(wire, direction)
@@ -96,14 +103,18 @@ def main() -> int:
     parser.add_argument("--repeat", type=int, default=15, help="runs of each lane (15)")
     parser.add_argument("--seconds", type=float, default=0.02, help="length of a run (0.02)")
     args = parser.parse_args()
-    chosen = [key for key in KEYS if any(part in key for part in args.only.split(","))]
+    chosen = [key for key in CASES if any(part in key for part in args.only.split(","))]
     store = RESULTS / "codec.json"
     before = json.loads(store.read_text(encoding="utf-8"))["cases"] if store.exists() else []
     results = {result["key"]: result for result in before}
     for number, key in enumerate(chosen, 1):
         print(f"[{number}/{len(chosen)}] {key}", file=sys.stderr)
         results[key] = measure(key, args.repeat, args.seconds)
-    document = {"schema": 1, "machine": machine(), "cases": [results[key] for key in KEYS if key in results]}
+    document: dict[str, Any] = {
+        "schema": 1,
+        "machine": machine(),
+        "cases": [results[key] for key in CASES if key in results],
+    }
     RESULTS.mkdir(exist_ok=True)
     store.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     (RESULTS / "codec.md").write_text(markdown(document), encoding="utf-8")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import repeat
 from typing import Any, Literal
 
-import msgpack
+import msgpack  # type: ignore[import-untyped]
 import msgspec
 import orjson
 import ormsgpack

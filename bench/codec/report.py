@@ -2,6 +2,14 @@
 
 from typing import Any
 
+HOW = "Medians of one interleaved run; the lanes of a case took turns. Trust the ratios, not the absolutes."
+
+LANES = (
+    "*pybridge* is the codec where streams use it, called from Rust, into pooled buffers. *pybridge, called* is "
+    "`pybridge.encode` and `pybridge.decode`, called from Python as the others are. *reference* is what the usual "
+    "bridge does: depythonize or pythonize with rmp-serde or serde_json in between."
+)
+
 
 def markdown(document: dict[str, Any]) -> str:
     """The page: the targets first, then every lane."""
@@ -9,12 +17,9 @@ def markdown(document: dict[str, Any]) -> str:
     lines = [
         "# The codec beside public encoders and decoders",
         "",
-        f"{machine['cores']} cores of {machine['cpu']}, {machine['system']}, CPython {machine['python']}. "
-        "Medians of one interleaved run; the lanes of a case took turns. Trust the ratios, not the absolutes.",
+        f"{machine['cores']} cores of {machine['cpu']}, {machine['system']}, CPython {machine['python']}. " + HOW,
         "",
-        "*pybridge* is the codec where streams use it, called from Rust, into pooled buffers. *pybridge, called* is "
-        "`pybridge.encode` and `pybridge.decode`, called from Python as the others are. *reference* is what the usual "
-        "bridge does: depythonize or pythonize with rmp-serde or serde_json in between.",
+        LANES,
         "",
         "| case | against | target | measured | reached |",
         "| --- | --- | --- | --- | --- |",

@@ -14,6 +14,7 @@ import pytest
 
 import pybridge
 from pybridge import Context, FlowConfig, StreamCancelled
+
 from support.consumers import SlowConsumer, collect, take
 from support.engines import EngineMaker
 from support.waiting import until

@@ -12,10 +12,12 @@ from typing import Any
 import pytest
 
 from pybridge import FlowConfig, PooledEngine
+
 from support.consumers import SlowConsumer, collect, take
 from support.engines import EngineMaker
 from support.reference import drive, outcome_of, snapshot
 from support.waiting import turns, until
+
 
 async def program(seed: int) -> AsyncGenerator[Any, None]:
     """A handler that does what chance says: waits, yields fresh and reused objects, mutates them, raises."""

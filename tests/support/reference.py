@@ -26,7 +26,7 @@ async def outcome_of(stream: AsyncIterator[Any]) -> Outcome:
     items: list[Any] = []
     try:
         async for item in stream:
-            items.append(snapshot(item))
+            items.append(snapshot(item))  # noqa: PERF401 - captured before the next is made
     except Exception as error:
         return Outcome(items, f"{type(error).__name__}: {error}")
     return Outcome(items, None)

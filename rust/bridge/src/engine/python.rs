@@ -1,7 +1,7 @@
 //! The engine, codec and pool objects of the Python package.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,7 +16,7 @@ use pyo3::types::PyDict;
 use super::core::EngineCore;
 use super::settings::{self, Flow};
 use crate::blocking;
-use crate::codec::{self, CodecSpec, Format, Framing};
+use crate::codec::{self, CodecSpec, Format, Framing, Limits};
 use crate::context::{self, Context};
 use crate::error::{Class, config_error};
 use crate::frame::PyFrame;
@@ -51,8 +51,9 @@ impl PyCodec {
     }
 
     /// Encodes one value with the rules of streams; see `pybridge.encode`.
-    fn encode(&self, py: Python<'_>, value: &Bound<'_, PyAny>, limits: &Bound<'_, PyAny>) -> PyResult<PyFrame> {
-        let limits = Arc::new(settings::limits(limits)?);
+    #[pyo3(signature = (value, limits=None))]
+    fn encode(&self, py: Python<'_>, value: &Bound<'_, PyAny>, limits: Option<&Bound<'_, PyAny>>) -> PyResult<PyFrame> {
+        let limits = limits_or_default(limits)?;
         let pool = shared_pool(py)?;
         let mut writer = pool.writer();
         let mut encoder = codec::Encoder::new(Arc::clone(&self.spec), Framing::None, limits);
@@ -68,8 +69,14 @@ impl PyCodec {
     }
 
     /// Decodes one message with the rules of streams; see `pybridge.decode`.
-    fn decode(&self, py: Python<'_>, data: &Bound<'_, PyAny>, limits: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-        let limits = settings::limits(limits)?;
+    #[pyo3(signature = (data, limits=None))]
+    fn decode(
+        &self,
+        py: Python<'_>,
+        data: &Bound<'_, PyAny>,
+        limits: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Py<PyAny>> {
+        let limits = limits_or_default(limits)?;
         let body = body_of(data)?;
         codec::decode(py, &self.spec, &limits, &body).map_err(|error| error.into_py(py))
     }
@@ -77,6 +84,11 @@ impl PyCodec {
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.spec.default)
     }
+}
+
+fn limits_or_default(limits: Option<&Bound<'_, PyAny>>) -> PyResult<Arc<Limits>> {
+    static DEFAULT: LazyLock<Arc<Limits>> = LazyLock::new(Arc::default);
+    limits.map_or_else(|| Ok(Arc::clone(&DEFAULT)), |limits| settings::limits(limits).map(Arc::new))
 }
 
 /// Buffers that engines share: limits, statistics and the large tier.

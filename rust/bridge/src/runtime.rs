@@ -116,6 +116,7 @@ fn run(handle: Handle, owned: Option<Runtime>, workers: usize) -> State {
     let (dispatcher, deliveries) = unbounded_channel();
     handle.spawn(dispatch(deliveries));
     handle.spawn(crate::memory::watch());
+    handle.spawn(crate::worker::watch_loops());
     State::Running { handle, owned, workers, dispatcher }
 }
 

@@ -3,6 +3,7 @@
 mod attach;
 mod cell;
 mod dedicated;
+mod lag;
 mod lifespan;
 mod locate;
 mod mailbox;
@@ -17,6 +18,7 @@ pub(crate) use attach::attach;
 pub(crate) use attach::{assume_attached, attaches};
 pub(crate) use cell::{Here, ThreadCell};
 pub(crate) use dedicated::{PyWorker, open_port, shared_worker};
+pub(crate) use lag::watch_loops;
 pub(crate) use lifespan::{Gate, leave_lifespans};
 pub(crate) use locate::{port_of_running_loop as running_port, running_loop};
 pub(crate) use mailbox::{Command, Mailbox};

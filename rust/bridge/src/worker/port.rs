@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use pybridge_pool::Pool;
 use pyo3::gc::{PyTraverseError, PyVisit};
@@ -12,6 +12,7 @@ use pyo3::types::PyDict;
 use slab::Slab;
 
 use super::cell::ThreadCell;
+use super::lag::Lag;
 use super::lifespan::Lifespans;
 use super::mailbox::{Command, Mailbox};
 use crate::engine::streams_of;
@@ -42,9 +43,7 @@ pub(crate) struct WorkerInfo {
     pub(crate) kind: Kind,
     pub(crate) loop_name: String,
     pub(crate) live: AtomicUsize,
-    /// Largest recent lag of the loop, in microseconds.
-    pub(crate) lag_us: AtomicU64,
-    pub(crate) stalls: AtomicU64,
+    pub(super) lag: Lag,
 }
 
 struct LiveTask {
@@ -87,8 +86,7 @@ impl Port {
             kind,
             loop_name: loop_name.split('.').next().unwrap_or_default().to_owned(),
             live: AtomicUsize::new(0),
-            lag_us: AtomicU64::new(0),
-            stalls: AtomicU64::new(0),
+            lag: Lag::default(),
         });
         let port = Bound::new(
             py,

@@ -17,8 +17,14 @@ pub(super) fn register(mailbox: &Arc<Mailbox>, info: &Arc<WorkerInfo>) {
 
 /// The mailboxes of open workers.
 pub(super) fn mailboxes() -> Vec<Arc<Mailbox>> {
+    open_workers().into_iter().map(|(mailbox, _)| mailbox).collect()
+}
+
+/// The open workers.
+pub(super) fn open_workers() -> Vec<(Arc<Mailbox>, Arc<WorkerInfo>)> {
     let workers = WORKERS.lock().unwrap_or_else(PoisonError::into_inner);
-    workers.iter().filter_map(|(mailbox, _)| mailbox.upgrade()).filter(|mailbox| mailbox.is_open()).collect()
+    let open = workers.iter().filter_map(|(mailbox, info)| Some((mailbox.upgrade()?, Arc::clone(info))));
+    open.filter(|(mailbox, _)| mailbox.is_open()).collect()
 }
 
 /// Has an open worker run `call`, a dedicated one if there is any, for its loop is always running. Without a worker the
@@ -30,9 +36,7 @@ pub(crate) fn run_on_any(call: PortCall) {
 }
 
 fn any_mailbox() -> Option<Arc<Mailbox>> {
-    let workers = WORKERS.lock().unwrap_or_else(PoisonError::into_inner);
-    let open = workers.iter().filter_map(|(mailbox, info)| Some((mailbox.upgrade().filter(|m| m.is_open())?, info)));
-    let (mailbox, _) = open.max_by_key(|(_, info)| info.kind == Kind::Dedicated)?;
+    let (mailbox, _) = open_workers().into_iter().max_by_key(|(_, info)| info.kind == Kind::Dedicated)?;
     Some(mailbox)
 }
 
@@ -50,8 +54,7 @@ pub(crate) struct WorkerSnapshot {
 
 /// The workers that are open.
 pub(crate) fn workers() -> Vec<WorkerSnapshot> {
-    let workers = WORKERS.lock().unwrap_or_else(PoisonError::into_inner);
-    let open = workers.iter().filter_map(|(mailbox, info)| Some((mailbox.upgrade().filter(|m| m.is_open())?, info)));
+    let open = open_workers().into_iter();
     open.map(|(mailbox, info)| WorkerSnapshot {
         name: info.name.clone(),
         kind: match info.kind {
@@ -59,8 +62,8 @@ pub(crate) fn workers() -> Vec<WorkerSnapshot> {
             Kind::Attached => "attached",
         },
         loop_name: info.loop_name.clone(),
-        lag_ms: info.lag_us.load(Ordering::Relaxed) as f64 / 1000.0,
-        stalls: info.stalls.load(Ordering::Relaxed),
+        lag_ms: info.lag.now().as_secs_f64() * 1000.0,
+        stalls: info.lag.stalls(),
         live: info.live.load(Ordering::Relaxed),
         wakeups: mailbox.counts().0,
     })

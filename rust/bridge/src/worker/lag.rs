@@ -1,0 +1,84 @@
+//! How long each event loop takes to answer: asked a few times a second while it has live streams.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use super::mailbox::{Command, Mailbox};
+use super::port::WorkerInfo;
+use super::watch::open_workers;
+use crate::log;
+
+/// Time between two questions: often enough to see a stall of a second, too seldom to cost anything.
+const PERIOD: Duration = Duration::from_millis(250);
+
+/// A loop that has not answered for this long stands still.
+const STALL: Duration = Duration::from_secs(1);
+
+/// What is known of one loop's answers. Times are microseconds since the epoch of the runtime.
+#[derive(Debug, Default)]
+pub(super) struct Lag {
+    /// When the open question was asked; 0: none is open.
+    asked: AtomicU64,
+    last: AtomicU64,
+    stalls: AtomicU64,
+    stalled: AtomicBool,
+}
+
+impl Lag {
+    /// How late the loop is now.
+    pub(super) fn now(&self) -> Duration {
+        Duration::from_micros(self.last.load(Ordering::Relaxed).max(self.open_for().unwrap_or_default()))
+    }
+
+    /// Times that the loop stood still for longer than a second.
+    pub(super) fn stalls(&self) -> u64 {
+        self.stalls.load(Ordering::Relaxed)
+    }
+
+    fn open_for(&self) -> Option<u64> {
+        let asked = self.asked.load(Ordering::Relaxed);
+        (asked != 0).then(|| micros().saturating_sub(asked))
+    }
+}
+
+fn micros() -> u64 {
+    let since = Instant::now().saturating_duration_since(crate::runtime::epoch());
+    u64::try_from(since.as_micros()).unwrap_or(u64::MAX).max(1)
+}
+
+/// Asks all loops for as long as the runtime runs.
+pub(crate) async fn watch_loops() {
+    loop {
+        tokio::time::sleep(PERIOD).await;
+        for (mailbox, info) in open_workers() {
+            look(&mailbox, &info);
+        }
+    }
+}
+
+fn look(mailbox: &Mailbox, info: &Arc<WorkerInfo>) {
+    let lag = &info.lag;
+    if let Some(waited) = lag.open_for() {
+        if u128::from(waited) >= STALL.as_micros() && !lag.stalled.swap(true, Ordering::Relaxed) {
+            lag.stalls.fetch_add(1, Ordering::Relaxed);
+        }
+    } else if info.live.load(Ordering::Relaxed) == 0 {
+        lag.last.store(0, Ordering::Relaxed);
+    } else {
+        lag.asked.store(micros(), Ordering::Relaxed);
+        let asked = Arc::clone(info);
+        let question = Command::CallPort(Box::new(move |py, _port| {
+            let waited = asked.lag.open_for().unwrap_or_default();
+            asked.lag.last.store(waited, Ordering::Relaxed);
+            asked.lag.asked.store(0, Ordering::Relaxed);
+            if asked.lag.stalled.swap(false, Ordering::Relaxed) {
+                let message = format!("the event loop of worker {} stood still for {} ms", asked.name, waited / 1000);
+                log::notice(py, "worker", &message);
+            }
+        }));
+        if mailbox.post(question).is_err() {
+            lag.asked.store(0, Ordering::Relaxed);
+        }
+    }
+}

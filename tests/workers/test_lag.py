@@ -1,0 +1,41 @@
+"""A loop that stands still is seen from outside, while it stands and afterwards."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import AsyncGenerator
+from typing import TYPE_CHECKING
+
+from pybridge import PooledEngine, Worker
+
+from support.waiting import wait_until
+
+if TYPE_CHECKING:
+    import pytest
+
+
+def test_loop_that_a_handler_blocks_is_a_stall_in_stats_and_log(caplog: pytest.LogCaptureFixture) -> None:
+    """S-10, S-25"""
+    release = threading.Event()
+
+    async def handler(request: int) -> AsyncGenerator[int, None]:
+        yield request
+        release.wait()
+        yield request
+
+    def lag() -> tuple[int, float]:
+        (worker,) = (worker for worker in engine.stats().workers if worker.name == "blocked")
+        return worker.stalls, worker.lag_ms
+
+    with caplog.at_level(logging.WARNING, "pybridge"), PooledEngine(handler, worker=Worker(name="blocked")) as engine:
+        items = engine.iter(1)
+        next(items)
+        wait_until(lambda: lag()[0] == 1, "the stall to be counted")
+        assert lag()[1] >= 1000
+        release.set()
+        assert list(items) == [1]
+        wait_until(lambda: lag()[1] < 1000, "the loop to answer")
+    assert [record.name for record in caplog.records if "blocked stood still" in record.getMessage()] == [
+        "pybridge.worker"
+    ]

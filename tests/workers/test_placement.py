@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Callable
 import pytest
 
 from pybridge import PooledEngine, Worker
+
 from support.consumers import collect
 
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]

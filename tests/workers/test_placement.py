@@ -1,0 +1,120 @@
+"""Handlers run where the engine's placement says."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncGenerator, Callable
+
+import pytest
+
+from pybridge import PooledEngine, Worker
+
+from support.consumers import collect
+
+LoopFactory = Callable[[], asyncio.AbstractEventLoop]
+
+
+async def place(_request: object) -> AsyncGenerator[int, None]:
+    """Gives the thread that it runs on."""
+    yield threading.get_native_id()
+
+
+async def test_auto_and_attached_run_on_the_callers_loop() -> None:
+    """S-26"""
+    here = threading.get_native_id()
+    assert await PooledEngine(place).call(None) == here
+    assert await PooledEngine(place, worker="attached").call(None) == here
+
+
+async def test_dedicated_engines_share_one_thread_that_is_not_the_callers() -> None:
+    """S-26"""
+    first = await PooledEngine(place, worker="dedicated").call(None)
+    assert first == await PooledEngine(place, worker="dedicated").call(None)
+    assert first != threading.get_native_id()
+
+
+def test_auto_without_a_loop_runs_on_the_dedicated_worker() -> None:
+    """S-26"""
+    dedicated = list(PooledEngine(place, worker="dedicated").iter(None))
+    assert list(PooledEngine(place).iter(None)) == dedicated
+
+
+async def test_engines_with_the_same_worker_object_share_its_thread() -> None:
+    """S-26"""
+    worker = Worker(name="placement")
+    first = await PooledEngine(place, worker=worker).call(None)
+    assert first == await PooledEngine(place, worker=worker).call(None)
+    assert first != await PooledEngine(place, worker="dedicated").call(None)
+    assert first != threading.get_native_id()
+
+
+def test_an_attached_engine_without_a_loop_names_the_remedy() -> None:
+    """S-26"""
+    with pytest.raises(RuntimeError, match="dedicated"):
+        list(PooledEngine(place, worker="attached").iter(None))
+
+
+async def test_a_nested_call_runs_on_its_callers_worker() -> None:
+    """S-26"""
+    inner = PooledEngine(place)
+
+    async def outer(_request: object) -> AsyncGenerator[list[int], None]:
+        yield [threading.get_native_id(), await inner.call(None)]
+
+    around, within = await PooledEngine(outer, worker="dedicated").call(None)
+    assert around == within != threading.get_native_id()
+
+
+async def test_a_nested_call_of_a_pinned_engine_runs_on_its_own_worker() -> None:
+    """S-26"""
+    inner = PooledEngine(place, worker=Worker(name="pinned"))
+
+    async def outer(_request: object) -> AsyncGenerator[list[int], None]:
+        yield [threading.get_native_id(), await inner.call(None)]
+
+    around, within = await PooledEngine(outer, worker="dedicated").call(None)
+    assert around != within
+
+
+def test_an_engine_works_over_several_loops_one_after_the_other(loop_factory: LoopFactory) -> None:
+    """S-25, S-26: what a closed loop leaves live ends, and the next loop starts anew."""
+    engine = PooledEngine(endless, worker="attached")
+    for _ in range(5):
+        with asyncio.Runner(loop_factory=loop_factory) as runner:
+            assert runner.run(first_of(engine)) == 0
+
+
+def test_two_loops_at_once_each_run_their_own_handlers(loop_factory: LoopFactory) -> None:
+    """S-26"""
+    engine = PooledEngine(place, worker="attached")
+    together = threading.Barrier(2)
+    places: list[tuple[int, list[int]]] = []
+
+    async def calls() -> list[int]:
+        together.wait(10)
+        return [item for _ in range(50) for item in await collect(engine(None))]
+
+    def run() -> None:
+        with asyncio.Runner(loop_factory=loop_factory) as runner:
+            places.append((threading.get_native_id(), runner.run(calls())))
+
+    threads = [threading.Thread(target=run) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(places) == 2
+    assert all(seen == [thread] * 50 for thread, seen in places)
+
+
+async def endless(_request: object) -> AsyncGenerator[int, None]:
+    while True:
+        yield 0
+        await asyncio.sleep(0)
+
+
+async def first_of(engine: PooledEngine) -> int:
+    stream = engine(None)
+    item: int = await anext(stream)
+    return item

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pybridge import PooledEngine, Worker
 
-from support.waiting import wait_until
+from support.waiting import turns, wait_until
 
 if TYPE_CHECKING:
     import pytest
@@ -21,6 +21,7 @@ def test_loop_that_a_handler_blocks_is_a_stall_in_stats_and_log(caplog: pytest.L
 
     async def handler(request: int) -> AsyncGenerator[int, None]:
         yield request
+        await turns(2)  # what was yielded leaves with the loop's turn
         release.wait()
         yield request
 

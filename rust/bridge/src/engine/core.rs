@@ -105,9 +105,10 @@ impl EngineCore {
         lock(&self.live).try_remove(place);
         self.return_place(stream);
         if self.live_count.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.tell_idle();
-            if self.life() == Life::Closed {
+            if self.life() == Life::Closed && self.lifespans.load(Ordering::Acquire) > 0 {
                 self.leave_lifespans();
+            } else {
+                self.tell_idle();
             }
         }
     }

@@ -86,6 +86,7 @@ pub(super) fn engine<'py>(py: Python<'py>, core: &EngineCore) -> PyResult<Bound<
         errors.set_item(class, count)?;
     }
     let (orphans, _leaked) = worker::deferred_counts();
+    worker::drain_orphans(py);
 
     let stats = PyDict::new(py);
     stats.set_item("streams", streams)?;

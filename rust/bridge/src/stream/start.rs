@@ -1,13 +1,14 @@
 //! From a request to a running asyncio task.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use pyo3::prelude::*;
 
 use super::core::StreamCore;
 use super::driver::Driver;
-use super::ending::{Ending, FailureKind};
+use super::ending::{Ending, FailureKind, Reason};
 use crate::codec::{CodecSpec, Framing};
 use crate::engine::PyEngine;
 use crate::error::failure_of;
@@ -61,6 +62,9 @@ impl StartRequest {
 /// Makes the driver and its task on the worker's own thread.
 pub(crate) fn start(py: Python<'_>, port: &Bound<'_, Port>, start: StartRequest) {
     let core = Arc::clone(&start.core);
+    if core.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+        core.cancel(Reason::Deadline);
+    }
     if let Some(reason) = core.cancel_reason() {
         core.finish(Ending::Cancelled(reason));
         core.engine.return_place(&core);

@@ -1,0 +1,402 @@
+"""Engines: their limits, their end, and what they leave behind."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import gc
+import threading
+import weakref
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Any
+
+import pytest
+
+from pybridge import (
+    Context,
+    EngineClosed,
+    FlowConfig,
+    Overloaded,
+    PooledEngine,
+    StreamCancelled,
+)
+from pybridge.bench.bridged import PooledLane
+from pybridge.bench.protocol import Plan
+
+from support.consumers import collect, take
+from support.engines import EngineMaker
+from support.waiting import turns, until
+
+
+async def many(request: Any) -> AsyncGenerator[int, None]:
+    """A handler that sometimes waits."""
+    for number in range(500):
+        if number % 50 == 0:
+            await asyncio.sleep(0)
+        yield number
+
+
+def test_no_runtime_thread_attaches_and_crossings_are_bounded() -> None:
+    """T-01, T-02: 256 streams of 500 items to tokio consumers."""
+    plan = Plan(handler=f"{__name__}:many", bodies=[b"\xc0"], concurrency=256, requests=256)
+    lane = PooledLane("asyncio")
+    engine = PooledEngine(many, worker=lane.worker)
+    lane.engine = lambda plan: engine  # type: ignore[method-assign]
+    result = lane.run(plan)
+    assert (result.requests, result.items) == (256, 256 * 500)
+    stats = engine.stats()
+    assert not {name: number for name, number in stats.attaches.items() if name.startswith("pybridge-rt")}
+    assert stats.frames == 256 * 500
+    # At most one crossing per full batch and one per ending; without batching there would be one per item.
+    assert stats.crossings <= 256 * 500 / 64 + 256 + 100
+    # The worker is attached by turns of its loop, never by items.
+    assert sum(stats.attaches.values()) < 2_000
+
+
+def test_engines_that_their_handlers_close_over_are_collected() -> None:
+    """T-54"""
+    threads = threading.active_count()
+    alive: list[weakref.ref[PooledEngine]] = []
+
+    def make() -> None:
+        async def handler(request: object) -> AsyncGenerator[str, None]:
+            yield repr(engine)
+
+        engine = PooledEngine(handler, worker="dedicated")
+        alive.append(weakref.ref(engine))
+        if len(alive) % 500 == 0:
+            assert list(engine.iter(None))
+
+    make()
+    for _ in range(2_000):
+        make()
+    gc.collect()
+    assert [ref for ref in alive if ref()] == []
+    assert threading.active_count() <= threads + 1
+
+
+async def test_engine_may_go_before_its_streams(make_engine: EngineMaker) -> None:
+    async def handler(request: object) -> AsyncGenerator[int, None]:
+        for number in range(10):
+            await asyncio.sleep(0)
+            yield number
+
+    streams = [make_engine(handler)(None) for _ in range(10)]
+    gc.collect()
+    assert [await collect(stream) for stream in streams] == [list(range(10))] * 10
+
+
+async def test_calls_over_the_limits_are_refused_and_the_handler_is_not_called(make_engine: EngineMaker) -> None:
+    """S-34"""
+    called: list[int] = []
+    release: list[Any] = []
+
+    async def handler(request: int) -> AsyncGenerator[int, None]:
+        called.append(request)
+        event = asyncio.Event()
+        release.append((asyncio.get_running_loop(), event))
+        yield request
+        await event.wait()
+
+    engine = make_engine(handler, flow=FlowConfig(max_concurrency=2, max_queue=1))
+    streams = [engine(number) for number in range(2)]
+    for stream in streams:
+        await anext(stream)
+    queued = asyncio.create_task(collect(engine(2)))
+    await until(lambda: engine.stats().streams.queued == 1, "one waits")
+    for _ in range(3):
+        with pytest.raises(Overloaded):
+            await anext(engine(3))
+    assert called == [0, 1]
+    for loop, event in release:
+        loop.call_soon_threadsafe(event.set)
+    await until(lambda: len(release) == 3, "the one that waited runs")
+    loop, event = release[2]
+    loop.call_soon_threadsafe(event.set)
+    assert await queued == [2]
+    assert [await collect(stream) for stream in streams] == [[], []]
+
+
+async def test_calls_given_up_while_they_wait_give_their_place_back(make_engine: EngineMaker) -> None:
+    """S-34, T-34"""
+
+    async def handler(request: object) -> AsyncGenerator[int, None]:
+        yield 1
+        await asyncio.sleep(0)
+
+    engine = make_engine(handler, flow=FlowConfig(max_concurrency=1))
+    for pause in range(60):
+        calls = [asyncio.ensure_future(engine.call(None, timeout=[None, 0, 0.001][pause % 3])) for _ in range(4)]
+        await turns(pause % 5)
+        for call in calls[::2]:
+            call.cancel()
+        await asyncio.gather(*calls, return_exceptions=True)
+    await until(lambda: engine.stats().streams.live == 0, "all have ended")
+    assert await engine.call(None) == 1
+
+
+async def test_nested_calls_pass_the_limit_of_their_own_engine(make_engine: EngineMaker) -> None:
+    """S-23"""
+
+    async def handler(request: int) -> AsyncGenerator[int, None]:
+        yield request + (await engine.call(request - 1) if request else 0)
+
+    engine = make_engine(handler, flow=FlowConfig(max_concurrency=1, max_queue=0))
+    assert await engine.call(10) == 55
+
+
+async def test_closing_delivers_what_was_made_and_cancels_the_rest(make_engine: EngineMaker) -> None:
+    """S-24, T-47"""
+    seen: list[str | None] = []
+
+    async def handler(request: str, context: Context) -> AsyncGenerator[int, None]:
+        try:
+            for number in range(20):
+                await asyncio.sleep(0)
+                yield number
+            if request == "endless":
+                await asyncio.Event().wait()
+        finally:
+            seen.append(context.cancel_reason)
+
+    engine = make_engine(handler)
+    finite = [asyncio.create_task(collect(engine("finite"))) for _ in range(10)]
+    endless = [engine("endless") for _ in range(3)]
+    for stream in endless:
+        await anext(stream)
+    closing = asyncio.create_task(engine.aclose(0.3))
+    await turns(1)
+    with pytest.raises(EngineClosed):
+        await anext(engine("finite"))
+    await closing
+    assert await asyncio.gather(*finite) == [list(range(20))] * 10
+    for stream in endless:
+        assert await take(stream, 19) == list(range(1, 20))
+        with pytest.raises(StreamCancelled) as caught:
+            await anext(stream)
+        assert caught.value.reason == "shutdown"
+    assert sorted(seen, key=str) == [None] * 10 + ["shutdown"] * 3
+    await engine.aclose()
+    with pytest.raises(EngineClosed):
+        await anext(engine("finite"))
+
+
+async def test_nested_calls_go_on_while_their_root_drains(make_engine: EngineMaker) -> None:
+    """S-24"""
+    release: list[Any] = []
+
+    async def handler(request: str) -> AsyncGenerator[str, None]:
+        yield request
+        if request == "outer":
+            event = asyncio.Event()
+            release.append((asyncio.get_running_loop(), event))
+            await event.wait()
+            yield await engine.call("inner")
+
+    engine = make_engine(handler)
+    stream = engine("outer")
+    assert await anext(stream) == "outer"
+    closing = asyncio.create_task(engine.aclose())
+    await turns(2)
+    for loop, event in release:
+        loop.call_soon_threadsafe(event.set)
+    assert await collect(stream) == ["inner"]
+    await closing
+
+
+async def test_closed_on_its_loop_an_engine_ends_calls_that_wait_for_a_place() -> None:
+    """S-24"""
+
+    async def handler(request: object) -> AsyncGenerator[int, None]:
+        yield 1
+        await asyncio.Event().wait()
+
+    engine = PooledEngine(handler, worker="attached", flow=FlowConfig(max_concurrency=1))
+    first = engine(None)
+    await anext(first)
+    waiting = asyncio.create_task(collect(engine(object())))
+    await until(lambda: engine.stats().streams.queued == 1, "one waits")
+    engine.close()
+    for reader in (waiting, asyncio.create_task(collect(first))):
+        with pytest.raises(StreamCancelled) as caught:
+            await reader
+        assert caught.value.reason == "shutdown"
+
+
+def test_close_on_a_plain_thread_returns_after_the_endings() -> None:
+    """S-24"""
+    cleaned: list[int] = []
+
+    async def handler(request: object) -> AsyncGenerator[int, None]:
+        try:
+            yield 1
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)
+            cleaned.append(1)
+
+    engine = PooledEngine(handler, worker="dedicated")
+    stream = engine.iter(None)
+    assert next(stream) == 1
+    engine.close()
+    engine.close()
+    assert cleaned == [1]
+    with pytest.raises(StreamCancelled):
+        next(stream)
+
+
+class Lifespan:
+    """Notes when it is entered and left, and which streams were live then."""
+
+    def __init__(self) -> None:
+        self.log: list[str] = []
+
+    @contextlib.asynccontextmanager
+    async def __call__(self) -> AsyncIterator[str]:
+        await asyncio.sleep(0)
+        self.log.append("entered")
+        yield "state"
+        await asyncio.sleep(0)
+        self.log.append("left")
+
+    async def handler(self, request: str, context: Context) -> AsyncGenerator[Any, None]:
+        try:
+            yield context.state
+            if request == "wait":
+                await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)
+            self.log.append("handler done")
+
+
+async def test_lifespan_surrounds_all_streams(make_engine: EngineMaker) -> None:
+    lifespan = Lifespan()
+    engine = make_engine(lifespan.handler, lifespan=lifespan)
+    assert await asyncio.gather(*(engine.call("go") for _ in range(5))) == ["state"] * 5
+    stream = engine("wait")
+    assert await anext(stream) == "state"
+    await engine.aclose(0)
+    assert lifespan.log == ["entered", *["handler done"] * 6, "left"]
+    with pytest.raises(StreamCancelled):
+        await anext(stream)
+
+
+async def test_lifespan_that_fails_fails_the_calls_that_wait_for_it(make_engine: EngineMaker) -> None:
+    @contextlib.asynccontextmanager
+    async def lifespan() -> AsyncIterator[None]:
+        attempts.append(1)
+        if attempts:
+            raise OSError("no model")
+        yield
+
+    attempts: list[int] = []
+    engine = make_engine(many, lifespan=lifespan)
+    for _ in range(2):
+        with pytest.raises(OSError, match="no model"):
+            await engine.call(None)
+    assert attempts == [1, 1]
+
+
+async def test_call_given_up_while_the_lifespan_is_entered_ends_at_once(make_engine: EngineMaker) -> None:
+    @contextlib.asynccontextmanager
+    async def lifespan() -> AsyncIterator[None]:
+        entering.append((asyncio.get_running_loop(), event := asyncio.Event()))
+        await event.wait()
+        yield
+
+    entering: list[Any] = []
+    engine = make_engine(many, lifespan=lifespan, flow=FlowConfig(cancel_grace=1000))
+    stream = engine(None)
+    reader = asyncio.ensure_future(stream.__anext__())
+    await until(lambda: entering, "the lifespan is being entered")
+    await stream.aclose()
+    with pytest.raises(StopAsyncIteration):
+        await reader
+    for loop, event in entering:
+        loop.call_soon_threadsafe(event.set)
+    assert (await take(engine(None), 1)) == [0]
+    await engine.aclose(0)
+
+
+class Hostile:
+    """Calls back into engines from wherever Python code can run while it is encoded or freed."""
+
+    def __init__(self, engine: PooledEngine) -> None:
+        self.engine = engine
+
+    def __del__(self) -> None:
+        self.engine.stats()
+        self.engine(None)
+
+
+@pytest.mark.parametrize("batch", [1, 64])
+async def test_encoding_hook_may_call_engines_and_start_streams(make_engine: EngineMaker, batch: int) -> None:
+    """T-06, T-07"""
+    started: list[asyncio.Task[Any]] = []
+
+    def default(item: Hostile) -> Any:
+        item.engine.stats()
+        started.append(asyncio.ensure_future(collect(item.engine(3))))
+        return {"hook": len(started)}
+
+    async def simple(request: int) -> AsyncGenerator[int, None]:
+        for number in range(request):
+            yield number
+
+    async def handler(request: object) -> AsyncGenerator[Any, None]:
+        for number in range(50):
+            yield [number, Hostile(inner), number]
+        for task in started:
+            assert await task == [0, 1, 2]
+
+    from pybridge import MsgpackCodec
+
+    inner = make_engine(simple)
+    engine = make_engine(handler, codec=MsgpackCodec(default=default), flow=FlowConfig(batch_items=batch))
+    assert await collect(engine(None)) == [[n, {"hook": n + 1}, n] for n in range(50)]
+
+
+def test_threads_that_start_cancel_and_drop_streams_do_not_block_each_other() -> None:
+    """T-06, short form: the switch interval is as short as can be."""
+    import sys
+
+    async def handler(request: int) -> AsyncGenerator[Any, None]:
+        for number in range(request):
+            yield {"n": number, "hook": Noisy()}
+            if number % 3 == 0:
+                await asyncio.sleep(0)
+
+    class Noisy:
+        def __del__(self) -> None:
+            engine.stats()
+
+    def use(worker: int) -> None:
+        try:
+            for number in range(25):
+                stream = engine.iter(20)
+                for _ in range((worker + number) % 20):
+                    next(stream)
+                if number % 2:
+                    assert len(list(stream)) == 20 - (worker + number) % 20
+                del stream
+        except BaseException as error:
+            failures.append(error)
+
+    from pybridge import MsgpackCodec
+
+    failures: list[BaseException] = []
+    codec = MsgpackCodec(default=lambda noisy: [1])
+    engine = PooledEngine(handler, worker="dedicated", codec=codec)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=functools.partial(use, number)) for number in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(15)
+            assert not thread.is_alive(), "no progress"
+    finally:
+        sys.setswitchinterval(interval)
+    assert not failures

@@ -1,0 +1,357 @@
+"""A stream never just stops: exactly one ending, of the right kind, after all that was made before it."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import AsyncGenerator, Callable
+from typing import Any
+
+import pytest
+
+import pybridge
+from pybridge import Context, FlowConfig, HandlerExit, PooledEngine, StreamCancelled
+
+from support.consumers import SlowConsumer, collect, take
+from support.engines import EngineMaker
+from support.reference import outcome_of
+from support.waiting import until
+
+
+async def misbehave(request: str) -> AsyncGenerator[Any, None]:
+    for number in range(0 if request.endswith("first") else 3):
+        yield number
+    match request.split(maxsplit=1)[0]:
+        case "raise":
+            raise ValueError("asked to")
+        case "unencodable":
+            yield object()
+        case "stop":
+            raise StopAsyncIteration
+        case "killed":
+            task = asyncio.current_task()
+            assert task
+            task.cancel()
+            await asyncio.sleep(0)
+
+
+ENDINGS = {
+    "raise": "ValueError: asked to",
+    "unencodable": "EncodeError: ",
+    "stop": "RuntimeError: async generator raised StopAsyncIteration",
+    "killed": "StreamCancelled: ",
+}
+
+
+@pytest.mark.parametrize("when", ["", " first"], ids=["after items", "before items"])
+@pytest.mark.parametrize("way", ENDINGS)
+async def test_failure_is_one_error_after_the_items(make_engine: EngineMaker, way: str, when: str) -> None:
+    """T-17, T-25, S-06, S-08, S-35"""
+    engine = make_engine(misbehave)
+    stream = engine(way + when)
+    outcome = await outcome_of(stream)
+    assert outcome.items == ([] if when else [0, 1, 2])
+    assert outcome.ending
+    assert outcome.ending.startswith(ENDINGS[way])
+    with pytest.raises(StopAsyncIteration):
+        await anext(stream)
+    assert await collect(engine("fine")) == [0, 1, 2]
+    streams = engine.stats().streams
+    assert (streams.finished, streams.raised + streams.cancelled["external"]) == (1, 1)
+
+
+async def test_exception_arrives_as_the_same_object(make_engine: EngineMaker) -> None:
+    """S-06"""
+    error = KeyError("lost")
+
+    async def handler(request: object) -> AsyncGenerator[int, None]:
+        yield 1
+        raise error
+
+    with pytest.raises(KeyError) as caught:
+        await collect(make_engine(handler)(None))
+    assert caught.value is error
+
+
+async def test_error_that_finds_the_queue_full_is_delivered_behind_it(make_engine: EngineMaker) -> None:
+    """T-41, T-10"""
+    raised: list[int] = []
+
+    async def handler(request: object) -> AsyncGenerator[int, None]:
+        try:
+            async with asyncio.timeout(0.05):
+                for number in range(100):
+                    yield number
+        finally:
+            raised.append(1)
+
+    engine = make_engine(handler, flow=FlowConfig(high_water_items=8))
+    stream = engine(None)
+    assert await anext(stream) == 0
+    await until(lambda: raised, "the handler has raised")
+    outcome = await outcome_of(stream)
+    assert outcome.items == list(range(1, len(outcome.items) + 1))
+    assert len(outcome.items) >= 8
+    assert outcome.ending == "TimeoutError: "
+
+
+async def test_exception_in_a_normal_end_is_no_clean_end(make_engine: EngineMaker) -> None:
+    """S-27"""
+
+    async def handler(request: object) -> AsyncGenerator[int, None]:
+        try:
+            yield 1
+        finally:
+            raise OSError("cleanup")
+
+    assert await outcome_of(make_engine(handler)(None)) == ([1], "OSError: cleanup")
+
+
+@pytest.mark.parametrize("error", [MemoryError, RecursionError, GeneratorExit])
+async def test_hard_exceptions_are_ordinary_endings(make_engine: EngineMaker, error: type[BaseException]) -> None:
+    """S-28"""
+
+    async def handler(request: object) -> AsyncGenerator[int, None]:
+        yield 1
+        raise error
+
+    stream = make_engine(handler)(None)
+    assert await anext(stream) == 1
+    with pytest.raises(error):
+        await anext(stream)
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt()], ids=repr)
+async def test_exit_asked_for_on_a_dedicated_worker_is_contained(error: BaseException) -> None:
+    """T-23, S-28"""
+
+    async def handler(request: int) -> AsyncGenerator[int, None]:
+        mine = asyncio.Event()
+        waiting.append(functools.partial(asyncio.get_running_loop().call_soon_threadsafe, mine.set))
+        if request == 0:
+            yield 0
+            raise error
+        await mine.wait()
+        yield request
+
+    waiting: list[Callable[[], Any]] = []
+    engine = PooledEngine(handler, worker="dedicated")
+    others = [asyncio.create_task(collect(engine(number))) for number in range(1, 20)]
+    await until(lambda: len(waiting) == 19, "all run")
+    with pytest.raises(HandlerExit) as caught:
+        await collect(engine(0))
+    assert caught.value.__cause__ is error
+    for wake in waiting:
+        wake()
+    assert await asyncio.gather(*others) == [[number] for number in range(1, 20)]
+
+
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt])
+def test_exit_asked_for_on_an_attached_loop_reaches_the_loop_as_well(
+    loop_factory: Callable[[], asyncio.AbstractEventLoop], error: type[BaseException]
+) -> None:
+    """T-23, S-28"""
+
+    async def handler(request: object) -> AsyncGenerator[int, None]:
+        yield 1
+        raise error
+
+    async def main() -> None:
+        try:
+            await collect(PooledEngine(handler, worker="attached")(None))
+        except HandlerExit:
+            seen.append("stream")
+            raise
+
+    seen: list[str] = []
+    loop = loop_factory()
+    try:
+        task = loop.create_task(main())
+        with pytest.raises(error):
+            loop.run_until_complete(task)
+        with pytest.raises(HandlerExit):
+            loop.run_until_complete(task)
+    finally:
+        loop.close()
+    assert seen == ["stream"]
+
+
+async def reason_of(stream: Any) -> str:
+    with pytest.raises(StreamCancelled) as caught:
+        await collect(stream)
+    return caught.value.reason
+
+
+@pytest.mark.parametrize("reason", ["caller", "deadline", "idle", "shutdown", "slow_consumer", "external"])
+async def test_every_reason_is_the_same_for_all_who_see_it(make_engine: EngineMaker, reason: str) -> None:
+    """T-37"""
+    contexts: list[Context] = []
+    tasks: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any] | None]] = []
+
+    async def handler(request: object, context: Context) -> AsyncGenerator[Any, None]:
+        contexts.append(context)
+        tasks.append((asyncio.get_running_loop(), asyncio.current_task()))
+        try:
+            yield 0
+            while request == "produce":
+                yield 1
+            await asyncio.Event().wait()
+        finally:
+            seen.append(context.cancel_reason)
+
+    seen: list[str | None] = []
+    flow = FlowConfig(high_water_items=4, write_timeout=0.05 if reason == "slow_consumer" else None)
+    engine = make_engine(handler, flow=flow)
+    options: dict[str, Any] = {"deadline": {"timeout": 0.05}, "idle": {"idle_timeout": 0.05}}.get(reason, {})
+    stream = engine("produce" if reason == "slow_consumer" else None, **options)
+    assert await anext(stream) == 0
+    match reason:
+        case "caller":
+            contexts[0].cancel()
+        case "shutdown":
+            await engine.aclose(0)
+        case "external":
+            loop, task = tasks[0]
+            assert task
+            loop.call_soon_threadsafe(task.cancel)
+        case "slow_consumer":
+            await until(lambda: seen, "the handler is cancelled")
+    assert await reason_of(stream) == reason
+    assert engine.stats().streams.cancelled[reason] == 1
+    assert sum(engine.stats().streams.cancelled.values()) == 1
+    # A cancellation from outside is known by its reason only once it has ended the stream.
+    assert seen == [None if reason == "external" else reason]
+
+
+async def test_cancelled_parent_is_the_reason_of_its_children(make_engine: EngineMaker) -> None:
+    """T-37, T-43, S-23"""
+    closed: list[str] = []
+    reasons: list[str | None] = []
+
+    async def leaf(request: str, context: Context) -> AsyncGenerator[str, None]:
+        try:
+            yield request
+            await asyncio.Event().wait()
+        finally:
+            closed.append(f"leaf {request}")
+            reasons.append(context.cancel_reason)
+
+    async def middle(request: str) -> AsyncGenerator[str, None]:
+        try:
+            async for item in inner(request):
+                yield item
+        finally:
+            closed.append("middle")
+
+    async def top(request: str) -> AsyncGenerator[str, None]:
+        try:
+            detached.append(inner("detached", parent=None))
+            await anext(detached[0])
+            async for item in outer(request):
+                yield item
+        finally:
+            closed.append("top")
+
+    detached: list[Any] = []
+    inner, outer, engine = make_engine(leaf), make_engine(middle), make_engine(top)
+    async with engine("nested") as stream:
+        assert await anext(stream) == "nested"
+    await until(lambda: len(closed) == 3, "all three have cleaned up")
+    assert closed == ["leaf nested", "middle", "top"]
+    assert reasons == ["parent"]
+    assert inner.stats().streams.live == 1
+    await detached[0].aclose()
+    assert closed[-1] == "leaf detached"
+
+
+async def test_deadline_of_the_parent_bounds_its_children(make_engine: EngineMaker) -> None:
+    """S-15, S-23"""
+
+    async def child(request: object, context: Context) -> AsyncGenerator[bool, None]:
+        yield context.remaining() is not None
+
+    async def parent(request: object) -> AsyncGenerator[Any, None]:
+        yield await inner.call(None, timeout=1000)
+        yield await inner.call(None, parent=None)
+
+    inner = make_engine(child)
+    assert await collect(make_engine(parent)(None, timeout=30)) == [True, False]
+
+
+async def test_items_made_before_a_deadline_are_delivered_before_it(make_engine: EngineMaker) -> None:
+    """S-15"""
+    over: list[int] = []
+
+    async def handler(request: object) -> AsyncGenerator[int, None]:
+        try:
+            for number in range(20):
+                yield number
+            await asyncio.Event().wait()
+        finally:
+            over.append(1)
+
+    stream = make_engine(handler)(None, timeout=0.1)
+    assert await take(stream, 1) == [0]
+    await until(lambda: over, "the deadline has passed")
+    outcome = await outcome_of(stream)
+    assert outcome.items == list(range(1, 20))
+    assert outcome.ending
+    assert outcome.ending.startswith("StreamCancelled")
+
+
+async def test_slow_consumer_does_not_slow_its_neighbours(make_engine: EngineMaker) -> None:
+    """S-11, T-10"""
+
+    async def handler(request: int) -> AsyncGenerator[int, None]:
+        for number in range(request):
+            yield number
+
+    engine = make_engine(handler, flow=FlowConfig(high_water_items=8))
+    async with SlowConsumer(engine(10_000)) as slow:
+        slow.allow(1)
+        await slow.until_taken(1)
+        await until(lambda: engine.stats().flow.waits, "the handler waits for its consumer")
+        assert await collect(engine(1_000)) == list(range(1_000))
+        assert engine.stats().flow.in_flight_bytes < 64 * 80
+        slow.allow(10_000)
+        assert await slow.until_taken(10_000) == list(range(10_000))
+
+
+async def test_handler_that_never_awaits_starves_nobody(make_engine: EngineMaker) -> None:
+    """T-38"""
+
+    async def tireless(request: object) -> AsyncGenerator[int, None]:
+        while True:
+            yield 1
+
+    async def normal(request: object) -> AsyncGenerator[int, None]:
+        for number in range(50):
+            await asyncio.sleep(0)
+            yield number
+
+    engine, other = make_engine(tireless), make_engine(normal)
+    async with engine(None) as stream:
+
+        async def drain() -> None:
+            async for _ in stream:
+                await asyncio.sleep(0)
+
+        reader = asyncio.create_task(drain())
+        assert await collect(other(None)) == list(range(50))
+        reader.cancel()
+        await asyncio.gather(reader, return_exceptions=True)
+    assert engine.stats().streams.cancelled["caller"] == 1
+
+
+async def test_pybridges_errors_from_a_handler_keep_their_class(make_engine: EngineMaker) -> None:
+    """S-35"""
+
+    async def handler(request: object) -> AsyncGenerator[int, None]:
+        if request is None:
+            raise pybridge.InvalidArgument("bad prompt")
+        yield 1
+
+    engine = make_engine(handler)
+    with pytest.raises(pybridge.InvalidArgument, match="bad prompt"):
+        await collect(engine(None))
+    assert engine.stats().errors == {"InvalidArgument": 1}

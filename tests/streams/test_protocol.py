@@ -1,0 +1,200 @@
+"""T-40: whatever a stream gives to `await` follows the protocol."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import anyio
+import pytest
+
+from pybridge import PooledEngine
+
+from support.consumers import collect, take
+from support.engines import EngineMaker
+from support.waiting import turns, until
+
+
+class Gate:
+    """Lets a handler make its items one by one, from any thread."""
+
+    def __init__(self) -> None:
+        self.closed: list[int] = []
+
+    async def __call__(self, request: object) -> AsyncGenerator[int, None]:
+        self.loop = asyncio.get_running_loop()
+        self.permits = asyncio.Semaphore(0)
+        try:
+            for number in range(10):
+                await self.permits.acquire()
+                yield number
+        finally:
+            self.closed.append(1)
+
+    def allow(self, number: int = 1) -> None:
+        for _ in range(number):
+            self.loop.call_soon_threadsafe(self.permits.release)
+
+
+async def opened(make_engine: EngineMaker) -> tuple[Any, Gate]:
+    """A stream whose handler has yielded one item and waits."""
+    gate = Gate()
+    stream = make_engine(gate)(None)
+    first = asyncio.ensure_future(stream.__anext__())
+    await until(lambda: hasattr(gate, "permits"), "the handler has begun")
+    gate.allow()
+    assert await first == 0
+    return stream, gate
+
+
+async def test_wait_for_loses_no_item(make_engine: EngineMaker) -> None:
+    stream, gate = await opened(make_engine)
+    for number in range(1, 10):
+        for _ in range(3):
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(stream.__anext__(), 0)
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(stream.__anext__(), 0.001)
+        gate.allow()
+        assert await asyncio.wait_for(stream.__anext__(), 10) == number
+    assert await collect(stream) == []
+
+
+async def test_item_that_arrives_while_its_wait_is_cancelled_is_not_lost(make_engine: EngineMaker) -> None:
+    stream, gate = await opened(make_engine)
+    taken = []
+    for pause in range(9):
+        pending = asyncio.ensure_future(stream.__anext__())
+        await turns(1)
+        gate.allow()
+        await turns(pause)
+        pending.cancel()
+        try:
+            taken.append(await pending)
+        except asyncio.CancelledError:
+            taken.append(await anext(stream))
+    assert taken == list(range(1, 10))
+    assert await collect(stream) == []
+
+
+async def test_shield_task_group_and_anyio(make_engine: EngineMaker) -> None:
+    stream, gate = await opened(make_engine)
+    shielded = asyncio.ensure_future(stream.__anext__())
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(asyncio.shield(shielded), 0.001)
+    gate.allow()
+    assert await shielded == 1
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(take(stream, 2))
+        gate.allow(2)
+    assert task.result() == [2, 3]
+    with anyio.move_on_after(0.001) as scope:
+        await stream.__anext__()
+    assert scope.cancelled_caught
+    with anyio.fail_after(10):
+        gate.allow()
+        assert await stream.__anext__() == 4
+    gate.allow()
+    assert await anyio_first(stream) == 5
+    with pytest.raises(ExceptionGroup):
+        async with asyncio.TaskGroup() as group:
+            group.create_task(take(stream, 1))
+            await turns(1)
+            raise KeyError
+    gate.allow()
+    assert await anext(stream) == 6
+    await stream.aclose()
+    assert gate.closed == [1]
+
+
+async def anyio_first(stream: Any) -> Any:
+    async with anyio.create_task_group():
+        return await stream.__anext__()
+
+
+@pytest.mark.parametrize("operation", ["__anext__", "__aenter__", "aclose"])
+async def test_awaitable_follows_the_coroutine_protocol(operation: str) -> None:
+    async def handler(request: object) -> AsyncGenerator[int, None]:
+        yield 1
+
+    engine = PooledEngine(handler, worker="attached")
+
+    def make() -> Any:
+        return getattr(engine(None), operation)()
+
+    unused = make()
+    assert unused.__await__() is unused
+    unused.close()
+    with pytest.raises(RuntimeError, match="already awaited"):
+        unused.send(None)
+    with pytest.raises(TypeError):
+        make().send(1)
+    with pytest.raises(KeyError, match="thrown"):
+        make().throw(KeyError("thrown"))
+    with pytest.raises(KeyError, match="thrown"):
+        make().throw(KeyError, KeyError("thrown"))
+    used = make()
+    await used
+    with pytest.raises(RuntimeError, match="already awaited"):
+        await used
+    assert engine.stats().streams.started <= 2
+
+
+async def test_pending_wait_can_be_closed_and_is_an_asyncio_future() -> None:
+    async def handler(request: object) -> AsyncGenerator[int, None]:
+        await asyncio.Event().wait()
+        yield 1
+
+    stream = PooledEngine(handler, worker="attached")(None)
+    pending = stream.__anext__()
+    future = pending.send(None)  # type: ignore[attr-defined]
+    assert isinstance(future, asyncio.Future)
+    assert future._asyncio_future_blocking
+    with pytest.raises(RuntimeError, match="wasn't used with future"):
+        pending.send(None)  # type: ignore[attr-defined]
+    second = stream.__anext__()
+    with pytest.raises(RuntimeError, match="another task is reading"):
+        second.send(None)  # type: ignore[attr-defined]
+    pending.close()  # type: ignore[attr-defined]
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(stream.__anext__(), 0.001)
+    await stream.aclose()
+
+
+async def test_aclose_wakes_a_reader_that_waits(make_engine: EngineMaker) -> None:
+    stream, gate = await opened(make_engine)
+    reader = asyncio.ensure_future(stream.__anext__())
+    await turns(2)
+    await stream.aclose()
+    with pytest.raises(StopAsyncIteration):
+        await reader
+    assert gate.closed == [1]
+
+
+async def test_stream_may_be_read_on_another_loop_than_it_began_on(make_engine: EngineMaker) -> None:
+    stream, gate = await opened(make_engine)
+    gate.allow(2)
+
+    def elsewhere() -> list[Any]:
+        return asyncio.run(take(stream, 2))
+
+    assert await asyncio.to_thread(elsewhere) == [1, 2]
+    gate.allow()
+    assert await anext(stream) == 3
+    await stream.aclose()
+
+
+async def test_driving_task_shows_the_handler(make_engine: EngineMaker) -> None:
+    """S-14"""
+
+    async def shown_handler(request: object) -> AsyncGenerator[str, None]:
+        task = asyncio.current_task()
+        assert task
+        frames = [frame.f_code.co_name for frame in task.get_stack()]
+        yield repr(task)
+        yield ",".join(frames)
+
+    shown, stack = await collect(make_engine(shown_handler)(None))
+    assert "shown_handler" in shown
+    assert "shown_handler" in stack

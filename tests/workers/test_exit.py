@@ -1,0 +1,146 @@
+"""However a process ends, it ends soon, quietly and with the right status."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+SETUP = """
+import asyncio, os, signal, sys, threading
+from pybridge import PooledEngine
+
+async def handler(request):
+    try:
+        while True:
+            yield request
+            await asyncio.sleep(0)
+            if request == "wait":
+                await asyncio.Event().wait()
+    finally:
+        pass
+
+async def stubborn(request):
+    while True:
+        try:
+            yield request
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            pass
+
+dedicated = PooledEngine(handler, worker="dedicated")
+streams = [dedicated.iter(kind) for kind in ("wait", "go") for _ in range(5)]
+for stream in streams:
+    next(stream)
+
+async def main():
+    engine = PooledEngine(handler, worker="attached")
+    global kept
+    kept = [engine(kind) for kind in ("wait", "go")]
+    for stream in kept:
+        await anext(stream)
+
+asyncio.run(main())
+"""
+
+WAYS = {
+    "falls off the end": ("", 0, ""),
+    "sys.exit": ("sys.exit(3)", 3, ""),
+    "exception": ("raise KeyError('unhandled')", 1, "KeyError: 'unhandled'"),
+    "os._exit": ("os._exit(4)", 4, ""),
+    "SIGTERM": ("os.kill(os.getpid(), signal.SIGTERM)", -15, ""),
+    "streams dropped first": ("streams.clear()", 0, ""),
+    "engine closed first": ("dedicated.close()", 0, ""),
+    "a handler that will not stop": ("e = PooledEngine(stubborn, worker='dedicated'); s = e.iter(1); next(s)", 0, ""),
+    "in a handler's thread": ("threading.Thread(target=lambda: next(streams[5])).start()", 0, ""),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_process_ends_with_live_streams(run_python: Any, way: str) -> None:
+    """T-44 (short form), T-45, S-24"""
+    code, status, stderr = WAYS[way]
+    begun = time.monotonic()
+    run_python(f"{SETUP}\n{code}\n", status=status, stderr=stderr)
+    # Starting the interpreter under `-X dev` takes its part of this.
+    assert time.monotonic() - begun < 6
+
+
+def test_child_of_a_fork_is_refused_and_the_parent_goes_on(run_python: Any) -> None:
+    """T-48"""
+    run_python(
+        """
+        import os, time
+        from pybridge import ForkError, PooledEngine
+
+        async def handler(request):
+            yield request
+
+        engine = PooledEngine(handler, worker="dedicated")
+        assert list(engine.iter(1)) == [1]
+        child = os.fork()
+        if child == 0:
+            begun = time.monotonic()
+            try:
+                list(engine.iter(2))
+            except ForkError:
+                sys_status = 7 if time.monotonic() - begun < 1 else 8
+            else:
+                sys_status = 9
+            raise SystemExit(sys_status)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+        assert list(engine.iter(3)) == [3]
+        """,
+        options=("-X", "dev"),
+    )
+
+
+def test_fork_before_the_first_use_works(run_python: Any) -> None:
+    """T-48"""
+    run_python(
+        """
+        import os
+        from pybridge import PooledEngine
+
+        async def handler(request):
+            yield request
+
+        engine = PooledEngine(handler, worker="dedicated")
+        children = []
+        for number in range(2):
+            child = os.fork()
+            if child == 0:
+                raise SystemExit(0 if list(engine.iter(number)) == [number] else 1)
+            children.append(child)
+        for child in children:
+            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert list(engine.iter(5)) == [5]
+        """
+    )
+
+
+@pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
+def test_multiprocessing_works_however_it_starts(run_python: Any, tmp_path: Any, method: str) -> None:
+    """T-48"""
+    (tmp_path / "served.py").write_text(
+        "from pybridge import PooledEngine\n"
+        "async def handler(request):\n"
+        "    yield request\n"
+        "engine = PooledEngine(handler, worker='dedicated')\n"
+        "def first(number):\n"
+        "    return next(engine.iter(number))\n"
+    )
+    run_python(
+        f"""
+        import multiprocessing, sys
+        sys.path.insert(0, {str(tmp_path)!r})
+        import served
+        if __name__ == "__main__":
+            with multiprocessing.get_context({method!r}).Pool(2) as pool:
+                assert pool.map(served.first, range(4)) == [0, 1, 2, 3]
+                pool.close()
+                pool.join()
+        """,
+        options=("-X", "dev"),
+    )

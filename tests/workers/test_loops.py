@@ -1,0 +1,346 @@
+"""Attached loops come, go and move; dedicated workers stay. No stream is left without an ending."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+from collections.abc import AsyncGenerator, Callable
+from typing import Any
+
+import pytest
+
+from pybridge import FlowConfig, PooledEngine, StreamCancelled
+
+from support.consumers import collect, take
+from support.engines import EngineMaker
+from support.reference import drive, outcome_of
+from support.waiting import turns, until
+
+Loops = Callable[[], asyncio.AbstractEventLoop]
+
+
+async def count(request: int) -> AsyncGenerator[int, None]:
+    for number in range(request):
+        await asyncio.sleep(0)
+        yield number
+
+
+async def endless(request: object) -> AsyncGenerator[int, None]:
+    yield 0
+    await asyncio.Event().wait()
+
+
+def test_one_engine_serves_one_loop_after_the_other(loop_factory: Loops) -> None:
+    """S-25, S-26"""
+    engine = PooledEngine(count, worker="attached")
+    for _ in range(5):
+        with asyncio.Runner(loop_factory=loop_factory) as runner:
+            assert runner.run(collect(engine(3))) == [0, 1, 2]
+
+
+def test_two_loops_that_take_turns_on_one_thread_keep_their_streams_apart(loop_factory: Loops) -> None:
+    """S-26"""
+    engine = PooledEngine(count)
+    with asyncio.Runner(loop_factory=loop_factory) as one, asyncio.Runner(loop_factory=loop_factory) as other:
+        streams = [(runner, engine(4)) for runner in (one, other)]
+        for number in range(4):
+            for runner, stream in streams:
+                assert runner.run(take(stream, 1)) == [number]
+        for runner, stream in streams:
+            assert runner.run(collect(stream)) == []
+
+
+def test_streams_of_a_closed_loop_end_as_cancelled_from_outside(loop_factory: Loops) -> None:
+    """S-25"""
+    engine = PooledEngine(endless, worker="attached")
+    loop = loop_factory()
+    streams = [engine(None) for _ in range(5)]
+    for stream in streams:
+        loop.run_until_complete(take(stream, 1))
+    loop.close()
+    assert engine.stats().streams.live == 0
+    assert engine.stats().streams.cancelled["external"] == 5
+
+    async def read() -> None:
+        for stream in streams:
+            with pytest.raises(StreamCancelled) as caught:
+                await anext(stream)
+            assert caught.value.reason == "external"
+        assert await collect(PooledEngine(count)(2)) == [0, 1]
+
+    asyncio.run(read())
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_loop_closed_by_another_thread_than_ran_it_leaves_no_stream(loop_factory: Loops) -> None:
+    """S-25"""
+    engine = PooledEngine(endless, worker="attached")
+    loop = loop_factory()
+    stream = engine(None)
+    thread = threading.Thread(target=lambda: loop.run_until_complete(take(stream, 1)))
+    thread.start()
+    thread.join()
+    loop.close()
+    assert engine.stats().streams.live == 0
+
+
+def test_loop_that_moves_to_another_thread_takes_its_streams_along(loop_factory: Loops) -> None:
+    """S-25: a loop that is merely stopped is a stall."""
+    engine = PooledEngine(count, worker="attached")
+    loop = loop_factory()
+    stream = engine(300)
+    taken: list[int] = []
+    try:
+        for _ in range(3):
+            run = lambda: taken.extend(loop.run_until_complete(take(stream, 100)))  # noqa: E731
+            thread = threading.Thread(target=run)
+            thread.start()
+            thread.join()
+        assert taken == list(range(300))
+        assert loop.run_until_complete(collect(stream)) == []
+    finally:
+        loop.close()
+
+
+def test_attached_engine_without_a_loop_names_the_remedy() -> None:
+    """S-26"""
+    engine = PooledEngine(count, worker="attached")
+    with pytest.raises(RuntimeError, match="dedicated"):
+        next(engine.iter(1))
+
+
+@pytest.mark.parametrize("worker", ["auto", "dedicated"])
+def test_code_without_a_loop_iterates_on_the_dedicated_worker(worker: Any) -> None:
+    """S-26"""
+
+    async def handler(request: object) -> AsyncGenerator[str, None]:
+        yield threading.current_thread().name
+
+    assert list(PooledEngine(handler, worker=worker).iter(None)) == ["pybridge-worker"]
+
+
+async def test_auto_runs_on_the_callers_loop_and_dedicated_on_its_own() -> None:
+    """S-26"""
+
+    async def handler(request: object) -> AsyncGenerator[str, None]:
+        yield threading.current_thread().name
+
+    here = threading.current_thread().name
+    assert await collect(PooledEngine(handler)(None)) == [here]
+    assert await collect(PooledEngine(handler, worker="attached")(None)) == [here]
+    assert await collect(PooledEngine(handler, worker="dedicated")(None)) == ["pybridge-worker"]
+
+
+async def test_nested_call_runs_on_the_worker_that_makes_it(make_engine: EngineMaker) -> None:
+    """S-23, S-26"""
+
+    async def inner(request: object) -> AsyncGenerator[int, None]:
+        yield threading.get_ident()
+
+    async def outer(request: object) -> AsyncGenerator[bool, None]:
+        for placement in ("auto", "attached", "dedicated"):
+            engine: Any = PooledEngine(inner, worker=placement)
+            yield await engine.call(None) == threading.get_ident()
+
+    assert await collect(make_engine(outer)(None)) == [True] * 3
+
+
+async def test_blocking_iteration_on_a_loop_is_refused(make_engine: EngineMaker) -> None:
+    """S-23, T-08"""
+
+    async def handler(request: object) -> AsyncGenerator[int, None]:
+        with pytest.raises(RuntimeError, match="block the event loop"):
+            PooledEngine(count).iter(1)
+        yield 1
+
+    assert await collect(make_engine(handler)(None)) == [1]
+
+
+def test_loops_that_end_with_live_streams_are_quiet(run_python: Any) -> None:
+    """T-46, short form"""
+    run_python(
+        """
+        import asyncio, gc
+        from pybridge import PooledEngine
+
+        async def handler(request):
+            try:
+                while True:
+                    yield request
+                    await asyncio.sleep(0)
+            finally:
+                closed.append(1)
+
+        async def main(worker):
+            engine = engines[worker]
+            streams = [engine(n) for n in range(10)]
+            for stream in streams:
+                await anext(stream)
+            for stream in streams[:5]:
+                kept.append(stream)
+
+        closed, kept = [], []
+        engines = {worker: PooledEngine(handler, worker=worker) for worker in ("attached", "dedicated")}
+        for turn in range(60):
+            asyncio.run(main("attached" if turn % 2 else "dedicated"))
+            kept.clear()
+            gc.collect()
+        for engine in engines.values():
+            engine.close()
+        assert len(closed) == 600, len(closed)
+        """
+    )
+
+
+def test_burst_of_resumes_is_one_wakeup() -> None:
+    """T-11: commands that pile up while a loop is busy cost one wake-up."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    async def blocker(request: object) -> AsyncGenerator[int, None]:
+        begun.set()
+        assert go_on.wait(10)
+        yield 1
+
+    engine = PooledEngine(blocker, worker="dedicated")
+    calls = PooledEngine(count, worker="dedicated")
+    assert list(calls.iter(1)) == [0]
+
+    def wakeups() -> int:
+        return calls.stats().wakeups
+
+    blocked = engine.iter(None)
+    thread = threading.Thread(target=lambda: taken.append(next(blocked)))
+    taken: list[int] = []
+    thread.start()
+    assert begun.wait(10)
+
+    async def burst() -> None:
+        consumers = [asyncio.create_task(collect(calls(1))) for _ in range(2_000)]
+        await until(lambda: calls.stats().streams.live == 2_000, "all calls are posted")
+        posted.append(wakeups())
+        go_on.set()
+        assert await asyncio.gather(*consumers) == [[0]] * 2_000
+
+    before = wakeups()
+    posted: list[int] = []
+    asyncio.run(burst())
+    thread.join()
+    assert taken == [1]
+    # One for the busy worker; the loops that wait beside it may be woken as well.
+    assert posted[0] - before <= 3
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="eager tasks came with Python 3.12")
+@pytest.mark.parametrize("request_", [0, 1, 5, 700])
+async def test_eager_tasks_change_nothing(request_: int) -> None:
+    """T-22"""
+    asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)  # type: ignore[attr-defined, unused-ignore]
+    tasks: list[Any] = []
+
+    async def handler(request: int) -> AsyncGenerator[Any, None]:
+        tasks.append(asyncio.current_task())
+        for number in range(request):
+            yield [number, "x" * 100]
+            if number % 7 == 0:
+                await turns(1)
+            tasks.append(asyncio.current_task())
+        async for item in inner(3):
+            yield item
+        if request == 5:
+            raise ValueError("asked to")
+
+    inner = PooledEngine(count)
+    for flow in (FlowConfig(), FlowConfig(high_water_items=2), FlowConfig(batch_items=1)):
+        tasks.clear()
+        engine = PooledEngine(handler, flow=flow)
+        assert await outcome_of(engine(request_)) == await drive(handler, request_)
+        assert len(set(tasks)) == 2
+        assert None not in tasks
+        async with engine(request_) as stream:
+            await anext(stream)
+    await until(lambda: not engine.stats().streams.live, "all have ended")
+
+
+async def test_runtime_has_the_configured_threads_and_no_other(run_python: Any) -> None:
+    """T-05"""
+    await asyncio.to_thread(
+        run_python,
+        """
+        import asyncio, pathlib, pybridge
+        from pybridge import ConfigError, PooledEngine
+
+        async def handler(request):
+            yield request
+
+        pybridge.configure_runtime(workers=2)
+        pybridge.configure_runtime(workers=2)
+        assert list(PooledEngine(handler, worker="dedicated").iter(1)) == [1]
+
+        async def main():
+            return [item async for item in PooledEngine(handler)(2)]
+
+        assert asyncio.run(main()) == [2]
+        names = [path.read_text().strip() for path in pathlib.Path("/proc/self/task").glob("*/comm")]
+        runtime = [name for name in names if name.startswith("pybridge-rt")]
+        assert len(runtime) == 2, names
+        assert not [name for name in names if name.startswith(("tokio", "reference"))], names
+        try:
+            pybridge.configure_runtime(workers=3)
+        except ConfigError as error:
+            assert "workers" in str(error)
+        else:
+            raise AssertionError("silence")
+        """,
+    )
+
+
+def test_engine_without_streams_needs_no_thread(run_python: Any) -> None:
+    run_python(
+        """
+        import threading
+        from pybridge import PooledEngine
+
+        async def handler(request):
+            yield request
+
+        PooledEngine(handler, worker="dedicated")
+        assert threading.active_count() == 1
+        """
+    )
+
+
+def test_dead_worker_refuses_at_once(run_python: Any) -> None:
+    """S-25"""
+    run_python(
+        """
+        import asyncio
+        from pybridge import EngineClosed, PooledEngine, StreamCancelled, Worker
+
+        async def handler(request):
+            loops.append(asyncio.get_running_loop())
+            yield 1
+            if request == "wait":
+                await asyncio.Event().wait()
+
+        from pybridge import _worker
+        loops = []
+        engine = PooledEngine(handler, worker=Worker(name="short"))
+        waiting = engine.iter("wait")
+        assert next(waiting) == 1
+        (thread,) = _worker._threads
+        thread.stop(0.1)
+        try:
+            next(waiting)
+        except StreamCancelled as error:
+            assert error.reason == "external"
+        else:
+            raise AssertionError
+        try:
+            next(engine.iter(1))
+        except EngineClosed:
+            pass
+        else:
+            raise AssertionError
+        """
+    )

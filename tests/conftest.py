@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import gc
 import inspect
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
@@ -20,6 +21,12 @@ def pytest_pycollect_makeitem(collector: pytest.Module, name: str, obj: object) 
     """Runs every async test once per event loop."""
     if name.startswith("test_") and inspect.iscoroutinefunction(obj):
         pytest.mark.usefixtures("loop_factory")(obj)
+
+
+def pytest_collection_finish() -> None:
+    """Takes what was imported so far out of the collector's work: every test is followed by a full collection."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -74,8 +81,6 @@ def run_python(tmp_path: Path) -> PythonRunner:
 @pytest.fixture
 def collector_off() -> Iterator[None]:
     """Turns Python's cycle collector off, so that only reference counts free objects."""
-    import gc
-
     gc.collect()
     gc.disable()
     try:

@@ -87,8 +87,8 @@ fmt: setup ## Formats Rust and Python
 	$(BIN)/ruff check --quiet --fix .
 	$(BIN)/ruff format --quiet .
 
-loom: ## Model-checks the pool's hand-over between threads
-	RUSTFLAGS="--cfg loom" LOOM_MAX_PREEMPTIONS=3 $(CARGO) test --release --target-dir target/loom -p pybridge-pool --lib models
+loom: ## Model-checks what the pool and the workers hand between threads
+	RUSTFLAGS="--cfg loom" LOOM_MAX_PREEMPTIONS=3 $(CARGO) test --release --target-dir target/loom -p pybridge-pool -p pybridge-models --lib models
 
 HAS_MIRI = $(shell $(CARGO) +$(NIGHTLY) miri --version >/dev/null 2>&1 && echo yes)
 miri: ## Looks for undefined behaviour in the pool, with Miri where it is installed, else with AddressSanitizer

@@ -3,12 +3,14 @@
 mod attach;
 mod cell;
 mod dedicated;
+mod inbox;
 mod lag;
 mod lifespan;
 mod locate;
 mod mailbox;
 mod port;
 mod release;
+mod sync;
 mod thread;
 mod wakeup;
 mod watch;

@@ -161,11 +161,11 @@ impl StreamCore {
             child.cancel(Reason::Parent);
         }
         if self.engine.admission.withdraw(self) {
-            self.finish(Ending::Cancelled(reason));
+            self.finish(Ending::cancelled(reason));
         } else if self.home.post(Command::Cancel(Arc::clone(self))).is_err() {
             self.lose_worker();
         } else {
-            super::timers::start_grace(self, Ending::Cancelled(reason));
+            super::timers::start_grace(self, Ending::cancelled(reason));
         }
         true
     }
@@ -250,7 +250,7 @@ impl StreamCore {
     /// The worker is gone: nobody is left to end this stream.
     pub(crate) fn lose_worker(self: &Arc<Self>) {
         let reason = self.note_external();
-        self.finish(Ending::Cancelled(reason));
+        self.finish(Ending::cancelled(reason));
     }
 
     /// Ends a stream that could not be started.

@@ -214,7 +214,7 @@ impl Drive {
             Verdict::Failed(error) => self.fail(driver, &error),
             Verdict::Detached => {
                 let reason = driver.get().core.note_external();
-                self.close(driver, Ending::Cancelled(reason), None)
+                self.close(driver, Ending::cancelled(reason), None)
             }
         }
     }
@@ -332,7 +332,7 @@ impl Drive {
 
     /// The handler's generator ran out.
     fn on_end<'py>(&mut self, driver: &Bound<'py, Driver>) -> Flow<'py> {
-        let ending = self.cut_short(driver).map_or(Ending::Finished, Ending::Cancelled);
+        let ending = self.cut_short(driver).map_or(Ending::Finished, Ending::cancelled);
         self.finish(driver, ending, None)
     }
 
@@ -341,8 +341,8 @@ impl Drive {
         let py = driver.py();
         let core = &driver.get().core;
         match mem::replace(&mut self.phase, Phase::Done) {
-            Phase::Close(ending, outward) => {
-                note_close_error(driver, &error);
+            Phase::Close(mut ending, outward) => {
+                self.note_close_error(driver, &mut ending, &error);
                 return self.finish(driver, ending, outward);
             }
             Phase::Iterate if is_end(py, &error) => return self.on_end(driver),
@@ -353,7 +353,7 @@ impl Drive {
             let reason = core.cancel_reason().unwrap_or_else(|| core.note_external());
             let outward = without_frames(py, &error);
             drop(error);
-            return self.end_early(driver, Ending::Cancelled(reason), Some(outward));
+            return self.end_early(driver, Ending::cancelled(reason), Some(outward));
         }
         if error::is_exit(py, &error) {
             let exit = error::Class::HandlerExit.error(py, (error.to_string(),));
@@ -363,8 +363,9 @@ impl Drive {
             return self.end_early(driver, Ending::Raised(Box::new(failure)), outward);
         }
         if let Some(reason) = self.cut_short(driver) {
-            note_close_error(driver, &error);
-            return self.end_early(driver, Ending::Cancelled(reason), None);
+            let mut ending = Ending::cancelled(reason);
+            self.note_close_error(driver, &mut ending, &error);
+            return self.end_early(driver, ending, None);
         }
         let failure = failure(driver, &error);
         self.end_early(driver, Ending::Raised(Box::new(failure)), None)
@@ -386,7 +387,7 @@ impl Drive {
     }
 
     /// Runs `aclose()` where there is one, then ends with `ending`.
-    fn close<'py>(&mut self, driver: &Bound<'py, Driver>, ending: Ending, outward: Option<PyErr>) -> Flow<'py> {
+    fn close<'py>(&mut self, driver: &Bound<'py, Driver>, mut ending: Ending, outward: Option<PyErr>) -> Flow<'py> {
         let py = driver.py();
         self.phase = Phase::Done;
         if let Some(source) = self.source.take()
@@ -399,7 +400,7 @@ impl Drive {
                     self.phase = Phase::Close(ending, outward);
                     return None;
                 }
-                Err(error) => note_close_error(driver, &error),
+                Err(error) => self.note_close_error(driver, &mut ending, &error),
             }
         }
         self.finish(driver, ending, outward)
@@ -415,6 +416,23 @@ impl Drive {
         drop(generator);
         self.output.finish(driver, ending);
         Some(outward.map_or(Ok(None), Err))
+    }
+
+    /// The handler raised although its stream had an ending already, which stands: a cancellation keeps the exception.
+    fn note_close_error(&mut self, driver: &Bound<'_, Driver>, ending: &mut Ending, error: &PyErr) {
+        let py = driver.py();
+        let core = &driver.get().core;
+        if error.is_instance_of::<PyRuntimeError>(py) && error.to_string().contains("ignored GeneratorExit") {
+            self.output.note_ignored(core);
+        } else {
+            core.engine.metrics.close_error.fetch_add(1, Ordering::Relaxed);
+        }
+        if let Ending::Cancelled(cancellation) = ending {
+            cancellation.context =
+                Some(Arc::new(Deferred::new(error.value(py).clone().into_any().unbind(), Arc::clone(&core.home))));
+        }
+        let text = format!("request {}: the handler failed while it was closed", core.request_id());
+        log::warning(py, "stream", &text, error);
     }
 
     /// After a panic: the stream ends as an internal failure, the generator is closed, the worker lives.
@@ -440,19 +458,4 @@ fn without_frames(py: Python<'_>, cancelled: &PyErr) -> PyErr {
 fn failure(driver: &Bound<'_, Driver>, error: &PyErr) -> Failure {
     let home = Arc::clone(&driver.get().core.home);
     error::failure_of(driver.py(), error, |object| Deferred::new(object, home))
-}
-
-fn note_close_error(driver: &Bound<'_, Driver>, error: &PyErr) {
-    let py = driver.py();
-    let core = &driver.get().core;
-    let ignored = error.is_instance_of::<PyRuntimeError>(py) && error.to_string().contains("ignored GeneratorExit");
-    let metrics = &core.engine.metrics;
-    let counter = if ignored { &metrics.close_ignored } else { &metrics.close_error };
-    counter.fetch_add(1, Ordering::Relaxed);
-    log::warning(
-        py,
-        "stream",
-        &format!("request {}: the handler failed while it was closed", core.request_id()),
-        error,
-    );
 }

@@ -308,7 +308,7 @@ impl Port {
                 if !this.cancel_task(py, &core)
                     && let Some(reason) = core.cancel_reason()
                 {
-                    core.finish(Ending::Cancelled(reason));
+                    core.finish(Ending::cancelled(reason));
                 }
             }
             Command::Grace(core) => {

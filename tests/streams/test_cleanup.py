@@ -164,15 +164,18 @@ async def test_exception_of_a_cancelled_handlers_cleanup_is_the_context(
 async def test_nested_handlers_that_wait_clean_up_inner_first(make_engine: EngineMaker, waits: bool) -> None:
     """T-43: as generators within each other do; each cleanup is over before the next begins."""
     log: list[str] = []
+    resumed: list[str] = []
 
     def level(name: str, inner: Any) -> Any:
         async def handler(request: object) -> AsyncGenerator[Any, None]:
             try:
                 if inner is None:
                     yield 0
+                    resumed.append(name)
                     await asyncio.Event().wait()
                 async for item in inner(request):
                     yield item
+                    resumed.append(name)
             except BaseException as error:
                 log.append(f"{name} {type(error).__name__}")
                 raise
@@ -189,7 +192,7 @@ async def test_nested_handlers_that_wait_clean_up_inner_first(make_engine: Engin
     assert engine
     async with engine(None) as stream:
         assert await take(stream, 1) == [0]
-        await asyncio.sleep(0.01)
+        await until(lambda: len(resumed) == 3, "all three wait")
     expected = [f"{name} {what}" for name in ("inner", "middle", "outer") for what in ("CancelledError", "done")]
     assert log == expected
 

@@ -50,7 +50,7 @@ def test_engines_that_their_handlers_close_over_are_collected() -> None:
             assert list(engine.iter(None))
 
     make()
-    for _ in range(2_000):
+    for _ in range(10_000):
         make()
     gc.collect()
     assert [ref for ref in alive if ref()] == []

@@ -121,9 +121,13 @@ async def test_exception_in_a_normal_end_is_no_clean_end(make_engine: EngineMake
     assert await outcome_of(make_engine(handler)(None)) == ([1], "OSError: cleanup")
 
 
-@pytest.mark.parametrize("error", [MemoryError, RecursionError, GeneratorExit])
+class PanicException(BaseException):
+    """As extensions in Rust raise it: no `Exception`, so that nobody catches it by chance."""
+
+
+@pytest.mark.parametrize("error", [MemoryError, RecursionError, GeneratorExit, PanicException])
 async def test_hard_exceptions_are_ordinary_endings(make_engine: EngineMaker, error: type[BaseException]) -> None:
-    """S-28"""
+    """T-23, S-28"""
 
     async def handler(request: object) -> AsyncGenerator[int, None]:
         yield 1

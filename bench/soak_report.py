@@ -1,6 +1,8 @@
 """Judges a soak against its bounds, and makes a page of it."""
 
-from collections.abc import Iterator
+import math
+import statistics
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,11 +38,12 @@ HEADINGS = (
 
 @dataclass(frozen=True)
 class Verdict:
-    """One figure of the pooled lane with its bound, in MiB."""
+    """One figure of the pooled lane with its bound, in MiB; `error` is its standard error, where it is an estimate."""
 
     figure: str
     value: float
     bound: float
+    error: float | None = None
 
     @property
     def kept(self) -> bool:
@@ -48,9 +51,24 @@ class Verdict:
         return self.value <= self.bound
 
     @property
+    def measured(self) -> str:
+        """The value for a table."""
+        return f"{self.value:.1f}" if self.error is None else f"{self.value:.1f} ± {self.error:.1f}"
+
+    @property
     def word(self) -> str:
         """The verdict for a table."""
         return "yes" if self.kept else "**no**"
+
+
+def slope_error(values: Sequence[float]) -> float | None:
+    """Standard error of the slope by least squares; None of fewer than three."""
+    if len(values) < 3:
+        return None
+    line = statistics.linear_regression(range(len(values)), values)
+    residue = sum((value - line.intercept - line.slope * index) ** 2 for index, value in enumerate(values))
+    spread = len(values) * (len(values) ** 2 - 1) / 12
+    return math.sqrt(residue / (len(values) - 2) / spread)
 
 
 def judge(key: str, lanes: Lanes) -> Iterator[Verdict]:
@@ -59,7 +77,12 @@ def judge(key: str, lanes: Lanes) -> Iterator[Verdict]:
         return
     pooled = lanes["pooled"]["runs"][0]
     if pooled["slope"] is not None:
-        yield Verdict("slope over cycles 3 and later, per cycle, either way", abs(pooled["slope"]), 0.5)
+        yield Verdict(
+            "slope over cycles 3 and later, per cycle, either way",
+            abs(pooled["slope"]),
+            0.5,
+            slope_error(pooled["cycles"][2:]),
+        )
     if "python" in lanes:
         floors = lanes["python"]["runs"]
         between = max(max(floor["cycles"]) for floor in floors) + PARKED_CAP + 16
@@ -80,13 +103,14 @@ def markdown(document: dict[str, Any]) -> str:
         'time, one after the other without a pause; `idle_release="all"`, `min_gain="8MiB"`. Sizes in MiB. `python` is',
         "the floor: the same handler and bodies without a bridge; of its runs the largest counts. `survivors`: one",
         'small object of each request lives on, and `python_allocator="system"`. Idle is 10 s after the last cycle.',
+        "`±` is the standard error of a slope. Bounds are for CPython 3.11.",
         "",
         "| case | figure of the pooled lane | bound | measured | kept |",
         "| --- | --- | --- | --- | --- |",
     ]
     for key, lanes in document["cases"].items():
         lines += [
-            f"| {key} | {verdict.figure} | {verdict.bound:.1f} | {verdict.value:.1f} | {verdict.word} |"
+            f"| {key} | {verdict.figure} | {verdict.bound:.1f} | {verdict.measured} | {verdict.word} |"
             for verdict in judge(key, lanes)
         ]
     for key, lanes in document["cases"].items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +15,8 @@ from support.processes import PythonRunner
 
 PLAIN = ("-W", "error")
 """Without `-X dev`, whose debug hooks are in the way of the system's allocator."""
+
+JEMALLOC = sorted(Path("/usr/lib").glob("**/libjemalloc.so.2"))
 
 
 def test_snapshot_says_whose_the_memory_is() -> None:
@@ -73,7 +76,7 @@ def test_a_second_different_call_is_an_error(run_python: PythonRunner) -> None:
 
 
 BURST = """
-    import gc, sys, time
+    import asyncio, gc, sys, time
     import pybridge
     from pybridge import FlowConfig, PoolConfig, PooledEngine
     idle_release, subscription, frozen = sys.argv[1], sys.argv[2] == "True", sys.argv[3] == "True"
@@ -81,25 +84,32 @@ BURST = """
     if frozen:
         gc.freeze()
 
-    pins = []
+    pins, all_begun = [], asyncio.Event()
 
     async def handler(request):
         if request == "endless":
-            import asyncio
             yield "begun"
             await asyncio.Event().wait()
         kept = [[{"id": n, "name": f"row {n}"} for n in range(2000)] for _ in range(20)]
         # Between the large blocks malloc hands out small ones that stay: what is freed cannot go back by itself.
         text = [("x" * 100_000 + str(n), pins.append(bytes(1000))) for n in range(300)]
-        yield len(kept) + len(text)
+        answer = len(kept) + len(text)
+        del kept, text
+        yield answer
+        if request == "last":
+            all_begun.set()
+        await all_begun.wait()
 
     engine = PooledEngine(handler, worker="dedicated", pool=PoolConfig(idle_timeout=0.2))
-    list(engine.iter(None))
     endless = engine.iter("endless")
     if subscription:
         assert next(endless) == "begun"
-    for _ in range(20):
-        list(engine.iter(None))
+    # All at once, however slow the machine is: the subscription is a small part of the peak.
+    burst = [engine.iter("one of many") for _ in range(20)] + [engine.iter("last")]
+    for stream in burst:
+        next(stream)
+    for stream in burst:
+        assert list(stream) == []
     runtime = {name: number for name, number in engine.stats().attaches.items() if "rt" in name}
     deadline = time.monotonic() + 5
     expected = {"all": {"python", "malloc"}, "malloc": {"malloc"}, "off": set()}[idle_release]
@@ -126,6 +136,11 @@ BURST = """
 def test_memory_goes_back_when_idle(run_python: PythonRunner, idle_release: str, *, subscription: bool) -> None:
     """One subscription without end does not keep the process busy; no runtime thread attaches (T-01)."""
     run_python(BURST, idle_release, str(subscription), "False", options=PLAIN)
+
+
+@pytest.mark.skipif(not JEMALLOC, reason="libjemalloc2 is not installed")
+def test_memory_goes_back_when_idle_with_jemalloc_preloaded(run_python: PythonRunner) -> None:
+    run_python(BURST, "malloc", "False", "False", options=PLAIN, environment={"LD_PRELOAD": str(JEMALLOC[0])})
 
 
 def test_nothing_goes_back_when_that_is_off(run_python: PythonRunner) -> None:

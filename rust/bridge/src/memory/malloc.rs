@@ -42,7 +42,7 @@ fn library_of(address: *mut c_void) -> Option<*mut c_void> {
     Some(found.dli_fbase)
 }
 
-/// Why the functions below can do nothing; `None`: malloc is glibc's own.
+/// Why the functions below, [`trim`] apart, can do nothing; `None`: malloc is glibc's own.
 pub(super) fn obstacle() -> Option<&'static str> {
     let (version, malloc) = (symbol(c"gnu_get_libc_version"), symbol(c"malloc"));
     if version.is_null() {
@@ -60,8 +60,29 @@ fn function(name: &CStr) -> Option<*mut c_void> {
     (!found.is_null()).then_some(found)
 }
 
+/// jemalloc's name for giving back the free pages of all its arenas.
+const PURGE_ALL: &CStr = c"arena.4096.purge";
+
+/// jemalloc's control function, if jemalloc is the malloc in use.
+fn jemalloc_control() -> Option<*mut c_void> {
+    let found = symbol(c"mallctl");
+    (!found.is_null() && library_of(found) == library_of(symbol(c"malloc"))).then_some(found)
+}
+
+/// Why [`trim`] can do nothing; `None`: malloc is glibc's own or jemalloc.
+pub(super) fn trim_obstacle() -> Option<&'static str> {
+    if jemalloc_control().is_some() { None } else { obstacle() }
+}
+
 /// Gives free pages back to the system; false: it cannot be asked. Takes milliseconds.
 pub(super) fn trim() -> bool {
+    if let Some(found) = jemalloc_control() {
+        type Control = unsafe extern "C" fn(*const c_char, *mut c_void, *mut usize, *mut c_void, usize) -> c_int;
+        // SAFETY: jemalloc's `mallctl` has this signature.
+        let mallctl = unsafe { mem::transmute::<*mut c_void, Control>(found) };
+        // SAFETY: the name is a C string; this control takes and gives no value.
+        return unsafe { mallctl(PURGE_ALL.as_ptr(), ptr::null_mut(), ptr::null_mut(), ptr::null_mut(), 0) == 0 };
+    }
     let Some(found) = function(c"malloc_trim") else { return false };
     // SAFETY: glibc's `malloc_trim` has this signature.
     let malloc_trim: unsafe extern "C" fn(usize) -> c_int = unsafe { mem::transmute(found) };
@@ -143,6 +164,6 @@ mod tests {
 
     #[test]
     fn a_trim_is_done_where_nothing_stands_in_its_way() {
-        assert_eq!(trim(), obstacle().is_none());
+        assert_eq!(trim(), trim_obstacle().is_none());
     }
 }

@@ -95,7 +95,7 @@ pub(crate) fn apply_memory(
 pub(crate) fn memory_obstacles(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     let obstacles = PyDict::new(py);
     let unknown = resident::resident().is_none().then_some("the system does not tell how much of a process is in RAM");
-    if let Some(reason) = unknown.or(malloc::obstacle()) {
+    if let Some(reason) = unknown.or(malloc::trim_obstacle()) {
         obstacles.set_item("malloc", reason)?;
     }
     let frozen: usize = py.import("gc")?.call_method0("get_freeze_count")?.extract()?;

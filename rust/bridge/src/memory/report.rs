@@ -98,7 +98,7 @@ pub(crate) fn memory_obstacles(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     if let Some(reason) = unknown.or(malloc::trim_obstacle()) {
         obstacles.set_item("malloc", reason)?;
     }
-    let frozen: usize = py.import("gc")?.call_method0("get_freeze_count")?.extract()?;
+    let frozen = release::frozen_by_program(py)?;
     if let Some(reason) = unknown {
         obstacles.set_item("python", reason)?;
     } else if frozen > 0 {

@@ -16,8 +16,16 @@ pub fn from_frame<T: DeserializeOwned>(format: Format, limits: &Limits, frame: &
     scan(format, limits, frame)?;
     let mismatch = |reason: String| DecodeError::Mismatch { reason };
     match format {
-        Format::Msgpack => rmp_serde::from_slice(frame).map_err(|error| mismatch(error.to_string())),
-        Format::Json => serde_json::from_slice(frame).map_err(|error| mismatch(error.to_string())),
+        Format::Msgpack => {
+            let mut from = rmp_serde::Deserializer::from_read_ref(frame);
+            from.set_max_depth(limits.max_depth.saturating_add(1));
+            T::deserialize(&mut from).map_err(|error| mismatch(error.to_string()))
+        }
+        Format::Json => {
+            let mut from = serde_json::Deserializer::from_slice(frame);
+            from.disable_recursion_limit();
+            T::deserialize(&mut from).map_err(|error| mismatch(error.to_string()))
+        }
         Format::Raw => {
             let bytes = serde::de::value::BytesDeserializer::<serde::de::value::Error>::new(frame);
             T::deserialize(bytes).map_err(|error| mismatch(error.to_string()))

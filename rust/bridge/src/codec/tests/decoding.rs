@@ -1,7 +1,7 @@
 use bytes::Bytes;
 
 use super::*;
-use crate::codec::{Decoder, decode, scan};
+use crate::codec::{Decoder, decode, from_frame, scan};
 use crate::error::DecodeError;
 
 const MANY: &str = "[None, True, False, {'a': [1, -1, 127, 128, 255, 256, 65535, 65536, 2**32, 2**63, 2**64-1, -32, -33, -128, -129, -2**31, -2**63], \
@@ -126,4 +126,64 @@ fn a_key_that_comes_twice_is_refused_on_demand() {
             assert!(scan(format, &strict, input).is_err());
         }
     });
+}
+
+#[test]
+fn numbers_of_any_length_are_those_of_the_standard_library() {
+    let digits = "18446744073709551616"; // 2^64, which an u64 that wraps takes for zero
+    let texts = [".5", ".0", "e0", "0.25", "000000000000000000000e-20"].map(|rest| format!("{digits}{rest}"));
+    Python::attach(|py| {
+        for text in texts.iter().flat_map(|text| [text.clone(), format!("-{text}")]) {
+            let value = decode(py, &spec(Format::Json), &Limits::default(), text.as_bytes()).unwrap();
+            let expected: f64 = text.parse().unwrap();
+            assert_eq!(value.extract::<f64>(py).unwrap().to_bits(), expected.to_bits(), "{text}");
+            let typed: f64 = from_frame(Format::Json, &Limits::default(), text.as_bytes()).unwrap();
+            assert_eq!(typed.to_bits(), expected.to_bits(), "{text}");
+        }
+    });
+}
+
+#[test]
+fn half_a_surrogate_pair_is_refused_whatever_follows() {
+    for (text, at) in
+        [("\\ud800", 1), ("\\ud800x", 1), ("\\ud800\\u0041", 1), ("\\ud800\\ud800", 1), ("\\udc00\\ud800", 1)]
+    {
+        assert_eq!(offset(Format::Json, format!("\"{text}\"").as_bytes()), at, "{text}");
+    }
+}
+
+#[test]
+fn a_decoder_that_has_ended_makes_nothing_more() {
+    Python::attach(|py| {
+        let inputs =
+            [(Format::Msgpack, &b"\x82\xa1a\x01\xa1\xff\x02\x03"[..]), (Format::Json, b"{\"a\":1,\"\xff\":2}")];
+        for (format, input) in inputs {
+            let mut decoder = Decoder::new(spec(format), Arc::default(), Bytes::from_static(input));
+            assert!(decoder.run(py, usize::MAX).is_err());
+            assert!(decoder.run(py, usize::MAX).is_err());
+            let mut decoder = Decoder::new(spec(format), Arc::default(), Bytes::from_static(b"7"));
+            assert!(decoder.run(py, usize::MAX).unwrap().is_some());
+            assert!(decoder.run(py, usize::MAX).is_err());
+        }
+    });
+}
+
+#[test]
+fn typed_values_may_be_as_deep_as_the_limits_say() {
+    #[derive(Debug, serde::Deserialize)]
+    struct List(Vec<List>);
+
+    for depth in [1, 128, 129, 1200] {
+        let limits = limits(|l| l.max_depth = depth);
+        let arrays = [vec![0x91; depth - 1], vec![0x90]].concat();
+        let text = ["[".repeat(depth), "]".repeat(depth)].concat();
+        for (format, frame) in [(Format::Msgpack, &arrays[..]), (Format::Json, text.as_bytes())] {
+            let mut list: List = from_frame(format, &limits, frame).unwrap();
+            let mut found = 1;
+            while let Some(inner) = list.0.pop() {
+                (list, found) = (inner, found + 1);
+            }
+            assert_eq!(found, depth);
+        }
+    }
 }

@@ -13,6 +13,7 @@ import pytest
 
 import pybridge
 from pybridge import LimitExceeded, Limits, MsgpackCodec
+
 from support.engines import EngineMaker
 
 

@@ -1,10 +1,11 @@
 //! Any message as a Rust value, through serde.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-/// A value; floats by their bits, the last of equal keys.
+/// A value; floats by their bits, maps in the order of their keys. Refuses equal keys, as derived structs do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Tree {
     Null,
@@ -14,7 +15,7 @@ pub enum Tree {
     Text(String),
     Bytes(Vec<u8>),
     List(Vec<Tree>),
-    Map(Vec<(String, Tree)>),
+    Map(BTreeMap<String, Tree>),
 }
 
 impl Tree {
@@ -83,11 +84,10 @@ impl<'de> Visitor<'de> for Any {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut from: A) -> Result<Tree, A::Error> {
-        let mut map: Vec<(String, Tree)> = Vec::new();
+        let mut map = BTreeMap::new();
         while let Some((key, value)) = from.next_entry()? {
-            match map.iter_mut().find(|(known, _)| *known == key) {
-                Some((_, before)) => *before = value,
-                None => map.push((key, value)),
+            if map.insert(key, value).is_some() {
+                return Err(A::Error::custom("a key that comes twice"));
             }
         }
         Ok(Tree::Map(map))

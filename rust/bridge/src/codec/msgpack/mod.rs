@@ -3,7 +3,9 @@
 mod cursor;
 mod marker;
 mod read;
+mod unique;
 mod write;
 
 pub(super) use read::Reader;
+pub(super) use unique::unique;
 pub(super) use write::Msgpack;

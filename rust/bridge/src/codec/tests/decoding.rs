@@ -4,7 +4,7 @@ use super::*;
 use crate::codec::{Decoder, decode, from_frame, scan};
 use crate::error::DecodeError;
 
-const MANY: &str = "[None, True, False, {'a': [1, -1, 127, 128, 255, 256, 65535, 65536, 2**32, 2**63, 2**64-1, -32, -33, -128, -129, -2**31, -2**63], \
+pub(super) const MANY: &str = "[None, True, False, {'a': [1, -1, 127, 128, 255, 256, 65535, 65536, 2**32, 2**63, 2**64-1, -32, -33, -128, -129, -2**31, -2**63], \
     'é': 'ü日😀', '': [], 'b': {}, 'f': [0.0, -0.0, 1e-320, 1.5, 1e308], 's': 'x' * 300, 't': 'é' * 40000, 'q': 'a\"\\\\/\\b\\f\\n\\r\\t\\x01'}]";
 
 fn repr(value: &Bound<'_, PyAny>) -> String {
@@ -166,24 +166,4 @@ fn a_decoder_that_has_ended_makes_nothing_more() {
             assert!(decoder.run(py, usize::MAX).is_err());
         }
     });
-}
-
-#[test]
-fn typed_values_may_be_as_deep_as_the_limits_say() {
-    #[derive(Debug, serde::Deserialize)]
-    struct List(Vec<List>);
-
-    for depth in [1, 128, 129, 1200] {
-        let limits = limits(|l| l.max_depth = depth);
-        let arrays = [vec![0x91; depth - 1], vec![0x90]].concat();
-        let text = ["[".repeat(depth), "]".repeat(depth)].concat();
-        for (format, frame) in [(Format::Msgpack, &arrays[..]), (Format::Json, text.as_bytes())] {
-            let mut list: List = from_frame(format, &limits, frame).unwrap();
-            let mut found = 1;
-            while let Some(inner) = list.0.pop() {
-                (list, found) = (inner, found + 1);
-            }
-            assert_eq!(found, depth);
-        }
-    }
 }

@@ -40,7 +40,7 @@ MAY_USE_THE_EXTENSION = {"__init__", "engine", "codec", "memory", "pool", "_work
 MAY_USE_OTHER_DISTRIBUTIONS = {"_worker", "bench", "integrations"}
 
 MAX_LINES = 400
-MAX_RUST_LINES = 500
+MAX_RUST_LINES = 400
 
 
 # The only parts of the bridge that may attach, beside what Python calls.

@@ -188,6 +188,22 @@ impl PyStream {
         }
     }
 
+    /// True while the stream, cancelled because the call it belongs to was, is on its way to its ending.
+    pub(crate) fn is_cancelled_with_parent(&self) -> bool {
+        match &*self.state() {
+            State::Open { core, .. } => core.cancel_reason() == Some(Reason::Parent) && !core.queue.has_ended(),
+            State::New(_) | State::Starting | State::Closed(_) => false,
+        }
+    }
+
+    /// True once the stream has its ending; else `waker` is called when it has.
+    pub(crate) fn has_ended_or_wake(&self, waker: &Waker) -> bool {
+        match &*self.state() {
+            State::Open { core, .. } => core.queue.is_over_or_wake(Some(waker)),
+            State::New(_) | State::Starting | State::Closed(_) => true,
+        }
+    }
+
     /// True once a stream that was abandoned has its ending; else `waker` is called when it has.
     pub(crate) fn is_over_or_wake(&self, waker: Option<&Waker>) -> bool {
         let core = match &*self.state() {
@@ -210,7 +226,13 @@ pub(crate) fn raise_ending(py: Python<'_>, ending: Ending) -> PyErr {
     match ending {
         Ending::Finished => PyStopAsyncIteration::new_err(()),
         Ending::Raised(failure) => raise_failure(py, &failure),
-        Ending::Cancelled(reason) => raise_cancelled(py, reason),
+        Ending::Cancelled(cancellation) => {
+            let error = raise_cancelled(py, cancellation.reason);
+            if let Some(context) = cancellation.context {
+                error.set_context(py, Some(PyErr::from_value(context.get(py).bind(py).clone())));
+            }
+            error
+        }
     }
 }
 

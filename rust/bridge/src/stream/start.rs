@@ -66,7 +66,7 @@ pub(crate) fn start(py: Python<'_>, port: &Bound<'_, Port>, start: StartRequest)
         core.cancel(Reason::Deadline);
     }
     if let Some(reason) = core.cancel_reason() {
-        core.finish(Ending::Cancelled(reason));
+        core.finish(Ending::cancelled(reason));
         core.engine.return_place(&core);
         return;
     }

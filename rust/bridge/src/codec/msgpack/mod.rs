@@ -3,6 +3,7 @@
 mod cursor;
 mod marker;
 mod read;
+mod shape;
 mod unique;
 mod write;
 

@@ -160,7 +160,8 @@ impl PyStream {
                 };
                 settle(&core, cursor);
                 drop(state);
-                Poll::Ready(Bound::new(py, PyFrame::new(bytes, Arc::clone(&self.spec))).map(Bound::into_any))
+                let frame = PyFrame::new(bytes, Arc::clone(&self.spec), Arc::clone(&core.engine.limits));
+                Poll::Ready(Bound::new(py, frame).map(Bound::into_any))
             }
             Kind::Chunks => {
                 let Some(range) = cursor.advance_to_end() else { return Poll::Pending };

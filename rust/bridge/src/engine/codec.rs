@@ -47,7 +47,7 @@ impl PyCodec {
         let limits = limits_or_default(limits)?;
         let pool = shared_pool(py)?;
         let mut writer = pool.writer();
-        let mut encoder = codec::Encoder::new(Arc::clone(&self.spec), Framing::None, limits);
+        let mut encoder = codec::Encoder::new(Arc::clone(&self.spec), Framing::None, Arc::clone(&limits));
         encoder.encode(value, &mut writer).map_err(|error| error.into_py(py))?;
         let mut sealed = Batch::default();
         writer.seal(|batch| sealed = batch);
@@ -56,7 +56,7 @@ impl PyCodec {
         } else {
             Bytes::copy_from_slice(sealed.bytes())
         };
-        Ok(PyFrame::new(frame, Arc::clone(&self.spec)))
+        Ok(PyFrame::new(frame, Arc::clone(&self.spec), limits))
     }
 
     /// Decodes one message with the rules of streams; see `pybridge.decode`.

@@ -63,7 +63,8 @@ fn out_of_range(start: usize) -> Fault {
 #[inline]
 fn float(input: &[u8], start: usize, mut at: usize, value: u64, to: &mut impl Receiver) -> Result<usize, Fault> {
     let negative = input[start] == b'-';
-    let mut digits_read = if value == 0 { 0 } else { at - start - usize::from(negative) };
+    let first = start + usize::from(negative);
+    let mut digits_read = if input[first] == b'0' { 0 } else { at - first };
     let (mut mantissa, mut exponent) = (value, 0i64);
     if input[at] == b'.' {
         let fraction = at + 1;

@@ -103,8 +103,8 @@ fn empty_free_lists(py: Python<'_>) -> PyResult<bool> {
     collected.map(|_| true)
 }
 
-/// More than the interpreter freezes by itself, less than there is to freeze in the smallest program: CPython 3.12 puts
-/// about 400 immortal objects there and does so again with each collection; a bare interpreter tracks over 3,000.
+/// More than the interpreter freezes by itself, less than there is to freeze in the smallest program: Python 3.12 puts
+/// about 400 immortal objects there and does so again with each collection; a bare interpreter tracks 4,000.
 const FROZEN_BY_ITSELF: usize = 1000;
 
 /// Objects that the program has frozen; 0: it does not use `gc.freeze()`.

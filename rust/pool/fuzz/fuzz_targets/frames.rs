@@ -108,7 +108,7 @@ fn seal(open: &mut Open, held: &mut Held) {
     assert!(open.frames.is_empty());
 }
 
-fn check(batch: &Batch, frames: &[Vec<u8>]) {
+fn check(batch: &mut Batch, frames: &[Vec<u8>]) {
     assert_eq!(batch.frames(), frames.len());
     for (index, frame) in frames.iter().enumerate() {
         assert_eq!(batch.frame(index).as_deref(), Some(&frame[..]));
@@ -144,7 +144,7 @@ fn step(pool: &Pool, writers: &mut Vec<Open>, held: &mut Held, now: &mut Instant
             }
         }
         Step::Slice { batch, frame } => {
-            if let Some((batch, frames)) = take(&mut held.batches, batch) {
+            if let Some((mut batch, frames)) = take(&mut held.batches, batch) {
                 let frame = usize::from(frame) % frames.len();
                 held.bytes.push((batch.frame(frame).expect("in range"), frames[frame].clone()));
             }
@@ -162,8 +162,8 @@ fn step(pool: &Pool, writers: &mut Vec<Open>, held: &mut Held, now: &mut Instant
         }
         Step::Acquire { len } => held.buffers.extend(pool.try_acquire(len.bytes()).ok()),
         Step::DropBatch { batch, elsewhere } => {
-            if let Some((batch, frames)) = take(&mut held.batches, batch) {
-                check(&batch, &frames);
+            if let Some((mut batch, frames)) = take(&mut held.batches, batch) {
+                check(&mut batch, &frames);
                 if elsewhere {
                     thread::spawn(move || drop(batch)).join().expect("a drop does not panic");
                 }
@@ -209,7 +209,7 @@ fuzz_target!(|input: (Setup, Vec<Step>)| {
         assert!(stats.parked_bytes <= config.small_parked_bytes + config.large_parked_bytes);
         assert!(stats.held_bytes <= config.max_live_bytes.expect("set above"));
     }
-    for (batch, frames) in &held.batches {
+    for (batch, frames) in &mut held.batches {
         check(batch, frames);
     }
     for (bytes, expected) in &held.bytes {

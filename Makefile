@@ -26,7 +26,7 @@ RUST_HOST := examples/rust_host/Cargo.toml
 RUST_TEST := $(if $(shell command -v cargo-nextest),$(CARGO) nextest run --no-tests=pass,$(CARGO) test --lib --bins --tests)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build quick bench test test-rust test-python lint fmt types loom miri asan memcheck fuzz soak figures system-deps clean dist
+.PHONY: help setup build quick bench test test-rust test-python lint fmt types loom miri asan tsan memcheck fuzz soak figures system-deps clean dist
 
 help: ## Shows the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -87,8 +87,8 @@ fmt: setup ## Formats Rust and Python
 	$(BIN)/ruff check --quiet --fix .
 	$(BIN)/ruff format --quiet .
 
-loom: ## Model-checks the pool's hand-over between threads
-	RUSTFLAGS="--cfg loom" LOOM_MAX_PREEMPTIONS=3 $(CARGO) test --release --target-dir target/loom -p pybridge-pool --lib models
+loom: ## Model-checks what the pool and the workers hand between threads
+	RUSTFLAGS="--cfg loom" LOOM_MAX_PREEMPTIONS=3 $(CARGO) test --release --target-dir target/loom -p pybridge-pool -p pybridge-models --lib models
 
 HAS_MIRI = $(shell $(CARGO) +$(NIGHTLY) miri --version >/dev/null 2>&1 && echo yes)
 miri: ## Looks for undefined behaviour in the pool, with Miri where it is installed, else with AddressSanitizer
@@ -98,6 +98,10 @@ miri: ## Looks for undefined behaviour in the pool, with Miri where it is instal
 HOST = $(shell rustc -vV | sed -n 's/^host: //p')
 asan: ## Runs the pool's tests under AddressSanitizer; needs a nightly toolchain
 	RUSTFLAGS="-Zsanitizer=address" $(CARGO) +$(NIGHTLY) test --quiet --target $(HOST) --target-dir target/asan -p pybridge-pool --tests
+
+tsan: ## Runs the pool's tests between threads under ThreadSanitizer; needs a nightly toolchain
+	RUSTFLAGS="-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer" TSAN_OPTIONS="suppressions=$(abspath rust/pool/tests/tsan.supp)" \
+		$(CARGO) +$(NIGHTLY) test --quiet --target $(HOST) --target-dir target/tsan -p pybridge-pool --test threads
 
 MEMCHECK := valgrind --quiet --leak-check=no --error-exitcode=9
 memcheck: build ## Valgrind: the pool's tests between threads, and hostile objects against the codec

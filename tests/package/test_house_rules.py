@@ -48,7 +48,7 @@ MAY_ATTACH = {
     "worker/attach.rs",
     "codec/build.rs",  # frees decoded values where the interpreter still is; their owner is attached
 }
-KNOWS_NO_PYTHON = {"codec/limits.rs", "codec/framing.rs", "stream/ending.rs", "stream/queue.rs"}
+KNOWS_NO_PYTHON = {"codec/limits.rs", "codec/framing.rs", "stream/ending.rs", "stream/queue.rs", "worker/inbox.rs"}
 
 
 def modules() -> list[Path]:

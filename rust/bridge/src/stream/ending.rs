@@ -195,6 +195,15 @@ impl Ending {
         }
     }
 
+    /// The exception that it brings along, if it still does.
+    pub(crate) fn exception(&self) -> Option<&Deferred> {
+        match self {
+            Self::Finished => None,
+            Self::Raised(failure) => failure.original.as_deref(),
+            Self::Cancelled(cancellation) => cancellation.context.as_deref(),
+        }
+    }
+
     pub(crate) fn cancelled(reason: Reason) -> Self {
         Self::Cancelled(reason.into())
     }

@@ -18,6 +18,7 @@ use crate::codec::{self, CodecSpec, Framing};
 use crate::engine::PyEngine;
 use crate::error::{raise_cancelled, raise_failure};
 use crate::frame::PyFrame;
+use crate::worker::Deferred;
 
 /// What `__anext__` gives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -273,14 +274,24 @@ impl PyStream {
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.engine)?;
-        if let Ok(state) = self.state.try_lock()
-            && let State::New(call) = &*state
-        {
-            visit.call(&call.engine)?;
-            visit.call(&call.request)?;
-            visit.call(&call.context)?;
+        let Ok(state) = self.state.try_lock() else { return Ok(()) };
+        match &*state {
+            State::New(call) => {
+                visit.call(&call.engine)?;
+                visit.call(&call.request)?;
+                visit.call(&call.context)
+            }
+            // The frames of an exception that nobody took lead back to the stream if an eager task raised it.
+            State::Open { core, .. } => core
+                .queue
+                .peek_ending(|ending| ending.exception().and_then(Deferred::peek).map_or(Ok(()), |it| visit.call(it)))
+                .unwrap_or(Ok(())),
+            State::Starting | State::Closed(_) => Ok(()),
         }
-        Ok(())
+    }
+
+    fn __clear__(&self) {
+        self.abandon(Reason::Caller);
     }
 }
 

@@ -3,6 +3,7 @@
 mod attach;
 mod cell;
 mod dedicated;
+mod inbox;
 mod lag;
 mod lifespan;
 mod locate;
@@ -11,6 +12,7 @@ mod pins;
 mod port;
 mod reader;
 mod release;
+mod sync;
 mod thread;
 mod wakeup;
 mod watch;

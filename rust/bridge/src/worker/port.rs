@@ -137,6 +137,12 @@ impl Port {
         Ok(())
     }
 
+    /// The loop ends with `error` in its next turn.
+    pub(crate) fn raise_in_loop(&self, py: Python<'_>, error: &PyErr) -> PyResult<()> {
+        let reraise = py.import("pybridge._worker")?.getattr("reraise")?;
+        self.call_soon.call1(py, (reraise, error.value(py))).map(drop)
+    }
+
     /// What the lifespans of engines have come to on this worker.
     pub(super) fn lifespans(&self) -> Option<std::cell::RefMut<'_, Lifespans>> {
         Some(std::cell::RefMut::map(self.tables.borrow()?, |tables| &mut tables.lifespans))

@@ -108,7 +108,7 @@ fn seal(open: &mut Open, held: &mut Held) {
     assert!(open.frames.is_empty());
 }
 
-fn check(batch: &mut Batch, frames: &[Vec<u8>]) {
+fn check(batch: &Batch, frames: &[Vec<u8>]) {
     assert_eq!(batch.frames(), frames.len());
     for (index, frame) in frames.iter().enumerate() {
         assert_eq!(batch.bytes()[batch.range(index).expect("in range")], frame[..]);
@@ -163,8 +163,8 @@ fn step(pool: &Pool, writers: &mut Vec<Open>, held: &mut Held, now: &mut Instant
         }
         Step::Acquire { len } => held.buffers.extend(pool.try_acquire(len.bytes()).ok()),
         Step::DropBatch { batch, elsewhere } => {
-            if let Some((mut batch, frames)) = take(&mut held.batches, batch) {
-                check(&mut batch, &frames);
+            if let Some((batch, frames)) = take(&mut held.batches, batch) {
+                check(&batch, &frames);
                 if elsewhere {
                     thread::spawn(move || drop(batch)).join().expect("a drop does not panic");
                 }
@@ -210,7 +210,7 @@ fuzz_target!(|input: (Setup, Vec<Step>)| {
         assert!(stats.parked_bytes <= config.small_parked_bytes + config.large_parked_bytes);
         assert!(stats.held_bytes <= config.max_live_bytes.expect("set above"));
     }
-    for (batch, frames) in &mut held.batches {
+    for (batch, frames) in &held.batches {
         check(batch, frames);
     }
     for (bytes, expected) in &held.bytes {

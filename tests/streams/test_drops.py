@@ -25,7 +25,6 @@ def complaints(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [message for message in messages if not message.startswith("Executing")]
 
 
-@pytest.mark.timeout(60)
 async def test_dropped_at_any_point_the_cleanup_runs_exactly_once(
     make_engine: EngineMaker, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -72,7 +72,6 @@ def rows_of(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
-@pytest.mark.timeout(60)
 def test_all_lanes_give_the_demo_items_and_one_row_each(tmp_path: Path) -> None:
     lanes = "naive,bridge-thread,pooled,pooled-suspend,python,frames,chunks,items"
     report, picture = tmp_path / "out" / "bench.json", tmp_path / "bench.png"
@@ -86,7 +85,6 @@ def test_all_lanes_give_the_demo_items_and_one_row_each(tmp_path: Path) -> None:
     assert "bridge-thread" in done.stdout
 
 
-@pytest.mark.timeout(60)
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 def test_a_handler_of_ones_own_is_measured_with_its_request(tmp_path: Path, loop: str) -> None:
     request = tmp_path / "body.json"
@@ -97,7 +95,6 @@ def test_a_handler_of_ones_own_is_measured_with_its_request(tmp_path: Path, loop
     assert {row["items"] for row in rows_of(report)} == {4 * 7}
 
 
-@pytest.mark.timeout(60)
 def test_items_ends_a_stream_after_so_many(tmp_path: Path) -> None:
     report = tmp_path / "bench.json"
     request = tmp_path / "body.json"
@@ -107,12 +104,10 @@ def test_items_ends_a_stream_after_so_many(tmp_path: Path) -> None:
     assert {row["items"] for row in rows_of(report)} == {2 * 3}
 
 
-@pytest.mark.timeout(60)
 def test_a_handler_that_takes_a_context_gets_one_in_every_lane(tmp_path: Path) -> None:
     bench(tmp_path, "app:with_context", *SMALL)
 
 
-@pytest.mark.timeout(60)
 def test_lanes_with_other_items_are_reported_unless_only_their_number_counts(tmp_path: Path) -> None:
     done = bench(tmp_path, "app:never_the_same", *SMALL, "--lanes", "naive,python", status=1)
     assert (
@@ -122,28 +117,24 @@ def test_lanes_with_other_items_are_reported_unless_only_their_number_counts(tmp
     bench(tmp_path, "app:never_the_same", *SMALL, "--lanes", "naive,python", "--check", "count")
 
 
-@pytest.mark.timeout(60)
 def test_a_handler_that_raises_is_reported_by_every_lane(tmp_path: Path) -> None:
     done = bench(tmp_path, "app:fails", *SMALL, status=1)
     assert "problem: naive, bridge-thread, pooled, python: LookupError: no such model" in done.stdout
     assert "give yours with --request FILE.json" in " ".join(done.stdout.split())
 
 
-@pytest.mark.timeout(60)
 def test_an_endless_handler_is_given_up_and_the_remedy_named(tmp_path: Path) -> None:
     done = bench(tmp_path, "app:endless", "--timeout", "1", status=1)
     assert "naive: no result within 1 s; --items N reads only so many" in " ".join(done.stdout.split())
     bench(tmp_path, "app:endless", *SMALL, "--lanes", "naive,pooled,python")
 
 
-@pytest.mark.timeout(60)
 def test_a_handler_that_yields_nothing_is_not_measured(tmp_path: Path) -> None:
     done = bench(tmp_path, "app:silent", *SMALL, status=1)
     assert "the handler yields nothing for this request" in done.stdout
     assert "items/s" not in done.stdout
 
 
-@pytest.mark.timeout(60)
 def test_output_fits_a_terminal_of_eighty_columns_and_sums_itself_up(tmp_path: Path) -> None:
     done = bench(
         tmp_path, "--items", "50", "--requests", "8", "--concurrency", "1,8", "--repeat", "1", "--json", "x.json"
@@ -181,7 +172,6 @@ def test_the_widest_row_fits_eighty_columns() -> None:
     assert "999us/999us" in console.file.getvalue()
 
 
-@pytest.mark.timeout(60)
 def test_what_a_handler_prints_disturbs_nothing(tmp_path: Path) -> None:
     done = bench(tmp_path, "app:talks", *SMALL, "--lanes", "naive,pooled,python")
     assert "a handler may print" not in done.stdout
@@ -206,7 +196,6 @@ def test_a_wrong_command_line_is_explained(tmp_path: Path, arguments: tuple[str,
     assert said in bench(tmp_path, *arguments, status=2).stderr
 
 
-@pytest.mark.timeout(60)
 @pytest.mark.parametrize("payload", ["text", "tree"])
 def test_memory_has_a_row_for_each_cycle_the_rest_and_the_trim(tmp_path: Path, payload: str) -> None:
     report, picture = tmp_path / "memory.json", tmp_path / "memory.png"

@@ -21,7 +21,6 @@ def rows(lane: str, payload: memory.Payload, **more: Any) -> dict[Any, dict[str,
     return {row["cycle"]: row for row in report.rows}
 
 
-@pytest.mark.timeout(60)
 @pytest.mark.parametrize(("payload", "above_start"), [("text", 16), ("tree", 32)])
 def test_burst_leaves_nothing_behind_and_costs_little_above_the_floor(payload: Any, above_start: int) -> None:
     """P55, T-55 in its short form: resident when idle, peak against the handler without a bridge, few threads."""
@@ -33,7 +32,6 @@ def test_burst_leaves_nothing_behind_and_costs_little_above_the_floor(payload: A
     assert max(row["threads"] for row in pooled.values()) <= 8
 
 
-@pytest.mark.timeout(60)
 def test_survivors_hold_little_with_the_systems_allocator() -> None:
     settings = {"idle_release": "all", "min_gain": "8MiB", "python_allocator": "system"}
     pooled = rows("pooled", "tree", survivors=True, memory=settings)

@@ -8,15 +8,16 @@ import random
 import types
 from collections import Counter
 from collections.abc import AsyncGenerator
-from typing import Any
-
-import pytest
+from typing import TYPE_CHECKING, Any
 
 from pybridge import FlowConfig
 
 from support.consumers import collect, take
 from support.engines import EngineMaker
 from support.waiting import turns, until
+
+if TYPE_CHECKING:
+    import pytest
 
 
 def complaints(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -25,7 +26,6 @@ def complaints(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [message for message in messages if not message.startswith("Executing")]
 
 
-@pytest.mark.timeout(60)
 async def test_dropped_at_any_point_the_cleanup_runs_exactly_once(
     make_engine: EngineMaker, caplog: pytest.LogCaptureFixture
 ) -> None:

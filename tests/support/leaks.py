@@ -12,7 +12,7 @@ from support.waiting import wait_until
 def assert_nothing_left() -> None:
     """Waits until nothing is live any more, in any engine or pool; fails naming what stays."""
     gc.collect()
-    wait_until(lambda: not left(), lambda: f"nothing left behind: {left()}", deadline=5.0)
+    wait_until(lambda: not left(), lambda: f"nothing left behind: {left()}", deadline=20.0)
 
 
 def left() -> dict[str, object]:

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 
-DEADLINE = 10.0
+DEADLINE = 20.0
 """Seconds after which a wait fails; far above what anything takes on a loaded machine."""
 
 _PAUSE = 0.002

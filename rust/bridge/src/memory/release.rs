@@ -15,6 +15,10 @@ use crate::worker::run_on_any;
 /// Longest wait for a loop to take its turn; one that does not run must not keep malloc's share from going back.
 const LOOP_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// More than an interpreter freezes by itself: 3.12's collector does so with immortal objects, some hundred. A program's
+/// freeze takes all there are, tens of thousands.
+const FROZEN_BY_INTERPRETER: usize = 2_000;
+
 /// Records kept.
 const HISTORY: usize = 64;
 
@@ -90,10 +94,16 @@ pub(super) async fn release_python() {
     let _ = tokio::time::timeout(LOOP_TIMEOUT, finished).await;
 }
 
+/// Objects that the program froze with `gc.freeze()`, if it did.
+pub(super) fn frozen_by_program(py: Python<'_>) -> PyResult<Option<usize>> {
+    let frozen = py.import("gc")?.call_method0("get_freeze_count")?.extract()?;
+    Ok((frozen > FROZEN_BY_INTERPRETER).then_some(frozen))
+}
+
 /// A collection that looks at no object empties the free lists all the same. False: objects are frozen, and thawing
 /// ours would thaw those of the program too.
 fn empty_free_lists(py: Python<'_>) -> PyResult<bool> {
-    if frozen_by_program(py)? != 0 {
+    if frozen_by_program(py)?.is_some() {
         return Ok(false);
     }
     let gc = py.import("gc")?;
@@ -101,16 +111,6 @@ fn empty_free_lists(py: Python<'_>) -> PyResult<bool> {
     let collected = gc.call_method0("collect");
     gc.call_method0("unfreeze")?;
     collected.map(|_| true)
-}
-
-/// More than the interpreter freezes by itself, less than there is to freeze in the smallest program: Python 3.12 puts
-/// about 400 immortal objects there and does so again with each collection; a bare interpreter tracks 4,000.
-const FROZEN_BY_ITSELF: usize = 1000;
-
-/// Objects that the program has frozen; 0: it does not use `gc.freeze()`.
-pub(super) fn frozen_by_program(py: Python<'_>) -> PyResult<usize> {
-    let frozen: usize = py.import("gc")?.call_method0("get_freeze_count")?.extract()?;
-    Ok(if frozen <= FROZEN_BY_ITSELF { 0 } else { frozen })
 }
 
 #[cfg(test)]

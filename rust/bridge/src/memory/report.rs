@@ -98,10 +98,9 @@ pub(crate) fn memory_obstacles(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     if let Some(reason) = unknown.or(malloc::trim_obstacle()) {
         obstacles.set_item("malloc", reason)?;
     }
-    let frozen = release::frozen_by_program(py)?;
     if let Some(reason) = unknown {
         obstacles.set_item("python", reason)?;
-    } else if frozen > 0 {
+    } else if let Some(frozen) = release::frozen_by_program(py)? {
         let reason = format!("gc.freeze() is in use ({frozen} objects), which must not be undone");
         obstacles.set_item("python", reason)?;
     }

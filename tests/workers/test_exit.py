@@ -92,7 +92,7 @@ def test_child_of_a_fork_is_refused_and_the_parent_goes_on(run_python: Any) -> N
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
         assert list(engine.iter(3)) == [3]
         """,
-        options=("-X", "dev"),
+        options=("-X", "dev", "-W", "ignore::DeprecationWarning"),  # of a fork with threads
     )
 
 
@@ -142,5 +142,5 @@ def test_multiprocessing_works_however_it_starts(run_python: Any, tmp_path: Any,
                 pool.close()
                 pool.join()
         """,
-        options=("-X", "dev"),
+        options=("-X", "dev", "-W", "ignore::DeprecationWarning"),  # of a fork with threads
     )

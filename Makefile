@@ -10,7 +10,7 @@ CARGO    ?= cargo
 NIGHTLY  ?= nightly
 FEATURES := naive
 
-RUST_SOURCES := Cargo.toml Cargo.lock pyproject.toml $(shell find rust -name '*.rs' -o -name '*.toml' -o -name '*.md')
+RUST_SOURCES := Cargo.toml Cargo.lock pyproject.toml $(shell find rust -name target -prune -o \( -name '*.rs' -o -name '*.toml' -o -name '*.md' \) -print)
 PY_SOURCES   := pybridge tests $(wildcard bench examples)
 
 # cargo's own test binaries embed the interpreter of .venv: they link its libpython and find it at run time.
@@ -26,7 +26,7 @@ RUST_HOST := examples/rust_host/Cargo.toml
 RUST_TEST := $(if $(shell command -v cargo-nextest),$(CARGO) nextest run --no-tests=pass,$(CARGO) test --lib --bins --tests)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build quick bench test test-rust test-python lint fmt types loom miri asan memcheck fuzz soak figures system-deps clean dist
+.PHONY: help setup build quick bench test test-rust test-python lint fmt types loom miri asan tsan memcheck fuzz soak figures system-deps clean dist
 
 help: ## Shows the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -87,8 +87,8 @@ fmt: setup ## Formats Rust and Python
 	$(BIN)/ruff check --quiet --fix .
 	$(BIN)/ruff format --quiet .
 
-loom: ## Model-checks the pool's hand-over between threads
-	RUSTFLAGS="--cfg loom" LOOM_MAX_PREEMPTIONS=3 $(CARGO) test --release --target-dir target/loom -p pybridge-pool --lib models
+loom: ## Model-checks what the pool and the workers hand between threads
+	RUSTFLAGS="--cfg loom" LOOM_MAX_PREEMPTIONS=3 $(CARGO) test --release --target-dir target/loom -p pybridge-pool -p pybridge-models --lib models
 
 HAS_MIRI = $(shell $(CARGO) +$(NIGHTLY) miri --version >/dev/null 2>&1 && echo yes)
 miri: ## Looks for undefined behaviour in the pool, with Miri where it is installed, else with AddressSanitizer
@@ -99,18 +99,26 @@ HOST = $(shell rustc -vV | sed -n 's/^host: //p')
 asan: ## Runs the pool's tests under AddressSanitizer; needs a nightly toolchain
 	RUSTFLAGS="-Zsanitizer=address" $(CARGO) +$(NIGHTLY) test --quiet --target $(HOST) --target-dir target/asan -p pybridge-pool --tests
 
+tsan: ## Runs the pool's tests between threads under ThreadSanitizer; needs a nightly toolchain
+	RUSTFLAGS="-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer" TSAN_OPTIONS="suppressions=$(abspath rust/pool/tests/tsan.supp)" \
+		$(CARGO) +$(NIGHTLY) test --quiet --target $(HOST) --target-dir target/tsan -p pybridge-pool --test threads
+
 MEMCHECK := valgrind --quiet --leak-check=no --error-exitcode=9
 memcheck: build ## Valgrind: the pool's tests between threads, and hostile objects against the codec
 	CARGO_TARGET_$(shell echo $(HOST) | tr a-z- A-Z_)_RUNNER="$(MEMCHECK)" \
 		$(CARGO) test --quiet --target $(HOST) --target-dir target/valgrind -p pybridge-pool --test writer --test fork
 	PYTHONMALLOC=malloc $(MEMCHECK) --undef-value-errors=no --suppressions=tests/memcheck.supp \
 		$(PY) -m pytest tests/codec -q --timeout=0 -p no:cacheprovider \
-		-k "(hostile or limits or values_out) and not (threads or lie or stack or endless or byte_longer)"
+		-k "(hostile_objects or limits or values_out or twice or surrogate or broken_text or nothing_may) \
+		and not (threads or lie or stack or endless or byte_longer)"
 
 FUZZ_SECONDS ?= 60
-fuzz: ## Runs every fuzz target for FUZZ_SECONDS (60); needs a nightly toolchain and cargo-fuzz
-	@for dir in $(wildcard fuzz rust/*/fuzz); do (cd $$dir && for target in $$($(CARGO) +$(NIGHTLY) fuzz list); do \
-		$(CARGO) +$(NIGHTLY) fuzz run $$target -- -max_total_time=$(FUZZ_SECONDS) || exit 1; done) || exit 1; done
+FUZZ_CRATES = rust/pool/fuzz $(if $(HAS_LIBPYTHON),rust/bridge/fuzz)
+fuzz: setup ## Runs every fuzz target for FUZZ_SECONDS (60) from its seeds; needs a nightly toolchain and cargo-fuzz
+	$(if $(HAS_LIBPYTHON),,@echo "No libpython to link: fuzzing the pool only. For the codec: a Python built with --enable-shared.")
+	@for dir in $(FUZZ_CRATES); do (cd $$dir && for target in $$($(CARGO) +$(NIGHTLY) fuzz list); do \
+		mkdir -p corpus/$$target && $(EMBED) $(CARGO) +$(NIGHTLY) fuzz run $$target corpus/$$target $$(ls -d seeds 2>/dev/null) -- \
+		-max_total_time=$(FUZZ_SECONDS) || exit 1; done) || exit 1; done
 
 soak: build ## Twenty cycles of 1,000 requests of 1 MB, text and trees, also with two arenas and with jemalloc; judged
 	$(PY) -m bench.soak

@@ -2,7 +2,10 @@
 
 python -m bench.soak                                  everything; hours are not needed, about forty minutes are
 python -m bench.soak --only text,tree-survivors       cases by name; others keep their last result
+python -m bench.soak --only tree --lanes python --floor-runs 1 --add    in pieces: one more run of the floor
 python -m bench.soak --short                          two small cycles of each, to see that it works; writes nothing
+
+Bounds are judged on CPython 3.11; what another one measures is kept beside it, under its version.
 """
 
 import argparse
@@ -18,7 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench.soak_report import judge, markdown
+from bench.soak_report import JUDGED_PYTHON, judge, markdown
 from pybridge.bench import memory
 from pybridge.bench.system import machine
 
@@ -112,6 +115,12 @@ def slope(values: list[float]) -> float | None:
     return statistics.linear_regression(range(len(values)), values).slope
 
 
+def stored_as(case: Case) -> str:
+    """The name of a case among the results of all interpreters."""
+    version = sys.version_info[:2]
+    return case.key if version == JUDGED_PYTHON else f"{case.key} on {version[0]}.{version[1]}"
+
+
 def arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m bench.soak", description=__doc__)
@@ -123,6 +132,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--naive-cycles", type=int, default=5, help="cycles of the usual bridge (5)")
     parser.add_argument("--requests", type=int, default=1000, help="requests of a cycle (1000)")
     parser.add_argument("--floor-runs", type=int, default=3, help="runs of the floor; the largest counts (3)")
+    parser.add_argument(
+        "--add", action="store_true", help="add the runs to the lane's last ones instead of replacing them"
+    )
     parser.add_argument("--short", action="store_true", help="small, to see that it works; writes nothing")
     parser.set_defaults(concurrency=96, chars=1_000_000, idle=10.0)
     args = parser.parse_args()
@@ -142,12 +154,14 @@ def main() -> int:
     for case in (case for case in CASES if not wanted or case.key in wanted):
         for lane in (lane for lane in case.lanes if lane in lanes):
             number = args.floor_runs if lane == "python" else 1
-            known.setdefault(case.key, {})[lane] = {
+            of_case = known.setdefault(stored_as(case), {})
+            earlier = of_case[lane]["runs"] if args.add and lane in of_case else []
+            of_case[lane] = {
                 "command": command,
                 "measured_at": datetime.now(UTC).isoformat(timespec="minutes"),
                 "python": sys.version.split()[0],
                 "requests": args.requests,
-                "runs": [soak(case, lane, args) for _ in range(number)],
+                "runs": earlier + [soak(case, lane, args) for _ in range(number)],
             }
             document = {"schema": 1, "machine": machine(), "cases": known}
             if not args.short:

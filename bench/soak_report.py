@@ -10,6 +10,9 @@ PARKED_CAP = 36.0
 BODIES_IN_FLIGHT = 96.0
 """MiB of request bodies at a time."""
 
+JUDGED_PYTHON = (3, 11)
+"""The CPython that the bounds are for."""
+
 ABOVE_START = {"text": 16.0, "tree": 32.0, "tree-survivors": 48.0}
 """MiB above the start that may stay resident when idle."""
 
@@ -52,7 +55,7 @@ class Verdict:
 
 def judge(key: str, lanes: Lanes) -> Iterator[Verdict]:
     """What the bounds say of one case; nothing where a lane they need is missing."""
-    if "pooled" not in lanes:
+    if "pooled" not in lanes or not lanes["pooled"]["python"].startswith("{}.{}.".format(*JUDGED_PYTHON)):
         return
     pooled = lanes["pooled"]["runs"][0]
     if pooled["slope"] is not None:

@@ -149,3 +149,8 @@ atexit.register(stop_all)
 async def yield_once(value: object) -> AsyncIterator[object]:
     """Yields `value`: the core looks at how the interpreter hands it out of a generator."""
     yield value
+
+
+def reraise(error: BaseException) -> None:
+    """Raises `error`: a loop that calls this ends as it would by a task that raised it."""
+    raise error

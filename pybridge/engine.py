@@ -41,10 +41,10 @@ class CallOptions(TypedDict, total=False):
     Attributes:
         encoded: The request is bytes of this codec; they are decoded on the worker, into fresh objects.
         request_id: Name of the request in logs and in `Context.id`.
-        metadata: Passed on as `Context.metadata`.
+        metadata: Passed on as `Context.metadata`; of these only `baggage` (W3C) goes on to nested calls.
         timeout: Seconds for the whole stream, counted from its start, queueing included.
         idle_timeout: Seconds between two items; time that the stream waits for its consumer does not count.
-        traceparent: W3C trace context, passed on unread.
+        traceparent: W3C trace context, passed on unread, to nested calls as well.
         tracestate: W3C trace state, passed on unread.
         parent: The call this one belongs to: it is cancelled with the parent, and has at most its time. By default
             the call whose handler is running; None: no parent.

@@ -139,6 +139,19 @@ def _pool(out: Exposition, pool: str, stats: PoolStats) -> None:
     out.counter("pool_leaks", "Sampled buffers in use for longer than leak_after.", stats.leaks, pool=pool)
     for reason, number in stats.released.items():
         out.counter("pool_released_bytes", "Bytes given back to the system.", number, pool=pool, reason=reason)
+    for entry in stats.classes:
+        labels = {"pool": pool, "capacity": str(entry.capacity)}
+        out.gauge("pool_class_live_bytes", "Bytes of large buffers in use.", entry.live_bytes, **labels)
+        out.gauge("pool_class_parked_bytes", "Bytes of idle large buffers.", entry.parked_bytes, **labels)
+        out.gauge("pool_class_peak_bytes", "Most bytes of large buffers ever in use.", entry.peak_bytes, **labels)
+        out.counter("pool_class_hits", "Large buffers taken from idle ones.", entry.hits, **labels)
+        out.counter("pool_class_misses", "Large buffers that had to be made.", entry.misses, **labels)
+    segments = stats.segments
+    out.counter("pool_segment_hits", "Segments taken from idle ones.", segments.hits, pool=pool)
+    out.counter("pool_segment_misses", "Segments that had to be made.", segments.misses, pool=pool)
+    for found, number in (("free", segments.reclaimed), ("busy", segments.busy)):
+        text = "Looks at a full segment, by what they found."
+        out.counter("pool_segment_looks", text, number, pool=pool, found=found)
 
 
 def _memory(out: Exposition, stats: MemoryStats) -> None:

@@ -14,6 +14,8 @@ import pytest
 import pybridge
 from pybridge import LimitExceeded, Limits, MsgpackCodec
 
+from support.engines import EngineMaker
+
 
 def nested(depth: int, wrap: Callable[[Any], Any]) -> Any:
     value: Any = 1
@@ -153,3 +155,16 @@ def test_a_frame_is_as_long_as_its_limit_and_not_a_byte_longer(size: int) -> Non
         pybridge.encode([0.5] * (size // 9 + 1), "msgpack", limits)
     with pytest.raises(LimitExceeded):
         pybridge.encode("\x00" * (size // 6 + 1), "json", limits)
+
+
+async def test_a_frame_decodes_within_the_limits_it_was_made_with(make_engine: EngineMaker) -> None:
+    deep = nested(500, lambda value: [value])
+
+    async def handler(request: Any) -> Any:
+        yield request
+
+    limits = Limits(max_depth=1000)
+    assert pybridge.encode(deep, limits=limits).decode() == deep
+    async with make_engine(handler, limits=limits) as engine:
+        assert [frame.decode() async for frame in engine.frames(deep)] == [deep]
+        assert await engine.call(deep) == deep

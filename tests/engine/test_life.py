@@ -21,8 +21,6 @@ from pybridge import (
     PooledEngine,
     StreamCancelled,
 )
-from pybridge.bench.bridged import PooledLane
-from pybridge.bench.protocol import Plan
 
 from support.consumers import collect, take
 from support.engines import EngineMaker
@@ -35,23 +33,6 @@ async def many(request: Any) -> AsyncGenerator[int, None]:
         if number % 50 == 0:
             await asyncio.sleep(0)
         yield number
-
-
-def test_no_runtime_thread_attaches_and_crossings_are_bounded() -> None:
-    """T-01, T-02: 256 streams of 500 items to tokio consumers."""
-    plan = Plan(handler=f"{__name__}:many", bodies=[b"\xc0"], concurrency=256, requests=256)
-    lane = PooledLane("asyncio")
-    engine = PooledEngine(many, worker=lane.worker)
-    lane.engine = lambda plan: engine  # type: ignore[method-assign]
-    result = lane.run(plan)
-    assert (result.requests, result.items) == (256, 256 * 500)
-    stats = engine.stats()
-    assert not {name: number for name, number in stats.attaches.items() if name.startswith("pybridge-rt")}
-    assert stats.frames == 256 * 500
-    # At most one crossing per full batch and one per ending; without batching there would be one per item.
-    assert stats.crossings <= 256 * 500 / 64 + 256 + 100
-    # The worker is attached by turns of its loop, never by items.
-    assert sum(stats.attaches.values()) < 2_000
 
 
 def test_engines_that_their_handlers_close_over_are_collected() -> None:
@@ -69,7 +50,7 @@ def test_engines_that_their_handlers_close_over_are_collected() -> None:
             assert list(engine.iter(None))
 
     make()
-    for _ in range(2_000):
+    for _ in range(10_000):
         make()
     gc.collect()
     assert [ref for ref in alive if ref()] == []

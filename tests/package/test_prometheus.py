@@ -16,6 +16,10 @@ async def handler(request: int) -> AsyncIterator[int]:
         yield number
 
 
+async def large_handler(request: int) -> AsyncIterator[str]:
+    yield "x" * request
+
+
 def parse(text: str) -> dict[str, dict[str, float]]:
     """Reads an exposition strictly: each metric once, help and type before its samples, no sample twice."""
     metrics: dict[str, dict[str, float]] = {}
@@ -55,6 +59,25 @@ async def test_exposition_counts_what_the_engines_did() -> None:
     pools = set(metrics["pybridge_pool_live_bytes"])
     assert {'pool="one"', 'pool="shared"'} <= pools
     assert 'pool="two"' not in pools
+
+
+async def test_pool_is_shown_by_class_and_as_stats_has_it() -> None:
+    pool = Pool()
+    async with PooledEngine(large_handler, name="classes", pool=pool) as engine:
+        await collect(engine(100_000))
+        metrics, stats = parse(metrics_text()), pool.stats()
+    taken = next(entry for entry in stats.classes if entry.misses)
+    assert taken.capacity >= 100_000
+    for entry in stats.classes:
+        labels = f'pool="classes",capacity="{entry.capacity}"'
+        assert metrics["pybridge_pool_class_misses_total"][labels] == entry.misses
+        assert metrics["pybridge_pool_class_hits_total"][labels] == entry.hits
+        assert metrics["pybridge_pool_class_peak_bytes"][labels] == entry.peak_bytes
+    assert metrics["pybridge_pool_segment_misses_total"]['pool="classes"'] == stats.segments.misses
+    assert set(metrics["pybridge_pool_segment_looks_total"]) >= {
+        'pool="classes",found="free"',
+        'pool="classes",found="busy"',
+    }
 
 
 def test_labels_are_escaped_and_equal_ones_add_up() -> None:

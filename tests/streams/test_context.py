@@ -246,6 +246,27 @@ async def test_handler_sees_who_called(make_engine: EngineMaker) -> None:
         seen[0].metadata["k"] = "w"  # type: ignore[index]
 
 
+async def test_trace_goes_on_to_nested_calls_unread(make_engine: EngineMaker) -> None:
+    """S-33"""
+
+    async def inner(request: object, context: Context) -> AsyncGenerator[Any, None]:
+        yield [context.traceparent, context.tracestate, dict(context.metadata)]
+
+    async def outer(request: object, context: Context) -> AsyncGenerator[Any, None]:
+        yield await nested.call(None)
+        yield await nested.call(None, traceparent="own", metadata={"baggage": "c=3"})
+        yield await nested.call(None, parent=None)
+
+    nested, engine = make_engine(inner), make_engine(outer)
+    # Not sampled, and none of it well-formed: it is none of the bridge's business.
+    call = engine(None, traceparent="00-x-00", tracestate="a=1,?", metadata={"baggage": "b=2", "user": "u"})
+    assert await collect(call) == [
+        ["00-x-00", "a=1,?", {"baggage": "b=2"}],
+        ["own", None, {"baggage": "c=3"}],
+        [None, None, {}],
+    ]
+
+
 async def test_current_context_is_found_below_the_handler_and_nowhere_else(make_engine: EngineMaker) -> None:
     """S-01"""
 

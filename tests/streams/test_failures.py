@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import pybridge
-from pybridge import Context, FlowConfig, HandlerExit, PooledEngine, StreamCancelled
+from pybridge import Context, FlowConfig, HandlerExit, Limits, PooledEngine, StreamCancelled, current_context
 
 from support.consumers import SlowConsumer, collect, take
 from support.engines import EngineMaker
@@ -18,14 +18,18 @@ from support.reference import outcome_of
 from support.waiting import until
 
 
-async def misbehave(request: str) -> AsyncGenerator[Any, None]:
-    for number in range(0 if request.endswith("first") else 3):
+async def misbehave(request: tuple[int, str]) -> AsyncGenerator[Any, None]:
+    """Yields so many items, then does what it is asked to."""
+    before, then = request
+    for number in range(before):
         yield number
-    match request.split(maxsplit=1)[0]:
+    match then:
         case "raise":
             raise ValueError("asked to")
         case "unencodable":
-            yield object()
+            yield {"a": [1, object()]}
+        case "too deep":
+            yield [[[[[[]]]]]]
         case "stop":
             raise StopAsyncIteration
         case "killed":
@@ -33,31 +37,41 @@ async def misbehave(request: str) -> AsyncGenerator[Any, None]:
             assert task
             task.cancel()
             await asyncio.sleep(0)
+        case "cancel":
+            current_context().cancel()
+            await asyncio.sleep(0)
+        case "fine":
+            return
+    yield "never seen"
 
 
 ENDINGS = {
     "raise": "ValueError: asked to",
-    "unencodable": "EncodeError: ",
+    "unencodable": "EncodeError: cannot encode object (at $.a[1])",
+    "too deep": "LimitExceeded: ",
     "stop": "RuntimeError: async generator raised StopAsyncIteration",
     "killed": "StreamCancelled: ",
+    "cancel": "StreamCancelled: ",
 }
 
 
-@pytest.mark.parametrize("when", ["", " first"], ids=["after items", "before items"])
+@pytest.mark.parametrize("before", [0, 1, 200])
 @pytest.mark.parametrize("way", ENDINGS)
-async def test_failure_is_one_error_after_the_items(make_engine: EngineMaker, way: str, when: str) -> None:
-    """T-17, T-25, S-06, S-08, S-35"""
-    engine = make_engine(misbehave)
-    stream = engine(way + when)
+async def test_failure_is_one_error_after_the_items(make_engine: EngineMaker, way: str, before: int) -> None:
+    """T-17, T-25, T-37, T-77, S-06, S-07, S-08, S-35"""
+    engine = make_engine(misbehave, limits=Limits(max_depth=4))
+    stream = engine((before, way))
     outcome = await outcome_of(stream)
-    assert outcome.items == ([] if when else [0, 1, 2])
+    assert outcome.items == list(range(before))
     assert outcome.ending
-    assert outcome.ending.startswith(ENDINGS[way])
+    assert outcome.ending.startswith(ENDINGS[way]), outcome.ending
     with pytest.raises(StopAsyncIteration):
         await anext(stream)
-    assert await collect(engine("fine")) == [0, 1, 2]
+    assert await collect(engine((3, "fine"))) == [0, 1, 2]
     streams = engine.stats().streams
-    assert (streams.finished, streams.raised + streams.cancelled["external"]) == (1, 1)
+    cancelled = {"killed": "external", "cancel": "caller"}.get(way)
+    assert (streams.finished, streams.raised) == (1, int(cancelled is None))
+    assert streams.cancelled.get(cancelled or "", 0) == int(cancelled is not None)
 
 
 async def test_exception_arrives_as_the_same_object(make_engine: EngineMaker) -> None:
@@ -107,9 +121,13 @@ async def test_exception_in_a_normal_end_is_no_clean_end(make_engine: EngineMake
     assert await outcome_of(make_engine(handler)(None)) == ([1], "OSError: cleanup")
 
 
-@pytest.mark.parametrize("error", [MemoryError, RecursionError, GeneratorExit])
+class PanicException(BaseException):
+    """As extensions in Rust raise it: no `Exception`, so that nobody catches it by chance."""
+
+
+@pytest.mark.parametrize("error", [MemoryError, RecursionError, GeneratorExit, PanicException])
 async def test_hard_exceptions_are_ordinary_endings(make_engine: EngineMaker, error: type[BaseException]) -> None:
-    """S-28"""
+    """T-23, S-28"""
 
     async def handler(request: object) -> AsyncGenerator[int, None]:
         yield 1
@@ -315,32 +333,6 @@ async def test_slow_consumer_does_not_slow_its_neighbours(make_engine: EngineMak
         assert engine.stats().flow.in_flight_bytes < 64 * 80
         slow.allow(10_000)
         assert await slow.until_taken(10_000) == list(range(10_000))
-
-
-async def test_handler_that_never_awaits_starves_nobody(make_engine: EngineMaker) -> None:
-    """T-38"""
-
-    async def tireless(request: object) -> AsyncGenerator[int, None]:
-        while True:
-            yield 1
-
-    async def normal(request: object) -> AsyncGenerator[int, None]:
-        for number in range(50):
-            await asyncio.sleep(0)
-            yield number
-
-    engine, other = make_engine(tireless), make_engine(normal)
-    async with engine(None) as stream:
-
-        async def drain() -> None:
-            async for _ in stream:
-                await asyncio.sleep(0)
-
-        reader = asyncio.create_task(drain())
-        assert await collect(other(None)) == list(range(50))
-        reader.cancel()
-        await asyncio.gather(reader, return_exceptions=True)
-    assert engine.stats().streams.cancelled["caller"] == 1
 
 
 async def test_pybridges_errors_from_a_handler_keep_their_class(make_engine: EngineMaker) -> None:

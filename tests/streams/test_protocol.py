@@ -113,7 +113,7 @@ async def anyio_first(stream: Any) -> Any:
         return await stream.__anext__()
 
 
-@pytest.mark.parametrize("operation", ["__anext__", "__aenter__", "aclose"])
+@pytest.mark.parametrize("operation", ["__anext__", "__aenter__", "__aexit__", "aclose"])
 async def test_awaitable_follows_the_coroutine_protocol(operation: str) -> None:
     async def handler(request: object) -> AsyncGenerator[int, None]:
         yield 1

@@ -19,6 +19,16 @@ FACTORIES: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
     "uvloop": uvloop.new_event_loop,
 }
 
+if sys.version_info >= (3, 12):
+
+    def eager() -> asyncio.AbstractEventLoop:
+        """T-22: a loop whose tasks run their first step while they are made."""
+        event_loop = asyncio.SelectorEventLoop()
+        event_loop.set_task_factory(asyncio.eager_task_factory)
+        return event_loop
+
+    FACTORIES["eager"] = eager
+
 
 def versions() -> dict[str, str]:
     return {name: importlib.metadata.version(name) for name in ("pybridge-engine", "uvloop", "msgspec", "orjson")}

@@ -31,14 +31,6 @@ async def endless(request: object) -> AsyncGenerator[int, None]:
     await asyncio.Event().wait()
 
 
-def test_one_engine_serves_one_loop_after_the_other(loop_factory: Loops) -> None:
-    """S-25, S-26"""
-    engine = PooledEngine(count, worker="attached")
-    for _ in range(5):
-        with asyncio.Runner(loop_factory=loop_factory) as runner:
-            assert runner.run(collect(engine(3))) == [0, 1, 2]
-
-
 def test_two_loops_that_take_turns_on_one_thread_keep_their_streams_apart(loop_factory: Loops) -> None:
     """S-26"""
     engine = PooledEngine(count)
@@ -103,35 +95,6 @@ def test_loop_that_moves_to_another_thread_takes_its_streams_along(loop_factory:
         loop.close()
 
 
-def test_attached_engine_without_a_loop_names_the_remedy() -> None:
-    """S-26"""
-    engine = PooledEngine(count, worker="attached")
-    with pytest.raises(RuntimeError, match="dedicated"):
-        next(engine.iter(1))
-
-
-@pytest.mark.parametrize("worker", ["auto", "dedicated"])
-def test_code_without_a_loop_iterates_on_the_dedicated_worker(worker: Any) -> None:
-    """S-26"""
-
-    async def handler(request: object) -> AsyncGenerator[str, None]:
-        yield threading.current_thread().name
-
-    assert list(PooledEngine(handler, worker=worker).iter(None)) == ["pybridge-worker"]
-
-
-async def test_auto_runs_on_the_callers_loop_and_dedicated_on_its_own() -> None:
-    """S-26"""
-
-    async def handler(request: object) -> AsyncGenerator[str, None]:
-        yield threading.current_thread().name
-
-    here = threading.current_thread().name
-    assert await collect(PooledEngine(handler)(None)) == [here]
-    assert await collect(PooledEngine(handler, worker="attached")(None)) == [here]
-    assert await collect(PooledEngine(handler, worker="dedicated")(None)) == ["pybridge-worker"]
-
-
 async def test_nested_call_runs_on_the_worker_that_makes_it(make_engine: EngineMaker) -> None:
     """S-23, S-26"""
 
@@ -182,13 +145,13 @@ def test_loops_that_end_with_live_streams_are_quiet(run_python: Any) -> None:
 
         closed, kept = [], []
         engines = {worker: PooledEngine(handler, worker=worker) for worker in ("attached", "dedicated")}
-        for turn in range(60):
+        for turn in range(100):
             asyncio.run(main("attached" if turn % 2 else "dedicated"))
             kept.clear()
             gc.collect()
         for engine in engines.values():
             engine.close()
-        assert len(closed) == 600, len(closed)
+        assert len(closed) == 1000, len(closed)
         """
     )
 
@@ -262,37 +225,17 @@ async def test_eager_tasks_change_nothing(request_: int) -> None:
     await until(lambda: not engine.stats().streams.live, "all have ended")
 
 
-async def test_runtime_has_the_configured_threads_and_no_other(run_python: Any) -> None:
-    """T-05"""
-    await asyncio.to_thread(
-        run_python,
-        """
-        import asyncio, pathlib, pybridge
-        from pybridge import ConfigError, PooledEngine
+async def test_any_task_factory_will_do() -> None:
+    """T-22: a program's own factory makes the tasks of streams as well."""
+    made: list[str] = []
 
-        async def handler(request):
-            yield request
+    def factory(loop: asyncio.AbstractEventLoop, coroutine: Any, **settings: Any) -> asyncio.Task[Any]:
+        made.append(getattr(coroutine, "__qualname__", ""))
+        return asyncio.Task(coroutine, loop=loop, **settings)
 
-        pybridge.configure_runtime(workers=2)
-        pybridge.configure_runtime(workers=2)
-        assert list(PooledEngine(handler, worker="dedicated").iter(1)) == [1]
-
-        async def main():
-            return [item async for item in PooledEngine(handler)(2)]
-
-        assert asyncio.run(main()) == [2]
-        names = [path.read_text().strip() for path in pathlib.Path("/proc/self/task").glob("*/comm")]
-        runtime = [name for name in names if name.startswith("pybridge-rt")]
-        assert len(runtime) == 2, names
-        assert not [name for name in names if name.startswith(("tokio", "reference"))], names
-        try:
-            pybridge.configure_runtime(workers=3)
-        except ConfigError as error:
-            assert "workers" in str(error)
-        else:
-            raise AssertionError("silence")
-        """,
-    )
+    asyncio.get_running_loop().set_task_factory(factory)
+    assert await collect(PooledEngine(count, worker="attached")(2)) == [0, 1]
+    assert any(name.endswith("count") for name in made)
 
 
 def test_engine_without_streams_needs_no_thread(run_python: Any) -> None:

@@ -55,17 +55,6 @@ def test_an_attached_engine_without_a_loop_names_the_remedy() -> None:
         list(PooledEngine(place, worker="attached").iter(None))
 
 
-async def test_a_nested_call_runs_on_its_callers_worker() -> None:
-    """S-26"""
-    inner = PooledEngine(place)
-
-    async def outer(_request: object) -> AsyncGenerator[list[int], None]:
-        yield [threading.get_native_id(), await inner.call(None)]
-
-    around, within = await PooledEngine(outer, worker="dedicated").call(None)
-    assert around == within != threading.get_native_id()
-
-
 async def test_a_nested_call_of_a_pinned_engine_runs_on_its_own_worker() -> None:
     """S-26"""
     inner = PooledEngine(place, worker=Worker(name="pinned"))

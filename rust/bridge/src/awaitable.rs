@@ -1,14 +1,16 @@
 //! What `await` drives for a stream's methods: ready at once, or a future of the running loop.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Poll;
+use std::task::{Poll, Waker};
 
+use pyo3::exceptions::asyncio::CancelledError;
 use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
 
 use crate::stream::{PyStream, Reason, Waiter};
+use crate::worker::Port;
 
 /// What is awaited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,7 +25,15 @@ pub(crate) enum Goal {
 
 enum State {
     New,
-    Waiting { waiter: Arc<Waiter>, future: Py<PyAny> },
+    Waiting {
+        waiter: Arc<Waiter>,
+        future: Py<PyAny>,
+    },
+    /// The awaiting handler was cancelled, and the stream with it, whose cleanup goes first; then this is raised.
+    Yielding {
+        waiter: Arc<Waiter>,
+        cancelled: PyErr,
+    },
     Done,
 }
 
@@ -55,7 +65,7 @@ impl Awaited {
     }
 
     /// One look: the result, an error, or `Pending` with the waker noted.
-    fn look<'py>(&self, py: Python<'py>, waiter: Option<&std::task::Waker>) -> Poll<PyResult<Bound<'py, PyAny>>> {
+    fn look<'py>(&self, py: Python<'py>, waiter: Option<&Waker>) -> Poll<PyResult<Bound<'py, PyAny>>> {
         let stream = self.stream.get();
         match self.goal {
             Goal::Next => {
@@ -92,13 +102,11 @@ impl Awaited {
                 }
                 Some(waiter)
             }
+            State::Yielding { waiter, cancelled } => return self.give_way(py, waiter, cancelled),
         };
-        let port = crate::worker::running_port(py)?.ok_or_else(|| {
-            PyRuntimeError::new_err("a stream is read on a running event loop; use engine.iter() without one")
-        })?;
+        let port = running_port(py)?;
         let waiter = waiter.unwrap_or_else(|| Waiter::new(Arc::clone(&port.get().mailbox)));
-        let future = port.get().create_future(py)?;
-        let waker = waiter.arm(future.clone().unbind());
+        let (future, waker) = wait(py, &port, &waiter)?;
         match self.look(py, Some(&waker)) {
             Poll::Ready(result) => {
                 waiter.disarm();
@@ -106,13 +114,37 @@ impl Awaited {
                 finish(py, result)
             }
             Poll::Pending => {
-                future.setattr(intern!(py, "_asyncio_future_blocking"), true)?;
                 *self.state() = State::Waiting { waiter, future: future.clone().unbind() };
                 self.set_reading(true);
                 Ok(future)
             }
         }
     }
+
+    /// Lets the cancelled stream end before its cancelled reader goes on, as one generator within another would.
+    fn give_way<'py>(&self, py: Python<'py>, waiter: Arc<Waiter>, cancelled: PyErr) -> PyResult<Bound<'py, PyAny>> {
+        let (future, waker) = wait(py, &running_port(py)?, &waiter)?;
+        if self.stream.get().has_ended_or_wake(&waker) {
+            waiter.disarm();
+            return Err(cancelled);
+        }
+        *self.state() = State::Yielding { waiter, cancelled };
+        Ok(future)
+    }
+}
+
+fn running_port(py: Python<'_>) -> PyResult<Bound<'_, Port>> {
+    crate::worker::running_port(py)?.ok_or_else(|| {
+        PyRuntimeError::new_err("a stream is read on a running event loop; use engine.iter() without one")
+    })
+}
+
+/// A future for the running task to wait for, and what resolves it.
+fn wait<'py>(py: Python<'py>, port: &Bound<'py, Port>, waiter: &Arc<Waiter>) -> PyResult<(Bound<'py, PyAny>, Waker)> {
+    let future = port.get().create_future(py)?;
+    future.setattr(intern!(py, "_asyncio_future_blocking"), true)?;
+    let waker = waiter.arm(future.clone().unbind());
+    Ok((future, waker))
 }
 
 /// A result leaves an awaitable as `StopIteration`.
@@ -149,13 +181,27 @@ impl Awaited {
         val: Option<&Bound<'py, PyAny>>,
         tb: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        self.close();
-        Err(crate::error::thrown(typ, val, tb)?)
+        let error = crate::error::thrown(typ, val, tb)?;
+        let old = std::mem::replace(&mut *self.state(), State::Done);
+        if let State::Waiting { waiter, .. } | State::Yielding { waiter, .. } = &old {
+            waiter.disarm();
+            self.set_reading(false);
+        }
+        match old {
+            State::Waiting { waiter, .. }
+                if self.goal == Goal::Next
+                    && error.is_instance_of::<CancelledError>(typ.py())
+                    && self.stream.get().is_cancelled_with_parent() =>
+            {
+                self.give_way(typ.py(), waiter, error)
+            }
+            _ => Err(error),
+        }
     }
 
     fn close(&self) {
         let old = std::mem::replace(&mut *self.state(), State::Done);
-        if let State::Waiting { waiter, .. } = old {
+        if let State::Waiting { waiter, .. } | State::Yielding { waiter, .. } = old {
             waiter.disarm();
             self.set_reading(false);
         }

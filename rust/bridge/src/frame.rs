@@ -12,7 +12,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use crate::codec::{self, CodecSpec};
+use crate::codec::{self, CodecSpec, Limits};
 
 /// One encoded item. Dropping the last frame of a segment or mapping lets its memory go home.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -49,6 +49,7 @@ impl From<Frame> for Bytes {
 pub(crate) struct PyFrame {
     bytes: Bytes,
     spec: Arc<CodecSpec>,
+    limits: Arc<Limits>,
 }
 
 impl PyFrame {
@@ -61,8 +62,8 @@ impl PyFrame {
         pins <= len.saturating_mul(Self::PIN_FACTOR).saturating_add(Self::PIN_ALLOWANCE)
     }
 
-    pub(crate) fn new(bytes: Bytes, spec: Arc<CodecSpec>) -> Self {
-        Self { bytes, spec }
+    pub(crate) fn new(bytes: Bytes, spec: Arc<CodecSpec>, limits: Arc<Limits>) -> Self {
+        Self { bytes, spec, limits }
     }
 
     pub(crate) fn bytes(&self) -> &Bytes {
@@ -72,9 +73,9 @@ impl PyFrame {
 
 #[pymethods]
 impl PyFrame {
-    /// The item, decoded by the stream's codec. Raises `DecodeError` or `LimitExceeded`.
+    /// The item, decoded by the codec and within the limits it was encoded with. Raises `DecodeError` or `LimitExceeded`.
     fn decode(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        codec::decode(py, &self.spec, &codec::Limits::default(), &self.bytes).map_err(|error| error.into_py(py))
+        codec::decode(py, &self.spec, &self.limits, &self.bytes).map_err(|error| error.into_py(py))
     }
 
     fn __len__(&self) -> usize {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use crate::stream::{Ending, Reason};
+use crate::stream::{Cancellation, Ending, Reason};
 
 /// Upper bounds of the buckets of items per hand-over.
 pub(crate) const BATCH_BUCKETS: [u64; 8] = [1, 2, 4, 8, 16, 32, 64, u64::MAX];
@@ -53,7 +53,7 @@ impl Metrics {
                 };
                 *errors.entry(class.to_owned()).or_default() += 1;
             }
-            Ending::Cancelled(reason) => {
+            Ending::Cancelled(Cancellation { reason, .. }) => {
                 self.cancelled[*reason as usize - 1].fetch_add(1, Ordering::Relaxed);
                 if *reason == Reason::SlowConsumer {
                     self.slow_consumers.fetch_add(1, Ordering::Relaxed);

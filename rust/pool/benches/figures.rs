@@ -433,7 +433,30 @@ impl Figure {
     }
 }
 
-fn figures(small: &Part, cross: &Part, large: &Part) -> [Figure; 5] {
+/// What a thousand stalled streams with a frame of 50 bytes each pin beside a fast one, at most, as a part of what they
+/// may: 8 MiB and four times the live bytes.
+fn pinned_by_stalled_streams() -> f64 {
+    let pool = pool(0);
+    let mut writer = pool.writer();
+    let mut stalled: Vec<Batch> = Vec::new();
+    let mut worst = 0.0_f64;
+    for _ in 0..1000 {
+        frame(&mut writer, &[1; 50]);
+        writer.seal(|batch| stalled.push(batch));
+        (0..64).for_each(|_| frame(&mut writer, &[2; 1000]));
+        writer.seal(drop);
+        if pool.over_pinned() {
+            for batch in stalled.iter_mut().filter(|batch| batch.is_shared()).take(32) {
+                pool.unpin(batch);
+            }
+        }
+        let stats = pool.stats();
+        worst = worst.max(stats.pinned_bytes as f64 / (8 * MIB + 4 * stats.live_bytes) as f64);
+    }
+    worst
+}
+
+fn figures(small: &Part, cross: &Part, large: &Part) -> [Figure; 6] {
     let over = |lane| small.median(lane) - small.median(FILL);
     let hit = large.median("pool, parked hit");
     [
@@ -456,6 +479,12 @@ fn figures(small: &Part, cross: &Part, large: &Part) -> [Figure; 5] {
             value: large.median("malloc with its threshold pinned at 128 KiB: Bytes") / hit,
             bound: 3.0,
             at_most: false,
+        },
+        Figure {
+            name: "pinned by 1,000 stalled streams, against 8 MiB + 4 x live",
+            value: pinned_by_stalled_streams(),
+            bound: 1.0,
+            at_most: true,
         },
     ]
 }
@@ -482,6 +511,8 @@ fn write_results(figures: &[Figure], parts: &[Part]) -> Result<(), Box<dyn std::
             figure.name, figure.value, figure.bound, figure.at_most
         )?;
     }
+    text += "\nAllocations are counted by a test, `cargo test -p pybridge-pool --test allocations`, with one writer and with ";
+    text += "several\non threads: none for a frame, at most one for a batch.\n";
     json += "\n  ],\n  \"rows\": [";
     let mut comma = "";
     for Part { title, rows } in parts {

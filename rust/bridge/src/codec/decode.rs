@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use super::build::{Builder, Values};
-use super::events::{Budget, Fault, Receiver, over};
+use super::events::{Budget, Fault, Receiver, invalid, over};
 use super::{CodecSpec, Format, Limits, json, msgpack};
 use crate::error::DecodeError;
 
@@ -20,6 +20,7 @@ pub struct Decoder {
     input: Bytes,
     reader: Reader,
     values: Values,
+    ended: bool,
 }
 
 /// The reader of one format.
@@ -39,16 +40,21 @@ impl Decoder {
     /// A decoder of `input`.
     pub fn new(spec: Arc<CodecSpec>, limits: Arc<Limits>, input: Bytes) -> Self {
         let reader = Reader::new(&spec, &limits);
-        Self { limits, input, reader, values: Values::default() }
+        Self { limits, input, reader, values: Values::default(), ended: false }
     }
 
     /// Goes on for about `budget` input bytes; `None`: not finished, call again.
     ///
     /// # Errors
-    /// The input is not a message of the format, or a limit was passed.
+    /// The input is not a message of the format, or a limit was passed; or the decoder has given its value or an error.
     pub fn run(&mut self, py: Python<'_>, budget: usize) -> Result<Option<Py<PyAny>>, DecodeError> {
+        if self.ended {
+            return Err(invalid(self.reader.offset(), "nothing to decode after the end").into());
+        }
         let pause = self.reader.work().saturating_add(budget.max(1));
-        self.reader.run(py, &self.limits, &self.input, pause, &mut self.values).map_err(DecodeError::from)
+        let done = self.reader.run(py, &self.limits, &self.input, pause, &mut self.values).map_err(DecodeError::from);
+        self.ended = !matches!(done, Ok(None));
+        done
     }
 
     /// Bytes of the Python objects made so far, estimated.

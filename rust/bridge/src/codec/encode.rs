@@ -17,6 +17,9 @@ use super::walk::Walk;
 use super::{CodecSpec, Format, Framing, Limits};
 use crate::error::EncodeError;
 
+/// Frames from this length on are expected to be followed by one as long; shorter ones grow in their segment.
+const WORTH_A_HINT: usize = 64 << 10;
+
 /// Makes a frame of a `bytes` object without a copy.
 pub trait Keep: fmt::Debug + Send {
     /// The object's memory, which holds the object; dropping it must not need the interpreter.
@@ -30,12 +33,14 @@ pub struct Encoder {
     framing: Framing,
     limits: Arc<Limits>,
     keep: Option<Box<dyn Keep>>,
+    /// Length of the last frame, if it was a large one; else 0.
+    expected: usize,
 }
 
 impl Encoder {
     /// An encoder for one stream.
     pub fn new(spec: Arc<CodecSpec>, framing: Framing, limits: Arc<Limits>) -> Self {
-        Self { spec, framing, limits, keep: None }
+        Self { spec, framing, limits, keep: None, expected: 0 }
     }
 
     /// Lets the raw codec, where it has no framing, share immutable `bytes` of 64 KiB and more instead of copying them.
@@ -59,10 +64,11 @@ impl Encoder {
             out.share(shared);
             return Ok(length);
         }
-        out.begin(0);
+        out.begin(self.expected);
         match self.write(item, out) {
             Ok(()) => {
                 let length = out.frame_len();
+                self.expected = if length >= WORTH_A_HINT { length } else { 0 };
                 out.commit();
                 Ok(length)
             }

@@ -9,6 +9,7 @@ mod containers;
 mod decode;
 mod encode;
 mod events;
+mod guard;
 mod json;
 mod keys;
 mod known;

@@ -14,25 +14,24 @@ use crate::error::DecodeError;
 /// # Errors
 /// As `decode`.
 pub fn scan(format: Format, limits: &Limits, input: &[u8]) -> Result<(), DecodeError> {
-    run(format, limits, false, input).map(|_| ()).map_err(DecodeError::from)
+    check(format, limits, input).map_err(DecodeError::from)
 }
 
-/// As [`scan`]; tells whether a key comes twice in a map.
-pub(super) fn run(format: Format, limits: &Limits, any_keys: bool, input: &[u8]) -> Result<Scan, Fault> {
+fn check(format: Format, limits: &Limits, input: &[u8]) -> Result<(), Fault> {
     super::decode::check_frame(limits, input)?;
     let mut scan = Scan { keys: Vec::new(), strict: limits.duplicate_keys == DuplicateKeys::Error };
-    let budget = Budget::new(limits, any_keys);
+    // Keys are text here: typed values have no others.
+    let budget = Budget::new(limits, false);
     match format {
-        Format::Msgpack => msgpack::Reader::new(budget).run(input, usize::MAX, &mut scan)?,
-        Format::Json => json::Reader::new(budget).run(input, usize::MAX, &mut scan)?,
-        Format::Raw => true,
-    };
-    Ok(scan)
+        Format::Msgpack => msgpack::Reader::new(budget).run(input, usize::MAX, &mut scan).map(drop),
+        Format::Json => json::Reader::new(budget).run(input, usize::MAX, &mut scan).map(drop),
+        Format::Raw => Ok(()),
+    }
 }
 
 /// Looks at text and, where asked to, at keys.
 #[derive(Debug)]
-pub(super) struct Scan {
+struct Scan {
     keys: Vec<Vec<u8>>,
     strict: bool,
 }

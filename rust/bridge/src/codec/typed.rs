@@ -3,25 +3,65 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{Format, Limits, scan};
+use super::guard::Guard;
+use super::limits::DuplicateKeys;
+use super::{Format, Limits, msgpack, scan};
 use crate::error::{DecodeError, EncodeError};
 
 /// Decodes a frame into a Rust value.
 ///
-/// The frame is scanned first, so that the limits hold and nothing depends on a format crate's own guards.
+/// The frame is scanned first, so that the limits hold and nothing depends on a format crate's own guards. Of keys that
+/// come twice the last wins, for structs as well, unless the limits refuse them.
 ///
 /// # Errors
 /// The frame is not a message of the format, a limit was passed, or the value is not a `T`.
 pub fn from_frame<T: DeserializeOwned>(format: Format, limits: &Limits, frame: &[u8]) -> Result<T, DecodeError> {
     scan(format, limits, frame)?;
-    let mismatch = |reason: String| DecodeError::Mismatch { reason };
+    read(format, limits, frame).or_else(|error| match without_repeated_keys(format, limits, frame) {
+        Some(frame) => read(format, limits, &frame),
+        None => Err(error),
+    })
+}
+
+fn read<T: DeserializeOwned>(format: Format, limits: &Limits, frame: &[u8]) -> Result<T, DecodeError> {
     match format {
-        Format::Msgpack => rmp_serde::from_slice(frame).map_err(|error| mismatch(error.to_string())),
-        Format::Json => serde_json::from_slice(frame).map_err(|error| mismatch(error.to_string())),
+        Format::Msgpack => {
+            let mut from = rmp_serde::Deserializer::from_read_ref(frame);
+            from.set_max_depth(limits.max_depth.saturating_add(1));
+            T::deserialize(Guard::new(&mut from)).map_err(mismatch)
+        }
+        Format::Json => {
+            let mut from = serde_json::Deserializer::from_slice(frame);
+            from.disable_recursion_limit();
+            T::deserialize(Guard::new(&mut from)).map_err(mismatch)
+        }
         Format::Raw => {
             let bytes = serde::de::value::BytesDeserializer::<serde::de::value::Error>::new(frame);
-            T::deserialize(bytes).map_err(|error| mismatch(error.to_string()))
+            T::deserialize(Guard::new(bytes)).map_err(mismatch)
         }
+    }
+}
+
+#[cold]
+fn mismatch(error: impl std::error::Error) -> DecodeError {
+    DecodeError::Mismatch { reason: error.to_string() }
+}
+
+/// The same message without the earlier values of keys that come twice, which derived structs refuse; `None` if there are
+/// no such keys, or the limits refuse them.
+#[cold]
+fn without_repeated_keys(format: Format, limits: &Limits, frame: &[u8]) -> Option<Vec<u8>> {
+    let strict = Limits { duplicate_keys: DuplicateKeys::Error, ..limits.clone() };
+    if scan(format, &strict, frame).is_ok() {
+        return None;
+    }
+    match format {
+        Format::Msgpack => msgpack::unique(frame).ok(),
+        Format::Json => {
+            let value: serde_json::Value = read(format, limits, frame).ok()?;
+            serde_json::to_vec(&value).ok()
+        }
+        Format::Raw => None,
     }
 }
 

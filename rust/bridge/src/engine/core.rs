@@ -178,7 +178,7 @@ impl EngineCore {
         self.life.store(Life::Closed as u8, Ordering::Release);
         for start in self.admission.drain() {
             start.core.cancel(Reason::Shutdown);
-            start.core.finish(crate::stream::Ending::Cancelled(Reason::Shutdown));
+            start.core.finish(crate::stream::Ending::cancelled(Reason::Shutdown));
         }
         for stream in self.live() {
             stream.cancel(Reason::Shutdown);

@@ -11,7 +11,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::core::{EngineCore, Life, post_start};
-use super::python::{PyEngine, PyPool};
+use super::pool::PyPool;
+use super::python::PyEngine;
 use crate::admission::Entry;
 use crate::codec::{self, Format, Framing};
 use crate::error::{StreamError, config_error};

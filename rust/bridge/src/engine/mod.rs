@@ -1,10 +1,12 @@
 //! Handler, worker, codec and pool put together: the face for Rust hosts and for the Python package.
 
 mod annotated;
+mod codec;
 mod core;
 mod host;
 mod leaks;
 mod open;
+mod pool;
 mod python;
 mod settings;
 mod stats;
@@ -12,8 +14,10 @@ mod stats;
 pub use annotated::Annotated;
 pub use host::{Engine, EngineBuilder};
 
+pub(crate) use codec::PyCodec;
 pub(crate) use core::{EngineCore, Life, activity, close_all, streams_of};
 pub(crate) use open::open;
-pub(crate) use python::{PyCodec, PyEngine, PyPool};
+pub(crate) use pool::PyPool;
+pub(crate) use python::PyEngine;
 pub(crate) use settings::Flush;
 pub(crate) use stats::pool_totals;

@@ -1,150 +1,26 @@
-//! The engine, codec and pool objects of the Python package.
+//! The engine object of the Python package.
 
 use std::collections::HashMap;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use pybridge_pool::{Batch, Pool, PoolConfig};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
-use pyo3::pybacked::PyBackedBytes;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::PyDict;
 
+use super::codec::{PyCodec, body_of};
 use super::core::EngineCore;
+use super::pool::{PyPool, shared_pool};
 use super::settings::{self, Flow};
 use crate::blocking;
-use crate::codec::{self, CodecSpec, Format, Framing, Limits};
+use crate::codec::{CodecSpec, Framing};
 use crate::context::{self, Context};
-use crate::error::{Class, config_error};
+use crate::error::Class;
 use crate::frame::PyFrame;
 use crate::stream::{BlockingStream, Call, CallOptions, Kind, PyStream};
 use crate::worker::{self, Mailbox, PyWorker};
-
-/// A format with its options, made from a validated `pybridge` codec.
-#[pyclass(frozen, name = "Codec", module = "pybridge._pybridge")]
-pub(crate) struct PyCodec {
-    pub(crate) spec: Arc<CodecSpec>,
-}
-
-#[pymethods]
-impl PyCodec {
-    #[new]
-    #[pyo3(signature = (format, default=None, *, any_keys=false, bytes_base64=false, nonfinite_null=false))]
-    fn new(
-        format: &str,
-        default: Option<Py<PyAny>>,
-        any_keys: bool,
-        bytes_base64: bool,
-        nonfinite_null: bool,
-    ) -> PyResult<Self> {
-        let format = match format {
-            "msgpack" => Format::Msgpack,
-            "json" => Format::Json,
-            "raw" => Format::Raw,
-            other => return Err(PyValueError::new_err(format!("no format {other:?}"))),
-        };
-        let spec = CodecSpec { format, default, any_keys, bytes_base64, nonfinite_null };
-        Ok(Self { spec: Arc::new(spec) })
-    }
-
-    /// Encodes one value with the rules of streams; see `pybridge.encode`.
-    #[pyo3(signature = (value, limits=None))]
-    fn encode(&self, py: Python<'_>, value: &Bound<'_, PyAny>, limits: Option<&Bound<'_, PyAny>>) -> PyResult<PyFrame> {
-        let limits = limits_or_default(limits)?;
-        let pool = shared_pool(py)?;
-        let mut writer = pool.writer();
-        let mut encoder = codec::Encoder::new(Arc::clone(&self.spec), Framing::None, limits);
-        encoder.encode(value, &mut writer).map_err(|error| error.into_py(py))?;
-        let mut sealed = Batch::default();
-        writer.seal(|batch| sealed = batch);
-        let frame = if PyFrame::may_hold(sealed.bytes().len(), sealed.pins()) {
-            sealed.frame(0).unwrap_or_default()
-        } else {
-            Bytes::copy_from_slice(sealed.bytes())
-        };
-        Ok(PyFrame::new(frame, Arc::clone(&self.spec)))
-    }
-
-    /// Decodes one message with the rules of streams; see `pybridge.decode`.
-    #[pyo3(signature = (data, limits=None))]
-    fn decode(
-        &self,
-        py: Python<'_>,
-        data: &Bound<'_, PyAny>,
-        limits: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<Py<PyAny>> {
-        let limits = limits_or_default(limits)?;
-        let body = body_of(data)?;
-        codec::decode(py, &self.spec, &limits, &body).map_err(|error| error.into_py(py))
-    }
-
-    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        visit.call(&self.spec.default)
-    }
-}
-
-fn limits_or_default(limits: Option<&Bound<'_, PyAny>>) -> PyResult<Arc<Limits>> {
-    static DEFAULT: LazyLock<Arc<Limits>> = LazyLock::new(Arc::default);
-    limits.map_or_else(|| Ok(Arc::clone(&DEFAULT)), |limits| settings::limits(limits).map(Arc::new))
-}
-
-/// Buffers that engines share: limits, statistics and the large tier.
-#[pyclass(frozen, name = "Pool", module = "pybridge._pybridge")]
-pub(crate) struct PyPool {
-    pub(crate) pool: Pool,
-}
-
-impl PyPool {
-    pub(crate) fn of(pool: Pool) -> Self {
-        super::stats::know_pool(&pool);
-        Self { pool }
-    }
-}
-
-#[pymethods]
-impl PyPool {
-    #[new]
-    fn new(py: Python<'_>, config: &Bound<'_, PyAny>) -> PyResult<Self> {
-        let seconds =
-            |name: &str| -> PyResult<Duration> { Ok(Duration::from_secs_f64(config.getattr(name)?.extract()?)) };
-        let config = PoolConfig {
-            segment_bytes: config.getattr("segment_bytes")?.extract()?,
-            small_parked_bytes: config.getattr("small_parked_bytes")?.extract()?,
-            large_parked_bytes: config.getattr("large_parked_bytes")?.extract()?,
-            max_live_bytes: config.getattr("max_live_bytes")?.extract()?,
-            decay_interval: seconds("decay_interval")?,
-            idle_timeout: seconds("idle_timeout")?,
-            zero_on_reuse: config.getattr("zero_on_reuse")?.extract()?,
-            leak_after: seconds("leak_after")?,
-        };
-        Ok(Self::of(Pool::new(config).map_err(|error| config_error(py, &error))?))
-    }
-
-    /// Gives all idle memory back now; returns the bytes.
-    fn trim(&self, py: Python<'_>) -> usize {
-        py.detach(|| self.pool.trim())
-    }
-
-    /// The counters, as a nested dict.
-    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        super::stats::pool(py, &self.pool)
-    }
-}
-
-/// The pool of engines that were given none.
-pub(crate) fn shared_pool(py: Python<'_>) -> PyResult<Pool> {
-    static SHARED: PyOnceLock<Pool> = PyOnceLock::new();
-    SHARED
-        .get_or_try_init(py, || {
-            let pool = PoolConfig::from_env().and_then(Pool::new).map_err(|error| config_error(py, &error))?;
-            super::stats::know_pool(&pool);
-            Ok(pool)
-        })
-        .cloned()
-}
 
 /// Which worker runs an engine's handlers.
 pub(crate) enum Placement {
@@ -201,24 +77,6 @@ impl PyEngine {
         let body = body_of(data)?;
         self.core.pool.inbound(&body).map_err(|error| Class::PoolExhausted.error(py, (error.to_string(),)))
     }
-}
-
-/// The bytes of a bytes-like object.
-fn body_of(data: &Bound<'_, PyAny>) -> PyResult<PyBackedBytes> {
-    if let Ok(frame) = data.cast::<PyFrame>() {
-        return pyo3::types::PyBytes::new(data.py(), frame.get().bytes()).extract().map_err(Into::into);
-    }
-    if let Ok(bytes) = data.extract::<PyBackedBytes>() {
-        return Ok(bytes);
-    }
-    if data.is_instance_of::<pyo3::types::PyString>() {
-        return Ok(PyBackedBytes::from(pyo3::types::PyBytes::new(data.py(), data.extract::<&str>()?.as_bytes())));
-    }
-    let copy = data
-        .py()
-        .get_type::<pyo3::types::PyBytes>()
-        .call1((data.py().get_type::<pyo3::types::PyMemoryView>().call1((data,))?,))?;
-    Ok(copy.extract::<PyBackedBytes>()?)
 }
 
 #[pymethods]

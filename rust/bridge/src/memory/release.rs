@@ -102,3 +102,29 @@ fn empty_free_lists(py: Python<'_>) -> PyResult<bool> {
     gc.call_method0("unfreeze")?;
     collected.map(|_| true)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_releases_are_on_record_and_what_did_nothing_is_not() {
+        let mut block = vec![1_u8; 64 << 20];
+        recorded("malloc", || {
+            block = Vec::new();
+            true
+        });
+        let first = releases()[0];
+        assert_eq!(first.what, "malloc");
+        assert!(first.bytes >= 60 << 20 || resident().is_none(), "{first:?}");
+        assert!(first.when > 0.0 && first.seconds > 0.0, "{first:?}");
+
+        recorded("python", || false);
+        assert_eq!(releases().len(), 1);
+
+        (0..HISTORY).for_each(|_| recorded("python", || true));
+        let kept = releases();
+        assert_eq!(kept.len(), HISTORY);
+        assert!(kept.iter().all(|release| release.what == "python"), "the oldest goes first");
+    }
+}

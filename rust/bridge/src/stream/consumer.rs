@@ -73,7 +73,7 @@ impl FrameStream {
                 Poll::Ready(match ending {
                     Ending::Finished => None,
                     Ending::Raised(failure) => Some(Err(StreamError::Failed(failure))),
-                    Ending::Cancelled(reason) => Some(Err(StreamError::Cancelled(reason))),
+                    Ending::Cancelled(cancellation) => Some(Err(StreamError::Cancelled(cancellation.reason))),
                 })
             }
         }

@@ -16,29 +16,37 @@ use crate::worker::{Command, Deferred, Mailbox};
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
+/// Metadata that belongs to the trace: W3C baggage.
+const BAGGAGE: &str = "baggage";
+
 /// What a caller says about one call.
 #[derive(Debug, Clone, Default)]
 pub struct CallOptions {
     /// Name of the request in logs and in `Context.id`; made up when absent.
     pub request_id: Option<String>,
-    /// Passed to the handler as `Context.metadata`.
+    /// Passed to the handler as `Context.metadata`. Of these only `baggage` goes on to nested calls.
     pub metadata: HashMap<String, String>,
     /// Whole-stream timeout, queueing included.
     pub timeout: Option<Duration>,
     /// Longest time between two items.
     pub idle_timeout: Option<Duration>,
-    /// W3C trace context, passed on unread.
+    /// W3C trace context, passed on unread, to nested calls as well.
     pub traceparent: Option<String>,
     /// W3C trace state, passed on unread.
     pub tracestate: Option<String>,
 }
 
 impl CallOptions {
-    /// A nested call goes on with its parent's trace unless it names one.
+    /// A nested call goes on with its parent's trace and baggage unless it names its own.
     pub(crate) fn inherit(&mut self, parent: &Self) {
         if self.traceparent.is_none() {
             self.traceparent.clone_from(&parent.traceparent);
             self.tracestate.clone_from(&parent.tracestate);
+        }
+        if let Some(baggage) = parent.metadata.get(BAGGAGE)
+            && !self.metadata.contains_key(BAGGAGE)
+        {
+            self.metadata.insert(BAGGAGE.to_owned(), baggage.clone());
         }
     }
 }
@@ -161,11 +169,11 @@ impl StreamCore {
             child.cancel(Reason::Parent);
         }
         if self.engine.admission.withdraw(self) {
-            self.finish(Ending::Cancelled(reason));
+            self.finish(Ending::cancelled(reason));
         } else if self.home.post(Command::Cancel(Arc::clone(self))).is_err() {
             self.lose_worker();
         } else {
-            super::timers::start_grace(self, Ending::Cancelled(reason));
+            super::timers::start_grace(self, Ending::cancelled(reason));
         }
         true
     }
@@ -250,7 +258,7 @@ impl StreamCore {
     /// The worker is gone: nobody is left to end this stream.
     pub(crate) fn lose_worker(self: &Arc<Self>) {
         let reason = self.note_external();
-        self.finish(Ending::Cancelled(reason));
+        self.finish(Ending::cancelled(reason));
     }
 
     /// Ends a stream that could not be started.

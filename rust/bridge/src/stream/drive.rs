@@ -1,31 +1,23 @@
 //! The state machine of a stream: decode the request, call the handler, take its items, close it, end.
 
-use std::mem;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
+mod closing;
+mod opening;
 
-use pyo3::exceptions::asyncio::CancelledError;
-use pyo3::exceptions::{PyRuntimeError, PyTypeError};
-use pyo3::intern;
+use std::mem;
+
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
-use pyo3::types::PyTuple;
 
 use super::driver::Driver;
-use super::ending::{Ending, Failure, FailureKind, Reason};
+use super::ending::Ending;
 use super::output::{Output, Verdict};
-use super::resume::{Step, awaiter, is_awaitable, is_end, send_none, throw};
+use super::resume::{Step, send_none, throw};
 use super::source::{Asked, Source};
-use super::start::{Request, RequestCodec, StartRequest};
-use super::timers;
+use super::start::{Request, StartRequest};
 use crate::codec::Decoder;
 use crate::engine::PyEngine;
-use crate::error;
 use crate::fault;
-use crate::log;
-use crate::worker::{Deferred, Here, Port};
-
-/// Input bytes decoded before other tasks get a turn: well under a millisecond of any payload.
-const DECODE_STRETCH: usize = 128 << 10;
+use crate::worker::{Here, Port};
 
 enum Phase {
     /// Nothing has happened; the handler may still never be called.
@@ -214,245 +206,8 @@ impl Drive {
             Verdict::Failed(error) => self.fail(driver, &error),
             Verdict::Detached => {
                 let reason = driver.get().core.note_external();
-                self.close(driver, Ending::Cancelled(reason), None)
+                self.close(driver, Ending::cancelled(reason), None)
             }
         }
     }
-
-    fn begin<'py>(&mut self, driver: &Bound<'py, Driver>, request: Request) -> Flow<'py> {
-        let py = driver.py();
-        if let Err(error) = crate::context::enter(py, driver) {
-            return self.fail(driver, &error);
-        }
-        match request {
-            Request::Object(object) => self.call(driver, object.into_inner(py)),
-            Request::Encoded(bytes, codec) => {
-                let engine = self.engine.get();
-                let spec = match codec {
-                    RequestCodec::Engine => Arc::clone(&engine.spec),
-                    RequestCodec::Plain(spec) => spec,
-                };
-                let encoded = bytes.len();
-                let decoder = Decoder::new(spec, Arc::clone(&engine.core.limits), bytes);
-                self.decode(driver, Box::new(decoder), encoded)
-            }
-        }
-    }
-
-    fn decode<'py>(&mut self, driver: &Bound<'py, Driver>, mut decoder: Box<Decoder>, encoded: usize) -> Flow<'py> {
-        let py = driver.py();
-        match decoder.run(py, DECODE_STRETCH) {
-            Ok(None) => {
-                self.phase = Phase::Decode(decoder, encoded);
-                Some(Ok(Some(py.None().into_bound(py))))
-            }
-            Ok(Some(request)) => {
-                let core = &driver.get().core;
-                core.engine.charge_decoded(core, encoded, decoder.decoded_bytes());
-                drop(decoder);
-                self.call(driver, request)
-            }
-            Err(error) => {
-                drop(decoder);
-                let error = error.into_py(py);
-                let mut failure = failure(driver, &error);
-                failure.kind = FailureKind::Decode;
-                self.finish(driver, Ending::Raised(Box::new(failure)), None)
-            }
-        }
-    }
-
-    /// Calls the handler; the request is the handler's from here on.
-    fn call<'py>(&mut self, driver: &Bound<'py, Driver>, request: Py<PyAny>) -> Flow<'py> {
-        let py = driver.py();
-        let handler = self.engine.get().handler(py).into_bound(py);
-        let result = if self.wants_context {
-            driver.get().context(py).and_then(|context| {
-                let keywords = pyo3::types::PyDict::new(py);
-                keywords.set_item(intern!(py, "context"), context)?;
-                handler.call((request,), Some(&keywords))
-            })
-        } else {
-            handler.call1((request,))
-        };
-        match result {
-            Ok(value) => self.adopt(driver, &value, false),
-            Err(error) => self.on_error(driver, error),
-        }
-    }
-
-    /// Takes what the handler (or its coroutine, if `awaited`) returned as the source of items.
-    fn adopt<'py>(&mut self, driver: &Bound<'py, Driver>, value: &Bound<'py, PyAny>, awaited: bool) -> Flow<'py> {
-        if !self.unary || awaited {
-            match Source::of(value) {
-                Ok(Some(source)) => {
-                    *driver.get().generator.lock().unwrap_or_else(std::sync::PoisonError::into_inner) =
-                        Some(source.object(driver.py()).clone().unbind());
-                    self.source = Some(source);
-                    self.phase = Phase::Iterate;
-                    return None;
-                }
-                Ok(None) => {}
-                Err(error) => return self.fail(driver, &error),
-            }
-        }
-        if !awaited && is_awaitable(value) {
-            return match awaiter(value.clone()) {
-                Ok(pending) => {
-                    self.pending = Some(Pending::Awaitable(pending.unbind()));
-                    self.phase = Phase::Await;
-                    None
-                }
-                Err(error) => self.fail(driver, &error),
-            };
-        }
-        let error = PyTypeError::new_err(error::wrong_result(value, awaited, self.unary));
-        self.fail(driver, &error)
-    }
-
-    /// Raises in a handler that is parked at a `yield`, or whose generator waits itself, or that has not begun.
-    fn throw_parked<'py>(&mut self, driver: &Bound<'py, Driver>, error: PyErr) -> Flow<'py> {
-        let py = driver.py();
-        driver.get().core.queue.unpause();
-        let athrow = self.source.as_ref().and_then(|source| source.object(py).getattr(intern!(py, "athrow")).ok());
-        let Some(athrow) = athrow else { return self.on_error(driver, error) };
-        match athrow.call1((error.into_value(py),)).and_then(awaiter) {
-            Ok(pending) => {
-                self.pending = Some(Pending::Awaitable(pending.unbind()));
-                None
-            }
-            Err(error) => self.on_error(driver, error),
-        }
-    }
-
-    /// The reason of a cancellation that the handler or its items have felt.
-    fn cut_short(&self, driver: &Bound<'_, Driver>) -> Option<Reason> {
-        driver.get().core.cancel_reason().filter(|_| self.thrown || self.output.discarded)
-    }
-
-    /// The handler's generator ran out.
-    fn on_end<'py>(&mut self, driver: &Bound<'py, Driver>) -> Flow<'py> {
-        let ending = self.cut_short(driver).map_or(Ending::Finished, Ending::Cancelled);
-        self.finish(driver, ending, None)
-    }
-
-    /// The handler, or the way to it, raised.
-    fn on_error<'py>(&mut self, driver: &Bound<'py, Driver>, error: PyErr) -> Flow<'py> {
-        let py = driver.py();
-        let core = &driver.get().core;
-        match mem::replace(&mut self.phase, Phase::Done) {
-            Phase::Close(ending, outward) => {
-                note_close_error(driver, &error);
-                return self.finish(driver, ending, outward);
-            }
-            Phase::Iterate if is_end(py, &error) => return self.on_end(driver),
-            Phase::Done => return Some(Err(PyRuntimeError::new_err("cannot reuse already awaited coroutine"))),
-            _ => {}
-        }
-        if error.is_instance_of::<CancelledError>(py) {
-            let reason = core.cancel_reason().unwrap_or_else(|| core.note_external());
-            let outward = without_frames(py, &error);
-            drop(error);
-            return self.end_early(driver, Ending::Cancelled(reason), Some(outward));
-        }
-        if error::is_exit(py, &error) {
-            let exit = error::Class::HandlerExit.error(py, (error.to_string(),));
-            exit.set_cause(py, Some(error.clone_ref(py)));
-            let failure = failure(driver, &exit);
-            let outward = (!driver.get().port.get().is_dedicated()).then_some(error);
-            return self.end_early(driver, Ending::Raised(Box::new(failure)), outward);
-        }
-        if let Some(reason) = self.cut_short(driver) {
-            note_close_error(driver, &error);
-            return self.end_early(driver, Ending::Cancelled(reason), None);
-        }
-        let failure = failure(driver, &error);
-        self.end_early(driver, Ending::Raised(Box::new(failure)), None)
-    }
-
-    /// The source raised: a generator is done by that, any other iterator is closed if it can be.
-    fn end_early<'py>(&mut self, driver: &Bound<'py, Driver>, ending: Ending, outward: Option<PyErr>) -> Flow<'py> {
-        if self.source.as_ref().is_some_and(|source| !source.is_generator()) {
-            self.close(driver, ending, outward)
-        } else {
-            self.finish(driver, ending, outward)
-        }
-    }
-
-    /// Ends the stream with `error`, after the generator has been closed.
-    fn fail<'py>(&mut self, driver: &Bound<'py, Driver>, error: &PyErr) -> Flow<'py> {
-        let failure = failure(driver, error);
-        self.close(driver, Ending::Raised(Box::new(failure)), None)
-    }
-
-    /// Runs `aclose()` where there is one, then ends with `ending`.
-    fn close<'py>(&mut self, driver: &Bound<'py, Driver>, ending: Ending, outward: Option<PyErr>) -> Flow<'py> {
-        let py = driver.py();
-        self.phase = Phase::Done;
-        if let Some(source) = self.source.take()
-            && let Ok(aclose) = source.object(py).getattr(intern!(py, "aclose"))
-        {
-            match aclose.call0().and_then(awaiter) {
-                Ok(pending) => {
-                    self.pending = Some(Pending::Awaitable(pending.unbind()));
-                    timers::start_grace(&driver.get().core, ending.clone());
-                    self.phase = Phase::Close(ending, outward);
-                    return None;
-                }
-                Err(error) => note_close_error(driver, &error),
-            }
-        }
-        self.finish(driver, ending, outward)
-    }
-
-    /// The last thing a driver does: hands everything over, gives everything back. `outward` goes to the asyncio task.
-    #[expect(clippy::unnecessary_wraps, reason = "what every step gives")]
-    fn finish<'py>(&mut self, driver: &Bound<'py, Driver>, ending: Ending, outward: Option<PyErr>) -> Flow<'py> {
-        self.phase = Phase::Done;
-        self.pending = None;
-        self.source = None;
-        let generator = driver.get().generator.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
-        drop(generator);
-        self.output.finish(driver, ending);
-        Some(outward.map_or(Ok(None), Err))
-    }
-
-    /// After a panic: the stream ends as an internal failure, the generator is closed, the worker lives.
-    pub(super) fn fail_internally<'py>(&mut self, driver: &Bound<'py, Driver>) -> Turn<'py> {
-        self.output.rewind();
-        self.pending = None;
-        match self.close(driver, Ending::Raised(Box::new(Failure::panicked())), None) {
-            Some(turn) => turn,
-            None => self.run(driver, None),
-        }
-    }
-}
-
-/// A cancellation for the asyncio task, which keeps it. The handler's own would bring its frames, and they often hold the
-/// task (`asyncio.timeout` does): a cycle that would keep the request until the collector comes.
-fn without_frames(py: Python<'_>, cancelled: &PyErr) -> PyErr {
-    match cancelled.value(py).getattr(intern!(py, "args")).and_then(|args| Ok(args.cast_into::<PyTuple>()?)) {
-        Ok(args) => CancelledError::new_err(args.unbind()),
-        Err(_) => CancelledError::new_err(()),
-    }
-}
-
-fn failure(driver: &Bound<'_, Driver>, error: &PyErr) -> Failure {
-    let home = Arc::clone(&driver.get().core.home);
-    error::failure_of(driver.py(), error, |object| Deferred::new(object, home))
-}
-
-fn note_close_error(driver: &Bound<'_, Driver>, error: &PyErr) {
-    let py = driver.py();
-    let core = &driver.get().core;
-    let ignored = error.is_instance_of::<PyRuntimeError>(py) && error.to_string().contains("ignored GeneratorExit");
-    let metrics = &core.engine.metrics;
-    let counter = if ignored { &metrics.close_ignored } else { &metrics.close_error };
-    counter.fetch_add(1, Ordering::Relaxed);
-    log::warning(
-        py,
-        "stream",
-        &format!("request {}: the handler failed while it was closed", core.request_id()),
-        error,
-    );
 }

@@ -150,6 +150,21 @@ impl Failure {
     }
 }
 
+/// A cancellation as it crosses to the consumer.
+#[derive(Debug, Clone)]
+pub struct Cancellation {
+    /// Why it was asked for.
+    pub reason: Reason,
+    /// What the handler's cleanup raised, for consumers in the same process.
+    pub(crate) context: Option<Arc<Deferred>>,
+}
+
+impl From<Reason> for Cancellation {
+    fn from(reason: Reason) -> Self {
+        Self { reason, context: None }
+    }
+}
+
 /// How a stream ended.
 #[derive(Debug, Clone)]
 pub enum Ending {
@@ -158,7 +173,7 @@ pub enum Ending {
     /// The handler, or the way to or from it, failed.
     Raised(Box<Failure>),
     /// Either side asked it to stop.
-    Cancelled(Reason),
+    Cancelled(Cancellation),
 }
 
 impl Ending {
@@ -167,8 +182,29 @@ impl Ending {
     /// The exception's traceback can lead back to the stream, through the handler's `context`: kept here it would keep
     /// both alive for good.
     pub(crate) fn hand_out(&mut self) -> Self {
-        let Self::Raised(failure) = self else { return self.clone() };
-        let original = failure.original.take();
-        Self::Raised(Box::new(Failure { original, ..(**failure).clone() }))
+        match self {
+            Self::Finished => Self::Finished,
+            Self::Raised(failure) => {
+                let original = failure.original.take();
+                Self::Raised(Box::new(Failure { original, ..(**failure).clone() }))
+            }
+            Self::Cancelled(cancellation) => {
+                let context = cancellation.context.take();
+                Self::Cancelled(Cancellation { context, ..*cancellation })
+            }
+        }
+    }
+
+    /// The exception that it brings along, if it still does.
+    pub(crate) fn exception(&self) -> Option<&Deferred> {
+        match self {
+            Self::Finished => None,
+            Self::Raised(failure) => failure.original.as_deref(),
+            Self::Cancelled(cancellation) => cancellation.context.as_deref(),
+        }
+    }
+
+    pub(crate) fn cancelled(reason: Reason) -> Self {
+        Self::Cancelled(reason.into())
     }
 }

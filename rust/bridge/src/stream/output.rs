@@ -1,5 +1,6 @@
 //! A driver's way out: encode, seal, park, hand over, wait for credit.
 
+use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -79,6 +80,8 @@ pub(super) struct Output {
     watch_idle: bool,
     /// An item went nowhere because the stream had been cancelled.
     pub(super) discarded: bool,
+    /// The handler yielded on although it had been asked to stop.
+    ignored: bool,
 }
 
 impl Output {
@@ -104,6 +107,7 @@ impl Output {
             spare_bytes: 0,
             first: true,
             discarded: false,
+            ignored: false,
             watch_idle: start.core.options.idle_timeout.is_some(),
         })
     }
@@ -157,10 +161,20 @@ impl Output {
     /// The stream is cancelled: its items go nowhere, and the task must soon be where the cancellation can reach it.
     fn discard(&mut self, core: &StreamCore, thrown: bool) -> Verdict {
         self.discarded = true;
+        if thrown {
+            self.note_ignored(core);
+        }
         if core.queue.has_ended() {
             return Verdict::Detached;
         }
         if thrown && self.pacer.item() == Pace::Go { Verdict::Next } else { Verdict::Yield }
+    }
+
+    /// Counts a handler that yields instead of ending.
+    pub(super) fn note_ignored(&mut self, core: &StreamCore) {
+        if !mem::replace(&mut self.ignored, true) {
+            core.engine.metrics.close_ignored.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     fn first_item(&mut self, core: &StreamCore) {

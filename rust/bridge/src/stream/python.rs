@@ -18,6 +18,7 @@ use crate::codec::{self, CodecSpec, Framing};
 use crate::engine::PyEngine;
 use crate::error::{raise_cancelled, raise_failure};
 use crate::frame::PyFrame;
+use crate::worker::Deferred;
 
 /// What `__anext__` gives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -159,7 +160,8 @@ impl PyStream {
                 };
                 settle(&core, cursor);
                 drop(state);
-                Poll::Ready(Bound::new(py, PyFrame::new(bytes, Arc::clone(&self.spec))).map(Bound::into_any))
+                let frame = PyFrame::new(bytes, Arc::clone(&self.spec), Arc::clone(&core.engine.limits));
+                Poll::Ready(Bound::new(py, frame).map(Bound::into_any))
             }
             Kind::Chunks => {
                 let Some(range) = cursor.advance_to_end() else { return Poll::Pending };
@@ -187,6 +189,22 @@ impl PyStream {
         }
     }
 
+    /// True while the stream, cancelled because the call it belongs to was, is on its way to its ending.
+    pub(crate) fn is_cancelled_with_parent(&self) -> bool {
+        match &*self.state() {
+            State::Open { core, .. } => core.cancel_reason() == Some(Reason::Parent) && !core.queue.has_ended(),
+            State::New(_) | State::Starting | State::Closed(_) => false,
+        }
+    }
+
+    /// True once the stream has its ending; else `waker` is called when it has.
+    pub(crate) fn has_ended_or_wake(&self, waker: &Waker) -> bool {
+        match &*self.state() {
+            State::Open { core, .. } => core.queue.is_over_or_wake(Some(waker)),
+            State::New(_) | State::Starting | State::Closed(_) => true,
+        }
+    }
+
     /// True once a stream that was abandoned has its ending; else `waker` is called when it has.
     pub(crate) fn is_over_or_wake(&self, waker: Option<&Waker>) -> bool {
         let core = match &*self.state() {
@@ -209,7 +227,13 @@ pub(crate) fn raise_ending(py: Python<'_>, ending: Ending) -> PyErr {
     match ending {
         Ending::Finished => PyStopAsyncIteration::new_err(()),
         Ending::Raised(failure) => raise_failure(py, &failure),
-        Ending::Cancelled(reason) => raise_cancelled(py, reason),
+        Ending::Cancelled(cancellation) => {
+            let error = raise_cancelled(py, cancellation.reason);
+            if let Some(context) = cancellation.context {
+                error.set_context(py, Some(PyErr::from_value(context.get(py).bind(py).clone())));
+            }
+            error
+        }
     }
 }
 
@@ -250,14 +274,24 @@ impl PyStream {
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.engine)?;
-        if let Ok(state) = self.state.try_lock()
-            && let State::New(call) = &*state
-        {
-            visit.call(&call.engine)?;
-            visit.call(&call.request)?;
-            visit.call(&call.context)?;
+        let Ok(state) = self.state.try_lock() else { return Ok(()) };
+        match &*state {
+            State::New(call) => {
+                visit.call(&call.engine)?;
+                visit.call(&call.request)?;
+                visit.call(&call.context)
+            }
+            // The frames of an exception that nobody took lead back to the stream if an eager task raised it.
+            State::Open { core, .. } => core
+                .queue
+                .peek_ending(|ending| ending.exception().and_then(Deferred::peek).map_or(Ok(()), |it| visit.call(it)))
+                .unwrap_or(Ok(())),
+            State::Starting | State::Closed(_) => Ok(()),
         }
-        Ok(())
+    }
+
+    fn __clear__(&self) {
+        self.abandon(Reason::Caller);
     }
 }
 

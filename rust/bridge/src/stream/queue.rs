@@ -156,6 +156,11 @@ impl Queue {
         inner.ending.is_some()
     }
 
+    /// Looks at the ending, if there is one. The collector may call this: nothing under the lock touches Python.
+    pub(crate) fn peek_ending<R>(&self, look: impl FnOnce(&Ending) -> R) -> Option<R> {
+        self.lock().ending.as_ref().map(look)
+    }
+
     /// True once an ending has been set.
     pub(crate) fn has_ended(&self) -> bool {
         self.lock().ending.is_some()

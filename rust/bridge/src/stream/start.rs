@@ -66,7 +66,7 @@ pub(crate) fn start(py: Python<'_>, port: &Bound<'_, Port>, start: StartRequest)
         core.cancel(Reason::Deadline);
     }
     if let Some(reason) = core.cancel_reason() {
-        core.finish(Ending::Cancelled(reason));
+        core.finish(Ending::cancelled(reason));
         core.engine.return_place(&core);
         return;
     }
@@ -95,8 +95,9 @@ fn try_start(py: Python<'_>, port: &Bound<'_, Port>, start: StartRequest) -> PyR
         None => engine.get().copy_context(py)?,
     };
     let driver = Driver::new(py, port, start, &engine)?;
-    if let Err(error) = port.get().spawn(py, &core, driver.clone().into_any(), context) {
-        fail(py, &core, &error);
+    match port.get().spawn(py, &core, driver.clone().into_any(), context) {
+        // An eager task has run to its end, and what only an exit does, raised into its maker: the loop's to hear.
+        Err(error) if core.is_released() => port.get().raise_in_loop(py, &error),
+        result => result,
     }
-    Ok(())
 }

@@ -1,15 +1,15 @@
-//! The one way from other threads to a worker: a lock-free queue and one coalesced wake-up.
+//! The one way from other threads to a worker: commands in an inbox, and one coalesced wake-up.
 
 use std::fmt;
 use std::io;
 use std::os::fd::RawFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use crossbeam_queue::SegQueue;
 use pyo3::prelude::*;
 
 use super::cell::thread_mark;
+use super::inbox::Inbox;
 use super::port::Port;
 use super::release::orphan;
 use super::wakeup::Wakeup;
@@ -38,9 +38,7 @@ pub(crate) enum Command {
 
 /// Commands of one worker. Any thread posts; only the worker takes.
 pub(crate) struct Mailbox {
-    queue: SegQueue<Command>,
-    armed: AtomicBool,
-    open: AtomicBool,
+    inbox: Inbox<Command>,
     home: AtomicUsize,
     wakeup: Wakeup,
     wakeups: AtomicU64,
@@ -51,9 +49,7 @@ impl Mailbox {
     /// A mailbox whose home is the calling thread.
     pub(crate) fn new() -> io::Result<Self> {
         Ok(Self {
-            queue: SegQueue::new(),
-            armed: AtomicBool::new(false),
-            open: AtomicBool::new(true),
+            inbox: Inbox::new(),
             home: AtomicUsize::new(thread_mark()),
             wakeup: Wakeup::new()?,
             wakeups: AtomicU64::new(0),
@@ -73,7 +69,7 @@ impl Mailbox {
 
     /// False once the loop is closed.
     pub(crate) fn is_open(&self) -> bool {
-        self.open.load(Ordering::Acquire)
+        self.inbox.is_open()
     }
 
     /// Adds a command and wakes the worker if nobody has since it last looked.
@@ -81,23 +77,14 @@ impl Mailbox {
     /// # Errors
     /// The worker is gone; the command comes back.
     pub(crate) fn post(&self, command: Command) -> Result<(), Command> {
-        if !self.is_open() {
-            self.late.fetch_add(1, Ordering::Relaxed);
-            return Err(command);
-        }
-        self.queue.push(command);
-        if !self.armed.swap(true, Ordering::AcqRel) {
+        let wake = || {
             crate::fault::reach(crate::fault::Point::Wakeup);
             self.wakeups.fetch_add(1, Ordering::Relaxed);
             self.wakeup.notify();
-        }
-        // The worker may have closed between the look and the push: then nobody would take what is queued. The fence pairs
-        // with the one in `close`: either this load sees the close, or the closer's takes see the push.
-        fence(Ordering::SeqCst);
-        if !self.is_open() {
-            self.discard();
-        }
-        Ok(())
+        };
+        self.inbox.post(command, wake, |lost| self.lose(lost)).inspect_err(|_| {
+            self.late.fetch_add(1, Ordering::Relaxed);
+        })
     }
 
     /// Sends a reference home, or to the orphans if home is gone.
@@ -109,21 +96,17 @@ impl Mailbox {
 
     /// The next command; the worker calls [`Self::rearm`] before the first.
     pub(super) fn take(&self) -> Option<Command> {
-        self.queue.pop()
+        self.inbox.take()
     }
 
     /// From now on a post wakes again.
     pub(super) fn rearm(&self) {
-        self.wakeup.clear();
-        // Pairs with the swap in `post`: a command pushed before its swap is seen by the takes that follow this one.
-        self.armed.swap(false, Ordering::AcqRel);
+        self.inbox.rearm(|| self.wakeup.clear());
     }
 
     /// Asks for one more wake-up although nothing new was posted.
     pub(super) fn nudge(&self) {
-        if !self.armed.swap(true, Ordering::AcqRel) {
-            self.wakeup.notify();
-        }
+        self.inbox.nudge(|| self.wakeup.notify());
     }
 
     pub(super) fn fd(&self) -> RawFd {
@@ -137,35 +120,29 @@ impl Mailbox {
 
     /// Refuses everything from now on.
     pub(super) fn close(&self) {
-        self.open.store(false, Ordering::Release);
-        fence(Ordering::SeqCst);
-        self.discard();
+        self.inbox.close(|lost| self.lose(lost));
     }
 
-    fn discard(&self) {
-        while let Some(command) = self.queue.pop() {
-            self.late.fetch_add(1, Ordering::Relaxed);
-            match command {
-                Command::Release(object) => orphan(object),
-                Command::Start(start) => start.refuse(),
-                Command::Cancel(core) | Command::Grace(core) | Command::Resume(core) => core.lose_worker(),
-                Command::Wake(_) | Command::CallPort(_) => {}
-            }
+    /// Ends what a command that nobody takes was for; a reference waits for the next Python thread.
+    fn lose(&self, command: Command) {
+        self.late.fetch_add(1, Ordering::Relaxed);
+        match command {
+            Command::Release(object) => orphan(object),
+            Command::Start(start) => start.refuse(),
+            Command::Cancel(core) | Command::Grace(core) | Command::Resume(core) => core.lose_worker(),
+            Command::Wake(_) | Command::CallPort(_) => {}
         }
     }
 }
 
 impl Drop for Mailbox {
     fn drop(&mut self) {
-        self.discard();
+        self.inbox.discard(|lost| self.lose(lost));
     }
 }
 
 impl fmt::Debug for Mailbox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Mailbox")
-            .field("open", &self.is_open())
-            .field("queued", &self.queue.len())
-            .finish_non_exhaustive()
+        f.debug_struct("Mailbox").field("open", &self.is_open()).finish_non_exhaustive()
     }
 }

@@ -3,12 +3,16 @@
 mod attach;
 mod cell;
 mod dedicated;
+mod inbox;
 mod lag;
 mod lifespan;
 mod locate;
 mod mailbox;
+mod pins;
 mod port;
+mod reader;
 mod release;
+mod sync;
 mod thread;
 mod wakeup;
 mod watch;

@@ -1,6 +1,5 @@
-//! A worker as its event loop sees it: the mailbox's reader, the turn's hand-over, the table of live tasks.
+//! A worker as its event loop sees it: the tasks that are live, the turn's hand-over, the end of the loop.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -14,18 +13,11 @@ use slab::Slab;
 use super::cell::ThreadCell;
 use super::lag::Lag;
 use super::lifespan::Lifespans;
-use super::mailbox::{Command, Mailbox};
+use super::mailbox::Mailbox;
+use super::reader::Reader;
 use crate::engine::streams_of;
 use crate::log;
-use crate::stream::{self, Ending, Outbox, SharedWriter, StreamCore};
-
-/// Commands taken in one callback before the loop gets its turn.
-const COMMANDS_PER_TURN: usize = 1024;
-
-/// Streams whose queues are looked at in one turn while segments are pinned, and bytes that are copied at most: a turn
-/// makes no more than a few segments, and neither costs more than about 100 us.
-const STREAMS_PER_LOOK: usize = 1024;
-const COPIED_PER_LOOK: usize = 256 << 10;
+use crate::stream::{Outbox, SharedWriter, StreamCore};
 
 /// What a worker runs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,20 +38,20 @@ pub(crate) struct WorkerInfo {
     pub(super) lag: Lag,
 }
 
-struct LiveTask {
-    core: Arc<StreamCore>,
+pub(super) struct LiveTask {
+    pub(super) core: Arc<StreamCore>,
     /// `None` while the task is being made; an eager one runs during that.
-    task: Option<Py<PyAny>>,
-    credit: Option<Py<PyAny>>,
+    pub(super) task: Option<Py<PyAny>>,
+    pub(super) credit: Option<Py<PyAny>>,
 }
 
 #[derive(Default)]
-struct Tables {
-    live: Slab<LiveTask>,
-    writers: Vec<(usize, Arc<ThreadCell<SharedWriter>>)>,
+pub(super) struct Tables {
+    pub(super) live: Slab<LiveTask>,
+    pub(super) writers: Vec<(usize, Arc<ThreadCell<SharedWriter>>)>,
     lifespans: Lifespans,
     /// Streams whose queues were looked at for pinned segments, all told.
-    looked_at: usize,
+    pub(super) looked_at: usize,
 }
 
 /// One per event loop. Its Python references are visible to the collector; the mailbox outlives it.
@@ -73,7 +65,7 @@ pub(crate) struct Port {
     task_type: Py<PyAny>,
     loop_context: Py<PyAny>,
     outbox: ThreadCell<Outbox>,
-    tables: ThreadCell<Tables>,
+    pub(super) tables: ThreadCell<Tables>,
 }
 
 impl Port {
@@ -102,7 +94,7 @@ impl Port {
                 tables: ThreadCell::new(Tables::default()),
             },
         )?;
-        let reader = Bound::new(py, Reader { port: port.clone().unbind() })?;
+        let reader = Reader::new(&port)?;
         event_loop.call_method1("add_reader", (port.get().mailbox.fd(), reader))?;
         super::watch::register(&port.get().mailbox, &port.get().info);
         Ok(port)
@@ -143,6 +135,12 @@ impl Port {
         keywords.set_item(intern!(py, "context"), &this.loop_context)?;
         this.call_soon.bind(py).call((callback,), Some(&keywords))?;
         Ok(())
+    }
+
+    /// The loop ends with `error` in its next turn.
+    pub(crate) fn raise_in_loop(&self, py: Python<'_>, error: &PyErr) -> PyResult<()> {
+        let reraise = py.import("pybridge._worker")?.getattr("reraise")?;
+        self.call_soon.call1(py, (reraise, error.value(py))).map(drop)
     }
 
     /// What the lifespans of engines have come to on this worker.
@@ -231,7 +229,7 @@ impl Port {
         self.with_live(core, |live| live.credit.replace(future.clone().unbind()));
     }
 
-    fn with_live<R>(&self, core: &Arc<StreamCore>, act: impl FnOnce(&mut LiveTask) -> R) -> Option<R> {
+    pub(super) fn with_live<R>(&self, core: &Arc<StreamCore>, act: impl FnOnce(&mut LiveTask) -> R) -> Option<R> {
         let mut tables = self.tables.borrow()?;
         let live = tables.live.get_mut(core.slot.load(Ordering::Relaxed))?;
         Arc::ptr_eq(&live.core, core).then(|| act(live))
@@ -260,81 +258,8 @@ impl Port {
         }
     }
 
-    /// Takes the mailbox empty, or a bounded part of it.
-    fn serve(slf: &Bound<'_, Self>) {
-        let this = slf.get();
-        this.follow_loop(slf.py());
-        if this.is_dedicated() {
-            super::attach::count(&this.info.name);
-        }
-        this.mailbox.rearm();
-        for _ in 0..COMMANDS_PER_TURN {
-            match this.mailbox.take() {
-                Some(command) => Self::obey_contained(slf, command),
-                None => return,
-            }
-        }
-        this.mailbox.nudge();
-    }
-
-    /// A panic ends the stream that the command is for; the commands behind it are served.
-    fn obey_contained(slf: &Bound<'_, Self>, command: Command) {
-        let core = match &command {
-            Command::Start(start) => Some(Arc::clone(&start.core)),
-            Command::Resume(core) | Command::Cancel(core) | Command::Grace(core) => Some(Arc::clone(core)),
-            Command::Wake(_) | Command::CallPort(_) | Command::Release(_) => None,
-        };
-        if catch_unwind(AssertUnwindSafe(|| Self::obey(slf, command))).is_err()
-            && let Some(core) = core
-        {
-            core.fail_internally();
-        }
-    }
-
-    fn obey(slf: &Bound<'_, Self>, command: Command) {
-        let py = slf.py();
-        let this = slf.get();
-        match command {
-            Command::Start(start) => stream::start(py, slf, *start),
-            Command::Resume(core) => {
-                if let Some(future) = this.with_live(&core, |live| live.credit.take()).flatten() {
-                    Self::resolve(py, future.bind(py), true);
-                }
-            }
-            Command::Cancel(core) => {
-                for waiter in core.take_cancel_waiters() {
-                    Self::resolve(py, waiter.get(py).bind(py), true);
-                }
-                if !this.cancel_task(py, &core)
-                    && let Some(reason) = core.cancel_reason()
-                {
-                    core.finish(Ending::Cancelled(reason));
-                }
-            }
-            Command::Grace(core) => {
-                this.cancel_task(py, &core);
-            }
-            Command::Wake(waiter) => waiter.notify(py),
-            Command::CallPort(call) => call(py, slf),
-            Command::Release(object) => drop(object),
-        }
-    }
-
-    /// Cancels the asyncio task of a stream. False: it has none, its handler was never called or is done.
-    fn cancel_task(&self, py: Python<'_>, core: &Arc<StreamCore>) -> bool {
-        let Some(task) = self.with_live(core, |live| live.task.as_ref().map(|task| task.clone_ref(py))) else {
-            return false;
-        };
-        if let Some(task) = task
-            && let Err(error) = task.call_method0(py, intern!(py, "cancel"))
-        {
-            log::warning(py, "worker", "an asyncio task could not be cancelled", &error);
-        }
-        true
-    }
-
     /// The loop is closed, or was dropped: its streams end.
-    fn loop_closed(&self, py: Python<'_>) {
+    pub(super) fn loop_closed(&self, py: Python<'_>) {
         self.mailbox.close();
         self.follow_loop(py);
         self.hand_over();
@@ -367,53 +292,6 @@ impl Port {
         visit.call(&self.call_soon)?;
         visit.call(&self.create_future)?;
         visit.call(&self.loop_context)
-    }
-}
-
-impl Port {
-    /// Once a turn: frames that wait in queues must not hold more segments than the pool's bound. Copies some out of
-    /// the segments that they pin, of other streams each time.
-    fn look_at_pins(&self) {
-        let Some(mut tables) = self.tables.borrow() else { return };
-        let over: Vec<_> = tables.writers.iter().filter_map(|(_, writer)| writer.borrow()?.over_pinned()).collect();
-        if over.is_empty() {
-            return;
-        }
-        let mut cores: Vec<_> = tables.live.iter().map(|(_, live)| Arc::clone(&live.core)).collect();
-        let start = tables.looked_at % cores.len().max(1);
-        cores.rotate_left(start);
-        cores.truncate(STREAMS_PER_LOOK);
-        tables.looked_at = tables.looked_at.wrapping_add(cores.len());
-        drop(tables);
-        let mut left = COPIED_PER_LOOK;
-        for core in cores {
-            if let Some(pool) = over.iter().find(|pool| pool.id() == core.engine.pool.id()) {
-                left = left.saturating_sub(core.queue.copy_out(pool, left));
-            }
-        }
-    }
-}
-
-/// What the loop holds as its reader callback: dropped with the loop's registration, that is when the loop closes.
-#[pyclass(frozen, module = "pybridge._pybridge")]
-struct Reader {
-    port: Py<Port>,
-}
-
-#[pymethods]
-impl Reader {
-    fn __call__(&self, py: Python<'_>) {
-        Port::serve(self.port.bind(py));
-    }
-
-    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        visit.call(&self.port)
-    }
-}
-
-impl Drop for Reader {
-    fn drop(&mut self) {
-        super::attach::in_dealloc(|py| self.port.get().loop_closed(py));
     }
 }
 

@@ -31,6 +31,11 @@ impl Deferred {
         self.object.as_ref().expect("taken only by into_inner and drop")
     }
 
+    /// The object, for the collector, which is no attached caller.
+    pub(crate) fn peek(&self) -> Option<&Py<PyAny>> {
+        self.object.as_ref()
+    }
+
     /// Takes the object out; the caller is attached.
     pub(crate) fn into_inner(mut self, _py: Python<'_>) -> Py<PyAny> {
         self.object.take().expect("taken only by into_inner and drop")

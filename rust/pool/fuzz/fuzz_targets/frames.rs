@@ -111,7 +111,7 @@ fn seal(open: &mut Open, held: &mut Held) {
 fn check(batch: &Batch, frames: &[Vec<u8>]) {
     assert_eq!(batch.frames(), frames.len());
     for (index, frame) in frames.iter().enumerate() {
-        assert_eq!(batch.frame(index).as_deref(), Some(&frame[..]));
+        assert_eq!(batch.bytes()[batch.range(index).expect("in range")], frame[..]);
     }
 }
 
@@ -144,9 +144,10 @@ fn step(pool: &Pool, writers: &mut Vec<Open>, held: &mut Held, now: &mut Instant
             }
         }
         Step::Slice { batch, frame } => {
-            if let Some((batch, frames)) = take(&mut held.batches, batch) {
+            if let Some((mut batch, frames)) = take(&mut held.batches, batch) {
                 let frame = usize::from(frame) % frames.len();
                 held.bytes.push((batch.frame(frame).expect("in range"), frames[frame].clone()));
+                check(&batch, &frames);
             }
         }
         Step::Inbound { declared, max, len, pieces } => {

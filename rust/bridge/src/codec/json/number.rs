@@ -86,7 +86,7 @@ fn float(input: &[u8], start: usize, mut at: usize, value: u64, to: &mut impl Re
         (mantissa, at) = digits(input, fraction, value)?;
         exponent = -(at - fraction).cast_signed() as i64;
         digits_read += at - fraction;
-        if digits_read > SAFE_DIGITS && value == 0 {
+        if digits_read > SAFE_DIGITS && input[first] == b'0' {
             digits_read = at - fraction - zeros(&input[fraction..at]);
         }
     }

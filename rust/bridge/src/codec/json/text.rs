@@ -65,8 +65,8 @@ fn unicode(input: &[u8], at: usize, text: &mut Vec<u8>) -> Result<usize, Fault> 
     let (point, end) = match high {
         0xd800..0xdc00 if input[at + 6..].starts_with(b"\\u") => {
             let low = hex(input, at + 8)?;
-            let point = 0x10000 + ((high - 0xd800) << 10) + low.wrapping_sub(0xdc00);
-            (if (0xdc00..0xe000).contains(&low) { point } else { high }, at + 12)
+            let pair = (0xdc00..0xe000).contains(&low);
+            (if pair { 0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00) } else { high }, at + 12)
         }
         _ => (high, at + 6),
     };

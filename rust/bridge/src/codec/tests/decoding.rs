@@ -1,10 +1,10 @@
 use bytes::Bytes;
 
 use super::*;
-use crate::codec::{Decoder, decode, scan};
+use crate::codec::{Decoder, decode, from_frame, scan};
 use crate::error::DecodeError;
 
-const MANY: &str = "[None, True, False, {'a': [1, -1, 127, 128, 255, 256, 65535, 65536, 2**32, 2**63, 2**64-1, -32, -33, -128, -129, -2**31, -2**63], \
+pub(super) const MANY: &str = "[None, True, False, {'a': [1, -1, 127, 128, 255, 256, 65535, 65536, 2**32, 2**63, 2**64-1, -32, -33, -128, -129, -2**31, -2**63], \
     'é': 'ü日😀', '': [], 'b': {}, 'f': [0.0, -0.0, 1e-320, 1.5, 1e308], 's': 'x' * 300, 't': 'é' * 40000, 'q': 'a\"\\\\/\\b\\f\\n\\r\\t\\x01'}]";
 
 fn repr(value: &Bound<'_, PyAny>) -> String {
@@ -124,6 +124,46 @@ fn a_key_that_comes_twice_is_refused_on_demand() {
             assert_eq!(repr(last.bind(py)), "[{'a': 2}]");
             assert!(decode(py, &spec(format), &strict, input).is_err());
             assert!(scan(format, &strict, input).is_err());
+        }
+    });
+}
+
+#[test]
+fn numbers_of_any_length_are_those_of_the_standard_library() {
+    let digits = "18446744073709551616"; // 2^64, which an u64 that wraps takes for zero
+    let texts = [".5", ".0", "e0", "0.25", "000000000000000000000e-20"].map(|rest| format!("{digits}{rest}"));
+    Python::attach(|py| {
+        for text in texts.iter().flat_map(|text| [text.clone(), format!("-{text}")]) {
+            let value = decode(py, &spec(Format::Json), &Limits::default(), text.as_bytes()).unwrap();
+            let expected: f64 = text.parse().unwrap();
+            assert_eq!(value.extract::<f64>(py).unwrap().to_bits(), expected.to_bits(), "{text}");
+            let typed: f64 = from_frame(Format::Json, &Limits::default(), text.as_bytes()).unwrap();
+            assert_eq!(typed.to_bits(), expected.to_bits(), "{text}");
+        }
+    });
+}
+
+#[test]
+fn half_a_surrogate_pair_is_refused_whatever_follows() {
+    for (text, at) in
+        [("\\ud800", 1), ("\\ud800x", 1), ("\\ud800\\u0041", 1), ("\\ud800\\ud800", 1), ("\\udc00\\ud800", 1)]
+    {
+        assert_eq!(offset(Format::Json, format!("\"{text}\"").as_bytes()), at, "{text}");
+    }
+}
+
+#[test]
+fn a_decoder_that_has_ended_makes_nothing_more() {
+    Python::attach(|py| {
+        let inputs =
+            [(Format::Msgpack, &b"\x82\xa1a\x01\xa1\xff\x02\x03"[..]), (Format::Json, b"{\"a\":1,\"\xff\":2}")];
+        for (format, input) in inputs {
+            let mut decoder = Decoder::new(spec(format), Arc::default(), Bytes::from_static(input));
+            assert!(decoder.run(py, usize::MAX).is_err());
+            assert!(decoder.run(py, usize::MAX).is_err());
+            let mut decoder = Decoder::new(spec(format), Arc::default(), Bytes::from_static(b"7"));
+            assert!(decoder.run(py, usize::MAX).unwrap().is_some());
+            assert!(decoder.run(py, usize::MAX).is_err());
         }
     });
 }

@@ -3,6 +3,7 @@
 
 mod decoding;
 mod encoding;
+mod typed;
 
 use std::ffi::CString;
 use std::sync::Arc;

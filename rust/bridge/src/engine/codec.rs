@@ -1,0 +1,101 @@
+//! The codec object of the Python package.
+
+use std::sync::{Arc, LazyLock};
+
+use bytes::Bytes;
+use pybridge_pool::Batch;
+use pyo3::exceptions::PyValueError;
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
+
+use super::pool::shared_pool;
+use super::settings;
+use crate::codec::{self, CodecSpec, Format, Framing, Limits};
+use crate::frame::PyFrame;
+
+/// A format with its options, made from a validated `pybridge` codec.
+#[pyclass(frozen, name = "Codec", module = "pybridge._pybridge")]
+pub(crate) struct PyCodec {
+    pub(crate) spec: Arc<CodecSpec>,
+}
+
+#[pymethods]
+impl PyCodec {
+    #[new]
+    #[pyo3(signature = (format, default=None, *, any_keys=false, bytes_base64=false, nonfinite_null=false))]
+    fn new(
+        format: &str,
+        default: Option<Py<PyAny>>,
+        any_keys: bool,
+        bytes_base64: bool,
+        nonfinite_null: bool,
+    ) -> PyResult<Self> {
+        let format = match format {
+            "msgpack" => Format::Msgpack,
+            "json" => Format::Json,
+            "raw" => Format::Raw,
+            other => return Err(PyValueError::new_err(format!("no format {other:?}"))),
+        };
+        let spec = CodecSpec { format, default, any_keys, bytes_base64, nonfinite_null };
+        Ok(Self { spec: Arc::new(spec) })
+    }
+
+    /// Encodes one value with the rules of streams; see `pybridge.encode`.
+    #[pyo3(signature = (value, limits=None))]
+    fn encode(&self, py: Python<'_>, value: &Bound<'_, PyAny>, limits: Option<&Bound<'_, PyAny>>) -> PyResult<PyFrame> {
+        let limits = limits_or_default(limits)?;
+        let pool = shared_pool(py)?;
+        let mut writer = pool.writer();
+        let mut encoder = codec::Encoder::new(Arc::clone(&self.spec), Framing::None, Arc::clone(&limits));
+        encoder.encode(value, &mut writer).map_err(|error| error.into_py(py))?;
+        let mut sealed = Batch::default();
+        writer.seal(|batch| sealed = batch);
+        let frame = if PyFrame::may_hold(sealed.bytes().len(), sealed.pins()) {
+            sealed.frame(0).unwrap_or_default()
+        } else {
+            Bytes::copy_from_slice(sealed.bytes())
+        };
+        Ok(PyFrame::new(frame, Arc::clone(&self.spec), limits))
+    }
+
+    /// Decodes one message with the rules of streams; see `pybridge.decode`.
+    #[pyo3(signature = (data, limits=None))]
+    fn decode(
+        &self,
+        py: Python<'_>,
+        data: &Bound<'_, PyAny>,
+        limits: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Py<PyAny>> {
+        let limits = limits_or_default(limits)?;
+        let body = body_of(data)?;
+        codec::decode(py, &self.spec, &limits, &body).map_err(|error| error.into_py(py))
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.spec.default)
+    }
+}
+
+fn limits_or_default(limits: Option<&Bound<'_, PyAny>>) -> PyResult<Arc<Limits>> {
+    static DEFAULT: LazyLock<Arc<Limits>> = LazyLock::new(Arc::default);
+    limits.map_or_else(|| Ok(Arc::clone(&DEFAULT)), |limits| settings::limits(limits).map(Arc::new))
+}
+
+/// The bytes of a bytes-like object.
+pub(super) fn body_of(data: &Bound<'_, PyAny>) -> PyResult<PyBackedBytes> {
+    if let Ok(frame) = data.cast::<PyFrame>() {
+        return pyo3::types::PyBytes::new(data.py(), frame.get().bytes()).extract().map_err(Into::into);
+    }
+    if let Ok(bytes) = data.extract::<PyBackedBytes>() {
+        return Ok(bytes);
+    }
+    if data.is_instance_of::<pyo3::types::PyString>() {
+        return Ok(PyBackedBytes::from(pyo3::types::PyBytes::new(data.py(), data.extract::<&str>()?.as_bytes())));
+    }
+    let copy = data
+        .py()
+        .get_type::<pyo3::types::PyBytes>()
+        .call1((data.py().get_type::<pyo3::types::PyMemoryView>().call1((data,))?,))?;
+    Ok(copy.extract::<PyBackedBytes>()?)
+}

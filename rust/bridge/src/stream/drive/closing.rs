@@ -1,0 +1,180 @@
+//! From an end, an error or a cancellation to the stream's one ending.
+
+use std::mem;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::exceptions::asyncio::CancelledError;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::PyTuple;
+
+use super::{Drive, Driver, Flow, Pending, Phase, Turn};
+use crate::error;
+use crate::log;
+use crate::stream::ending::{Ending, Failure, Reason};
+use crate::stream::resume::{awaiter, is_end};
+use crate::stream::timers;
+use crate::worker::Deferred;
+
+impl Drive {
+    /// Raises in a handler that is parked at a `yield`, or whose generator waits itself, or that has not begun.
+    pub(super) fn throw_parked<'py>(&mut self, driver: &Bound<'py, Driver>, error: PyErr) -> Flow<'py> {
+        let py = driver.py();
+        driver.get().core.queue.unpause();
+        let athrow = self.source.as_ref().and_then(|source| source.object(py).getattr(intern!(py, "athrow")).ok());
+        let Some(athrow) = athrow else { return self.on_error(driver, error) };
+        match athrow.call1((error.into_value(py),)).and_then(awaiter) {
+            Ok(pending) => {
+                self.pending = Some(Pending::Awaitable(pending.unbind()));
+                None
+            }
+            Err(error) => self.on_error(driver, error),
+        }
+    }
+
+    /// The reason of a cancellation that the handler or its items have felt.
+    fn cut_short(&self, driver: &Bound<'_, Driver>) -> Option<Reason> {
+        driver.get().core.cancel_reason().filter(|_| self.thrown || self.output.discarded)
+    }
+
+    /// The handler's generator ran out.
+    pub(super) fn on_end<'py>(&mut self, driver: &Bound<'py, Driver>) -> Flow<'py> {
+        let ending = self.cut_short(driver).map_or(Ending::Finished, Ending::cancelled);
+        self.finish(driver, ending, None)
+    }
+
+    /// The handler, or the way to it, raised.
+    pub(super) fn on_error<'py>(&mut self, driver: &Bound<'py, Driver>, error: PyErr) -> Flow<'py> {
+        let py = driver.py();
+        let core = &driver.get().core;
+        match mem::replace(&mut self.phase, Phase::Done) {
+            Phase::Close(mut ending, outward) => {
+                self.note_close_error(driver, &mut ending, &error);
+                return self.finish(driver, ending, outward);
+            }
+            Phase::Iterate if is_end(py, &error) => return self.on_end(driver),
+            Phase::Done => return Some(Err(PyRuntimeError::new_err("cannot reuse already awaited coroutine"))),
+            _ => {}
+        }
+        if error.is_instance_of::<CancelledError>(py) {
+            let reason = core.cancel_reason().unwrap_or_else(|| core.note_external());
+            let outward = without_frames(py, &error);
+            drop(error);
+            return self.end_early(driver, Ending::cancelled(reason), Some(outward));
+        }
+        if error::is_exit(py, &error) {
+            let exit = error::Class::HandlerExit.error(py, (error.to_string(),));
+            exit.set_cause(py, Some(error.clone_ref(py)));
+            let failure = failure(driver, &exit);
+            let outward = (!driver.get().port.get().is_dedicated()).then_some(error);
+            return self.end_early(driver, Ending::Raised(Box::new(failure)), outward);
+        }
+        if let Some(reason) = self.cut_short(driver) {
+            let mut ending = Ending::cancelled(reason);
+            self.note_close_error(driver, &mut ending, &error);
+            return self.end_early(driver, ending, None);
+        }
+        let failure = failure(driver, &error);
+        self.end_early(driver, Ending::Raised(Box::new(failure)), None)
+    }
+
+    /// The source raised: a generator is done by that, any other iterator is closed if it can be.
+    fn end_early<'py>(&mut self, driver: &Bound<'py, Driver>, ending: Ending, outward: Option<PyErr>) -> Flow<'py> {
+        if self.source.as_ref().is_some_and(|source| !source.is_generator()) {
+            self.close(driver, ending, outward)
+        } else {
+            self.finish(driver, ending, outward)
+        }
+    }
+
+    /// Ends the stream with `error`, after the generator has been closed.
+    pub(super) fn fail<'py>(&mut self, driver: &Bound<'py, Driver>, error: &PyErr) -> Flow<'py> {
+        let failure = failure(driver, error);
+        self.close(driver, Ending::Raised(Box::new(failure)), None)
+    }
+
+    /// Runs `aclose()` where there is one, then ends with `ending`.
+    pub(super) fn close<'py>(
+        &mut self,
+        driver: &Bound<'py, Driver>,
+        mut ending: Ending,
+        outward: Option<PyErr>,
+    ) -> Flow<'py> {
+        let py = driver.py();
+        self.phase = Phase::Done;
+        if let Some(source) = self.source.take()
+            && let Ok(aclose) = source.object(py).getattr(intern!(py, "aclose"))
+        {
+            match aclose.call0().and_then(awaiter) {
+                Ok(pending) => {
+                    self.pending = Some(Pending::Awaitable(pending.unbind()));
+                    timers::start_grace(&driver.get().core, ending.clone());
+                    self.phase = Phase::Close(ending, outward);
+                    return None;
+                }
+                Err(error) => self.note_close_error(driver, &mut ending, &error),
+            }
+        }
+        self.finish(driver, ending, outward)
+    }
+
+    /// The last thing a driver does: hands everything over, gives everything back. `outward` goes to the asyncio task.
+    #[expect(clippy::unnecessary_wraps, reason = "what every step gives")]
+    pub(super) fn finish<'py>(
+        &mut self,
+        driver: &Bound<'py, Driver>,
+        ending: Ending,
+        outward: Option<PyErr>,
+    ) -> Flow<'py> {
+        self.phase = Phase::Done;
+        self.pending = None;
+        self.source = None;
+        let generator = driver.get().generator.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        drop(generator);
+        self.output.finish(driver, ending);
+        Some(outward.map_or(Ok(None), Err))
+    }
+
+    /// The handler raised although its stream had an ending already, which stands: a cancellation keeps the exception.
+    fn note_close_error(&mut self, driver: &Bound<'_, Driver>, ending: &mut Ending, error: &PyErr) {
+        let py = driver.py();
+        let core = &driver.get().core;
+        if error.is_instance_of::<PyRuntimeError>(py) && error.to_string().contains("ignored GeneratorExit") {
+            self.output.note_ignored(core);
+        } else {
+            core.engine.metrics.close_error.fetch_add(1, Ordering::Relaxed);
+        }
+        if let Ending::Cancelled(cancellation) = ending {
+            cancellation.context =
+                Some(Arc::new(Deferred::new(error.value(py).clone().into_any().unbind(), Arc::clone(&core.home))));
+        }
+        let text = format!("request {}: the handler failed while it was closed", core.request_id());
+        log::warning(py, "stream", &text, error);
+    }
+
+    /// After a panic: the stream ends as an internal failure, the generator is closed, the worker lives.
+    pub(in crate::stream) fn fail_internally<'py>(&mut self, driver: &Bound<'py, Driver>) -> Turn<'py> {
+        self.output.rewind();
+        self.pending = None;
+        match self.close(driver, Ending::Raised(Box::new(Failure::panicked())), None) {
+            Some(turn) => turn,
+            None => self.run(driver, None),
+        }
+    }
+}
+
+/// A cancellation for the asyncio task, which keeps it. The handler's own would bring its frames, and they often hold the
+/// task (`asyncio.timeout` does): a cycle that would keep the request until the collector comes.
+fn without_frames(py: Python<'_>, cancelled: &PyErr) -> PyErr {
+    match cancelled.value(py).getattr(intern!(py, "args")).and_then(|args| Ok(args.cast_into::<PyTuple>()?)) {
+        Ok(args) => CancelledError::new_err(args.unbind()),
+        Err(_) => CancelledError::new_err(()),
+    }
+}
+
+pub(super) fn failure(driver: &Bound<'_, Driver>, error: &PyErr) -> Failure {
+    let home = Arc::clone(&driver.get().core.home);
+    error::failure_of(driver.py(), error, |object| Deferred::new(object, home))
+}

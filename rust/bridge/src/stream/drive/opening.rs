@@ -1,0 +1,122 @@
+//! From a request to a source of items.
+
+use std::sync::Arc;
+
+use pyo3::exceptions::PyTypeError;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use super::{Drive, Driver, Flow, Pending, Phase};
+use crate::codec::Decoder;
+use crate::error;
+use crate::stream::ending::{Ending, FailureKind};
+use crate::stream::resume::{awaiter, is_awaitable};
+use crate::stream::source::Source;
+use crate::stream::start::{Request, RequestCodec};
+
+/// Input bytes decoded before other tasks get a turn: well under a millisecond of any payload.
+const DECODE_STRETCH: usize = 128 << 10;
+
+impl Drive {
+    pub(super) fn begin<'py>(&mut self, driver: &Bound<'py, Driver>, request: Request) -> Flow<'py> {
+        let py = driver.py();
+        if let Err(error) = crate::context::enter(py, driver) {
+            return self.fail(driver, &error);
+        }
+        match request {
+            Request::Object(object) => self.call(driver, object.into_inner(py)),
+            Request::Encoded(bytes, codec) => {
+                let engine = self.engine.get();
+                let spec = match codec {
+                    RequestCodec::Engine => Arc::clone(&engine.spec),
+                    RequestCodec::Plain(spec) => spec,
+                };
+                let encoded = bytes.len();
+                let decoder = Decoder::new(spec, Arc::clone(&engine.core.limits), bytes);
+                self.decode(driver, Box::new(decoder), encoded)
+            }
+        }
+    }
+
+    pub(super) fn decode<'py>(
+        &mut self,
+        driver: &Bound<'py, Driver>,
+        mut decoder: Box<Decoder>,
+        encoded: usize,
+    ) -> Flow<'py> {
+        let py = driver.py();
+        match decoder.run(py, DECODE_STRETCH) {
+            Ok(None) => {
+                self.phase = Phase::Decode(decoder, encoded);
+                Some(Ok(Some(py.None().into_bound(py))))
+            }
+            Ok(Some(request)) => {
+                let core = &driver.get().core;
+                core.engine.charge_decoded(core, encoded, decoder.decoded_bytes());
+                drop(decoder);
+                self.call(driver, request)
+            }
+            Err(error) => {
+                drop(decoder);
+                let error = error.into_py(py);
+                let mut failure = super::closing::failure(driver, &error);
+                failure.kind = FailureKind::Decode;
+                self.finish(driver, Ending::Raised(Box::new(failure)), None)
+            }
+        }
+    }
+
+    /// Calls the handler; the request is the handler's from here on.
+    fn call<'py>(&mut self, driver: &Bound<'py, Driver>, request: Py<PyAny>) -> Flow<'py> {
+        let py = driver.py();
+        let handler = self.engine.get().handler(py).into_bound(py);
+        let result = if self.wants_context {
+            driver.get().context(py).and_then(|context| {
+                let keywords = PyDict::new(py);
+                keywords.set_item(intern!(py, "context"), context)?;
+                handler.call((request,), Some(&keywords))
+            })
+        } else {
+            handler.call1((request,))
+        };
+        match result {
+            Ok(value) => self.adopt(driver, &value, false),
+            Err(error) => self.on_error(driver, error),
+        }
+    }
+
+    /// Takes what the handler (or its coroutine, if `awaited`) returned as the source of items.
+    pub(super) fn adopt<'py>(
+        &mut self,
+        driver: &Bound<'py, Driver>,
+        value: &Bound<'py, PyAny>,
+        awaited: bool,
+    ) -> Flow<'py> {
+        if !self.unary || awaited {
+            match Source::of(value) {
+                Ok(Some(source)) => {
+                    *driver.get().generator.lock().unwrap_or_else(std::sync::PoisonError::into_inner) =
+                        Some(source.object(driver.py()).clone().unbind());
+                    self.source = Some(source);
+                    self.phase = Phase::Iterate;
+                    return None;
+                }
+                Ok(None) => {}
+                Err(error) => return self.fail(driver, &error),
+            }
+        }
+        if !awaited && is_awaitable(value) {
+            return match awaiter(value.clone()) {
+                Ok(pending) => {
+                    self.pending = Some(Pending::Awaitable(pending.unbind()));
+                    self.phase = Phase::Await;
+                    None
+                }
+                Err(error) => self.fail(driver, &error),
+            };
+        }
+        let error = PyTypeError::new_err(error::wrong_result(value, awaited, self.unary));
+        self.fail(driver, &error)
+    }
+}

@@ -1,0 +1,59 @@
+"""Streams share a loop: none starves another, not even one that never waits."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncGenerator
+
+import pytest
+
+from pybridge import FlowConfig, StreamCancelled
+
+from support.consumers import collect
+from support.engines import EngineMaker
+from support.waiting import until
+
+ITEMS_PER_STEP = 256
+
+
+async def test_handler_that_never_waits_starves_nobody_and_can_be_cancelled(make_engine: EngineMaker) -> None:
+    """T-38: between two turns of its neighbour it makes a bounded number of items."""
+    made = 0
+    begun: list[int] = []
+    seen: list[int] = []
+
+    async def tireless(request: object) -> AsyncGenerator[int, None]:
+        nonlocal made
+        begun.append(1)
+        while not seen:  # noqa: ASYNC110 - both begin together
+            await asyncio.sleep(0)
+        while True:
+            made += 1
+            yield made
+
+    async def normal(request: object) -> AsyncGenerator[int, None]:
+        while not begun:  # noqa: ASYNC110 - as above
+            await asyncio.sleep(0)
+        for number in range(50):
+            await asyncio.sleep(0)
+            seen.append(made)
+            yield number
+
+    hot = make_engine(tireless, flow=FlowConfig(high_water_items=100_000, high_water="64MiB"))
+
+    async def drain() -> None:
+        async for _ in hot(None):
+            await asyncio.sleep(0)
+
+    reader = asyncio.create_task(drain())
+    assert await collect(make_engine(normal)(None)) == list(range(50))
+    assert seen[-1] > seen[0]
+    assert max(later - earlier for earlier, later in itertools.pairwise(seen)) <= 2 * ITEMS_PER_STEP
+    reader.cancel()
+    await asyncio.gather(reader, return_exceptions=True)
+    await until(lambda: hot.stats().streams.live == 0, "the tireless one has ended")
+    assert hot.stats().streams.cancelled["caller"] == 1
+    with pytest.raises(StreamCancelled, match="deadline"):
+        async for _ in make_engine(tireless)(None, timeout=0.05):
+            await asyncio.sleep(0)

@@ -118,19 +118,28 @@ pub(super) fn is_ascii(text: &[u8]) -> bool {
 /// As many bytes can be written there, and the text lies elsewhere.
 #[inline]
 pub(super) unsafe fn copy(text: &[u8], to: *mut u8) {
-    // SAFETY: the caller's promise; two lanes or words that overlap cover each length between one and two of them.
+    // SAFETY: the caller's promise; the lengths are those that each one takes.
     unsafe {
-        if let (true, Some(head), Some(tail)) = (text.len() <= 2 * LANE, text.first_chunk(), text.last_chunk()) {
-            to.cast::<[u8; LANE]>().write(*head);
-            to.add(text.len() - LANE).cast::<[u8; LANE]>().write(*tail);
-        } else if let (true, Some(head), Some(tail)) = (text.len() < LANE, text.first_chunk(), text.last_chunk()) {
-            to.cast::<[u8; 8]>().write(*head);
-            to.add(text.len() - 8).cast::<[u8; 8]>().write(*tail);
-        } else if let (true, Some(head), Some(tail)) = (text.len() < LANE, text.first_chunk(), text.last_chunk()) {
-            to.cast::<[u8; 4]>().write(*head);
-            to.add(text.len() - 4).cast::<[u8; 4]>().write(*tail);
-        } else {
-            std::ptr::copy_nonoverlapping(text.as_ptr(), to, text.len());
+        match text.len() {
+            4..8 => copy_ends::<4>(text, to),
+            8..16 => copy_ends::<8>(text, to),
+            16..=32 => copy_ends::<16>(text, to),
+            len => std::ptr::copy_nonoverlapping(text.as_ptr(), to, len),
+        }
+    }
+}
+
+/// Copies the first and the last `N` bytes of a text of `N` to twice as many.
+///
+/// # Safety
+/// As for [`copy`].
+#[inline]
+unsafe fn copy_ends<const N: usize>(text: &[u8], to: *mut u8) {
+    if let (Some(head), Some(tail)) = (text.first_chunk::<N>(), text.last_chunk::<N>()) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            to.cast::<[u8; N]>().write(*head);
+            to.add(text.len() - N).cast::<[u8; N]>().write(*tail);
         }
     }
 }

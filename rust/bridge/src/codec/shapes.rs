@@ -54,7 +54,7 @@ pub(super) unsafe fn dict(_py: Python<'_>, pairs: &[*mut ffi::PyObject]) -> *mut
 #[inline]
 fn place(pairs: &[*mut ffi::PyObject]) -> usize {
     let (first, last) = (pairs[0] as usize, pairs[pairs.len() - 2] as usize);
-    (first / 16 ^ last / 64 ^ pairs.len()) % SLOTS
+    ((first / 16) ^ (last / 64) ^ pairs.len()) % SLOTS
 }
 
 impl Shape {

@@ -144,6 +144,7 @@ unsafe fn write<U: Unit>(text: &[u8], storage: *mut U) -> bool {
         }
         let (point, after) = match rest {
             [] => return true,
+            [0xe0..=0xef, _, _, ..] => continue,
             [a @ ..=0x7f, after @ ..] => (u32::from(*a), after),
             [a @ 0xc2..=0xdf, b, after @ ..] => (u32::from(a & 31) << 6 | more(*b), after),
             [a @ 0xf0..=0xf4, b, c, d, after @ ..] => {

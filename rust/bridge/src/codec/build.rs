@@ -1,5 +1,6 @@
 //! Python objects from what a reader says.
 #![allow(unsafe_code)] // holds owned references as plain pointers between making an object and giving it away
+#![expect(clippy::inline_always, reason = "each key of each dict")]
 
 use std::cell::Cell;
 
@@ -209,7 +210,7 @@ impl Receiver for Builder<'_, '_> {
         self.push(unsafe { ffi::PyBytes_FromStringAndSize(bytes.as_ptr().cast(), bytes.len().cast_signed()) })
     }
 
-    #[inline]
+    #[inline(always)]
     fn key(&mut self, text: &[u8], offset: usize) -> Result<(), Fault> {
         self.spend(cost::PAIR)?;
         match keys::get(self.py, text) {

@@ -182,7 +182,7 @@ impl Reader {
     }
 
     /// Reads a key and its colon.
-    #[inline]
+    #[inline(never)]
     fn key(&mut self, from: &mut Cursor<'_>, to: &mut impl Receiver) -> Result<(), Fault> {
         if from.input.get(from.at) != Some(&b'"') {
             return Err(from.unexpected("a key"));

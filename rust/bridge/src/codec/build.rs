@@ -1,5 +1,6 @@
 //! Python objects from what a reader says.
 #![allow(unsafe_code)] // holds owned references as plain pointers between making an object and giving it away
+#![expect(clippy::inline_always, reason = "each key of each dict")]
 
 use std::cell::Cell;
 
@@ -8,7 +9,7 @@ use pyo3::prelude::*;
 
 use super::events::{Fault, PART, Receiver, in_parts, invalid, over};
 use super::limits::DuplicateKeys;
-use super::{keys, make, utf8};
+use super::{keys, make, shapes, utf8};
 use crate::error::DecodeError;
 
 /// What objects cost the interpreter, in bytes; containers without what they hold.
@@ -209,7 +210,7 @@ impl Receiver for Builder<'_, '_> {
         self.push(unsafe { ffi::PyBytes_FromStringAndSize(bytes.as_ptr().cast(), bytes.len().cast_signed()) })
     }
 
-    #[inline]
+    #[inline(always)]
     fn key(&mut self, text: &[u8], offset: usize) -> Result<(), Fault> {
         self.spend(cost::PAIR)?;
         match keys::get(self.py, text) {
@@ -244,8 +245,13 @@ impl Receiver for Builder<'_, '_> {
     fn map(&mut self, len: usize, offset: usize) -> Result<(), Fault> {
         self.spend(cost::DICT + if len == 0 { 0 } else { cost::TABLE })?;
         let rest = len - in_parts(len);
-        // SAFETY: attached; null is an error that `fill` passes on.
-        let dict = if rest == len { unsafe { ffi::PyDict_New() } } else { self.parts(rest) };
+        let dict = if rest == len {
+            let pairs = &self.values.stack[self.values.stack.len() - 2 * len..];
+            // SAFETY: the stack owns the references; null is an error that `fill` passes on.
+            unsafe { shapes::dict(self.py, pairs) }
+        } else {
+            self.parts(rest)
+        };
         self.fill(dict, rest)?;
         // SAFETY: attached; the dict is on the stack.
         if self.duplicates == DuplicateKeys::Error && unsafe { ffi::PyDict_Size(dict) }.cast_unsigned() != len {

@@ -1,5 +1,6 @@
 //! Questions about many bytes at once.
 #![allow(unsafe_code)] // vector loads
+#![expect(clippy::inline_always, reason = "most strings end in their first lane, and a call costs as much as that")]
 
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64 as arch;
@@ -21,16 +22,32 @@ const fn is_special(byte: u8) -> bool {
 }
 
 /// Looks for the end of what is plain in `text` at or after `from`.
-#[inline]
+#[inline(always)]
 pub(super) fn plain(text: &[u8], from: usize) -> Plain {
+    if let Some(lane) = text.get(from..).and_then(<[u8]>::first_chunk)
+        && let Some((count, ascii)) = end(&masks(lane))
+    {
+        return Plain { end: from + count, ascii };
+    }
+    plain_long(text, from)
+}
+
+/// How many bytes of a lane come before its first that is not plain, and whether they are ASCII.
+#[inline(always)]
+fn end(masks: &Masks) -> Option<(usize, bool)> {
+    // The bits below the lowest one that is set.
+    let before = masks.special.wrapping_sub(1) & !masks.special;
+    (masks.special != 0).then(|| (masks.special.trailing_zeros() as usize, masks.high & before == 0))
+}
+
+#[inline(never)]
+fn plain_long(text: &[u8], from: usize) -> Plain {
     let mut at = from;
     let mut high = 0;
     while let Some(lane) = text.get(at..).and_then(<[u8]>::first_chunk) {
         let masks = masks(lane);
-        if masks.special != 0 {
-            let count = masks.special.trailing_zeros();
-            high |= masks.high & ((1 << count) - 1);
-            return Plain { end: at + count as usize, ascii: high == 0 };
+        if let Some((count, ascii)) = end(&masks) {
+            return Plain { end: at + count, ascii: ascii && high == 0 };
         }
         high |= masks.high;
         at += LANE;
@@ -95,43 +112,72 @@ pub(super) fn is_ascii(text: &[u8]) -> bool {
     }
 }
 
-/// Up to eight bytes as one word, unequal for unequal bytes of one length.
+/// Copies `text` to `to`; no call for short text.
+///
+/// # Safety
+/// As many bytes can be written there, and the text lies elsewhere.
 #[inline]
-fn short_word(text: &[u8]) -> u64 {
-    if let (Some(head), Some(tail)) = (text.first_chunk::<4>(), text.last_chunk::<4>()) {
-        return u64::from(u32::from_le_bytes(*head)) | u64::from(u32::from_le_bytes(*tail)) << 32;
-    }
-    match *text {
-        [] => 0,
-        [first, .., last] => u64::from(first) | u64::from(text[text.len() / 2]) << 8 | u64::from(last) << 16,
-        [only] => only.into(),
+pub(super) unsafe fn copy(text: &[u8], to: *mut u8) {
+    // SAFETY: the caller's promise; the lengths are those that each one takes.
+    unsafe {
+        match text.len() {
+            4..8 => copy_ends::<4>(text, to),
+            8..16 => copy_ends::<8>(text, to),
+            16..=32 => copy_ends::<16>(text, to),
+            len => std::ptr::copy_nonoverlapping(text.as_ptr(), to, len),
+        }
     }
 }
 
-/// A hash of short text.
+/// Copies the first and the last `N` bytes of a text of `N` to twice as many.
+///
+/// # Safety
+/// As for [`copy`].
 #[inline]
-pub(super) fn hash(text: &[u8]) -> u64 {
-    const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
-    let mix = |hash: u64, word: u64| (hash.rotate_left(23) ^ word).wrapping_mul(MULTIPLIER);
-    let mut hash = text.len() as u64;
-    let mut rest = text;
-    while let Some((word, more)) = rest.split_first_chunk::<8>() {
-        hash = mix(hash, u64::from_le_bytes(*word));
-        rest = more;
+unsafe fn copy_ends<const N: usize>(text: &[u8], to: *mut u8) {
+    if let (Some(head), Some(tail)) = (text.first_chunk::<N>(), text.last_chunk::<N>()) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            to.cast::<[u8; N]>().write(*head);
+            to.add(text.len() - N).cast::<[u8; N]>().write(*tail);
+        }
     }
-    let last = text.last_chunk::<8>().map_or_else(|| short_word(text), |word| u64::from_le_bytes(*word));
-    let hash = mix(hash, last);
+}
+
+/// Bytes that two words can hold.
+pub(super) const WORDS: usize = 16;
+
+/// Short text as two words: up to [`WORDS`] bytes all of it, so that texts of one length are equal if their words are; of
+/// longer text its first and last bytes.
+#[inline]
+pub(super) fn words(text: &[u8]) -> [u64; 2] {
+    if let (Some(head), Some(tail)) = (text.first_chunk(), text.last_chunk()) {
+        return [u64::from_le_bytes(*head), u64::from_le_bytes(*tail)];
+    }
+    if let (Some(head), Some(tail)) = (text.first_chunk(), text.last_chunk()) {
+        return [u32::from_le_bytes(*head).into(), u32::from_le_bytes(*tail).into()];
+    }
+    match *text {
+        [first, .., last] => [u64::from(first) | u64::from(last) << 8, text[text.len() / 2].into()],
+        [only] => [only.into(), 0],
+        [] => [0; 2],
+    }
+}
+
+/// A hash of [`words`] and the length of their text.
+#[inline]
+pub(super) fn mix([head, tail]: [u64; 2], len: usize) -> u64 {
+    const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
+    let hash = (head ^ len as u64).wrapping_mul(MULTIPLIER).rotate_left(29) ^ tail;
+    let hash = hash.wrapping_mul(MULTIPLIER);
     hash ^ hash >> 32
 }
 
-/// True if two short texts are equal; no call for the common lengths.
+/// True if two texts are equal; no call, made for short ones.
 #[inline]
 pub(super) fn equal(a: &[u8], b: &[u8]) -> bool {
-    if a.len() != b.len() {
+    if a.len() != b.len() || words(a) != words(b) {
         return false;
-    }
-    if a.len() < 8 {
-        return short_word(a) == short_word(b);
     }
     let (mut x, mut y) = (a, b);
     while let (Some((v, more_x)), Some((w, more_y))) = (x.split_first_chunk::<8>(), y.split_first_chunk::<8>()) {
@@ -140,7 +186,7 @@ pub(super) fn equal(a: &[u8], b: &[u8]) -> bool {
         }
         (x, y) = (more_x, more_y);
     }
-    a.last_chunk::<8>() == b.last_chunk::<8>()
+    true
 }
 
 #[cfg(test)]
@@ -169,11 +215,13 @@ mod tests {
         let text: Vec<u8> = (0..40u32).map(|i| (i * 7 % 100) as u8).collect();
         for len in 0..40 {
             assert!(equal(&text[..len], &text[..len]));
+            assert_eq!(words(&text[..len]), words(&text[..len]));
             assert!(is_ascii(&text[..len]));
             for at in 0..len {
                 let mut other = text[..len].to_vec();
                 other[at] ^= 0x80;
                 assert!(!equal(&text[..len], &other));
+                assert!(len > WORDS || words(&text[..len]) != words(&other));
                 assert!(!is_ascii(&other));
             }
         }

@@ -3,6 +3,8 @@
 
 use pyo3::{Python, ffi};
 
+use super::lanes;
+
 /// A new `str` of ASCII text; null with an exception set if there is no memory.
 #[inline]
 pub(super) fn ascii(_py: Python<'_>, text: &[u8]) -> *mut ffi::PyObject {
@@ -14,7 +16,7 @@ pub(super) fn ascii(_py: Python<'_>, text: &[u8]) -> *mut ffi::PyObject {
     unsafe {
         let made = ffi::PyUnicode_New(text.len().cast_signed(), 0x7f);
         if !made.is_null() && !text.is_empty() {
-            std::ptr::copy_nonoverlapping(text.as_ptr(), ffi::PyUnicode_DATA(made).cast(), text.len());
+            lanes::copy(text, ffi::PyUnicode_DATA(made).cast());
         }
         made
     }

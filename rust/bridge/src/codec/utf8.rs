@@ -3,6 +3,8 @@
 
 use pyo3::{Python, ffi};
 
+use super::triples;
+
 /// Bytes of text that are looked at together; as many fit a byte-wide counter.
 const RUN: usize = 192;
 
@@ -123,7 +125,13 @@ unsafe fn write<U: Unit>(text: &[u8], storage: *mut U) -> bool {
             to = unsafe { to.add(8) };
             rest = after;
         }
-        while let [a @ 0xe0..=0xef, b, c, after @ ..] = rest {
+        // SAFETY: the caller's promise; units of one byte are left alone.
+        let many = unsafe { triples::write(rest, to) };
+        // SAFETY: as above; at most one past the end.
+        to = unsafe { to.add(many) };
+        rest = &rest[3 * many..];
+        for _ in 0..triples::EIGHT {
+            let [a @ 0xe0..=0xef, b, c, after @ ..] = rest else { break };
             let point = u32::from(a & 15) << 12 | more(*b) << 6 | more(*b) & 1 << 31 | more(*c);
             if !matches!(point, 0x800..0xd800 | 0xe000..0x1_0000) {
                 return false;
@@ -136,6 +144,7 @@ unsafe fn write<U: Unit>(text: &[u8], storage: *mut U) -> bool {
         }
         let (point, after) = match rest {
             [] => return true,
+            [0xe0..=0xef, _, _, ..] => continue,
             [a @ ..=0x7f, after @ ..] => (u32::from(*a), after),
             [a @ 0xc2..=0xdf, b, after @ ..] => (u32::from(a & 31) << 6 | more(*b), after),
             [a @ 0xf0..=0xf4, b, c, d, after @ ..] => {

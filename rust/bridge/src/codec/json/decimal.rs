@@ -49,18 +49,43 @@ const fn reciprocal(power: i64) -> u128 {
     if power <= 27 { bits + 1 } else { bits }
 }
 
-/// The number that eight digits are.
-#[inline]
-pub(super) fn eight(text: [u8; 8]) -> Option<u64> {
-    let text = u64::from_le_bytes(text);
-    let digits = text.wrapping_sub(0x3030_3030_3030_3030);
-    let above = text.wrapping_add(0x4646_4646_4646_4646);
-    if (digits | above) & 0x8080_8080_8080_8080 != 0 {
-        return None;
+/// Eight bytes of text and how many digits they begin with.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Eight {
+    digits: u64,
+    /// The first byte that is no digit has its highest bit set; no borrow or carry reaches a byte before it.
+    others: u64,
+}
+
+impl Eight {
+    #[inline]
+    pub(super) fn of(text: [u8; 8]) -> Self {
+        let text = u64::from_le_bytes(text);
+        let digits = text.wrapping_sub(0x3030_3030_3030_3030);
+        let above = text.wrapping_add(0x4646_4646_4646_4646);
+        Self { digits, others: (digits | above) & 0x8080_8080_8080_8080 }
     }
+
+    /// The number that they are, if all are digits.
+    #[inline]
+    pub(super) fn all(self) -> Option<u64> {
+        (self.others == 0).then(|| together(self.digits))
+    }
+
+    /// The number that the digits before the first other byte are, and how many; not all eight are.
+    #[inline]
+    pub(super) fn first(self) -> (u64, usize) {
+        let count = self.others.trailing_zeros() / 8 % 8;
+        (together(self.digits << (56 - 8 * count) << 8), count as usize)
+    }
+}
+
+/// The number that eight digits are, the first in the lowest byte.
+#[inline]
+fn together(digits: u64) -> u64 {
     let pairs = digits.wrapping_mul(10).wrapping_add(digits >> 8) & 0x00ff_00ff_00ff_00ff;
     let fours = pairs.wrapping_mul(100).wrapping_add(pairs >> 16) & 0x0000_ffff_0000_ffff;
-    Some(fours.wrapping_mul(10_000).wrapping_add(fours >> 32) & 0xffff_ffff)
+    fours.wrapping_mul(10_000).wrapping_add(fours >> 32) & 0xffff_ffff
 }
 
 /// The float nearest to `mantissa * 10^power`, if the table says for certain which it is.
@@ -132,14 +157,19 @@ mod tests {
     }
 
     #[test]
-    fn eight_digits_are_a_number_and_nothing_else_is() {
-        assert_eq!(eight(*b"01234567"), Some(1_234_567));
-        assert_eq!(eight(*b"99999999"), Some(99_999_999));
+    fn digits_are_a_number_up_to_the_first_byte_that_is_none() {
+        assert_eq!(Eight::of(*b"01234567").all(), Some(1_234_567));
+        assert_eq!(Eight::of(*b"99999999").all(), Some(99_999_999));
         for at in 0..8 {
             for byte in (0..=255u8).filter(|byte| !byte.is_ascii_digit()) {
-                let mut text = *b"12345678";
-                text[at] = byte;
-                assert_eq!(eight(text), None, "{byte:x}");
+                for after in [b'0', b'9', byte, 0, 0xff] {
+                    let mut text = *b"12345678";
+                    text[at..].fill(after);
+                    text[at] = byte;
+                    let eight = Eight::of(text);
+                    assert_eq!(eight.all(), None, "{byte:x}");
+                    assert_eq!(eight.first(), (12_345_678 / 10u64.pow(8 - at as u32), at), "{byte:x}");
+                }
             }
         }
     }

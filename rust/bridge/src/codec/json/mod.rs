@@ -1,5 +1,6 @@
 //! JSON (RFC 8259).
 
+mod cursor;
 mod decimal;
 mod digits;
 mod escape;

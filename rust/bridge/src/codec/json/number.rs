@@ -13,7 +13,11 @@ const ENDLESS: i64 = 1 << 40;
 pub(super) fn read(input: &[u8], start: usize, to: &mut impl Receiver) -> Result<usize, Fault> {
     let negative = input[start] == b'-';
     let first = start + usize::from(negative);
-    let (value, at) = digits(input, first, 0)?;
+    // The most common integer parts have one digit, and the processor need not wait to know how many there are.
+    let (value, at) = match input.get(first..) {
+        Some([digit @ b'0'..=b'9', b'.' | b',' | b'}' | b']', ..]) => (u64::from(digit - b'0'), first + 1),
+        _ => digits(input, first, 0)?,
+    };
     let count = at - first;
     if input[first] == b'0' && count > 1 {
         return Err(invalid(first, "a number with a leading zero"));
@@ -35,10 +39,21 @@ pub(super) fn read(input: &[u8], start: usize, to: &mut impl Receiver) -> Result
 /// Reads one digit or more after those of `value`, which wraps where they are too many; the offset after them.
 #[inline]
 fn digits(input: &[u8], start: usize, mut value: u64) -> Result<(u64, usize), Fault> {
+    const TENS: [u64; 8] = [1, 10, 100, 1000, 10_000, 100_000, 1_000_000, 10_000_000];
     let mut at = start;
-    while let Some(eight) = input.get(at..).and_then(<[u8]>::first_chunk).and_then(|eight| decimal::eight(*eight)) {
-        value = value.wrapping_mul(100_000_000).wrapping_add(eight);
-        at += 8;
+    while let Some(text) = input.get(at..).and_then(<[u8]>::first_chunk) {
+        let eight = decimal::Eight::of(*text);
+        if let Some(more) = eight.all() {
+            value = value.wrapping_mul(100_000_000).wrapping_add(more);
+            at += 8;
+            continue;
+        }
+        let (more, count) = eight.first();
+        at += count;
+        if at == start {
+            return Err(invalid(at, "expected a digit"));
+        }
+        return Ok((value.wrapping_mul(TENS[count]).wrapping_add(more), at));
     }
     while let Some(digit) = input.get(at).map(|byte| byte.wrapping_sub(b'0')).filter(|digit| *digit < 10) {
         value = value.wrapping_mul(10).wrapping_add(digit.into());
@@ -64,14 +79,16 @@ fn out_of_range(start: usize) -> Fault {
 fn float(input: &[u8], start: usize, mut at: usize, value: u64, to: &mut impl Receiver) -> Result<usize, Fault> {
     let negative = input[start] == b'-';
     let first = start + usize::from(negative);
-    let mut digits_read = if input[first] == b'0' { 0 } else { at - first };
+    let mut digits_read = at - first;
     let (mut mantissa, mut exponent) = (value, 0i64);
     if input[at] == b'.' {
         let fraction = at + 1;
         (mantissa, at) = digits(input, fraction, value)?;
         exponent = -(at - fraction).cast_signed() as i64;
-        let zeros = if digits_read > 0 { 0 } else { zeros(&input[fraction..at]) };
-        digits_read += at - fraction - zeros;
+        digits_read += at - fraction;
+        if digits_read > SAFE_DIGITS && input[first] == b'0' {
+            digits_read = at - fraction - zeros(&input[fraction..at]);
+        }
     }
     if let Some(b'e' | b'E') = input.get(at) {
         let (power, end) = power(input, at + 1)?;
@@ -87,6 +104,7 @@ fn float(input: &[u8], start: usize, mut at: usize, value: u64, to: &mut impl Re
     Ok(at)
 }
 
+#[cold]
 fn zeros(text: &[u8]) -> usize {
     text.iter().take_while(|byte| **byte == b'0').count()
 }

@@ -2,6 +2,7 @@
 
 use smallvec::SmallVec;
 
+use super::cursor::Cursor;
 use super::{number, text};
 use crate::codec::events::{Budget, CONTAINER_WORK, Fault, PART, Receiver, invalid};
 use crate::error::DecodeError;
@@ -10,7 +11,15 @@ use crate::error::DecodeError;
 #[derive(Debug, Clone, Copy)]
 struct Open {
     len: usize,
-    map: bool,
+    kind: Kind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Map,
+    Array,
+    /// Outside all; holds the message.
+    Outside,
 }
 
 /// Depth of a message that needs no allocation for the reader.
@@ -22,14 +31,16 @@ pub(in crate::codec) struct Reader {
     at: usize,
     /// Containers opened, weighed.
     opened: usize,
-    open: SmallVec<[Open; SHALLOW]>,
+    inner: Open,
+    outer: SmallVec<[Open; SHALLOW]>,
     budget: Budget,
     scratch: Vec<u8>,
 }
 
 impl Reader {
     pub(in crate::codec) fn new(budget: Budget) -> Self {
-        Self { at: 0, opened: 0, open: SmallVec::new(), budget, scratch: Vec::new() }
+        let inner = Open { len: 0, kind: Kind::Outside };
+        Self { at: 0, opened: 0, inner, outer: SmallVec::new(), budget, scratch: Vec::new() }
     }
 
     /// Offset of the next byte.
@@ -44,155 +55,147 @@ impl Reader {
 
     /// Reads on until the message ends (true) or its work passes `pause` (false).
     pub(in crate::codec) fn run(&mut self, input: &[u8], pause: usize, to: &mut impl Receiver) -> Result<bool, Fault> {
+        let mut from = Cursor { input, at: self.at };
+        let done = self.read(&mut from, pause, to);
+        self.at = from.at;
+        done
+    }
+
+    #[inline]
+    fn read(&mut self, from: &mut Cursor<'_>, pause: usize, to: &mut impl Receiver) -> Result<bool, Fault> {
         loop {
-            if self.at + self.opened >= pause && self.at < input.len() {
+            if from.at + self.opened >= pause && from.at < from.input.len() {
                 return Ok(false);
             }
-            if self.value(input, to)? {
+            if self.value(from, to)? {
                 continue;
             }
             loop {
-                let byte = self.skip(input);
-                let Some(top) = self.open.last_mut() else {
-                    return if byte.is_none() { Ok(true) } else { Err(invalid(self.at, "trailing bytes")) };
-                };
-                top.len += 1;
-                let Open { len, map } = *top;
-                match byte {
-                    Some(b',') if map => {
-                        self.at += 1;
+                let byte = from.skip();
+                self.inner.len += 1;
+                let Open { len, kind } = self.inner;
+                match (byte, kind) {
+                    (Some(b','), Kind::Map) => {
+                        from.at += 1;
                         if len.is_multiple_of(PART) {
                             to.part(len == PART)?;
                         }
-                        self.skip(input);
-                        self.key(input, to)?;
+                        from.skip();
+                        self.key(from, to)?;
                         break;
                     }
-                    Some(b',') => {
-                        self.at += 1;
+                    (Some(b','), Kind::Array) => {
+                        from.at += 1;
                         break;
                     }
-                    Some(b'}') if map => {
-                        self.at += 1;
-                        to.map(len, self.at)?;
+                    (Some(b'}'), Kind::Map) => {
+                        from.at += 1;
+                        to.map(len, from.at)?;
                     }
-                    Some(b']') if !map => {
-                        self.at += 1;
+                    (Some(b']'), Kind::Array) => {
+                        from.at += 1;
                         to.array(len)?;
                     }
-                    _ => return Err(self.unexpected(input, "a comma or the end of the container")),
+                    (None, Kind::Outside) => return Ok(true),
+                    (_, Kind::Outside) => return Err(invalid(from.at, "trailing bytes")),
+                    _ => return Err(from.unexpected("a comma or the end of the container")),
                 }
-                self.open.pop();
+                if let Some(outer) = self.outer.pop() {
+                    self.inner = outer;
+                }
             }
         }
     }
 
     /// Reads one value; true if it is a container that has just opened and its first value is next.
     #[inline]
-    fn value(&mut self, input: &[u8], to: &mut impl Receiver) -> Result<bool, Fault> {
-        let byte = self.skip(input);
-        self.budget.nodes(1, self.at)?;
+    fn value(&mut self, from: &mut Cursor<'_>, to: &mut impl Receiver) -> Result<bool, Fault> {
+        let byte = from.skip();
+        self.budget.nodes(1, from.at)?;
         to.expect(1)?;
         match byte {
             Some(b'"') => {
-                let offset = self.at + 1;
-                let text = text::read(input, offset, &mut self.scratch)?;
-                self.at = text.end;
-                to.text(text.bytes, text.ascii, offset).map_err(|fault| located(fault, input, offset, text.end))?;
+                let offset = from.at + 1;
+                let text = text::read(from.input, offset, &mut self.scratch)?;
+                from.at = text.end;
+                to.text(text.bytes, text.ascii, offset)
+                    .map_err(|fault| located(fault, from.input, offset, text.end))?;
             }
-            Some(b'-' | b'0'..=b'9') => self.at = number::read(input, self.at, to)?,
-            Some(b'{') => return self.map(input, to),
-            Some(b'[') => return self.array(input, to),
+            Some(b'-' | b'0'..=b'9') => from.at = number::read(from.input, from.at, to)?,
+            Some(b'{') => return self.map(from, to),
+            Some(b'[') => return self.array(from, to),
             Some(b't') => {
-                self.word(input, b"true")?;
+                from.word(b"true")?;
                 to.bool(true)?;
             }
             Some(b'f') => {
-                self.word(input, b"false")?;
+                from.word(b"false")?;
                 to.bool(false)?;
             }
             Some(b'n') => {
-                self.word(input, b"null")?;
+                from.word(b"null")?;
                 to.null()?;
             }
-            _ => return Err(self.unexpected(input, "a value")),
+            _ => return Err(from.unexpected("a value")),
         }
         Ok(false)
     }
 
     #[inline]
-    fn map(&mut self, input: &[u8], to: &mut impl Receiver) -> Result<bool, Fault> {
-        self.budget.depth(self.open.len() + 1, self.at)?;
-        self.opened += CONTAINER_WORK;
-        self.at += 1;
-        if self.skip(input) == Some(b'}') {
-            self.at += 1;
-            to.map(0, self.at)?;
+    fn map(&mut self, from: &mut Cursor<'_>, to: &mut impl Receiver) -> Result<bool, Fault> {
+        self.enter(from)?;
+        if from.skip() == Some(b'}') {
+            from.at += 1;
+            to.map(0, from.at)?;
             return Ok(false);
         }
-        self.open.push(Open { len: 0, map: true });
-        self.key(input, to)?;
+        self.open(Kind::Map);
+        self.key(from, to)?;
         Ok(true)
     }
 
     #[inline]
-    fn array(&mut self, input: &[u8], to: &mut impl Receiver) -> Result<bool, Fault> {
-        self.budget.depth(self.open.len() + 1, self.at)?;
-        self.opened += CONTAINER_WORK;
-        self.at += 1;
-        if self.skip(input) == Some(b']') {
-            self.at += 1;
+    fn array(&mut self, from: &mut Cursor<'_>, to: &mut impl Receiver) -> Result<bool, Fault> {
+        self.enter(from)?;
+        if from.skip() == Some(b']') {
+            from.at += 1;
             to.array(0)?;
             return Ok(false);
         }
-        self.open.push(Open { len: 0, map: false });
+        self.open(Kind::Array);
         Ok(true)
     }
 
+    /// Passes the bracket of a container, and counts it.
+    #[inline]
+    fn enter(&mut self, from: &mut Cursor<'_>) -> Result<(), Fault> {
+        self.budget.depth(self.outer.len() + 1, from.at)?;
+        self.opened += CONTAINER_WORK;
+        from.at += 1;
+        Ok(())
+    }
+
+    #[inline]
+    fn open(&mut self, kind: Kind) {
+        self.outer.push(self.inner);
+        self.inner = Open { len: 0, kind };
+    }
+
     /// Reads a key and its colon.
-    #[inline]
-    fn key(&mut self, input: &[u8], to: &mut impl Receiver) -> Result<(), Fault> {
-        if input.get(self.at) != Some(&b'"') {
-            return Err(self.unexpected(input, "a key"));
+    #[inline(never)]
+    fn key(&mut self, from: &mut Cursor<'_>, to: &mut impl Receiver) -> Result<(), Fault> {
+        if from.input.get(from.at) != Some(&b'"') {
+            return Err(from.unexpected("a key"));
         }
-        let offset = self.at + 1;
-        let text = text::read(input, offset, &mut self.scratch)?;
-        self.at = text.end;
-        to.key(text.bytes, offset).map_err(|fault| located(fault, input, offset, text.end))?;
-        if self.skip(input) != Some(b':') {
-            return Err(self.unexpected(input, "a colon"));
+        let offset = from.at + 1;
+        let text = text::read(from.input, offset, &mut self.scratch)?;
+        from.at = text.end;
+        to.key(text.bytes, offset).map_err(|fault| located(fault, from.input, offset, text.end))?;
+        if from.skip() != Some(b':') {
+            return Err(from.unexpected("a colon"));
         }
-        self.at += 1;
+        from.at += 1;
         Ok(())
-    }
-
-    #[inline]
-    fn word(&mut self, input: &[u8], word: &[u8]) -> Result<(), Fault> {
-        if !input[self.at..].starts_with(word) {
-            return Err(self.unexpected(input, "a value"));
-        }
-        self.at += word.len();
-        Ok(())
-    }
-
-    /// Passes white space; the byte that is next.
-    #[inline]
-    fn skip(&mut self, input: &[u8]) -> Option<u8> {
-        loop {
-            match input.get(self.at) {
-                Some(b' ' | b'\n' | b'\t' | b'\r') => self.at += 1,
-                other => return other.copied(),
-            }
-        }
-    }
-
-    #[cold]
-    fn unexpected(&self, input: &[u8], wanted: &str) -> Fault {
-        if self.at >= input.len() {
-            invalid(input.len(), "truncated")
-        } else {
-            invalid(self.at, format!("expected {wanted}"))
-        }
     }
 }
 

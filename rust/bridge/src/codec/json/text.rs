@@ -1,4 +1,5 @@
 //! JSON strings.
+#![expect(clippy::inline_always, reason = "most strings are a few compares, and a call costs as much")]
 
 use crate::codec::events::{Fault, invalid};
 use crate::codec::lanes::{Plain, plain};
@@ -15,7 +16,7 @@ pub(super) struct Text<'t> {
 /// Reads the string whose first byte after the quote is at `start`.
 ///
 /// The text is a part of `input`, or of `scratch` where the string has escapes.
-#[inline]
+#[inline(always)]
 pub(super) fn read<'t>(input: &'t [u8], start: usize, scratch: &'t mut Vec<u8>) -> Result<Text<'t>, Fault> {
     let Plain { end, ascii } = plain(input, start);
     match input.get(end) {

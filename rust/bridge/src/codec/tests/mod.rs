@@ -3,6 +3,7 @@
 
 mod decoding;
 mod encoding;
+mod texts;
 mod typed;
 
 use std::ffi::CString;

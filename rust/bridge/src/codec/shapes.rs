@@ -9,6 +9,8 @@ use pyo3::{Python, ffi};
 const FEWEST: usize = 6;
 /// Larger dicts are seldom records.
 const MOST: usize = 32;
+/// Longer keys are not kept alive.
+const LONGEST_KEY: isize = 64;
 /// Slots of the table.
 const SLOTS: usize = 64;
 
@@ -33,21 +35,63 @@ static TABLE: Table = Table(UnsafeCell::new([const { Shape { keys: Vec::new(), d
 #[inline]
 pub(super) unsafe fn dict(_py: Python<'_>, pairs: &[*mut ffi::PyObject]) -> *mut ffi::PyObject {
     let len = pairs.len() / 2;
-    // SAFETY: attached; the table's dicts are exact ones whose keys have run no Python code and never do.
+    // SAFETY: attached; the table's dicts are exact ones whose keys have run no Python code and never do. Making a dict may
+    // start the collector, and finalizers may come back here: no reference into the table is held then.
     unsafe {
         if !(FEWEST..=MOST).contains(&len) {
             return ffi::PyDict_New();
         }
-        let shape = &mut (*TABLE.0.get())[place(pairs)];
-        if shape.keys.len() != len || !shape.keys.iter().eq(pairs.iter().step_by(2)) {
+        let place = place(pairs);
+        let mut known = {
+            let shape = &mut (*TABLE.0.get())[place];
+            if shape.keys.len() != len || !shape.keys.iter().eq(pairs.iter().step_by(2)) {
+                shape.forget();
+                shape.keys.extend(pairs.iter().step_by(2));
+                return ffi::PyDict_New();
+            }
+            ffi::Py_XINCREF(shape.dict);
+            shape.dict
+        };
+        if known.is_null() {
+            known = learn(pairs);
+            if known.is_null() {
+                ffi::PyErr_Clear();
+                return ffi::PyDict_New();
+            }
+            ffi::Py_INCREF(known);
+            let shape = &mut (*TABLE.0.get())[place];
             shape.forget();
             shape.keys.extend(pairs.iter().step_by(2));
-            return ffi::PyDict_New();
+            shape.dict = known;
         }
-        if shape.dict.is_null() && !shape.learn() {
-            return ffi::PyDict_New();
+        let copy = ffi::PyDict_Copy(known);
+        ffi::Py_DECREF(known);
+        copy
+    }
+}
+
+/// A dict of the keys of `pairs`, which have come a second time; null, perhaps with an exception set, if one of them
+/// comes twice or is no name, or there is no memory.
+///
+/// # Safety
+/// As for [`dict`], attached.
+#[cold]
+unsafe fn learn(pairs: &[*mut ffi::PyObject]) -> *mut ffi::PyObject {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let is_name = |key| ffi::PyUnicode_CheckExact(key) != 0 && ffi::PyUnicode_GetLength(key) <= LONGEST_KEY;
+        if !pairs.iter().step_by(2).all(|&key| is_name(key)) {
+            return std::ptr::null_mut();
         }
-        ffi::PyDict_Copy(shape.dict)
+        let dict = ffi::PyDict_New();
+        let whole = !dict.is_null()
+            && pairs.iter().step_by(2).all(|&key| ffi::PyDict_SetItem(dict, key, ffi::Py_None()) == 0)
+            && ffi::PyDict_Size(dict).cast_unsigned() == pairs.len() / 2;
+        if whole {
+            return dict;
+        }
+        ffi::Py_XDECREF(dict);
+        std::ptr::null_mut()
     }
 }
 
@@ -63,24 +107,5 @@ impl Shape {
         self.keys.clear();
         // SAFETY: attached; the table owns the dict, whose release runs no Python code.
         unsafe { ffi::Py_XDECREF(std::mem::replace(&mut self.dict, std::ptr::null_mut())) };
-    }
-
-    /// Makes the dict of these keys, which have come a second time; false if they are no shape.
-    #[cold]
-    fn learn(&mut self) -> bool {
-        // SAFETY: attached; the keys are those of the dict that is being made, so they are alive.
-        unsafe {
-            let dict = ffi::PyDict_New();
-            let whole =
-                !dict.is_null() && self.keys.iter().all(|&key| ffi::PyDict_SetItem(dict, key, ffi::Py_None()) == 0);
-            if whole && ffi::PyDict_Size(dict).cast_unsigned() == self.keys.len() {
-                self.dict = dict;
-                return true;
-            }
-            ffi::PyErr_Clear();
-            ffi::Py_XDECREF(dict);
-            self.keys.clear();
-            false
-        }
     }
 }

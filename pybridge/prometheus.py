@@ -166,6 +166,7 @@ def _memory(out: Exposition, stats: MemoryStats) -> None:
     }
     for owner, size in owners.items():
         out.gauge("memory_bytes", text, size, owner=owner)
+    out.gauge("frames_held", "Frames that Python code holds.", stats.frames_held)
     out.gauge("malloc_arenas", "Arenas of malloc.", stats.malloc_arenas)
     out.gauge("python_blocks", "Blocks handed out by Python's own allocator.", stats.python_blocks)
 

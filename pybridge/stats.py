@@ -278,6 +278,7 @@ class MemoryStats:
         pool_live: Handed out by all pools.
         pool_parked: Idle in all pools.
         pool_pinned: Held in segments for the sake of other frames, in all pools.
+        frames_held: Live `Frame` objects, a number: each keeps its memory from going back to its pool.
         malloc_in_use: Handed out by malloc; 0 where malloc cannot be asked.
         malloc_free: Kept by malloc; 0 where malloc cannot be asked.
         malloc_arenas: Arenas of malloc, a number; 0 where malloc cannot be asked.
@@ -289,6 +290,7 @@ class MemoryStats:
     pool_live: int
     pool_parked: int
     pool_pinned: int
+    frames_held: int
     malloc_in_use: int
     malloc_free: int
     malloc_arenas: int

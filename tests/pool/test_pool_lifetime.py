@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from pybridge import FlowConfig, Frame, Pool, PooledEngine, StreamCancelled, encode
+from pybridge import FlowConfig, Frame, Pool, PooledEngine, StreamCancelled, encode, memory
 
 from support.consumers import collect, take
 from support.processes import PythonRunner
@@ -39,7 +39,7 @@ async def test_export_outlives_stream_engine_and_pool(size: int) -> None:
 
 
 async def test_memory_comes_home_when_the_last_export_goes() -> None:
-    pool = Pool()
+    pool, held = Pool(), memory().frames_held
     async with PooledEngine(handler, pool=pool) as engine:
         stream = engine.frames(1_000_000)
         (frame,) = await take(stream, 1)
@@ -47,8 +47,10 @@ async def test_memory_comes_home_when_the_last_export_goes() -> None:
         view = memoryview(frame)
         del frame, stream
         assert pool.stats().live_bytes >= 1_000_000
+        assert memory().frames_held == held + 1
         view.release()
         assert pool.stats().live_bytes == 0
+        assert memory().frames_held == held
 
 
 FORK = """

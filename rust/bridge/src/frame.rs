@@ -5,6 +5,7 @@ use std::ffi::{c_int, c_void};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Deref;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use pyo3::exceptions::PyBufferError;
@@ -44,6 +45,8 @@ impl From<Frame> for Bytes {
     }
 }
 
+static HELD: AtomicUsize = AtomicUsize::new(0);
+
 /// One item, encoded. Supports the buffer protocol (read-only, no copy), `len()`, `bytes()` and comparison with bytes.
 #[pyclass(frozen, name = "Frame", module = "pybridge")]
 pub(crate) struct PyFrame {
@@ -63,11 +66,23 @@ impl PyFrame {
     }
 
     pub(crate) fn new(bytes: Bytes, spec: Arc<CodecSpec>, limits: Arc<Limits>) -> Self {
+        HELD.fetch_add(1, Ordering::Relaxed);
         Self { bytes, spec, limits }
+    }
+
+    /// Frames that Python code holds, each of which keeps its memory from going home.
+    pub(crate) fn held() -> usize {
+        HELD.load(Ordering::Relaxed)
     }
 
     pub(crate) fn bytes(&self) -> &Bytes {
         &self.bytes
+    }
+}
+
+impl Drop for PyFrame {
+    fn drop(&mut self) {
+        HELD.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

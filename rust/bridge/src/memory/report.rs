@@ -9,6 +9,7 @@ use pyo3::types::{PyDict, PyList};
 use super::settings::{self, IdleRelease, Settings};
 use super::{allocator, malloc, release, resident};
 use crate::engine::pool_totals;
+use crate::frame::PyFrame;
 
 /// What malloc says of itself.
 #[derive(Debug, Clone, Copy, Default)]
@@ -61,6 +62,7 @@ pub(crate) fn memory_snapshot(py: Python<'_>, malloc_age: f64) -> PyResult<Bound
     snapshot.set_item("pool_live", live)?;
     snapshot.set_item("pool_parked", parked)?;
     snapshot.set_item("pool_pinned", pinned)?;
+    snapshot.set_item("frames_held", PyFrame::held())?;
     snapshot.set_item("malloc_in_use", figures.in_use)?;
     snapshot.set_item("malloc_free", figures.free)?;
     snapshot.set_item("malloc_arenas", figures.arenas)?;

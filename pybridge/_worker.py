@@ -58,6 +58,10 @@ class WorkerThread:
         with contextlib.suppress(RuntimeError):  # the loop is closed already
             self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join(grace + JOIN_MARGIN)
+        if self._thread.is_alive() and self._thread.ident is not None:
+            # It runs Python code that never waits. Left alone it would be torn down in the middle of it.
+            _pybridge.interrupt_thread(self._thread.ident)
+            self._thread.join(JOIN_MARGIN)
 
     def _run(self) -> None:
         asyncio.set_event_loop(self.loop)
@@ -82,8 +86,15 @@ class WorkerThread:
         with contextlib.suppress(BaseException):
             if tasks:
                 self.loop.run_until_complete(asyncio.wait(tasks, timeout=self._grace))
+            self.loop.set_exception_handler(_complain)
             self.loop.run_until_complete(self.loop.shutdown_asyncgens())
         self.loop.close()
+
+
+def _complain(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Reports what is wrong, but for generators that outlived the grace and cannot be closed."""
+    if "already running" not in str(context.get("exception")):
+        loop.default_exception_handler(context)
 
 
 def start(loop: str, cpu: int | None, name: str) -> WorkerThread:

@@ -15,8 +15,8 @@ from pybridge.settings import Settings, choice, count, optional, seconds, settin
 Size: TypeAlias = int | str
 """Bytes, or text such as `"64KiB"`."""
 
-MAX_DEPTH = 1024
-"""Deepest nesting that may be asked for; what a thread with a 256 KiB stack can walk with room to spare."""
+MAX_DEPTH = 512
+"""Deepest nesting that may be asked for; what a thread with a 512 KiB stack can walk."""
 
 MAX_FRAME_BYTES = 2**32 - 1
 """Largest frame that may be asked for; what a 32-bit length prefix can say."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
@@ -217,7 +218,11 @@ class PooledEngine:
 
         They end with the reason `shutdown`. Idempotent. Blocks until the endings, at most for the flow's
         `cancel_grace` beyond `timeout`; on a thread that runs an event loop it cancels and returns at once.
+
+        Raises:
+            ValueError: `timeout` is negative or no number.
         """
+        timeout = _patience(timeout)
         self._core.drain()
         if self._core.on_loop():
             self._core.close()
@@ -232,7 +237,11 @@ class PooledEngine:
 
         They end with the reason `shutdown`. Idempotent. Suspends until the endings, at most for the flow's
         `cancel_grace` beyond `timeout`.
+
+        Raises:
+            ValueError: `timeout` is negative or no number.
         """
+        timeout = _patience(timeout)
         self._core.drain()
         if timeout is None or timeout > 0:
             await asyncio.wait([self._core.idle_future()], timeout=timeout)
@@ -363,3 +372,12 @@ def native_codec(codec: CodecName | Codec) -> _pybridge.Codec:
 
 
 _named: dict[str, _pybridge.Codec] = {}
+
+
+def _patience(timeout: float | None) -> float | None:
+    """The time to wait; None: without bound."""
+    if timeout is None or timeout > threading.TIMEOUT_MAX:
+        return None
+    if not timeout >= 0:
+        raise ValueError(f"timeout must be at least 0 seconds, not {timeout!r}")
+    return timeout

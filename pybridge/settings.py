@@ -12,6 +12,9 @@ from typing import Any, ClassVar
 from pybridge.errors import ConfigError
 from pybridge.sizes import MAX_SIZE, format_size, parse_size
 
+MAX_SECONDS = 315_360_000.0
+"""Longest duration that may be asked for: ten years."""
+
 Check = Callable[[Any], Any]
 """Gives the normalised value or raises `ValueError` with the reason."""
 
@@ -99,7 +102,7 @@ def count(minimum: int = 0, maximum: int = MAX_SIZE) -> Check:
 
 
 def seconds(*, zero: bool = False) -> Check:
-    """A finite duration in seconds, above zero, or zero as well."""
+    """A duration in seconds of at most ten years, above zero, or zero as well."""
 
     def check(value: object) -> float:
         number = math.nan
@@ -110,6 +113,8 @@ def seconds(*, zero: bool = False) -> Check:
             raise ValueError(f"must be a finite number of seconds, not {_show(value)}")
         if number < 0 or (number == 0 and not zero):
             raise ValueError(f"must be {'at least' if zero else 'above'} 0 seconds, not {_show(value)}")
+        if number > MAX_SECONDS:
+            raise ValueError(f"must be at most {MAX_SECONDS:,.0f} seconds, not {_show(value)}")
         return number
 
     return check

@@ -381,3 +381,32 @@ def test_threads_that_start_cancel_and_drop_streams_do_not_block_each_other() ->
     finally:
         sys.setswitchinterval(interval)
     assert not failures
+
+
+@pytest.mark.parametrize("timeout", [-1.0, float("nan")])
+async def test_time_to_wait_for_the_end_that_cannot_be_is_refused_before_anything_happens(timeout: float) -> None:
+    engine = PooledEngine(many)
+    with pytest.raises(ValueError, match="timeout"):
+        engine.close(timeout)
+    with pytest.raises(ValueError, match="timeout"):
+        await engine.aclose(timeout)
+    assert await take(engine(None), 1) == [0]
+    await engine.aclose(float("inf"))
+    with pytest.raises(EngineClosed):
+        await anext(engine(None))
+
+
+def test_subinterpreter_is_refused(run_python: Any) -> None:
+    run_python(
+        """
+        try:
+            import _interpreters as interpreters
+        except ImportError:
+            import _xxsubinterpreters as interpreters
+        snippet = "try: import pybridge\\nexcept ImportError: pass\\nelse: raise SystemError"
+        ident = interpreters.create()
+        assert not (getattr(interpreters, "exec", None) or interpreters.run_string)(ident, snippet)
+        interpreters.destroy(ident)
+        import pybridge
+        """
+    )

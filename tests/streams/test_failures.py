@@ -194,6 +194,51 @@ def test_exit_asked_for_on_an_attached_loop_reaches_the_loop_as_well(
     assert seen == ["stream"]
 
 
+@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt()], ids=repr)
+async def test_exit_asked_for_by_an_encoding_hook_is_contained(error: BaseException) -> None:
+    """T-23, S-28"""
+
+    def default(item: object) -> None:
+        raise error
+
+    async def handler(request: object) -> AsyncGenerator[object, None]:
+        try:
+            yield object()
+        finally:
+            closed.append(1)
+
+    closed: list[int] = []
+    engine = PooledEngine(handler, worker="dedicated", codec=pybridge.MsgpackCodec(default=default))
+    with pytest.raises(HandlerExit) as caught:
+        await collect(engine(None))
+    assert caught.value.__cause__ is error
+    assert closed == [1]
+    with pytest.raises(type(error)):
+        pybridge.encode(object(), pybridge.MsgpackCodec(default=default))
+
+
+async def test_item_that_its_consumer_cannot_decode_ends_the_stream(make_engine: EngineMaker) -> None:
+    """S-06: an error is an ending, for the handler as well."""
+    closed: list[int] = []
+
+    async def handler(request: object) -> AsyncGenerator[object, None]:
+        try:
+            yield [{}] * 10_000
+            yield 1
+            await asyncio.Event().wait()
+        finally:
+            closed.append(1)
+
+    engine = make_engine(handler, limits=Limits(max_decoded_bytes="64KiB"))
+    stream = engine(None)
+    with pytest.raises(pybridge.LimitExceeded):
+        await anext(stream)
+    with pytest.raises(StopAsyncIteration):
+        await anext(stream)
+    await until(lambda: closed, "the handler has been closed")
+    await until(lambda: engine.stats().streams.cancelled["caller"] == 1, "the ending is counted")
+
+
 async def reason_of(stream: Any) -> str:
     with pytest.raises(StreamCancelled) as caught:
         await collect(stream)

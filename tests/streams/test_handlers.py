@@ -371,3 +371,55 @@ async def test_iterator_with_aclose_is_closed_when_it_raises(make_engine: Engine
     with pytest.raises(ValueError, match="lost"):
         await collect(engine(None))
     assert closed == ["closed"]
+
+
+@pytest.mark.parametrize("operation", ["anext", "asend", "athrow", "aclose"])
+async def test_generator_that_a_stream_waits_for_refuses_others(make_engine: EngineMaker, operation: str) -> None:
+    """S-16: as it would if it were iterated without an engine."""
+    release: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
+    said: list[str] = []
+
+    async def generate() -> AsyncGenerator[int, None]:
+        yield 1
+        event = asyncio.Event()
+        release.append((asyncio.get_running_loop(), event))
+        asyncio.get_running_loop().call_soon(asyncio.ensure_future, interfere())
+        await event.wait()
+        yield 2
+        yield 3
+
+    async def interfere() -> None:
+        assert generator.ag_running  # type: ignore[attr-defined]
+        try:
+            match operation:
+                case "anext":
+                    await anext(generator)
+                case "asend":
+                    await generator.asend(None)
+                case "athrow":
+                    await generator.athrow(KeyError())
+                case "aclose":
+                    await generator.aclose()
+        except RuntimeError as error:
+            said.append(str(error))
+        release[0][1].set()
+
+    generator = generate()
+    engine = make_engine(lambda request: generator)
+    assert await collect(engine(None)) == [1, 2, 3]
+    assert said == [f"{operation}(): asynchronous generator is already running"] or (operation == "asend" and said)
+    assert not generator.ag_running  # type: ignore[attr-defined]
+
+
+async def test_generator_that_two_streams_share_gives_one_of_them_an_error(make_engine: EngineMaker) -> None:
+    """S-16: neither is cut short in silence."""
+
+    async def generate() -> AsyncGenerator[int, None]:
+        for number in range(5):
+            yield number
+            await asyncio.sleep(0.01)
+
+    generator = generate()
+    engine = make_engine(lambda request: generator)
+    results = await asyncio.gather(collect(engine(None)), collect(engine(None)), return_exceptions=True)
+    assert sum(isinstance(result, RuntimeError) and "already running" in str(result) for result in results) == 1

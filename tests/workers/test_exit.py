@@ -29,6 +29,12 @@ async def stubborn(request):
         except asyncio.CancelledError:
             pass
 
+async def busy(request):
+    yield request
+    await asyncio.sleep(0)
+    while True:
+        pass
+
 dedicated = PooledEngine(handler, worker="dedicated")
 streams = [dedicated.iter(kind) for kind in ("wait", "go") for _ in range(5)]
 for stream in streams:
@@ -53,6 +59,11 @@ WAYS = {
     "streams dropped first": ("streams.clear()", 0, ""),
     "engine closed first": ("dedicated.close()", 0, ""),
     "a handler that will not stop": ("e = PooledEngine(stubborn, worker='dedicated'); s = e.iter(1); next(s)", 0, ""),
+    "a handler that never waits": (
+        "e = PooledEngine(busy, worker='dedicated'); s = e.iter(1); next(s)",
+        0,
+        "pybridge-worker stood still",
+    ),
     "in a handler's thread": ("threading.Thread(target=lambda: next(streams[5])).start()", 0, ""),
 }
 

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use pyo3::call::PyCallArgs;
-use pyo3::exceptions::{PyBaseException, PyImportError, PyKeyboardInterrupt, PySystemExit, PyTimeoutError};
+use pyo3::exceptions::{
+    PyBaseException, PyException, PyImportError, PyKeyboardInterrupt, PySystemExit, PyTimeoutError,
+};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyModule, PyTraceback, PyType};
@@ -147,6 +149,8 @@ impl EncodeError {
         match self {
             Self::Value { path, .. } => Class::Encode.error(py, (message, path)),
             Self::Limit { limit, .. } => Class::LimitExceeded.error(py, (message, limit)),
+            // What asks to stop is nobody's to wrap.
+            Self::Raised { error, .. } if !error.is_instance_of::<PyException>(py) => error,
             Self::Raised { path, error } => {
                 let outer = Class::Encode.error(py, (message, path));
                 outer.set_cause(py, Some(error));

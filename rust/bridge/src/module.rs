@@ -6,6 +6,7 @@ use pyo3::types::PyModule;
 use crate::context::{Context, current_context};
 use crate::engine::{PyCodec, PyEngine, PyPool, close_all};
 use crate::frame::PyFrame;
+use crate::interp::{interrupt_thread, refuse_subinterpreter};
 use crate::memory::{apply_memory, memory_obstacles, memory_snapshot};
 use crate::stream::{Driver, PyStream};
 use crate::worker::{Port, PyWorker, open_port};
@@ -60,11 +61,13 @@ pub mod _pybridge {
     #[pymodule_export]
     use super::{
         Context, Driver, Port, PyCodec, PyEngine, PyFrame, PyPool, PyStream, PyWorker, apply_memory, close_engines,
-        configure_runtime, current_context, memory_obstacles, memory_snapshot, open_port, stop_runtime,
+        configure_runtime, current_context, interrupt_thread, memory_obstacles, memory_snapshot, open_port,
+        stop_runtime,
     };
 
     #[pymodule_init]
     fn init(m: &pyo3::Bound<'_, pyo3::types::PyModule>) -> pyo3::PyResult<()> {
+        super::refuse_subinterpreter(m.py())?;
         super::add_baselines(m)
     }
 }

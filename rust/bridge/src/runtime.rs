@@ -187,10 +187,15 @@ pub(crate) fn exiting() -> bool {
     EXITING.load(Ordering::Acquire)
 }
 
+/// True in the child of a process that had started the runtime.
+pub(crate) fn forked() -> bool {
+    FORKED.load(Ordering::Relaxed)
+}
+
 /// # Errors
 /// This is a child of a process in which the bridge had started.
 pub(crate) fn check_fork() -> Result<(), RuntimeError> {
-    if FORKED.load(Ordering::Relaxed) { Err(RuntimeError::Forked) } else { Ok(()) }
+    if forked() { Err(RuntimeError::Forked) } else { Ok(()) }
 }
 
 /// Notes a fork in the child; threads do not survive it.

@@ -101,7 +101,7 @@ impl Drive {
                     };
                     self.on_step(driver, Some(pending), step)
                 }
-                (Some(Pending::Generator), None) => match self.source.as_ref().map(|source| source.resume(py)) {
+                (Some(Pending::Generator), None) => match self.source.as_mut().map(|source| source.resume(py)) {
                     Some(step) => self.on_step(driver, None, step),
                     None => unreachable!("a source waits"),
                 },

@@ -148,8 +148,14 @@ impl PyStream {
                 settle(&core, cursor);
                 drop(state);
                 let limits = &core.engine.limits;
-                let item = codec::decode(py, &self.spec, limits, &data).map_err(|error| error.into_py(py));
-                Poll::Ready(item.map(|item| item.into_bound(py)))
+                match codec::decode(py, &self.spec, limits, &data) {
+                    Ok(item) => Poll::Ready(Ok(item.into_bound(py))),
+                    Err(error) => {
+                        // An error ends the stream for its consumer, so for its handler too.
+                        self.abandon(Reason::Caller);
+                        Poll::Ready(Err(error.into_py(py)))
+                    }
+                }
             }
             Kind::Frames => {
                 let Some(range) = cursor.advance() else { return Poll::Pending };

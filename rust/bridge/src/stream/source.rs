@@ -1,7 +1,7 @@
 //! Where a stream's items come from: an async iterator, resumed as directly as its type allows.
 #![allow(unsafe_code)] // the interpreter's C API has no safe form of these calls
 
-use pyo3::exceptions::PyTypeError;
+use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -15,13 +15,15 @@ enum Way {
     Anext(ffi::unaryfunc),
     /// The interpreter's own generators can be resumed themselves, which saves an object and an exception per item. Their
     /// first item is asked for by `__anext__`, which calls the hooks of `sys.set_asyncgen_hooks`.
-    Direct { begun: bool, first: ffi::unaryfunc, wrapper: *mut ffi::PyTypeObject },
+    Direct { begun: bool, first: ffi::unaryfunc, inside: Inside },
 }
 
 /// An async iterator.
 pub(super) struct Source {
     object: Py<PyAny>,
     way: Way,
+    /// It was resumed itself, and waits.
+    waits: bool,
 }
 
 // SAFETY: the pointers are of the object's type and of a static type, and used with the interpreter attached only.
@@ -46,11 +48,11 @@ impl Source {
             let kind = iterator.get_type().qualname()?;
             return Err(PyTypeError::new_err(format!("__aiter__ returned {kind}, which has no __anext__")));
         };
-        let way = match wrapper_of(&iterator) {
-            Some(wrapper) => Way::Direct { begun: false, first: anext, wrapper },
+        let way = match inside_of(&iterator) {
+            Some(inside) => Way::Direct { begun: false, first: anext, inside },
             None => Way::Anext(anext),
         };
-        Ok(Some(Self { object: iterator.unbind(), way }))
+        Ok(Some(Self { object: iterator.unbind(), way, waits: false }))
     }
 
     pub(super) fn object<'a, 'py>(&'a self, py: Python<'py>) -> &'a Bound<'py, PyAny> {
@@ -66,7 +68,12 @@ impl Source {
     #[inline]
     pub(super) fn ask<'py>(&mut self, py: Python<'py>) -> PyResult<Asked<'py>> {
         let anext = match &mut self.way {
-            Way::Direct { begun: true, .. } => return Ok(Asked::Itself(self.resume(py))),
+            Way::Direct { begun: true, inside, .. } => {
+                if inside.is_running(self.object.bind(py)) {
+                    return Err(PyRuntimeError::new_err("anext(): asynchronous generator is already running"));
+                }
+                return Ok(Asked::Itself(self.resume(py)));
+            }
             Way::Direct { begun, first, .. } => {
                 *begun = true;
                 *first
@@ -83,17 +90,55 @@ impl Source {
 
     /// Resumes the generator itself, parked at a `yield` or waiting.
     #[inline]
-    pub(super) fn resume<'py>(&self, py: Python<'py>) -> Step<'py> {
-        let Way::Direct { wrapper, .. } = self.way else { unreachable!("only generators are resumed themselves") };
-        match send_none(self.object(py)) {
+    pub(super) fn resume<'py>(&mut self, py: Python<'py>) -> Step<'py> {
+        let Way::Direct { inside, .. } = self.way else { unreachable!("only generators are resumed themselves") };
+        inside.set_running(self.object(py), true);
+        let step = match send_none(self.object(py)) {
             // A generator returns nothing but None, when it runs out.
             Step::Returned(_) => Step::Ended,
-            // SAFETY: attached; an object of this type holds the yielded value right behind its head, as `wrapper_of` saw.
-            Step::Waits(object) if unsafe { ffi::Py_TYPE(object.as_ptr()) } == wrapper => unsafe {
+            // SAFETY: attached; an object of this type holds the yielded value right behind its head, as `probe` saw.
+            Step::Waits(object) if unsafe { ffi::Py_TYPE(object.as_ptr()) } == inside.wrapper => unsafe {
                 Step::Returned(Bound::from_borrowed_ptr(py, (*object.as_ptr().cast::<Wrapped>()).value))
             },
+            // Whoever else asks it for something meanwhile is refused, as with the interpreter's own awaitables.
+            Step::Waits(object) => {
+                self.waits = true;
+                return Step::Waits(object);
+            }
             step => step,
+        };
+        self.waits = false;
+        inside.set_running(self.object(py), false);
+        step
+    }
+
+    /// What is thrown into the generator, or closes it, next takes the place of what resumed it.
+    pub(super) fn interrupt(&mut self, py: Python<'_>) {
+        if let Way::Direct { inside, .. } = self.way
+            && std::mem::take(&mut self.waits)
+        {
+            inside.set_running(self.object(py), false);
         }
+    }
+}
+
+/// Where a generator keeps what its awaitables would look at.
+#[derive(Clone, Copy)]
+struct Inside {
+    wrapper: *mut ffi::PyTypeObject,
+    /// Of the flag that `ag_running` shows.
+    running: usize,
+}
+
+impl Inside {
+    fn is_running(self, generator: &Bound<'_, PyAny>) -> bool {
+        // SAFETY: attached; generators have the flag there, by their type's own word.
+        unsafe { *generator.as_ptr().cast::<u8>().add(self.running) != 0 }
+    }
+
+    fn set_running(self, generator: &Bound<'_, PyAny>, running: bool) {
+        // SAFETY: as above.
+        unsafe { *generator.as_ptr().cast::<u8>().add(self.running) = running.into() };
     }
 }
 
@@ -104,20 +149,20 @@ struct Wrapped {
     value: *mut ffi::PyObject,
 }
 
-/// The type of yielded values if `object` is one of the interpreter's own generators, and if it hands values out as expected.
-fn wrapper_of(object: &Bound<'_, PyAny>) -> Option<*mut ffi::PyTypeObject> {
-    static WRAPPER: PyOnceLock<Option<usize>> = PyOnceLock::new();
+/// What is known of generators if `object` is one of the interpreter's own, and if they work as expected.
+fn inside_of(object: &Bound<'_, PyAny>) -> Option<Inside> {
+    static KNOWN: PyOnceLock<Option<(usize, usize)>> = PyOnceLock::new();
     let py = object.py();
     // SAFETY: only the address of the type is compared.
     if unsafe { ffi::Py_TYPE(object.as_ptr()) != &raw mut ffi::PyAsyncGen_Type } {
         return None;
     }
-    let wrapper = WRAPPER.get_or_init(py, || probe(py).ok().flatten());
-    wrapper.map(std::ptr::with_exposed_provenance_mut)
+    let known = KNOWN.get_or_init(py, || probe(py).ok().flatten());
+    known.map(|(wrapper, running)| Inside { wrapper: std::ptr::with_exposed_provenance_mut(wrapper), running })
 }
 
 /// Looks at what a small generator hands out.
-fn probe(py: Python<'_>) -> PyResult<Option<usize>> {
+fn probe(py: Python<'_>) -> PyResult<Option<(usize, usize)>> {
     let sentinel = pyo3::types::PyList::empty(py);
     let generator = py.import("pybridge._worker")?.call_method1("yield_once", (&sentinel,))?;
     let Step::Waits(object) = send_none(&generator) else { return Ok(None) };
@@ -127,5 +172,39 @@ fn probe(py: Python<'_>) -> PyResult<Option<usize>> {
     // SAFETY: the object is as large as `Wrapped`, by its type's own word, and alive.
     let holds = is_wrapper && unsafe { (*object.as_ptr().cast::<Wrapped>()).value } == sentinel.as_ptr();
     let ended = matches!(send_none(&generator), Step::Returned(none) if none.is_none());
-    Ok((holds && ended).then(|| ty.as_type_ptr().expose_provenance()))
+    let Some(running) = place_of_running(&generator)? else { return Ok(None) };
+    let inside = Inside { wrapper: ty.as_type_ptr(), running };
+    let shows = |running: bool| {
+        inside.set_running(&generator, running);
+        generator.getattr("ag_running")?.extract::<bool>().map(|shown| shown == running)
+    };
+    let shown = shows(true)? && shows(false)?;
+    Ok((holds && ended && shown).then(|| (ty.as_type_ptr().expose_provenance(), running)))
+}
+
+/// The interpreter's description of a plain member of a type.
+#[repr(C)]
+struct MemberDescriptor {
+    head: ffi::PyObject,
+    ty: *mut ffi::PyTypeObject,
+    name: *mut ffi::PyObject,
+    qualname: *mut ffi::PyObject,
+    member: *const ffi::PyMemberDef,
+}
+
+/// Where in a generator the flag lies that `ag_running` shows, if it is a plain member of one byte.
+fn place_of_running(generator: &Bound<'_, PyAny>) -> PyResult<Option<usize>> {
+    let ty = generator.get_type();
+    let descriptor = ty.getattr("__dict__")?.get_item("ag_running")?;
+    let kind = descriptor.get_type();
+    if kind.name()? != "member_descriptor"
+        || kind.getattr("__basicsize__")?.extract::<usize>()? != size_of::<MemberDescriptor>()
+    {
+        return Ok(None);
+    }
+    // SAFETY: attached; the object is of that type, as large, and alive.
+    let member = unsafe { &*(*descriptor.as_ptr().cast::<MemberDescriptor>()).member };
+    let size = ty.getattr("__basicsize__")?.extract::<usize>()?;
+    let offset = usize::try_from(member.offset)?;
+    Ok((member.type_code == ffi::Py_T_BOOL && offset >= size_of::<ffi::PyObject>() && offset < size).then_some(offset))
 }

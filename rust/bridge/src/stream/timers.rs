@@ -60,7 +60,7 @@ async fn watch_idle(stream: Weak<StreamCore>, idle: Duration) {
         if core.queue.is_paused() || !core.has_begun() {
             core.touch(now);
         }
-        let due = core.last_item() + idle;
+        let Some(due) = core.last_item().checked_add(idle) else { return };
         if due <= now {
             core.cancel(Reason::Idle);
             return;

@@ -41,8 +41,11 @@ impl Wakeup {
         drop(writer.write(&1u64.to_ne_bytes()));
     }
 
-    /// Makes the descriptor unreadable until the next `notify`.
+    /// Makes the descriptor unreadable until the next `notify`. The child of a fork leaves the parent's wake-ups alone.
     pub(crate) fn clear(&self) {
+        if crate::runtime::forked() {
+            return;
+        }
         let mut sink = [0u8; 64];
         #[cfg(target_os = "linux")]
         drop((&self.reader).read(&mut sink[..8]));

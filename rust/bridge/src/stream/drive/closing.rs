@@ -23,6 +23,9 @@ impl Drive {
     pub(super) fn throw_parked<'py>(&mut self, driver: &Bound<'py, Driver>, error: PyErr) -> Flow<'py> {
         let py = driver.py();
         driver.get().core.queue.unpause();
+        if let Some(source) = &mut self.source {
+            source.interrupt(py);
+        }
         let athrow = self.source.as_ref().and_then(|source| source.object(py).getattr(intern!(py, "athrow")).ok());
         let Some(athrow) = athrow else { return self.on_error(driver, error) };
         match athrow.call1((error.into_value(py),)).and_then(awaiter) {
@@ -48,7 +51,6 @@ impl Drive {
     /// The handler, or the way to it, raised.
     pub(super) fn on_error<'py>(&mut self, driver: &Bound<'py, Driver>, error: PyErr) -> Flow<'py> {
         let py = driver.py();
-        let core = &driver.get().core;
         match mem::replace(&mut self.phase, Phase::Done) {
             Phase::Close(mut ending, outward) => {
                 self.note_close_error(driver, &mut ending, &error);
@@ -58,18 +60,9 @@ impl Drive {
             Phase::Done => return Some(Err(PyRuntimeError::new_err("cannot reuse already awaited coroutine"))),
             _ => {}
         }
-        if error.is_instance_of::<CancelledError>(py) {
-            let reason = core.cancel_reason().unwrap_or_else(|| core.note_external());
-            let outward = without_frames(py, &error);
+        if let Some((ending, outward)) = asked_to_stop(driver, &error) {
             drop(error);
-            return self.end_early(driver, Ending::cancelled(reason), Some(outward));
-        }
-        if error::is_exit(py, &error) {
-            let exit = error::Class::HandlerExit.error(py, (error.to_string(),));
-            exit.set_cause(py, Some(error.clone_ref(py)));
-            let failure = failure(driver, &exit);
-            let outward = (!driver.get().port.get().is_dedicated()).then_some(error);
-            return self.end_early(driver, Ending::Raised(Box::new(failure)), outward);
+            return self.end_early(driver, ending, outward);
         }
         if let Some(reason) = self.cut_short(driver) {
             let mut ending = Ending::cancelled(reason);
@@ -91,8 +84,9 @@ impl Drive {
 
     /// Ends the stream with `error`, after the generator has been closed.
     pub(super) fn fail<'py>(&mut self, driver: &Bound<'py, Driver>, error: &PyErr) -> Flow<'py> {
-        let failure = failure(driver, error);
-        self.close(driver, Ending::Raised(Box::new(failure)), None)
+        let (ending, outward) =
+            asked_to_stop(driver, error).unwrap_or_else(|| (Ending::Raised(Box::new(failure(driver, error))), None));
+        self.close(driver, ending, outward)
     }
 
     /// Runs `aclose()` where there is one, then ends with `ending`.
@@ -104,7 +98,11 @@ impl Drive {
     ) -> Flow<'py> {
         let py = driver.py();
         self.phase = Phase::Done;
-        if let Some(source) = self.source.take()
+        let mut source = self.source.take();
+        if let Some(source) = &mut source {
+            source.interrupt(py);
+        }
+        if let Some(source) = source
             && let Ok(aclose) = source.object(py).getattr(intern!(py, "aclose"))
         {
             match aclose.call0().and_then(awaiter) {
@@ -163,6 +161,23 @@ impl Drive {
             None => self.run(driver, None),
         }
     }
+}
+
+/// The ending, and what goes to the asyncio task, if `error` is a cancellation or asks the process to exit.
+fn asked_to_stop(driver: &Bound<'_, Driver>, error: &PyErr) -> Option<(Ending, Option<PyErr>)> {
+    let py = driver.py();
+    let this = driver.get();
+    if error.is_instance_of::<CancelledError>(py) {
+        let reason = this.core.cancel_reason().unwrap_or_else(|| this.core.note_external());
+        return Some((Ending::cancelled(reason), Some(without_frames(py, error))));
+    }
+    error::is_exit(py, error).then(|| {
+        let exit = error::Class::HandlerExit.error(py, (error.to_string(),));
+        exit.set_cause(py, Some(error.clone_ref(py)));
+        // In the child of a fork that a handler made nobody else would end the process.
+        let contained = this.port.get().is_dedicated() && !crate::runtime::forked();
+        (Ending::Raised(Box::new(failure(driver, &exit))), (!contained).then(|| error.clone_ref(py)))
+    })
 }
 
 /// A cancellation for the asyncio task, which keeps it. The handler's own would bring its frames, and they often hold the

@@ -139,7 +139,7 @@ class Limits(Settings):
     """How much one message may be; the same in both directions.
 
     Attributes:
-        max_depth: Containers inside containers; at most 1,024.
+        max_depth: Containers inside containers; at most 512.
         max_nodes: Values, containers included.
         max_frame_bytes: Encoded bytes; at most 4 GiB - 1.
         max_decoded_bytes: Bytes of the Python objects made from one message.

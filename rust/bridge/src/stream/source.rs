@@ -178,8 +178,8 @@ fn probe(py: Python<'_>) -> PyResult<Option<(usize, usize)>> {
         inside.set_running(&generator, running);
         generator.getattr("ag_running")?.extract::<bool>().map(|shown| shown == running)
     };
-    let shown = shows(true)? && shows(false)?;
-    Ok((holds && ended && shown).then(|| (ty.as_type_ptr().expose_provenance(), running)))
+    let is_flag = shows(true)? && shows(false)?;
+    Ok((holds && ended && is_flag).then(|| (ty.as_type_ptr().expose_provenance(), running)))
 }
 
 /// The interpreter's description of a plain member of a type.

@@ -163,7 +163,7 @@ async def test_a_frame_decodes_within_the_limits_it_was_made_with(make_engine: E
     async def handler(request: Any) -> Any:
         yield request
 
-    limits = Limits(max_depth=1000)
+    limits = Limits(max_depth=500)
     assert pybridge.encode(deep, limits=limits).decode() == deep
     async with make_engine(handler, limits=limits) as engine:
         assert [frame.decode() async for frame in engine.frames(deep)] == [deep]

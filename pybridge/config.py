@@ -15,7 +15,7 @@ from pybridge.settings import Settings, choice, count, optional, seconds, settin
 Size: TypeAlias = int | str
 """Bytes, or text such as `"64KiB"`."""
 
-MAX_DEPTH = 512
+MAX_DEPTH = 384
 """Deepest nesting that may be asked for; what a thread with a 512 KiB stack can walk."""
 
 MAX_FRAME_BYTES = 2**32 - 1
@@ -139,7 +139,7 @@ class Limits(Settings):
     """How much one message may be; the same in both directions.
 
     Attributes:
-        max_depth: Containers inside containers; at most 512.
+        max_depth: Containers inside containers; at most 384.
         max_nodes: Values, containers included.
         max_frame_bytes: Encoded bytes; at most 4 GiB - 1.
         max_decoded_bytes: Bytes of the Python objects made from one message.

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 import pybridge
-from pybridge import LimitExceeded, Limits, MsgpackCodec
+from pybridge import JsonCodec, LimitExceeded, Limits, MsgpackCodec
+from pybridge.config import MAX_DEPTH
 
 from support.engines import EngineMaker
 
@@ -73,6 +74,27 @@ def test_depth_is_limited_on_a_small_stack_and_in_no_time(codec: Any, wrap: Call
             with pytest.raises(LimitExceeded) as caught:
                 pybridge.encode(nested(depth, wrap), codec)
             assert caught.value.limit == "max_depth"
+
+    on_small_stack(run)
+
+
+@pytest.mark.parametrize("codec", [MsgpackCodec, JsonCodec])
+@pytest.mark.parametrize("wrap", WRAPS.values(), ids=WRAPS)
+def test_the_deepest_that_may_be_asked_for_leaves_stack_for_python_code(
+    codec: Callable[..., Any], wrap: Callable[[Any], Any]
+) -> None:
+    """T-70: a hook, and the interpreter around it, below the innermost container."""
+    limits = Limits(max_depth=MAX_DEPTH)
+    spec = codec(default=lambda value: sorted({"hooked": str(value)}, key=lambda key: f"{key}"))
+
+    def run() -> None:
+        for depth in (MAX_DEPTH - 1, MAX_DEPTH):
+            value = nested(depth, lambda value: wrap(object() if value == 1 else value))
+            if depth < MAX_DEPTH:
+                assert b"hooked" in bytes(pybridge.encode(value, spec, limits=limits))
+            else:
+                with pytest.raises(LimitExceeded):
+                    pybridge.encode(value, spec, limits=limits)
 
     on_small_stack(run)
 
@@ -158,12 +180,12 @@ def test_a_frame_is_as_long_as_its_limit_and_not_a_byte_longer(size: int) -> Non
 
 
 async def test_a_frame_decodes_within_the_limits_it_was_made_with(make_engine: EngineMaker) -> None:
-    deep = nested(500, lambda value: [value])
+    deep = nested(MAX_DEPTH, lambda value: [value])
 
     async def handler(request: Any) -> Any:
         yield request
 
-    limits = Limits(max_depth=500)
+    limits = Limits(max_depth=MAX_DEPTH)
     assert pybridge.encode(deep, limits=limits).decode() == deep
     async with make_engine(handler, limits=limits) as engine:
         assert [frame.decode() async for frame in engine.frames(deep)] == [deep]

@@ -130,8 +130,8 @@ def test_chained_lengths_share_one_budget(run_python: PythonRunner) -> None:
     run_python(
         MEASURE
         + """
-deep = Limits(max_depth=512)
-many = Limits(max_depth=512, max_nodes=2**30)
+deep = Limits(max_depth=384)
+many = Limits(max_depth=384, max_nodes=2**30)
 refused(b"\\xdc\\xff\\xff")
 for limits, expected in ((None, "max_nodes"), (deep, "max_nodes"), (many, "max_decoded_bytes")):
     for unit in (b"\\xdc\\xff\\xff", b"\\xdd\\0\\0\\xff\\xff", b"\\xde\\x7f\\xff\\xa0"):

@@ -12,8 +12,13 @@ use super::transcode;
 use super::value::Value;
 
 impl Value<'_, '_, '_> {
-    #[inline(never)]
+    #[inline(always)]
     pub(super) fn list<S: Serializer>(self, to: S) -> Result<S::Ok, S::Error> {
+        if self.walk.hold { self.held_list(to) } else { self.list_here(to) }
+    }
+
+    #[inline(never)]
+    fn list_here<S: Serializer>(self, to: S) -> Result<S::Ok, S::Error> {
         let _alive = self.object();
         // SAFETY: `ob` is a list, held alive; its size is read again before each element, whose use begins before any
         // code runs; an element that can run code holds itself.
@@ -49,7 +54,7 @@ impl Value<'_, '_, '_> {
     }
 
     #[inline(always)]
-    fn begins_with_number(self) -> bool {
+    pub(super) fn begins_with_number(self) -> bool {
         // SAFETY: `ob` is a list; its first item is alive, or null.
         unsafe {
             let first = if ffi::PyList_GET_SIZE(self.ob) > 0 { ffi::PyList_GET_ITEM(self.ob, 0) } else { self.ob };
@@ -61,7 +66,7 @@ impl Value<'_, '_, '_> {
     /// Serializes the floats, then the ints, that a list begins with; returns how many. They run no code, so the list
     /// stays as it is.
     #[inline(never)]
-    fn numbers<Q: SerializeSeq>(self, seq: &mut Q, len: isize) -> Result<isize, Q::Error> {
+    pub(super) fn numbers<Q: SerializeSeq>(self, seq: &mut Q, len: isize) -> Result<isize, Q::Error> {
         let mut index = 0;
         // SAFETY: `ob` is a list of this length and alive, and so are its items; unset ones are null.
         unsafe {
@@ -104,22 +109,37 @@ impl Value<'_, '_, '_> {
         let len = unsafe { ffi::PyTuple_GET_SIZE(self.ob) };
         self.walk.enter(len.cast_unsigned())?;
         let mut seq = to.serialize_seq(Some(len.cast_unsigned()))?;
-        for index in 0..len {
-            // SAFETY: as above.
-            let item = unsafe { ffi::PyTuple_GET_ITEM(self.ob, index) };
-            if item.is_null() {
-                return Err(self.walk.changed());
-            }
-            if let Err(error) = seq.serialize_element(&self.child(item)) {
-                return Err(self.at_index(index, error));
-            }
-        }
+        // SAFETY: as above.
+        self.elements(&mut seq, 0, (0..len).map(|index| unsafe { ffi::PyTuple_GET_ITEM(self.ob, index) }))?;
         self.walk.leave();
         seq.end()
     }
 
-    #[inline(never)]
+    /// Serializes elements that something else holds, the first of which is at `start`; unset ones are null.
+    pub(super) fn elements<Q: SerializeSeq>(
+        self,
+        seq: &mut Q,
+        start: usize,
+        items: impl Iterator<Item = *mut ffi::PyObject>,
+    ) -> Result<(), Q::Error> {
+        for (index, item) in (start..).zip(items) {
+            if item.is_null() {
+                return Err(self.walk.changed());
+            }
+            if let Err(error) = seq.serialize_element(&self.child(item)) {
+                return Err(self.walk.at(Segment::Index(index), error));
+            }
+        }
+        Ok(())
+    }
+
+    #[inline(always)]
     pub(super) fn dict<S: Serializer>(self, to: S) -> Result<S::Ok, S::Error> {
+        if self.walk.hold { self.held_dict(to) } else { self.dict_called(to) }
+    }
+
+    #[inline(never)]
+    fn dict_called<S: Serializer>(self, to: S) -> Result<S::Ok, S::Error> {
         self.dict_here(to)
     }
 

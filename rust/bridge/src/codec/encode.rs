@@ -35,12 +35,27 @@ pub struct Encoder {
     keep: Option<Box<dyn Keep>>,
     /// Length of the last frame, if it was a large one; else 0.
     expected: usize,
+    /// Python code ran while the last item was written.
+    hold: bool,
+}
+
+/// Why an item was not written.
+enum Stop {
+    /// Python code has to run, and nothing holds the elements of containers.
+    NotHeld,
+    Refused(EncodeError),
+}
+
+impl From<EncodeError> for Stop {
+    fn from(error: EncodeError) -> Self {
+        Self::Refused(error)
+    }
 }
 
 impl Encoder {
     /// An encoder for one stream.
     pub fn new(spec: Arc<CodecSpec>, framing: Framing, limits: Arc<Limits>) -> Self {
-        Self { spec, framing, limits, keep: None, expected: 0 }
+        Self { spec, framing, limits, keep: None, expected: 0, hold: false }
     }
 
     /// Lets the raw codec, where it has no framing, share immutable `bytes` of 64 KiB and more instead of copying them.
@@ -64,25 +79,24 @@ impl Encoder {
             out.share(shared);
             return Ok(length);
         }
-        out.begin(self.expected);
-        match self.write(item, out) {
-            Ok(()) => {
-                let length = out.frame_len();
-                self.expected = if length >= WORTH_A_HINT { length } else { 0 };
-                out.commit();
-                Ok(length)
-            }
-            Err(error) => {
-                out.abort();
-                Err(error)
+        loop {
+            out.begin(self.expected);
+            let Err(stop) = self.write(item, out) else { break };
+            out.abort();
+            if let Stop::Refused(error) = stop {
+                return Err(error);
             }
         }
+        let length = out.frame_len();
+        self.expected = if length >= WORTH_A_HINT { length } else { 0 };
+        out.commit();
+        Ok(length)
     }
 
-    fn write(&self, item: &Bound<'_, PyAny>, out: &mut Writer) -> Result<(), EncodeError> {
+    fn write(&mut self, item: &Bound<'_, PyAny>, out: &mut Writer) -> Result<(), Stop> {
         self.framing.open(out);
         match self.spec.format {
-            Format::Msgpack if self.framing.is_text() => return Err(text_framing()),
+            Format::Msgpack if self.framing.is_text() => return Err(text_framing().into()),
             Format::Msgpack => self.msgpack(item, out)?,
             Format::Json => self.json(item, out)?,
             Format::Raw => Raw { framing: self.framing, limits: &self.limits }.write(item, out)?,
@@ -91,31 +105,36 @@ impl Encoder {
         Ok(())
     }
 
-    fn msgpack(&self, item: &Bound<'_, PyAny>, out: &mut Writer) -> Result<(), EncodeError> {
-        let walk = Walk::new(item.py(), &self.spec, &self.limits);
+    fn msgpack(&mut self, item: &Bound<'_, PyAny>, out: &mut Writer) -> Result<(), Stop> {
+        let walk = Walk::new(item.py(), &self.spec, &self.limits, self.hold);
         let mut to = Msgpack::new(Sink::new(out, self.limits.max_frame_bytes));
         let done = walk.root(item).serialize(&mut to).and_then(|()| to.sink.finish());
+        self.hold = walk.runs() > 0;
         done.map_err(|halt| self.failed(walk, &to.sink, &halt))
     }
 
-    fn json(&self, item: &Bound<'_, PyAny>, out: &mut Writer) -> Result<(), EncodeError> {
-        let walk = Walk::new(item.py(), &self.spec, &self.limits);
+    fn json(&mut self, item: &Bound<'_, PyAny>, out: &mut Writer) -> Result<(), Stop> {
+        let walk = Walk::new(item.py(), &self.spec, &self.limits, self.hold);
         let sink = Sink::new(out, self.limits.max_frame_bytes);
         let mut to = Json::new(sink, &self.spec);
         let done = walk.root(item).serialize(&mut to).and_then(|()| to.sink.finish());
+        self.hold = walk.runs() > 0;
         done.map_err(|halt| self.failed(walk, &to.sink, &halt))
     }
 
     #[cold]
-    fn failed(&self, walk: Walk<'_, '_>, sink: &Sink<'_>, halt: &dyn fmt::Display) -> EncodeError {
-        match walk.into_error(halt) {
+    fn failed(&self, walk: Walk<'_, '_>, sink: &Sink<'_>, halt: &dyn fmt::Display) -> Stop {
+        if walk.runs() > 0 && !walk.hold {
+            return Stop::NotHeld;
+        }
+        Stop::Refused(match walk.into_error(halt) {
             EncodeError::Value { path, .. } if sink.is_full() => EncodeError::Limit {
                 limit: "max_frame_bytes",
                 path,
                 reason: format!("more than {} bytes", self.limits.max_frame_bytes),
             },
             error => error,
-        }
+        })
     }
 }
 

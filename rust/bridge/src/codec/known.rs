@@ -59,21 +59,15 @@ unsafe impl Sync for Table {}
 static TABLE: Table =
     Table(UnsafeCell::new([const { Slot { ty: std::ptr::null_mut(), version: 0, kind: Kind::Unknown } }; SLOTS]));
 
-/// What to do with objects of `ty`.
-///
-/// # Errors
-/// What a descriptor or metaclass of the type raises.
+/// What to do with objects of `ty`, if that was learned.
 #[inline]
-pub(super) fn kind(ty: &Bound<'_, PyType>) -> PyResult<Kind> {
+pub(super) fn kind(ty: &Bound<'_, PyType>) -> Option<Kind> {
     let ptr = ty.as_type_ptr();
     // SAFETY: the type is alive; cloning a kind runs no Python code.
     unsafe {
         let slot = &(*TABLE.0.get())[slot_of(ptr)];
-        if slot.ty == ptr && slot.version != 0 && slot.version == (*ptr).tp_version_tag {
-            return Ok(slot.kind.clone());
-        }
+        (slot.ty == ptr && slot.version != 0 && slot.version == (*ptr).tp_version_tag).then(|| slot.kind.clone())
     }
-    learn(ty)
 }
 
 fn slot_of(ty: *mut ffi::PyTypeObject) -> usize {
@@ -81,8 +75,12 @@ fn slot_of(ty: *mut ffi::PyTypeObject) -> usize {
     (address ^ address >> 8) % SLOTS
 }
 
+/// Finds out what to do with objects of `ty`, and keeps it.
+///
+/// # Errors
+/// What a descriptor or metaclass of the type raises.
 #[cold]
-fn learn(ty: &Bound<'_, PyType>) -> PyResult<Kind> {
+pub(super) fn learn(ty: &Bound<'_, PyType>) -> PyResult<Kind> {
     let kind = classify(ty)?;
     let ptr = ty.as_type_ptr();
     // SAFETY: the type is alive; the kind that leaves holds references to str and tuples of str only, or to constants,

@@ -10,6 +10,7 @@ mod decode;
 mod encode;
 mod events;
 mod guard;
+mod held;
 mod json;
 mod keys;
 mod known;

@@ -149,6 +149,7 @@ impl Drop for View {
 }
 
 /// Serializes a scalar or an array; what does not hold plain numbers goes to the `default` hook.
+#[inline(never)]
 pub(super) fn serialize<S: Serializer>(value: Value<'_, '_, '_>, scalar: bool, to: S) -> Result<S::Ok, S::Error> {
     let Some(view) = View::of(&value.object()) else { return value.hook(to) };
     let (Some(cell), true) = (view.cell(), !scalar || view.0.ndim == 0) else { return value.hook(to) };

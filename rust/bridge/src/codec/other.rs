@@ -8,11 +8,12 @@ use pyo3::prelude::*;
 use serde::Serializer;
 
 use super::known::{self, Kind};
+use super::temporal::Temporal;
 use super::value::Value;
 use super::walk::Failure;
 use super::{numpy, object, temporal};
 
-impl Value<'_, '_, '_> {
+impl<'py> Value<'_, '_, 'py> {
     /// Everything that is not one of the commonest exact types. Holds the object: from here on code may run.
     #[inline(never)]
     pub(super) fn other<S: Serializer>(self, to: S) -> Result<S::Ok, S::Error> {
@@ -28,37 +29,57 @@ impl Value<'_, '_, '_> {
             }
         }
         let py = self.walk.py;
-        let kind = known::kind(&object.get_type()).map_err(|error| self.walk.raised(error))?;
+        let kind = self.kind(&object)?;
         // SAFETY: the object is held; its kind is that of its type's base, whose storage it has.
         unsafe {
             match kind {
-                Kind::Text => self.text(to),
-                Kind::Int => self.int(to),
-                Kind::Float => to.serialize_f64(ffi::PyFloat_AS_DOUBLE(self.ob)),
-                Kind::Tuple => self.tuple(to),
-                Kind::List => self.list(to),
-                Kind::Dict => self.dict(to),
-                Kind::Bytes => to.serialize_bytes(object::bytes(self.ob)),
-                Kind::Memory => self.memory(to),
-                Kind::Enum => self.instead(object.getattr(intern!(py, "_value_")), to),
-                Kind::Root => self.instead(object.getattr(intern!(py, "root")), to),
-                Kind::Record(shape) => self.record(&shape, to),
-                Kind::Scalar | Kind::Array => numpy::serialize(self, kind == Kind::Scalar, to),
-                Kind::Temporal(kind) => match temporal::text(kind, &object) {
-                    Ok(text) => to.serialize_str(text.as_str()),
-                    Err(error) => Err(self.walk.raised(error)),
-                },
-                Kind::Unknown => self.hook(to),
+                Kind::Text => return self.text(to),
+                Kind::Int => return self.int(to),
+                Kind::Float => return to.serialize_f64(ffi::PyFloat_AS_DOUBLE(self.ob)),
+                Kind::Tuple => return self.tuple(to),
+                Kind::List => return self.list(to),
+                Kind::Dict => return self.dict(to),
+                Kind::Bytes => return to.serialize_bytes(object::bytes(self.ob)),
+                _ => self.walk.run()?,
             }
+        }
+        match kind {
+            Kind::Memory => self.memory(to),
+            Kind::Enum => self.instead(object.getattr(intern!(py, "_value_")), to),
+            Kind::Root => self.instead(object.getattr(intern!(py, "root")), to),
+            Kind::Record(shape) => self.record(&shape, to),
+            Kind::Scalar | Kind::Array => numpy::serialize(self, kind == Kind::Scalar, to),
+            Kind::Temporal(kind) => self.temporal(kind, to),
+            _ => self.hook(to),
         }
     }
 
-    fn instead<S: Serializer>(self, answer: PyResult<Bound<'_, PyAny>>, to: S) -> Result<S::Ok, S::Error> {
+    #[inline(never)]
+    fn kind<E: serde::ser::Error>(self, object: &Bound<'_, PyAny>) -> Result<Kind, E> {
+        let ty = object.get_type();
+        if let Some(kind) = known::kind(&ty) {
+            return Ok(kind);
+        }
+        self.walk.run()?;
+        known::learn(&ty).map_err(|error| self.walk.raised(error))
+    }
+
+    #[inline(never)]
+    fn temporal<S: Serializer>(self, kind: Temporal, to: S) -> Result<S::Ok, S::Error> {
+        match temporal::text(kind, &self.object()) {
+            Ok(text) => to.serialize_str(text.as_str()),
+            Err(error) => Err(self.walk.raised(error)),
+        }
+    }
+
+    #[inline(never)]
+    fn instead<S: Serializer>(self, answer: PyResult<Bound<'py, PyAny>>, to: S) -> Result<S::Ok, S::Error> {
         let answer = answer.map_err(|error| self.walk.raised(error))?;
         self.walk.stand_in(&answer, to)
     }
 
     /// A memoryview, contiguous or not, as the bytes it shows.
+    #[inline(never)]
     fn memory<S: Serializer>(self, to: S) -> Result<S::Ok, S::Error> {
         let raised = |error| self.walk.raised(error);
         let buffer = PyUntypedBuffer::get(&self.object()).map_err(raised)?;
@@ -76,6 +97,7 @@ impl Value<'_, '_, '_> {
     }
 
     /// Asks the `default` hook.
+    #[inline(never)]
     pub(super) fn hook<S: Serializer>(self, to: S) -> Result<S::Ok, S::Error> {
         let Some(hook) = &self.walk.spec.default else {
             return Err(self.walk.refuse(format!("cannot encode {}", self.type_name())));

@@ -7,10 +7,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple, PyType};
 use serde::Serializer;
-use serde::ser::SerializeMap;
-use smallvec::SmallVec;
 
-use super::containers::Key;
 use super::known::{Kind, loaded};
 use super::path::Segment;
 use super::value::Value;
@@ -38,9 +35,6 @@ impl PartialEq for Shape {
         std::ptr::eq(self, other)
     }
 }
-
-/// Fields whose values need no allocation.
-const FEW: usize = 16;
 
 impl Shape {
     fn of(names: impl IntoIterator<Item = PyResult<Py<PyString>>>, py: Python<'_>) -> PyResult<Self> {
@@ -127,33 +121,25 @@ fn structure(ty: &Bound<'_, PyType>, fields: &Bound<'_, PyAny>) -> PyResult<Shap
     Ok(shape)
 }
 
-/// A key with its value, both held.
-type Pair<'py> = (Bound<'py, PyAny>, Bound<'py, PyAny>);
-
-impl<'py> Value<'_, '_, 'py> {
+impl Value<'_, '_, '_> {
     /// Reads all fields, then writes them: reading may run code, and a map's header says how many there are.
+    #[inline(never)]
     pub(super) fn record<S: Serializer>(self, shape: &Shape, to: S) -> Result<S::Ok, S::Error> {
-        let walk = self.walk;
-        let pairs = self.fields(shape)?;
-        walk.enter(pairs.len())?;
-        let mut map = to.serialize_map(Some(pairs.len()))?;
-        for (key, value) in &pairs {
-            let key = Key(self.child(key.as_ptr()));
-            key.check()?;
-            if let Err(error) = map.serialize_entry(&key, &self.child(value.as_ptr())) {
-                return Err(walk.at(key.segment(), error));
-            }
-        }
-        walk.leave();
-        map.end()
+        let start = self.walk.held.len();
+        self.hold_fields(shape)?;
+        self.walk.enter((self.walk.held.len() - start) / 2)?;
+        let done = self.map(start, to)?;
+        self.walk.held.release(start);
+        Ok(done)
     }
 
-    fn fields<E: serde::ser::Error>(self, shape: &Shape) -> Result<SmallVec<[Pair<'py>; FEW]>, E> {
-        let py = self.walk.py;
+    #[inline(never)]
+    fn hold_fields<E: serde::ser::Error>(self, shape: &Shape) -> Result<(), E> {
+        let (py, held) = (self.walk.py, &self.walk.held);
         let object = self.object();
-        let mut pairs = SmallVec::new();
         if let Some((key, tag)) = &shape.tag {
-            pairs.push((key.bind(py).clone().into_any(), tag.bind(py).clone()));
+            held.push(key.bind(py).clone().into_any());
+            held.push(tag.bind(py).clone());
         }
         for field in &shape.fields {
             let value = match object.getattr(&field.attribute) {
@@ -161,16 +147,17 @@ impl<'py> Value<'_, '_, 'py> {
                 Err(error) => return Err(self.unread(&field.attribute, error)),
             };
             if shape.unset.as_ref().is_none_or(|unset| !unset.is(&value)) {
-                pairs.push((field.key.bind(py).clone().into_any(), value));
+                held.push(field.key.bind(py).clone().into_any());
+                held.push(value);
             }
         }
         if shape.extra {
             let more = object.getattr(intern!(py, "__pydantic_extra__")).map_err(|error| self.walk.raised(error))?;
-            if let Ok(more) = more.cast_exact::<PyDict>() {
-                pairs.extend(more.copy().map_err(|error| self.walk.raised(error))?);
+            if more.is_exact_instance_of::<PyDict>() {
+                self.child(more.as_ptr()).hold_entries();
             }
         }
-        Ok(pairs)
+        Ok(())
     }
 
     #[cold]

@@ -5,6 +5,7 @@ use std::cell::{Cell, RefCell};
 use pyo3::prelude::*;
 use serde::{Serialize, Serializer};
 
+use super::held::Held;
 use super::path::{Path, Segment};
 use super::value::Value;
 use super::{CodecSpec, Limits};
@@ -23,6 +24,11 @@ pub(super) struct Walk<'a, 'py> {
     pub(super) py: Python<'py>,
     pub(super) spec: &'a CodecSpec,
     pub(super) limits: &'a Limits,
+    /// Holds what containers hold while they are written, so that Python code may run.
+    pub(super) hold: bool,
+    pub(super) held: Held<'py>,
+    /// Times that Python code may have run.
+    runs: Cell<usize>,
     depth_left: Cell<usize>,
     nodes_left: Cell<usize>,
     stand_ins: Cell<usize>,
@@ -34,11 +40,14 @@ pub(super) struct Walk<'a, 'py> {
 const MAX_STAND_INS: usize = 32;
 
 impl<'a, 'py> Walk<'a, 'py> {
-    pub(super) fn new(py: Python<'py>, spec: &'a CodecSpec, limits: &'a Limits) -> Self {
+    pub(super) fn new(py: Python<'py>, spec: &'a CodecSpec, limits: &'a Limits, hold: bool) -> Self {
         Self {
             py,
             spec,
             limits,
+            hold,
+            held: Held::default(),
+            runs: Cell::new(0),
             depth_left: Cell::new(limits.max_depth),
             nodes_left: Cell::new(limits.max_nodes.saturating_sub(1)),
             stand_ins: Cell::new(0),
@@ -50,6 +59,17 @@ impl<'a, 'py> Walk<'a, 'py> {
     /// The walk's root.
     pub(super) fn root(&self, item: &'a Bound<'py, PyAny>) -> Value<'_, 'a, 'py> {
         Value::new(self, item.as_ptr())
+    }
+
+    /// Asks whether Python code may run now; if not, the walk fails, to be begun again with `hold`.
+    pub(super) fn run<E: serde::ser::Error>(&self) -> Result<(), E> {
+        self.runs.set(self.runs.get() + 1);
+        if self.hold { Ok(()) } else { Err(E::custom("")) }
+    }
+
+    /// How often [`run`](Self::run) was asked.
+    pub(super) fn runs(&self) -> usize {
+        self.runs.get()
     }
 
     /// What a failed walk has to say; `format` is the serializer's own reason.

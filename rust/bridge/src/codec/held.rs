@@ -1,0 +1,136 @@
+//! What a message holds while Python code runs during its encoding: the elements of its open containers, which have
+//! to be in their places still when those end.
+#![allow(unsafe_code)] // reads elements where no code can run before they are held
+
+use std::cell::RefCell;
+
+use pyo3::ffi;
+use pyo3::prelude::*;
+use serde::Serializer;
+use serde::ser::{SerializeMap, SerializeSeq};
+use smallvec::SmallVec;
+
+use super::containers::Key;
+use super::object;
+use super::value::Value;
+
+/// References that need no allocation.
+const FEW: usize = 32;
+
+/// References to elements, those of inner containers after those of outer ones.
+#[derive(Default)]
+pub(super) struct Held<'py>(RefCell<SmallVec<[Bound<'py, PyAny>; FEW]>>);
+
+impl<'py> Held<'py> {
+    pub(super) fn len(&self) -> usize {
+        self.0.borrow().len()
+    }
+
+    pub(super) fn push(&self, object: Bound<'py, PyAny>) {
+        self.0.borrow_mut().push(object);
+    }
+
+    #[inline]
+    fn get(&self, index: usize) -> *mut ffi::PyObject {
+        self.0.borrow()[index].as_ptr()
+    }
+
+    /// Lets go of everything from `start` on.
+    pub(super) fn release(&self, start: usize) {
+        self.0.borrow_mut().truncate(start);
+    }
+}
+
+impl Value<'_, '_, '_> {
+    #[inline(never)]
+    pub(super) fn held_list<S: Serializer>(self, to: S) -> Result<S::Ok, S::Error> {
+        let _alive = self.object();
+        let held = &self.walk.held;
+        let (runs, start) = (self.walk.runs(), held.len());
+        // SAFETY: `ob` is a list, held alive.
+        let len = unsafe { ffi::PyList_GET_SIZE(self.ob) };
+        self.walk.enter(len.cast_unsigned())?;
+        let mut seq = to.serialize_seq(Some(len.cast_unsigned()))?;
+        let numbers = if self.begins_with_number() { self.numbers(&mut seq, len)? } else { 0 };
+        if numbers < len {
+            self.hold_items();
+            let from = numbers.cast_unsigned();
+            self.elements(&mut seq, from, (start + from..held.len()).map(|index| held.get(index)))?;
+            self.let_go(start, runs, Self::hold_items)?;
+        }
+        self.walk.leave();
+        seq.end()
+    }
+
+    #[inline(never)]
+    pub(super) fn held_dict<S: Serializer>(self, to: S) -> Result<S::Ok, S::Error> {
+        let _alive = self.object();
+        let held = &self.walk.held;
+        let (runs, start) = (self.walk.runs(), held.len());
+        // SAFETY: `ob` is a dict, held alive.
+        self.walk.enter(unsafe { object::dict_len(self.ob) }.cast_unsigned())?;
+        self.hold_entries();
+        let done = self.map(start, to)?;
+        self.let_go(start, runs, Self::hold_entries)?;
+        Ok(done)
+    }
+
+    /// Serializes keys and values that are held, in turns, from `start` on, as a map that was entered.
+    pub(super) fn map<S: Serializer>(self, start: usize, to: S) -> Result<S::Ok, S::Error> {
+        let held = start..self.walk.held.len();
+        let mut map = to.serialize_map(Some(held.len() / 2))?;
+        for index in held.step_by(2) {
+            let key = Key(self.child(self.walk.held.get(index)));
+            key.check()?;
+            if let Err(error) = map.serialize_entry(&key, &self.child(self.walk.held.get(index + 1))) {
+                return Err(self.walk.at(key.segment(), error));
+            }
+        }
+        self.walk.leave();
+        map.end()
+    }
+
+    /// Ends the hold that began at `start`; if code has run since, what `again` holds must be the same.
+    #[inline(never)]
+    fn let_go<E: serde::ser::Error>(self, start: usize, runs: usize, again: fn(Self)) -> Result<(), E> {
+        let held = &self.walk.held;
+        let end = held.len();
+        if runs != self.walk.runs() {
+            again(self);
+            let all = held.0.borrow();
+            let same = all.len() - end == end - start && all[start..end].iter().zip(&all[end..]).all(|(a, b)| a.is(b));
+            drop(all);
+            if !same {
+                return Err(self.walk.changed());
+            }
+        }
+        held.release(start);
+        Ok(())
+    }
+
+    /// Holds the elements of a list.
+    #[inline(never)]
+    fn hold_items(self) {
+        // SAFETY: `ob` is a list, whose unset elements are null; making references runs no code.
+        unsafe {
+            for index in 0..ffi::PyList_GET_SIZE(self.ob) {
+                let item = ffi::PyList_GET_ITEM(self.ob, index);
+                let item = if item.is_null() { ffi::Py_Ellipsis() } else { item };
+                self.walk.held.push(Bound::from_borrowed_ptr(self.walk.py, item));
+            }
+        }
+    }
+
+    /// Holds the keys and values of a dict.
+    #[inline(never)]
+    pub(super) fn hold_entries(self) {
+        let (mut position, mut key, mut value) = (0, std::ptr::null_mut(), std::ptr::null_mut());
+        // SAFETY: `ob` is a dict; making references runs no code.
+        unsafe {
+            while ffi::PyDict_Next(self.ob, &raw mut position, &raw mut key, &raw mut value) != 0 {
+                self.walk.held.push(Bound::from_borrowed_ptr(self.walk.py, key));
+                self.walk.held.push(Bound::from_borrowed_ptr(self.walk.py, value));
+            }
+        }
+    }
+}

@@ -156,7 +156,7 @@ def test_python_code_runs_once_for_each_object(codec: Callable[..., Any]) -> Non
     asked: list[str] = []
 
     class Record:
-        __dataclass_fields__ = dataclasses.make_dataclass("Fields", ["name"]).__dataclass_fields__
+        __dataclass_fields__ = vars(dataclasses.make_dataclass("Fields", ["name"]))["__dataclass_fields__"]
 
         @property
         def name(self) -> str:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import atexit
 import contextlib
+import logging
+import sys
 import threading
 import time
+import traceback
 import weakref
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
@@ -155,6 +158,14 @@ def stop_all() -> None:
 
 
 atexit.register(stop_all)
+
+
+def report_stall(thread: int, name: str) -> None:
+    """Logs what the thread with this identifier, whose event loop stands still, is doing now."""
+    frame = sys._current_frames().get(thread)  # noqa: SLF001 - there is no other way to another thread's stack
+    stack = "".join(traceback.format_stack(frame)) if frame is not None else "  (the thread has ended)\n"
+    text = "the event loop of worker %s has not turned for more than a second; its thread is at:\n%s"
+    logging.getLogger("pybridge.worker").warning(text, name, stack.rstrip())
 
 
 async def yield_once(value: object) -> AsyncIterator[object]:

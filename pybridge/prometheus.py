@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
+from itertools import accumulate
 
 from pybridge.engine import live_engines
 from pybridge.memory import recent_memory
-from pybridge.stats import EngineStats, MemoryStats, PoolStats, WorkerStats
+from pybridge.stats import EngineStats, Histogram, MemoryStats, PoolStats, WorkerStats
 
 MALLOC_AGE = 10.0
 """Seconds that figures of malloc may be old: asking takes malloc's locks."""
@@ -17,14 +19,12 @@ class Exposition:
 
     def __init__(self) -> None:
         self._help: dict[str, tuple[str, str]] = {}
-        self._samples: dict[str, dict[tuple[tuple[str, str], ...], float]] = {}
+        self._samples: dict[str, dict[tuple[str, tuple[tuple[str, str], ...]], float]] = {}
 
     def add(self, name: str, kind: str, text: str, value: float, /, **labels: str) -> None:
         """Adds to one sample of the metric `pybridge_<name>`."""
         self._help[name] = (kind, text)
-        samples = self._samples.setdefault(name, {})
-        key = tuple(labels.items())
-        samples[key] = samples.get(key, 0) + value
+        self._sample(name, name, value, labels)
 
     def counter(self, name: str, text: str, value: float, /, **labels: str) -> None:
         """Adds to a counter; its name gets the suffix `_total`."""
@@ -34,13 +34,27 @@ class Exposition:
         """Adds to a gauge."""
         self.add(name, "gauge", text, value, **labels)
 
+    def histogram(self, name: str, text: str, values: Histogram, /, **labels: str) -> None:
+        """Adds to a histogram: each bucket counts the values up to its bound."""
+        self._help[name] = ("histogram", text)
+        for bound, number in zip(values.bounds, accumulate(values.counts), strict=True):
+            limit = "+Inf" if math.isinf(bound) else f"{bound:.15g}"
+            self._sample(name, f"{name}_bucket", number, {**labels, "le": limit})
+        self._sample(name, f"{name}_sum", values.total, labels)
+        self._sample(name, f"{name}_count", sum(values.counts), labels)
+
+    def _sample(self, metric: str, name: str, value: float, labels: dict[str, str]) -> None:
+        samples = self._samples.setdefault(metric, {})
+        key = (name, tuple(labels.items()))
+        samples[key] = samples.get(key, 0) + value
+
     def lines(self) -> Iterator[str]:
         """Gives the lines of the exposition."""
-        for name, samples in self._samples.items():
-            kind, text = self._help[name]
-            yield f"# HELP pybridge_{name} {text}"
-            yield f"# TYPE pybridge_{name} {kind}"
-            for key, value in samples.items():
+        for metric, samples in self._samples.items():
+            kind, text = self._help[metric]
+            yield f"# HELP pybridge_{metric} {text}"
+            yield f"# TYPE pybridge_{metric} {kind}"
+            for (name, key), value in samples.items():
                 labels = ",".join(f'{label}="{_escape(content)}"' for label, content in key)
                 yield f"pybridge_{name}{{{labels}}} {value:.17g}" if labels else f"pybridge_{name} {value:.17g}"
 
@@ -101,6 +115,11 @@ def _engine(out: Exposition, engine: str, stats: EngineStats) -> None:
     out.counter("frames", "Items encoded.", stats.frames, engine=engine)
     out.counter("frame_bytes", "Bytes of encoded items.", stats.bytes, engine=engine)
     out.counter("crossings", "Hand-overs between Python threads and the runtime.", stats.crossings, engine=engine)
+    out.histogram("batch_items", "Items of each hand-over.", stats.batch_items, engine=engine)
+    text = "Seconds from each call to its first item."
+    out.histogram("first_item_seconds", text, stats.first_item_seconds, engine=engine)
+    text = "Seconds from the request to stop a stream to its ending."
+    out.histogram("cancel_seconds", text, stats.cancel_seconds, engine=engine)
     for thread, number in stats.attaches.items():
         text = "Times that a thread attached to the interpreter."
         out.counter("attaches", text, number, engine=engine, thread=thread)

@@ -17,6 +17,26 @@ Raw = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
+class Histogram:
+    """How many values fell into which range.
+
+    Attributes:
+        bounds: Upper bounds of the ranges, included, in growing order; the last is infinite.
+        counts: Values in each range.
+        total: Sum of all values.
+    """
+
+    bounds: tuple[float, ...]
+    counts: tuple[int, ...]
+    total: float
+
+    @classmethod
+    def from_raw(cls, raw: Raw) -> Histogram:
+        """Makes the snapshot from what Rust returns."""
+        return cls(**raw)
+
+
+@dataclass(frozen=True, slots=True)
 class StreamStats:
     """Streams of one engine.
 
@@ -219,6 +239,9 @@ class EngineStats:
         flow: Items between handlers and consumers.
         errors: Endings by exception, by class name.
         deferred_releases: Python references that wait for a Python thread to release them.
+        batch_items: Items of each hand-over.
+        first_item_seconds: Seconds from each call to its first item.
+        cancel_seconds: Seconds from the request to stop a stream, whatever the reason, to its ending.
     """
 
     streams: StreamStats
@@ -232,6 +255,9 @@ class EngineStats:
     flow: FlowStats
     errors: dict[str, int]
     deferred_releases: int
+    batch_items: Histogram
+    first_item_seconds: Histogram
+    cancel_seconds: Histogram
 
     @classmethod
     def from_raw(cls, raw: Raw) -> EngineStats:
@@ -243,6 +269,7 @@ class EngineStats:
             "pool": PoolStats.from_raw(raw["pool"]),
             "flow": FlowStats.from_raw(raw["flow"]),
             "errors": dict(raw["errors"]),
+            **{name: Histogram.from_raw(raw[name]) for name in ("batch_items", "first_item_seconds", "cancel_seconds")},
         }
         return cls(**{**raw, **nested})
 

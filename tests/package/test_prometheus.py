@@ -3,10 +3,12 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator
 
+import pytest
+
 from pybridge import Pool, PooledEngine, metrics_text
 from pybridge.prometheus import Exposition
 
-from support.consumers import collect
+from support.consumers import collect, take
 
 SAMPLE = re.compile(r'([a-z_]+)(?:\{((?:[a-z]+="(?:[^"\\\n]|\\["\\n])*",?)*)\})? (-?[0-9.e+-]+|\+Inf|NaN)')
 
@@ -32,14 +34,16 @@ def parse(text: str) -> dict[str, dict[str, float]]:
             metrics[name] = {}
             declared, kind = next(lines).removeprefix("# TYPE ").split(" ")
             assert declared == name
-            assert kind in {"counter", "gauge"}
+            assert kind in {"counter", "gauge", "histogram"}
             assert (kind == "counter") == name.endswith("_total")
         else:
             match = SAMPLE.fullmatch(line)
             assert match, line
-            assert match[1] == name
-            assert (match[2] or "") not in metrics[name]
-            metrics[name][match[2] or ""] = float(match[3])
+            suffix = match[1].removeprefix(name)
+            assert suffix in ({"_bucket", "_sum", "_count"} if kind == "histogram" else {""})
+            labels = ",".join(filter(None, (suffix, match[2])))
+            assert labels not in metrics[name]
+            metrics[name][labels] = float(match[3])
     return metrics
 
 
@@ -59,6 +63,30 @@ async def test_exposition_counts_what_the_engines_did() -> None:
     pools = set(metrics["pybridge_pool_live_bytes"])
     assert {'pool="one"', 'pool="shared"'} <= pools
     assert 'pool="two"' not in pools
+
+
+async def test_times_and_batches_are_histograms_of_all_engines_of_a_name() -> None:
+    async with PooledEngine(handler, name="timed") as one, PooledEngine(handler, name="timed") as two:
+        for engine in (one, two):
+            await collect(engine(5))
+            stream = engine(10**9)
+            await take(stream, 1)
+            await stream.aclose()
+        metrics = parse(metrics_text())
+        stats = [engine.stats() for engine in (one, two)]
+    for name, values in (
+        ("first_item_seconds", [entry.first_item_seconds for entry in stats]),
+        ("cancel_seconds", [entry.cancel_seconds for entry in stats]),
+    ):
+        samples = metrics[f"pybridge_{name}"]
+        count = sum(sum(entry.counts) for entry in values)
+        assert samples['_count,engine="timed"'] == samples['_bucket,engine="timed",le="+Inf"'] == count
+        assert samples['_sum,engine="timed"'] == pytest.approx(sum(entry.total for entry in values))
+        buckets = [samples[f'_bucket,engine="timed",le="{bound:g}"'] for bound in values[0].bounds[:-1]]
+        assert buckets == sorted(buckets)
+    assert metrics["pybridge_first_item_seconds"]['_count,engine="timed"'] == 4
+    assert metrics["pybridge_cancel_seconds"]['_count,engine="timed"'] == 2
+    assert metrics["pybridge_batch_items"]['_sum,engine="timed"'] == metrics["pybridge_frames_total"]['engine="timed"']
 
 
 async def test_pool_is_shown_by_class_and_as_stats_has_it() -> None:

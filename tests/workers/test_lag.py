@@ -29,14 +29,22 @@ def test_loop_that_a_handler_blocks_is_a_stall_in_stats_and_log(caplog: pytest.L
         (worker,) = (worker for worker in engine.stats().workers if worker.name == "blocked")
         return worker.stalls, worker.lag_ms
 
+    def stacks() -> list[str]:
+        messages = [record.getMessage() for record in caplog.records if record.name == "pybridge.worker"]
+        return [message for message in messages if "blocked has not turned" in message]
+
     with caplog.at_level(logging.WARNING, "pybridge"), PooledEngine(handler, worker=Worker(name="blocked")) as engine:
         items = engine.iter(1)
         next(items)
         wait_until(lambda: lag()[0] == 1, "the stall to be counted")
         assert lag()[1] >= 1000
+        wait_until(lambda: bool(stacks()), "the stack to be logged")
         release.set()
         assert list(items) == [1]
         wait_until(lambda: lag()[1] < 1000, "the loop to answer")
     assert [record.name for record in caplog.records if "blocked stood still" in record.getMessage()] == [
         "pybridge.worker"
     ]
+    (stack,) = stacks()
+    assert "in handler" in stack
+    assert "release.wait()" in stack

@@ -6,11 +6,37 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::stream::{Cancellation, Ending, Reason};
 
-/// Upper bounds of the buckets of items per hand-over.
-pub(crate) const BATCH_BUCKETS: [u64; 8] = [1, 2, 4, 8, 16, 32, 64, u64::MAX];
+/// Upper bounds, included, of the ranges of a histogram.
+type Bounds = [f64; 10];
 
-/// Upper bounds, in seconds, of the buckets of time to first item.
-pub(crate) const FIRST_ITEM_BUCKETS: [f64; 10] = [0.000_1, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, f64::INFINITY];
+/// Items of a batch.
+pub(crate) const BATCH_ITEMS: Bounds = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 256.0, 1024.0, f64::INFINITY];
+
+/// Seconds.
+pub(crate) const SECONDS: Bounds = [0.000_1, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, f64::INFINITY];
+
+/// Values counted by range.
+#[derive(Debug, Default)]
+pub(crate) struct Histogram {
+    counts: [AtomicU64; 10],
+    /// The bits of an `f64`.
+    total: AtomicU64,
+}
+
+impl Histogram {
+    fn count(&self, bounds: &Bounds, value: f64) {
+        let range = bounds.iter().position(|&bound| value <= bound).unwrap_or(bounds.len() - 1);
+        self.counts[range].fetch_add(1, Ordering::Relaxed);
+        let add = |total| Some((f64::from_bits(total) + value).to_bits());
+        let _ = self.total.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
+    }
+
+    /// How many values each range has, and the sum of all values.
+    pub(crate) fn read(&self) -> ([u64; 10], f64) {
+        let counts = std::array::from_fn(|range| self.counts[range].load(Ordering::Relaxed));
+        (counts, f64::from_bits(self.total.load(Ordering::Relaxed)))
+    }
+}
 
 /// Counters since the engine's start.
 #[derive(Debug, Default)]
@@ -24,13 +50,16 @@ pub(crate) struct Metrics {
     pub(crate) crossings: AtomicU64,
     pub(crate) waits: AtomicU64,
     pub(crate) slow_consumers: AtomicU64,
-    pub(crate) decoded_bytes: AtomicU64,
     pub(crate) close_ignored: AtomicU64,
     pub(crate) close_timeout: AtomicU64,
     pub(crate) close_error: AtomicU64,
     pub(crate) panics: AtomicU64,
-    pub(crate) batch_items: [AtomicU64; BATCH_BUCKETS.len()],
-    pub(crate) first_item: [AtomicU64; FIRST_ITEM_BUCKETS.len()],
+    /// Items of each batch.
+    pub(crate) batch_items: Histogram,
+    /// Seconds from a call to its first item.
+    pub(crate) first_item: Histogram,
+    /// Seconds from the request to stop a stream to its ending.
+    pub(crate) cancel: Histogram,
     errors: Mutex<HashMap<String, u64>>,
 }
 
@@ -64,18 +93,19 @@ impl Metrics {
 
     /// Counts one sealed batch.
     pub(crate) fn count_batch(&self, frames: usize, bytes: usize) {
-        let frames = frames as u64;
-        self.frames.fetch_add(frames, Ordering::Relaxed);
+        self.frames.fetch_add(frames as u64, Ordering::Relaxed);
         self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
-        let bucket = BATCH_BUCKETS.iter().position(|&bound| frames <= bound).unwrap_or(BATCH_BUCKETS.len() - 1);
-        self.batch_items[bucket].fetch_add(1, Ordering::Relaxed);
+        self.batch_items.count(&BATCH_ITEMS, frames as f64);
     }
 
     /// Counts the time from a stream's start to its first item.
     pub(crate) fn count_first_item(&self, seconds: f64) {
-        let bucket =
-            FIRST_ITEM_BUCKETS.iter().position(|&bound| seconds <= bound).unwrap_or(FIRST_ITEM_BUCKETS.len() - 1);
-        self.first_item[bucket].fetch_add(1, Ordering::Relaxed);
+        self.first_item.count(&SECONDS, seconds);
+    }
+
+    /// Counts the time from the request to stop a stream to its ending.
+    pub(crate) fn count_cancel(&self, seconds: f64) {
+        self.cancel.count(&SECONDS, seconds);
     }
 
     /// Failures by exception class.

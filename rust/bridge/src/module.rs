@@ -40,6 +40,7 @@ fn close_engines(py: Python<'_>, timeout: f64) -> PyResult<()> {
 #[pyfunction]
 fn stop_runtime(py: Python<'_>) {
     py.detach(runtime::shutdown);
+    crate::worker::finish_reports(py);
 }
 
 /// Adds what the benchmark compares with.

@@ -160,7 +160,6 @@ impl EngineCore {
 
     /// Replaces the guess for a request's memory by what its decoder counted.
     pub(crate) fn charge_decoded(&self, stream: &StreamCore, encoded: usize, decoded: usize) {
-        self.metrics.decoded_bytes.fetch_add(decoded as u64, Ordering::Relaxed);
         if stream.admitted.load(Ordering::Acquire) {
             let guessed = stream.held.swap(decoded, Ordering::Relaxed);
             self.admission.charge(encoded, guessed, decoded);

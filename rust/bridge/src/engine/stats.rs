@@ -5,10 +5,11 @@ use std::sync::{Mutex, PoisonError};
 
 use pybridge_pool::{Pool, WeakPool};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList};
+use pyo3::types::{PyDict, PyList, PyTuple};
 
 use super::core::EngineCore;
 use super::leaks;
+use crate::metrics::{BATCH_ITEMS, Histogram, SECONDS};
 use crate::stream::Reason;
 use crate::worker;
 
@@ -100,7 +101,19 @@ pub(super) fn engine<'py>(py: Python<'py>, core: &EngineCore) -> PyResult<Bound<
     stats.set_item("flow", flow)?;
     stats.set_item("errors", errors)?;
     stats.set_item("deferred_releases", orphans)?;
+    stats.set_item("batch_items", histogram(py, &BATCH_ITEMS, &metrics.batch_items)?)?;
+    stats.set_item("first_item_seconds", histogram(py, &SECONDS, &metrics.first_item)?)?;
+    stats.set_item("cancel_seconds", histogram(py, &SECONDS, &metrics.cancel)?)?;
     Ok(stats)
+}
+
+fn histogram<'py>(py: Python<'py>, bounds: &[f64], histogram: &Histogram) -> PyResult<Bound<'py, PyDict>> {
+    let (counts, total) = histogram.read();
+    let raw = PyDict::new(py);
+    raw.set_item("bounds", PyTuple::new(py, bounds)?)?;
+    raw.set_item("counts", PyTuple::new(py, counts)?)?;
+    raw.set_item("total", total)?;
+    Ok(raw)
 }
 
 pub(super) fn pool<'py>(py: Python<'py>, pool: &Pool) -> PyResult<Bound<'py, PyDict>> {

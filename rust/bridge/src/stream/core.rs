@@ -75,6 +75,8 @@ pub(crate) struct StreamCore {
     timers: Mutex<Vec<tokio::task::AbortHandle>>,
     last_item: AtomicU64,
     cancel: AtomicU8,
+    /// When it was asked to stop.
+    cancelled_at: OnceLock<Instant>,
     released: AtomicBool,
 }
 
@@ -106,6 +108,7 @@ impl StreamCore {
             timers: Mutex::default(),
             last_item: AtomicU64::new(0),
             cancel: AtomicU8::new(0),
+            cancelled_at: OnceLock::new(),
             released: AtomicBool::new(false),
             options,
             engine,
@@ -164,6 +167,7 @@ impl StreamCore {
         {
             return false;
         }
+        let _ = self.cancelled_at.set(Instant::now());
         let children = std::mem::take(&mut *lock(&self.children));
         for child in children.into_iter().filter_map(|child| child.upgrade()) {
             child.cancel(Reason::Parent);
@@ -221,6 +225,9 @@ impl StreamCore {
         let counted = ending.clone();
         let Some(wakers) = self.queue.end(ending) else { return };
         self.engine.metrics.count_ending(&counted);
+        if let Some(asked) = self.cancelled_at.get() {
+            self.engine.metrics.count_cancel(asked.elapsed().as_secs_f64());
+        }
         wakers.into_iter().for_each(Waker::wake);
     }
 

@@ -32,10 +32,19 @@ fn counter_of(name: &str) -> Arc<AtomicU64> {
 /// Only the reference bridges do this on threads of a tokio runtime; whatever of pybridge's own does shows in the same
 /// counters.
 #[cfg(feature = "naive")]
-#[expect(clippy::disallowed_methods, reason = "the one place that attaches")]
+#[expect(clippy::disallowed_methods, reason = "the reference bridges do")]
 pub(crate) fn attach<R>(act: impl FnOnce(Python<'_>) -> R) -> R {
     count(std::thread::current().name().unwrap_or("unnamed"));
     Python::attach(act)
+}
+
+/// Attaches the calling thread, counted, unless the interpreter is going away.
+#[expect(clippy::disallowed_methods, reason = "for a thread that is not the runtime's")]
+pub(super) fn try_attach(act: impl FnOnce(Python<'_>)) {
+    Python::try_attach(|py| {
+        count(std::thread::current().name().unwrap_or("unnamed"));
+        act(py);
+    });
 }
 
 /// Counts one return of the calling thread, which has this name, to the interpreter on pybridge's account.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::mailbox::{Command, Mailbox};
 use super::port::WorkerInfo;
+use super::stall;
 use super::watch::open_workers;
 use crate::log;
 
@@ -36,6 +37,11 @@ impl Lag {
         self.stalls.load(Ordering::Relaxed)
     }
 
+    /// True while the loop stands still.
+    pub(super) fn stands(&self) -> bool {
+        self.stalled.load(Ordering::Relaxed)
+    }
+
     fn open_for(&self) -> Option<u64> {
         let asked = self.asked.load(Ordering::Relaxed);
         (asked != 0).then(|| micros().saturating_sub(asked))
@@ -62,6 +68,7 @@ fn look(mailbox: &Mailbox, info: &Arc<WorkerInfo>) {
     if let Some(waited) = lag.open_for() {
         if u128::from(waited) >= STALL.as_micros() && !lag.stalled.swap(true, Ordering::Relaxed) {
             lag.stalls.fetch_add(1, Ordering::Relaxed);
+            stall::report(info);
         }
     } else if info.live.load(Ordering::Relaxed) == 0 {
         lag.last.store(0, Ordering::Relaxed);

@@ -15,6 +15,7 @@ use super::lag::Lag;
 use super::lifespan::Lifespans;
 use super::mailbox::Mailbox;
 use super::reader::Reader;
+use super::thread;
 use crate::engine::streams_of;
 use crate::log;
 use crate::stream::{Outbox, SharedWriter, StreamCore};
@@ -35,6 +36,8 @@ pub(crate) struct WorkerInfo {
     pub(crate) kind: Kind,
     pub(crate) loop_name: String,
     pub(crate) live: AtomicUsize,
+    /// What Python calls the identifier of its thread.
+    pub(super) thread: AtomicUsize,
     pub(super) lag: Lag,
 }
 
@@ -78,6 +81,7 @@ impl Port {
             kind,
             loop_name: loop_name.split('.').next().unwrap_or_default().to_owned(),
             live: AtomicUsize::new(0),
+            thread: AtomicUsize::new(thread::identifier()),
             lag: Lag::default(),
         });
         let port = Bound::new(
@@ -251,6 +255,7 @@ impl Port {
             return;
         }
         self.mailbox.adopt(py);
+        self.info.thread.store(thread::identifier(), Ordering::Relaxed);
         self.outbox.adopt(py);
         self.tables.adopt(py);
         for (_, writer) in self.tables.borrow().iter().flat_map(|tables| &tables.writers) {

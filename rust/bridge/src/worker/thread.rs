@@ -1,8 +1,14 @@
-//! Name and processor of the calling thread.
+//! Name, number and processor of the calling thread.
 #![allow(unsafe_code)] // std has neither for a thread that Python started
 
 use std::ffi::CString;
 use std::io;
+
+/// The number by which Python knows the calling thread.
+pub(super) fn identifier() -> usize {
+    // SAFETY: the call only tells which thread this is.
+    unsafe { libc::pthread_self() as usize }
+}
 
 /// Gives the calling thread its name in the system's lists; at most 15 bytes of it show.
 pub(super) fn name_current(name: &str) {

@@ -218,7 +218,7 @@ impl PyEngine {
     /// A future of the running loop that resolves when no stream is live.
     fn idle_future<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let port = worker::running_port(py)?.ok_or_else(|| PyRuntimeError::new_err("no running event loop"))?;
-        let waiter = crate::stream::Waiter::new(Arc::clone(&port.get().mailbox));
+        let waiter = crate::stream::Waiter::by_mail(Arc::clone(&port.get().mailbox));
         let future = port.get().create_future(py)?;
         let waker = waiter.arm(future.clone().unbind());
         if self.core.is_idle_or_wake(&waker) {

@@ -11,12 +11,19 @@ use crate::worker::{Command, Deferred, Mailbox, Port, assume_attached};
 #[derive(Debug)]
 pub(crate) struct Waiter {
     mailbox: Arc<Mailbox>,
+    at_once: bool,
     future: Mutex<Option<Deferred>>,
 }
 
 impl Waiter {
     pub(crate) fn new(mailbox: Arc<Mailbox>) -> Arc<Self> {
-        Arc::new(Self { mailbox, future: Mutex::new(None) })
+        Arc::new(Self { mailbox, at_once: true, future: Mutex::new(None) })
+    }
+
+    /// One that is always woken through the mailbox: for wakers that the end of a Python object may call, when the
+    /// interpreter is between two frames and code that looks at its stack finds no sound one.
+    pub(crate) fn by_mail(mailbox: Arc<Mailbox>) -> Arc<Self> {
+        Arc::new(Self { mailbox, at_once: false, future: Mutex::new(None) })
     }
 
     /// The future to resolve at the next wake-up.
@@ -44,7 +51,7 @@ impl Waiter {
 
 impl Wake for Waiter {
     fn wake(self: Arc<Self>) {
-        if self.mailbox.is_home() {
+        if self.at_once && self.mailbox.is_home() {
             assume_attached(&self.mailbox, |py| self.notify(py));
         } else {
             let mailbox = Arc::clone(&self.mailbox);

@@ -239,9 +239,13 @@ class PooledEngine:
         `cancel_grace` beyond `timeout`.
 
         Raises:
+            RuntimeError: A handler of this engine would wait for its own end.
             ValueError: `timeout` is negative or no number.
         """
         timeout = _patience(timeout)
+        if timeout is None and self._core.runs_caller():
+            msg = "a handler cannot wait for its own end: use close(), aclose() with a timeout, or a task of its own"
+            raise RuntimeError(msg)
         self._core.drain()
         if timeout is None or timeout > 0:
             await asyncio.wait([self._core.idle_future()], timeout=timeout)

@@ -17,6 +17,7 @@ from pybridge import (
     Context,
     EngineClosed,
     FlowConfig,
+    HandlerExit,
     Overloaded,
     PooledEngine,
     StreamCancelled,
@@ -277,6 +278,54 @@ async def test_lifespan_that_fails_fails_the_calls_that_wait_for_it(make_engine:
         with pytest.raises(OSError, match="no model"):
             await engine.call(None)
     assert attempts == [1, 1]
+
+
+@pytest.mark.parametrize("exit_with", [SystemExit, KeyboardInterrupt])
+async def test_exit_from_a_lifespan_is_contained_by_a_worker_of_its_own(exit_with: type[BaseException]) -> None:
+    """S-28"""
+
+    @contextlib.asynccontextmanager
+    async def lifespan() -> AsyncIterator[None]:
+        if not attempts:
+            attempts.append(1)
+            raise exit_with("enough")
+        yield
+
+    attempts: list[int] = []
+    async with PooledEngine(many, lifespan=lifespan, worker="dedicated") as engine:
+        with pytest.raises(HandlerExit, match="enough") as raised:
+            await engine.call(None)
+        assert isinstance(raised.value.__cause__, exit_with)
+        assert await take(engine(None), 2) == [0, 1]
+
+
+async def test_handler_that_would_wait_for_its_own_end_is_told(make_engine: EngineMaker) -> None:
+    async def waits(how: str) -> AsyncGenerator[str, None]:
+        yield "begun"
+        if how == "nested":
+            async for item in inner(None):
+                yield item
+        elif how == "task of its own":
+            others.append(asyncio.ensure_future(outer.aclose()))
+            yield "closing"
+        else:
+            await outer.aclose(None if how == "forever" else 0)
+
+    async def closes_outer(_: object) -> AsyncGenerator[str, None]:
+        async with outer:
+            yield "nested"
+
+    others: list[asyncio.Future[None]] = []
+    outer = make_engine(waits)
+    inner = make_engine(closes_outer)
+    for how in ("forever", "nested"):
+        with pytest.raises(RuntimeError, match="wait for its own end"):
+            await collect(outer(how))
+    assert await collect(outer("task of its own")) == ["begun", "closing"]
+    await outer.aclose()
+    outer = make_engine(waits)
+    with pytest.raises(StreamCancelled, match="shutdown"):
+        await collect(outer("at once"))
 
 
 async def test_call_given_up_while_the_lifespan_is_entered_ends_at_once(make_engine: EngineMaker) -> None:

@@ -210,9 +210,13 @@ pub(crate) fn failure_of(py: Python<'_>, error: &PyErr, release: impl FnOnce(Py<
     Failure { kind, class, public_message, message, original }
 }
 
-/// True for what must not leave a handler on a worker's own thread: `SystemExit`, `KeyboardInterrupt`.
-pub(crate) fn is_exit(py: Python<'_>, error: &PyErr) -> bool {
-    error.is_instance_of::<PySystemExit>(py) || error.is_instance_of::<PyKeyboardInterrupt>(py)
+/// What a consumer gets for an exception that asks the process to exit, `SystemExit` or `KeyboardInterrupt`; None for others.
+pub(crate) fn contained_exit(py: Python<'_>, error: &PyErr) -> Option<PyErr> {
+    (error.is_instance_of::<PySystemExit>(py) || error.is_instance_of::<PyKeyboardInterrupt>(py)).then(|| {
+        let exit = Class::HandlerExit.error(py, (error.to_string(),));
+        exit.set_cause(py, Some(error.clone_ref(py)));
+        exit
+    })
 }
 
 /// The exception a Python consumer gets for a failure: the original object where there is one.

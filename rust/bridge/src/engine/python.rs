@@ -1,7 +1,7 @@
 //! The engine object of the Python package.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -19,7 +19,7 @@ use crate::codec::{CodecSpec, Framing};
 use crate::context::{self, Context};
 use crate::error::Class;
 use crate::frame::PyFrame;
-use crate::stream::{BlockingStream, Call, CallOptions, Kind, PyStream};
+use crate::stream::{BlockingStream, Call, CallOptions, Kind, PyStream, StreamCore};
 use crate::worker::{self, Mailbox, PyWorker};
 
 /// Which worker runs an engine's handlers.
@@ -225,6 +225,18 @@ impl PyEngine {
             waker.wake();
         }
         Ok(future)
+    }
+
+    /// True in the task of a handler of this engine, or of one that such a handler waits for.
+    fn runs_caller(&self, py: Python<'_>) -> PyResult<bool> {
+        let (Some(stream), Some(port)) = (context::current_stream(py)?, worker::running_port(py)?) else {
+            return Ok(false);
+        };
+        if !port.get().is_task_of(py, &stream)? {
+            return Ok(false);
+        }
+        let parent = |stream: &Arc<StreamCore>| stream.parent.as_ref().and_then(Weak::upgrade);
+        Ok(std::iter::successors(Some(stream), parent).any(|stream| stream.engine.id == self.core.id))
     }
 
     /// True when the calling thread runs an event loop.

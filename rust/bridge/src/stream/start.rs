@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
+use pyo3::exceptions::asyncio::CancelledError;
 use pyo3::prelude::*;
 
 use super::core::StreamCore;
@@ -11,7 +12,7 @@ use super::driver::Driver;
 use super::ending::{Ending, FailureKind, Reason};
 use crate::codec::{CodecSpec, Framing};
 use crate::engine::PyEngine;
-use crate::error::failure_of;
+use crate::error::{contained_exit, failure_of};
 use crate::worker::{Deferred, Gate, Port};
 
 /// What the handler gets.
@@ -82,8 +83,13 @@ pub(crate) fn start(py: Python<'_>, port: &Bound<'_, Port>, start: StartRequest)
 
 /// Ends a stream that could not start.
 pub(crate) fn fail(py: Python<'_>, core: &Arc<StreamCore>, error: &PyErr) {
+    if error.is_instance_of::<CancelledError>(py) {
+        core.finish(Ending::cancelled(core.note_external()));
+        return;
+    }
     let home = Arc::clone(&core.home);
-    let failure = failure_of(py, error, |object| Deferred::new(object, home));
+    let exit = contained_exit(py, error);
+    let failure = failure_of(py, exit.as_ref().unwrap_or(error), |object| Deferred::new(object, home));
     core.finish(Ending::Raised(Box::new(failure)));
 }
 

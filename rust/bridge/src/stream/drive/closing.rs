@@ -171,9 +171,7 @@ fn asked_to_stop(driver: &Bound<'_, Driver>, error: &PyErr) -> Option<(Ending, O
         let reason = this.core.cancel_reason().unwrap_or_else(|| this.core.note_external());
         return Some((Ending::cancelled(reason), Some(without_frames(py, error))));
     }
-    error::is_exit(py, error).then(|| {
-        let exit = error::Class::HandlerExit.error(py, (error.to_string(),));
-        exit.set_cause(py, Some(error.clone_ref(py)));
+    error::contained_exit(py, error).map(|exit| {
         // In the child of a fork that a handler made nobody else would end the process.
         let contained = this.port.get().is_dedicated() && !crate::runtime::forked();
         (Ending::Raised(Box::new(failure(driver, &exit))), (!contained).then(|| error.clone_ref(py)))

@@ -198,7 +198,14 @@ def test_burst_of_resumes_is_one_wakeup() -> None:
 @pytest.mark.parametrize("request_", [0, 1, 5, 700])
 async def test_eager_tasks_change_nothing(request_: int) -> None:
     """T-22"""
-    asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)  # type: ignore[attr-defined, unused-ignore]
+    event_loop = asyncio.get_running_loop()
+    event_loop.set_task_factory(asyncio.eager_task_factory)  # type: ignore[attr-defined, unused-ignore]
+    try:
+        await event_loop.create_task(probe := turns(1))
+    except TypeError:
+        event_loop.set_task_factory(None)
+        probe.close()
+        pytest.skip("this uvloop gives the eager factory of this Python an argument that it does not take")
     tasks: list[Any] = []
 
     async def handler(request: int) -> AsyncGenerator[Any, None]:

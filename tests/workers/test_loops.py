@@ -14,6 +14,7 @@ from pybridge import FlowConfig, PooledEngine, StreamCancelled
 
 from support.consumers import collect, take
 from support.engines import EngineMaker
+from support.processes import PythonRunner
 from support.reference import drive, outcome_of
 from support.waiting import turns, until
 
@@ -192,6 +193,42 @@ def test_burst_of_resumes_is_one_wakeup() -> None:
     assert taken == [1]
     # One for the busy worker; the loops that wait beside it may be woken as well.
     assert posted[0] - before <= 3
+
+
+def test_a_loop_dropped_with_live_streams_is_collected_with_them(run_python: PythonRunner) -> None:
+    """S-25: as plain tasks on such a loop are."""
+    run_python(
+        """
+        import asyncio, gc, logging, os, weakref
+        from pybridge import PooledEngine
+
+        logging.disable()  # asyncio says that tasks were pending
+
+        async def handler(request, context):
+            yield context.id
+            await asyncio.Event().wait()
+
+        engine = PooledEngine(handler)
+
+        def leave_behind():
+            loop = asyncio.new_event_loop()
+            loop.run_until_complete(anext(engine("wait")))
+            return weakref.ref(loop)
+
+        def descriptors():
+            return len(os.listdir("/dev/fd"))
+
+        leave_behind()
+        gc.collect()
+        before = descriptors()
+        loops = [leave_behind() for _ in range(20)]
+        gc.collect()
+        assert [loop() for loop in loops] == [None] * 20
+        assert descriptors() == before
+        assert engine.stats().streams.live == 0
+        """,
+        options=(),
+    )
 
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="eager tasks came with Python 3.12")

@@ -167,6 +167,7 @@ impl Context {
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.metadata)?;
-        visit.call(&self.state)
+        visit.call(&self.state)?;
+        visit.call(&self.port)
     }
 }

@@ -27,6 +27,7 @@ fn close_engines(py: Python<'_>, timeout: f64) -> PyResult<()> {
     if runtime::check_fork().is_err() {
         return Ok(());
     }
+    crate::worker::stop_reports(py);
     let busy = close_all();
     let timeout = std::time::Duration::try_from_secs_f64(timeout).unwrap_or_default();
     blocking::wait(py, Some(timeout), |waker| {
@@ -40,7 +41,6 @@ fn close_engines(py: Python<'_>, timeout: f64) -> PyResult<()> {
 #[pyfunction]
 fn stop_runtime(py: Python<'_>) {
     py.detach(runtime::shutdown);
-    crate::worker::finish_reports(py);
 }
 
 /// Adds what the benchmark compares with.

@@ -6,6 +6,7 @@ mod opening;
 use std::mem;
 
 use pyo3::exceptions::PyRuntimeError;
+use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
 use super::driver::Driver;
@@ -81,6 +82,18 @@ impl Drive {
 
     pub(super) fn is_done(&self) -> bool {
         matches!(self.phase, Phase::Done)
+    }
+
+    pub(super) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.engine)?;
+        visit.call(self.source.as_ref().map(Source::peek))?;
+        if let Some(Pending::Awaitable(pending)) = &self.pending {
+            visit.call(pending)?;
+        }
+        if let Phase::Begin(Request::Object(request)) = &self.phase {
+            visit.call(request.peek())?;
+        }
+        Ok(())
     }
 
     /// One step of the task: until the handler waits, credit is used up, others should run, or the end.

@@ -2,12 +2,12 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 
 use super::core::StreamCore;
 use super::drive::Drive;
@@ -28,7 +28,7 @@ pub(crate) struct Driver {
     name: String,
     /// The generator, for introspection from any thread.
     pub(super) generator: Mutex<Option<Py<PyAny>>>,
-    context: PyOnceLock<Py<Context>>,
+    context: OnceLock<Py<Context>>,
 }
 
 impl Driver {
@@ -42,12 +42,16 @@ impl Driver {
         let name = engine.get().core.name.clone();
         let drive = ThreadCell::new(Drive::new(py, port, start, engine)?);
         let port = port.clone().unbind();
-        Bound::new(py, Self { core, port, drive, name, generator: Mutex::new(None), context: PyOnceLock::new() })
+        Bound::new(py, Self { core, port, drive, name, generator: Mutex::new(None), context: OnceLock::new() })
     }
 
     /// The handler's `Context`, made when first asked for.
     pub(crate) fn context<'a>(&'a self, py: Python<'_>) -> PyResult<&'a Py<Context>> {
-        self.context.get_or_try_init(py, || Context::of(py, &self.core, self.port.bind(py)))
+        if let Some(context) = self.context.get() {
+            return Ok(context);
+        }
+        let made = Context::of(py, &self.core, self.port.bind(py))?;
+        Ok(self.context.get_or_init(|| made))
     }
 
     pub(crate) fn stream(&self) -> &Arc<StreamCore> {
@@ -143,6 +147,15 @@ impl Driver {
             Err(error) if error.is_instance_of::<pyo3::exceptions::PyGeneratorExit>(slf.py()) => Ok(()),
             Err(error) => Err(error),
         }
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.port)?;
+        visit.call(self.context.get())?;
+        if let Ok(generator) = self.generator.try_lock() {
+            visit.call(&*generator)?;
+        }
+        self.drive.look().map_or(Ok(()), |drive| drive.traverse(&visit))
     }
 
     #[getter]

@@ -38,6 +38,11 @@ pub(super) enum Asked<'py> {
 }
 
 impl Source {
+    /// The iterator, for the collector.
+    pub(super) fn peek(&self) -> &Py<PyAny> {
+        &self.object
+    }
+
     /// `object.__aiter__()`; `None` when it has none.
     pub(super) fn of(object: &Bound<'_, PyAny>) -> PyResult<Option<Self>> {
         let py = object.py();

@@ -1,7 +1,7 @@
 //! State that only one thread may touch.
 #![allow(unsafe_code)] // the one place where `Sync` is asserted instead of derived
 
-use std::cell::{Cell, RefCell, RefMut};
+use std::cell::{Cell, Ref, RefCell, RefMut};
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -46,9 +46,9 @@ pub(crate) struct ThreadCell<T> {
     value: RefCell<T>,
 }
 
-// SAFETY: `borrow_here` refuses every thread but the owner, and `adopt` changes the owner only while the interpreter is held,
-// as it is during every borrow, and while nothing is borrowed: no two threads reach the `RefCell` at once. `T: Send` lets
-// the value move between threads.
+// SAFETY: `borrow_here` refuses every thread but the owner; `look` is for the collector and `adopt` changes the owner only
+// while nothing is borrowed, and both hold the interpreter, as every borrow does: no two threads reach the `RefCell` at
+// once. `T: Send` lets the value move between threads.
 unsafe impl<T: Send> Sync for ThreadCell<T> {}
 
 impl<T> ThreadCell<T> {
@@ -71,6 +71,11 @@ impl<T> ThreadCell<T> {
     #[inline]
     pub(crate) fn borrow_here(&self, here: Here) -> Option<RefMut<'_, T>> {
         if here.mark == self.owner.load(Ordering::Relaxed) { self.value.try_borrow_mut().ok() } else { None }
+    }
+
+    /// The value for the collector, which holds the interpreter on whatever thread; `None` while it is borrowed.
+    pub(crate) fn look(&self) -> Option<Ref<'_, T>> {
+        self.value.try_borrow().ok()
     }
 
     /// Makes the calling thread the owner, unless the value is borrowed; the event loop it belongs to has moved here.

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::PyCFunction;
 
@@ -23,6 +24,11 @@ pub(super) enum Lifespan {
 }
 
 impl Lifespan {
+    pub(super) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(self.stop())?;
+        if let Self::Entered { state, .. } = self { visit.call(state) } else { Ok(()) }
+    }
+
     fn stop(&self) -> &Py<PyAny> {
         match self {
             Self::Entering { stop, .. } | Self::Entered { stop, .. } => stop,

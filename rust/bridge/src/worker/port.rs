@@ -302,7 +302,13 @@ impl Port {
         visit.call(&self.event_loop)?;
         visit.call(&self.call_soon)?;
         visit.call(&self.create_future)?;
-        visit.call(&self.loop_context)
+        visit.call(&self.loop_context)?;
+        let Some(tables) = self.tables.look() else { return Ok(()) };
+        for (_, live) in &tables.live {
+            visit.call(&live.task)?;
+            visit.call(&live.credit)?;
+        }
+        tables.lifespans.values().try_for_each(|lifespan| lifespan.traverse(&visit))
     }
 }
 

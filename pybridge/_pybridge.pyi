@@ -90,6 +90,8 @@ class Pool:
 class Worker:
     """A thread with an event loop of its own, started at first use; engines that are given the same object share it.
 
+    The thread ends when neither the object nor one of them is left.
+
     Raises `ConfigError` for an unknown kind of loop.
     """
 
@@ -102,6 +104,8 @@ class Worker:
 @final
 class LoopPort:
     def __call__(self) -> None: ...
+    @property
+    def retired(self) -> bool: ...
 
 @final
 class BlockingStream(Iterator[Any]):

@@ -76,7 +76,7 @@ class WorkerThread:
             return
         finally:
             self._ready.set()
-        while not self._stopping:
+        while not (self._stopping or self.port.retired):
             # A handler's own task that raises SystemExit or KeyboardInterrupt leaves run_forever; the others go on.
             with contextlib.suppress(SystemExit, KeyboardInterrupt):
                 self.loop.run_forever()

@@ -11,6 +11,7 @@ import pytest
 from pybridge import PooledEngine, Worker
 
 from support.consumers import collect
+from support.processes import PythonRunner
 
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 
@@ -47,6 +48,60 @@ async def test_engines_with_the_same_worker_object_share_its_thread() -> None:
     assert first == await PooledEngine(place, worker=worker).call(None)
     assert first != await PooledEngine(place, worker="dedicated").call(None)
     assert first != threading.get_native_id()
+
+
+def test_thread_of_a_worker_ends_with_the_last_that_has_it(run_python: PythonRunner) -> None:
+    """S-26: after what is live on it, and with its lifespans left."""
+    run_python(
+        """
+        import asyncio, contextlib, gc, os, threading
+        from pybridge import PooledEngine, Worker
+
+        log, threads = [], []
+
+        @contextlib.asynccontextmanager
+        async def lifespan():
+            yield
+            await asyncio.sleep(0)
+            log.append("left")
+
+        async def handler(request):
+            yield request
+            await asyncio.to_thread(go_on.wait)
+            threads.append(threading.current_thread())
+
+        def use(name):
+            worker = Worker(name=name)
+            PooledEngine(handler, worker=worker)
+            return PooledEngine(handler, worker=worker, lifespan=lifespan).iter(name)
+
+        def descriptors():
+            return len(os.listdir("/dev/fd"))
+
+        go_on = threading.Event()
+        items = use("first")
+        assert next(items) == "first"
+        go_on.set()
+        assert list(items) == []
+        del items
+        gc.collect()
+        threads[0].join(10)
+        assert not threads[0].is_alive()
+        assert log == ["left"]
+        before = descriptors()
+        for number in range(20):
+            items = use(str(number))
+            assert list(items) == [str(number)]
+            del items
+            gc.collect()
+            threads[-1].join(10)
+            assert not threads[-1].is_alive()
+        assert descriptors() == before
+        assert log == ["left"] * 21
+        unused = Worker()
+        del unused
+        """
+    )
 
 
 def test_an_attached_engine_without_a_loop_names_the_remedy() -> None:

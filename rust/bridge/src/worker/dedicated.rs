@@ -7,12 +7,14 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
 use super::locate::register;
-use super::mailbox::Mailbox;
+use super::mailbox::{Command, Mailbox};
 use super::port::{Kind, Port};
+use crate::log;
 
 static SHARED: Mutex<Option<Py<PyWorker>>> = Mutex::new(None);
 
-/// A thread with an event loop of its own, started at first use. Engines that are given the same object share it.
+/// A thread with an event loop of its own, started at first use. Engines that are given the same object share it; the
+/// thread ends when neither the object nor one of them is left.
 #[pyclass(frozen, name = "Worker", module = "pybridge._pybridge", weakref)]
 pub(crate) struct PyWorker {
     loop_kind: String,
@@ -56,6 +58,19 @@ impl PyWorker {
         }
         *slot = Some((thread.unbind(), port.clone_ref(py)));
         Ok(port)
+    }
+}
+
+impl Drop for PyWorker {
+    /// No engine has the worker, so none of its streams is live: its thread ends.
+    fn drop(&mut self) {
+        let Some((_, port)) = self.thread().take() else { return };
+        let retire = Command::CallPort(Box::new(|py, port| {
+            if let Err(error) = port.get().retire(py) {
+                log::warning(py, "worker", "a worker that nobody has could not be stopped", &error);
+            }
+        }));
+        drop(port.get().mailbox.post(retire));
     }
 }
 

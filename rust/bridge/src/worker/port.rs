@@ -1,7 +1,7 @@
 //! A worker as its event loop sees it: the tasks that are live, the turn's hand-over, the end of the loop.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use pybridge_pool::Pool;
 use pyo3::gc::{PyTraverseError, PyVisit};
@@ -67,6 +67,7 @@ pub(crate) struct Port {
     create_future: Py<PyAny>,
     task_type: Py<PyAny>,
     loop_context: Py<PyAny>,
+    retired: AtomicBool,
     outbox: ThreadCell<Outbox>,
     pub(super) tables: ThreadCell<Tables>,
 }
@@ -94,6 +95,7 @@ impl Port {
                 task_type: py.import("asyncio")?.getattr("Task")?.unbind(),
                 loop_context: py.import("contextvars")?.call_method0("Context")?.unbind(),
                 event_loop: event_loop.clone().unbind(),
+                retired: AtomicBool::new(false),
                 outbox: ThreadCell::new(Outbox::default()),
                 tables: ThreadCell::new(Tables::default()),
             },
@@ -145,6 +147,12 @@ impl Port {
     pub(crate) fn raise_in_loop(&self, py: Python<'_>, error: &PyErr) -> PyResult<()> {
         let reraise = py.import("pybridge._worker")?.getattr("reraise")?;
         self.call_soon.call1(py, (reraise, error.value(py))).map(drop)
+    }
+
+    /// Nobody needs the loop any more: it stops.
+    pub(super) fn retire(&self, py: Python<'_>) -> PyResult<()> {
+        self.retired.store(true, Ordering::Relaxed);
+        self.event_loop(py).call_method0(intern!(py, "stop")).map(drop)
     }
 
     /// What the lifespans of engines have come to on this worker.
@@ -296,6 +304,12 @@ impl Port {
         slf.get().follow_loop(slf.py());
         slf.get().hand_over();
         slf.get().look_at_pins();
+    }
+
+    /// True once a dedicated worker's thread should end.
+    #[getter]
+    fn retired(&self) -> bool {
+        self.retired.load(Ordering::Relaxed)
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {

@@ -122,6 +122,12 @@ def _new_loop(kind: str) -> asyncio.AbstractEventLoop:
     return uvloop.new_event_loop()
 
 
+def _manager(made: AbstractAsyncContextManager[Any]) -> AbstractAsyncContextManager[Any]:
+    if not hasattr(made, "__aenter__"):
+        raise TypeError(f"lifespan returned {type(made).__qualname__}, which is no async context manager")
+    return made
+
+
 async def hold_lifespan(
     factory: Callable[[], AbstractAsyncContextManager[Any]],
     entered: Callable[[Any, BaseException | None], None],
@@ -132,7 +138,7 @@ async def hold_lifespan(
     _lifespans.add(task)
     try:
         try:
-            manager = factory()
+            manager = _manager(factory())
             state = await manager.__aenter__()
         except BaseException as failure:
             entered(None, failure)

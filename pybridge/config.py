@@ -16,7 +16,7 @@ Size: TypeAlias = int | str
 """Bytes, or text such as `"64KiB"`."""
 
 MAX_DEPTH = 384
-"""Deepest nesting that may be asked for; what a thread with a 512 KiB stack can walk."""
+"""Deepest nesting that may be asked for; what a thread with a 256 KiB stack can walk, with a hook below."""
 
 MAX_FRAME_BYTES = 2**32 - 1
 """Largest frame that may be asked for; what a 32-bit length prefix can say."""

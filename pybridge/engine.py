@@ -6,17 +6,18 @@ import asyncio
 import dataclasses
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
-from typing import Any, Literal, Self, TypeAlias, TypedDict, TypeVar, Unpack
+from typing import Any, Literal, Self, TypeAlias, TypeVar, Unpack
 
 from pybridge import _pybridge
 from pybridge.codecs import Codec, CodecName, JsonCodec, MsgpackCodec, resolve_codec
 from pybridge.config import FlowConfig, Limits, PoolConfig
-from pybridge.errors import ConfigError, LimitExceeded
+from pybridge.errors import ConfigError
 from pybridge.handlers import check_call, check_handler, handler_name, takes_context
 from pybridge.memory import settle_memory
+from pybridge.options import CallOptions, check_text, checked
 from pybridge.pool import Pool
 from pybridge.stats import EngineStats
 
@@ -34,31 +35,6 @@ _live: weakref.WeakSet[PooledEngine] = weakref.WeakSet()
 def live_engines() -> list[PooledEngine]:
     """The engines of this process."""
     return list(_live)
-
-
-class CallOptions(TypedDict, total=False):
-    """What may be said about one call.
-
-    Attributes:
-        encoded: The request is bytes of this codec; they are decoded on the worker, into fresh objects.
-        request_id: Name of the request in logs and in `Context.id`.
-        metadata: Passed on as `Context.metadata`; of these only `baggage` (W3C) goes on to nested calls.
-        timeout: Seconds for the whole stream, counted from its start, queueing included.
-        idle_timeout: Seconds between two items; time that the stream waits for its consumer does not count.
-        traceparent: W3C trace context, passed on unread, to nested calls as well.
-        tracestate: W3C trace state, passed on unread.
-        parent: The call this one belongs to: it is cancelled with the parent, and has at most its time. By default
-            the call whose handler is running; None: no parent.
-    """
-
-    encoded: CodecName | Codec
-    request_id: str
-    metadata: Mapping[str, str]
-    timeout: float | None
-    idle_timeout: float | None
-    traceparent: str
-    tracestate: str
-    parent: _pybridge.Context | None
 
 
 class PooledEngine:
@@ -111,6 +87,8 @@ class PooledEngine:
             raise ConfigError("context", f"must be True, False or None, not {context!r}")
         if lifespan is not None and not callable(lifespan):
             raise ConfigError("lifespan", "must be a function that returns an async context manager")
+        if name is not None:
+            check_text("name", name)
         wants_context = takes_context(handler) if context is None else context
         check_call(handler, context=wants_context, unary=bool(unary))
         settle_memory()
@@ -292,26 +270,13 @@ class PooledEngine:
         native = None if codec is None else native_codec(codec)
         if not options:
             return self._core.open(kind, request, native, framing)
-        keywords: dict[str, Any] = {**options}
+        keywords = checked(options, self._limits)
         encoded = keywords.pop("encoded", None)
         if encoded is not None:
             keywords["encoded"] = native_codec(encoded)
-        if "metadata" in keywords:
-            keywords["metadata"] = self._checked_metadata(keywords["metadata"])
         if "parent" in keywords and keywords["parent"] is None:
             keywords["inherit"] = False
-        for name in ("timeout", "idle_timeout"):
-            _check_timeout(name, keywords.get(name))
         return self._core.open(kind, request, native, framing, **keywords)
-
-    def _checked_metadata(self, metadata: Mapping[str, str] | None) -> dict[str, str]:
-        entries = dict(metadata or {})
-        total = sum(len(key.encode()) + len(value.encode()) for key, value in entries.items())
-        if len(entries) > self._limits.max_metadata_entries or total > self._limits.max_metadata_bytes:
-            over_entries = len(entries) > self._limits.max_metadata_entries
-            limit = "max_metadata_entries" if over_entries else "max_metadata_bytes"
-            raise LimitExceeded(f"metadata of {len(entries)} entries and {total} bytes is over {limit}", limit)
-        return entries
 
     def _text_codec(self, framing: str, codec: CodecName | Codec | None) -> Codec:
         if codec is not None:
@@ -322,13 +287,6 @@ class PooledEngine:
         if isinstance(self._codec, MsgpackCodec):
             return JsonCodec(default=self._codec.default)
         return self._codec
-
-
-def _check_timeout(name: str, value: object) -> None:
-    if value is None:
-        return
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e9:
-        raise ConfigError(name, f"must be seconds, at least 0, not {value!r}")
 
 
 def _checked(field: str, value: _T, kind: type[_T]) -> _T:

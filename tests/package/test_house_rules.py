@@ -27,7 +27,8 @@ ALLOWED: dict[str, set[str]] = {
     "handlers": set(),
     "pool": {"config", "stats"},
     "memory": {"config", "errors", "stats"},
-    "engine": {"codecs", "config", "errors", "handlers", "memory", "pool", "stats"},
+    "options": {"codecs", "config", "errors"},
+    "engine": {"codecs", "config", "errors", "handlers", "memory", "options", "pool", "stats"},
     "codec": {"codecs", "config", "engine"},
     "_worker": {"errors"},
     "prometheus": {"engine", "memory", "stats"},
@@ -36,7 +37,7 @@ ALLOWED: dict[str, set[str]] = {
     "__main__": {"cli"},
     "demo": set(),
 }
-MAY_USE_THE_EXTENSION = {"__init__", "engine", "codec", "memory", "pool", "_worker", "bench"}
+MAY_USE_THE_EXTENSION = {"__init__", "engine", "options", "codec", "memory", "pool", "_worker", "bench"}
 MAY_USE_OTHER_DISTRIBUTIONS = {"_worker", "bench", "integrations"}
 
 MAX_LINES = 400

@@ -4,14 +4,16 @@ use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
 use pybridge_pool::Batch;
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
+use pyo3::types::{PyBytes, PyMemoryView, PyString};
 
 use super::pool::shared_pool;
 use super::settings;
 use crate::codec::{self, CodecSpec, Format, Framing, Limits};
+use crate::error::Class;
 use crate::frame::PyFrame;
 
 /// A format with its options, made from a validated `pybridge` codec.
@@ -68,7 +70,7 @@ impl PyCodec {
         limits: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Py<PyAny>> {
         let limits = limits_or_default(limits)?;
-        let body = body_of(data)?;
+        let body = body_of(data, self.spec.format)?;
         codec::decode(py, &self.spec, &limits, &body).map_err(|error| error.into_py(py))
     }
 
@@ -82,20 +84,25 @@ fn limits_or_default(limits: Option<&Bound<'_, PyAny>>) -> PyResult<Arc<Limits>>
     limits.map_or_else(|| Ok(Arc::clone(&DEFAULT)), |limits| settings::limits(limits).map(Arc::new))
 }
 
-/// The bytes of a bytes-like object.
-pub(super) fn body_of(data: &Bound<'_, PyAny>) -> PyResult<PyBackedBytes> {
+/// The bytes of a bytes-like object, or of text where the format is not binary.
+pub(super) fn body_of(data: &Bound<'_, PyAny>, format: Format) -> PyResult<PyBackedBytes> {
+    let py = data.py();
     if let Ok(frame) = data.cast::<PyFrame>() {
-        return pyo3::types::PyBytes::new(data.py(), frame.get().bytes()).extract().map_err(Into::into);
+        return PyBytes::new(py, frame.get().bytes()).extract().map_err(Into::into);
     }
     if let Ok(bytes) = data.extract::<PyBackedBytes>() {
         return Ok(bytes);
     }
-    if data.is_instance_of::<pyo3::types::PyString>() {
-        return Ok(PyBackedBytes::from(pyo3::types::PyBytes::new(data.py(), data.extract::<&str>()?.as_bytes())));
+    if format != Format::Msgpack
+        && let Ok(text) = data.cast::<PyString>()
+    {
+        let text = text.to_str().map_err(|_| Class::Decode.error(py, ("text that holds surrogates", 0)))?;
+        return Ok(PyBackedBytes::from(PyBytes::new(py, text.as_bytes())));
     }
-    let copy = data
-        .py()
-        .get_type::<pyo3::types::PyBytes>()
-        .call1((data.py().get_type::<pyo3::types::PyMemoryView>().call1((data,))?,))?;
-    Ok(copy.extract::<PyBackedBytes>()?)
+    let Ok(view) = py.get_type::<PyMemoryView>().call1((data,)) else {
+        let kind = data.get_type().fully_qualified_name()?;
+        let wanted = if format == Format::Msgpack { "bytes" } else { "bytes or text" };
+        return Err(PyTypeError::new_err(format!("a message is {wanted}, not {kind}")));
+    };
+    Ok(py.get_type::<PyBytes>().call1((view,))?.extract::<PyBackedBytes>()?)
 }

@@ -45,7 +45,7 @@ pub(crate) fn open(py: Python<'_>, call: Call) -> PyResult<Arc<StreamCore>> {
     let deferred = |object: Py<PyAny>| Deferred::new(object, Arc::clone(&home));
     let request = match call.encoded {
         None => Request::Object(deferred(call.request)),
-        Some(spec) => Request::Encoded(engine.body(py, call.request.bind(py))?, RequestCodec::Plain(spec)),
+        Some(spec) => Request::Encoded(engine.body(py, call.request.bind(py), spec.format)?, RequestCodec::Plain(spec)),
     };
     let start = Box::new(StartRequest {
         core: Arc::clone(&core),

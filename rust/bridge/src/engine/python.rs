@@ -15,7 +15,7 @@ use super::core::EngineCore;
 use super::pool::{PyPool, shared_pool};
 use super::settings::{self, Flow};
 use crate::blocking;
-use crate::codec::{CodecSpec, Framing};
+use crate::codec::{CodecSpec, Format, Framing};
 use crate::context::{self, Context};
 use crate::error::Class;
 use crate::frame::PyFrame;
@@ -69,12 +69,12 @@ impl PyEngine {
         }
     }
 
-    /// A request's bytes: a frame's own memory, else a copy in the pool's inbound half.
-    pub(crate) fn body(&self, py: Python<'_>, data: &Bound<'_, PyAny>) -> PyResult<Bytes> {
+    /// A request's bytes in this format: a frame's own memory, else a copy in the pool's inbound half.
+    pub(crate) fn body(&self, py: Python<'_>, data: &Bound<'_, PyAny>, format: Format) -> PyResult<Bytes> {
         if let Ok(frame) = data.cast::<PyFrame>() {
             return Ok(frame.get().bytes().clone());
         }
-        let body = body_of(data)?;
+        let body = body_of(data, format)?;
         self.core.pool.inbound(&body).map_err(|error| Class::PoolExhausted.error(py, (error.to_string(),)))
     }
 }

@@ -65,7 +65,13 @@ pub(super) fn awaiter(awaitable: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyAny>>
         return Err(PyTypeError::new_err(format!("object {kind} can't be used in 'await' expression")));
     };
     // SAFETY: attached; the slot belongs to the object's type; NULL means an exception is set.
-    unsafe { Bound::from_owned_ptr_or_err(py, slot(awaitable.as_ptr())) }
+    let iterator = unsafe { Bound::from_owned_ptr_or_err(py, slot(awaitable.as_ptr())) }?;
+    // SAFETY: the object is alive; the call only looks at its type.
+    if unsafe { ffi::PyIter_Check(iterator.as_ptr()) } == 0 {
+        let kind = iterator.get_type().qualname()?.to_string();
+        return Err(PyTypeError::new_err(format!("__await__() returned non-iterator of type '{kind}'")));
+    }
+    Ok(iterator)
 }
 
 /// True for what `await` takes.

@@ -2,7 +2,6 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use pyo3::exceptions::PyRuntimeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
@@ -78,15 +77,27 @@ impl Drop for PyWorker {
 impl PyWorker {
     #[new]
     #[pyo3(signature = (r#loop="asyncio", cpu=None, name=None))]
-    fn new(py: Python<'_>, r#loop: &str, cpu: Option<usize>, name: Option<String>) -> PyResult<Self> {
+    fn new(
+        py: Python<'_>,
+        r#loop: &str,
+        cpu: Option<&Bound<'_, PyAny>>,
+        name: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Self> {
         if !matches!(r#loop, "asyncio" | "uvloop") {
-            let reason = format!("must be 'asyncio' or 'uvloop', not {loop:?}");
-            return Err(crate::error::Class::Config.error(py, ("loop", reason)));
+            return Err(refused(py, "loop", format!("must be 'asyncio' or 'uvloop', not {loop:?}")));
         }
+        let cpu = cpu.map(|cpu| {
+            let wrong = |_| refused(py, "cpu", format!("must be the number of a processor, not {cpu:?}"));
+            cpu.extract::<usize>().map_err(wrong)
+        });
+        let name = name.map(|name| {
+            let wrong = |_| refused(py, "name", format!("must be text without surrogates, not {name:?}"));
+            name.extract::<String>().map_err(wrong)
+        });
         Ok(Self {
             loop_kind: r#loop.to_owned(),
-            cpu,
-            name: name.unwrap_or_else(|| "pybridge-worker".to_owned()),
+            cpu: cpu.transpose()?,
+            name: name.transpose()?.unwrap_or_else(|| "pybridge-worker".to_owned()),
             thread: Mutex::new(None),
         })
     }
@@ -112,6 +123,10 @@ impl PyWorker {
     }
 }
 
+fn refused(py: Python<'_>, field: &str, reason: String) -> PyErr {
+    crate::error::Class::Config.error(py, (field.to_owned(), reason))
+}
+
 /// The process's own worker, shared by all engines that name no other.
 pub(crate) fn shared_worker(py: Python<'_>) -> PyResult<Py<PyWorker>> {
     if let Some(worker) = &*SHARED.lock().unwrap_or_else(PoisonError::into_inner) {
@@ -133,7 +148,9 @@ pub(crate) fn open_port<'py>(
     register(event_loop.py(), event_loop, &port)?;
     super::thread::name_current(name);
     if let Some(cpu) = cpu {
-        super::thread::pin_current(cpu).map_err(|error| PyRuntimeError::new_err(format!("cpu {cpu}: {error}")))?;
+        let py = event_loop.py();
+        let wrong = |error| refused(py, "cpu", format!("this process cannot run on processor {cpu}: {error}"));
+        super::thread::pin_current(cpu).map_err(wrong)?;
     }
     Ok(port)
 }

@@ -1,0 +1,95 @@
+"""What cannot be said about a call, a worker or an engine is refused at once, by name."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable
+from typing import Any
+
+import pytest
+
+from pybridge import ConfigError, LimitExceeded, Limits, PooledEngine, Worker
+
+
+async def handler(request: object) -> AsyncGenerator[object, None]:
+    yield request
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"metadata": {"a": 1}}, r"metadata\['a'\]: must be text, not 1"),
+        ({"metadata": {1: "a"}}, "metadata: must be text, not 1"),
+        ({"metadata": [1]}, "metadata: must map text to text"),
+        ({"metadata": {"a": "\ud800"}}, r"metadata\['a'\]: must not hold surrogates"),
+        ({"request_id": 5}, "request_id: must be text, not 5"),
+        ({"request_id": "\udfff"}, "request_id: must not hold surrogates"),
+        ({"traceparent": b"00-"}, "traceparent: must be text"),
+        ({"tracestate": 3}, "tracestate: must be text"),
+        ({"timeout": "5"}, "timeout: must be seconds"),
+        ({"idle_timeout": -1}, "idle_timeout: must be seconds"),
+        ({"parent": object()}, "parent: must be a Context or None, not object"),
+        ({"encoded": "yaml"}, "codec: must be one of"),
+    ],
+)
+def test_option_that_cannot_be_is_named_before_anything_starts(options: dict[str, Any], said: str) -> None:
+    engine = PooledEngine(handler)
+    for call in (engine, engine.frames, engine.chunks):
+        with pytest.raises(ConfigError, match=said):
+            call(None, **options)
+    assert engine.stats().streams.started == 0
+
+
+def test_unknown_option_is_a_type_error_that_names_the_known_ones() -> None:
+    unknown: dict[str, Any] = {"tiemout": 5}
+    with pytest.raises(TypeError, match=r"no option 'tiemout'; it has .*timeout"):
+        PooledEngine(handler)(None, **unknown)
+
+
+def test_metadata_is_limited_in_entries_and_bytes() -> None:
+    engine = PooledEngine(handler, limits=Limits(max_metadata_entries=2, max_metadata_bytes=10))
+    assert list(engine.iter(1, metadata={"a": "1234", "b": "1234"})) == [1]
+    for metadata, limit in (
+        ({"a": "", "b": "", "c": ""}, "max_metadata_entries"),
+        ({"a": "1234", "b": "123é"}, "max_metadata_bytes"),
+    ):
+        with pytest.raises(LimitExceeded) as raised:
+            engine(1, metadata=metadata)
+        assert raised.value.limit == limit
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: Worker(cpu=-1), "cpu: must be the number of a processor, not -1"),
+        (lambda: Worker(cpu="0"), "cpu: must be the number of a processor, not '0'"),  # type: ignore[arg-type]
+        (lambda: Worker(name=5), "name: must be text without surrogates, not 5"),  # type: ignore[arg-type]
+        (lambda: Worker(name="\ud800"), "name: must be text without surrogates"),
+        (lambda: PooledEngine(handler, name="\ud800"), "name: must not hold surrogates"),
+        (lambda: PooledEngine(handler, name=4), "name: must be text, not 4"),  # type: ignore[arg-type]
+    ],
+)
+def test_setting_that_cannot_be_is_named(make: Callable[[], object], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        make()
+
+
+def test_processor_that_does_not_exist_fails_the_call_that_needs_it() -> None:
+    engine = PooledEngine(handler, worker=Worker(cpu=100_000))
+    for _ in range(2):
+        with pytest.raises(ConfigError, match="cpu: this process cannot run on processor 100000"):
+            list(engine.iter(None))
+
+
+@pytest.mark.parametrize("given", [5, object(), None])
+def test_lifespan_that_is_none_says_what_it_gave(given: Any) -> None:
+    with pytest.raises(TypeError, match=f"lifespan returned {type(given).__name__}, which is no async"):
+        list(PooledEngine(handler, worker="dedicated", lifespan=lambda: given).iter(None))
+
+
+def test_awaitable_that_gives_no_iterator_is_a_type_error() -> None:
+    class Wrong:
+        def __await__(self) -> Any:
+            return 5
+
+    with pytest.raises(TypeError, match=r"__await__\(\) returned non-iterator of type 'int'"):
+        list(PooledEngine(lambda request: Wrong()).iter(None))

@@ -6,6 +6,7 @@ import asyncio
 import atexit
 import contextlib
 import logging
+import os
 import sys
 import threading
 import time
@@ -76,10 +77,14 @@ class WorkerThread:
             return
         finally:
             self._ready.set()
+        process = os.getpid()
         while not (self._stopping or self.port.retired):
-            # A handler's own task that raises SystemExit or KeyboardInterrupt leaves run_forever; the others go on.
-            with contextlib.suppress(SystemExit, KeyboardInterrupt):
+            try:
                 self.loop.run_forever()
+            except (SystemExit, KeyboardInterrupt):
+                # A task that raises one of these leaves run_forever; the others go on, but not in the child of a fork.
+                if os.getpid() != process:
+                    raise
         self._close()
 
     def _close(self) -> None:

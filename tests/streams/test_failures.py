@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import traceback
 from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
@@ -85,6 +86,53 @@ async def test_exception_arrives_as_the_same_object(make_engine: EngineMaker) ->
     with pytest.raises(KeyError) as caught:
         await collect(make_engine(handler)(None))
     assert caught.value is error
+
+
+async def fails_at_once(request: object) -> AsyncGenerator[int, None]:
+    yield 1
+    raise ValueError("at once")
+
+
+async def fails_after_waiting(request: object) -> AsyncGenerator[int, None]:
+    yield 1
+    await asyncio.sleep(0)
+    raise ValueError("after waiting")
+
+
+async def fails_deep_inside(request: object) -> AsyncGenerator[int, None]:
+    async for item in fails_after_waiting(request):
+        try:
+            yield item
+        finally:
+            await asyncio.sleep(0)
+
+
+async def fails_to_clean_up(request: object) -> AsyncGenerator[int, None]:
+    try:
+        yield 1
+    finally:
+        await asyncio.sleep(0)
+        int("not clean")
+
+
+@pytest.mark.parametrize("handler", [fails_at_once, fails_after_waiting, fails_deep_inside, fails_to_clean_up])
+async def test_exception_brings_the_frames_of_the_handler(
+    make_engine: EngineMaker, handler: Callable[[object], AsyncGenerator[int, None]]
+) -> None:
+    """S-06"""
+
+    def frames(error: ValueError) -> list[str]:
+        return [frame.name for frame in traceback.extract_tb(error.__traceback__) if frame.name.startswith("fails")]
+
+    with pytest.raises(ValueError, match="at once|after waiting|not clean") as plain:
+        async for _ in handler(None):
+            pass
+    assert frames(plain.value)
+    engine = make_engine(handler)
+    for stream in (engine(None), engine.frames(None), engine.chunks(None)):
+        with pytest.raises(ValueError, match="at once|after waiting|not clean") as caught:
+            await collect(stream)
+        assert frames(caught.value) == frames(plain.value)
 
 
 async def test_error_that_finds_the_queue_full_is_delivered_behind_it(make_engine: EngineMaker) -> None:

@@ -107,6 +107,36 @@ def test_child_of_a_fork_is_refused_and_the_parent_goes_on(run_python: Any) -> N
     )
 
 
+def test_child_that_a_handler_forks_ends_when_it_asks_to_and_takes_nothing_from_the_parent(run_python: Any) -> None:
+    run_python(
+        """
+        import asyncio, os, sys
+        from pybridge import PooledEngine
+
+        async def echo(request):
+            yield request
+            await asyncio.sleep(0)
+            yield request
+
+        async def forks(request):
+            yield 1
+            child = os.fork()
+            if child == 0:
+                sys.exit()
+            children.append(child)
+            yield 2
+
+        children = []
+        engine = PooledEngine(echo, worker="dedicated")
+        assert list(PooledEngine(forks, worker="dedicated").iter(None)) == [1, 2]
+        for number in range(500):
+            assert list(engine.iter(number, timeout=20)) == [number] * 2
+        os.waitpid(children[0], 0)
+        """,
+        options=("-X", "dev", "-W", "ignore::DeprecationWarning"),  # of a fork with threads
+    )
+
+
 def test_fork_before_the_first_use_works(run_python: Any) -> None:
     """T-48"""
     run_python(

@@ -206,8 +206,13 @@ pub(crate) fn failure_of(py: Python<'_>, error: &PyErr, release: impl FnOnce(Py<
         FailureKind::Internal => "internal error".to_owned(),
         _ => message.clone(),
     };
-    let original = Some(Arc::new(release(error.value(py).clone().into_any().unbind())));
+    let original = Some(Arc::new(release(object_of(py, error))));
     Failure { kind, class, public_message, message, original }
+}
+
+/// The exception itself, which before Python 3.12 has its traceback beside it.
+pub(crate) fn object_of(py: Python<'_>, error: &PyErr) -> Py<PyAny> {
+    error.clone_ref(py).into_value(py).into_any()
 }
 
 /// What a consumer gets for an exception that asks the process to exit, `SystemExit` or `KeyboardInterrupt`; None for others.

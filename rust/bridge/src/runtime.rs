@@ -178,7 +178,10 @@ pub(crate) fn shutdown() {
     }
     let stopped = std::mem::replace(&mut *state(), State::Stopped);
     if let State::Running { owned: Some(runtime), .. } = stopped {
-        runtime.shutdown_timeout(STOP_TIMEOUT);
+        // A thread of its own: on one that runs another runtime's tasks tokio refuses to wait.
+        let stop =
+            std::thread::Builder::new().name("pybridge-stop".into()).spawn(|| runtime.shutdown_timeout(STOP_TIMEOUT));
+        drop(stop.map(std::thread::JoinHandle::join));
     }
 }
 

@@ -66,7 +66,7 @@ impl Gate {
             }
         }
         if let Err(error) = port.get().hold(py, port, core, factory, &stop) {
-            let value = error.value(py).clone().into_any().unbind();
+            let value = crate::error::object_of(py, &error);
             port.get().entered(py, port, core.id, py.None(), Some(value));
         }
         Ok(Self::Waiting)

@@ -146,7 +146,7 @@ impl Port {
     /// The loop ends with `error` in its next turn.
     pub(crate) fn raise_in_loop(&self, py: Python<'_>, error: &PyErr) -> PyResult<()> {
         let reraise = py.import("pybridge._worker")?.getattr("reraise")?;
-        self.call_soon.call1(py, (reraise, error.value(py))).map(drop)
+        self.call_soon.call1(py, (reraise, crate::error::object_of(py, error))).map(drop)
     }
 
     /// Nobody needs the loop any more: it stops.

@@ -145,8 +145,7 @@ impl Drive {
             core.engine.metrics.close_error.fetch_add(1, Ordering::Relaxed);
         }
         if let Ending::Cancelled(cancellation) = ending {
-            cancellation.context =
-                Some(Arc::new(Deferred::new(error.value(py).clone().into_any().unbind(), Arc::clone(&core.home))));
+            cancellation.context = Some(Arc::new(Deferred::new(error::object_of(py, error), Arc::clone(&core.home))));
         }
         let text = format!("request {}: the handler failed while it was closed", core.request_id());
         log::warning(py, "stream", &text, error);

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import logging
 import threading
 import weakref
 from collections.abc import Callable, Iterator
@@ -26,6 +27,11 @@ Framing: TypeAlias = Literal["none", "sse", "ndjson", "length"]
 
 Placement: TypeAlias = Literal["auto", "attached", "dedicated"]
 """Where handlers run: on the caller's loop, on pybridge's own, or decided per call."""
+
+PATIENCE = 10.0
+"""Seconds that `aclose()` waits before it says for what."""
+
+_log = logging.getLogger("pybridge.engine")
 
 _T = TypeVar("_T")
 
@@ -205,7 +211,11 @@ class PooledEngine:
         if self._core.on_loop():
             self._core.close()
             return
-        if timeout is None or timeout > 0:
+        if timeout is None:
+            if not self._core.wait_idle(PATIENCE):
+                self._log_wait()
+                self._core.wait_idle(None)
+        elif timeout > 0:
             self._core.wait_idle(timeout)
         self._core.close()
         self._core.wait_idle(self._flow.cancel_grace)
@@ -225,10 +235,19 @@ class PooledEngine:
             msg = "a handler cannot wait for its own end: use close(), aclose() with a timeout, or a task of its own"
             raise RuntimeError(msg)
         self._core.drain()
-        if timeout is None or timeout > 0:
+        if timeout is None:
+            idle = self._core.idle_future()
+            if not (await asyncio.wait([idle], timeout=PATIENCE))[0]:
+                self._log_wait()
+                await idle
+        elif timeout > 0:
             await asyncio.wait([self._core.idle_future()], timeout=timeout)
         self._core.close()
         await asyncio.wait([self._core.idle_future()], timeout=self._flow.cancel_grace)
+
+    def _log_wait(self) -> None:
+        text = "engine %s has waited %g s for the end of its streams, %d are live; a timeout would cancel them"
+        _log.warning(text, self._name, PATIENCE, self.stats().streams.live)
 
     def __enter__(self) -> Self:
         return self

@@ -228,6 +228,26 @@ def test_close_on_a_plain_thread_returns_after_the_endings() -> None:
         next(stream)
 
 
+async def test_wait_for_streams_that_somebody_holds_is_logged(
+    make_engine: EngineMaker, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def waits(request: object) -> AsyncGenerator[int, None]:
+        yield 0
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr("pybridge.engine.PATIENCE", 0.02)
+    engine = make_engine(waits)
+    stream = engine(None)
+    assert await anext(stream) == 0
+    closing = asyncio.ensure_future(engine.aclose())
+    await until(lambda: bool(caplog.records), "the wait is logged")
+    assert not closing.done()
+    assert "1 are live; a timeout would cancel them" in caplog.text
+    await stream.aclose()
+    await closing
+    assert len(caplog.records) == 1
+
+
 class Lifespan:
     """Notes when it is entered and left, and which streams were live then."""
 

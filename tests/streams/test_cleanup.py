@@ -43,7 +43,9 @@ async def read(stream: Any) -> tuple[list[Any], StreamCancelled]:
     return items, caught.value
 
 
-async def test_items_after_a_swallowed_cancel_go_nowhere(make_engine: EngineMaker) -> None:
+async def test_items_after_a_swallowed_cancel_go_nowhere(
+    make_engine: EngineMaker, caplog: pytest.LogCaptureFixture
+) -> None:
     """T-36, S-29"""
     made: list[int] = []
 
@@ -58,11 +60,16 @@ async def test_items_after_a_swallowed_cancel_go_nowhere(make_engine: EngineMake
                 await asyncio.sleep(0.001)
 
     engine = make_engine(handler, flow=FlowConfig(cancel_grace=0.1))
-    items, cancelled = await read(engine(None, timeout=0.05))
+    items, cancelled = await read(engine(None, timeout=0.05, request_id="tireless"))
     assert (items, cancelled.reason) == ([0], "deadline")
     streams = engine.stats().streams
     assert (streams.close_ignored, streams.close_timeout, streams.live) == (1, 1, 0)
     assert 0 < len(made) < 999
+    await until(lambda: len(caplog.records) == 2, "both are logged")
+    assert [record.getMessage() for record in caplog.records] == [
+        "request tireless: the handler yields although its stream was ended",
+        "request tireless: the handler has not ended within cancel_grace after its stream was; it is left to itself",
+    ]
 
 
 async def test_handler_that_will_not_end_is_left_behind_and_kept(

@@ -124,13 +124,13 @@ async def test_exception_brings_the_frames_of_the_handler(
     def frames(error: ValueError) -> list[str]:
         return [frame.name for frame in traceback.extract_tb(error.__traceback__) if frame.name.startswith("fails")]
 
-    with pytest.raises(ValueError, match="at once|after waiting|not clean") as plain:
+    with pytest.raises(ValueError, match=r"at once|after waiting|not clean") as plain:
         async for _ in handler(None):
             pass
     assert frames(plain.value)
     engine = make_engine(handler)
     for stream in (engine(None), engine.frames(None), engine.chunks(None)):
-        with pytest.raises(ValueError, match="at once|after waiting|not clean") as caught:
+        with pytest.raises(ValueError, match=r"at once|after waiting|not clean") as caught:
             await collect(stream)
         assert frames(caught.value) == frames(plain.value)
 

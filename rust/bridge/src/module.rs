@@ -27,7 +27,8 @@ fn close_engines(py: Python<'_>, timeout: f64) -> PyResult<()> {
     if runtime::check_fork().is_err() {
         return Ok(());
     }
-    crate::worker::stop_reports(py);
+    runtime::begin_to_end();
+    crate::worker::finish_reports(py);
     let busy = close_all();
     let timeout = std::time::Duration::try_from_secs_f64(timeout).unwrap_or_default();
     blocking::wait(py, Some(timeout), |waker| {

@@ -25,6 +25,7 @@ const STOP_TIMEOUT: Duration = Duration::from_millis(500);
 
 static STATE: Mutex<State> = Mutex::new(State::Idle { workers: None });
 static FORKED: AtomicBool = AtomicBool::new(false);
+static ENDING: AtomicBool = AtomicBool::new(false);
 static EXITING: AtomicBool = AtomicBool::new(false);
 
 enum State {
@@ -183,6 +184,16 @@ pub(crate) fn shutdown() {
             std::thread::Builder::new().name("pybridge-stop".into()).spawn(|| runtime.shutdown_timeout(STOP_TIMEOUT));
         drop(stop.map(std::thread::JoinHandle::join));
     }
+}
+
+/// Notes that the process ends: what goes wrong from now on is no news.
+pub(crate) fn begin_to_end() {
+    ENDING.store(true, Ordering::Relaxed);
+}
+
+/// True once the process has begun to end.
+pub(crate) fn is_ending() -> bool {
+    ENDING.load(Ordering::Relaxed)
 }
 
 /// True once the interpreter is going away.

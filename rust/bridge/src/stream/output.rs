@@ -19,8 +19,8 @@ use super::start::StartRequest;
 use crate::codec::{CodecSpec, Encoder, Format};
 use crate::engine::{Flush, PyCodec, PyEngine};
 use crate::error::EncodeError;
-use crate::fault;
 use crate::worker::{Deferred, Here, Port, ThreadCell};
+use crate::{fault, log, runtime};
 
 /// What the driver does after an item.
 pub(super) enum Verdict {
@@ -123,7 +123,7 @@ impl Output {
     ) -> Verdict {
         let core = &driver.get().core;
         if core.cancel_reason().is_some() {
-            return self.discard(core, thrown);
+            return self.discard(item.py(), core, thrown);
         }
         fault::reach(fault::Point::Encode);
         let length = match self.encode(core, here, item) {
@@ -159,10 +159,10 @@ impl Output {
     }
 
     /// The stream is cancelled: its items go nowhere, and the task must soon be where the cancellation can reach it.
-    fn discard(&mut self, core: &StreamCore, thrown: bool) -> Verdict {
+    fn discard(&mut self, py: Python<'_>, core: &StreamCore, thrown: bool) -> Verdict {
         self.discarded = true;
         if thrown {
-            self.note_ignored(core);
+            self.note_ignored(py, core);
         }
         if core.queue.has_ended() {
             return Verdict::Detached;
@@ -170,11 +170,19 @@ impl Output {
         if thrown && self.pacer.item() == Pace::Go { Verdict::Next } else { Verdict::Yield }
     }
 
-    /// Counts a handler that yields instead of ending.
-    pub(super) fn note_ignored(&mut self, core: &StreamCore) {
-        if !mem::replace(&mut self.ignored, true) {
-            core.engine.metrics.close_ignored.fetch_add(1, Ordering::Relaxed);
+    /// Counts a handler that yields instead of ending, and has it logged.
+    fn note_ignored(&mut self, py: Python<'_>, core: &StreamCore) {
+        if self.count_ignored(core) && !runtime::is_ending() {
+            let text = format!("request {}: the handler yields although its stream was ended", core.request_id());
+            log::notice(py, "stream", &text);
         }
+    }
+
+    /// Counts a handler that yields instead of ending. True: it is the first time.
+    pub(super) fn count_ignored(&mut self, core: &StreamCore) -> bool {
+        let first = !mem::replace(&mut self.ignored, true);
+        core.engine.metrics.close_ignored.fetch_add(first.into(), Ordering::Relaxed);
+        first
     }
 
     fn first_item(&mut self, core: &StreamCore) {

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use super::core::StreamCore;
 use super::ending::{Ending, Reason};
-use crate::runtime;
 use crate::worker::Command;
+use crate::{log, runtime};
 
 /// Starts what the call asked for: the whole-stream deadline and the idle timeout.
 pub(super) fn start(core: &Arc<StreamCore>) {
@@ -38,6 +38,7 @@ pub(super) fn start_grace(core: &Arc<StreamCore>, ending: Ending) {
             return;
         }
         stream.engine.metrics.close_timeout.fetch_add(1, Ordering::Relaxed);
+        report(&stream);
         drop(stream.home.post(Command::Grace(Arc::clone(&stream))));
         stream.finish(ending);
     });
@@ -90,4 +91,16 @@ async fn watch_pause(stream: Weak<StreamCore>, limit: Duration) {
             return;
         }
     }
+}
+
+/// Has it logged that a handler did not end in time.
+fn report(stream: &StreamCore) {
+    if runtime::is_ending() {
+        return;
+    }
+    let text = format!(
+        "request {}: the handler has not ended within cancel_grace after its stream was; it is left to itself",
+        stream.request_id()
+    );
+    drop(stream.home.post(Command::CallPort(Box::new(move |py, _| log::notice(py, "stream", &text)))));
 }

@@ -29,5 +29,5 @@ pub(crate) use locate::{port_of_running_loop as running_port, running_loop};
 pub(crate) use mailbox::{Command, Mailbox};
 pub(crate) use port::Port;
 pub(crate) use release::{Deferred, deferred_counts, drain_orphans};
-pub(crate) use stall::stop_reports;
+pub(crate) use stall::finish_reports;
 pub(crate) use watch::{run_on_any, workers};

@@ -1,6 +1,6 @@
 //! What the thread of a loop that stands still is doing: logged once per stall, by a thread of its own.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -9,16 +9,13 @@ use pyo3::prelude::*;
 
 use super::attach::try_attach;
 use super::port::WorkerInfo;
-use crate::log;
+use crate::{log, runtime};
 
 /// Longest wait, at exit, for reports that are being written.
 const FINISH_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// Time between two looks at them.
 const LOOK: Duration = Duration::from_millis(1);
-
-/// The process ends: loops that stand still are no news.
-static QUIET: AtomicBool = AtomicBool::new(false);
 
 static REPORTS: Mutex<Vec<JoinHandle<()>>> = Mutex::new(Vec::new());
 
@@ -28,7 +25,7 @@ pub(super) fn report(info: &Arc<WorkerInfo>) {
     let write = move || {
         try_attach(|py| {
             if info.lag.stands()
-                && !QUIET.load(Ordering::Relaxed)
+                && !runtime::is_ending()
                 && let Err(error) = write_stack(py, &info)
             {
                 log::warning(py, "worker", "the stack of a loop that stands still could not be read", &error);
@@ -37,7 +34,7 @@ pub(super) fn report(info: &Arc<WorkerInfo>) {
     };
     let mut reports = REPORTS.lock().unwrap_or_else(PoisonError::into_inner);
     reports.retain(|report| !report.is_finished());
-    if !QUIET.load(Ordering::Relaxed) {
+    if !runtime::is_ending() {
         reports.extend(thread::Builder::new().name("pybridge-stall".into()).spawn(write));
     }
 }
@@ -47,10 +44,8 @@ fn write_stack(py: Python<'_>, info: &WorkerInfo) -> PyResult<()> {
     py.import("pybridge._worker")?.call_method1("report_stall", arguments).map(drop)
 }
 
-/// No more reports from now on; waits for those being written, whose threads must not be inside the interpreter when it
-/// goes.
-pub(crate) fn stop_reports(py: Python<'_>) {
-    QUIET.store(true, Ordering::Relaxed);
+/// Waits for reports being written: their threads must not be inside the interpreter when it goes.
+pub(crate) fn finish_reports(py: Python<'_>) {
     let reports = std::mem::take(&mut *REPORTS.lock().unwrap_or_else(PoisonError::into_inner));
     let end = Instant::now() + FINISH_TIMEOUT;
     py.detach(|| {

@@ -140,7 +140,7 @@ impl Drive {
         let py = driver.py();
         let core = &driver.get().core;
         if error.is_instance_of::<PyRuntimeError>(py) && error.to_string().contains("ignored GeneratorExit") {
-            self.output.note_ignored(core);
+            self.output.count_ignored(core);
         } else {
             core.engine.metrics.close_error.fetch_add(1, Ordering::Relaxed);
         }

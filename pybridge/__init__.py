@@ -22,11 +22,13 @@ from pybridge.errors import (
 )
 from pybridge.from_sync import from_sync
 from pybridge.memory import configure_memory, memory
+from pybridge.options import CallOptions
 from pybridge.pool import Pool
 from pybridge.prometheus import metrics_text
 from pybridge.stats import EngineStats, MemoryStats
 
 __all__ = [
+    "CallOptions",
     "ConfigError",
     "Context",
     "DecodeError",

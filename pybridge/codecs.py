@@ -71,8 +71,8 @@ CodecName: TypeAlias = Literal["msgpack", "json", "raw"]
 _BY_NAME: dict[str, type[Codec]] = {"msgpack": MsgpackCodec, "json": JsonCodec, "raw": RawCodec}
 
 
-def resolve_codec(value: object) -> Codec:
-    """Gives the codec for a name, or the codec itself.
+def resolve_codec(value: object, field: str = "codec") -> Codec:
+    """Gives the codec for a name, or the codec itself; `field` is what it is asked for.
 
     Raises:
         ConfigError: Neither a codec nor the name of one.
@@ -83,4 +83,4 @@ def resolve_codec(value: object) -> Codec:
         return _BY_NAME[value]()
     found = repr(value[:64]) if isinstance(value, str) else f"a value of type {type(value).__name__}"
     names = ", ".join(map(repr, _BY_NAME))
-    raise ConfigError("codec", f"must be one of {names}, or a codec object, not {found}")
+    raise ConfigError(field, f"must be one of {names}, or a codec object, not {found}")

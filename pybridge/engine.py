@@ -292,7 +292,7 @@ class PooledEngine:
         keywords = checked(options, self._limits)
         encoded = keywords.pop("encoded", None)
         if encoded is not None:
-            keywords["encoded"] = native_codec(encoded)
+            keywords["encoded"] = native_codec(encoded, "encoded")
         if "parent" in keywords and keywords["parent"] is None:
             keywords["inherit"] = False
         return self._core.open(kind, request, native, framing, **keywords)
@@ -326,7 +326,7 @@ def _native_pool(pool: object) -> _pybridge.Pool | None:
     raise ConfigError("pool", f"must be a PoolConfig, a Pool or None, not {type(pool).__name__}")
 
 
-def native_codec(codec: CodecName | Codec) -> _pybridge.Codec:
+def native_codec(codec: CodecName | Codec, field: str = "codec") -> _pybridge.Codec:
     """The extension's object for a codec; those that are named are made once.
 
     Raises:
@@ -335,7 +335,7 @@ def native_codec(codec: CodecName | Codec) -> _pybridge.Codec:
     known = _named.get(codec) if isinstance(codec, str) else None
     if known is not None:
         return known
-    resolved = resolve_codec(codec)
+    resolved = resolve_codec(codec, field)
     if isinstance(resolved, MsgpackCodec):
         native = _pybridge.Codec("msgpack", resolved.default, any_keys=resolved.keys == "any")
     elif isinstance(resolved, JsonCodec):
@@ -357,8 +357,8 @@ _named: dict[str, _pybridge.Codec] = {}
 
 def _patience(timeout: float | None) -> float | None:
     """The time to wait; None: without bound."""
-    if timeout is None or timeout > threading.TIMEOUT_MAX:
+    if timeout is None:
         return None
-    if not timeout >= 0:
+    if not isinstance(timeout, int | float) or not timeout >= 0:
         raise ValueError(f"timeout must be at least 0 seconds, not {timeout!r}")
-    return timeout
+    return None if timeout > threading.TIMEOUT_MAX else timeout

@@ -18,7 +18,10 @@ def check_handler(handler: object) -> None:
         raise TypeError(f"the handler is the class {handler.__qualname__}: pass an instance that can be called")
     if inspect.isasyncgen(handler) or inspect.isgenerator(handler) or inspect.iscoroutine(handler):
         kind = type(handler).__name__.replace("_", " ")
-        raise TypeError(f"the handler is a {kind} object, which can be used only once: pass the function itself")
+        article = "an" if kind.startswith("a") else "a"
+        raise TypeError(
+            f"the handler is {article} {kind} object, which can be used only once: pass the function itself"
+        )
     if isinstance(handler, staticmethod):
         handler = handler.__func__
     if not callable(handler):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pybridge import _pybridge
 from pybridge.config import PoolConfig
+from pybridge.errors import ConfigError
 from pybridge.stats import PoolStats
 
 
@@ -18,6 +19,8 @@ class Pool:
     """
 
     def __init__(self, config: PoolConfig | None = None) -> None:
+        if not isinstance(config, PoolConfig | None):
+            raise ConfigError("config", f"must be a PoolConfig or None, not {type(config).__name__}")
         self.native = _pybridge.Pool(PoolConfig() if config is None else config)
 
     def stats(self) -> PoolStats:

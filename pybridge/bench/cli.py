@@ -5,6 +5,7 @@ import importlib.util
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from pybridge.bench.names import DEFAULT, DESCRIPTIONS, MEMORY_DEFAULT
 from pybridge.bench.targets import DEMO, load
@@ -69,7 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="how the lanes' outputs are compared; count: only the number of items (exact)",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures, schema 1")
-    parser.add_argument("--plot", type=Path, metavar="FILE.png", help="draw them")
+    parser.add_argument("--plot", type=picture, metavar="FILE.png", help="draw them; also as .svg or .pdf")
     memory = parser.add_argument_group("memory", "resident memory under large requests, each lane in a fresh process")
     memory.add_argument("--memory", action="store_true", help="run the memory workload")
     memory.add_argument(
@@ -115,9 +116,24 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def picture(text: str) -> Path:
+    """The path of a picture that can be drawn."""
+    path = Path(text)
+    if path.suffix not in {".png", ".svg", ".pdf"}:
+        raise argparse.ArgumentTypeError(f"a picture is .png, .svg or .pdf, not {text!r}")
+    return path
+
+
 def numbers(text: str) -> tuple[int, ...]:
     """A list of numbers above 0."""
     return tuple(positive(part) for part in text.split(","))
+
+
+def _request(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
 
 
 def main(args: argparse.Namespace) -> int:
@@ -128,7 +144,7 @@ def main(args: argparse.Namespace) -> int:
         return 2
     try:
         check_handler(load(args.handler or DEMO))
-        request = json.loads(args.request.read_text(encoding="utf-8")) if args.request else None
+        request = _request(args.request) if args.request else None
     except (OSError, TypeError, ValueError) as error:
         print(f"pybridge bench: {error}", file=sys.stderr)
         return 2

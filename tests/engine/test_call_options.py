@@ -7,7 +7,17 @@ from typing import Any
 
 import pytest
 
-from pybridge import ConfigError, LimitExceeded, Limits, PooledEngine, Worker
+from pybridge import (
+    ConfigError,
+    LimitExceeded,
+    Limits,
+    Pool,
+    PooledEngine,
+    Worker,
+    configure_runtime,
+    decode,
+    encode,
+)
 
 
 async def handler(request: object) -> AsyncGenerator[object, None]:
@@ -28,7 +38,7 @@ async def handler(request: object) -> AsyncGenerator[object, None]:
         ({"timeout": "5"}, "timeout: must be seconds"),
         ({"idle_timeout": -1}, "idle_timeout: must be seconds"),
         ({"parent": object()}, "parent: must be a Context or None, not object"),
-        ({"encoded": "yaml"}, "codec: must be one of"),
+        ({"encoded": "yaml"}, "encoded: must be one of"),
     ],
 )
 def test_option_that_cannot_be_is_named_before_anything_starts(options: dict[str, Any], said: str) -> None:
@@ -64,6 +74,10 @@ def test_metadata_is_limited_in_entries_and_bytes() -> None:
         (lambda: Worker(cpu="0"), "cpu: must be the number of a processor, not '0'"),  # type: ignore[arg-type]
         (lambda: Worker(name=5), "name: must be text without surrogates, not 5"),  # type: ignore[arg-type]
         (lambda: Worker(name="\ud800"), "name: must be text without surrogates"),
+        (lambda: Pool("64MiB"), "config: must be a PoolConfig or None, not str"),  # type: ignore[arg-type]
+        (lambda: encode([], limits={"max_depth": 3}), "limits: must be a Limits, not dict"),  # type: ignore[arg-type]
+        (lambda: decode(b"", limits=3), "limits: must be a Limits, not int"),  # type: ignore[arg-type]
+        (lambda: configure_runtime(-1), "workers: must be at least 1, not -1"),
         (lambda: PooledEngine(handler, name="\ud800"), "name: must not hold surrogates"),
         (lambda: PooledEngine(handler, name=4), "name: must be text, not 4"),  # type: ignore[arg-type]
     ],

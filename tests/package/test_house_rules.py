@@ -25,7 +25,7 @@ ALLOWED: dict[str, set[str]] = {
     "config": {"errors", "settings"},
     "stats": {"config"},
     "handlers": set(),
-    "pool": {"config", "stats"},
+    "pool": {"config", "errors", "stats"},
     "memory": {"config", "errors", "stats"},
     "options": {"codecs", "config", "errors"},
     "engine": {"codecs", "config", "errors", "handlers", "memory", "options", "pool", "stats"},

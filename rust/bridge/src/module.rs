@@ -14,10 +14,9 @@ use crate::{blocking, error, runtime};
 
 /// Sets the number of runtime threads; raises `ConfigError` when the runtime runs with another.
 #[pyfunction]
-fn configure_runtime(py: Python<'_>, workers: usize) -> PyResult<()> {
-    if workers == 0 {
-        return Err(error::Class::Config.error(py, ("workers", "must be at least 1")));
-    }
+fn configure_runtime(py: Python<'_>, workers: i64) -> PyResult<()> {
+    let wrong = || error::Class::Config.error(py, ("workers", format!("must be at least 1, not {workers}")));
+    let workers = usize::try_from(workers).ok().filter(|&workers| workers > 0).ok_or_else(wrong)?;
     runtime::configure(workers).map_err(|error| error::runtime_error(py, error))
 }
 

@@ -122,7 +122,8 @@ fn set<T>(
     field: &mut T,
 ) -> Result<(), ConfigError> {
     if let Some((name, text)) = value {
-        *field = parse(text.trim()).map_err(|reason| ConfigError { field: name, reason })?;
+        let wrong = |reason| format!("{reason} (from {ENV_PREFIX}{})", name.to_uppercase());
+        *field = parse(text.trim()).map_err(|reason| ConfigError { field: name, reason: wrong(reason) })?;
     }
     Ok(())
 }

@@ -6,6 +6,7 @@ use pyo3::ffi;
 use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Serialize, Serializer};
 
+use super::Format;
 use super::object::{self, Int};
 use super::path::Segment;
 use super::transcode;
@@ -207,7 +208,10 @@ impl Key<'_, '_, '_> {
         if self.0.walk.spec.any_keys && (int || bytes) && !bool {
             return Ok(());
         }
-        Err(self.0.walk.refuse(format!("key of type {}; keys are str", self.0.type_name())))
+        let spec = self.0.walk.spec;
+        let other = (int || bytes) && !bool && spec.format == Format::Msgpack;
+        let hint = if other { "; MsgpackCodec(keys=\"any\") takes int and bytes as well" } else { "" };
+        Err(self.0.walk.refuse(format!("key of type {}; keys are str{hint}", self.0.type_name())))
     }
 
     #[cold]

@@ -81,7 +81,11 @@ impl PyCodec {
 
 fn limits_or_default(limits: Option<&Bound<'_, PyAny>>) -> PyResult<Arc<Limits>> {
     static DEFAULT: LazyLock<Arc<Limits>> = LazyLock::new(Arc::default);
-    limits.map_or_else(|| Ok(Arc::clone(&DEFAULT)), |limits| settings::limits(limits).map(Arc::new))
+    let Some(limits) = limits else { return Ok(Arc::clone(&DEFAULT)) };
+    settings::limits(limits).map(Arc::new).map_err(|_| {
+        let kind = limits.get_type().name().map_or_else(|_| "?".into(), |name| name.to_string());
+        Class::Config.error(limits.py(), ("limits", format!("must be a Limits, not {kind}")))
+    })
 }
 
 /// The bytes of a bytes-like object, or of text where the format is not binary.

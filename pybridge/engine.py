@@ -355,7 +355,7 @@ def native_codec(codec: CodecName | Codec, field: str = "codec") -> _pybridge.Co
 _named: dict[str, _pybridge.Codec] = {}
 
 
-def _patience(timeout: float | None) -> float | None:
+def _patience(timeout: object) -> float | None:
     """The time to wait; None: without bound."""
     if timeout is None:
         return None

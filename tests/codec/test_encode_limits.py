@@ -132,6 +132,32 @@ def test_a_hook_that_nests_for_ever_is_stopped() -> None:
     on_small_stack(run)
 
 
+@pytest.mark.parametrize("codec", [MsgpackCodec, JsonCodec])
+@pytest.mark.parametrize("depth", [0, 1, 10, 120])
+def test_hooks_that_encode_inside_one_another_share_one_depth(codec: Callable[..., Any], depth: int) -> None:
+    """T-70, T-78: without end on a small stack, and a few of them as if they were alone."""
+
+    class Box:
+        def __init__(self, inside: object) -> None:
+            self.inside = inside
+
+    def hook(box: Any) -> str:
+        value = box if box.inside is None else box.inside
+        for _ in range(depth):
+            value = [value]
+        return bytes(pybridge.encode(value, spec)).hex()
+
+    spec = codec(default=hook)
+
+    def run() -> None:
+        with pytest.raises(pybridge.EncodeError, match="encodings around this one included"):
+            pybridge.encode(Box(None), spec)
+        assert pybridge.encode(Box(Box(2)), spec)
+        assert pybridge.encode(nested(127, lambda value: [value]), spec)
+
+    on_small_stack(run)
+
+
 def test_depth_counts_containers_of_every_kind() -> None:
     limits = Limits(max_depth=2)
     for value in ([[1]], {"a": (1,)}, Link([1]), np.zeros((2, 2)), [np.zeros(2)]):

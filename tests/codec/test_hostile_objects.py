@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 
 import pybridge
@@ -171,6 +172,45 @@ def test_python_code_runs_once_for_each_object(codec: Callable[..., Any]) -> Non
     value = strict(pybridge.encode({"first": [1, "x" * 100_000], "then": [Probe(), Record()]}, spec), spec)
     assert value["then"] == [[{"name": "record"}], {"name": "record"}]
     assert asked == ["hook", "field", "field"]
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_types_that_lie_about_what_they_are_go_to_the_hook(codec: Callable[..., Any]) -> None:
+    class Answers(type):
+        def __getattr__(cls, name: str) -> Any:
+            return 7
+
+    class Anything(metaclass=Answers): ...
+
+    class Nameless: ...
+
+    Nameless.__module__ = None  # type: ignore[assignment]
+    for thing in (Anything(), Nameless(), type("Inherits", (Nameless,), {})()):
+        spec = codec(default=lambda _: "hooked")
+        assert strict(pybridge.encode([thing], spec), spec) == ["hooked"]
+        with pytest.raises(EncodeError, match=r"cannot encode .*\$\[0\]"):
+            pybridge.encode([thing], codec())
+
+
+@pytest.mark.parametrize("codec", ["msgpack", "json", "raw"])
+def test_text_of_no_code_points_is_refused(codec: Any) -> None:
+    """What numpy makes of arbitrary bytes."""
+    text = np.frombuffer(b"\x91\xb8\xb6\x21" * 2, "U2")[0]
+    for item in (text, str(text)):
+        with pytest.raises(EncodeError, match=r"U\+21B6B891"):
+            pybridge.encode(item, codec)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="__buffer__ came with Python 3.12")
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
+def test_what_a_buffer_raises_is_not_swallowed(error: type[BaseException]) -> None:
+    class Shy:
+        def __buffer__(self, flags: int) -> memoryview:
+            raise error("no")
+
+    with pytest.raises((error, EncodeError)) as raised:
+        pybridge.encode(Shy(), "raw")
+    assert raised.type is error or isinstance(raised.value.__cause__, error)
 
 
 @pytest.mark.parametrize("codec", CODECS)

@@ -152,6 +152,12 @@ class Model(pydantic.BaseModel):
 class Root(pydantic.RootModel[list[int]]): ...
 
 
+@pydantic.dataclasses.dataclass
+class Checked:
+    a: int
+    b: list[str]
+
+
 Point = collections.namedtuple("Point", "x y")  # noqa: PYI024
 
 UTC = dt.UTC
@@ -204,6 +210,8 @@ def test_builtin_values_are_the_bytes_that_public_encoders_write(value: Any) -> 
         (dt.datetime(24, 1, 1, tzinfo=dt.timezone(-dt.timedelta(hours=3, minutes=30))),
          "0024-01-01T00:00:00-03:30"),
         (dt.datetime(2024, 7, 1, tzinfo=TOKYO), "2024-07-01T00:00:00+09:00"),
+        (dt.datetime(2024, 7, 1, tzinfo=dt.timezone(dt.timedelta(seconds=-10))), "2024-07-01T00:00:00+00:00"),
+        (dt.datetime(2024, 7, 1, tzinfo=dt.timezone(dt.timedelta(seconds=86_399))), "2024-07-01T00:00:00+23:59"),
         (LoudTime(2024, 7, 1, tzinfo=UTC), "2024-07-01T00:00:00+00:00"),
         (dt.date(999, 12, 31), "0999-12-31"),
         (dt.time(23, 59, 59, 999_999), "23:59:59.999999"),
@@ -221,6 +229,7 @@ def test_builtin_values_are_the_bytes_that_public_encoders_write(value: Any) -> 
         (Attrs(1), {"a": 1, "_private": 0.5}),
         (Model.model_validate({"a": 1, "more": [2]}), {"a": 1, "b": ["x"], "more": [2]}),
         (Root([1, 2]), [1, 2]),
+        (Checked(1, ["x"]), {"a": 1, "b": ["x"]}),
         (np.int8(-5), -5),
         (np.uint64(2**64 - 1), 2**64 - 1),
         (np.float64(0.1), 0.1),
@@ -321,7 +330,7 @@ def test_bytes_stay_bytes_in_msgpack_and_are_a_choice_in_json() -> None:
     for value in (
         b"", source[:255], source[:256], source, bytearray(source), memoryview(source), memoryview(source)[::2],
         memoryview(source)[::-1], memoryview(bytearray(10)), grid, np.arange(6).reshape(2, 3).T.data,
-        LoudBytes(b"a"),
+        LoudBytes(b"a"), np.array(5).data, memoryview(b"abcdefgh").cast("q", []),
     ):  # fmt: skip
         raw = value.tobytes() if isinstance(value, memoryview) else bytes.__add__(b"", value)
         assert packed(value) == msgspec.msgpack.encode(raw)

@@ -53,7 +53,9 @@ impl Value<'_, '_, '_> {
         let mut seq = to.serialize_seq(Some(len.cast_unsigned()))?;
         let numbers = if self.begins_with_number() { self.numbers(&mut seq, len)? } else { 0 };
         if numbers < len {
-            self.hold_items();
+            if !self.hold_items() {
+                return Err(self.walk.changed());
+            }
             let from = numbers.cast_unsigned();
             self.elements(&mut seq, from, (start + from..held.len()).map(|index| held.get(index)))?;
             self.let_go(start, runs, Self::hold_items)?;
@@ -92,15 +94,15 @@ impl Value<'_, '_, '_> {
 
     /// Ends the hold that began at `start`; if code has run since, what `again` holds must be the same.
     #[inline(never)]
-    fn let_go<E: serde::ser::Error>(self, start: usize, runs: usize, again: fn(Self)) -> Result<(), E> {
+    fn let_go<E: serde::ser::Error>(self, start: usize, runs: usize, again: fn(Self) -> bool) -> Result<(), E> {
         let held = &self.walk.held;
         let end = held.len();
         if runs != self.walk.runs() {
-            again(self);
+            let whole = again(self);
             let all = held.0.borrow();
             let same = all.len() - end == end - start && all[start..end].iter().zip(&all[end..]).all(|(a, b)| a.is(b));
             drop(all);
-            if !same {
+            if !(whole && same) {
                 return Err(self.walk.changed());
             }
         }
@@ -108,22 +110,23 @@ impl Value<'_, '_, '_> {
         Ok(())
     }
 
-    /// Holds the elements of a list.
+    /// Holds the elements of a list. False: one is not set.
     #[inline(never)]
-    fn hold_items(self) {
+    fn hold_items(self) -> bool {
         // SAFETY: `ob` is a list, whose unset elements are null; making references runs no code.
         unsafe {
             for index in 0..ffi::PyList_GET_SIZE(self.ob) {
                 let item = ffi::PyList_GET_ITEM(self.ob, index);
-                let item = if item.is_null() { ffi::Py_Ellipsis() } else { item };
-                self.walk.held.push(Bound::from_borrowed_ptr(self.walk.py, item));
+                let Some(item) = Bound::from_borrowed_ptr_or_opt(self.walk.py, item) else { return false };
+                self.walk.held.push(item);
             }
         }
+        true
     }
 
-    /// Holds the keys and values of a dict.
+    /// Holds the keys and values of a dict. True.
     #[inline(never)]
-    pub(super) fn hold_entries(self) {
+    pub(super) fn hold_entries(self) -> bool {
         let (mut position, mut key, mut value) = (0, std::ptr::null_mut(), std::ptr::null_mut());
         // SAFETY: `ob` is a dict; making references runs no code.
         unsafe {
@@ -132,5 +135,6 @@ impl Value<'_, '_, '_> {
                 self.walk.held.push(Bound::from_borrowed_ptr(self.walk.py, value));
             }
         }
+        true
     }
 }

@@ -4,6 +4,7 @@
 use std::cell::UnsafeCell;
 use std::sync::Arc;
 
+use pyo3::exceptions::{PyAttributeError, PyTypeError};
 use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -99,8 +100,15 @@ fn classify(ty: &Bound<'_, PyType>) -> PyResult<Kind> {
     if let Some(kind) = builtin(ty) {
         return Ok(kind);
     }
-    if let Some(kind) = records::classify(ty)? {
-        return Ok(kind);
+    match records::classify(ty) {
+        Ok(Some(kind)) => return Ok(kind),
+        // A type that answers to the names that say so, but with something else.
+        Err(error)
+            if !error.is_instance_of::<PyAttributeError>(ty.py()) && !error.is_instance_of::<PyTypeError>(ty.py()) =>
+        {
+            return Err(error);
+        }
+        Ok(None) | Err(_) => {}
     }
     by_name(ty)
 }
@@ -148,7 +156,7 @@ fn by_name(ty: &Bound<'_, PyType>) -> PyResult<Kind> {
     let py = ty.py();
     for base in ty.mro() {
         let Ok(base) = base.cast_into::<PyType>() else { continue };
-        let (module, name) = (base.module()?, base.qualname()?);
+        let (Ok(module), Ok(name)) = (base.module(), base.qualname()) else { continue };
         let (Ok(module), Ok(name)) = (module.to_str(), name.to_str()) else { continue };
         let kind = match (module, name) {
             ("datetime", "datetime") if base.is(py.get_type::<PyDateTime>()) => Kind::Temporal(Temporal::DateTime),

@@ -33,6 +33,7 @@ mod triples;
 mod typed;
 mod utf8;
 mod value;
+mod view;
 mod walk;
 
 #[cfg(test)]

@@ -4,13 +4,13 @@
 use std::ffi::CStr;
 use std::slice;
 
-use pyo3::ffi;
-use pyo3::prelude::*;
+use pyo3::exceptions::PyException;
 use serde::ser::SerializeSeq;
 use serde::{Serialize, Serializer};
 
 use super::path::Segment;
 use super::value::Value;
+use super::view::View;
 use super::walk::Walk;
 
 /// The number in one cell.
@@ -104,57 +104,38 @@ fn half(bits: u16) -> f32 {
     }
 }
 
-/// Memory of an object, held through the buffer protocol.
-struct View(Box<ffi::Py_buffer>);
-
-impl View {
-    /// The memory with its shape, strides and format; `None` if the object has none that could be said.
-    fn of(object: &Bound<'_, PyAny>) -> Option<Self> {
-        // SAFETY: a zeroed view is one that holds nothing; the object fills it in, at an address that stays.
-        unsafe {
-            let mut view = Box::new(std::mem::zeroed::<ffi::Py_buffer>());
-            if ffi::PyObject_GetBuffer(object.as_ptr(), &raw mut *view, ffi::PyBUF_FULL_RO) == 0 {
-                return Some(Self(view));
-            }
-            ffi::PyErr_Clear();
-            None
-        }
+/// How the cells of a view are read, if they are plain numbers.
+fn cell_of(view: &View) -> Option<Cell> {
+    if view.info().format.is_null() {
+        return None;
     }
-
-    fn cell(&self) -> Option<Cell> {
-        if self.0.format.is_null() {
-            return None;
-        }
-        // SAFETY: the exporter's format is a C string that lives as long as the view.
-        let format = unsafe { CStr::from_ptr(self.0.format) };
-        Cell::of(format.to_bytes(), self.0.itemsize.cast_unsigned())
-    }
-
-    /// Lengths and strides of the dimensions; none for a scalar.
-    fn dimensions(&self) -> (&[isize], &[isize]) {
-        let count = self.0.ndim.cast_unsigned() as usize;
-        if count == 0 || self.0.shape.is_null() || self.0.strides.is_null() {
-            return (&[], &[]);
-        }
-        // SAFETY: the exporter keeps as many of both as there are dimensions.
-        unsafe { (slice::from_raw_parts(self.0.shape, count), slice::from_raw_parts(self.0.strides, count)) }
-    }
+    // SAFETY: the exporter's format is a C string that lives as long as the view.
+    let format = unsafe { CStr::from_ptr(view.info().format) };
+    Cell::of(format.to_bytes(), view.info().itemsize.cast_unsigned())
 }
 
-impl Drop for View {
-    fn drop(&mut self) {
-        // SAFETY: the view was filled in; views live on attached threads only.
-        unsafe { ffi::PyBuffer_Release(&raw mut *self.0) };
+/// Lengths and strides of a view's dimensions; none for a scalar.
+fn dimensions(view: &View) -> (&[isize], &[isize]) {
+    let info = view.info();
+    let count = info.ndim.cast_unsigned() as usize;
+    if count == 0 || info.shape.is_null() || info.strides.is_null() {
+        return (&[], &[]);
     }
+    // SAFETY: the exporter keeps as many of both as there are dimensions.
+    unsafe { (slice::from_raw_parts(info.shape, count), slice::from_raw_parts(info.strides, count)) }
 }
 
 /// Serializes a scalar or an array; what does not hold plain numbers goes to the `default` hook.
 #[inline(never)]
 pub(super) fn serialize<S: Serializer>(value: Value<'_, '_, '_>, scalar: bool, to: S) -> Result<S::Ok, S::Error> {
-    let Some(view) = View::of(&value.object()) else { return value.hook(to) };
-    let (Some(cell), true) = (view.cell(), !scalar || view.0.ndim == 0) else { return value.hook(to) };
-    let (shape, strides) = view.dimensions();
-    Rows { walk: value.walk, cell, at: view.0.buf.cast_const().cast(), shape, strides }.serialize(to)
+    let view = match View::of(&value.object()) {
+        Ok(view) => view,
+        Err(error) if error.is_instance_of::<PyException>(value.walk.py) => return value.hook(to),
+        Err(error) => return Err(value.walk.raised(error)),
+    };
+    let (Some(cell), true) = (cell_of(&view), !scalar || view.info().ndim == 0) else { return value.hook(to) };
+    let (shape, strides) = dimensions(&view);
+    Rows { walk: value.walk, cell, at: view.info().buf.cast_const().cast(), shape, strides }.serialize(to)
 }
 
 /// A part of an array: the cells that its remaining dimensions span.

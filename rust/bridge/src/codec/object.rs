@@ -29,7 +29,8 @@ pub(super) unsafe fn text<'a>(ob: *mut ffi::PyObject) -> Text<'a> {
             return Text::Utf8(std::str::from_utf8_unchecked(bytes));
         }
         let compact = ob.cast::<ffi::PyCompactUnicodeObject>();
-        if !(*compact).utf8.is_null() {
+        // Four bytes for each code point may hold what is none, and so may its cached form.
+        if !(*compact).utf8.is_null() && ffi::PyUnicode_KIND(ob) != ffi::PyUnicode_4BYTE_KIND {
             let bytes =
                 std::slice::from_raw_parts((*compact).utf8.cast::<u8>(), (*compact).utf8_length.cast_unsigned());
             return Text::Utf8(std::str::from_utf8_unchecked(bytes));
@@ -163,16 +164,4 @@ pub(super) unsafe fn bytes<'a>(ob: *mut ffi::PyObject) -> &'a [u8] {
             std::slice::from_raw_parts(ffi::PyByteArray_AsString(ob).cast(), ffi::PyByteArray_Size(ob).cast_unsigned())
         }
     }
-}
-
-/// The bytes of a contiguous buffer.
-///
-/// # Safety
-/// The buffer is contiguous, and nothing writes to it during `'a`.
-pub(super) unsafe fn contiguous(buffer: &pyo3::buffer::PyUntypedBuffer) -> &[u8] {
-    if buffer.len_bytes() == 0 {
-        return &[];
-    }
-    // SAFETY: the exporter keeps `len_bytes` bytes there while the buffer is held.
-    unsafe { std::slice::from_raw_parts(buffer.buf_ptr().cast(), buffer.len_bytes()) }
 }

@@ -1,7 +1,6 @@
 //! Objects that are not of the commonest exact types.
 #![allow(unsafe_code)] // reads the storage that an object's kind says it has
 
-use pyo3::buffer::PyUntypedBuffer;
 use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -10,6 +9,7 @@ use serde::Serializer;
 use super::known::{self, Kind};
 use super::temporal::Temporal;
 use super::value::Value;
+use super::view::View;
 use super::walk::Failure;
 use super::{numpy, object, temporal};
 
@@ -82,18 +82,12 @@ impl<'py> Value<'_, '_, 'py> {
     #[inline(never)]
     fn memory<S: Serializer>(self, to: S) -> Result<S::Ok, S::Error> {
         let raised = |error| self.walk.raised(error);
-        let buffer = PyUntypedBuffer::get(&self.object()).map_err(raised)?;
-        let len = buffer.len_bytes();
+        let view = View::of(&self.object()).map_err(raised)?;
+        let len = view.len();
         if len > self.walk.limits.max_frame_bytes {
             return Err(self.walk.fail(Failure::Limit("max_frame_bytes", format!("a memoryview of {len} bytes"))));
         }
-        if buffer.is_c_contiguous() {
-            // SAFETY: the buffer is contiguous and exported while `buffer` lives; no code runs while it is copied.
-            return to.serialize_bytes(unsafe { object::contiguous(&buffer) });
-        }
-        let bytes: Bound<'_, PyAny> = self.object().call_method0(intern!(self.walk.py, "tobytes")).map_err(raised)?;
-        // SAFETY: `memoryview.tobytes` gives bytes.
-        to.serialize_bytes(unsafe { object::bytes(bytes.as_ptr()) })
+        to.serialize_bytes(&view.bytes(self.walk.py).map_err(raised)?)
     }
 
     /// Asks the `default` hook.

@@ -2,13 +2,14 @@
 #![allow(unsafe_code)] // reads the storage of bytes and str
 
 use pybridge_pool::Writer;
-use pyo3::buffer::PyUntypedBuffer;
+use pyo3::exceptions::{PyBufferError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyString};
 
 use super::object::{self, Text};
 use super::sink::{Halt, Sink};
 use super::transcode::{BLOCK, Block, Surrogate};
+use super::view::View;
 use super::{CodecSpec, Format, Framing, Limits};
 use crate::error::EncodeError;
 
@@ -47,22 +48,19 @@ impl Raw<'_> {
             // SAFETY: the item is bytes or bytearray, and no Python code runs while it is copied.
             return self.put(unsafe { object::bytes(item.as_ptr()) }, out);
         }
-        let Ok(buffer) = PyUntypedBuffer::get(item) else {
-            let name = item.get_type().fully_qualified_name().map_or_else(|_| "?".into(), |name| name.to_string());
-            return Err(refused(format!("the raw codec takes bytes and str, not {name}")));
-        };
-        if buffer.len_bytes() > self.limits.max_frame_bytes {
+        let py = item.py();
+        let raised = |error| EncodeError::Raised { path: "$".into(), error };
+        let view = View::of(item).map_err(|error| {
+            if error.is_instance_of::<PyTypeError>(py) || error.is_instance_of::<PyBufferError>(py) {
+                let name = item.get_type().fully_qualified_name().map_or_else(|_| "?".into(), |name| name.to_string());
+                return refused(format!("the raw codec takes bytes and str, not {name}"));
+            }
+            raised(error)
+        })?;
+        if view.len() > self.limits.max_frame_bytes {
             return Err(self.too_long());
         }
-        let copy = item
-            .py()
-            .get_type::<PyBytes>()
-            .call1((item,))
-            .map_err(|error| EncodeError::Raised { path: "$".into(), error })?;
-        match copy.cast_exact::<PyBytes>() {
-            Ok(bytes) => self.put(bytes.as_bytes(), out),
-            Err(_) => Err(refused("bytes() gave something else".into())),
-        }
+        self.put(&view.bytes(py).map_err(raised)?, out)
     }
 
     fn text(self, text: &Text<'_>, out: &mut Writer) -> Result<(), EncodeError> {
@@ -77,7 +75,7 @@ impl Raw<'_> {
             let end = text.points().min(start + BLOCK);
             let piece = block
                 .fill(text, start..end)
-                .map_err(|Surrogate(point)| refused(format!("str holds the surrogate U+{point:04X}")))?;
+                .map_err(|Surrogate(point)| refused(format!("str holds U+{point:04X}, which UTF-8 cannot")))?;
             pieces.put(piece.as_bytes())?;
             start = end;
         }

@@ -50,7 +50,10 @@ impl Shape {
 /// The kind of a type that says what its fields are.
 pub(super) fn classify(ty: &Bound<'_, PyType>) -> PyResult<Option<Kind>> {
     let py = ty.py();
-    let shape = if let Some(fields) = ty.getattr_opt(intern!(py, "__pydantic_fields__"))? {
+    let shape = if let Some(fields) = ty.getattr_opt(intern!(py, "__dataclass_fields__"))? {
+        dataclass(&fields)
+    } else if let Some(fields) = ty.getattr_opt(intern!(py, "__pydantic_fields__"))? {
+        fields.cast::<PyDict>()?;
         if ty.getattr_opt(intern!(py, "__pydantic_root_model__"))?.is_some_and(|root| root.is_truthy().unwrap_or(false))
         {
             return Ok(Some(Kind::Root));
@@ -60,8 +63,6 @@ pub(super) fn classify(ty: &Bound<'_, PyType>) -> PyResult<Option<Kind>> {
         structure(ty, &fields)
     } else if let Some(attributes) = ty.getattr_opt(intern!(py, "__attrs_attrs__"))? {
         attrs(&attributes)
-    } else if let Some(fields) = ty.getattr_opt(intern!(py, "__dataclass_fields__"))? {
-        dataclass(&fields)
     } else {
         return Ok(None);
     };

@@ -21,6 +21,9 @@ pub(super) enum Temporal {
 /// Bytes of the longest time: `2024-12-31T23:59:59.999999+23:59`, and of a UUID.
 const LONGEST: usize = 36;
 
+/// Minutes of the largest offset that the standard can say, 23:59.
+const LARGEST_OFFSET: u32 = 23 * 60 + 59;
+
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
 /// ASCII text.
@@ -87,8 +90,8 @@ impl Line {
     /// The offset to UTC in minutes, which is all that the standard can say.
     fn offset(&mut self, offset: &Bound<'_, PyDelta>) {
         let seconds = offset.get_days() * 86_400 + offset.get_seconds();
-        let minutes = (seconds.unsigned_abs() + 30) / 60;
-        self.put(if seconds < 0 { b'-' } else { b'+' });
+        let minutes = ((seconds.unsigned_abs() + 30) / 60).min(LARGEST_OFFSET);
+        self.put(if seconds < 0 && minutes > 0 { b'-' } else { b'+' });
         self.digits(minutes / 60, 2);
         self.put(b':');
         self.digits(minutes % 60, 2);

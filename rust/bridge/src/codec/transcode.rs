@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::object::Text;
 
-/// A surrogate, which no encoding of Unicode can hold.
+/// What a str can hold and no encoding of Unicode: a surrogate, or a number above all code points.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Surrogate(pub(super) u32);
 
@@ -55,9 +55,9 @@ unsafe fn write(points: impl Iterator<Item = u32>, mut to: *mut u8) -> Result<*m
         let (word, len) = match point {
             0..0x80 => (point, 1),
             0x80..0x800 => (0x80c0 | point >> 6 | (point & 0x3f) << 8, 2),
-            0xd800..0xe000 => return Err(Surrogate(point)),
+            0xd800..0xe000 | 0x11_0000.. => return Err(Surrogate(point)),
             0x800..0x1_0000 => (0x0080_80e0 | point >> 12 | (point >> 6 & 0x3f) << 8 | (point & 0x3f) << 16, 3),
-            _ => {
+            0x1_0000.. => {
                 let tail = (point >> 12 & 0x3f) << 8 | (point >> 6 & 0x3f) << 16 | (point & 0x3f) << 24;
                 (0x8080_80f0 | point >> 18 | tail, 4)
             }

@@ -99,7 +99,7 @@ impl<'w, 'a, 'py> Value<'w, 'a, 'py> {
 
     #[cold]
     fn surrogate<E: serde::ser::Error>(self, transcode::Surrogate(point): transcode::Surrogate) -> E {
-        self.walk.refuse(format!("str holds the surrogate U+{point:04X}"))
+        self.walk.refuse(format!("str holds U+{point:04X}, which UTF-8 cannot"))
     }
 
     #[inline(always)]

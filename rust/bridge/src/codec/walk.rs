@@ -29,6 +29,9 @@ pub(super) struct Walk<'a, 'py> {
     pub(super) held: Held<'py>,
     /// Times that Python code may have run.
     runs: Cell<usize>,
+    /// Containers that encodings around this one have open on this thread.
+    around: usize,
+    depth: usize,
     depth_left: Cell<usize>,
     nodes_left: Cell<usize>,
     stand_ins: Cell<usize>,
@@ -39,8 +42,29 @@ pub(super) struct Walk<'a, 'py> {
 /// What a `default` hook or an enum gives instead of an object may itself need that; this often.
 const MAX_STAND_INS: usize = 32;
 
+/// Containers that all encodings inside one another on a thread may have open, as its stack has an end; one that is
+/// inside no other has its own limit only.
+const MAX_OPEN: usize = 384;
+
+/// What the Python code between two of them counts.
+const CODE: usize = 12;
+
+thread_local! {
+    static OPEN: Cell<usize> = const { Cell::new(0) };
+}
+
+impl Drop for Walk<'_, '_> {
+    fn drop(&mut self) {
+        if self.runs.get() > 0 {
+            OPEN.set(self.around);
+        }
+    }
+}
+
 impl<'a, 'py> Walk<'a, 'py> {
     pub(super) fn new(py: Python<'py>, spec: &'a CodecSpec, limits: &'a Limits, hold: bool) -> Self {
+        let around = OPEN.get();
+        let depth = if around == 0 { limits.max_depth } else { limits.max_depth.min(MAX_OPEN.saturating_sub(around)) };
         Self {
             py,
             spec,
@@ -48,7 +72,9 @@ impl<'a, 'py> Walk<'a, 'py> {
             hold,
             held: Held::default(),
             runs: Cell::new(0),
-            depth_left: Cell::new(limits.max_depth),
+            around,
+            depth,
+            depth_left: Cell::new(depth),
             nodes_left: Cell::new(limits.max_nodes.saturating_sub(1)),
             stand_ins: Cell::new(0),
             failure: RefCell::new(None),
@@ -64,6 +90,11 @@ impl<'a, 'py> Walk<'a, 'py> {
     /// Asks whether Python code may run now; if not, the walk fails, to be begun again with `hold`.
     pub(super) fn run<E: serde::ser::Error>(&self) -> Result<(), E> {
         self.runs.set(self.runs.get() + 1);
+        let open = self.around + self.depth - self.depth_left.get() + CODE;
+        if self.around > 0 && open > MAX_OPEN {
+            return Err(self.fail(Self::too_many_around()));
+        }
+        OPEN.set(open);
         if self.hold { Ok(()) } else { Err(E::custom("")) }
     }
 
@@ -74,8 +105,8 @@ impl<'a, 'py> Walk<'a, 'py> {
 
     /// What a failed walk has to say; `format` is the serializer's own reason.
     pub(super) fn into_error(self, format: &dyn std::fmt::Display) -> EncodeError {
-        let path = self.path.into_inner().to_string();
-        match self.failure.into_inner() {
+        let path = self.path.take().to_string();
+        match self.failure.take() {
             Some(Failure::Value(reason)) => EncodeError::Value { path, reason },
             Some(Failure::Limit(limit, reason)) => EncodeError::Limit { limit, path, reason },
             Some(Failure::Raised(error)) => EncodeError::Raised { path, error },
@@ -120,11 +151,18 @@ impl<'a, 'py> Walk<'a, 'py> {
     #[cold]
     fn over<E: serde::ser::Error>(&self, deep: bool) -> E {
         let Limits { max_depth, max_nodes, .. } = self.limits;
-        self.fail(if deep {
+        self.fail(if deep && self.depth < *max_depth {
+            Self::too_many_around()
+        } else if deep {
             Failure::Limit("max_depth", format!("more than {max_depth} containers inside one another"))
         } else {
             Failure::Limit("max_nodes", format!("more than {max_nodes} values"))
         })
+    }
+
+    fn too_many_around() -> Failure {
+        let reason = format!("more than {MAX_OPEN} containers, those of encodings around this one included");
+        Failure::Limit("max_depth", reason)
     }
 
     #[cold]

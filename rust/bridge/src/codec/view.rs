@@ -1,0 +1,68 @@
+//! Memory that an object shows through the buffer protocol.
+#![allow(unsafe_code)] // the protocol is C's
+
+use std::borrow::Cow;
+use std::ffi::c_char;
+use std::slice;
+
+use pyo3::ffi;
+use pyo3::prelude::*;
+
+/// The memory of an object with its shape, strides and format, held.
+pub(super) struct View(Box<ffi::Py_buffer>);
+
+impl View {
+    /// # Errors
+    /// The object shows no memory, or what its `__buffer__` raises.
+    pub(super) fn of(object: &Bound<'_, PyAny>) -> PyResult<Self> {
+        // SAFETY: a zeroed view is one that holds nothing; the object fills it in, at an address that stays.
+        unsafe {
+            let mut view = Box::new(std::mem::zeroed::<ffi::Py_buffer>());
+            match ffi::PyObject_GetBuffer(object.as_ptr(), &raw mut *view, ffi::PyBUF_FULL_RO) {
+                0 => Ok(Self(view)),
+                _ => Err(PyErr::fetch(object.py())),
+            }
+        }
+    }
+
+    /// What the object said of it.
+    pub(super) fn info(&self) -> &ffi::Py_buffer {
+        &self.0
+    }
+
+    /// Length in bytes.
+    pub(super) fn len(&self) -> usize {
+        self.0.len.cast_unsigned()
+    }
+
+    /// Its bytes in the order of C, copied if they do not lie so. Nothing may write to them while they are borrowed.
+    ///
+    /// # Errors
+    /// They cannot be copied.
+    pub(super) fn bytes(&self, py: Python<'_>) -> PyResult<Cow<'_, [u8]>> {
+        const ORDER: c_char = b'C'.cast_signed();
+        let len = self.len();
+        if len == 0 {
+            return Ok(Cow::Borrowed(&[]));
+        }
+        // SAFETY: the exporter keeps `len` bytes there while the view is held, in one piece if it says so; the copy has
+        // room for them.
+        unsafe {
+            if ffi::PyBuffer_IsContiguous(&raw const *self.0, ORDER) != 0 {
+                return Ok(Cow::Borrowed(slice::from_raw_parts(self.0.buf.cast_const().cast(), len)));
+            }
+            let mut copy = vec![0_u8; len];
+            match ffi::PyBuffer_ToContiguous(copy.as_mut_ptr().cast(), &raw const *self.0, self.0.len, ORDER) {
+                0 => Ok(Cow::Owned(copy)),
+                _ => Err(PyErr::fetch(py)),
+            }
+        }
+    }
+}
+
+impl Drop for View {
+    fn drop(&mut self) {
+        // SAFETY: the view was filled in; views live on attached threads only.
+        unsafe { ffi::PyBuffer_Release(&raw mut *self.0) };
+    }
+}

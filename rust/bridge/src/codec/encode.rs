@@ -110,7 +110,7 @@ impl Encoder {
         let mut to = Msgpack::new(Sink::new(out, self.limits.max_frame_bytes));
         let done = walk.root(item).serialize(&mut to).and_then(|()| to.sink.finish());
         self.hold = walk.runs() > 0;
-        done.map_err(|halt| self.failed(walk, &to.sink, &halt))
+        done.map_err(|halt| self.failed(&walk, &to.sink, &halt))
     }
 
     fn json(&mut self, item: &Bound<'_, PyAny>, out: &mut Writer) -> Result<(), Stop> {
@@ -119,15 +119,15 @@ impl Encoder {
         let mut to = Json::new(sink, &self.spec);
         let done = walk.root(item).serialize(&mut to).and_then(|()| to.sink.finish());
         self.hold = walk.runs() > 0;
-        done.map_err(|halt| self.failed(walk, &to.sink, &halt))
+        done.map_err(|halt| self.failed(&walk, &to.sink, &halt))
     }
 
     #[cold]
-    fn failed(&self, walk: Walk<'_, '_>, sink: &Sink<'_>, halt: &dyn fmt::Display) -> Stop {
+    fn failed(&self, walk: &Walk<'_, '_>, sink: &Sink<'_>, halt: &dyn fmt::Display) -> Stop {
         if walk.runs() > 0 && !walk.hold {
             return Stop::NotHeld;
         }
-        Stop::Refused(match walk.into_error(halt) {
+        Stop::Refused(match walk.to_error(halt) {
             EncodeError::Value { path, .. } if sink.is_full() => EncodeError::Limit {
                 limit: "max_frame_bytes",
                 path,

@@ -8,18 +8,14 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use serde::Serializer;
 use serde::ser::{SerializeMap, SerializeSeq};
-use smallvec::SmallVec;
 
 use super::containers::Key;
 use super::object;
 use super::value::Value;
 
-/// References that need no allocation.
-const FEW: usize = 32;
-
 /// References to elements, those of inner containers after those of outer ones.
 #[derive(Default)]
-pub(super) struct Held<'py>(RefCell<SmallVec<[Bound<'py, PyAny>; FEW]>>);
+pub(super) struct Held<'py>(RefCell<Vec<Bound<'py, PyAny>>>);
 
 impl<'py> Held<'py> {
     pub(super) fn len(&self) -> usize {

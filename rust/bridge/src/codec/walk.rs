@@ -104,7 +104,7 @@ impl<'a, 'py> Walk<'a, 'py> {
     }
 
     /// What a failed walk has to say; `format` is the serializer's own reason.
-    pub(super) fn into_error(self, format: &dyn std::fmt::Display) -> EncodeError {
+    pub(super) fn to_error(&self, format: &dyn std::fmt::Display) -> EncodeError {
         let path = self.path.take().to_string();
         match self.failure.take() {
             Some(Failure::Value(reason)) => EncodeError::Value { path, reason },

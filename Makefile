@@ -42,12 +42,12 @@ $(VENV)/.setup: pyproject.toml
 
 build: $(VENV)/.build ## Builds the extension into .venv (optimised); does nothing when no source changed
 $(VENV)/.build: $(VENV)/.setup $(RUST_SOURCES)
-	$(BIN)/maturin develop --release --group build --quiet
+	PIP_QUIET=1 $(BIN)/maturin develop --release --group build --quiet
 	@touch $@
 
 quick: $(VENV)/.setup ## Builds it in a third of the time, less optimised, for everyday work
 	@rm -f $(VENV)/.build
-	$(BIN)/maturin develop --profile quick --group build --quiet
+	PIP_QUIET=1 $(BIN)/maturin develop --profile quick --group build --quiet
 
 bench: build ## Measures all lanes on the demo handler: table, bench/out/bench.json, bench/out/bench.png
 	@mkdir -p bench/out

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.metadata
+import os
 import sys
 from collections.abc import Sequence
 
@@ -16,9 +17,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; gives the exit status: 0, 1 for a failure, 2 for a wrong command line."""
     options = _parser().parse_args(arguments)
     try:
-        return int(options.run(options))
+        status = int(options.run(options))
+        sys.stdout.flush()
+        return status
     except PybridgeError as error:
         print(f"pybridge: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads what is left to be written
         return 1
 
 

@@ -19,6 +19,20 @@ def test_doctor_reports_every_section_in_words(run_python: PythonRunner) -> None
     assert "pybridge-engine" in text
 
 
+def test_reader_that_stops_reading_ends_the_command_quietly(run_python: PythonRunner) -> None:
+    run_python(
+        """
+        import os, subprocess, sys
+        reader, writer = os.pipe()
+        os.close(reader)
+        command = [sys.executable, "-m", "pybridge", "doctor"]
+        done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True)
+        os.close(writer)
+        assert (done.returncode, done.stderr) == (1, ""), done
+        """
+    )
+
+
 def test_doctor_gives_the_same_report_as_json(run_python: PythonRunner) -> None:
     report = json.loads(run_python(COMMAND, "doctor", "--json"))
     assert report["pool settings"]["segment_bytes"] == "64 KiB"

@@ -19,13 +19,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         status = int(options.run(options))
         sys.stdout.flush()
-        return status
     except PybridgeError as error:
         print(f"pybridge: {error}", file=sys.stderr)
         return 1
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads what is left to be written
         return 1
+    return status
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import math
 import os
 from collections.abc import Callable
@@ -155,9 +156,11 @@ def choice(*options: str) -> Check:
 
 
 def hook(value: object) -> object:
-    """A callable or None."""
+    """A callable that is no coroutine function, or None."""
     if value is not None and not callable(value):
         raise ValueError(f"must be a callable or None, not {_show(value)}")
+    if inspect.iscoroutinefunction(value) or inspect.isasyncgenfunction(value):
+        raise ValueError("must return its answer, not a coroutine or an async generator")
     return value
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from pybridge import ConfigError, JsonCodec, MsgpackCodec, RawCodec
@@ -23,3 +25,14 @@ def test_what_is_no_codec_is_a_config_error(wrong: object) -> None:
         resolve_codec(wrong)
     assert caught.value.field == "codec"
     assert len(str(caught.value)) < 200
+
+
+async def _coroutine(_: object) -> object:
+    return None
+
+
+@pytest.mark.parametrize("codec", [JsonCodec, MsgpackCodec])
+@pytest.mark.parametrize(("hook", "said"), [(5, "must be a callable"), (_coroutine, "not a coroutine")])
+def test_hook_that_cannot_answer_is_refused(codec: Callable[..., object], hook: object, said: str) -> None:
+    with pytest.raises(ConfigError, match=f"default: .*{said}"):
+        codec(default=hook)

@@ -21,10 +21,10 @@ use crate::{Batch, Writer};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PoolError {
     /// The request exceeds the largest buffer that may ever be handed out.
-    #[error("{0} bytes exceed the largest buffer")]
+    #[error("{0} bytes are more than max_live_bytes allows for one buffer")]
     Oversized(usize),
     /// The budget of live bytes is used up; retry later.
-    #[error("the pool is exhausted")]
+    #[error("the pool is exhausted: as much as max_live_bytes allows is in use")]
     Exhausted,
     /// This process is a fork of the one that made the pool.
     #[error("the pool belongs to the parent process")]

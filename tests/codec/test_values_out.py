@@ -24,7 +24,7 @@ import pydantic
 import pytest
 
 import pybridge
-from pybridge import EncodeError, JsonCodec, MsgpackCodec
+from pybridge import EncodeError, JsonCodec, Limits, MsgpackCodec
 
 
 def packed(value: object, codec: Any = "msgpack") -> bytes:
@@ -150,6 +150,13 @@ class Model(pydantic.BaseModel):
 
 
 class Root(pydantic.RootModel[list[int]]): ...
+
+
+class Renamed(pydantic.BaseModel):
+    """What came under the field's own name is an extra, and what pydantic writes."""
+
+    model_config = pydantic.ConfigDict(extra="allow")
+    a: int = pydantic.Field(alias="b")
 
 
 @pydantic.dataclasses.dataclass
@@ -341,6 +348,14 @@ def test_bytes_stay_bytes_in_msgpack_and_are_a_choice_in_json() -> None:
     released = memoryview(b"abc")
     released.release()
     assert refusal([released]).path == "$[0]"
+
+
+def test_extra_fields_stand_in_the_place_of_fields_of_the_same_name() -> None:
+    """T-67: and no key comes twice."""
+    model = Renamed.model_validate({"b": 1, "a": 99, "c": 2})
+    for codec in ("msgpack", "json"):
+        frame = bytes(pybridge.encode([model], codec))
+        assert pybridge.decode(frame, codec, Limits(duplicate_keys="error")) == [model.model_dump()]
 
 
 def test_keys_are_text_unless_the_codec_takes_more() -> None:

@@ -6,6 +6,7 @@ use std::cell::RefCell;
 
 use pyo3::ffi;
 use pyo3::prelude::*;
+use pyo3::types::PyString;
 use serde::Serializer;
 use serde::ser::{SerializeMap, SerializeSeq};
 
@@ -31,10 +32,28 @@ impl<'py> Held<'py> {
         self.0.borrow()[index].as_ptr()
     }
 
+    /// Lets the entries from `more` on stand in the place of those from `start` on that have the same key.
+    pub(super) fn override_entries(&self, start: usize, more: usize) {
+        let mut all = self.0.borrow_mut();
+        let mut replaced = Vec::new();
+        for place in (more..all.len()).step_by(2).rev() {
+            let same = |&known: &usize| all[known].cast_exact::<PyString>().is_ok_and(|key| equal(key, &all[place]));
+            if let Some(known) = (start..more).step_by(2).find(same) {
+                all.swap(known + 1, place + 1);
+                replaced.extend(all.drain(place..place + 2));
+            }
+        }
+        drop(all);
+    }
+
     /// Lets go of everything from `start` on.
     pub(super) fn release(&self, start: usize) {
         self.0.borrow_mut().truncate(start);
     }
+}
+
+fn equal(key: &Bound<'_, PyString>, other: &Bound<'_, PyAny>) -> bool {
+    other.cast_exact::<PyString>().is_ok_and(|other| key.as_any().eq(other).unwrap_or(false))
 }
 
 impl Value<'_, '_, '_> {

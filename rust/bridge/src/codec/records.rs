@@ -137,6 +137,7 @@ impl Value<'_, '_, '_> {
     #[inline(never)]
     fn hold_fields<E: serde::ser::Error>(self, shape: &Shape) -> Result<(), E> {
         let (py, held) = (self.walk.py, &self.walk.held);
+        let start = held.len();
         let object = self.object();
         if let Some((key, tag)) = &shape.tag {
             held.push(key.bind(py).clone().into_any());
@@ -155,7 +156,9 @@ impl Value<'_, '_, '_> {
         if shape.extra {
             let more = object.getattr(intern!(py, "__pydantic_extra__")).map_err(|error| self.walk.raised(error))?;
             if more.is_exact_instance_of::<PyDict>() {
+                let fields = held.len();
                 self.child(more.as_ptr()).hold_entries();
+                held.override_entries(start, fields);
             }
         }
         Ok(())

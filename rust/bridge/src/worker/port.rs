@@ -247,10 +247,10 @@ impl Port {
         Arc::ptr_eq(&live.core, core).then(|| act(live))
     }
 
-    /// True in the task that drives the stream.
+    /// True in the task that drives the stream, also while an eager one is being made.
     pub(crate) fn is_task_of(&self, py: Python<'_>, core: &Arc<StreamCore>) -> PyResult<bool> {
         let current = py.import(intern!(py, "asyncio"))?.call_method0(intern!(py, "current_task"))?;
-        Ok(self.with_live(core, |live| live.task.as_ref().is_some_and(|task| task.is(&current))) == Some(true))
+        Ok(self.with_live(core, |live| live.task.as_ref().is_none_or(|task| task.is(&current))) == Some(true))
     }
 
     /// Sets a future's result unless it is done.

@@ -22,7 +22,9 @@ async def test_async_test_runs_on_the_loop_it_asks_for_in_debug_mode(
 ) -> None:
     loop = asyncio.get_running_loop()
     assert loop.get_debug()
-    assert type(loop).__module__.split(".")[0] in request.node.callspec.id
+    asked = request.node.callspec.params["loop_factory"]
+    assert type(loop).__module__.split(".")[0] == ("uvloop" if asked == "uvloop" else "asyncio")
+    assert (loop.get_task_factory() is not None) == (asked == "eager")
 
 
 def block(seconds: float) -> None:

@@ -96,7 +96,10 @@ async def test_request_bodies_come_from_the_pool() -> None:
     seen: list[int] = []
 
     async def late(request: str) -> AsyncIterator[int]:
+        await go_on.wait()
         yield len(request)
+
+    go_on = asyncio.Event()
 
     pool = Pool()
     flow = FlowConfig(max_concurrency=1)
@@ -107,6 +110,7 @@ async def test_request_bodies_come_from_the_pool() -> None:
             await stream.__aenter__()
             seen.append(pool.stats().inbound_bytes)
         assert seen[-1] >= 100_000, "a request that waits is a body in the pool"
+        go_on.set()
         for stream in streams:
             assert await collect(stream) == [100_000]
         assert pool.stats().inbound_bytes == 0

@@ -35,15 +35,13 @@ impl<'py> Held<'py> {
     /// Lets the entries from `more` on stand in the place of those from `start` on that have the same key.
     pub(super) fn override_entries(&self, start: usize, more: usize) {
         let mut all = self.0.borrow_mut();
-        let mut replaced = Vec::new();
         for place in (more..all.len()).step_by(2).rev() {
             let same = |&known: &usize| all[known].cast_exact::<PyString>().is_ok_and(|key| equal(key, &all[place]));
             if let Some(known) = (start..more).step_by(2).find(same) {
                 all.swap(known + 1, place + 1);
-                replaced.extend(all.drain(place..place + 2));
+                drop(all.drain(place..place + 2));
             }
         }
-        drop(all);
     }
 
     /// Lets go of everything from `start` on.
@@ -88,7 +86,10 @@ impl Value<'_, '_, '_> {
         self.walk.enter(unsafe { object::dict_len(self.ob) }.cast_unsigned())?;
         self.hold_entries();
         let done = self.map(start, to)?;
-        self.let_go(start, runs, Self::hold_entries)?;
+        self.let_go(start, runs, |this| {
+            this.hold_entries();
+            true
+        })?;
         Ok(done)
     }
 
@@ -139,9 +140,9 @@ impl Value<'_, '_, '_> {
         true
     }
 
-    /// Holds the keys and values of a dict. True.
+    /// Holds the keys and values of a dict.
     #[inline(never)]
-    pub(super) fn hold_entries(self) -> bool {
+    pub(super) fn hold_entries(self) {
         let (mut position, mut key, mut value) = (0, std::ptr::null_mut(), std::ptr::null_mut());
         // SAFETY: `ob` is a dict; making references runs no code.
         unsafe {
@@ -150,6 +151,5 @@ impl Value<'_, '_, '_> {
                 self.walk.held.push(Bound::from_borrowed_ptr(self.walk.py, value));
             }
         }
-        true
     }
 }

@@ -100,17 +100,16 @@ fn classify(ty: &Bound<'_, PyType>) -> PyResult<Kind> {
     if let Some(kind) = builtin(ty) {
         return Ok(kind);
     }
+    let py = ty.py();
     match records::classify(ty) {
-        Ok(Some(kind)) => return Ok(kind),
-        // A type that answers to the names that say so, but with something else.
-        Err(error)
-            if !error.is_instance_of::<PyAttributeError>(ty.py()) && !error.is_instance_of::<PyTypeError>(ty.py()) =>
-        {
-            return Err(error);
+        Ok(Some(kind)) => Ok(kind),
+        Ok(None) => by_name(ty),
+        // It answers to the names that say what its fields are, but with something else.
+        Err(error) if error.is_instance_of::<PyAttributeError>(py) || error.is_instance_of::<PyTypeError>(py) => {
+            by_name(ty)
         }
-        Ok(None) | Err(_) => {}
+        Err(error) => Err(error),
     }
-    by_name(ty)
 }
 
 /// By the storage that a type inherits from a builtin one.

@@ -122,6 +122,12 @@ def test_only_the_worker_attaches() -> None:
     assert bridge_files_with(r"clippy::disallowed_methods") <= MAY_ATTACH
 
 
+def test_extension_declares_that_it_needs_the_interpreter_lock() -> None:
+    """T-51: nothing here was examined for free threading; PyO3 says the opposite unless told."""
+    assert bridge_files_with(r"#\[pymodule\b") == {"module.rs"}
+    assert bridge_files_with(r"#\[pymodule\(gil_used = true\)\]") == {"module.rs"}
+
+
 def test_only_the_catalogue_names_exception_classes_of_the_package() -> None:
     assert bridge_files_with(r"pybridge\.errors|create_exception!") == {"error.rs"}
 

@@ -57,7 +57,7 @@ fn add_baselines(_: &Bound<'_, PyModule>) -> PyResult<()> {
 }
 
 /// Private to the package; the public names are in `pybridge`.
-#[pymodule]
+#[pymodule(gil_used = true)]
 pub mod _pybridge {
     #[pymodule_export]
     use super::{

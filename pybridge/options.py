@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, TypedDict
 
@@ -10,9 +11,11 @@ from pybridge.codecs import Codec, CodecName
 from pybridge.config import Limits
 from pybridge.errors import ConfigError, LimitExceeded
 
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
+
 
 class CallOptions(TypedDict, total=False):
-    """What may be said about one call.
+    """What may be said about one call. No text may hold control characters.
 
     Attributes:
         encoded: The request is bytes of this codec; they are decoded on the worker, into fresh objects.
@@ -63,7 +66,7 @@ def checked(options: CallOptions, limits: Limits) -> dict[str, Any]:
 
 
 def check_text(field: str, value: object) -> None:
-    """Refuses what is not text, or not text that UTF-8 can hold.
+    """Refuses what is not text, or not text that UTF-8 can hold and that stays on its line, in a log or a header.
 
     Raises:
         ConfigError: It is not, naming the field.
@@ -74,6 +77,8 @@ def check_text(field: str, value: object) -> None:
         value.encode()
     except UnicodeEncodeError:
         raise ConfigError(field, f"must not hold surrogates, as {value!r} does") from None
+    if _CONTROL.search(value):
+        raise ConfigError(field, "must not hold control characters")
 
 
 def _metadata(metadata: object, limits: Limits) -> dict[str, str]:

@@ -35,6 +35,11 @@ async def handler(request: object) -> AsyncGenerator[object, None]:
         ({"request_id": "\udfff"}, "request_id: must not hold surrogates"),
         ({"traceparent": b"00-"}, "traceparent: must be text"),
         ({"tracestate": 3}, "tracestate: must be text"),
+        ({"metadata": {"a": "b\r\nSet-Cookie: c"}}, r"metadata\['a'\]: must not hold control characters"),
+        ({"metadata": {"a\0b": "c"}}, "metadata: must not hold control characters"),
+        ({"request_id": "a\nb"}, "request_id: must not hold control characters"),
+        ({"traceparent": "00-\x7f"}, "traceparent: must not hold control characters"),
+        ({"tracestate": "a=1\x85"}, "tracestate: must not hold control characters"),
         ({"timeout": "5"}, "timeout: must be seconds"),
         ({"idle_timeout": -1}, "idle_timeout: must be seconds"),
         ({"parent": object()}, "parent: must be a Context or None, not object"),
@@ -42,6 +47,7 @@ async def handler(request: object) -> AsyncGenerator[object, None]:
     ],
 )
 def test_option_that_cannot_be_is_named_before_anything_starts(options: dict[str, Any], said: str) -> None:
+    """SEC-14: among others."""
     engine = PooledEngine(handler)
     for call in (engine, engine.frames, engine.chunks):
         with pytest.raises(ConfigError, match=said):
@@ -65,6 +71,20 @@ def test_metadata_is_limited_in_entries_and_bytes() -> None:
         with pytest.raises(LimitExceeded) as raised:
             engine(1, metadata=metadata)
         assert raised.value.limit == limit
+
+
+def test_hostile_metadata_is_refused_with_a_short_message() -> None:
+    """SEC-14: a value of 1 MB, and 100,000 entries."""
+    engine = PooledEngine(handler)
+    for metadata, limit in (
+        ({"a": "b" * 1_000_000}, "max_metadata_bytes"),
+        ({str(number): "" for number in range(100_000)}, "max_metadata_entries"),
+    ):
+        with pytest.raises(LimitExceeded) as raised:
+            engine(1, metadata=metadata)
+        assert raised.value.limit == limit
+        assert len(str(raised.value)) < 100
+    assert engine.stats().streams.started == 0
 
 
 @pytest.mark.parametrize(

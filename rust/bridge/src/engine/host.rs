@@ -128,7 +128,7 @@ impl Engine {
     /// Nothing is awaited here; the stream yields frames as the handler yields items.
     ///
     /// # Errors
-    /// [`FailureKind::Closed`], [`FailureKind::Overloaded`].
+    /// [`FailureKind::Closed`], [`FailureKind::Overloaded`]; [`FailureKind::InvalidArgument`]: the options.
     pub fn frames(&self, request: impl Into<Bytes>, options: CallOptions) -> Result<FrameStream, StreamError> {
         let failed =
             |kind, class, message: &str| Err(StreamError::Failed(Box::new(Failure::new(kind, class, message))));
@@ -138,6 +138,7 @@ impl Engine {
         if self.core.life() != Life::Serving {
             return failed(FailureKind::Closed, "EngineClosed", "the engine is closed");
         }
+        options.check(&self.core.limits).map_err(|failure| StreamError::Failed(Box::new(failure)))?;
         let core = StreamCore::new(Arc::clone(&self.core), Arc::clone(&self.mailbox), options, None, false);
         let start = Box::new(StartRequest {
             core: Arc::clone(&core),

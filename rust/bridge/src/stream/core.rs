@@ -11,6 +11,7 @@ use pybridge_pool::Batch;
 
 use super::ending::{Ending, Failure, FailureKind, Reason};
 use super::queue::Queue;
+use crate::codec::Limits;
 use crate::engine::{EngineCore, Life};
 use crate::worker::{Command, Deferred, Mailbox};
 
@@ -19,7 +20,7 @@ static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 /// Metadata that belongs to the trace: W3C baggage.
 const BAGGAGE: &str = "baggage";
 
-/// What a caller says about one call.
+/// What a caller says about one call. No text may hold control characters.
 #[derive(Debug, Clone, Default)]
 pub struct CallOptions {
     /// Name of the request in logs and in `Context.id`; made up when absent.
@@ -48,6 +49,29 @@ impl CallOptions {
         {
             self.metadata.insert(BAGGAGE.to_owned(), baggage.clone());
         }
+    }
+
+    /// Refuses more metadata than the limits allow, and text that would not stay on its line, in a log or a header.
+    pub(crate) fn check(&self, limits: &Limits) -> Result<(), Failure> {
+        let refused = |class: &str, message: String| Err(Failure::new(FailureKind::InvalidArgument, class, message));
+        let entries = self.metadata.len();
+        if entries > limits.max_metadata_entries {
+            return refused("LimitExceeded", format!("metadata of {entries} entries is over max_metadata_entries"));
+        }
+        let bytes: usize = self.metadata.iter().map(|(key, value)| key.len() + value.len()).sum();
+        if bytes > limits.max_metadata_bytes {
+            return refused("LimitExceeded", format!("metadata of {bytes} bytes is over max_metadata_bytes"));
+        }
+        let metadata = self.metadata.iter().flat_map(|(key, value)| [("metadata", key), ("metadata", value)]);
+        let named =
+            [("request_id", &self.request_id), ("traceparent", &self.traceparent), ("tracestate", &self.tracestate)];
+        let texts = named.into_iter().filter_map(|(field, text)| Some((field, text.as_ref()?))).chain(metadata);
+        for (field, text) in texts {
+            if text.chars().any(char::is_control) {
+                return refused("ConfigError", format!("{field}: must not hold control characters"));
+            }
+        }
+        Ok(())
     }
 }
 

@@ -204,6 +204,8 @@ pub(crate) fn failure_of(py: Python<'_>, error: &PyErr, release: impl FnOnce(Py<
         FailureKind::Timeout => "the handler timed out".to_owned(),
         FailureKind::HandlerExit => "the handler asked the process to exit".to_owned(),
         FailureKind::Internal => "internal error".to_owned(),
+        // The text of what a hook raised is in the message.
+        FailureKind::Encode if error.cause(py).is_some() => "an item could not be encoded".to_owned(),
         _ => message.clone(),
     };
     let original = Some(Arc::new(release(object_of(py, error))));

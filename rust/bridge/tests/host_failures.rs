@@ -2,6 +2,8 @@
 
 mod support;
 
+use std::collections::HashMap;
+
 use futures_util::StreamExt;
 use pybridge_bridge::codec::Format;
 use pybridge_bridge::{CallOptions, Engine, FailureKind, Reason, StreamError};
@@ -18,7 +20,7 @@ async def handler(request):
     yield {'number': 1}
     match request:
         case 'raise':
-            raise LookupError('a secret')
+            raise LookupError('a secret') from ValueError('a cause')
         case 'refuse':
             raise InvalidArgument('no such model')
         case 'time out':
@@ -46,6 +48,7 @@ fn call(engine: &Engine, request: &'static str) -> (Vec<Item>, Option<StreamErro
     )
 }
 
+/// T-79, SEC-13
 #[test]
 fn a_handlers_failure_comes_after_its_items_with_kind_class_and_messages() {
     let engine = Script::new(SCRIPT).engine();
@@ -62,6 +65,105 @@ fn a_handlers_failure_comes_after_its_items_with_kind_class_and_messages() {
         assert_eq!((failure.kind, failure.class.as_str()), (kind, class));
         assert!(failure.public_message.contains(public), "{}", failure.public_message);
         assert!(failure.message.contains(private), "{}", failure.message);
+        assert!(
+            !failure.public_message.contains("a secret") && !failure.public_message.contains("a cause"),
+            "{request}"
+        );
+    }
+    assert!(call(&engine, "fine").1.is_none(), "the engine goes on");
+}
+
+/// T-79: an encoding hook may say as much as a handler.
+#[test]
+fn what_an_encoding_hook_raises_is_not_public() {
+    let script = Script::new(
+        "
+from pybridge import MsgpackCodec
+def default(item):
+    raise ValueError('a secret')
+codec = MsgpackCodec(default=default)
+async def handler(request):
+    yield object()
+",
+    );
+    let codec = |py: Python<'_>| script.module(py).getattr("codec").expect("defined").unbind();
+    let engine = script.engine_with(|py, builder| builder.option("codec", codec(py)));
+    let Some(StreamError::Failed(failure)) = call(&engine, "").1 else { panic!("no failure") };
+    assert_eq!((failure.kind, failure.class.as_str()), (FailureKind::Encode, "EncodeError"));
+    assert!(failure.message.contains("a secret"), "{}", failure.message);
+    assert_eq!(failure.public_message, "an item could not be encoded");
+}
+
+/// T-80: class, kind, status and whether to try again, of all that a handler may raise.
+#[test]
+fn every_exception_class_has_its_place_in_the_catalogue() {
+    let script = Script::new(
+        "
+import asyncio, pybridge
+async def handler(request):
+    raise eval(request)
+    yield
+",
+    );
+    let engine = script.engine();
+    for (raised, class, kind, status, retryable) in [
+        ("ValueError('x')", "ValueError", FailureKind::Handler, 500, false),
+        ("TypeError('x')", "TypeError", FailureKind::Handler, 500, false),
+        ("KeyError('x')", "KeyError", FailureKind::Handler, 500, false),
+        ("OSError(5, 'x')", "OSError", FailureKind::Handler, 500, false),
+        ("ConnectionResetError('x')", "ConnectionResetError", FailureKind::Handler, 500, false),
+        ("MemoryError()", "MemoryError", FailureKind::Handler, 500, false),
+        ("RecursionError()", "RecursionError", FailureKind::Handler, 500, false),
+        ("StopAsyncIteration()", "RuntimeError", FailureKind::Handler, 500, false),
+        ("ExceptionGroup('x', [ValueError(1), KeyError(2)])", "ExceptionGroup", FailureKind::Handler, 500, false),
+        ("BaseExceptionGroup('x', [SystemExit(1)])", "BaseExceptionGroup", FailureKind::Handler, 500, false),
+        ("TimeoutError()", "TimeoutError", FailureKind::Timeout, 504, true),
+        ("asyncio.TimeoutError()", "TimeoutError", FailureKind::Timeout, 504, true),
+        ("KeyboardInterrupt()", "HandlerExit", FailureKind::HandlerExit, 500, false),
+        ("pybridge.InvalidArgument('x')", "InvalidArgument", FailureKind::InvalidArgument, 400, false),
+        ("pybridge.DecodeError('x', 0)", "DecodeError", FailureKind::Decode, 400, false),
+        ("pybridge.LimitExceeded('x', 'max_depth')", "LimitExceeded", FailureKind::Encode, 500, false),
+        ("pybridge.Overloaded('x')", "Overloaded", FailureKind::Overloaded, 503, true),
+        ("pybridge.PoolExhausted('x')", "PoolExhausted", FailureKind::PoolExhausted, 503, true),
+        ("pybridge.EngineClosed('x')", "EngineClosed", FailureKind::Closed, 503, true),
+        ("pybridge.InternalError('x')", "InternalError", FailureKind::Internal, 500, false),
+    ] {
+        let (items, ending) = call(&engine, raised);
+        assert!(items.is_empty());
+        let Some(StreamError::Failed(failure)) = ending else { panic!("{raised}: {ending:?}") };
+        assert_eq!((failure.class.as_str(), failure.kind), (class, kind), "{raised}");
+        assert_eq!((failure.kind.status(), failure.kind.retryable()), (status, retryable), "{raised}");
+    }
+    let (_, ending) = call(&engine, "asyncio.CancelledError()");
+    assert!(matches!(ending, Some(StreamError::Cancelled(Reason::External))), "{ending:?}");
+    assert!(Reason::External.retryable());
+}
+
+/// SEC-14: nothing reaches the handler.
+#[test]
+fn hostile_options_are_refused_before_anything_starts() {
+    let engine = Script::new(SCRIPT).engine();
+    let metadata = |key: &str, value: String| CallOptions {
+        metadata: HashMap::from([(key.to_owned(), value)]),
+        ..CallOptions::default()
+    };
+    let many = (0..100_000).map(|number| (number.to_string(), String::new())).collect();
+    let line = || Some("a\r\nb".to_owned());
+    for (options, class) in [
+        (metadata("user", "a\r\nSet-Cookie: b".into()), "ConfigError"),
+        (metadata("us\0er", "a".into()), "ConfigError"),
+        (metadata("user", "\u{85}".into()), "ConfigError"),
+        (CallOptions { request_id: line(), ..CallOptions::default() }, "ConfigError"),
+        (CallOptions { traceparent: line(), ..CallOptions::default() }, "ConfigError"),
+        (CallOptions { tracestate: line(), ..CallOptions::default() }, "ConfigError"),
+        (metadata("user", "a".repeat(1 << 20)), "LimitExceeded"),
+        (CallOptions { metadata: many, ..CallOptions::default() }, "LimitExceeded"),
+    ] {
+        let error = engine.frames(&b"\xc0"[..], options).expect_err("it is refused");
+        let StreamError::Failed(failure) = error else { panic!("{error:?}") };
+        assert_eq!((failure.kind, failure.class.as_str()), (FailureKind::InvalidArgument, class));
+        assert!(failure.message.len() < 100, "{}", failure.message);
+        assert_eq!(engine.live(), 0);
     }
     assert!(call(&engine, "fine").1.is_none(), "the engine goes on");
 }

@@ -10,16 +10,20 @@ mod active {
     pub enum Point {
         /// A worker is woken.
         Wakeup,
+        /// A request, or an item for a Python consumer, is decoded.
+        Decode,
         /// An item is encoded.
         Encode,
+        /// A frame has been begun in memory of the pool.
+        Acquire,
         /// A turn is handed over.
         Send,
         /// A driver takes a step.
         Step,
     }
 
-    static COUNTDOWN: [AtomicU64; 4] = [const { AtomicU64::new(0) }; 4];
-    static DELAY_US: [AtomicU64; 4] = [const { AtomicU64::new(0) }; 4];
+    static COUNTDOWN: [AtomicU64; 6] = [const { AtomicU64::new(0) }; 6];
+    static DELAY_US: [AtomicU64; 6] = [const { AtomicU64::new(0) }; 6];
 
     /// Arms the fault: at the `nth` event from now (1 is the next) panic, or wait `delay_us` if that is not 0.
     pub fn arm(point: Point, nth: u64, delay_us: u64) {
@@ -48,7 +52,9 @@ pub use active::{Point, arm};
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Point {
     Wakeup,
+    Decode,
     Encode,
+    Acquire,
     Send,
     Step,
 }

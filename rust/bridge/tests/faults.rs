@@ -7,7 +7,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use futures_util::StreamExt;
 use pybridge_bridge::fault::{Point, arm};
 use pybridge_bridge::{CallOptions, Engine, Failure, FailureKind, StreamError};
-use support::{Script, collect, run, until};
+use pyo3::prelude::*;
+use pyo3::types::{PyCFunction, PyTuple};
+use support::{Script, collect, python, run, until};
+use tokio::task::JoinHandle;
 
 const SCRIPT: &str = "
 import asyncio
@@ -47,6 +50,16 @@ fn call(engine: &Engine, count: u32) -> (Vec<u32>, Option<StreamError>) {
     run(async move { collect(engine.generate::<_, u32>(count, CallOptions::default()).await.expect("a place")).await })
 }
 
+/// A call that runs beside others.
+fn start(engine: &Engine, count: u32) -> JoinHandle<(Vec<u32>, Option<StreamError>)> {
+    let engine = engine.clone();
+    run(async move {
+        tokio::spawn(async move {
+            collect(engine.generate::<_, u32>(count, CallOptions::default()).await.expect("a place")).await
+        })
+    })
+}
+
 fn internal(ending: Option<StreamError>) -> Failure {
     match ending {
         Some(StreamError::Failed(failure)) if failure.kind == FailureKind::Internal => *failure,
@@ -54,7 +67,7 @@ fn internal(ending: Option<StreamError>) -> Failure {
     }
 }
 
-/// S-35: a panic ends its stream as an internal error, with what came before it; the engine and other streams go on.
+/// T-52, S-35: a panic ends its stream as an internal error, with what came before it; the engine and other streams go on.
 #[test]
 fn a_panic_ends_one_stream_and_its_handler_is_closed() {
     let _alone = alone();
@@ -66,7 +79,8 @@ fn a_panic_ends_one_stream_and_its_handler_is_closed() {
         assert_eq!(parked.next().await.expect("an item").expect("no failure"), 0);
         parked
     });
-    for (closed, (point, nth)) in [(Point::Encode, 1), (Point::Encode, 4), (Point::Step, 3)].into_iter().enumerate() {
+    let points = [(Point::Encode, 1), (Point::Encode, 4), (Point::Step, 3), (Point::Acquire, 1), (Point::Acquire, 4)];
+    for (closed, (point, nth)) in points.into_iter().enumerate() {
         arm(point, nth, 0);
         let (items, ending) = call(&engine, 10);
         let failure = internal(ending);
@@ -81,6 +95,81 @@ fn a_panic_ends_one_stream_and_its_handler_is_closed() {
     script.eval("go.set()");
     let rest = run(async move { collect(parked).await.0 });
     assert_eq!(rest, [1]);
+}
+
+/// T-52: the request is never decoded and the handler never called.
+#[test]
+fn a_panic_while_a_request_is_decoded_ends_its_stream() {
+    let _alone = alone();
+    let script = Script::new(SCRIPT);
+    let engine = script.engine();
+    arm(Point::Decode, 1, 0);
+    let (items, ending) = call(&engine, 10);
+    internal(ending);
+    assert!(items.is_empty(), "{items:?}");
+    assert_eq!(script.eval("closed"), "0");
+    let (items, ending) = call(&engine, 10);
+    assert!(ending.is_none() && items.len() == 10, "{ending:?}");
+}
+
+/// T-09, T-52: what is lost on the way to its consumers ends their streams; what is not is exact.
+#[test]
+fn a_panic_in_a_hand_over_ends_all_streams_that_it_was_for_and_no_other() {
+    let _alone = alone();
+    let script = Script::new(&format!("{SCRIPT}\nfrom pybridge import PooledEngine\nengine = PooledEngine(handler)\n"));
+    let engine = python(|py| Engine::of(&script.module(py).getattr("engine").expect("defined")).expect("an engine"));
+    for nth in 1..6 {
+        arm(Point::Send, nth, 0);
+        let calls: Vec<_> = (0..64).map(|_| start(&engine, 20)).collect();
+        let outcomes: Vec<_> =
+            calls.into_iter().map(|call| run(async move { call.await.expect("no panic") })).collect();
+        let mut lost = 0;
+        for (items, ending) in outcomes {
+            assert!(items.iter().copied().eq(0..items.len() as u32), "{nth}: {items:?}");
+            if ending.is_some() {
+                internal(ending);
+                lost += 1;
+            } else {
+                assert_eq!(items.len(), 20, "{nth}");
+            }
+        }
+        assert!(lost > 0, "{nth}");
+        let (items, ending) = call(&engine, 20);
+        assert!(ending.is_none() && items.len() == 20, "{nth}: {ending:?}");
+    }
+    let idle = engine.clone();
+    run(async move { until(|| idle.live() == 0).await });
+    run(async move { until(move || script.eval("engine.stats().pool.live_bytes") == "0").await });
+}
+
+/// T-52: a panic where a Python consumer's item is decoded is no `PanicException`.
+#[test]
+fn a_panic_while_an_item_is_decoded_is_an_internal_error_for_its_consumer() {
+    let _alone = alone();
+    let script = Script::new(&format!(
+        "{SCRIPT}
+from pybridge import InternalError, PooledEngine
+engine = PooledEngine(handler)
+def consume():
+    items = engine.iter(10)
+    taken = [next(items)]
+    arm(2)
+    try:
+        taken.extend(items)
+    except InternalError as error:
+        return taken, str(error), list(items)
+"
+    ));
+    python(|py| {
+        let arm_decode = PyCFunction::new_closure(py, None, None, |args: &Bound<'_, PyTuple>, _| -> PyResult<()> {
+            arm(Point::Decode, args.get_item(0)?.extract()?, 0);
+            Ok(())
+        });
+        script.module(py).setattr("arm", arm_decode.expect("a function")).expect("set");
+    });
+    let found = script.eval("consume()");
+    assert_eq!(found, "([0, 1], 'internal error: a Rust panic ended this stream', [])");
+    assert_eq!(script.eval("list(engine.iter(3))"), "[0, 1, 2]");
 }
 
 #[test]

@@ -16,6 +16,7 @@ use super::sink::Sink;
 use super::walk::Walk;
 use super::{CodecSpec, Format, Framing, Limits};
 use crate::error::EncodeError;
+use crate::fault;
 
 /// Frames from this length on are expected to be followed by one as long; shorter ones grow in their segment.
 const WORTH_A_HINT: usize = 64 << 10;
@@ -81,6 +82,7 @@ impl Encoder {
         }
         loop {
             out.begin(self.expected);
+            fault::reach(fault::Point::Acquire);
             let Err(stop) = self.write(item, out) else { break };
             out.abort();
             if let Stop::Refused(error) = stop {

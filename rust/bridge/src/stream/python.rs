@@ -1,5 +1,6 @@
 //! Streams as Python consumers see them: items, frames or chunks, on any event loop.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Poll, Waker};
@@ -11,12 +12,13 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use super::core::StreamCore;
-use super::ending::{Ending, Reason};
+use super::ending::{Ending, Failure, Reason};
 use super::queue::Cursor;
 use crate::awaitable::{Awaited, Goal};
 use crate::codec::{self, CodecSpec, Framing};
 use crate::engine::PyEngine;
 use crate::error::{raise_cancelled, raise_failure};
+use crate::fault;
 use crate::frame::PyFrame;
 use crate::worker::Deferred;
 
@@ -148,14 +150,19 @@ impl PyStream {
                 settle(&core, cursor);
                 drop(state);
                 let limits = &core.engine.limits;
-                match codec::decode(py, &self.spec, limits, &data) {
-                    Ok(item) => Poll::Ready(Ok(item.into_bound(py))),
-                    Err(error) => {
-                        // An error ends the stream for its consumer, so for its handler too.
-                        self.abandon(Reason::Caller);
-                        Poll::Ready(Err(error.into_py(py)))
-                    }
+                let decoded = catch_unwind(AssertUnwindSafe(|| {
+                    fault::reach(fault::Point::Decode);
+                    codec::decode(py, &self.spec, limits, &data).map_err(|error| error.into_py(py))
+                }));
+                let decoded = decoded.unwrap_or_else(|_panic| {
+                    core.engine.metrics.panics.fetch_add(1, Ordering::Relaxed);
+                    Err(raise_failure(py, &Failure::panicked()))
+                });
+                if decoded.is_err() {
+                    // An error ends the stream for its consumer, so for its handler too.
+                    self.abandon(Reason::Caller);
                 }
+                Poll::Ready(decoded.map(|item| item.into_bound(py)))
             }
             Kind::Frames => {
                 let Some(range) = cursor.advance() else { return Poll::Pending };

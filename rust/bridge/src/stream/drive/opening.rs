@@ -10,6 +10,7 @@ use pyo3::types::PyDict;
 use super::{Drive, Driver, Flow, Pending, Phase};
 use crate::codec::Decoder;
 use crate::error;
+use crate::fault;
 use crate::stream::ending::{Ending, FailureKind};
 use crate::stream::resume::{awaiter, is_awaitable};
 use crate::stream::source::Source;
@@ -46,6 +47,7 @@ impl Drive {
         encoded: usize,
     ) -> Flow<'py> {
         let py = driver.py();
+        fault::reach(fault::Point::Decode);
         match decoder.run(py, DECODE_STRETCH) {
             Ok(None) => {
                 self.phase = Phase::Decode(decoder, encoded);

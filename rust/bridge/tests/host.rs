@@ -3,8 +3,9 @@
 mod support;
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use futures_util::future::join_all;
@@ -232,6 +233,79 @@ async def handler(request):
     });
     assert!(ending.is_none(), "{ending:?}");
     assert_eq!(items, numbers(500));
+}
+
+/// Ticks of the runtime in [`hold_the_interpreter`], which a handler calls as C code that keeps the interpreter.
+static TICKS: AtomicU32 = AtomicU32::new(0);
+/// The handler is inside [`hold_the_interpreter`].
+static HELD: AtomicBool = AtomicBool::new(false);
+
+/// Returns the ticks that came while it kept the interpreter: 100 unless they failed to come.
+extern "C" fn hold_the_interpreter() -> u32 {
+    let begun = Instant::now();
+    TICKS.store(0, Ordering::SeqCst);
+    HELD.store(true, Ordering::SeqCst);
+    while TICKS.load(Ordering::SeqCst) < 100 && begun.elapsed() < Duration::from_secs(10) {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    HELD.store(false, Ordering::SeqCst);
+    TICKS.load(Ordering::SeqCst).min(100)
+}
+
+/// T-03: for half a second the handler keeps the interpreter, and the runtime's threads still turn while streams begin, are
+/// read, are cancelled and dropped.
+#[test]
+fn runtime_goes_on_while_a_c_call_of_the_handler_keeps_the_interpreter() {
+    let script = Script::new(&format!(
+        "
+import ctypes
+hold = ctypes.PYFUNCTYPE(ctypes.c_uint32)({address})
+async def handler(request):
+    for number in range(request['count']):
+        yield {{'number': number}}
+    if not request['count']:
+        yield {{'number': hold()}}
+",
+        address = hold_the_interpreter as *const () as usize
+    ));
+    let engine = script.engine();
+    let ticks = run(async move {
+        let ready = engine.generate::<_, Item>(Request { count: 50 }, CallOptions::default()).await.expect("a place");
+        let mut dropped =
+            engine.generate::<_, Item>(Request { count: 50 }, CallOptions::default()).await.expect("a place");
+        dropped.next().await.expect("an item").expect("no failure");
+        let ticker = tokio::spawn(async {
+            loop {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+                TICKS.fetch_add(1, Ordering::SeqCst);
+            }
+        });
+        let holding = engine.generate::<_, Item>(Request { count: 0 }, CallOptions::default()).await.expect("a place");
+        until(|| HELD.load(Ordering::SeqCst)).await;
+        drop(dropped);
+        let mut begun = Vec::new();
+        for number in 0..64 {
+            let timeout = Some(Duration::from_millis(1)).filter(|_| number % 4 == 0);
+            let options = CallOptions { timeout, ..CallOptions::default() };
+            let call = engine.generate::<_, Item>(Request { count: 5 }, options).await.expect("a place");
+            match number % 4 {
+                1 => drop(call),
+                2 => call.cancel(Reason::Client),
+                _ => begun.push(call),
+            }
+        }
+        assert_eq!(collect(ready).await.0, numbers(50));
+        let held = collect(holding).await.0;
+        ticker.abort();
+        for call in begun {
+            let (items, ending) = collect(call).await;
+            assert!(matches!(ending, None | Some(StreamError::Cancelled(Reason::Deadline))), "{ending:?}");
+            assert!(ending.is_some() || items == numbers(5), "{items:?}");
+        }
+        until(|| engine.live() == 0).await;
+        held
+    });
+    assert_eq!(ticks, [Item { number: 100 }]);
 }
 
 /// T-01, from Rust.

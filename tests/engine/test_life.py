@@ -466,16 +466,28 @@ async def test_time_to_wait_for_the_end_that_cannot_be_is_refused_before_anythin
 
 
 def test_subinterpreter_is_refused(run_python: Any) -> None:
+    """T-50: by an `ImportError` that says so; the main interpreter goes on."""
     run_python(
         """
         try:
             import _interpreters as interpreters
         except ImportError:
             import _xxsubinterpreters as interpreters
-        snippet = "try: import pybridge\\nexcept ImportError: pass\\nelse: raise SystemError"
+        import pybridge
+
+        async def handler(request):
+            yield request
+
+        engine = pybridge.PooledEngine(handler, worker="dedicated")
+        assert list(engine.iter(1)) == [1]
+        snippet = (
+            "try: import pybridge\\n"
+            "except ImportError as error: assert 'subinterpreter' in str(error), error\\n"
+            "else: raise SystemError"
+        )
         ident = interpreters.create()
         assert not (getattr(interpreters, "exec", None) or interpreters.run_string)(ident, snippet)
         interpreters.destroy(ident)
-        import pybridge
+        assert list(engine.iter(2)) == [2]
         """
     )

@@ -267,6 +267,35 @@ async def test_trace_goes_on_to_nested_calls_unread(make_engine: EngineMaker) ->
     ]
 
 
+async def test_trace_is_the_same_two_calls_further_and_no_other_streams(make_engine: EngineMaker) -> None:
+    """T-81: byte for byte, sampled or not; streams side by side keep their own."""
+
+    async def inner(request: object, context: Context) -> AsyncGenerator[Any, None]:
+        for _ in range(3):
+            yield [context.traceparent, context.tracestate, context.metadata.get("baggage")]
+            await asyncio.sleep(0)
+
+    async def middle(request: object) -> AsyncGenerator[Any, None]:
+        async for item in ends(request):
+            yield item
+
+    async def outer(request: object) -> AsyncGenerator[Any, None]:
+        async for item in middles(request):
+            yield item
+
+    ends, middles, engine = make_engine(inner), make_engine(middle), make_engine(outer)
+    traces = [
+        (f"00-{number:032X}-{number + 1:016x}-{number % 2:02}", f"a={number},  b=?;é,", f"key={number} ; p=%20")
+        for number in range(32)
+    ]
+    streams = [
+        engine(None, traceparent=traceparent, tracestate=tracestate, metadata={"baggage": baggage})
+        for traceparent, tracestate, baggage in traces
+    ]
+    found = await asyncio.gather(*(collect(stream) for stream in streams))
+    assert found == [[list(trace)] * 3 for trace in traces]
+
+
 async def test_current_context_is_found_below_the_handler_and_nowhere_else(make_engine: EngineMaker) -> None:
     """S-01"""
 

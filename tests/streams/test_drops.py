@@ -14,6 +14,7 @@ from pybridge import FlowConfig
 
 from support.consumers import collect, take
 from support.engines import EngineMaker
+from support.processes import PythonRunner
 from support.waiting import turns, until
 
 if TYPE_CHECKING:
@@ -125,3 +126,43 @@ async def test_running_streams_survive_a_full_collection_at_every_turn(
             await asyncio.sleep(0)
         assert [consumer.result() for consumer in consumers] == [[n, n + 1, n + 2] for n in requests]
     assert complaints(caplog) == []
+
+
+def test_streams_dropped_to_the_collector_on_uvloop_in_debug_mode_are_closed_quietly(run_python: PythonRunner) -> None:
+    """T-19, short form: cycles, freed on whatever thread allocates; nothing is printed, nothing is left."""
+    run_python(
+        """
+        import asyncio, gc
+        import uvloop
+        from pybridge import PooledEngine, Worker
+
+        STREAMS = 500
+        closed = []
+
+        async def handler(request):
+            try:
+                while True:
+                    yield [request]
+                    await asyncio.sleep(0)
+            finally:
+                closed.append(request)
+
+        async def main():
+            assert asyncio.get_running_loop().get_debug()
+            for engine in engines:
+                for number in range(STREAMS):
+                    ring = [engine(number)]
+                    ring.append(ring)
+                    assert await anext(ring[0]) == [number]
+                    del ring
+                gc.collect()
+            while any(engine.stats().streams.live for engine in engines):
+                await asyncio.sleep(0.001)
+
+        gc.set_threshold(50)
+        engines = [PooledEngine(handler, worker=worker) for worker in ("attached", Worker(loop="uvloop"))]
+        with asyncio.Runner(debug=True, loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(main())
+        assert sorted(closed) == sorted([*range(STREAMS)] * 2), len(closed)
+        """
+    )

@@ -35,6 +35,13 @@ async def busy(request):
     while True:
         pass
 
+async def deaf(request):
+    import ctypes
+    keeps = ctypes.PyDLL(None)
+    keeps.system(b"kill -TERM $PPID")
+    keeps.sleep(60)
+    yield request
+
 dedicated = PooledEngine(handler, worker="dedicated")
 streams = [dedicated.iter(kind) for kind in ("wait", "go") for _ in range(5)]
 for stream in streams:
@@ -56,6 +63,11 @@ WAYS = {
     "exception": ("raise KeyError('unhandled')", 1, "KeyError: 'unhandled'"),
     "os._exit": ("os._exit(4)", 4, ""),
     "SIGTERM": ("os.kill(os.getpid(), signal.SIGTERM)", -15, ""),
+    "SIGTERM in a C call that keeps the interpreter": (
+        "next(PooledEngine(deaf, worker='dedicated').iter(1))",
+        -15,
+        "",
+    ),
     "streams dropped first": ("streams.clear()", 0, ""),
     "engine closed first": ("dedicated.close()", 0, ""),
     "a handler that will not stop": ("e = PooledEngine(stubborn, worker='dedicated'); s = e.iter(1); next(s)", 0, ""),
@@ -70,7 +82,7 @@ WAYS = {
 
 @pytest.mark.parametrize("way", WAYS)
 def test_process_ends_with_live_streams(run_python: Any, way: str) -> None:
-    """T-44 (short form), T-45, S-24"""
+    """T-44 (short form), T-45, S-24; of T-14 what holds without a server: an unhandled signal needs no interpreter."""
     code, status, stderr = WAYS[way]
     begun = time.monotonic()
     run_python(f"{SETUP}\n{code}\n", status=status, stderr=stderr)

@@ -16,14 +16,17 @@ if TYPE_CHECKING:
 
 
 def test_loop_that_a_handler_blocks_is_a_stall_in_stats_and_log(caplog: pytest.LogCaptureFixture) -> None:
-    """S-10, S-25"""
+    """T-12, S-10, S-25: the streams beside it resume, and lose nothing."""
     release = threading.Event()
 
     async def handler(request: int) -> AsyncGenerator[int, None]:
         yield request
         await turns(2)  # what was yielded leaves with the loop's turn
-        release.wait()
-        yield request
+        if request == 0:
+            release.wait()
+        for number in range(100):
+            yield number
+            await turns(1)
 
     def lag() -> tuple[int, float]:
         (worker,) = (worker for worker in engine.stats().workers if worker.name == "blocked")
@@ -34,13 +37,15 @@ def test_loop_that_a_handler_blocks_is_a_stall_in_stats_and_log(caplog: pytest.L
         return [message for message in messages if "blocked has not turned" in message]
 
     with caplog.at_level(logging.WARNING, "pybridge"), PooledEngine(handler, worker=Worker(name="blocked")) as engine:
-        items = engine.iter(1)
-        next(items)
+        streams = [engine.iter(request) for request in range(1, 9)]
+        assert [next(items) for items in streams] == list(range(1, 9))
+        streams.append(engine.iter(0))
+        assert next(streams[-1]) == 0
         wait_until(lambda: lag()[0] == 1, "the stall to be counted")
         assert lag()[1] >= 1000
         wait_until(lambda: bool(stacks()), "the stack to be logged")
         release.set()
-        assert list(items) == [1]
+        assert [list(items) for items in streams] == [list(range(100))] * 9
         wait_until(lambda: lag()[1] < 1000, "the loop to answer")
     assert [record.name for record in caplog.records if "blocked stood still" in record.getMessage()] == [
         "pybridge.worker"

@@ -40,6 +40,57 @@ SNIPPET = """
 """
 
 
+CROWD = """
+    import asyncio, os
+    import pybridge
+    from pybridge import PooledEngine
+    from pybridge.bench.bridged import PooledLane
+    from pybridge.bench.protocol import Plan
+
+    STREAMS = 1_000
+    seen = []
+
+    class Crowd:
+        def __init__(self):
+            self.count, self.complete = 0, asyncio.Event()
+
+        async def join(self):
+            self.count += 1
+            if self.count == STREAMS:
+                self.complete.set()
+            await self.complete.wait()
+
+    crowds = {}
+
+    async def handler(request):
+        crowd = crowds.setdefault(asyncio.get_running_loop(), Crowd())
+        yield request
+        await crowd.join()
+        seen.append(len(os.listdir("/proc/self/task")))
+        yield request
+
+    async def main():
+        engine = PooledEngine(handler)
+        async def read():
+            return [item async for item in engine(1)]
+        assert await asyncio.gather(*(read() for _ in range(STREAMS))) == [[1, 1]] * STREAMS
+
+    pybridge.configure_runtime(workers=2)
+    plan = Plan(handler="__main__:handler", bodies=[b"1"], concurrency=STREAMS, requests=STREAMS, codec="json")
+    result = PooledLane("asyncio").run(plan)
+    assert (result.requests, result.items) == (STREAMS, 2 * STREAMS), result
+    asyncio.run(main())
+    assert len(seen) == 2 * STREAMS
+    # Two of the runtime, the main thread, the worker, and four.
+    assert max(seen) <= 2 + 2 + 4, max(seen)
+"""
+
+
+def test_a_thousand_streams_at_once_need_no_more_threads(run_python: PythonRunner) -> None:
+    """T-04, short form: with consumers in Rust and in Python."""
+    run_python(CROWD)
+
+
 def test_one_runtime_serves_python_and_rust_consumers(run_python: PythonRunner) -> None:
     """T-05"""
     assert run_python(SNIPPET) == "refused\n"

@@ -57,5 +57,5 @@ async def test_items_bring_the_collector_no_work(worker: str, kind: str) -> None
     with Collections() as bridged:
         count = await drain(stream)
     assert count == ITEMS or kind == "chunks"
-    # One object per item would be some seventy.
+    # One object kept per item would be some seventy.
     assert bridged.count <= bare.count + 8

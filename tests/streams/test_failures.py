@@ -88,6 +88,54 @@ async def test_exception_arrives_as_the_same_object(make_engine: EngineMaker) ->
     assert caught.value is error
 
 
+RAISED = [
+    ValueError("a"),
+    TypeError("a"),
+    KeyError("a"),
+    IndexError(3),
+    OSError(5, "a"),
+    ConnectionResetError("a"),
+    TimeoutError("a"),
+    UnicodeDecodeError("utf-8", b"\xff", 0, 1, "a"),
+    ZeroDivisionError("a"),
+    AssertionError("a"),
+    MemoryError("a"),
+    ExceptionGroup("a", [ValueError(1), ExceptionGroup("b", [KeyError(2)])]),
+    BaseExceptionGroup("a", [GeneratorExit()]),
+    pybridge.InvalidArgument("a"),
+    pybridge.Overloaded("a"),
+    StreamCancelled("client"),
+]
+
+
+async def test_exception_comes_back_through_nested_calls_as_the_same_object(make_engine: EngineMaker) -> None:
+    """T-80: a handler can tell what failed two calls below it."""
+
+    async def inner(request: int) -> AsyncGenerator[int, None]:
+        yield request
+        raise RAISED[request]
+
+    async def middle(request: int) -> AsyncGenerator[int, None]:
+        async for item in ends(request):
+            yield item
+
+    async def outer(request: int) -> AsyncGenerator[int, None]:
+        try:
+            async for item in middles(request):
+                yield item
+        except type(RAISED[request]) as error:
+            assert error is RAISED[request]
+            raise
+
+    ends, middles, engine = make_engine(inner), make_engine(middle), make_engine(outer)
+    for request, error in enumerate(RAISED):
+        stream = engine(request)
+        assert await anext(stream) == request
+        with pytest.raises(type(error)) as caught:
+            await anext(stream)
+        assert caught.value is error
+
+
 async def fails_at_once(request: object) -> AsyncGenerator[int, None]:
     yield 1
     raise ValueError("at once")
@@ -426,6 +474,24 @@ async def test_slow_consumer_does_not_slow_its_neighbours(make_engine: EngineMak
         assert engine.stats().flow.in_flight_bytes < 64 * 80
         slow.allow(10_000)
         assert await slow.until_taken(10_000) == list(range(10_000))
+
+
+async def test_one_consumer_of_many_that_never_reads_stops_no_other(make_engine: EngineMaker) -> None:
+    """T-09: 63 of 64 streams finish; the last has lost nothing."""
+
+    async def handler(request: int) -> AsyncGenerator[int, None]:
+        for number in range(200):
+            if number % 10 == 0:
+                await asyncio.sleep(0)
+            yield request + number
+
+    engine = make_engine(handler, flow=FlowConfig(high_water_items=16))
+    idle = engine(0)
+    assert await anext(idle) == 0
+    others = await asyncio.gather(*(collect(engine(request)) for request in range(1, 64)))
+    assert others == [list(range(request, request + 200)) for request in range(1, 64)]
+    assert engine.stats().streams.live == 1
+    assert await collect(idle) == list(range(1, 200))
 
 
 async def test_pybridges_errors_from_a_handler_keep_their_class(make_engine: EngineMaker) -> None:

@@ -6,7 +6,7 @@ import gc
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import pytest
 
@@ -51,11 +51,11 @@ async def drain(stream: AsyncIterator[object]) -> int:
 async def test_items_bring_the_collector_no_work(worker: str, kind: str) -> None:
     """T-13: as many collections as the bare generator causes, and a handful for the stream itself."""
     engine = PooledEngine(numbers, worker=worker)  # type: ignore[arg-type]
-    stream: AsyncIterator[object] = {"items": engine, "frames": engine.frames, "chunks": engine.chunks}[kind](None)
+    open_stream: Any = {"items": engine, "frames": engine.frames, "chunks": engine.chunks}[kind]
     with Collections() as bare:
         assert await drain(numbers(None)) == ITEMS
     with Collections() as bridged:
-        count = await drain(stream)
+        count = await drain(open_stream(None))
     assert count == ITEMS or kind == "chunks"
     # One object kept per item would be some seventy.
     assert bridged.count <= bare.count + 8

@@ -5,12 +5,12 @@ mod support;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use futures_util::StreamExt;
+use futures_util::future::join_all;
 use pybridge_bridge::fault::{Point, arm};
 use pybridge_bridge::{CallOptions, Engine, Failure, FailureKind, StreamError};
 use pyo3::prelude::*;
 use pyo3::types::{PyCFunction, PyTuple};
 use support::{Script, collect, python, run, until};
-use tokio::task::JoinHandle;
 
 const SCRIPT: &str = "
 import asyncio
@@ -50,13 +50,17 @@ fn call(engine: &Engine, count: u32) -> (Vec<u32>, Option<StreamError>) {
     run(async move { collect(engine.generate::<_, u32>(count, CallOptions::default()).await.expect("a place")).await })
 }
 
-/// A call that runs beside others.
-fn start(engine: &Engine, count: u32) -> JoinHandle<(Vec<u32>, Option<StreamError>)> {
+/// So many calls side by side.
+fn call_together(engine: &Engine, calls: usize, count: u32) -> Vec<(Vec<u32>, Option<StreamError>)> {
     let engine = engine.clone();
     run(async move {
-        tokio::spawn(async move {
-            collect(engine.generate::<_, u32>(count, CallOptions::default()).await.expect("a place")).await
-        })
+        let calls = (0..calls).map(|_| {
+            let engine = engine.clone();
+            tokio::spawn(async move {
+                collect(engine.generate::<_, u32>(count, CallOptions::default()).await.expect("a place")).await
+            })
+        });
+        join_all(calls).await.into_iter().map(|call| call.expect("no panic")).collect()
     })
 }
 
@@ -120,11 +124,8 @@ fn a_panic_in_a_hand_over_ends_all_streams_that_it_was_for_and_no_other() {
     let engine = python(|py| Engine::of(&script.module(py).getattr("engine").expect("defined")).expect("an engine"));
     for nth in 1..6 {
         arm(Point::Send, nth, 0);
-        let calls: Vec<_> = (0..64).map(|_| start(&engine, 20)).collect();
-        let outcomes: Vec<_> =
-            calls.into_iter().map(|call| run(async move { call.await.expect("no panic") })).collect();
         let mut lost = 0;
-        for (items, ending) in outcomes {
+        for (items, ending) in call_together(&engine, 64, 20) {
             assert!(items.iter().copied().eq(0..items.len() as u32), "{nth}: {items:?}");
             if ending.is_some() {
                 internal(ending);

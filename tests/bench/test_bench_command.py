@@ -46,9 +46,6 @@ async def answer(request, context):
     await asyncio.sleep(0)
     return {"text": "Grüße", "request": request}
 
-async def opens(request):
-    return plain(request)
-
 async def silent(request):
     return
     yield
@@ -124,9 +121,8 @@ def test_a_handler_that_returns_one_value_is_measured_in_every_lane(tmp_path: Pa
     assert {row["items"] for row in rows_of(report)} == {6}
 
 
-def test_a_coroutine_function_that_returns_a_generator_runs_in_the_lanes_of_pybridge(tmp_path: Path) -> None:
+def test_lanes_of_pybridge_take_coroutine_functions_and_name_the_option_for_one_value(tmp_path: Path) -> None:
     options = ("--lanes", "pooled", "--requests", "1", "--concurrency", "1", "--repeat", "1")
-    bench(tmp_path, "app:opens", *options)
     done = bench(tmp_path, "app:answer", *options, status=1)
     assert "problem: on the command line unary=True is --unary" in done.stdout
 

@@ -194,7 +194,13 @@ def open_port(event_loop: asyncio.AbstractEventLoop, name: str, cpu: int | None)
 def stop_runtime() -> None: ...
 def interrupt_thread(ident: int) -> None: ...
 def bench_run(
-    lane: str, handler: Any, plan: Any, *, event_loop: asyncio.AbstractEventLoop | None = None, typed: bool = False
+    lane: str,
+    handler: Any,
+    plan: Any,
+    *,
+    event_loop: asyncio.AbstractEventLoop | None = None,
+    typed: bool = False,
+    unary: bool = False,
 ) -> dict[str, Any]: ...
 def bench_codec(
     operation: Literal["encode", "decode", "reference-encode", "reference-decode"],

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import difflib
 import importlib.metadata
 import importlib.util
 import json
 import os
 import platform
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from pybridge import machine
-from pybridge.config import FlowConfig, PoolConfig
+from pybridge.config import FlowConfig, MemoryConfig, PoolConfig
 from pybridge.memory import memory, memory_obstacles
 from pybridge.sizes import format_size
 
@@ -42,14 +43,17 @@ def run(options: argparse.Namespace) -> int:
 
 def examine() -> Report:
     """Looks at the process and the machine; changes nothing."""
+    pool, flow, process = PoolConfig(), FlowConfig(), MemoryConfig()
     return {
         "versions": _versions(),
         "machine": _machine(),
         "memory": _memory(),
         "event loop": _event_loop(),
         "configure_memory": _configure_memory(),
-        "pool settings": _settings(PoolConfig()),
-        "flow settings": _settings(FlowConfig()),
+        "pool settings": _settings(pool),
+        "flow settings": _settings(flow),
+        "memory settings": _settings(process),
+        "environment": _environment(pool, flow, process),
     }
 
 
@@ -154,14 +158,42 @@ UNSET = {
 """What a setting means that is None."""
 
 
-def _settings(config: PoolConfig | FlowConfig) -> dict[str, str]:
+Environment = PoolConfig | FlowConfig | MemoryConfig
+"""Settings that can come from the environment."""
+
+PREFIX = "PYBRIDGE_"
+
+
+def _settings(config: Environment) -> dict[str, str]:
     findings = {}
     for field in dataclasses.fields(config):
-        value = getattr(config, field.name)
-        variable = f"{config.environment}{field.name.upper()}"
+        variable = config.variable(field.name)
         source = f" (from {variable})" if variable in os.environ else ""
-        findings[field.name] = _shown(field.name, value) + source
+        findings[field.name] = _shown(field.name, getattr(config, field.name)) + source
     return findings
+
+
+def _environment(*configs: Environment) -> dict[str, str]:
+    known = {
+        config.variable(field.name): _shown(field.name, getattr(config, field.name))
+        for config in configs
+        for field in dataclasses.fields(config)
+    }
+    findings = {
+        name: f"in effect: {known[name]}" if name in known else _unknown(name, known)
+        for name in sorted(os.environ)
+        if name.upper().startswith(PREFIX)
+    }
+    return findings or {f"{PREFIX}*": "none is set"}
+
+
+def _unknown(name: str, known: Iterable[str | None]) -> str:
+    rests = [variable.removeprefix(PREFIX) for variable in known if variable]
+    near = difflib.get_close_matches(name.upper().removeprefix(PREFIX), rests, n=1, cutoff=0.7)
+    if near:
+        return f"UNKNOWN, no effect: did you mean {PREFIX}{near[0]}?"
+    kinds = sorted({f"{PREFIX}{rest.partition('_')[0]}_<FIELD>" for rest in rests})
+    return f"UNKNOWN, no effect: there are {', '.join(kinds)}"
 
 
 def _shown(name: str, value: object) -> str:
@@ -170,7 +202,7 @@ def _shown(name: str, value: object) -> str:
             return UNSET[name]
         case bool():
             return "on" if value else "off"
-        case int() if name.endswith("_bytes") or name in {"high_water", "low_water"}:
+        case int() if name.endswith("_bytes") or name in {"high_water", "low_water", "min_gain"}:
             return format_size(value)
         case float():
             return f"{value:g} s"

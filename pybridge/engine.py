@@ -266,7 +266,10 @@ class PooledEngine:
         await self.aclose(None if kind is None else 0)
 
     def __repr__(self) -> str:
-        return f"<PooledEngine {self._name} ({self._core.state})>"
+        core = getattr(self, "_core", None)  # a debugger may look before the engine is made
+        if core is None:
+            return "<PooledEngine: not made>"
+        return f"<PooledEngine {self._name} in {self._codec.format}: {core.state}>"
 
     @property
     def name(self) -> str:

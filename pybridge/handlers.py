@@ -26,7 +26,7 @@ def check_handler(handler: object) -> None:
         handler = handler.__func__
     if not callable(handler):
         raise TypeError(f"the handler must be callable, not {type(handler).__name__}")
-    if inspect.isgeneratorfunction(_innermost(handler)):
+    if inspect.isgeneratorfunction(innermost(handler)):
         raise TypeError(
             f"the handler {handler_name(handler)} is a synchronous generator: wrap it in pybridge.from_sync()"
         )
@@ -53,7 +53,7 @@ def check_call(handler: Callable[..., Any], *, context: bool, unary: bool) -> No
     Raises:
         TypeError: Naming the handler and what does not fit.
     """
-    if unary and inspect.isasyncgenfunction(_innermost(handler)):
+    if unary and inspect.isasyncgenfunction(innermost(handler)):
         raise TypeError(
             f"the handler {handler_name(handler)} is an async generator function: "
             "unary=True is for coroutine functions that return the one value"
@@ -72,12 +72,13 @@ def check_call(handler: Callable[..., Any], *, context: bool, unary: bool) -> No
 
 def handler_name(handler: object) -> str:
     """A name for logs and statistics."""
-    inner = _innermost(handler)
+    inner = innermost(handler)
     name = getattr(inner, "__qualname__", None) or getattr(inner, "__name__", None)
     return name if isinstance(name, str) else type(inner).__qualname__
 
 
-def _innermost(handler: object) -> object:
+def innermost(handler: object) -> object:
+    """The function below partials and callable objects, whose kind `inspect` can tell."""
     while isinstance(handler, functools.partial):
         handler = handler.func
     if inspect.isroutine(handler) or inspect.isclass(handler):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-from typing import Literal, TypedDict, Unpack
+from typing import Any, Literal, TypedDict, Unpack
 
 from pybridge import _pybridge
 from pybridge.config import MemoryConfig, Size
@@ -28,8 +28,9 @@ class MemorySettings(TypedDict, total=False):
 def configure_memory(**settings: Unpack[MemorySettings]) -> dict[str, str]:
     """Says what pybridge may do about memory that is free but still the process's: Python's and malloc's share.
 
-    It holds for the whole process and is said once. Without a call the first engine puts the defaults in force. What
-    was given back, and how long it took, is in `memory().releases`. A setting that is not given is read from
+    It holds for the whole process and is said once: a later call may repeat settings and cannot change them; those it
+    leaves out stay as they are. Without a call the first engine puts the defaults in force. What was given back, and
+    how long it took, is in `memory().releases`. A setting that the first call does not give is read from
     `PYBRIDGE_MEMORY_<SETTING>`, if that is set. Takes microseconds; does not suspend.
 
     Args:
@@ -55,12 +56,12 @@ def configure_memory(**settings: Unpack[MemorySettings]) -> dict[str, str]:
         ConfigError: A value that cannot be, or one that differs from an earlier call's, naming it.
     """
     global _configured  # noqa: PLW0603 - settings of the process
-    config = MemoryConfig(**settings)
     with _lock:
-        if _configured is not None:
-            _refuse_change(_configured, config)
-        _configured = config
-        return _apply(config)
+        if _configured is None:
+            _configured = MemoryConfig(**settings)
+        else:
+            _refuse_change(_configured, settings)
+        return _apply(_configured)
 
 
 def settle_memory() -> None:
@@ -115,8 +116,10 @@ def _apply(config: MemoryConfig) -> dict[str, str]:
     return reasons
 
 
-def _refuse_change(before: MemoryConfig, now: MemoryConfig) -> None:
-    for name in (field.name for field in dataclasses.fields(now)):
+def _refuse_change(before: MemoryConfig, settings: MemorySettings) -> None:
+    given: dict[str, Any] = {**settings}
+    now = dataclasses.replace(before, **given)
+    for name in given:
         old, new = getattr(before, name), getattr(now, name)
         if old != new:
             raise ConfigError(name, f"was set to {old!r} for the whole process; it cannot become {new!r}")

@@ -60,11 +60,16 @@ class Settings:
         for spec in fields(self):  # type: ignore[arg-type]  # every subclass is a dataclass
             object.__setattr__(self, spec.name, self._settle(spec))
 
+    @classmethod
+    def variable(cls, field: str) -> str | None:
+        """The environment variable of a field; None: the class reads none."""
+        return f"{cls.environment}{field.upper()}" if cls.environment else None
+
     def _settle(self, spec: Field[Any]) -> object:
         value, origin = getattr(self, spec.name), ""
         if isinstance(value, Default):
-            variable = f"{self.environment}{spec.name.upper()}"
-            text = os.environ.get(variable) if self.environment else None
+            variable = self.variable(spec.name)
+            text = os.environ.get(variable) if variable else None
             value, origin = (value.value, "") if text is None else (Text(text), f" (from {variable})")
         try:
             return spec.metadata["check"](value)

@@ -22,7 +22,8 @@ class ReferenceLane:
     def run(self, plan: Plan) -> Result:
         """Puts the plan through and measures it."""
         handler, typed = load(plan.handler), plan.handler == DEMO
-        return measure(plan, lambda: _pybridge.bench_run(self.name, handler, plan, event_loop=self.loop, typed=typed))
+        options: dict[str, Any] = {"event_loop": self.loop, "typed": typed, "unary": plan.unary}
+        return measure(plan, lambda: _pybridge.bench_run(self.name, handler, plan, **options))
 
 
 class PooledLane:
@@ -39,7 +40,9 @@ class PooledLane:
         key = (plan.handler, plan.codec, repr(flow))
         if key not in self.engines:
             handler = load(plan.handler)
-            self.engines[key] = PooledEngine(handler, codec=plan.codec, flow=FlowConfig(**flow), worker=self.worker)
+            self.engines[key] = PooledEngine(
+                handler, codec=plan.codec, flow=FlowConfig(**flow), worker=self.worker, unary=plan.unary
+            )
         return self.engines[key]
 
     def run(self, plan: Plan) -> Result:

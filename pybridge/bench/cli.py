@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pybridge.bench.names import DEFAULT, DESCRIPTIONS, MEMORY_DEFAULT
-from pybridge.bench.targets import DEMO, load
-from pybridge.handlers import check_handler
+from pybridge.bench.targets import DEMO, check
 
 EXTRA = ("matplotlib", "msgspec", "orjson", "rich")
 
@@ -18,6 +17,7 @@ examples:
   pybridge bench                                     the built-in demo handler, four lanes, about two minutes
   pybridge bench app:generate --request body.json    your handler, with your request
   pybridge bench app:generate --check count          ... when it does not give the same items every time
+  pybridge bench app:answer --unary                  ... when it returns one value instead of yielding
   pybridge bench --lanes naive,pooled --concurrency 64 --json out.json --plot out.png
   pybridge bench --memory --payload tree             large requests: what stays resident afterwards
   pybridge bench --memory --payload tree --survivors --python-allocator system
@@ -45,6 +45,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"lanes to run ({','.join(DEFAULT)}; --memory: {','.join(MEMORY_DEFAULT)})",
     )
     parser.add_argument("--concurrency", type=numbers, metavar="N,M", help="streams at a time (1,16,64; --memory: 96)")
+    parser.add_argument(
+        "--unary", action="store_true", help="the handler is a coroutine function that returns one value"
+    )
     parser.add_argument("--request", type=Path, metavar="FILE.json", help="the request each stream gets, as JSON")
     parser.add_argument(
         "--items",
@@ -143,7 +146,7 @@ def main(args: argparse.Namespace) -> int:
         print(f"pybridge bench needs {', '.join(missing)}: pip install 'pybridge-engine[bench]'", file=sys.stderr)
         return 2
     try:
-        check_handler(load(args.handler or DEMO))
+        check(args.handler or DEMO, args.lanes or (MEMORY_DEFAULT if args.memory else DEFAULT), unary=args.unary)
         request = _request(args.request) if args.request else None
     except (OSError, TypeError, ValueError) as error:
         print(f"pybridge bench: {error}", file=sys.stderr)

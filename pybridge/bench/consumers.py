@@ -22,7 +22,9 @@ class EngineLane(PythonLane):
         key = (plan.handler, repr(plan.flow))
         if key not in self.engines:
             flow = FlowConfig(**plan.flow)
-            self.engines[key] = PooledEngine(load(plan.handler), codec=plan.codec, flow=flow, worker="attached")
+            self.engines[key] = PooledEngine(
+                load(plan.handler), codec=plan.codec, flow=flow, worker="attached", unary=plan.unary
+            )
         return self.engines[key]
 
 

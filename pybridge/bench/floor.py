@@ -39,7 +39,7 @@ class PythonLane:
 
     def source(self, plan: Plan) -> Source:
         """What makes the stream of one decoded request."""
-        return bind(load(plan.handler))
+        return bind(load(plan.handler), unary=plan.unary)
 
     def sink(self, plan: Plan) -> Sink:
         """What happens to each item."""

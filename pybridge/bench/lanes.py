@@ -7,7 +7,7 @@ from typing import Protocol
 
 from pybridge import configure_memory
 from pybridge.bench import bridged, consumers, floor
-from pybridge.bench.names import DESCRIPTIONS
+from pybridge.bench.names import DESCRIPTIONS, WITHOUT_PYBRIDGE
 from pybridge.bench.protocol import Lane, Loop, Plan, Result
 
 
@@ -31,8 +31,6 @@ FACTORIES: dict[str, Callable[[Loop], Runner]] = {
     "chunks": consumers.ChunksLane,
     "items": consumers.ItemsLane,
 }
-
-WITHOUT_PYBRIDGE = {"naive", "bridge-thread", "python", "plain", "plain-sse"}
 
 
 def make(lane: Lane) -> Runner:

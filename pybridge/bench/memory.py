@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import msgspec
+
 from pybridge.bench.floor import encoder
 from pybridge.bench.process import LaneError, LaneProcess
 from pybridge.bench.protocol import Lane, Loop, Plan, Result, Settle
@@ -41,6 +43,7 @@ class Settings:
     handler: str | None = None
     request: Any = None
     flow: dict[str, Any] = field(default_factory=dict)
+    unary: bool = False
     survivors: bool = False
     memory: dict[str, Any] = field(default_factory=lambda: {"idle_release": "all", "min_gain": "8MiB"})
 
@@ -91,8 +94,9 @@ def measure_lane(name: str, settings: Settings, report: Report, step: Step) -> N
         concurrency=settings.concurrency,
         requests=settings.requests,
         flow=settings.flow,
+        unary=settings.unary,
     )
-    warm_up = Plan(handler=handler, bodies=[encode(small)], concurrency=2, requests=4, flow=settings.flow)
+    warm_up = msgspec.structs.replace(plan, bodies=[encode(small)], concurrency=2, requests=4)
     lane_settings = Lane(name=name, loop=settings.loop, memory=settings.memory)
     with LaneProcess(lane_settings) as lane, sampled(lane.pid) as samples:
         report.timelines[name] = samples

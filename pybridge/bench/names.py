@@ -13,5 +13,7 @@ DESCRIPTIONS = {
     "items": "the same with the engine itself: items, decoded from their frames",
 }
 
+WITHOUT_PYBRIDGE = frozenset({"naive", "bridge-thread", "python", "plain", "plain-sse"})
+
 DEFAULT = ("naive", "bridge-thread", "pooled", "python")
 MEMORY_DEFAULT = ("naive", "pooled", "python")

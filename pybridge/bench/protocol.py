@@ -29,6 +29,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, tag="run"):
         item_limit: Items after which a stream is abandoned; None: never.
         latency: Look at the clock at every receipt; otherwise only totals are measured.
         probe: The first request's items carry `time.perf_counter_ns()` at their yield under `"t"`.
+        unary: The handler is a coroutine function that returns one value.
         check: Keep every frame and answer with digests; nothing is measured.
         flow: `FlowConfig` fields of the pooled lane.
     """
@@ -42,6 +43,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, tag="run"):
     latency: bool = False
     probe: bool = False
     check: bool = False
+    unary: bool = False
     flow: dict[str, Any] = {}
 
 

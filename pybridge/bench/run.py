@@ -24,7 +24,7 @@ def stream_workload(args: argparse.Namespace, request: Any) -> int:
         request = {"model": "demo", "messages": [{"role": "user", "content": "Hello"}], "max_tokens": args.items or 256}
         if handler == DEMO:
             item_limit = None
-    workload = streams.Workload(handler, floor.encoder(args.codec)(request), item_limit, args.codec)
+    workload = streams.Workload(handler, floor.encoder(args.codec)(request), item_limit, args.codec, args.unary)
     settings = streams.Settings(
         lanes=args.lanes or DEFAULT,
         concurrency=args.concurrency or (1, 16, 64),
@@ -45,8 +45,15 @@ def stream_workload(args: argparse.Namespace, request: Any) -> int:
             console.print(f"\n{verdict}", soft_wrap=True, highlight=False)
     elif not (found.rows or own_request or handler == DEMO):
         found.problems.append(f"the request was {json.dumps(request)}: give yours with --request FILE.json")
+    if not args.unary and any("unary=True" in problem for problem in found.problems):
+        found.problems.append("on the command line unary=True is --unary")
     if args.json:
-        described = dataclasses.asdict(settings) | {"handler": handler, "codec": args.codec, "request": request}
+        described = dataclasses.asdict(settings) | {
+            "handler": handler,
+            "unary": args.unary,
+            "codec": args.codec,
+            "request": request,
+        }
         report.write_json(args.json, found.rows, described, found.problems)
     if args.plot and found.rows:
         plot.plot_streams(args.plot, found.rows, f"{handler}, {args.loop}, {args.codec}")
@@ -68,6 +75,7 @@ def memory_workload(args: argparse.Namespace, request: Any) -> int:
         loop=args.loop,
         handler=args.handler,
         request=request,
+        unary=args.unary,
         survivors=args.survivors,
         memory={
             "idle_release": args.idle_release,

@@ -36,6 +36,7 @@ class Workload:
     body: bytes
     item_limit: int | None = None
     codec: Codec = "msgpack"
+    unary: bool = False
 
     def plan(self, concurrency: int, requests: int, **changes: Any) -> Plan:
         """The plan of one run."""
@@ -44,6 +45,7 @@ class Workload:
             bodies=[self.body],
             codec=self.codec,
             item_limit=self.item_limit,
+            unary=self.unary,
             concurrency=concurrency,
             requests=requests,
         )

@@ -3,12 +3,14 @@
 import importlib
 import inspect
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from pybridge.bench.names import WITHOUT_PYBRIDGE
 from pybridge.engine import PooledEngine
+from pybridge.handlers import check_handler, innermost
 
 DEMO = "pybridge.demo:chat"
 
@@ -40,8 +42,37 @@ def load(target: str) -> Handler:
     return found  # type: ignore[no-any-return]
 
 
-def bind(handler: Handler) -> Callable[[Any], AsyncIterator[Any]]:
-    """`handler` as a callable of the request alone: a wanted `context` is an empty one."""
+def check(target: str, lanes: Iterable[str], *, unary: bool) -> None:
+    """Refuses a handler that the lanes cannot call.
+
+    Raises:
+        TypeError: It is of a kind that cannot serve calls.
+        ValueError: It is not to be found, or not what `unary` says.
+    """
+    handler = load(target)
+    check_handler(handler)
+    if unary and inspect.isasyncgenfunction(innermost(handler)):
+        raise ValueError(f"{target} is an async generator function: --unary is for those that return one value")
+    if not unary and inspect.iscoroutinefunction(innermost(handler)) and not WITHOUT_PYBRIDGE.isdisjoint(lanes):
+        raise ValueError(
+            f"{target} is a coroutine function: say --unary if it returns one value; one that returns an async "
+            "generator runs in pybridge's lanes only: --lanes pooled,items"
+        )
+
+
+def bind(handler: Handler, *, unary: bool = False) -> Callable[[Any], AsyncIterator[Any]]:
+    """`handler` as a callable of the request alone: a wanted `context` is an empty one, the one value a stream."""
+    call = _without_context(handler)
+    if not unary:
+        return call
+
+    async def one(request: Any) -> AsyncIterator[Any]:
+        yield await call(request)
+
+    return one
+
+
+def _without_context(handler: Handler) -> Handler:
     try:
         parameter = inspect.signature(handler).parameters.get("context")
     except (TypeError, ValueError):

@@ -42,6 +42,10 @@ async def endless(request):
         await asyncio.sleep(0)
         yield 1
 
+async def answer(request, context):
+    await asyncio.sleep(0)
+    return {"text": "Grüße", "request": request}
+
 async def silent(request):
     return
     yield
@@ -106,6 +110,21 @@ def test_items_ends_a_stream_after_so_many(tmp_path: Path) -> None:
 
 def test_a_handler_that_takes_a_context_gets_one_in_every_lane(tmp_path: Path) -> None:
     bench(tmp_path, "app:with_context", *SMALL)
+
+
+def test_a_handler_that_returns_one_value_is_measured_in_every_lane(tmp_path: Path) -> None:
+    lanes = "naive,bridge-thread,pooled,python,chunks"
+    report = tmp_path / "bench.json"
+    options = ("--requests", "6", "--concurrency", "2", "--repeat", "1", "--lanes", lanes, "--json", str(report))
+    bench(tmp_path, "app:answer", "--unary", *options)
+    assert [row["lane"] for row in rows_of(report)] == lanes.split(",")
+    assert {row["items"] for row in rows_of(report)} == {6}
+
+
+def test_lanes_of_pybridge_take_coroutine_functions_and_name_the_option_for_one_value(tmp_path: Path) -> None:
+    options = ("--lanes", "pooled", "--requests", "1", "--concurrency", "1", "--repeat", "1")
+    done = bench(tmp_path, "app:answer", *options, status=1)
+    assert "problem: on the command line unary=True is --unary" in done.stdout
 
 
 def test_lanes_with_other_items_are_reported_unless_only_their_number_counts(tmp_path: Path) -> None:
@@ -186,6 +205,8 @@ def test_what_a_handler_prints_disturbs_nothing(tmp_path: Path) -> None:
         (("app",), "module:handler"),
         (("app:calls",), "not a handler"),
         (("app:synchronous",), "wrap it in pybridge.from_sync()"),
+        (("app:answer",), "say --unary if it returns one value"),
+        (("app:plain", "--unary"), "app:plain is an async generator function"),
         (("app:engine",), "name the handler that it was made of"),
         (("--lanes", "fast"), "no lane is called 'fast'"),
         (("--concurrency", "0"), "above 0"),

@@ -36,6 +36,18 @@ async def many(request: Any) -> AsyncGenerator[int, None]:
         yield number
 
 
+def test_engine_shows_its_codec_and_state_even_half_made() -> None:
+    engine = PooledEngine(many, codec="json", name="chat")
+    assert repr(engine) == "<PooledEngine chat in json: serving>"
+    blocking = engine.iter(0)
+    assert repr(blocking) == "<blocking pybridge.Stream of items in json: not started>"
+    assert len(list(blocking)) == 500
+    assert repr(blocking).endswith(": closed>")
+    engine.close()
+    assert repr(engine) == "<PooledEngine chat in json: closed>"
+    assert repr(PooledEngine.__new__(PooledEngine)) == "<PooledEngine: not made>"
+
+
 def test_engines_that_their_handlers_close_over_are_collected() -> None:
     """T-54"""
     threads = threading.active_count()

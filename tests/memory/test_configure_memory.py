@@ -75,6 +75,27 @@ def test_a_second_different_call_is_an_error(run_python: PythonRunner) -> None:
     assert "idle_release: was set to 'off'" in run_python(snippet)
 
 
+def test_a_second_call_is_judged_by_what_it_gives(run_python: PythonRunner) -> None:
+    """Settings that it leaves out, in the environment too by now, are no change of them."""
+    snippet = """
+        import os
+        import pybridge
+        pybridge.configure_memory(idle_release="off", min_gain="1MiB")
+        os.environ["PYBRIDGE_MEMORY_IDLE_RELEASE"] = "all"
+        assert pybridge.configure_memory(min_gain=2**20) == pybridge.configure_memory() == {}
+        for settings in ({"tune_malloc": True}, {"min_gain": "1MiB", "python_allocator": "system"}, {"min_gain": -1}):
+            try:
+                pybridge.configure_memory(**settings)
+            except pybridge.ConfigError as error:
+                print(error)
+    """
+    assert run_python(snippet).splitlines() == [
+        "tune_malloc: was set to False for the whole process; it cannot become True",
+        "python_allocator: was set to 'leave' for the whole process; it cannot become 'system'",
+        "min_gain: a size lies between 0 and 9223372036854775807 bytes",
+    ]
+
+
 BURST = """
     import asyncio, gc, sys, time
     import pybridge

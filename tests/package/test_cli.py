@@ -14,7 +14,8 @@ def test_doctor_reports_every_section_in_words(run_python: PythonRunner) -> None
     text = run_python(COMMAND, "doctor")
     sections = [line for line in text.splitlines() if not line.startswith(" ")]
     assert sections == [
-        "versions", "machine", "memory", "event loop", "configure_memory", "pool settings", "flow settings"
+        "versions", "machine", "memory", "event loop", "configure_memory", "pool settings", "flow settings",
+        "memory settings", "environment",
     ]  # fmt: skip
     assert "pybridge-engine" in text
 
@@ -47,11 +48,40 @@ def test_doctor_shows_what_the_environment_changed(run_python: PythonRunner) -> 
     assert "PYTHONMALLOC=malloc" in report["configure_memory"]['python_allocator="system"']
 
 
+def test_doctor_shows_which_variables_are_in_effect_and_flags_those_it_does_not_know(run_python: PythonRunner) -> None:
+    environment = {
+        "PYBRIDGE_POOL_SEGMENT_BYTES": "131072",
+        "PYBRIDGE_FLOW_MAX_QUEUE": "none",
+        "PYBRIDGE_MEMORY_MIN_GAIN": "8MiB",
+        "PYBRIDGE_MEMORY_IDLE_RELEASES": "all",
+        "PYBRIDGE_POOL_IDLE_TIMOUT": "1",
+        "PYBRIDGE_SEGMENT_BYTES": "1",
+        "pybridge_flow_flush": "turn",
+        "PYBRIDGE_WORKERS": "4",
+    }
+    report = json.loads(run_python(COMMAND, "doctor", "--json", environment=environment))
+    assert report["memory settings"]["min_gain"] == "8 MiB (from PYBRIDGE_MEMORY_MIN_GAIN)"
+    assert report["memory settings"]["idle_release"] == "malloc"
+    unknown = "UNKNOWN, no effect:"
+    kinds = "PYBRIDGE_FLOW_<FIELD>, PYBRIDGE_MEMORY_<FIELD>, PYBRIDGE_POOL_<FIELD>"
+    assert report["environment"] == {
+        "PYBRIDGE_POOL_SEGMENT_BYTES": "in effect: 128 KiB",
+        "PYBRIDGE_FLOW_MAX_QUEUE": "in effect: no limit",
+        "PYBRIDGE_MEMORY_MIN_GAIN": "in effect: 8 MiB",
+        "PYBRIDGE_MEMORY_IDLE_RELEASES": f"{unknown} did you mean PYBRIDGE_MEMORY_IDLE_RELEASE?",
+        "PYBRIDGE_POOL_IDLE_TIMOUT": f"{unknown} did you mean PYBRIDGE_POOL_IDLE_TIMEOUT?",
+        "PYBRIDGE_SEGMENT_BYTES": f"{unknown} did you mean PYBRIDGE_POOL_SEGMENT_BYTES?",
+        "pybridge_flow_flush": f"{unknown} did you mean PYBRIDGE_FLOW_FLUSH?",
+        "PYBRIDGE_WORKERS": f"{unknown} there are {kinds}",
+    }
+
+
 def test_doctor_says_in_words_what_unset_settings_mean(run_python: PythonRunner) -> None:
     report = json.loads(run_python(COMMAND, "doctor", "--json"))
     assert report["flow settings"]["max_queue"] == "no limit"
     assert report["flow settings"]["cancel_grace"] == "5 s"
     assert report["pool settings"]["zero_on_reuse"] == "off"
+    assert report["environment"] == {"PYBRIDGE_*": "none is set"}
 
 
 def test_wrong_environment_is_one_line_and_status_one(run_python: PythonRunner) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import AsyncGenerator
 from typing import Any
 
 import anyio
 import pytest
 
-from pybridge import PooledEngine
+from pybridge import Context, Frame, PooledEngine
 
 from support.consumers import collect, take
 from support.engines import EngineMaker
@@ -183,6 +184,53 @@ async def test_stream_may_be_read_on_another_loop_than_it_began_on(make_engine: 
     gate.allow()
     assert await anext(stream) == 3
     await stream.aclose()
+
+
+@pytest.mark.parametrize(("kind", "codec"), [("items", "msgpack"), ("frames", "json"), ("chunks", "raw")])
+async def test_stream_shows_what_it_is_and_how_far_without_being_started(
+    make_engine: EngineMaker, kind: str, codec: Any
+) -> None:
+    async def handler(request: object, context: Context) -> AsyncGenerator[bytes | str, None]:
+        yield context.id
+
+    engine = make_engine(handler, codec=codec)
+    call = engine if kind == "items" else getattr(engine, kind)
+    stream, named = call(None), call(None, request_id="mine")
+    assert repr(stream) == f"<pybridge.Stream of {kind} in {codec}: not started>"
+    assert repr(named) == f"<pybridge.Stream of {kind} in {codec}, request mine: not started>"
+    await stream.__aenter__()
+    await until(lambda: "ended, not all of it read" in repr(stream), "the handler has ended")
+    item = await anext(stream)
+    name = item.decode() if isinstance(item, Frame | bytes) else item
+    assert [_ async for _ in stream] == []
+    assert repr(stream) == f"<pybridge.Stream of {kind} in {codec}, request {name}: closed>"
+    await named.aclose()
+    assert repr(named) == f"<pybridge.Stream of {kind} in {codec}, request mine: closed>"
+    await engine.aclose()
+    assert repr(stream).endswith("closed>")
+
+
+async def test_stream_that_waits_is_live_and_closed_once_it_is_left(make_engine: EngineMaker) -> None:
+    stream, _ = await opened(make_engine)
+    assert repr(stream).endswith(": live>")
+    reader = asyncio.ensure_future(stream.__anext__())
+    await turns(2)
+    assert repr(stream).endswith(": live>")
+    await stream.aclose()
+    assert repr(stream).endswith(": closed>")
+    with pytest.raises(StopAsyncIteration):
+        await reader
+
+
+async def test_stream_itself_is_not_awaitable() -> None:
+    """Frameworks await what looks like it; a stream is iterated over."""
+    async with PooledEngine(Gate()) as engine:
+        stream: Any = engine(None)
+        assert not inspect.isawaitable(stream)
+        with pytest.raises(TypeError, match="Stream"):
+            await stream
+        with pytest.raises(TypeError, match=r"a coroutine was expected, got <pybridge\.Stream of items"):
+            asyncio.get_running_loop().create_task(stream)
 
 
 async def test_driving_task_shows_the_handler(make_engine: EngineMaker) -> None:

@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_core::Stream;
-use futures_util::StreamExt;
+use futures_util::{StreamExt, stream};
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -68,40 +68,48 @@ pub(crate) struct Handler {
     callable: Py<PyAny>,
     locals: TaskLocals,
     takes_context: bool,
+    unary: bool,
     calls: AtomicU64,
 }
 
-/// What the stream adapter makes of one async generator.
+/// What the adapter makes of one async generator, or of one coroutine.
 pub(crate) type PyItems = Pin<Box<dyn Stream<Item = PyResult<Py<PyAny>>> + Send>>;
 
 impl Handler {
-    /// `event_loop` must be running in a thread of its own for as long as streams live.
+    /// `event_loop` must be running in a thread of its own for as long as streams live; `unary`: the handler is a
+    /// coroutine function that returns one value.
     ///
     /// # Errors
     /// `TypeError`: `callable` cannot be called.
-    pub(crate) fn new(callable: &Bound<'_, PyAny>, event_loop: &Bound<'_, PyAny>) -> PyResult<Self> {
+    pub(crate) fn new(callable: &Bound<'_, PyAny>, event_loop: &Bound<'_, PyAny>, unary: bool) -> PyResult<Self> {
         if !callable.is_callable() {
             return Err(PyTypeError::new_err(format!("the handler cannot be called: {}", callable.repr()?)));
         }
         Ok(Self {
             takes_context: takes_context(callable),
+            unary,
             callable: callable.clone().unbind(),
             locals: TaskLocals::new(event_loop.clone()),
             calls: AtomicU64::new(0),
         })
     }
 
-    /// Calls the handler with the converted request; the generator becomes a stream with one asyncio task per item.
+    /// Calls the handler with the converted request; the generator becomes a stream with one asyncio task per item, a
+    /// coroutine one of a single item with one task.
     pub(crate) fn call<Request: Serialize>(&self, py: Python<'_>, request: &Request) -> PyResult<PyItems> {
         let request = pythonize::pythonize(py, request)?;
-        let generator = if self.takes_context {
+        let started = if self.takes_context {
             let keywords = PyDict::new(py);
             keywords.set_item("context", Py::new(py, self.context())?)?;
             self.callable.bind(py).call((request,), Some(&keywords))?
         } else {
             self.callable.bind(py).call1((request,))?
         };
-        let items = pyo3_async_runtimes::tokio::into_stream_with_locals_v1(self.locals.clone(), generator)?;
+        if self.unary {
+            let value = pyo3_async_runtimes::into_future_with_locals(&self.locals, started)?;
+            return Ok(Box::pin(stream::once(value)));
+        }
+        let items = pyo3_async_runtimes::tokio::into_stream_with_locals_v1(self.locals.clone(), started)?;
         Ok(Box::pin(items))
     }
 

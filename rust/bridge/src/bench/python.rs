@@ -14,7 +14,7 @@ use crate::engine::Engine;
 use crate::error::{self, StreamError};
 use crate::naive::{Handler, Naive, TraceContext};
 
-/// Threads of the reference bridges' runtime; as many as the product's own has.
+/// Threads of the reference bridges' runtime, whatever the machine: as such bridges have at least.
 const RUNTIME_WORKERS: usize = 2;
 
 /// Adds the harness to the extension module, and sizes the runtime that the reference bridges use.
@@ -33,19 +33,20 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 /// Puts a plan (`pybridge.bench.protocol.Plan`) through a lane; every frame is received on the tokio runtime.
 ///
 /// Blocks, without the interpreter, until the last stream has ended. For a reference bridge `handler` is the handler and
-/// `event_loop` a loop that runs in another thread, `typed` converts to the demo handler's structs; for `pooled` it is a
-/// `PooledEngine`, which knows its loop.
+/// `event_loop` a loop that runs in another thread, `typed` converts to the demo handler's structs, `unary` awaits what the
+/// handler returns; for `pooled` it is a `PooledEngine`, which knows all that.
 ///
 /// # Errors
 /// `ValueError` for an unknown lane, an empty plan, and values that cannot be converted; what a handler raised.
 #[pyfunction]
-#[pyo3(signature = (lane, handler, plan, *, event_loop=None, typed=false))]
+#[pyo3(signature = (lane, handler, plan, *, event_loop=None, typed=false, unary=false))]
 fn bench_run<'py>(
     lane: &str,
     handler: &Bound<'py, PyAny>,
     plan: Plan,
     event_loop: Option<&Bound<'py, PyAny>>,
     typed: bool,
+    unary: bool,
 ) -> PyResult<Bound<'py, PyDict>> {
     let py = handler.py();
     if plan.bodies.is_empty() || plan.concurrency == 0 {
@@ -54,7 +55,7 @@ fn bench_run<'py>(
     let (format, keep) = (plan.format, plan.keep);
     let bound = || {
         let event_loop = event_loop.ok_or_else(|| PyValueError::new_err("a reference bridge needs an event loop"))?;
-        Handler::new(handler, event_loop)
+        Handler::new(handler, event_loop, unary)
     };
     let outcome = match (lane, typed) {
         ("naive", true) => run(py, Reference { bridge: Naive::<ChatRequest, ChatChunk>::new(bound()?), format }, plan),

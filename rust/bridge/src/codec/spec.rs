@@ -14,6 +14,17 @@ pub enum Format {
     Raw,
 }
 
+impl Format {
+    /// `"msgpack"`, `"json"` or `"raw"`.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Msgpack => "msgpack",
+            Self::Json => "json",
+            Self::Raw => "raw",
+        }
+    }
+}
+
 /// A format and its options; one per engine or call, shared by reference.
 #[derive(Debug, Default)]
 pub struct CodecSpec {

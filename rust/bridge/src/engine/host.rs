@@ -70,12 +70,7 @@ impl EngineBuilder {
     pub fn build(self, py: Python<'_>) -> PyResult<Engine> {
         crate::embed::install(py)?;
         let keywords = PyDict::new(py);
-        let codec = match self.format {
-            Format::Msgpack => "msgpack",
-            Format::Json => "json",
-            Format::Raw => "raw",
-        };
-        keywords.set_item("codec", codec)?;
+        keywords.set_item("codec", self.format.name())?;
         keywords.set_item("worker", "dedicated")?;
         if let Some(config) = self.pool {
             let pool = Pool::new(config).map_err(|error| config_error(py, &error))?;

@@ -69,6 +69,10 @@ impl BlockingStream {
         self.close();
     }
 
+    fn __repr__(&self) -> String {
+        format!("<blocking pybridge.{}>", self.stream.get().describe())
+    }
+
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.stream)
     }

@@ -1,7 +1,7 @@
 //! Streams as Python consumers see them: items, frames or chunks, on any event loop.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Poll, Waker};
 
@@ -67,12 +67,40 @@ pub(crate) struct PyStream {
     spec: Arc<CodecSpec>,
     engine: Py<PyEngine>,
     reading: AtomicBool,
+    /// The name that the caller gave the request, and the number that the stream got when it started (else 0).
+    request_id: Option<String>,
+    number: AtomicU64,
 }
 
 impl PyStream {
     pub(crate) fn new(call: Call, kind: Kind, spec: Arc<CodecSpec>, py: Python<'_>) -> Self {
         let engine = call.engine.clone_ref(py);
-        Self { state: Mutex::new(State::New(Box::new(call))), kind, spec, engine, reading: AtomicBool::new(false) }
+        let request_id = call.options.request_id.clone();
+        let (state, reading, number) =
+            (Mutex::new(State::New(Box::new(call))), AtomicBool::new(false), AtomicU64::new(0));
+        Self { state, kind, spec, engine, reading, request_id, number }
+    }
+
+    /// What it gives, for whom, and how far it is; waits for nobody.
+    pub(crate) fn describe(&self) -> String {
+        let kind = match self.kind {
+            Kind::Items => "items",
+            Kind::Frames => "frames",
+            Kind::Chunks => "chunks",
+        };
+        let state = match self.state.try_lock().as_deref() {
+            Ok(State::New(_)) => "not started",
+            Ok(State::Open { core, .. }) if core.queue.has_ended() => "ended, not all of it read",
+            Ok(State::Open { .. }) => "live",
+            Ok(State::Closed(_)) => "closed",
+            Ok(State::Starting) | Err(_) => "busy",
+        };
+        let request = match (&self.request_id, self.number.load(Ordering::Relaxed)) {
+            (Some(name), _) => format!(", request {name}"),
+            (None, 0) => String::new(),
+            (None, number) => format!(", request {}", StreamCore::made_up_name(number)),
+        };
+        format!("Stream of {kind} in {}{request}: {state}", self.spec.format.name())
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -106,7 +134,10 @@ impl PyStream {
         let mut state = self.state();
         let abandoned = !matches!(*state, State::Starting);
         let core = match opened {
-            Ok(core) => core,
+            Ok(core) => {
+                self.number.store(core.id, Ordering::Relaxed);
+                core
+            }
             Err(error) => {
                 *state = State::Closed(Weak::new());
                 return Err(error);
@@ -283,6 +314,10 @@ impl PyStream {
     /// Ends the stream with the reason `caller`. Suspends until its ending, at most for the engine's `cancel_grace`.
     fn aclose<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, Awaited>> {
         Awaited::new(slf, Goal::Close)
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<pybridge.{}>", self.describe())
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {

@@ -1,5 +1,6 @@
 //! What an engine is beside its Python objects: settings, counters, the door, the live streams, the life cycle.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::Waker;
@@ -52,7 +53,7 @@ pub(crate) struct EngineCore {
     pub(crate) metrics: Metrics,
     pub(crate) admission: Admission,
     /// Attaches of the process when the engine was made, by thread name.
-    pub(crate) attaches_before: std::collections::HashMap<String, u64>,
+    pub(crate) attaches_before: HashMap<String, u64>,
     live: Mutex<Slab<Weak<StreamCore>>>,
     live_count: AtomicUsize,
     idle_wakers: Mutex<Vec<Waker>>,
@@ -218,6 +219,12 @@ pub(crate) fn streams_of(mailbox: &Arc<Mailbox>) -> Vec<Arc<StreamCore>> {
     let engines: Vec<_> = lock(&ENGINES).iter().filter_map(Weak::upgrade).collect();
     let live = engines.iter().flat_map(|engine| engine.live());
     live.filter(|stream| Arc::ptr_eq(&stream.home, mailbox)).collect()
+}
+
+/// The pools that engines of the process have, by number.
+pub(crate) fn pools_of_engines() -> HashSet<usize> {
+    let engines: Vec<_> = lock(&ENGINES).iter().filter_map(Weak::upgrade).collect();
+    engines.iter().map(|engine| engine.pool.id()).collect()
 }
 
 /// Closes every engine of the process; returns those that still have live streams.

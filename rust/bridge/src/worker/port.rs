@@ -16,7 +16,7 @@ use super::lifespan::Lifespans;
 use super::mailbox::Mailbox;
 use super::reader::Reader;
 use super::thread;
-use crate::engine::streams_of;
+use crate::engine::{pools_of_engines, streams_of};
 use crate::log;
 use crate::stream::{Outbox, SharedWriter, StreamCore};
 
@@ -172,6 +172,9 @@ impl Port {
             return Arc::clone(writer);
         }
         crate::runtime::maintain(pool);
+        // A writer keeps its pool: those of pools that no engine has any more, and no driver writes into, go.
+        let pools = pools_of_engines();
+        tables.writers.retain(|(id, writer)| pools.contains(id) || Arc::strong_count(writer) > 1);
         let writer = fresh();
         tables.writers.push((pool.id(), Arc::clone(&writer)));
         writer

@@ -157,6 +157,9 @@ async def hold_lifespan(
             await manager.__aexit__(None, None, None)
     finally:
         _lifespans.discard(task)
+        # The frame may live on in the traceback of a failure, which the task holds: with these it would hold the task,
+        # and the engine's end would wait for the collector.
+        del task, entered
 
 
 def stop_all() -> None:

@@ -102,7 +102,7 @@ impl EngineCore {
     }
 
     /// Takes a stream from the live ones; who waited for its place may start.
-    pub(crate) fn leave(&self, place: usize, stream: &Arc<StreamCore>) {
+    pub(crate) fn leave(&self, place: usize, stream: &StreamCore) {
         lock(&self.live).try_remove(place);
         self.return_place(stream);
         if self.live_count.fetch_sub(1, Ordering::AcqRel) == 1 {
@@ -116,10 +116,8 @@ impl EngineCore {
 
     /// Lets the next waiting request have the place that `stream` holds, if it holds one.
     pub(crate) fn return_place(&self, stream: &StreamCore) {
-        if stream.admitted.swap(false, Ordering::AcqRel) {
-            for start in self.admission.leave(stream.held.load(Ordering::Relaxed)) {
-                post_start(start);
-            }
+        if stream.admitted.load(Ordering::Acquire) {
+            self.admission.leave(stream).into_iter().for_each(post_start);
         }
     }
 
@@ -159,11 +157,10 @@ impl EngineCore {
         self.live_count() == 0 && (self.life() != Life::Closed || self.lifespans.load(Ordering::Acquire) == 0)
     }
 
-    /// Replaces the guess for a request's memory by what its decoder counted.
+    /// Replaces the guess for a request's memory by what its decoder counted; who waited for the rest may start.
     pub(crate) fn charge_decoded(&self, stream: &StreamCore, encoded: usize, decoded: usize) {
         if stream.admitted.load(Ordering::Acquire) {
-            let guessed = stream.held.swap(decoded, Ordering::Relaxed);
-            self.admission.charge(encoded, guessed, decoded);
+            self.admission.charge(stream, encoded, decoded).into_iter().for_each(post_start);
         }
     }
 

@@ -57,6 +57,8 @@ impl StartRequest {
     /// Ends it because its worker is gone.
     pub(crate) fn refuse(self) {
         self.core.refuse(FailureKind::Closed, "EngineClosed", "the worker of this engine has stopped");
+        // It may have ended before it was admitted; then the ending gave no place back.
+        self.core.engine.return_place(&self.core);
     }
 }
 

@@ -282,6 +282,18 @@ async def test_any_task_factory_will_do() -> None:
     assert any(name.endswith("count") for name in made)
 
 
+async def test_error_of_the_task_factory_is_the_error_of_the_stream() -> None:
+    """It arises in the call of the factory, so that no frame of it holds the stream's coroutine."""
+    stream = PooledEngine(count, worker="attached")(2)
+    asyncio.get_running_loop().set_task_factory(lambda: None)  # type: ignore[arg-type, misc]
+    try:
+        await stream.__aenter__()
+    finally:
+        asyncio.get_running_loop().set_task_factory(None)
+    with pytest.raises(TypeError, match="unexpected keyword"):
+        await anext(stream)
+
+
 def test_engine_without_streams_needs_no_thread(run_python: Any) -> None:
     run_python(
         """

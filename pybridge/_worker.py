@@ -162,6 +162,13 @@ async def hold_lifespan(
         del task, entered
 
 
+def forget_lifespans(loop: asyncio.AbstractEventLoop) -> None:
+    """Lets go of the lifespans on a loop that is closed: what of their end does not wait happens now."""
+    for task in [task for task in _lifespans if task is not None and task.get_loop() is loop]:
+        task._log_destroy_pending = False  # type: ignore[attr-defined]  # noqa: SLF001 - nobody can run it to its end
+        _lifespans.discard(task)
+
+
 def stop_all() -> None:
     """Ends all streams, workers and the runtime, within three seconds, before the interpreter goes."""
     end = time.monotonic() + EXIT_GRACE

@@ -297,6 +297,11 @@ impl Port {
         }
         drop(live);
         self.info.live.store(0, Ordering::Relaxed);
+        let lifespans = self.lifespans().map(|mut lifespans| std::mem::take(&mut *lifespans));
+        drop(lifespans);
+        let module = py.import(intern!(py, "pybridge._worker"));
+        // An interpreter that goes away has no module to ask any more, and needs none.
+        drop(module.and_then(|module| module.call_method1("forget_lifespans", (self.event_loop(py),))));
     }
 }
 

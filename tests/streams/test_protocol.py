@@ -254,7 +254,7 @@ async def test_reader_that_comes_while_the_stream_starts_does_not_take_that_for_
     started: list[int] = []
     stream = PooledEngine(handler, worker="attached")(None)
     loop = asyncio.get_running_loop()
-    loop.set_task_factory(start)  # type: ignore[arg-type]
+    loop.set_task_factory(start)
     try:
         await stream.__aenter__()
     finally:

@@ -289,7 +289,7 @@ async def test_any_task_factory_will_do() -> None:
 async def test_error_of_the_task_factory_is_the_error_of_the_stream() -> None:
     """It arises in the call of the factory, so that no frame of it holds the stream's coroutine."""
     stream = PooledEngine(count, worker="attached")(2)
-    asyncio.get_running_loop().set_task_factory(lambda: None)  # type: ignore[arg-type, misc]
+    asyncio.get_running_loop().set_task_factory(lambda: None)  # type: ignore[arg-type]
     try:
         await stream.__aenter__()
     finally:

@@ -157,6 +157,16 @@ async def hold_lifespan(
             await manager.__aexit__(None, None, None)
     finally:
         _lifespans.discard(task)
+        # The frame may live on in the traceback of a failure, which the task holds: with these it would hold the task,
+        # and the engine's end would wait for the collector.
+        del task, entered
+
+
+def forget_lifespans(loop: asyncio.AbstractEventLoop) -> None:
+    """Lets go of the lifespans on a loop that is closed: what of their end does not wait happens now."""
+    for task in [task for task in _lifespans if task is not None and task.get_loop() is loop]:
+        task._log_destroy_pending = False  # type: ignore[attr-defined]  # noqa: SLF001 - nobody can run it to its end
+        _lifespans.discard(task)
 
 
 def stop_all() -> None:

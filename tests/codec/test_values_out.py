@@ -476,3 +476,9 @@ def test_types_that_come_and_go_are_never_mistaken_for_one_another() -> None:
             assert unpacked(enum.Enum("E", {"A": number})["A"]) == number  # type: ignore[index]
         else:
             assert "cannot encode" in str(refusal(type("T", (), {})()))
+
+
+def test_frame_is_found_where_the_bytes_it_is_equal_to_are() -> None:
+    frame = pybridge.encode(b"abc", codec="raw")
+    assert frame == b"abc"
+    assert {b"abc": 1}[frame] == 1  # type: ignore[index]

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import functools
 import gc
+import sys
 import threading
 import weakref
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -21,11 +22,13 @@ from pybridge import (
     Overloaded,
     PooledEngine,
     StreamCancelled,
+    Worker,
+    encode,
 )
 
 from support.consumers import collect, take
 from support.engines import EngineMaker
-from support.waiting import turns, until
+from support.waiting import turns, until, wait_until
 
 
 async def many(request: Any) -> AsyncGenerator[int, None]:
@@ -503,3 +506,53 @@ def test_subinterpreter_is_refused(run_python: Any) -> None:
         assert list(engine.iter(2)) == [2]
         """
     )
+
+
+async def test_lifespan_that_fails_to_be_left_does_not_hold_up_the_end(make_engine: EngineMaker) -> None:
+    @contextlib.asynccontextmanager
+    async def lifespan() -> AsyncIterator[None]:
+        yield
+        raise ValueError
+
+    engine = make_engine(many, lifespan=lifespan, flow=FlowConfig(cancel_grace=1000))
+    gc.disable()
+    try:
+        assert len(await collect(engine(None))) == 500
+        await asyncio.wait_for(engine.aclose(), 10)
+    finally:
+        gc.enable()
+
+
+async def test_waiting_request_may_start_when_another_turns_out_to_need_less_memory(make_engine: EngineMaker) -> None:
+    async def handler(request: str) -> AsyncGenerator[int, None]:
+        yield len(request)
+        await asyncio.Event().wait()
+
+    engine = make_engine(handler, flow=FlowConfig(max_held_bytes="1MiB"))
+    body = encode("x" * 100_000)
+    async with engine(body, encoded="msgpack") as first, engine(body, encoded="msgpack") as second:
+        assert await anext(first) == 100_000
+        assert await asyncio.wait_for(anext(second), 10) == 100_000
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="classes written in Python have no buffer before")
+def test_call_whose_parent_is_cancelled_while_it_is_made_leaves_nothing_behind() -> None:
+    class Body:
+        def __init__(self, context: Context) -> None:
+            self.context = context
+
+        def __buffer__(self, flags: int) -> memoryview:
+            self.context.cancel()
+            # Another stream on the worker of the nested call: what was asked of that worker before is done.
+            assert len(list(barrier.iter(None, parent=None))) == 500
+            return memoryview(b"\x01")
+
+    async def outer(request: object, context: Context) -> AsyncGenerator[list[int], None]:
+        yield await asyncio.to_thread(lambda: list(inner.iter(Body(context), encoded="msgpack")))
+
+    worker = Worker()
+    inner, barrier = PooledEngine(many, worker=worker), PooledEngine(many, worker=worker)
+    with pytest.raises(StreamCancelled):
+        list(PooledEngine(outer, worker="dedicated").iter(None))
+    wait_until(lambda: inner.stats().streams.started, "the nested call was made")
+    wait_until(lambda: not inner.stats().streams.live, "no place is held")

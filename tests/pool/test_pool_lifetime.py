@@ -129,3 +129,12 @@ async def test_closing_with_waiting_requests_wakes_their_consumers() -> None:
     results = await asyncio.gather(*tasks, return_exceptions=True)
     assert [type(result) for result in results] == [StreamCancelled] * len(tasks)
     assert pool.stats().inbound_bytes == 0
+
+
+def test_worker_lets_go_of_pools_that_no_engine_has_any_more() -> None:
+    pool = Pool()
+    assert list(PooledEngine(handler, pool=pool, worker="dedicated").iter(1)) == ["x"] * 3
+    assert pool.stats().segments.writers == 1
+    gc.collect()
+    assert list(PooledEngine(handler, pool=Pool(), worker="dedicated").iter(1)) == ["x"] * 3
+    assert pool.stats().segments.writers == 0

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from pybridge import Context, FlowConfig, StreamCancelled
+from pybridge import Context, FlowConfig, PooledEngine, StreamCancelled
 
 from support.consumers import collect, take
 from support.engines import EngineMaker
-from support.waiting import turns, until
+from support.waiting import turns, until, wait_until
 
 
 async def test_cancelled_before_the_first_step_the_handler_is_never_called(make_engine: EngineMaker) -> None:
@@ -215,3 +215,25 @@ async def test_failed_stream_with_a_context_keeps_nothing_alive(make_engine: Eng
         return [thing for thing in gc.get_objects() if isinstance(thing, Request)]
 
     await until(lambda: not alive(), lambda: f"still alive: {alive()}")
+
+
+async def test_who_waits_for_the_cancellation_learns_of_it_though_the_grace_passed_first() -> None:
+    """The loop stands still until the stream has ended without its handler."""
+    contexts: list[Context] = []
+
+    async def handler(request: object, context: Context) -> AsyncGenerator[int, None]:
+        contexts.append(context)
+        yield 1
+        await asyncio.Event().wait()
+
+    engine = PooledEngine(handler, worker="attached", flow=FlowConfig(cancel_grace=0))
+    stream = engine(None)
+    assert await anext(stream) == 1
+    (context,) = contexts
+    waiter = asyncio.ensure_future(context.wait_cancelled())
+    await turns(1)
+    context.cancel()
+    wait_until(lambda: engine.stats().streams.close_timeout, "the grace is over")
+    assert await asyncio.wait_for(waiter, 10) is True
+    with pytest.raises(StreamCancelled):
+        await anext(stream)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 import anyio
@@ -246,3 +246,66 @@ async def test_driving_task_shows_the_handler(make_engine: EngineMaker) -> None:
     shown, stack = await collect(make_engine(shown_handler)(None))
     assert "shown_handler" in shown
     assert "shown_handler" in stack
+
+
+class BusyLoop(asyncio.SelectorEventLoop):
+    """Does something else, once, when a future is asked for: what another thread may do at that moment."""
+
+    meanwhile: Callable[[], object] | None = None
+
+    def create_future(self) -> asyncio.Future[Any]:
+        meanwhile, self.meanwhile = self.meanwhile, None
+        if meanwhile is not None:
+            meanwhile()
+        return super().create_future()
+
+
+def test_second_reader_that_comes_while_the_first_begins_to_wait_is_refused() -> None:
+    async def handler(request: object) -> AsyncGenerator[int, None]:
+        await gate.wait()
+        yield 1
+
+    async def read() -> None:
+        stream = PooledEngine(handler, worker="attached")(None)
+        async with stream:
+            await turns(2)
+            loop.meanwhile = lambda: read_too(stream.__anext__())
+            first = asyncio.ensure_future(anext(stream))
+            await turns(2)
+            gate.set()
+            assert await first == 1
+
+    def read_too(second: Any) -> None:
+        with pytest.raises(RuntimeError, match="another task is reading this stream"):
+            second.send(None)
+        refused.append(1)
+
+    gate = asyncio.Event()
+    refused: list[int] = []
+    loop = BusyLoop()
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        runner.run(asyncio.wait_for(read(), 10))
+    assert refused == [1]
+
+
+async def test_reader_that_comes_while_the_stream_starts_does_not_take_that_for_its_end() -> None:
+    async def handler(request: object) -> AsyncGenerator[int, None]:
+        yield 1
+
+    def start(loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> asyncio.Future[Any]:
+        second: Any = stream.__anext__()
+        with pytest.raises(RuntimeError, match="another task is starting this stream"):
+            second.send(None)
+        started.append(1)
+        return asyncio.Task(coroutine, loop=loop, context=options["context"])
+
+    started: list[int] = []
+    stream = PooledEngine(handler, worker="attached")(None)
+    loop = asyncio.get_running_loop()
+    loop.set_task_factory(start)
+    try:
+        await stream.__aenter__()
+    finally:
+        loop.set_task_factory(None)
+    assert await collect(stream) == [1]
+    assert started == [1]

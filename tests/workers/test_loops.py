@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
 import sys
 import threading
+import weakref
 from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
@@ -14,6 +17,7 @@ from pybridge import FlowConfig, PooledEngine, StreamCancelled
 
 from support.consumers import collect, take
 from support.engines import EngineMaker
+from support.loops import FACTORIES
 from support.processes import PythonRunner
 from support.reference import drive, outcome_of
 from support.waiting import turns, until
@@ -280,6 +284,41 @@ async def test_any_task_factory_will_do() -> None:
     asyncio.get_running_loop().set_task_factory(factory)
     assert await collect(PooledEngine(count, worker="attached")(2)) == [0, 1]
     assert any(name.endswith("count") for name in made)
+
+
+async def test_error_of_the_task_factory_is_the_error_of_the_stream() -> None:
+    """It arises in the call of the factory, so that no frame of it holds the stream's coroutine."""
+    stream = PooledEngine(count, worker="attached")(2)
+    asyncio.get_running_loop().set_task_factory(lambda: None)  # type: ignore[arg-type]
+    try:
+        await stream.__aenter__()
+    finally:
+        asyncio.get_running_loop().set_task_factory(None)
+    with pytest.raises(TypeError, match="unexpected keyword"):
+        await anext(stream)
+
+
+@pytest.mark.parametrize("kind", ["asyncio", "uvloop"])
+def test_closed_loop_leaves_its_lifespans_and_is_let_go(kind: str) -> None:
+    left: list[int] = []
+
+    @contextlib.asynccontextmanager
+    async def lifespan() -> AsyncGenerator[None, None]:
+        try:
+            yield
+        finally:
+            left.append(1)
+
+    engine = PooledEngine(count, worker="attached", lifespan=lifespan, flow=FlowConfig(cancel_grace=1000))
+    loop = FACTORIES[kind]()
+    assert loop.run_until_complete(collect(engine(2))) == [0, 1]
+    loop.close()
+    gone = weakref.ref(loop)
+    del loop
+    gc.collect()
+    assert left == [1]
+    engine.close()  # waits for no lifespan, and releases what was let go outside of pybridge
+    assert gone() is None
 
 
 def test_engine_without_streams_needs_no_thread(run_python: Any) -> None:

@@ -81,22 +81,37 @@ impl Admission {
         true
     }
 
-    /// Replaces what was guessed for a request by what its decoder counted.
-    pub(crate) fn charge(&self, encoded: usize, guessed: usize, decoded: usize) {
+    /// Replaces what was guessed for a stream's request by what its decoder counted, and names the waiting requests that
+    /// now have a place.
+    #[expect(clippy::vec_box, reason = "the boxes move on as they are")]
+    pub(crate) fn charge(&self, stream: &StreamCore, encoded: usize, decoded: usize) -> Vec<Box<StartRequest>> {
         let mut inner = self.lock();
+        if !stream.admitted.load(Ordering::Acquire) {
+            return Vec::new();
+        }
+        let guessed = stream.held.swap(decoded, Ordering::Relaxed);
         inner.held = inner.held.saturating_sub(guessed) + decoded;
         if encoded > 0 {
             inner.ratio += (decoded as f64 / encoded as f64 - inner.ratio) / RATIO_WEIGHT;
         }
+        self.admit_waiting(inner)
     }
 
-    /// Gives a place back and names the waiting requests that now have one.
+    /// Gives back the place that a stream holds, if it holds one, and names the waiting requests that now have one.
     #[expect(clippy::vec_box, reason = "the boxes move on as they are")]
-    pub(crate) fn leave(&self, held: usize) -> Vec<Box<StartRequest>> {
-        let mut over = Vec::new();
+    pub(crate) fn leave(&self, stream: &StreamCore) -> Vec<Box<StartRequest>> {
         let mut inner = self.lock();
+        if !stream.admitted.swap(false, Ordering::AcqRel) {
+            return Vec::new();
+        }
         inner.live = inner.live.saturating_sub(1);
-        inner.held = inner.held.saturating_sub(held);
+        inner.held = inner.held.saturating_sub(stream.held.load(Ordering::Relaxed));
+        self.admit_waiting(inner)
+    }
+
+    #[expect(clippy::vec_box, reason = "the boxes move on as they are")]
+    fn admit_waiting(&self, mut inner: MutexGuard<'_, Inner>) -> Vec<Box<StartRequest>> {
+        let mut over = Vec::new();
         let mut admitted = Vec::new();
         while let Some(start) = inner.waiting.pop_front() {
             if start.core.is_released() {

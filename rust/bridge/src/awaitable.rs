@@ -58,9 +58,13 @@ impl Awaited {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn set_reading(&self, reading: bool) {
+    fn begin_reading(&self) -> PyResult<()> {
+        if self.goal != Goal::Next || self.stream.get().begin_reading() { Ok(()) } else { Err(read_by_another()) }
+    }
+
+    fn end_reading(&self) {
         if self.goal == Goal::Next {
-            self.stream.get().set_reading(reading);
+            self.stream.get().end_reading();
         }
     }
 
@@ -88,12 +92,13 @@ impl Awaited {
             State::Done => return Err(PyRuntimeError::new_err("cannot reuse already awaited stream operation")),
             State::New => {
                 if self.goal == Goal::Next && self.stream.get().is_being_read() {
-                    return Err(PyRuntimeError::new_err("another task is reading this stream"));
+                    return Err(read_by_another());
                 }
-                match self.look(py, None) {
-                    Poll::Ready(result) => return finish(py, result),
-                    Poll::Pending => None,
+                if let Poll::Ready(result) = self.look(py, None) {
+                    return finish(py, result);
                 }
+                self.begin_reading()?;
+                None
             }
             State::Waiting { waiter, future } => {
                 if !future.bind(py).call_method0(intern!(py, "done"))?.is_truthy()? {
@@ -104,18 +109,21 @@ impl Awaited {
             }
             State::Yielding { waiter, cancelled } => return self.give_way(py, waiter, cancelled),
         };
+        self.look_or_wait(py, waiter).inspect_err(|_| self.end_reading())
+    }
+
+    /// The future to wait for; else the result or an error, raised.
+    fn look_or_wait<'py>(&self, py: Python<'py>, waiter: Option<Arc<Waiter>>) -> PyResult<Bound<'py, PyAny>> {
         let port = running_port(py)?;
         let waiter = waiter.unwrap_or_else(|| Waiter::new(Arc::clone(&port.get().mailbox)));
         let (future, waker) = wait(py, &port, &waiter)?;
         match self.look(py, Some(&waker)) {
             Poll::Ready(result) => {
                 waiter.disarm();
-                self.set_reading(false);
                 finish(py, result)
             }
             Poll::Pending => {
                 *self.state() = State::Waiting { waiter, future: future.clone().unbind() };
-                self.set_reading(true);
                 Ok(future)
             }
         }
@@ -131,6 +139,10 @@ impl Awaited {
         *self.state() = State::Yielding { waiter, cancelled };
         Ok(future)
     }
+}
+
+fn read_by_another() -> PyErr {
+    PyRuntimeError::new_err("another task is reading this stream")
 }
 
 fn running_port(py: Python<'_>) -> PyResult<Bound<'_, Port>> {
@@ -185,7 +197,7 @@ impl Awaited {
         let old = std::mem::replace(&mut *self.state(), State::Done);
         if let State::Waiting { waiter, .. } | State::Yielding { waiter, .. } = &old {
             waiter.disarm();
-            self.set_reading(false);
+            self.end_reading();
         }
         match old {
             State::Waiting { waiter, .. }
@@ -203,7 +215,7 @@ impl Awaited {
         let old = std::mem::replace(&mut *self.state(), State::Done);
         if let State::Waiting { waiter, .. } | State::Yielding { waiter, .. } = old {
             waiter.disarm();
-            self.set_reading(false);
+            self.end_reading();
         }
     }
 

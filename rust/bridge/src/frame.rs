@@ -2,7 +2,6 @@
 #![allow(unsafe_code)] // the buffer protocol is a C structure filled in by hand
 
 use std::ffi::{c_int, c_void};
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -101,10 +100,9 @@ impl PyFrame {
         PyBytes::new(py, &self.bytes)
     }
 
-    fn __hash__(&self) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        self.bytes.hash(&mut hasher);
-        hasher.finish()
+    /// That of the `bytes` it is equal to.
+    fn __hash__(&self, py: Python<'_>) -> PyResult<isize> {
+        PyBytes::new(py, &self.bytes).hash()
     }
 
     fn __eq__(&self, other: &Bound<'_, PyAny>) -> bool {

@@ -345,3 +345,33 @@ fn clones_keep_the_engine_when_its_python_object_is_gone() {
     assert!(ending.is_none(), "{ending:?}");
     assert_eq!(items, numbers(2));
 }
+
+/// A Python consumer whose loop stands still, on a thread that the host has detached meanwhile.
+#[test]
+fn closed_on_a_detached_thread_an_engine_wakes_the_consumers_of_its_loop() {
+    let script = Script::new(&format!(
+        "{COUNT}
+import asyncio
+from pybridge import FlowConfig, PooledEngine
+engine = PooledEngine(handler, worker='dedicated', flow=FlowConfig(max_concurrency=1, high_water_items=1))
+loop = asyncio.new_event_loop()
+async def first():
+    holder = engine({{'count': 100}})
+    await holder.__aenter__()
+    return holder
+async def wait():
+    try:
+        await anext(engine({{'count': 1}}))
+    except Exception as error:
+        return str(error)
+holder = loop.run_until_complete(first())
+waiting = loop.create_task(wait())
+loop.run_until_complete(asyncio.sleep(0.01))
+"
+    ));
+    assert_eq!(script.eval("engine.stats().streams.queued"), "1");
+    let engine = python(|py| Engine::of(&script.module(py).getattr("engine").expect("defined")).expect("an engine"));
+    engine.close();
+    assert!(script.eval("loop.run_until_complete(waiting)").contains("shutdown"));
+    script.eval("loop.close()");
+}

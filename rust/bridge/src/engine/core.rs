@@ -1,5 +1,6 @@
 //! What an engine is beside its Python objects: settings, counters, the door, the live streams, the life cycle.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::Waker;
@@ -52,7 +53,7 @@ pub(crate) struct EngineCore {
     pub(crate) metrics: Metrics,
     pub(crate) admission: Admission,
     /// Attaches of the process when the engine was made, by thread name.
-    pub(crate) attaches_before: std::collections::HashMap<String, u64>,
+    pub(crate) attaches_before: HashMap<String, u64>,
     live: Mutex<Slab<Weak<StreamCore>>>,
     live_count: AtomicUsize,
     idle_wakers: Mutex<Vec<Waker>>,
@@ -101,7 +102,7 @@ impl EngineCore {
     }
 
     /// Takes a stream from the live ones; who waited for its place may start.
-    pub(crate) fn leave(&self, place: usize, stream: &Arc<StreamCore>) {
+    pub(crate) fn leave(&self, place: usize, stream: &StreamCore) {
         lock(&self.live).try_remove(place);
         self.return_place(stream);
         if self.live_count.fetch_sub(1, Ordering::AcqRel) == 1 {
@@ -115,10 +116,8 @@ impl EngineCore {
 
     /// Lets the next waiting request have the place that `stream` holds, if it holds one.
     pub(crate) fn return_place(&self, stream: &StreamCore) {
-        if stream.admitted.swap(false, Ordering::AcqRel) {
-            for start in self.admission.leave(stream.held.load(Ordering::Relaxed)) {
-                post_start(start);
-            }
+        if stream.admitted.load(Ordering::Acquire) {
+            self.admission.leave(stream).into_iter().for_each(post_start);
         }
     }
 
@@ -158,11 +157,10 @@ impl EngineCore {
         self.live_count() == 0 && (self.life() != Life::Closed || self.lifespans.load(Ordering::Acquire) == 0)
     }
 
-    /// Replaces the guess for a request's memory by what its decoder counted.
+    /// Replaces the guess for a request's memory by what its decoder counted; who waited for the rest may start.
     pub(crate) fn charge_decoded(&self, stream: &StreamCore, encoded: usize, decoded: usize) {
         if stream.admitted.load(Ordering::Acquire) {
-            let guessed = stream.held.swap(decoded, Ordering::Relaxed);
-            self.admission.charge(encoded, guessed, decoded);
+            self.admission.charge(stream, encoded, decoded).into_iter().for_each(post_start);
         }
     }
 
@@ -218,6 +216,12 @@ pub(crate) fn streams_of(mailbox: &Arc<Mailbox>) -> Vec<Arc<StreamCore>> {
     let engines: Vec<_> = lock(&ENGINES).iter().filter_map(Weak::upgrade).collect();
     let live = engines.iter().flat_map(|engine| engine.live());
     live.filter(|stream| Arc::ptr_eq(&stream.home, mailbox)).collect()
+}
+
+/// The pools that engines of the process have, by number.
+pub(crate) fn pools_of_engines() -> HashSet<usize> {
+    let engines: Vec<_> = lock(&ENGINES).iter().filter_map(Weak::upgrade).collect();
+    engines.iter().map(|engine| engine.pool.id()).collect()
 }
 
 /// Closes every engine of the process; returns those that still have live streams.

@@ -13,9 +13,11 @@ use super::ending::{Ending, Failure, FailureKind, Reason};
 use super::queue::Queue;
 use crate::codec::Limits;
 use crate::engine::{EngineCore, Life};
-use crate::worker::{Command, Deferred, Mailbox};
+use crate::worker::{Command, Deferred, Mailbox, Port};
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+
+const NO_PLACE: usize = usize::MAX;
 
 /// Metadata that belongs to the trace: W3C baggage.
 const BAGGAGE: &str = "baggage";
@@ -93,7 +95,8 @@ pub(crate) struct StreamCore {
     pub(crate) held: AtomicUsize,
     /// It holds a place of its engine.
     pub(crate) admitted: AtomicBool,
-    registered: OnceLock<usize>,
+    /// Its place among the engine's live streams, while it has one.
+    place: AtomicUsize,
     children: Mutex<Vec<Weak<StreamCore>>>,
     cancel_waiters: Mutex<Vec<Deferred>>,
     timers: Mutex<Vec<tokio::task::AbortHandle>>,
@@ -126,7 +129,7 @@ impl StreamCore {
             slot: AtomicUsize::new(usize::MAX),
             held: AtomicUsize::new(0),
             admitted: AtomicBool::new(false),
-            registered: OnceLock::new(),
+            place: AtomicUsize::new(NO_PLACE),
             children: Mutex::default(),
             cancel_waiters: Mutex::default(),
             timers: Mutex::default(),
@@ -163,7 +166,11 @@ impl StreamCore {
 
     /// Enters the engine's list of live streams and starts the timers.
     pub(crate) fn register(self: &Arc<Self>) {
-        let _ = self.registered.set(self.engine.enter(self));
+        self.place.store(self.engine.enter(self), Ordering::SeqCst);
+        if self.released.load(Ordering::SeqCst) {
+            // It ended on another thread before it had this place to give back.
+            self.leave_place();
+        }
         super::timers::start(self);
         if self.engine.life() == Life::Closed {
             // Closed since the caller looked: the closer may not have seen this stream among the live ones.
@@ -264,16 +271,36 @@ impl StreamCore {
 
     /// Gives back the place, the budget and the timers; the driver calls this as soon as it is done.
     pub(crate) fn release(self: &Arc<Self>) {
-        if self.released.swap(true, Ordering::AcqRel) {
+        if self.released.swap(true, Ordering::SeqCst) {
             return;
         }
         for timer in std::mem::take(&mut *lock(&self.timers)) {
             timer.abort();
         }
-        if let Some(&place) = self.registered.get() {
+        self.leave_place();
+        self.tell_cancel_waiters();
+    }
+
+    fn leave_place(&self) {
+        let place = self.place.swap(NO_PLACE, Ordering::SeqCst);
+        if place != NO_PLACE {
             self.engine.leave(place, self);
         }
-        drop(std::mem::take(&mut *lock(&self.cancel_waiters)));
+    }
+
+    /// The stream ended without its driver: whoever waits for its cancellation learns that on the worker.
+    fn tell_cancel_waiters(&self) {
+        let waiters = self.take_cancel_waiters();
+        if waiters.is_empty() {
+            return;
+        }
+        let cancelled = self.cancel_reason().is_some();
+        let tell = Command::CallPort(Box::new(move |py, _port| {
+            for waiter in waiters {
+                Port::resolve(py, waiter.get(py).bind(py), cancelled);
+            }
+        }));
+        drop(self.home.post(tell));
     }
 
     /// True once its driver has been made.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Poll, Waker};
 
 use bytes::Bytes;
-use pyo3::exceptions::PyStopAsyncIteration;
+use pyo3::exceptions::{PyRuntimeError, PyStopAsyncIteration};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -111,8 +111,13 @@ impl PyStream {
         self.reading.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn set_reading(&self, reading: bool) {
-        self.reading.store(reading, Ordering::Relaxed);
+    /// Makes the caller the one who waits for the next item; false: somebody else does.
+    pub(crate) fn begin_reading(&self) -> bool {
+        !self.reading.swap(true, Ordering::Relaxed)
+    }
+
+    pub(crate) fn end_reading(&self) {
+        self.reading.store(false, Ordering::Relaxed);
     }
 
     /// Starts the stream if it has not been; raises `Overloaded`, `EngineClosed`, `ForkError`.
@@ -156,8 +161,12 @@ impl PyStream {
     /// What is there now; `Pending` after `waker` was noted.
     pub(crate) fn poll<'py>(&self, py: Python<'py>, waker: Option<&Waker>) -> Poll<PyResult<Bound<'py, PyAny>>> {
         let mut state = self.state();
-        let State::Open { core, cursor } = &mut *state else {
-            return Poll::Ready(Err(PyStopAsyncIteration::new_err(())));
+        let (core, cursor) = match &mut *state {
+            State::Open { core, cursor } => (core, cursor),
+            State::Starting => {
+                return Poll::Ready(Err(PyRuntimeError::new_err("another task is starting this stream")));
+            }
+            State::New(_) | State::Closed(_) => return Poll::Ready(Err(PyStopAsyncIteration::new_err(()))),
         };
         if cursor.is_empty() {
             match core.queue.poll(waker) {

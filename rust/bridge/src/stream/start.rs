@@ -57,6 +57,8 @@ impl StartRequest {
     /// Ends it because its worker is gone.
     pub(crate) fn refuse(self) {
         self.core.refuse(FailureKind::Closed, "EngineClosed", "the worker of this engine has stopped");
+        // It may have ended before it was admitted; then the ending gave no place back.
+        self.core.engine.return_place(&self.core);
     }
 }
 
@@ -104,6 +106,12 @@ fn try_start(py: Python<'_>, port: &Bound<'_, Port>, start: StartRequest) -> PyR
     match port.get().spawn(py, &core, driver.clone().into_any(), context) {
         // An eager task has run to its end, and what only an exit does, raised into its maker: the loop's to hear.
         Err(error) if core.is_released() => port.get().raise_in_loop(py, &error),
-        result => result,
+        Err(error) => {
+            // Here and not by the caller: a driver that goes before its stream has ended ends it as lost.
+            fail(py, &core, &error);
+            drop(driver);
+            Ok(())
+        }
+        Ok(()) => Ok(()),
     }
 }

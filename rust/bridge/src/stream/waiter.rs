@@ -5,7 +5,7 @@ use std::task::{Wake, Waker};
 
 use pyo3::prelude::*;
 
-use crate::worker::{Command, Deferred, Mailbox, Port, assume_attached};
+use crate::worker::{Command, Deferred, Mailbox, Port, at_home};
 
 /// Woken once per wait; at home it resolves its future at once, from elsewhere through the loop's mailbox.
 #[derive(Debug)]
@@ -51,9 +51,7 @@ impl Waiter {
 
 impl Wake for Waiter {
     fn wake(self: Arc<Self>) {
-        if self.at_once && self.mailbox.is_home() {
-            assume_attached(&self.mailbox, |py| self.notify(py));
-        } else {
+        if !self.at_once || !at_home(&self.mailbox, |py| self.notify(py)) {
             let mailbox = Arc::clone(&self.mailbox);
             drop(mailbox.post(Command::Wake(self)));
         }

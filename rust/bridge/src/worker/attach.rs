@@ -1,11 +1,12 @@
 //! Every way to the interpreter from a thread that is not inside a Python call, counted by thread.
-#![allow(unsafe_code)] // `assume_attached` states what the call stack guarantees
+#![allow(unsafe_code)] // states what the call stack guarantees, or what was looked up
 
 use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use pyo3::ffi;
 use pyo3::prelude::*;
 
 use super::mailbox::Mailbox;
@@ -64,10 +65,14 @@ pub(crate) fn in_dealloc<R>(act: impl FnOnce(Python<'_>) -> R) -> R {
     act(unsafe { Python::assume_attached() })
 }
 
-/// Runs `act` on the home thread of `mailbox`, which is attached whenever it runs our code.
-pub(crate) fn assume_attached<R>(mailbox: &Mailbox, act: impl FnOnce(Python<'_>) -> R) -> R {
-    assert!(mailbox.is_home(), "only the home thread is known to be attached");
-    // SAFETY: the home thread of a mailbox is the thread of a Python event loop. It runs our code only in calls from the
-    // interpreter, which are attached, and no code of ours detaches there while it wakes consumers.
-    act(unsafe { Python::assume_attached() })
+/// Runs `act` on the home thread of `mailbox`, if it is attached: between two runs of its loop a host may have detached it.
+/// False: it did not run.
+pub(crate) fn at_home(mailbox: &Mailbox, act: impl FnOnce(Python<'_>)) -> bool {
+    // SAFETY: the call only looks whether this thread holds the interpreter.
+    if !mailbox.is_home() || unsafe { ffi::PyGILState_Check() } == 0 {
+        return false;
+    }
+    // SAFETY: this thread is attached, as was seen just now, and stays so until it detaches itself.
+    act(unsafe { Python::assume_attached() });
+    true
 }

@@ -15,7 +15,7 @@ use super::release::orphan;
 use super::wakeup::Wakeup;
 use crate::stream::{StartRequest, StreamCore, Waiter};
 
-/// Something to run on a worker, attached. It must own no Python reference.
+/// Something to run on a worker, attached. Any thread may drop it: the Python references that it owns are `Deferred`.
 pub(crate) type PortCall = Box<dyn FnOnce(Python<'_>, &Bound<'_, Port>) + Send>;
 
 /// What a worker is asked to do.

@@ -20,7 +20,7 @@ mod watch;
 
 #[cfg(feature = "naive")]
 pub(crate) use attach::attach;
-pub(crate) use attach::{assume_attached, attaches};
+pub(crate) use attach::{at_home, attaches};
 pub(crate) use cell::{Here, ThreadCell};
 pub(crate) use dedicated::{PyWorker, open_port, shared_worker};
 pub(crate) use lag::watch_loops;

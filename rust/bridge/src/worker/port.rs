@@ -16,7 +16,7 @@ use super::lifespan::Lifespans;
 use super::mailbox::Mailbox;
 use super::reader::Reader;
 use super::thread;
-use crate::engine::streams_of;
+use crate::engine::{pools_of_engines, streams_of};
 use crate::log;
 use crate::stream::{Outbox, SharedWriter, StreamCore};
 
@@ -172,6 +172,9 @@ impl Port {
             return Arc::clone(writer);
         }
         crate::runtime::maintain(pool);
+        // A writer keeps its pool: those of pools that no engine has any more, and no driver writes into, go.
+        let pools = pools_of_engines();
+        tables.writers.retain(|(id, writer)| pools.contains(id) || Arc::strong_count(writer) > 1);
         let writer = fresh();
         tables.writers.push((pool.id(), Arc::clone(&writer)));
         writer
@@ -294,6 +297,11 @@ impl Port {
         }
         drop(live);
         self.info.live.store(0, Ordering::Relaxed);
+        let lifespans = self.lifespans().map(|mut lifespans| std::mem::take(&mut *lifespans));
+        drop(lifespans);
+        let module = py.import(intern!(py, "pybridge._worker"));
+        // An interpreter that goes away has no module to ask any more, and needs none.
+        drop(module.and_then(|module| module.call_method1("forget_lifespans", (self.event_loop(py),))));
     }
 }
 

@@ -28,6 +28,7 @@ from pybridge import (
 
 from support.consumers import collect, take
 from support.engines import EngineMaker
+from support.logs import reports
 from support.waiting import turns, until, wait_until
 
 
@@ -146,6 +147,7 @@ async def test_nested_calls_pass_the_limit_of_their_own_engine(make_engine: Engi
 async def test_closing_delivers_what_was_made_and_cancels_the_rest(make_engine: EngineMaker) -> None:
     """S-24, T-47"""
     seen: list[str | None] = []
+    waiting: list[str] = []
 
     async def handler(request: str, context: Context) -> AsyncGenerator[int, None]:
         try:
@@ -153,6 +155,7 @@ async def test_closing_delivers_what_was_made_and_cancels_the_rest(make_engine: 
                 await asyncio.sleep(0)
                 yield number
             if request == "endless":
+                waiting.append(request)
                 await asyncio.Event().wait()
         finally:
             seen.append(context.cancel_reason)
@@ -162,12 +165,15 @@ async def test_closing_delivers_what_was_made_and_cancels_the_rest(make_engine: 
     endless = [engine("endless") for _ in range(3)]
     for stream in endless:
         await anext(stream)
-    closing = asyncio.create_task(engine.aclose(0.3))
+    closing = asyncio.create_task(engine.aclose(60))
     await turns(1)
     with pytest.raises(EngineClosed):
         await anext(engine("finite"))
-    await closing
     assert await asyncio.gather(*finite) == [list(range(20))] * 10
+    await until(lambda: len(waiting) == 3, "the endless streams wait")
+    assert not closing.done()
+    engine.close()
+    await closing
     for stream in endless:
         assert await take(stream, 19) == list(range(1, 20))
         with pytest.raises(StreamCancelled) as caught:
@@ -255,12 +261,25 @@ async def test_wait_for_streams_that_somebody_holds_is_logged(
     stream = engine(None)
     assert await anext(stream) == 0
     closing = asyncio.ensure_future(engine.aclose())
-    await until(lambda: bool(caplog.records), "the wait is logged")
+    await until(lambda: bool(reports(caplog)), "the wait is logged")
     assert not closing.done()
     assert "1 are live; a timeout would cancel them" in caplog.text
     await stream.aclose()
     await closing
-    assert len(caplog.records) == 1
+    assert len(reports(caplog)) == 1
+
+
+async def test_closing_waits_no_longer_than_it_was_told(make_engine: EngineMaker) -> None:
+    async def waits(request: object) -> AsyncGenerator[int, None]:
+        yield 0
+        await asyncio.Event().wait()
+
+    engine = make_engine(waits)
+    stream = engine(None)
+    assert await anext(stream) == 0
+    await engine.aclose(0.05)
+    with pytest.raises(StreamCancelled, match="shutdown"):
+        await anext(stream)
 
 
 class Lifespan:

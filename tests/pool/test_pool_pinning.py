@@ -34,7 +34,7 @@ async def test_stalled_streams_among_fast_ones_pin_no_more_than_the_bound() -> N
             yield bytes(6000)
             await asyncio.sleep(0)
 
-    pool = Pool()
+    pool = Pool(PoolConfig(decay_interval=60))  # what is idle stays, on a slow machine as well
     async with PooledEngine(handler, pool=pool, codec="raw") as engine:
         taken = 0
 

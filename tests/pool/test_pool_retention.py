@@ -72,6 +72,7 @@ async def test_failed_frame_leaves_no_byte_and_no_capacity() -> None:
         assert stats.parked_bytes <= CAP
 
 
+@pytest.mark.timeout(240)
 async def test_pool_is_within_its_cap_after_a_burst_and_empty_when_idle() -> None:
     """T-64: a burst of 5,000 streams, then nothing: within the cap at once, empty after the idle timeout."""
     config = PoolConfig(decay_interval=0.05, idle_timeout=0.2, small_parked_bytes="1MiB", large_parked_bytes="4MiB")

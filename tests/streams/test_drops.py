@@ -14,17 +14,12 @@ from pybridge import FlowConfig
 
 from support.consumers import collect, take
 from support.engines import EngineMaker
+from support.logs import reports
 from support.processes import PythonRunner
 from support.waiting import turns, until
 
 if TYPE_CHECKING:
     import pytest
-
-
-def complaints(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """What was logged, but for asyncio's remarks on time."""
-    messages = [record.getMessage() for record in caplog.records]
-    return [message for message in messages if not message.startswith("Executing")]
 
 
 async def test_dropped_at_any_point_the_cleanup_runs_exactly_once(
@@ -81,7 +76,7 @@ async def test_dropped_at_any_point_the_cleanup_runs_exactly_once(
     await until(lambda: begun == cleaned, lambda: f"cleanups: {cleaned} of {begun}")
     assert set(cleaned.values()) == {1}
     assert engine.stats().streams.raised == 0
-    assert complaints(caplog) == []
+    assert reports(caplog) == []
 
 
 async def test_dropped_streams_are_closed_without_the_collector(make_engine: EngineMaker, collector_off: None) -> None:
@@ -125,7 +120,7 @@ async def test_running_streams_survive_a_full_collection_at_every_turn(
             gc.collect()
             await asyncio.sleep(0)
         assert [consumer.result() for consumer in consumers] == [[n, n + 1, n + 2] for n in requests]
-    assert complaints(caplog) == []
+    assert reports(caplog) == []
 
 
 def test_streams_dropped_to_the_collector_on_uvloop_in_debug_mode_are_closed_quietly(run_python: PythonRunner) -> None:

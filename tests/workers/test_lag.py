@@ -41,15 +41,14 @@ def test_loop_that_a_handler_blocks_is_a_stall_in_stats_and_log(caplog: pytest.L
         assert [next(items) for items in streams] == list(range(1, 9))
         streams.append(engine.iter(0))
         assert next(streams[-1]) == 0
-        wait_until(lambda: lag()[0] == 1, "the stall to be counted")
+        wait_until(lambda: lag()[0] >= 1, "the stall to be counted")
         assert lag()[1] >= 1000
         wait_until(lambda: bool(stacks()), "the stack to be logged")
         release.set()
         assert [list(items) for items in streams] == [list(range(100))] * 9
         wait_until(lambda: lag()[1] < 1000, "the loop to answer")
-    assert [record.name for record in caplog.records if "blocked stood still" in record.getMessage()] == [
+    assert {record.name for record in caplog.records if "blocked stood still" in record.getMessage()} == {
         "pybridge.worker"
-    ]
-    (stack,) = stacks()
+    }
+    (stack,) = (stack for stack in stacks() if "release.wait()" in stack)
     assert "in handler" in stack
-    assert "release.wait()" in stack

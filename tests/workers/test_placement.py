@@ -54,7 +54,7 @@ def test_thread_of_a_worker_ends_with_the_last_that_has_it(run_python: PythonRun
     """S-26: after what is live on it, and with its lifespans left."""
     run_python(
         """
-        import asyncio, contextlib, gc, os, threading
+        import asyncio, contextlib, gc, os, threading, time
         from pybridge import PooledEngine, Worker
 
         log, threads = [], []
@@ -96,7 +96,10 @@ def test_thread_of_a_worker_ends_with_the_last_that_has_it(run_python: PythonRun
             gc.collect()
             threads[-1].join(10)
             assert not threads[-1].is_alive()
-        assert descriptors() == before
+        deadline = time.monotonic() + 20
+        while descriptors() > before and time.monotonic() < deadline:  # they are closed when the thread has ended
+            os.sched_yield()
+        assert descriptors() <= before
         assert log == ["left"] * 21
         unused = Worker()
         del unused

@@ -180,13 +180,18 @@ impl Receiver for Builder<'_, '_> {
     #[inline]
     fn signed(&mut self, value: i64) -> Result<(), Fault> {
         // SAFETY: attached.
-        self.push(unsafe { ffi::PyLong_FromLongLong(value) })
+        self.push(unsafe { ffi::PyLong_FromLong(value) })
     }
 
     #[inline]
     fn unsigned(&mut self, value: u64) -> Result<(), Fault> {
-        // SAFETY: attached.
-        self.push(unsafe { ffi::PyLong_FromUnsignedLongLong(value) })
+        // SAFETY: attached. The first has a short way for the most common numbers.
+        self.push(unsafe {
+            match i64::try_from(value) {
+                Ok(value) => ffi::PyLong_FromLong(value),
+                Err(_) => ffi::PyLong_FromUnsignedLongLong(value),
+            }
+        })
     }
 
     #[inline]

@@ -37,7 +37,7 @@ pub(super) fn read(input: &[u8], start: usize, to: &mut impl Receiver) -> Result
 }
 
 /// Reads one digit or more after those of `value`, which wraps where they are too many; the offset after them.
-#[inline]
+#[inline(always)]
 fn digits(input: &[u8], start: usize, mut value: u64) -> Result<(u64, usize), Fault> {
     const TENS: [u64; 8] = [1, 10, 100, 1000, 10_000, 100_000, 1_000_000, 10_000_000];
     let mut at = start;
@@ -110,6 +110,7 @@ fn zeros(text: &[u8]) -> usize {
 }
 
 /// Reads an exponent; the offset after it.
+#[inline(never)]
 fn power(input: &[u8], start: usize) -> Result<(i64, usize), Fault> {
     let signed = matches!(input.get(start), Some(b'+' | b'-'));
     let first = start + usize::from(signed);

@@ -67,7 +67,7 @@ impl Reader {
             if from.at + self.opened >= pause && from.at < from.input.len() {
                 return Ok(false);
             }
-            if self.value(from, to)? {
+            if self.value(from, pause, to)? {
                 continue;
             }
             loop {
@@ -109,7 +109,7 @@ impl Reader {
 
     /// Reads one value; true if it is a container that has just opened and its first value is next.
     #[inline]
-    fn value(&mut self, from: &mut Cursor<'_>, to: &mut impl Receiver) -> Result<bool, Fault> {
+    fn value(&mut self, from: &mut Cursor<'_>, pause: usize, to: &mut impl Receiver) -> Result<bool, Fault> {
         let byte = from.skip();
         self.budget.nodes(1, from.at)?;
         to.expect(1)?;
@@ -121,7 +121,14 @@ impl Reader {
                 to.text(text.bytes, text.ascii, offset)
                     .map_err(|fault| located(fault, from.input, offset, text.end))?;
             }
-            Some(b'-' | b'0'..=b'9') => from.at = number::read(from.input, from.at, to)?,
+            Some(b'-' | b'0'..=b'9') => loop {
+                from.at = number::read(from.input, from.at, to)?;
+                if !self.another_number(from, pause) {
+                    break;
+                }
+                self.budget.nodes(1, from.at)?;
+                to.expect(1)?;
+            },
             Some(b'{') => return self.map(from, to),
             Some(b'[') => return self.array(from, to),
             Some(b't') => {
@@ -139,6 +146,22 @@ impl Reader {
             _ => return Err(from.unexpected("a value")),
         }
         Ok(false)
+    }
+
+    /// After a number: passes the comma, and a space, if a number is the next value of an array.
+    #[inline]
+    fn another_number(&mut self, from: &mut Cursor<'_>, pause: usize) -> bool {
+        let next = match from.input.get(from.at..) {
+            Some([b',', b'-' | b'0'..=b'9', ..]) => from.at + 1,
+            Some([b',', b' ', b'-' | b'0'..=b'9', ..]) => from.at + 2,
+            _ => return false,
+        };
+        if self.inner.kind != Kind::Array || next + self.opened >= pause {
+            return false;
+        }
+        self.inner.len += 1;
+        from.at = next;
+        true
     }
 
     #[inline]

@@ -24,7 +24,7 @@ import pydantic
 import pytest
 
 import pybridge
-from pybridge import EncodeError, JsonCodec, Limits, MsgpackCodec
+from pybridge import EncodeError, JsonCodec, LimitExceeded, Limits, MsgpackCodec
 
 
 def packed(value: object, codec: Any = "msgpack") -> bytes:
@@ -163,6 +163,7 @@ class Renamed(pydantic.BaseModel):
 class Checked:
     a: int
     b: list[str]
+    secret: str = pydantic.Field(default="hidden", exclude=True)
 
 
 Point = collections.namedtuple("Point", "x y")  # noqa: PYI024
@@ -482,3 +483,14 @@ def test_frame_is_found_where_the_bytes_it_is_equal_to_are() -> None:
     frame = pybridge.encode(b"abc", codec="raw")
     assert frame == b"abc"
     assert {b"abc": 1}[frame] == 1  # type: ignore[index]
+
+
+@pytest.mark.parametrize("codec", ["msgpack", "json", JsonCodec(bytes="base64")])
+def test_frame_is_decoded_by_its_own_codec_and_limits_unless_told(codec: Any) -> None:
+    value = [1, "é", {"a": None}]
+    large = Limits(max_frame_bytes="32MiB")
+    assert pybridge.decode(pybridge.encode(value, codec)) == value
+    assert len(pybridge.decode(pybridge.encode("x" * (20 << 20), codec, large))) == 20 << 20
+    with pytest.raises(LimitExceeded, match="max_nodes"):
+        pybridge.decode(pybridge.encode(value, codec), limits=Limits(max_nodes=2))
+    assert pybridge.decode(pybridge.encode(1, "json"), "msgpack") == ord("1")

@@ -77,6 +77,10 @@ impl PyFrame {
     pub(crate) fn bytes(&self) -> &Bytes {
         &self.bytes
     }
+
+    pub(crate) fn spec(&self) -> &Arc<CodecSpec> {
+        &self.spec
+    }
 }
 
 impl Drop for PyFrame {

@@ -51,7 +51,7 @@ impl Shape {
 pub(super) fn classify(ty: &Bound<'_, PyType>) -> PyResult<Option<Kind>> {
     let py = ty.py();
     let shape = if let Some(fields) = ty.getattr_opt(intern!(py, "__dataclass_fields__"))? {
-        dataclass(&fields)
+        dataclass(ty, &fields)
     } else if let Some(fields) = ty.getattr_opt(intern!(py, "__pydantic_fields__"))? {
         fields.cast::<PyDict>()?;
         if ty.getattr_opt(intern!(py, "__pydantic_root_model__"))?.is_some_and(|root| root.is_truthy().unwrap_or(false))
@@ -85,19 +85,27 @@ fn named(fields: &Bound<'_, PyAny>, keep: impl Fn(&Bound<'_, PyAny>) -> PyResult
     Shape::of(names, py)
 }
 
-fn dataclass(fields: &Bound<'_, PyAny>) -> PyResult<Shape> {
-    let py = fields.py();
+fn dataclass(ty: &Bound<'_, PyType>, fields: &Bound<'_, PyAny>) -> PyResult<Shape> {
+    let py = ty.py();
+    let checked = ty.getattr_opt(intern!(py, "__pydantic_fields__"))?;
     named(fields, |field| {
         let kind = field.getattr(intern!(py, "_field_type"))?.getattr(intern!(py, "name"))?;
-        Ok(kind.cast::<PyString>()?.to_str()? == "_FIELD")
+        if kind.cast::<PyString>()?.to_str()? != "_FIELD" {
+            return Ok(false);
+        }
+        let Some(checked) = &checked else { return Ok(true) };
+        let field = checked.cast::<PyDict>()?.get_item(field.getattr(intern!(py, "name"))?)?;
+        field.as_ref().map_or(Ok(true), is_written)
     })
 }
 
-/// Fields that the model's author has excluded from its output stay out of it here as well.
 fn pydantic(fields: &Bound<'_, PyAny>) -> PyResult<Shape> {
-    let py = fields.py();
-    let shape = named(fields, |field| Ok(!field.getattr(intern!(py, "exclude"))?.is_truthy()?))?;
-    Ok(Shape { extra: true, ..shape })
+    Ok(Shape { extra: true, ..named(fields, is_written)? })
+}
+
+/// Fields that pydantic is told to exclude from output stay out of it here as well.
+fn is_written(field: &Bound<'_, PyAny>) -> PyResult<bool> {
+    Ok(!field.getattr(intern!(field.py(), "exclude"))?.is_truthy()?)
 }
 
 fn attrs(attributes: &Bound<'_, PyAny>) -> PyResult<Shape> {

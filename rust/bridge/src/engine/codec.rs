@@ -43,6 +43,12 @@ impl PyCodec {
         Ok(Self { spec: Arc::new(spec) })
     }
 
+    /// The codec that `frame` was encoded with.
+    #[staticmethod]
+    fn of(frame: &Bound<'_, PyFrame>) -> Self {
+        Self { spec: Arc::clone(frame.get().spec()) }
+    }
+
     /// Encodes one value with the rules of streams; see `pybridge.encode`.
     #[pyo3(signature = (value, limits=None))]
     fn encode(&self, py: Python<'_>, value: &Bound<'_, PyAny>, limits: Option<&Bound<'_, PyAny>>) -> PyResult<PyFrame> {

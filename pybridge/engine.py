@@ -246,7 +246,10 @@ class PooledEngine:
         await asyncio.wait([self._core.idle_future()], timeout=self._flow.cancel_grace)
 
     def _log_wait(self) -> None:
-        text = "engine %s has waited %g s for the end of its streams, %d are live; a timeout would cancel them"
+        text = (
+            "engine %s has waited %g s for the end of its streams, %d are live. One that was left half read ends when nothing"
+            " refers to it any more, or with `async with stream`; close() and aclose(timeout) cancel it"
+        )
         _log.warning(text, self._name, PATIENCE, self.stats().streams.live)
 
     def __enter__(self) -> Self:

@@ -247,8 +247,8 @@ class PooledEngine:
 
     def _log_wait(self) -> None:
         text = (
-            "engine %s has waited %g s for the end of its streams, %d are live. One that was left half read ends when nothing"
-            " refers to it any more, or with `async with stream`; close() and aclose(timeout) cancel it"
+            "engine %s has waited %g s for the end of its streams, %d are live. One that was left half read ends when"
+            " nothing refers to it any more, or with `async with stream`; close() and aclose(timeout) cancel it"
         )
         _log.warning(text, self._name, PATIENCE, self.stats().streams.live)
 

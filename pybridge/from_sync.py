@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import functools
 import inspect
@@ -14,6 +15,9 @@ from enum import Enum, auto
 from typing import Any, Generic, TypeAlias, TypeVar
 
 T = TypeVar("T")
+
+LOOP_CHECK = 5.0
+"""Seconds after which a thread that waits for demand looks whether its loop is still there."""
 
 _log = logging.getLogger("pybridge.from_sync")
 
@@ -101,16 +105,25 @@ class _GeneratorThread(Generic[T]):
             del answer, error
 
     def _serve(self, generator: Generator[T, None, None]) -> None:
-        demand = _Demand.ITEM
-        while demand is not _Demand.CLOSE:
-            demand, answer = self._demands.get()
+        while next_demand := self._next_demand():
+            demand, answer = next_demand
             outcome = _obey(generator, demand)
             try:
                 self._loop.call_soon_threadsafe(_settle, answer, outcome)
             except RuntimeError:
-                generator.close()
+                break
+            if demand is _Demand.CLOSE:
                 return
-            del answer, outcome
+            del next_demand, answer, outcome
+        if error := _obey(generator, _Demand.CLOSE)[1]:
+            _log.warning("the handler raised after its event loop was closed", exc_info=error)
+
+    def _next_demand(self) -> tuple[_Demand, _Answer[T]] | None:
+        """Waits for a demand; None if the loop was closed, from which none can come."""
+        while not self._loop.is_closed():
+            with contextlib.suppress(queue.Empty):
+                return self._demands.get(timeout=LOOP_CHECK)
+        return None
 
 
 def _generate(make: Callable[[], Iterable[T]]) -> Generator[T, None, None]:

@@ -8,8 +8,9 @@ import functools
 import gc
 import inspect
 import logging
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
 from typing import Any
 
 import pytest
@@ -241,6 +242,31 @@ def test_thread_ends_when_its_loop_is_closed_under_it() -> None:
         loop.close()
     go_on.set()
     assert closed.wait(10)
+
+
+def test_thread_that_waits_for_demand_ends_when_its_loop_is_closed(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(sys.modules["pybridge.from_sync"], "LOOP_CHECK", 0.02)
+
+    def handler(request: int) -> Iterator[int]:
+        try:
+            yield request
+        finally:
+            raise ValueError("late")
+
+    async def first() -> tuple[AsyncGenerator[int, None], int]:
+        stream = from_sync(handler)(7)
+        return stream, await anext(stream)
+
+    loop = asyncio.new_event_loop()
+    loop.set_exception_handler(lambda *_: None)
+    stream, item = loop.run_until_complete(first())
+    assert item == 7
+    loop.close()
+    wait_until(lambda: not sync_threads(), "the thread ends though nobody asks it to")
+    assert "the handler raised after its event loop was closed" in caplog.text
+    del stream
 
 
 async def test_failed_stream_leaves_no_reference_cycle(collector_off: None) -> None:

@@ -115,7 +115,7 @@ pub fn start() -> Result<Handle, RuntimeError> {
 
 fn run(handle: Handle, owned: Option<Runtime>, workers: usize) -> State {
     let (dispatcher, deliveries) = unbounded_channel();
-    handle.spawn(dispatch(deliveries));
+    handle.spawn(Dispatcher(deliveries).run());
     handle.spawn(crate::memory::watch());
     handle.spawn(crate::worker::watch_loops());
     State::Running { handle, owned, workers, dispatcher }
@@ -138,12 +138,30 @@ pub(crate) fn dispatcher() -> Option<UnboundedSender<Vec<Delivery>>> {
 }
 
 /// Hands over whole turns; it never waits for a consumer, the streams' credit bounds what may be queued.
-async fn dispatch(mut deliveries: UnboundedReceiver<Vec<Delivery>>) {
-    while let Some(turn) = deliveries.recv().await {
-        for delivery in turn {
-            // A consumer's waker that panics must not end the deliveries to all others.
-            drop(catch_unwind(AssertUnwindSafe(|| delivery.hand_over())));
+struct Dispatcher(UnboundedReceiver<Vec<Delivery>>);
+
+impl Dispatcher {
+    async fn run(mut self) {
+        while let Some(turn) = self.0.recv().await {
+            hand_over(turn);
         }
+    }
+}
+
+impl Drop for Dispatcher {
+    /// The runtime goes: consumers elsewhere still get what is under way, endings above all.
+    fn drop(&mut self) {
+        self.0.close();
+        while let Ok(turn) = self.0.try_recv() {
+            hand_over(turn);
+        }
+    }
+}
+
+fn hand_over(turn: Vec<Delivery>) {
+    for delivery in turn {
+        // A consumer's waker that panics must not end the deliveries to all others.
+        drop(catch_unwind(AssertUnwindSafe(|| delivery.hand_over())));
     }
 }
 

@@ -1,16 +1,32 @@
 """`pybridge bench`: its options, and what it does with them."""
 
 import argparse
+import contextlib
 import importlib.util
 import json
+import math
 import sys
 from pathlib import Path
 from typing import Any
 
 from pybridge.bench.names import DEFAULT, DESCRIPTIONS, MEMORY_DEFAULT
 from pybridge.bench.targets import DEMO, check
+from pybridge.sizes import parse_size
 
 EXTRA = ("matplotlib", "msgspec", "orjson", "rich")
+
+MEMORY_ONLY: dict[str, Any] = {
+    "payload": "text",
+    "chars": 1_000_000,
+    "cycles": 3,
+    "survivors": False,
+    "idle_release": "all",
+    "min_gain": "8MiB",
+    "python_allocator": "leave",
+    "tune_malloc": False,
+    "idle": 10.0,
+}
+"""Options that only the memory workload has, and their defaults."""
 
 EPILOG = f"""\
 examples:
@@ -75,32 +91,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures, schema 1")
     parser.add_argument("--plot", type=picture, metavar="FILE.png", help="draw them; also as .svg or .pdf")
     memory = parser.add_argument_group("memory", "resident memory under large requests, each lane in a fresh process")
+    parser.set_defaults(**MEMORY_ONLY)
     memory.add_argument("--memory", action="store_true", help="run the memory workload")
-    memory.add_argument(
-        "--payload", choices=("text", "tree"), default="text", help="a text, or a tree of small dicts (text)"
-    )
-    memory.add_argument("--chars", type=positive, default=1_000_000, metavar="N", help="size of a request (1000000)")
-    memory.add_argument("--cycles", type=positive, default=3, metavar="N", help="bursts of requests (3)")
+    memory.add_argument("--payload", choices=("text", "tree"), help="a text, or a tree of small dicts (text)")
+    memory.add_argument("--chars", type=positive, metavar="N", help="size of a request (1000000)")
+    memory.add_argument("--cycles", type=positive, metavar="N", help="bursts of requests (3)")
     memory.add_argument(
         "--survivors", action="store_true", help="one small object of each request lives on, as in a cache"
     )
     memory.add_argument(
         "--idle-release",
         choices=("malloc", "all", "off"),
-        default="all",
         help="what pybridge gives back when idle (all)",
     )
     memory.add_argument(
-        "--min-gain", default="8MiB", metavar="SIZE", help="... if so much is resident that was not before (8MiB)"
+        "--min-gain", type=size, metavar="SIZE", help="... if so much is resident that was not before (8MiB)"
     )
     memory.add_argument(
         "--python-allocator",
         choices=("leave", "system"),
-        default="leave",
         help="system: Python's small objects come from malloc in pybridge's lanes (leave)",
     )
     memory.add_argument("--tune-malloc", action="store_true", help="large blocks are mappings of their own there")
-    memory.add_argument("--idle", type=float, default=10.0, metavar="S", help="seconds of rest at the end (10)")
+    memory.add_argument("--idle", type=seconds, metavar="S", help="seconds of rest at the end (10)")
 
 
 def lanes(text: str) -> tuple[str, ...]:
@@ -117,6 +130,23 @@ def positive(text: str) -> int:
     if not text.isdecimal() or int(text) == 0:
         raise argparse.ArgumentTypeError(f"a number above 0 is needed, not {text!r}")
     return int(text)
+
+
+def seconds(text: str) -> float:
+    """A number of seconds."""
+    with contextlib.suppress(ValueError):
+        if 0 <= (number := float(text)) < math.inf:
+            return number
+    raise argparse.ArgumentTypeError(f"a number of seconds is needed, not {text!r}")
+
+
+def size(text: str) -> str:
+    """The text of a size."""
+    try:
+        parse_size(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
 
 
 def picture(text: str) -> Path:
@@ -139,6 +169,12 @@ def _request(path: Path) -> Any:
         raise ValueError(f"{path}: {error}") from None
 
 
+def _refuse_memory_only(args: argparse.Namespace) -> None:
+    for name, default in MEMORY_ONLY.items():
+        if getattr(args, name) != default:
+            raise ValueError(f"--{name.replace('_', '-')} is an option of the memory workload: say --memory as well")
+
+
 def main(args: argparse.Namespace) -> int:
     """Runs the benchmark. Returns the exit status: 0, 1 when a lane failed or outputs differ, 2 for wrong options."""
     missing = [name for name in EXTRA if importlib.util.find_spec(name) is None]
@@ -146,6 +182,8 @@ def main(args: argparse.Namespace) -> int:
         print(f"pybridge bench needs {', '.join(missing)}: pip install 'pybridge-engine[bench]'", file=sys.stderr)
         return 2
     try:
+        if not args.memory:
+            _refuse_memory_only(args)
         check(args.handler or DEMO, args.lanes or (MEMORY_DEFAULT if args.memory else DEFAULT), unary=args.unary)
         request = _request(args.request) if args.request else None
     except (OSError, TypeError, ValueError) as error:

@@ -211,6 +211,11 @@ def test_what_a_handler_prints_disturbs_nothing(tmp_path: Path) -> None:
         (("--lanes", "fast"), "no lane is called 'fast'"),
         (("--concurrency", "0"), "above 0"),
         (("--request", "missing.json"), "missing.json"),
+        (("--memory", "--min-gain", "foo"), "'foo' is not a size"),
+        (("--memory", "--idle", "-1"), "a number of seconds is needed, not '-1'"),
+        (("--memory", "--idle", "nan"), "a number of seconds is needed, not 'nan'"),
+        (("--survivors",), "--survivors is an option of the memory workload"),
+        (("--chars", "5"), "--chars is an option of the memory workload"),
     ],
 )
 def test_a_wrong_command_line_is_explained(tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:

@@ -85,7 +85,8 @@ async def test_max_live_bytes_is_a_ceiling_for_the_pool_and_no_end_for_streams()
 async def test_request_bodies_have_half_of_max_live_bytes() -> None:
     pool = Pool(PoolConfig(max_live_bytes="2MiB"))
     async with PooledEngine(handler, pool=pool) as engine:
-        with pytest.raises(PoolExhausted):
+        said = r"11000\d\d bytes are more than the 1048576 that one buffer may have, as max_live_bytes is 2097152"
+        with pytest.raises(PoolExhausted, match=said):
             await collect(engine(bytes(encode("x" * 1_100_000)), encoded="msgpack"))
         assert pool.stats().oversized == 1
         small = bytes(encode([5, 6]))
@@ -229,8 +230,11 @@ def test_wrong_environment_is_named_by_the_shared_pool(run_python: PythonRunner)
     except pybridge.ConfigError as error:
         print(error)
     """
-    printed = run_python(snippet, environment={"PYBRIDGE_POOL_SEGMENT_BYTES": "5000"})
-    assert "segment_bytes" in printed
+    for field, text in (("segment_bytes", "5000"), ("decay_interval", "0"), ("max_live_bytes", "0")):
+        variable = f"PYBRIDGE_POOL_{field.upper()}"
+        printed = run_python(snippet, environment={variable: text})
+        assert printed.startswith(f"{field}: ")
+        assert f"(from {variable})" in printed
 
 
 def test_ceiling_defaults_to_a_quarter_of_memory_and_at_most_1_gib() -> None:

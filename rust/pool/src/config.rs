@@ -75,7 +75,7 @@ impl PoolConfig {
     /// `self` overridden by what `look_up` knows of `PYBRIDGE_POOL_<FIELD>`.
     ///
     /// # Errors
-    /// A value that is none of its field.
+    /// A value that is none of its field, or cannot be.
     pub fn overridden(mut self, look_up: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let value = |field: &'static str| {
             let text = look_up(&format!("{ENV_PREFIX}{}", field.to_uppercase()))?;
@@ -89,22 +89,30 @@ impl PoolConfig {
         set(value("idle_timeout"), parse_seconds, &mut self.idle_timeout)?;
         set(value("zero_on_reuse"), parse_flag, &mut self.zero_on_reuse)?;
         set(value("leak_after"), parse_seconds, &mut self.leak_after)?;
+        self.check().map_err(|error| match value(error.field) {
+            Some(_) => from_variable(error),
+            None => error,
+        })?;
         Ok(self)
     }
 
     /// The validated configuration with every default filled in, and its `max_live_bytes`.
     pub(crate) fn effective(mut self) -> Result<(Self, usize), ConfigError> {
+        self.check()?;
+        let max_live = self.max_live_bytes.unwrap_or_else(default_max_live);
+        self.max_live_bytes = Some(max_live);
+        Ok((self, max_live))
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
         let segment = self.segment_bytes;
         check("segment_bytes", (PAGE..=MAX_SEGMENT).contains(&segment), || {
             format!("{segment} is not between {PAGE} and {MAX_SEGMENT}")
         })?;
         check("segment_bytes", segment.is_multiple_of(PAGE), || format!("{segment} is no multiple of {PAGE}"))?;
-        let max_live = self.max_live_bytes.unwrap_or_else(default_max_live);
-        check("max_live_bytes", max_live > 0, || "must be more than zero".into())?;
+        check("max_live_bytes", self.max_live_bytes != Some(0), || "must be more than zero".into())?;
         check("decay_interval", !self.decay_interval.is_zero(), || "must be more than zero".into())?;
-        check("leak_after", !self.leak_after.is_zero(), || "must be more than zero".into())?;
-        self.max_live_bytes = Some(max_live);
-        Ok((self, max_live))
+        check("leak_after", !self.leak_after.is_zero(), || "must be more than zero".into())
     }
 }
 
@@ -116,14 +124,17 @@ fn check(field: &'static str, holds: bool, reason: impl FnOnce() -> String) -> R
     if holds { Ok(()) } else { Err(ConfigError { field, reason: reason() }) }
 }
 
+fn from_variable(ConfigError { field, reason }: ConfigError) -> ConfigError {
+    ConfigError { field, reason: format!("{reason} (from {ENV_PREFIX}{})", field.to_uppercase()) }
+}
+
 fn set<T>(
     value: Option<(&'static str, String)>,
     parse: impl Fn(&str) -> Result<T, String>,
     field: &mut T,
 ) -> Result<(), ConfigError> {
     if let Some((name, text)) = value {
-        let wrong = |reason| format!("{reason} (from {ENV_PREFIX}{})", name.to_uppercase());
-        *field = parse(text.trim()).map_err(|reason| ConfigError { field: name, reason: wrong(reason) })?;
+        *field = parse(text.trim()).map_err(|reason| from_variable(ConfigError { field: name, reason }))?;
     }
     Ok(())
 }

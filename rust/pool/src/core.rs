@@ -110,9 +110,11 @@ impl Core {
         if this.is_forked() {
             return Err(PoolError::Forked);
         }
-        let Some(fit) = Fit::of(len, this.budget.limit(direction)) else {
+        let limit = this.budget.limit(direction);
+        let Some(fit) = Fit::of(len, limit) else {
             this.counters.oversized.fetch_add(1, Ordering::Relaxed);
-            return Err(PoolError::Oversized(len));
+            let max_live_bytes = this.budget.limit(Direction::Outbound);
+            return Err(PoolError::Oversized { len, most: Fit::most(limit), max_live_bytes });
         };
         let charge = this.charge(direction, fit.capacity)?;
         Self::lease(this, fit, Some(charge), 0).ok_or(PoolError::Exhausted)

@@ -45,7 +45,7 @@ pub struct InboundBody {
 impl InboundBody {
     pub(crate) fn new(core: Arc<Core>, declared: Option<usize>, max: usize) -> Result<Self, PoolError> {
         if let Some(declared) = declared.filter(|&declared| declared > max) {
-            return Err(PoolError::Oversized(declared));
+            return Err(PoolError::TooLong { len: declared, max });
         }
         let storage = Storage::Heap(ChargedVec { bytes: Vec::new(), _charge: None });
         Ok(Self { core, storage, declared, max })
@@ -67,12 +67,12 @@ impl InboundBody {
     /// Appends a piece.
     ///
     /// # Errors
-    /// [`PoolError::Oversized`]: the body passes its maximum. [`PoolError::Exhausted`]: the inbound half of the
-    /// budget is used up. The body then is as it was.
+    /// [`PoolError::TooLong`]: the body passes its maximum. [`PoolError::Oversized`]: it passes the inbound half of
+    /// the budget. [`PoolError::Exhausted`]: that half is used up. The body then is as it was.
     pub fn push(&mut self, piece: &[u8]) -> Result<(), PoolError> {
         let len = self.len().saturating_add(piece.len());
         if len > self.max {
-            return Err(PoolError::Oversized(len));
+            return Err(PoolError::TooLong { len, max: self.max });
         }
         self.make_room(len)?;
         match &mut self.storage {

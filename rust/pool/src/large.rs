@@ -77,6 +77,11 @@ impl Fit {
         let capacity = class.map_or_else(|| len.max(1).checked_next_multiple_of(PAGE), |class| Some(CLASSES[class]))?;
         (capacity <= limit).then_some(Self { capacity, class })
     }
+
+    /// The longest `len` that [`of`](Self::of) has room for.
+    pub(crate) fn most(limit: usize) -> usize {
+        limit / PAGE * PAGE
+    }
 }
 
 impl Large {

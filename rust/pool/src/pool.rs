@@ -21,8 +21,23 @@ use crate::{Batch, Writer};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PoolError {
     /// The request exceeds the largest buffer that may ever be handed out.
-    #[error("{0} bytes are more than max_live_bytes allows for one buffer")]
-    Oversized(usize),
+    #[error("{len} bytes are more than the {most} that one buffer may have, as max_live_bytes is {max_live_bytes}")]
+    Oversized {
+        /// What was asked for.
+        len: usize,
+        /// Most that one buffer in this direction may have.
+        most: usize,
+        /// The pool's ceiling.
+        max_live_bytes: usize,
+    },
+    /// The body passes the length that it may have.
+    #[error("{len} bytes are more than the {max} that this body may have")]
+    TooLong {
+        /// Its length, announced or so far.
+        len: usize,
+        /// What its receiver accepts.
+        max: usize,
+    },
     /// The budget of live bytes is used up; retry later.
     #[error("the pool is exhausted: as much as max_live_bytes allows is in use")]
     Exhausted,
@@ -114,7 +129,7 @@ impl Pool {
     /// An inbound body that arrives in pieces: `declared` is the announced length, `max` the most accepted.
     ///
     /// # Errors
-    /// [`PoolError::Oversized`]: `declared` is more than `max`; [`PoolError::Forked`].
+    /// [`PoolError::TooLong`]: `declared` is more than `max`; [`PoolError::Forked`].
     pub fn inbound_body(&self, declared: Option<usize>, max: usize) -> Result<InboundBody, PoolError> {
         if self.core().is_forked() {
             return Err(PoolError::Forked);

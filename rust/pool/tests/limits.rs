@@ -56,10 +56,12 @@ fn over_the_ceiling_try_acquire_fails_and_acquire_falls_back_untracked() {
 #[test]
 fn more_than_the_ceiling_is_oversized() {
     let pool = Pool::new(tight()).unwrap();
-    assert_eq!(pool.try_acquire(3 * MIB).err(), Some(PoolError::Oversized(3 * MIB)));
-    assert_eq!(pool.try_acquire(usize::MAX).err(), Some(PoolError::Oversized(usize::MAX)));
-    assert_eq!(pool.inbound_body(Some(11), 10).err(), Some(PoolError::Oversized(11)));
-    assert_eq!(pool.stats().oversized, 2);
+    let oversized = |len, most| Some(PoolError::Oversized { len, most, max_live_bytes: 2 * MIB });
+    assert_eq!(pool.try_acquire(3 * MIB).err(), oversized(3 * MIB, 2 * MIB));
+    assert_eq!(pool.try_acquire(usize::MAX).err(), oversized(usize::MAX, 2 * MIB));
+    assert_eq!(pool.inbound(&content(MIB + 1, 1)).err(), oversized(MIB + 1, MIB));
+    assert_eq!(pool.inbound_body(Some(11), 10).err(), Some(PoolError::TooLong { len: 11, max: 10 }));
+    assert_eq!(pool.stats().oversized, 3);
 }
 
 #[test]
@@ -88,7 +90,7 @@ fn a_body_in_pieces_is_whole_at_any_size_and_stops_at_its_maximum() {
             for piece in expected.chunks(10_000) {
                 body.push(piece).unwrap();
             }
-            assert_eq!(body.push(&vec![0; max + 1 - len]), Err(PoolError::Oversized(max + 1)));
+            assert_eq!(body.push(&vec![0; max + 1 - len]), Err(PoolError::TooLong { len: max + 1, max }));
             assert_eq!((body.len(), body.is_empty()), (len, len == 0));
             assert_eq!(body.finish(), expected);
         }
@@ -400,7 +402,7 @@ fn t_63_lengths_near_the_end_of_the_address_space_are_refused_not_wrapped() {
     let pool = pool();
     for below in [0, 1, 63, 64, 4095, 4096, 65_536] {
         let huge = usize::MAX - below;
-        assert_eq!(pool.try_acquire(huge).err(), Some(PoolError::Oversized(huge)));
+        assert!(matches!(pool.try_acquire(huge).err(), Some(PoolError::Oversized { len, .. }) if len == huge));
         let mut body = pool.inbound_body(Some(huge), usize::MAX).unwrap();
         body.push(b"little").unwrap();
         assert!(pool.stats().held_bytes <= 64 * KIB);

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 
 from pybridge.errors import ConfigError
-from pybridge.settings import Settings, choice, count, optional, seconds, setting, size, switch
+from pybridge.settings import Settings, choice, count, from_variable, optional, seconds, setting, size, switch
 
 Size: TypeAlias = int | str
 """Bytes, or text such as `"64KiB"`."""
@@ -129,9 +129,13 @@ class FlowConfig(Settings):
         ) -> None: ...
 
     def __post_init__(self) -> None:
+        low_from, high_from = from_variable(self.origin("low_water")), from_variable(self.origin("high_water"))
         Settings.__post_init__(self)
         if self.low_water is not None and self.low_water > self.high_water:
-            raise ConfigError("low_water", f"must be at most high_water ({self.high_water}), not {self.low_water}")
+            reason = (
+                f"must be at most high_water, which is {self.high_water}{high_from}, not {self.low_water}{low_from}"
+            )
+            raise ConfigError("low_water", reason)
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,16 +65,21 @@ class Settings:
         """The environment variable of a field; None: the class reads none."""
         return f"{cls.environment}{field.upper()}" if cls.environment else None
 
+    def origin(self, field: str) -> str | None:
+        """The environment variable that a field is about to take its value from."""
+        variable = self.variable(field) if isinstance(getattr(self, field), Default) else None
+        return variable if variable is not None and variable in os.environ else None
+
     def _settle(self, spec: Field[Any]) -> object:
-        value, origin = getattr(self, spec.name), ""
-        if isinstance(value, Default):
-            variable = self.variable(spec.name)
-            text = os.environ.get(variable) if variable else None
-            value, origin = (value.value, "") if text is None else (Text(text), f" (from {variable})")
+        value, origin = getattr(self, spec.name), self.origin(spec.name)
+        if origin is not None:
+            value = Text(os.environ[origin])
+        elif isinstance(value, Default):
+            value = value.value
         try:
             return spec.metadata["check"](value)
         except ValueError as error:
-            raise ConfigError(spec.name, f"{error}{origin}") from None
+            raise ConfigError(spec.name, f"{error}{from_variable(origin)}") from None
 
 
 def size(minimum: int = 0, maximum: int = MAX_SIZE, multiple: int = 1) -> Check:
@@ -83,7 +88,7 @@ def size(minimum: int = 0, maximum: int = MAX_SIZE, multiple: int = 1) -> Check:
     def check(value: object) -> int:
         number = parse_size(value)
         if not minimum <= number <= maximum:
-            raise ValueError(_range(format_size(minimum), format_size(maximum) if maximum < MAX_SIZE else None, value))
+            raise ValueError(_range(_exact(minimum), _exact(maximum) if maximum < MAX_SIZE else None, value))
         if number % multiple:
             raise ValueError(f"must be a multiple of {format_size(multiple)}, not {_show(value)}")
         return number
@@ -169,6 +174,11 @@ def hook(value: object) -> object:
     return value
 
 
+def from_variable(variable: str | None) -> str:
+    """What a message adds to a value that comes from an environment variable."""
+    return "" if variable is None else f" (from {variable})"
+
+
 def _show(value: object) -> str:
     """What a message says of a wrong value: short, whatever its `repr` may be or do."""
     if isinstance(value, str):
@@ -176,6 +186,11 @@ def _show(value: object) -> str:
     if isinstance(value, int | float) and abs(value) < 1e30:
         return repr(value)
     return f"a value of type {type(value).__name__}"
+
+
+def _exact(bound: int) -> str:
+    text = format_size(bound)
+    return text if parse_size(text) == bound else f"{bound} bytes"
 
 
 def _range(low: str, high: str | None, value: object) -> str:

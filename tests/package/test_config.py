@@ -135,6 +135,13 @@ def test_hostile_object_is_a_config_error_in_every_field(kind: type[Any]) -> Non
         assert caught.value.field == field.name
 
 
+def test_bound_is_shown_exactly() -> None:
+    with pytest.raises(ConfigError, match="between 1 B and 4294967295 bytes, not '4GiB'"):
+        Limits(max_frame_bytes="4GiB")
+    with pytest.raises(ConfigError, match="between 4 KiB and 1 MiB, not 1"):
+        PoolConfig(segment_bytes=1)
+
+
 def test_unknown_setting_is_a_type_error() -> None:
     with pytest.raises(TypeError, match="segment_size"):
         PoolConfig(segment_size=1)  # type: ignore[call-arg]
@@ -201,3 +208,20 @@ def test_wrong_environment_is_a_config_error_that_names_field_and_variable(
     with pytest.raises(ConfigError, match=variable) as caught:
         PoolConfig()
     assert caught.value.field == field.name
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "arguments", "said"),
+    [
+        ("PYBRIDGE_FLOW_LOW_WATER", "2MiB", {}, "1048576, not 2097152 (from PYBRIDGE_FLOW_LOW_WATER)"),
+        ("PYBRIDGE_FLOW_HIGH_WATER", "9", {"low_water": 10}, "9 (from PYBRIDGE_FLOW_HIGH_WATER), not 10"),
+        ("PYBRIDGE_FLOW_LOW_WATER", "5", {"low_water": 10, "high_water": 9}, "9, not 10"),
+    ],
+)
+def test_marks_that_contradict_each_other_name_the_variable(
+    monkeypatch: pytest.MonkeyPatch, variable: str, text: str, arguments: dict[str, int], said: str
+) -> None:
+    monkeypatch.setenv(variable, text)
+    with pytest.raises(ConfigError) as caught:
+        FlowConfig(**arguments)
+    assert str(caught.value) == f"low_water: must be at most high_water, which is {said}"

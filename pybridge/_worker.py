@@ -137,8 +137,12 @@ async def hold_lifespan(
     factory: Callable[[], AbstractAsyncContextManager[Any]],
     entered: Callable[[Any, BaseException | None], None],
     stop: asyncio.Future[Any],
+    engine: str,
 ) -> None:
-    """Keeps the lifespan's context manager open until `stop` resolves or the loop cancels its tasks."""
+    """Keeps the lifespan's context manager open until `stop` resolves or the loop cancels its tasks.
+
+    An exception when it is left is logged with the engine's name: nobody is there to raise it to.
+    """
     task = asyncio.current_task()
     _lifespans.add(task)
     try:
@@ -154,7 +158,10 @@ async def hold_lifespan(
         try:
             await stop
         finally:
-            await manager.__aexit__(None, None, None)
+            try:
+                await manager.__aexit__(None, None, None)
+            except Exception:
+                logging.getLogger("pybridge.engine").exception("engine %s: leaving its lifespan failed", engine)
     finally:
         _lifespans.discard(task)
         # The frame may live on in the traceback of a failure, which the task holds: with these it would hold the task,

@@ -61,7 +61,7 @@ class PooledEngine:
         context: Whether the handler gets `context=`; None: read from its signature.
         unary: The handler is a coroutine function that returns one value.
         lifespan: Gives an async context manager that is entered on the worker before its first request and left when
-            the engine or the loop closes; what it yields is `Context.state`.
+            the engine or the loop closes; what it yields is `Context.state`. What it raises when it is left is logged.
         name: Name in statistics and logs; by default the handler's.
 
     Raises:

@@ -97,7 +97,8 @@ def test_hostile_metadata_is_refused_with_a_short_message() -> None:
         (lambda: Pool("64MiB"), "config: must be a PoolConfig or None, not str"),  # type: ignore[arg-type]
         (lambda: encode([], limits={"max_depth": 3}), "limits: must be a Limits, not dict"),  # type: ignore[arg-type]
         (lambda: decode(b"", limits=3), "limits: must be a Limits, not int"),  # type: ignore[arg-type]
-        (lambda: configure_runtime(-1), "workers: must be at least 1, not -1"),
+        (lambda: configure_runtime(-1), "workers: must be a whole number, at least 1, not -1"),
+        (lambda: configure_runtime("a"), "workers: must be a whole number, at least 1, not 'a'"),  # type: ignore[arg-type]
         (lambda: PooledEngine(handler, name="\ud800"), "name: must not hold surrogates"),
         (lambda: PooledEngine(handler, name=4), "name: must be text, not 4"),  # type: ignore[arg-type]
     ],
@@ -105,6 +106,13 @@ def test_hostile_metadata_is_refused_with_a_short_message() -> None:
 def test_setting_that_cannot_be_is_named(make: Callable[[], object], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         make()
+
+
+def test_worker_is_shown_in_the_notation_of_python() -> None:
+    for worker in (Worker(cpu=99, name="it's"), Worker("uvloop")):
+        copy = eval(repr(worker))
+        assert repr(copy) == repr(worker)
+    assert repr(Worker(cpu=99)) == "Worker(loop='asyncio', cpu=99, name='pybridge-worker')"
 
 
 def test_processor_that_does_not_exist_fails_the_call_that_needs_it() -> None:

@@ -104,7 +104,7 @@ async def test_calls_over_the_limits_are_refused_and_the_handler_is_not_called(m
     queued = asyncio.create_task(collect(engine(2)))
     await until(lambda: engine.stats().streams.queued == 1, "one waits")
     for _ in range(3):
-        with pytest.raises(Overloaded):
+        with pytest.raises(Overloaded, match=r": 2 of 2 run \(max_concurrency\), 1 of 1 wait \(max_queue\)$"):
             await anext(engine(3))
     assert called == [0, 1]
     for loop, event in release:
@@ -527,19 +527,41 @@ def test_subinterpreter_is_refused(run_python: Any) -> None:
     )
 
 
-async def test_lifespan_that_fails_to_be_left_does_not_hold_up_the_end(make_engine: EngineMaker) -> None:
+async def test_lifespan_that_fails_to_be_left_is_logged_and_does_not_hold_up_the_end(
+    make_engine: EngineMaker, caplog: pytest.LogCaptureFixture
+) -> None:
     @contextlib.asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
         yield
-        raise ValueError
+        raise ValueError("left badly")
 
-    engine = make_engine(many, lifespan=lifespan, flow=FlowConfig(cancel_grace=1000))
+    engine = make_engine(many, lifespan=lifespan, flow=FlowConfig(cancel_grace=1000), name="leaver")
     gc.disable()
     try:
         assert len(await collect(engine(None))) == 500
         await asyncio.wait_for(engine.aclose(), 10)
     finally:
         gc.enable()
+    gc.collect()  # a failure that nobody took would be logged by asyncio now
+    assert [(record.name, record.levelname, record.getMessage()) for record in caplog.records] == [
+        ("pybridge.engine", "ERROR", "engine leaver: leaving its lifespan failed")
+    ]
+    assert caplog.records[0].exc_info is not None
+    assert "left badly" in str(caplog.records[0].exc_info[1])
+
+
+async def test_call_beyond_the_memory_for_requests_is_told_so(make_engine: EngineMaker) -> None:
+    async def handler(request: str) -> AsyncGenerator[int, None]:
+        yield len(request)
+        await asyncio.Event().wait()
+
+    engine = make_engine(handler, flow=FlowConfig(max_held_bytes=1000, max_queue=0))
+    body = encode("x" * 2000)
+    async with engine(body, encoded="msgpack") as first:
+        assert await anext(first) == 2000
+        said = r": 1 run and hold \d+ of 1000 bytes of requests \(max_held_bytes\), 0 of 0 wait \(max_queue\)$"
+        with pytest.raises(Overloaded, match=said):
+            await anext(engine(body, encoded="msgpack"))
 
 
 async def test_waiting_request_may_start_when_another_turns_out_to_need_less_memory(make_engine: EngineMaker) -> None:

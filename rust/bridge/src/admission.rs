@@ -41,8 +41,8 @@ pub(crate) enum Entry {
     Admitted(Box<StartRequest>),
     /// It waits; [`Admission::leave`] will name it.
     Waiting,
-    /// The queue is full.
-    Refused(Box<StartRequest>),
+    /// The queue is full; why there is no place.
+    Refused(Box<StartRequest>, String),
 }
 
 impl Admission {
@@ -64,8 +64,11 @@ impl Admission {
             inner.admit(&start);
             return Entry::Admitted(start);
         }
-        if self.places.max_queue.is_some_and(|most| inner.waiting.len() >= most) {
-            return Entry::Refused(start);
+        if let Some(most) = self.places.max_queue
+            && inner.waiting.len() >= most
+        {
+            let reason = format!("{}, {} of {most} wait (max_queue)", inner.running(&self.places), inner.waiting.len());
+            return Entry::Refused(start, reason);
         }
         inner.waiting.push_back(start);
         Entry::Waiting
@@ -155,6 +158,17 @@ impl Inner {
         let weight = self.weight(start);
         let memory = self.held == 0 || weight == 0 || self.held + weight <= places.max_held_bytes;
         concurrency && memory
+    }
+
+    /// What runs, with the setting that allows no more.
+    fn running(&self, places: &Places) -> String {
+        let Self { live, held, .. } = self;
+        match places.max_concurrency.filter(|most| live >= most) {
+            Some(most) => format!("{live} of {most} run (max_concurrency)"),
+            None => {
+                format!("{live} run and hold {held} of {} bytes of requests (max_held_bytes)", places.max_held_bytes)
+            }
+        }
     }
 
     fn admit(&mut self, start: &StartRequest) {

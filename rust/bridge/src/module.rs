@@ -14,9 +14,10 @@ use crate::{blocking, error, runtime};
 
 /// Sets the number of runtime threads; raises `ConfigError` when the runtime runs with another.
 #[pyfunction]
-fn configure_runtime(py: Python<'_>, workers: i64) -> PyResult<()> {
-    let wrong = || error::Class::Config.error(py, ("workers", format!("must be at least 1, not {workers}")));
-    let workers = usize::try_from(workers).ok().filter(|&workers| workers > 0).ok_or_else(wrong)?;
+fn configure_runtime(py: Python<'_>, workers: &Bound<'_, PyAny>) -> PyResult<()> {
+    let wrong =
+        || error::Class::Config.error(py, ("workers", format!("must be a whole number, at least 1, not {workers:?}")));
+    let workers = workers.extract::<usize>().ok().filter(|&workers| workers > 0).ok_or_else(wrong)?;
     runtime::configure(workers).map_err(|error| error::runtime_error(py, error))
 }
 

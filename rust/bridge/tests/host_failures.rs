@@ -220,6 +220,8 @@ fn a_call_beyond_the_engines_places_is_overloaded_at_once() {
         let StreamError::Failed(failure) = error else { panic!("{error:?}") };
         assert_eq!(failure.kind, FailureKind::Overloaded);
         assert!(failure.kind.retryable());
+        assert!(failure.message.ends_with("1 of 1 run (max_concurrency), 0 of 0 wait (max_queue)"), "{failure:?}");
+        assert_eq!(failure.public_message, "the engine has no place for one more call");
         drop(first);
         until(|| engine.live() == 0).await;
         assert!(engine.generate::<_, Item>("more", CallOptions::default()).await.is_ok(), "the place is free again");

@@ -17,7 +17,7 @@ use crate::admission::Entry;
 use crate::codec::{self, Format, Framing};
 use crate::error::{StreamError, config_error};
 use crate::stream::{
-    CallOptions, Failure, FailureKind, FrameStream, ItemStream, Request, RequestCodec, StartRequest, StreamCore,
+    CallOptions, Ending, Failure, FailureKind, FrameStream, ItemStream, Request, RequestCodec, StartRequest, StreamCore,
 };
 use crate::worker::{Deferred, Mailbox};
 
@@ -147,9 +147,12 @@ impl Engine {
         match self.core.admission.enter(start) {
             Entry::Admitted(start) => post_start(start),
             Entry::Waiting => {}
-            Entry::Refused(start) => {
-                start.core.refuse(FailureKind::Overloaded, "Overloaded", "the engine has no place for one more call");
-                return failed(FailureKind::Overloaded, "Overloaded", "the engine has no place for one more call");
+            Entry::Refused(start, reason) => {
+                let public = "the engine has no place for one more call";
+                let mut failure = Failure::new(FailureKind::Overloaded, "Overloaded", public);
+                failure.message = format!("engine {} has no place for one more call: {reason}", self.core.name);
+                start.core.finish(Ending::Raised(Box::new(failure.clone())));
+                return Err(StreamError::Failed(Box::new(failure)));
             }
         }
         Ok(FrameStream::new(core))

@@ -62,8 +62,8 @@ pub(crate) fn open(py: Python<'_>, call: Call) -> PyResult<Arc<StreamCore>> {
             Target::There(_) => post_start(start),
         },
         Entry::Waiting => {}
-        Entry::Refused(start) => {
-            let message = format!("engine {} has no place for one more call", engine.core.name);
+        Entry::Refused(start, reason) => {
+            let message = format!("engine {} has no place for one more call: {reason}", engine.core.name);
             let failure = Failure::new(FailureKind::Overloaded, "Overloaded", message.clone());
             start.core.finish(Ending::Raised(Box::new(failure)));
             return Err(Class::Overloaded.error(py, (message,)));

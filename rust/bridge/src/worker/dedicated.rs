@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
+use pyo3::types::PyString;
 
 use super::locate::register;
 use super::mailbox::{Command, Mailbox};
@@ -108,8 +109,10 @@ impl PyWorker {
         &self.name
     }
 
-    fn __repr__(&self) -> String {
-        format!("Worker(loop={:?}, cpu={:?}, name={:?})", self.loop_kind, self.cpu, self.name)
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        let cpu = self.cpu.map_or_else(|| "None".to_owned(), |cpu| cpu.to_string());
+        let name = PyString::new(py, &self.name).repr()?;
+        Ok(format!("Worker(loop='{}', cpu={cpu}, name={name})", self.loop_kind))
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {

@@ -102,7 +102,8 @@ impl Port {
             home.get().entered(py, home.bind(py), id, state, error);
             PyResult::Ok(())
         })?;
-        let held = py.import("pybridge._worker")?.call_method1("hold_lifespan", (factory, entered, stop))?;
+        let held =
+            py.import("pybridge._worker")?.call_method1("hold_lifespan", (factory, entered, stop, &engine.name))?;
         self.event_loop(py).call_method1("create_task", (held,))?;
         Ok(())
     }

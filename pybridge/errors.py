@@ -69,12 +69,14 @@ class LimitExceeded(PybridgeError, ValueError):
 
     Attributes:
         limit: Name of the `Limits` field.
+        path: Where in an item that was encoded, from its root: `$.choices[3].delta`; None elsewhere.
     """
 
-    def __init__(self, message: str, limit: str) -> None:
-        super().__init__(message, limit)
+    def __init__(self, message: str, limit: str, path: str | None = None) -> None:
+        super().__init__(message, limit, path)
         self.message = message
         self.limit = limit
+        self.path = path
 
     def __str__(self) -> str:
         return self.message
@@ -103,7 +105,7 @@ class StreamCancelled(PybridgeError):
         "shutdown": "the engine is shutting down",
         "parent": "the call it belongs to has ended",
         "slow_consumer": "its items were not taken in time",
-        "external": "its asyncio task or event loop was stopped from outside",
+        "external": "its handler, its asyncio task or its event loop was stopped by something other than pybridge",
     }
 
     def __init__(self, reason: str) -> None:

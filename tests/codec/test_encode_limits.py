@@ -163,8 +163,9 @@ def test_depth_counts_containers_of_every_kind() -> None:
     for value in ([[1]], {"a": (1,)}, Link([1]), np.zeros((2, 2)), [np.zeros(2)]):
         assert pybridge.encode(value, limits=limits)
         for outer in ([value], {"a": value}, Link(value)):
-            with pytest.raises(LimitExceeded, match=r"\$"):
+            with pytest.raises(LimitExceeded, match=r" at \$.+ \(max_depth\)") as caught:
                 pybridge.encode(outer, limits=limits)
+            assert str(caught.value).endswith(f" at {caught.value.path} (max_depth)")
 
 
 def test_nodes_are_counted_before_they_are_written() -> None:
@@ -176,6 +177,7 @@ def test_nodes_are_counted_before_they_are_written() -> None:
         with pytest.raises(LimitExceeded) as caught:
             pybridge.encode(value, limits=limits)
         assert caught.value.limit == "max_nodes"
+        assert str(caught.value).endswith(f"more than 10 values at {caught.value.path} (max_nodes)")
 
 
 @pytest.mark.parametrize("size", [10, 5_000, 100_000, 3_000_000])
@@ -194,7 +196,8 @@ def test_a_frame_is_as_long_as_its_limit_and_not_a_byte_longer(size: int) -> Non
         assert len(pybridge.encode(value, codec, limits)) in {size, size - 1}
         with pytest.raises(LimitExceeded) as caught:
             pybridge.encode(value + more, codec, limits)
-        assert caught.value.limit == "max_frame_bytes"
+        assert str(caught.value) == f"more than {size} bytes at $ (max_frame_bytes)"
+        assert (caught.value.limit, caught.value.path) == ("max_frame_bytes", "$")
     with pytest.raises(LimitExceeded):
         pybridge.encode(memoryview(bytes(size + 1)), "msgpack", limits)
     with pytest.raises(LimitExceeded):

@@ -48,7 +48,7 @@ async def misbehave(request: tuple[int, str]) -> AsyncGenerator[Any, None]:
 
 ENDINGS = {
     "raise": "ValueError: asked to",
-    "unencodable": "EncodeError: cannot encode object (at $.a[1])",
+    "unencodable": "EncodeError: cannot encode object; give the codec default= to convert it (at $.a[1])",
     "too deep": "LimitExceeded: ",
     "stop": "RuntimeError: async generator raised StopAsyncIteration",
     "killed": "StreamCancelled: ",

@@ -26,7 +26,7 @@ pub enum EncodeError {
         reason: String,
     },
     /// A limit was passed; the name is the `Limits` field.
-    #[error("{reason} (at {path})")]
+    #[error("{reason} at {path} ({limit})")]
     Limit {
         /// Name of the `Limits` field.
         limit: &'static str,
@@ -148,7 +148,7 @@ impl EncodeError {
         let message = self.to_string();
         match self {
             Self::Value { path, .. } => Class::Encode.error(py, (message, path)),
-            Self::Limit { limit, .. } => Class::LimitExceeded.error(py, (message, limit)),
+            Self::Limit { limit, path, .. } => Class::LimitExceeded.error(py, (message, limit, path)),
             // What asks to stop is nobody's to wrap.
             Self::Raised { error, .. } if !error.is_instance_of::<PyException>(py) => error,
             Self::Raised { path, error } => {

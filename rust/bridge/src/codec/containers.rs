@@ -209,9 +209,14 @@ impl Key<'_, '_, '_> {
             return Ok(());
         }
         let spec = self.0.walk.spec;
-        let other = (int || bytes) && !bool && spec.format == Format::Msgpack;
-        let hint = if other { "; MsgpackCodec(keys=\"any\") takes int and bytes as well" } else { "" };
-        Err(self.0.walk.refuse(format!("key of type {}; keys are str{hint}", self.0.type_name())))
+        let taken = if spec.any_keys {
+            "str, int and bytes"
+        } else if (int || bytes) && !bool && spec.format == Format::Msgpack {
+            "str; MsgpackCodec(keys=\"any\") takes int and bytes as well"
+        } else {
+            "str"
+        };
+        Err(self.0.walk.refuse(format!("key of type {}; keys are {taken}", self.0.type_name())))
     }
 
     #[cold]

@@ -5,6 +5,8 @@ use std::ffi::CStr;
 use std::slice;
 
 use pyo3::exceptions::PyException;
+use pyo3::intern;
+use pyo3::prelude::*;
 use serde::ser::SerializeSeq;
 use serde::{Serialize, Serializer};
 
@@ -12,6 +14,9 @@ use super::path::Segment;
 use super::value::Value;
 use super::view::View;
 use super::walk::Walk;
+
+/// Characters of a dtype's name before a message cuts it; one with fields names them all.
+const MAX_DTYPE: usize = 64;
 
 /// The number in one cell.
 #[derive(Debug, Clone, Copy)]
@@ -130,12 +135,25 @@ fn dimensions(view: &View) -> (&[isize], &[isize]) {
 pub(super) fn serialize<S: Serializer>(value: Value<'_, '_, '_>, scalar: bool, to: S) -> Result<S::Ok, S::Error> {
     let view = match View::of(&value.object()) {
         Ok(view) => view,
-        Err(error) if error.is_instance_of::<PyException>(value.walk.py) => return value.hook(to),
+        Err(error) if error.is_instance_of::<PyException>(value.walk.py) => return unknown(value, scalar, to),
         Err(error) => return Err(value.walk.raised(error)),
     };
-    let (Some(cell), true) = (cell_of(&view), !scalar || view.info().ndim == 0) else { return value.hook(to) };
+    let (Some(cell), true) = (cell_of(&view), !scalar || view.info().ndim == 0) else {
+        return unknown(value, scalar, to);
+    };
     let (shape, strides) = dimensions(&view);
     Rows { walk: value.walk, cell, at: view.info().buf.cast_const().cast(), shape, strides }.serialize(to)
+}
+
+/// Hands what does not hold plain numbers to the `default` hook; without one, says what an array holds.
+#[cold]
+fn unknown<S: Serializer>(value: Value<'_, '_, '_>, scalar: bool, to: S) -> Result<S::Ok, S::Error> {
+    if scalar || value.walk.spec.default.is_some() {
+        return value.hook(to);
+    }
+    let dtype = value.object().getattr(intern!(value.walk.py, "dtype")).and_then(|dtype| dtype.str()?.extract());
+    let dtype: String = dtype.map_err(|error| value.walk.raised(error))?;
+    Err(value.unknown(&format!(" of dtype {dtype:.MAX_DTYPE$}")))
 }
 
 /// A part of an array: the cells that its remaining dimensions span.

@@ -90,12 +90,17 @@ impl<'py> Value<'_, '_, 'py> {
         to.serialize_bytes(&view.bytes(self.walk.py).map_err(raised)?)
     }
 
+    /// Refuses an object that nothing converts; `detail` follows its type's name.
+    #[cold]
+    pub(super) fn unknown<E: serde::ser::Error>(self, detail: &str) -> E {
+        let name = self.type_name();
+        self.walk.refuse(format!("cannot encode {name}{detail}; give the codec default= to convert it"))
+    }
+
     /// Asks the `default` hook.
     #[inline(never)]
     pub(super) fn hook<S: Serializer>(self, to: S) -> Result<S::Ok, S::Error> {
-        let Some(hook) = &self.walk.spec.default else {
-            return Err(self.walk.refuse(format!("cannot encode {}", self.type_name())));
-        };
+        let Some(hook) = &self.walk.spec.default else { return Err(self.unknown("")) };
         self.walk.check_stand_ins()?;
         self.instead(hook.bind(self.walk.py).call1((self.object(),)), to)
     }

@@ -368,8 +368,8 @@ def test_keys_are_text_unless_the_codec_takes_more() -> None:
     any_keys = MsgpackCodec(keys="any")
     value: Any = {"a": 1, 2: b"x", -(2**63): 1, 2**64 - 1: 1, b"\xff": {5: 6}}
     assert packed(value, any_keys) == ormsgpack.packb(value, option=ormsgpack.OPT_NON_STR_KEYS)
-    for key in (True, None, 1.5, np.int64(1)):
-        assert re.search("key of type .*; keys are str, int and bytes ", str(refusal({key: 1}, any_keys)))
+    for wrong in (True, None, 1.5, np.int64(1)):
+        assert re.search("key of type .*; keys are str, int and bytes ", str(refusal({wrong: 1}, any_keys)))
     assert refusal({2**64: 1}, any_keys).path
     assert packed({Word.HELLO: 1}) == msgspec.msgpack.encode({"hello": 1})
 

@@ -219,7 +219,7 @@ def test_wrong_environment_is_a_config_error_that_names_field_and_variable(
     ],
 )
 def test_marks_that_contradict_each_other_name_the_variable(
-    monkeypatch: pytest.MonkeyPatch, variable: str, text: str, arguments: dict[str, int], said: str
+    monkeypatch: pytest.MonkeyPatch, variable: str, text: str, arguments: dict[str, Any], said: str
 ) -> None:
     monkeypatch.setenv(variable, text)
     with pytest.raises(ConfigError) as caught:

@@ -17,6 +17,8 @@ def test_interrupt_of_a_stream_is_what_asyncio_makes_of_it(run_python: PythonRun
         from pybridge import PooledEngine
         import uvloop
 
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # where pytest runs in the background it is ignored
+
         async def handler(request):
             try:
                 yield request
@@ -53,6 +55,8 @@ def test_interrupt_ends_blocking_iteration(run_python: PythonRunner) -> None:
         """
         import asyncio, os, signal
         from pybridge import PooledEngine
+
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
         class Gate:
             def __init__(self):

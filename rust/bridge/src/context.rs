@@ -137,9 +137,7 @@ impl Context {
         waiters.push(Deferred::new(future.clone().unbind(), Arc::clone(&self.core.home)));
         self.core.add_cancel_waiters(waiters);
         if self.core.cancel_reason().is_some() || self.core.is_released() {
-            for waiter in self.core.take_cancel_waiters() {
-                Port::resolve(py, waiter.get(py).bind(py), self.cancelled());
-            }
+            self.core.resolve_cancel_waiters(py, self.cancelled());
         }
         Ok(future)
     }

@@ -366,7 +366,8 @@ async def wait():
         return str(error)
 holder = loop.run_until_complete(first())
 waiting = loop.create_task(wait())
-loop.run_until_complete(asyncio.sleep(0.01))
+while not engine.stats().streams.queued:
+    loop.run_until_complete(asyncio.sleep(0))
 "
     ));
     assert_eq!(script.eval("engine.stats().streams.queued"), "1");

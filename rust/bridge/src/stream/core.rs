@@ -8,6 +8,7 @@ use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use pybridge_pool::Batch;
+use pyo3::Python;
 
 use super::ending::{Ending, Failure, FailureKind, Reason};
 use super::queue::Queue;
@@ -295,12 +296,12 @@ impl StreamCore {
             return;
         }
         let cancelled = self.cancel_reason().is_some();
-        let tell = Command::CallPort(Box::new(move |py, _port| {
-            for waiter in waiters {
-                Port::resolve(py, waiter.get(py).bind(py), cancelled);
-            }
-        }));
-        drop(self.home.post(tell));
+        drop(self.home.post(Command::CallPort(Box::new(move |py, _port| resolve_all(py, waiters, cancelled)))));
+    }
+
+    /// Tells those who wait for its cancellation, on the worker, whether it was cancelled.
+    pub(crate) fn resolve_cancel_waiters(&self, py: Python<'_>, cancelled: bool) {
+        resolve_all(py, self.take_cancel_waiters(), cancelled);
     }
 
     /// True once its driver has been made.
@@ -335,7 +336,7 @@ impl StreamCore {
         if crowded { std::mem::take(&mut *waiters) } else { Vec::new() }
     }
 
-    pub(crate) fn take_cancel_waiters(&self) -> Vec<Deferred> {
+    fn take_cancel_waiters(&self) -> Vec<Deferred> {
         std::mem::take(&mut *lock(&self.cancel_waiters))
     }
 
@@ -361,4 +362,10 @@ impl fmt::Debug for StreamCore {
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn resolve_all(py: Python<'_>, waiters: Vec<Deferred>, cancelled: bool) {
+    for waiter in waiters {
+        Port::resolve(py, waiter.get(py).bind(py), cancelled);
+    }
 }

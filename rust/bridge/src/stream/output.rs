@@ -19,7 +19,7 @@ use super::start::StartRequest;
 use crate::codec::{CodecSpec, Encoder, Format};
 use crate::engine::{Flush, PyCodec, PyEngine};
 use crate::error::EncodeError;
-use crate::worker::{Deferred, Here, Port, ThreadCell};
+use crate::worker::{Here, Port, ThreadCell};
 use crate::{fault, log, runtime};
 
 /// What the driver does after an item.
@@ -277,10 +277,7 @@ impl Output {
         let this = driver.get();
         let port = this.port.get();
         self.seal(port, &this.core);
-        for waiter in this.core.take_cancel_waiters() {
-            Port::resolve(py, waiter.get(py).bind(py), false);
-            drop::<Deferred>(waiter);
-        }
+        this.core.resolve_cancel_waiters(py, false);
         this.core.release();
         if let Some(mut outbox) = port.outbox() {
             outbox.park_ending(&this.core, ending);

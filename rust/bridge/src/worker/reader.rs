@@ -87,9 +87,7 @@ impl Port {
                 }
             }
             Command::Cancel(core) => {
-                for waiter in core.take_cancel_waiters() {
-                    Self::resolve(py, waiter.get(py).bind(py), true);
-                }
+                core.resolve_cancel_waiters(py, true);
                 if !this.cancel_task(py, &core)
                     && let Some(reason) = core.cancel_reason()
                 {

@@ -14,6 +14,8 @@ from collections.abc import AsyncGenerator, Callable, Generator, Iterable
 from enum import Enum, auto
 from typing import Any, Generic, TypeAlias, TypeVar
 
+from pybridge.errors import StreamCancelled
+
 T = TypeVar("T")
 
 LOOP_CHECK = 5.0
@@ -143,8 +145,13 @@ def _obey(generator: Generator[T, None, None], demand: _Demand) -> _Outcome[T]:
 def _settle(answer: _Answer[T], outcome: _Outcome[T]) -> None:
     if not answer.done():
         answer.set_result(outcome)
-    elif outcome[1] is not None:
+    elif outcome[1] is not None and not _ended_with_parent(outcome[1]):
         _log.warning("the handler raised after its stream was cancelled", exc_info=outcome[1])
+
+
+def _ended_with_parent(error: BaseException) -> bool:
+    """True for the cancellation of a nested stream that the handler was reading when its own stream was cancelled."""
+    return isinstance(error, StreamCancelled) and error.reason == "parent"
 
 
 def _signature_of(handler: Callable[..., Any]) -> inspect.Signature | None:

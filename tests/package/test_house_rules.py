@@ -18,7 +18,7 @@ PACKAGE = ROOT / "pybridge"
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "sizes": set(),
-    "from_sync": set(),
+    "from_sync": {"errors"},
     "machine": set(),
     "settings": {"errors", "sizes"},
     "codecs": {"errors", "settings"},

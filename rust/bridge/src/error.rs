@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use pyo3::call::PyCallArgs;
 use pyo3::exceptions::{
-    PyBaseException, PyException, PyImportError, PyKeyboardInterrupt, PySystemExit, PyTimeoutError,
+    PyBaseException, PyBaseExceptionGroup, PyException, PyGeneratorExit, PyImportError, PyKeyboardInterrupt,
+    PyRuntimeError, PyStopAsyncIteration, PyStopIteration, PySystemExit, PyTimeoutError,
 };
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyModule, PyTraceback, PyType};
@@ -174,6 +176,8 @@ impl DecodeError {
 
 /// The failure that an exception of the handler (or of its encoding) ends a stream with.
 pub(crate) fn failure_of(py: Python<'_>, error: &PyErr, release: impl FnOnce(Py<PyAny>) -> Deferred) -> Failure {
+    let replaced = in_place_of_stop(py, error);
+    let error = replaced.as_ref().unwrap_or(error);
     let class = error.get_type(py).qualname().map_or_else(|_| "Exception".to_owned(), |name| name.to_string());
     let is = |class: Class| class.of(py).is_ok_and(|class| error.is_instance(py, class.as_any()));
     let kind = if is(Class::InvalidArgument) {
@@ -210,6 +214,33 @@ pub(crate) fn failure_of(py: Python<'_>, error: &PyErr, release: impl FnOnce(Py<
     };
     let original = Some(Arc::new(release(object_of(py, error))));
     Failure { kind, class, public_message, message, original }
+}
+
+/// What stands for `StopIteration` or `StopAsyncIteration` from a handler, as for one from a generator of Python's own: a
+/// consumer would take them for the end of its stream. `None` for other exceptions.
+fn in_place_of_stop(py: Python<'_>, error: &PyErr) -> Option<PyErr> {
+    let stops = error.is_instance_of::<PyStopIteration>(py) || error.is_instance_of::<PyStopAsyncIteration>(py);
+    stops.then(|| {
+        let class = error.get_type(py).qualname().map_or_else(|_| "StopIteration".to_owned(), |name| name.to_string());
+        let failure = PyRuntimeError::new_err(format!("the handler raised {class}"));
+        failure.set_cause(py, Some(error.clone_ref(py)));
+        failure
+    })
+}
+
+/// True for what a handler raises when it does nothing but give way to its being closed: `GeneratorExit`, alone or as all
+/// that a group holds, and the cancellation of a nested stream with its parent.
+pub(crate) fn is_only_the_close(py: Python<'_>, error: &PyErr) -> bool {
+    let value = error.value(py);
+    if error.is_instance_of::<PyBaseExceptionGroup>(py) {
+        let parts = value.call_method1(intern!(py, "split"), (py.get_type::<PyGeneratorExit>(),));
+        return parts.and_then(|parts| parts.get_item(1)).is_ok_and(|rest| rest.is_none());
+    }
+    error.is_instance_of::<PyGeneratorExit>(py)
+        || Class::StreamCancelled.of(py).is_ok_and(|class| error.is_instance(py, class.as_any()))
+            && value
+                .getattr(intern!(py, "reason"))
+                .is_ok_and(|reason| reason.eq(Reason::Parent.as_str()).unwrap_or(false))
 }
 
 /// The exception itself, which before Python 3.12 has its traceback beside it.

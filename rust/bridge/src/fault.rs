@@ -20,10 +20,16 @@ mod active {
         Send,
         /// A driver takes a step.
         Step,
+        /// A handler is called.
+        Call,
+        /// A driver begins to close its handler.
+        Close,
+        /// A driver gives back what its stream holds.
+        Finish,
     }
 
-    static COUNTDOWN: [AtomicU64; 6] = [const { AtomicU64::new(0) }; 6];
-    static DELAY_US: [AtomicU64; 6] = [const { AtomicU64::new(0) }; 6];
+    static COUNTDOWN: [AtomicU64; 9] = [const { AtomicU64::new(0) }; 9];
+    static DELAY_US: [AtomicU64; 9] = [const { AtomicU64::new(0) }; 9];
 
     /// Arms the fault: at the `nth` event from now (1 is the next) panic, or wait `delay_us` if that is not 0.
     pub fn arm(point: Point, nth: u64, delay_us: u64) {
@@ -57,6 +63,9 @@ pub(crate) enum Point {
     Acquire,
     Send,
     Step,
+    Call,
+    Close,
+    Finish,
 }
 
 #[cfg(not(feature = "fault"))]

@@ -2,15 +2,13 @@
 
 mod support;
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use pybridge_bridge::fault::{Point, arm};
 use pybridge_bridge::{CallOptions, Engine, Failure, FailureKind, StreamError};
 use pyo3::prelude::*;
 use pyo3::types::{PyCFunction, PyTuple};
-use support::{Script, collect, python, run, until};
+use support::{Script, alone, collect, python, run, until};
 
 const SCRIPT: &str = "
 import asyncio
@@ -38,12 +36,6 @@ async def handler(request):
 
 /// A request whose stream waits after its first item.
 const PARKED: u32 = 4_000_000_000;
-
-/// Faults are the process's: one test at a time.
-fn alone() -> MutexGuard<'static, ()> {
-    static ALONE: Mutex<()> = Mutex::new(());
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 fn call(engine: &Engine, count: u32) -> (Vec<u32>, Option<StreamError>) {
     let engine = engine.clone();

@@ -73,6 +73,25 @@ fn a_handlers_failure_comes_after_its_items_with_kind_class_and_messages() {
     assert!(call(&engine, "fine").1.is_none(), "the engine goes on");
 }
 
+/// S-06a, S-07: also where Python would take the exception for the end of an iterator.
+#[test]
+fn an_exception_raised_while_the_handler_is_called_ends_the_stream() {
+    let script = "
+class Handler:
+    def __call__(self, request):
+        raise {'key': KeyError, 'stop': StopIteration, 'stop async': StopAsyncIteration}[request]('a secret')
+handler = Handler()
+";
+    let engine = Script::new(script).engine();
+    for (request, class) in [("key", "KeyError"), ("stop", "RuntimeError"), ("stop async", "RuntimeError")] {
+        let (items, ending) = call(&engine, request);
+        let Some(StreamError::Failed(failure)) = ending else { panic!("{request}: {ending:?}") };
+        assert_eq!((failure.kind, failure.class.as_str()), (FailureKind::Handler, class));
+        assert!(items.is_empty() && failure.public_message == "the handler failed", "{failure:?}");
+    }
+    assert_eq!(engine.live(), 0);
+}
+
 /// T-79: an encoding hook may say as much as a handler.
 #[test]
 fn what_an_encoding_hook_raises_is_not_public() {

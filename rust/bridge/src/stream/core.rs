@@ -105,6 +105,8 @@ pub(crate) struct StreamCore {
     cancel: AtomicU8,
     /// When it was asked to stop.
     cancelled_at: OnceLock<Instant>,
+    /// Its handler is being closed, and has an ending that waits for that.
+    closing: AtomicBool,
     released: AtomicBool,
 }
 
@@ -137,6 +139,7 @@ impl StreamCore {
             last_item: AtomicU64::new(0),
             cancel: AtomicU8::new(0),
             cancelled_at: OnceLock::new(),
+            closing: AtomicBool::new(false),
             released: AtomicBool::new(false),
             options,
             engine,
@@ -307,6 +310,16 @@ impl StreamCore {
     /// True once its driver has been made.
     pub(crate) fn has_begun(&self) -> bool {
         self.slot.load(Ordering::Relaxed) != usize::MAX
+    }
+
+    /// The driver closes its handler; a cancellation no longer reaches into that.
+    pub(super) fn note_closing(&self) {
+        self.closing.store(true, Ordering::Relaxed);
+    }
+
+    /// True while, and after, the driver closes its handler. On the worker only.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Relaxed)
     }
 
     /// True once the driver has given everything back.

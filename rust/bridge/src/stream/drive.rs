@@ -23,14 +23,17 @@ use crate::worker::{Here, Port};
 enum Phase {
     /// Nothing has happened; the handler may still never be called.
     Begin(Request),
-    /// An encoded request is being decoded, a stretch per turn.
+    /// An encoded request is being decoded, a stretch per turn; with its encoded length.
     Decode(Box<Decoder>, usize),
+    /// The request has been taken: the handler is being called with it.
+    Call,
     /// Waiting for what the handler's coroutine returns.
     Await,
     /// Taking items.
     Iterate,
     /// `aclose()` runs; then this ending, and this error for the asyncio task.
     Close(Ending, Option<PyErr>),
+    /// The ending has been delivered, or is about to be with no code of the user's in between.
     Done,
 }
 
@@ -98,6 +101,9 @@ impl Drive {
 
     /// One step of the task: until the handler waits, credit is used up, others should run, or the end.
     pub(super) fn run<'py>(&mut self, driver: &Bound<'py, Driver>, mut input: Option<PyErr>) -> Turn<'py> {
+        if self.is_done() {
+            return Err(PyRuntimeError::new_err("cannot reuse already awaited coroutine"));
+        }
         let py = driver.py();
         fault::reach(fault::Point::Step);
         self.output.pacer.begin();
@@ -135,11 +141,12 @@ impl Drive {
         if matches!(self.phase, Phase::Iterate) {
             return self.iterate(driver);
         }
-        match mem::replace(&mut self.phase, Phase::Done) {
+        match mem::replace(&mut self.phase, Phase::Call) {
             Phase::Begin(request) => self.begin(driver, request),
             Phase::Decode(decoder, encoded) => self.decode(driver, decoder, encoded),
-            Phase::Done => Some(Err(PyRuntimeError::new_err("cannot reuse already awaited coroutine"))),
-            Phase::Iterate | Phase::Await | Phase::Close(..) => unreachable!("handled above, or something is pending"),
+            Phase::Call | Phase::Await | Phase::Iterate | Phase::Close(..) | Phase::Done => {
+                unreachable!("something is pending, or nothing is left to do")
+            }
         }
     }
 
@@ -185,18 +192,18 @@ impl Drive {
             Step::Ended => self.on_end(driver),
             Step::Returned(value) => {
                 drop(awaitable);
-                if matches!(self.phase, Phase::Iterate) {
-                    let verdict = self.output.item(driver, Here::now(), &value, self.thrown);
-                    return self.after_item(driver, verdict);
-                }
-                match mem::replace(&mut self.phase, Phase::Done) {
+                match self.phase {
+                    Phase::Iterate => {
+                        let verdict = self.output.item(driver, Here::now(), &value, self.thrown);
+                        self.after_item(driver, verdict)
+                    }
                     Phase::Await if self.unary => match self.output.item(driver, Here::now(), &value, self.thrown) {
                         Verdict::Failed(error) => self.fail(driver, &error),
                         _ => self.on_end(driver),
                     },
                     Phase::Await => self.adopt(driver, &value, true),
-                    Phase::Close(ending, outward) => self.finish(driver, ending, outward),
-                    Phase::Begin(_) | Phase::Decode(..) | Phase::Iterate | Phase::Done => {
+                    Phase::Close(..) => self.on_closed(driver, None),
+                    Phase::Begin(_) | Phase::Decode(..) | Phase::Call | Phase::Done => {
                         unreachable!("nothing is pending in these phases")
                     }
                 }

@@ -66,13 +66,17 @@ impl Driver {
         let Some(mut drive) = this.drive.borrow() else {
             return Err(PyValueError::new_err("coroutine already executing"));
         };
-        match catch_unwind(AssertUnwindSafe(|| drive.run(slf, input))) {
-            Ok(result) => result,
-            Err(_panic) => {
+        let contained = |result: std::thread::Result<_>| {
+            result.inspect_err(|_panic| {
                 this.core.engine.metrics.panics.fetch_add(1, Ordering::Relaxed);
-                drive.fail_internally(slf)
-            }
-        }
+            })
+        };
+        contained(catch_unwind(AssertUnwindSafe(|| drive.run(slf, input))))
+            .or_else(|_| contained(catch_unwind(AssertUnwindSafe(|| drive.fail_internally(slf)))))
+            .unwrap_or_else(|_| {
+                drive.give_up(slf);
+                Ok(None)
+            })
     }
 
     /// True if the worker's loop runs on this thread, on which it did not run before.
@@ -141,6 +145,7 @@ impl Driver {
             return Ok(());
         }
         drop(drive);
+        slf.get().core.note_external();
         match Self::step(slf, Some(pyo3::exceptions::PyGeneratorExit::new_err(()))) {
             Ok(Some(_)) => Err(PyRuntimeError::new_err("coroutine ignored GeneratorExit")),
             Ok(None) => Ok(()),

@@ -277,11 +277,17 @@ impl Output {
         let this = driver.get();
         let port = this.port.get();
         self.seal(port, &this.core);
+        let unparked = match port.outbox() {
+            Some(mut outbox) => {
+                outbox.park_ending(&this.core, ending);
+                None
+            }
+            None => Some(ending),
+        };
         this.core.resolve_cancel_waiters(py, false);
+        fault::reach(fault::Point::Finish);
         this.core.release();
-        if let Some(mut outbox) = port.outbox() {
-            outbox.park_ending(&this.core, ending);
-        } else {
+        if let Some(ending) = unparked {
             this.core.deliver_ending(ending);
         }
         port.forget(&this.core);

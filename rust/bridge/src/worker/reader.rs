@@ -88,7 +88,8 @@ impl Port {
             }
             Command::Cancel(core) => {
                 core.resolve_cancel_waiters(py, true);
-                if !this.cancel_task(py, &core)
+                if !core.is_closing()
+                    && !this.cancel_task(py, &core)
                     && let Some(reason) = core.cancel_reason()
                 {
                     core.finish(Ending::cancelled(reason));

@@ -3,8 +3,8 @@
 
 use std::ffi::CString;
 use std::future::Future;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt};
@@ -47,6 +47,12 @@ where
 /// Starts `future` on the host's runtime.
 pub(crate) fn spawn(future: impl Future<Output = ()> + Send + 'static) {
     host().spawn(future);
+}
+
+/// Faults are the process's: one test at a time.
+pub(crate) fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Attaches the test's own thread, as a host does to begin and to end.

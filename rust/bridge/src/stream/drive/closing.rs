@@ -12,8 +12,9 @@ use pyo3::types::PyTuple;
 
 use super::{Drive, Driver, Flow, Pending, Phase, Turn};
 use crate::error;
+use crate::fault;
 use crate::log;
-use crate::stream::ending::{Ending, Failure, Reason};
+use crate::stream::ending::{Cancellation, Ending, Failure, Reason};
 use crate::stream::resume::{awaiter, is_end};
 use crate::stream::timers;
 use crate::worker::Deferred;
@@ -51,13 +52,9 @@ impl Drive {
     /// The handler, or the way to it, raised.
     pub(super) fn on_error<'py>(&mut self, driver: &Bound<'py, Driver>, error: PyErr) -> Flow<'py> {
         let py = driver.py();
-        match mem::replace(&mut self.phase, Phase::Done) {
-            Phase::Close(mut ending, outward) => {
-                self.note_close_error(driver, &mut ending, &error);
-                return self.finish(driver, ending, outward);
-            }
+        match self.phase {
+            Phase::Close(..) => return self.on_closed(driver, Some(&error)),
             Phase::Iterate if is_end(py, &error) => return self.on_end(driver),
-            Phase::Done => return Some(Err(PyRuntimeError::new_err("cannot reuse already awaited coroutine"))),
             _ => {}
         }
         if let Some((ending, outward)) = asked_to_stop(driver, &error) {
@@ -65,12 +62,23 @@ impl Drive {
             return self.end_early(driver, ending, outward);
         }
         if let Some(reason) = self.cut_short(driver) {
-            let mut ending = Ending::cancelled(reason);
-            self.note_close_error(driver, &mut ending, &error);
-            return self.end_early(driver, ending, None);
+            let context = self.note_close_error(driver, &error);
+            return self.end_early(driver, Ending::Cancelled(Cancellation { reason, context }), None);
         }
         let failure = failure(driver, &error);
         self.end_early(driver, Ending::Raised(Box::new(failure)), None)
+    }
+
+    /// `aclose()` is over: the ending that waited for it goes out.
+    pub(super) fn on_closed<'py>(&mut self, driver: &Bound<'py, Driver>, error: Option<&PyErr>) -> Flow<'py> {
+        let context = error.and_then(|error| self.note_close_error(driver, error));
+        let Phase::Close(mut ending, outward) = mem::replace(&mut self.phase, Phase::Done) else {
+            unreachable!("called in this phase only")
+        };
+        if let (Ending::Cancelled(cancellation), Some(_)) = (&mut ending, &context) {
+            cancellation.context = context;
+        }
+        self.finish(driver, ending, outward)
     }
 
     /// The source raised: a generator is done by that, any other iterator is closed if it can be.
@@ -90,32 +98,38 @@ impl Drive {
     }
 
     /// Runs `aclose()` where there is one, then ends with `ending`.
+    ///
+    /// From here on only the end of the grace cuts the cleanup short, not another reason to cancel the stream.
     pub(super) fn close<'py>(
         &mut self,
         driver: &Bound<'py, Driver>,
-        mut ending: Ending,
+        ending: Ending,
         outward: Option<PyErr>,
     ) -> Flow<'py> {
         let py = driver.py();
-        self.phase = Phase::Done;
-        let mut source = self.source.take();
-        if let Some(source) = &mut source {
-            source.interrupt(py);
-        }
-        if let Some(source) = source
-            && let Ok(aclose) = source.object(py).getattr(intern!(py, "aclose"))
-        {
-            match aclose.call0().and_then(awaiter) {
-                Ok(pending) => {
-                    self.pending = Some(Pending::Awaitable(pending.unbind()));
-                    timers::start_grace(&driver.get().core, ending.clone());
-                    self.phase = Phase::Close(ending, outward);
-                    return None;
-                }
-                Err(error) => self.note_close_error(driver, &mut ending, &error),
+        self.start_closing(driver, ending, outward);
+        let Some(mut source) = self.source.take() else { return self.on_closed(driver, None) };
+        source.interrupt(py);
+        let Ok(aclose) = source.object(py).getattr(intern!(py, "aclose")) else {
+            return self.on_closed(driver, None);
+        };
+        match aclose.call0().and_then(awaiter) {
+            Ok(pending) => {
+                self.pending = Some(Pending::Awaitable(pending.unbind()));
+                None
             }
+            Err(error) => self.on_closed(driver, Some(&error)),
         }
-        self.finish(driver, ending, outward)
+    }
+
+    fn start_closing(&mut self, driver: &Bound<'_, Driver>, ending: Ending, outward: Option<PyErr>) {
+        let core = &driver.get().core;
+        core.note_closing();
+        if self.source.is_some() || self.pending.is_some() {
+            timers::start_grace(core, ending.clone());
+        }
+        self.phase = Phase::Close(ending, outward);
+        fault::reach(fault::Point::Close);
     }
 
     /// The last thing a driver does: hands everything over, gives everything back. `outward` goes to the asyncio task.
@@ -135,30 +149,54 @@ impl Drive {
         Some(outward.map_or(Ok(None), Err))
     }
 
-    /// The handler raised although its stream had an ending already, which stands: a cancellation keeps the exception.
-    fn note_close_error(&mut self, driver: &Bound<'_, Driver>, ending: &mut Ending, error: &PyErr) {
+    /// The handler raised although its stream had an ending already, which stands; a cancellation takes what comes back.
+    fn note_close_error(&mut self, driver: &Bound<'_, Driver>, error: &PyErr) -> Option<Arc<Deferred>> {
         let py = driver.py();
         let core = &driver.get().core;
+        if error::is_only_the_close(py, error) || (self.thrown && error.is_instance_of::<CancelledError>(py)) {
+            return None;
+        }
         if error.is_instance_of::<PyRuntimeError>(py) && error.to_string().contains("ignored GeneratorExit") {
             self.output.count_ignored(core);
         } else {
             core.engine.metrics.close_error.fetch_add(1, Ordering::Relaxed);
         }
-        if let Ending::Cancelled(cancellation) = ending {
-            cancellation.context = Some(Arc::new(Deferred::new(error::object_of(py, error), Arc::clone(&core.home))));
-        }
         let text = format!("request {}: the handler failed while it was closed", core.request_id());
         log::warning(py, "stream", &text, error);
+        Some(Arc::new(Deferred::new(error::object_of(py, error), Arc::clone(&core.home))))
     }
 
-    /// After a panic: the stream ends as an internal failure, the generator is closed, the worker lives.
+    /// After a panic: the stream ends as an internal failure, the handler is closed, the worker lives.
     pub(in crate::stream) fn fail_internally<'py>(&mut self, driver: &Bound<'py, Driver>) -> Turn<'py> {
         self.output.rewind();
+        let ending = Ending::Raised(Box::new(Failure::panicked()));
+        let (flow, input) = match (&self.phase, &self.pending) {
+            (Phase::Done, _) => (self.finish(driver, ending, None), None),
+            // The cleanup goes on, to the ending that it has.
+            (Phase::Close(..), Some(_)) => (None, None),
+            (Phase::Close(..), None) => (self.on_closed(driver, None), None),
+            (_, Some(Pending::Awaitable(_))) => {
+                self.start_closing(driver, ending, None);
+                // Not `GeneratorExit`: that would not reach a generator that the awaitable itself waits for.
+                (None, Some(CancelledError::new_err(())))
+            }
+            _ => {
+                self.pending = None;
+                (self.close(driver, ending, None), None)
+            }
+        };
+        flow.unwrap_or_else(|| self.run(driver, input))
+    }
+
+    /// After a panic on the way to the ending: the stream ends as an internal failure, whatever becomes of the handler.
+    pub(in crate::stream) fn give_up(&mut self, driver: &Bound<'_, Driver>) {
+        self.phase = Phase::Done;
         self.pending = None;
-        match self.close(driver, Ending::Raised(Box::new(Failure::panicked())), None) {
-            Some(turn) => turn,
-            None => self.run(driver, None),
-        }
+        self.source = None;
+        let core = &driver.get().core;
+        core.deliver_ending(Ending::Raised(Box::new(Failure::panicked())));
+        core.release();
+        driver.get().port.get().forget(core);
     }
 }
 

@@ -72,6 +72,7 @@ impl Drive {
     /// Calls the handler; the request is the handler's from here on.
     fn call<'py>(&mut self, driver: &Bound<'py, Driver>, request: Py<PyAny>) -> Flow<'py> {
         let py = driver.py();
+        fault::reach(fault::Point::Call);
         let handler = self.engine.get().handler(py).into_bound(py);
         let result = if self.wants_context {
             driver.get().context(py).and_then(|context| {

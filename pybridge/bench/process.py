@@ -3,6 +3,7 @@
 import select
 import subprocess
 import sys
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -35,13 +36,15 @@ class LaneProcess:
     Args:
         lane: Which one.
         timeout: Seconds that one command may take; None: any time.
+        checkout: Runs the build in this folder's `.venv`; None: this one's.
     """
 
-    def __init__(self, lane: Lane, timeout: float | None = None) -> None:
+    def __init__(self, lane: Lane, timeout: float | None = None, checkout: Path | None = None) -> None:
         self.lane = lane
         self.timeout = timeout
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "pybridge.bench.child"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        python = sys.executable if checkout is None else str(checkout / ".venv/bin/python")
+        self.process = subprocess.Popen(  # noqa: S603 - an interpreter that the caller names, with fixed arguments
+            [python, "-m", "pybridge.bench.child"], cwd=checkout, stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
         self.answers: msgspec.json.Decoder[Answer] = msgspec.json.Decoder(Answer)
         started = self.exchange(msgspec.json.encode(lane))

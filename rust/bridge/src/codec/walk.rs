@@ -23,6 +23,8 @@ pub(super) enum Failure {
 pub(super) struct Walk<'a, 'py> {
     pub(super) py: Python<'py>,
     pub(super) spec: &'a CodecSpec,
+    /// The hook for objects that nothing else converts.
+    pub(super) default: Option<&'a Py<PyAny>>,
     pub(super) limits: &'a Limits,
     /// Holds what containers hold while they are written, so that Python code may run.
     pub(super) hold: bool,
@@ -62,12 +64,19 @@ impl Drop for Walk<'_, '_> {
 }
 
 impl<'a, 'py> Walk<'a, 'py> {
-    pub(super) fn new(py: Python<'py>, spec: &'a CodecSpec, limits: &'a Limits, hold: bool) -> Self {
+    pub(super) fn new(
+        py: Python<'py>,
+        spec: &'a CodecSpec,
+        default: Option<&'a Py<PyAny>>,
+        limits: &'a Limits,
+        hold: bool,
+    ) -> Self {
         let around = OPEN.get();
         let depth = if around == 0 { limits.max_depth } else { limits.max_depth.min(MAX_OPEN.saturating_sub(around)) };
         Self {
             py,
             spec,
+            default,
             limits,
             hold,
             held: Held::default(),

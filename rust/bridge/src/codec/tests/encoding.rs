@@ -89,8 +89,8 @@ fn changed(code: &str) {
     Python::attach(|py| {
         for format in [JSON, MSGPACK] {
             let (item, hook): (Bound<'_, PyAny>, Py<PyAny>) = exec(py, code).extract().unwrap();
-            let spec = CodecSpec { format, default: Some(hook), ..CodecSpec::default() };
-            let EncodeError::Value { reason, .. } = encode(Arc::new(spec), &item).unwrap_err() else {
+            let mut encoder = Encoder::new(spec(format), Framing::None, Arc::default()).with_default(Some(hook));
+            let EncodeError::Value { reason, .. } = encoder.encode(&item, &mut writer()).unwrap_err() else {
                 panic!("{code}")
             };
             assert!(reason.contains("container changed"), "{code}: {reason}");

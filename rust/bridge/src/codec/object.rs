@@ -1,6 +1,8 @@
 //! Reading the storage of Python's own types.
 #![allow(unsafe_code)] // each function reads one object's storage, which no code of that object can alter meanwhile
 
+use std::sync::atomic::{AtomicU8, Ordering};
+
 use pyo3::ffi;
 
 /// Text of a `str`.
@@ -90,6 +92,15 @@ struct LongHead {
 /// Bits of a digit.
 const DIGIT: u32 = 30;
 
+/// Whether digits can be read, which is found out at the first int: CPython can be built with smaller ones.
+pub(super) static DIGITS: AtomicU8 = AtomicU8::new(UNKNOWN);
+
+const UNKNOWN: u8 = 0;
+/// Ints are laid out as [`LongHead`] says.
+const AS_EXPECTED: u8 = 1;
+/// They are not: the interpreter is asked for each value.
+pub(super) const OTHERWISE: u8 = 2;
+
 /// The value of `ob` if it has at most two digits.
 #[inline]
 unsafe fn small_int(ob: *mut ffi::PyObject) -> Option<i64> {
@@ -117,8 +128,56 @@ unsafe fn small_int(ob: *mut ffi::PyObject) -> Option<i64> {
 /// `ob` is a live `int` or of a subclass; the calling thread is attached.
 #[inline]
 pub(super) unsafe fn int(ob: *mut ffi::PyObject) -> Int {
-    // SAFETY: the caller's promise.
-    unsafe { small_int(ob).map_or_else(|| large_int(ob), Int::Signed) }
+    // SAFETY: the caller's promise; digits are read where they were found to be as expected.
+    unsafe {
+        if DIGITS.load(Ordering::Relaxed) == AS_EXPECTED {
+            small_int(ob).map_or_else(|| large_int(ob), Int::Signed)
+        } else {
+            int_without_digits(ob)
+        }
+    }
+}
+
+#[cold]
+unsafe fn int_without_digits(ob: *mut ffi::PyObject) -> Int {
+    // SAFETY: the caller passes a live int; the thread is attached.
+    unsafe {
+        if DIGITS.load(Ordering::Relaxed) == UNKNOWN {
+            DIGITS.store(if probe_digits() { AS_EXPECTED } else { OTHERWISE }, Ordering::Relaxed);
+        }
+        large_int(ob)
+    }
+}
+
+/// True if digits are as the interpreter says that they are, and ints of every small size read as what they are.
+///
+/// # Safety
+/// The calling thread is attached.
+unsafe fn probe_digits() -> bool {
+    // SAFETY: attached; the references are owned, and released once; `sys.int_info` begins with a digit's bits and bytes.
+    unsafe {
+        let info = ffi::PyLong_GetInfo();
+        if info.is_null() {
+            ffi::PyErr_Clear();
+            return false;
+        }
+        let fact = |index| ffi::PyLong_AsLong(ffi::PyStructSequence_GetItem(info, index));
+        let expected = (fact(0), fact(1)) == (DIGIT.into(), size_of::<u32>() as _);
+        ffi::Py_DECREF(info);
+        expected
+            && [0, 1, (1 << DIGIT) - 1, 1 << DIGIT, (1 << (2 * DIGIT)) - 1].into_iter().all(|value: i64| {
+                [value, -value].into_iter().all(|value| {
+                    let ob = ffi::PyLong_FromLongLong(value);
+                    if ob.is_null() {
+                        ffi::PyErr_Clear();
+                        return false;
+                    }
+                    let read = small_int(ob);
+                    ffi::Py_DECREF(ob);
+                    read == Some(value)
+                })
+            })
+    }
 }
 
 #[inline(never)]

@@ -1,4 +1,7 @@
+use std::sync::atomic::Ordering;
+
 use super::*;
+use crate::codec::object;
 
 const JSON: Format = Format::Json;
 const MSGPACK: Format = Format::Msgpack;
@@ -160,5 +163,21 @@ fn framing_is_written_around_the_item() {
         assert_eq!(frame(Format::Raw, Framing::Length, "'é'").unwrap(), b"\0\0\0\x02\xc3\xa9");
         assert_eq!(frame(Format::Raw, Framing::None, "memoryview(b'abcd')[::2]").unwrap(), b"ac");
         assert_eq!(frame(Format::Raw, Framing::None, "1"), None);
+    });
+}
+
+#[test]
+fn ints_are_right_whether_their_digits_can_be_read_or_not() {
+    Python::attach(|py| {
+        let ints = eval(py, "[s * (2**bits + more) for s in (1, -1) for bits in range(63) for more in (-1, 0, 1)]");
+        for format in [JSON, MSGPACK] {
+            let by_digits = encode(spec(format), &ints).unwrap();
+            let read = object::DIGITS.swap(object::OTHERWISE, Ordering::Relaxed);
+            assert_ne!(read, object::OTHERWISE, "the digits of this interpreter can be read");
+            assert_eq!(encode(spec(format), &ints).unwrap(), by_digits);
+            object::DIGITS.store(read, Ordering::Relaxed);
+            let value = crate::codec::decode(py, &spec(format), &Limits::default(), &by_digits).unwrap();
+            assert!(value.bind(py).eq(&ints).unwrap());
+        }
     });
 }

@@ -7,6 +7,7 @@ use serde::{Serialize, Serializer};
 
 use super::held::Held;
 use super::path::{Path, Segment};
+use super::stack::{self, Room};
 use super::value::Value;
 use super::{CodecSpec, Limits};
 use crate::error::EncodeError;
@@ -35,6 +36,7 @@ pub(super) struct Walk<'a, 'py> {
     around: usize,
     depth: usize,
     depth_left: Cell<usize>,
+    room: Room,
     nodes_left: Cell<usize>,
     stand_ins: Cell<usize>,
     failure: RefCell<Option<Failure>>,
@@ -44,9 +46,8 @@ pub(super) struct Walk<'a, 'py> {
 /// What a `default` hook or an enum gives instead of an object may itself need that; this often.
 const MAX_STAND_INS: usize = 32;
 
-/// Containers that all encodings inside one another on a thread may have open, as its stack has an end; one that is
-/// inside no other has its own limit only.
-const MAX_OPEN: usize = 384;
+/// Containers that all encodings inside one another on a thread may have open.
+const MAX_OPEN: usize = Limits::MAX_DEPTH;
 
 /// What the Python code between two of them counts.
 const CODE: usize = 12;
@@ -72,7 +73,7 @@ impl<'a, 'py> Walk<'a, 'py> {
         hold: bool,
     ) -> Self {
         let around = OPEN.get();
-        let depth = if around == 0 { limits.max_depth } else { limits.max_depth.min(MAX_OPEN.saturating_sub(around)) };
+        let depth = limits.max_depth.min(MAX_OPEN.saturating_sub(around));
         Self {
             py,
             spec,
@@ -84,6 +85,7 @@ impl<'a, 'py> Walk<'a, 'py> {
             around,
             depth,
             depth_left: Cell::new(depth),
+            room: Room::new(stack::FOR_LEAVES),
             nodes_left: Cell::new(limits.max_nodes.saturating_sub(1)),
             stand_ins: Cell::new(0),
             failure: RefCell::new(None),
@@ -102,6 +104,9 @@ impl<'a, 'py> Walk<'a, 'py> {
         let open = self.around + self.depth - self.depth_left.get() + CODE;
         if self.around > 0 && open > MAX_OPEN {
             return Err(self.fail(Self::too_many_around()));
+        }
+        if !self.room.holds(stack::FOR_CODE) {
+            return Err(self.fail(Self::too_small_a_stack()));
         }
         OPEN.set(open);
         if self.hold { Ok(()) } else { Err(E::custom("")) }
@@ -144,7 +149,7 @@ impl<'a, 'py> Walk<'a, 'py> {
     #[inline]
     pub(super) fn enter<E: serde::ser::Error>(&self, len: usize) -> Result<(), E> {
         let (depth, nodes) = (self.depth_left.get(), self.nodes_left.get());
-        if depth == 0 || nodes < len {
+        if depth == 0 || nodes < len || !self.room.holds(0) {
             return Err(self.over(depth == 0));
         }
         self.depth_left.set(depth - 1);
@@ -160,7 +165,9 @@ impl<'a, 'py> Walk<'a, 'py> {
     #[cold]
     fn over<E: serde::ser::Error>(&self, deep: bool) -> E {
         let Limits { max_depth, max_nodes, .. } = self.limits;
-        self.fail(if deep && self.depth < *max_depth {
+        self.fail(if self.room.is_used_up() {
+            Self::too_small_a_stack()
+        } else if deep && self.depth < *max_depth {
             Self::too_many_around()
         } else if deep {
             Failure::Limit("max_depth", format!("more than {max_depth} containers inside one another"))
@@ -172,6 +179,10 @@ impl<'a, 'py> Walk<'a, 'py> {
     fn too_many_around() -> Failure {
         let reason = format!("more than {MAX_OPEN} containers, those of encodings around this one included");
         Failure::Limit("max_depth", reason)
+    }
+
+    fn too_small_a_stack() -> Failure {
+        Failure::Limit("max_depth", stack::TOO_SMALL.into())
     }
 
     #[cold]

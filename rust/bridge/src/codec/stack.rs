@@ -12,9 +12,18 @@ pub(super) const FOR_CODE: usize = 16 << 10;
 /// Why nesting ended, where it was for want of stack.
 pub(super) const TOO_SMALL: &str = "the thread's stack is too small for so many containers inside one another";
 
+/// What is known of a thread, in one place: finding it costs as much as a small value.
+#[derive(Debug)]
+pub(super) struct Thread {
+    /// Where its stack lies; an empty range at 0 before that was asked, at 1 where it cannot be known.
+    low: Cell<usize>,
+    high: Cell<usize>,
+    /// Containers that encodings on it have open.
+    pub(super) open: Cell<usize>,
+}
+
 thread_local! {
-    /// Where the thread's stack lies; an empty range at 0 before that was asked, at 1 where it cannot be known.
-    static STACK: Cell<(usize, usize)> = const { Cell::new((0, 0)) };
+    pub(super) static THREAD: Thread = const { Thread { low: Cell::new(0), high: Cell::new(0), open: Cell::new(0) } };
 }
 
 /// What one pass over a value may use of its thread's stack.
@@ -27,11 +36,15 @@ pub(super) struct Room {
 
 impl Room {
     /// All of the stack but `reserve` bytes.
-    #[inline]
     pub(super) fn new(reserve: usize) -> Self {
-        let here = pointer();
-        let (low, high) = STACK.get();
-        let low = if here.wrapping_sub(low) < high - low { low } else { find_low(here) };
+        THREAD.with(|thread| Self::of(thread, reserve))
+    }
+
+    /// All of the stack of `thread`, which is the calling one, but `reserve` bytes.
+    #[inline]
+    pub(super) fn of(thread: &Thread, reserve: usize) -> Self {
+        let (here, low) = (pointer(), thread.low.get());
+        let low = if here.wrapping_sub(low) < thread.high.get() - low { low } else { thread.find_low(here) };
         Self { floor: if low == 0 { 0 } else { low + reserve }, used_up: Cell::new(false) }
     }
 
@@ -53,14 +66,17 @@ impl Room {
     }
 }
 
-/// The lowest address of the stack that `here` is on; 0 if that is not the thread's own.
-#[cold]
-fn find_low(here: usize) -> usize {
-    if STACK.get() == (0, 0) {
-        STACK.set(bounds().map_or((1, 1), |range| (range.start, range.end)));
+impl Thread {
+    /// The lowest address of the stack that `here` is on; 0 if that is not the thread's own.
+    #[cold]
+    fn find_low(&self, here: usize) -> usize {
+        if self.high.get() == 0 {
+            let range = bounds().unwrap_or(1..1);
+            self.low.set(range.start);
+            self.high.set(range.end);
+        }
+        if (self.low.get()..self.high.get()).contains(&here) { self.low.get() } else { 0 }
     }
-    let (low, high) = STACK.get();
-    if (low..high).contains(&here) { low } else { 0 }
 }
 
 /// The stack pointer, or an address near it.

@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 
 use super::held::Held;
 use super::path::{Path, Segment};
-use super::stack::{self, Room};
+use super::stack::{self, Room, THREAD};
 use super::value::Value;
 use super::{CodecSpec, Limits};
 use crate::error::EncodeError;
@@ -52,14 +52,10 @@ const MAX_OPEN: usize = Limits::MAX_DEPTH;
 /// What the Python code between two of them counts.
 const CODE: usize = 12;
 
-thread_local! {
-    static OPEN: Cell<usize> = const { Cell::new(0) };
-}
-
 impl Drop for Walk<'_, '_> {
     fn drop(&mut self) {
         if self.runs.get() > 0 {
-            OPEN.set(self.around);
+            THREAD.with(|thread| thread.open.set(self.around));
         }
     }
 }
@@ -72,7 +68,7 @@ impl<'a, 'py> Walk<'a, 'py> {
         limits: &'a Limits,
         hold: bool,
     ) -> Self {
-        let around = OPEN.get();
+        let (around, room) = THREAD.with(|thread| (thread.open.get(), Room::of(thread, stack::FOR_LEAVES)));
         let depth = limits.max_depth.min(MAX_OPEN.saturating_sub(around));
         Self {
             py,
@@ -85,7 +81,7 @@ impl<'a, 'py> Walk<'a, 'py> {
             around,
             depth,
             depth_left: Cell::new(depth),
-            room: Room::new(stack::FOR_LEAVES),
+            room,
             nodes_left: Cell::new(limits.max_nodes.saturating_sub(1)),
             stand_ins: Cell::new(0),
             failure: RefCell::new(None),
@@ -108,7 +104,7 @@ impl<'a, 'py> Walk<'a, 'py> {
         if !self.room.holds(stack::FOR_CODE) {
             return Err(self.fail(Self::too_small_a_stack()));
         }
-        OPEN.set(open);
+        THREAD.with(|thread| thread.open.set(open));
         if self.hold { Ok(()) } else { Err(E::custom("")) }
     }
 

@@ -93,7 +93,7 @@ struct LongHead {
 const DIGIT: u32 = 30;
 
 /// The most digits of an int that is read here and not by the interpreter: two, once the layout of ints was found to be
-/// as expected; else none, for CPython can be built with smaller digits.
+/// as expected; else none, for `CPython` can be built with smaller digits.
 pub(super) static READ_DIGITS: AtomicUsize = AtomicUsize::new(0);
 
 /// Whether the layout was looked at.
@@ -145,7 +145,7 @@ unsafe fn probe_digits() -> bool {
             return false;
         }
         let fact = |index| ffi::PyLong_AsLong(ffi::PyStructSequence_GetItem(info, index));
-        let expected = (fact(0), fact(1)) == (DIGIT.into(), size_of::<u32>() as _);
+        let expected = (fact(0), fact(1)) == (DIGIT.into(), 4);
         ffi::Py_DECREF(info);
         expected
             && [0, 1, (1 << DIGIT) - 1, 1 << DIGIT, (1 << (2 * DIGIT)) - 1].into_iter().all(|value: i64| {

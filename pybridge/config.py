@@ -143,7 +143,8 @@ class Limits(Settings):
     """How much one message may be; the same in both directions.
 
     Attributes:
-        max_depth: Containers inside containers; at most 384.
+        max_depth: Containers inside containers; at most 384, and fewer where the stack of the thread that encodes holds
+            fewer.
         max_nodes: Values, containers included.
         max_frame_bytes: Encoded bytes; at most 4 GiB - 1.
         max_decoded_bytes: Bytes of the Python objects made from one message.

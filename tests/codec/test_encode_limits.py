@@ -42,7 +42,7 @@ WRAPS: dict[str, Callable[[Any], Any]] = {
 }
 
 
-def on_small_stack(run: Callable[[], object]) -> None:
+def on_small_stack(run: Callable[[], object], size: int = 256 << 10) -> None:
     failures: list[BaseException] = []
 
     def caught() -> None:
@@ -51,7 +51,7 @@ def on_small_stack(run: Callable[[], object]) -> None:
         except BaseException as error:
             failures.append(error)
 
-    before = threading.stack_size(256 << 10)
+    before = threading.stack_size(size)
     try:
         thread = threading.Thread(target=caught)
         thread.start()
@@ -96,7 +96,7 @@ def test_the_deepest_that_may_be_asked_for_leaves_stack_for_python_code(
                 with pytest.raises(LimitExceeded):
                     pybridge.encode(value, spec, limits=limits)
 
-    on_small_stack(run)
+    on_small_stack(run, 512 << 10)
 
 
 @pytest.mark.parametrize("codec", ["msgpack", "json"])

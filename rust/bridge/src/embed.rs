@@ -14,9 +14,11 @@ const EXTENSION: &str = "pybridge._pybridge";
 /// `pybridge`. Further calls do nothing.
 ///
 /// # Errors
-/// `ImportError` when another build of the package was imported before: a process has room for one. Without the cargo
+/// `ImportError` in a subinterpreter, in free-threaded Python, and when another build of the package was imported before: a
+/// process has room for one. Without the cargo
 /// feature `embed`, also when no package is installed.
 pub fn install(py: Python<'_>) -> PyResult<()> {
+    crate::interp::check_interpreter(py)?;
     let modules = py.import("sys")?.getattr("modules")?.cast_into::<PyDict>()?;
     if !modules.contains(EXTENSION)? {
         #[cfg(feature = "embed")]

@@ -6,7 +6,7 @@ use pyo3::types::PyModule;
 use crate::context::{Context, current_context};
 use crate::engine::{PyCodec, PyEngine, PyPool, close_all};
 use crate::frame::PyFrame;
-use crate::interp::{interrupt_thread, refuse_subinterpreter};
+use crate::interp::{check_interpreter, interrupt_thread};
 use crate::memory::{apply_memory, memory_obstacles, memory_snapshot};
 use crate::stream::{Driver, PyStream};
 use crate::worker::{Port, PyWorker, open_port};
@@ -69,7 +69,7 @@ pub mod _pybridge {
 
     #[pymodule_init]
     fn init(m: &pyo3::Bound<'_, pyo3::types::PyModule>) -> pyo3::PyResult<()> {
-        super::refuse_subinterpreter(m.py())?;
+        super::check_interpreter(m.py())?;
         super::add_baselines(m)
     }
 }

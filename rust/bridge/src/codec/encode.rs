@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use pybridge_pool::Writer;
+use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use serde::Serialize;
@@ -34,6 +35,7 @@ pub struct Encoder {
     framing: Framing,
     limits: Arc<Limits>,
     keep: Option<Box<dyn Keep>>,
+    default: Option<Py<PyAny>>,
     /// Length of the last frame, if it was a large one; else 0.
     expected: usize,
     /// Python code ran while the last item was written.
@@ -56,13 +58,24 @@ impl From<EncodeError> for Stop {
 impl Encoder {
     /// An encoder for one stream.
     pub fn new(spec: Arc<CodecSpec>, framing: Framing, limits: Arc<Limits>) -> Self {
-        Self { spec, framing, limits, keep: None, expected: 0, hold: false }
+        Self { spec, framing, limits, keep: None, default: None, expected: 0, hold: false }
     }
 
     /// Lets the raw codec, where it has no framing, share immutable `bytes` of 64 KiB and more instead of copying them.
     #[must_use]
     pub fn with_keep(self, keep: Box<dyn Keep>) -> Self {
         Self { keep: Some(keep), ..self }
+    }
+
+    /// Has objects that the walker does not know converted by `default(object)`.
+    #[must_use]
+    pub fn with_default(self, default: Option<Py<PyAny>>) -> Self {
+        Self { default, ..self }
+    }
+
+    /// Shows the hook to the collector, on behalf of the Python object that owns the encoder.
+    pub(crate) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.default)
     }
 
     /// Writes `item` as exactly one committed frame of `out`, framing included; after an error `out` is as it was.
@@ -108,7 +121,7 @@ impl Encoder {
     }
 
     fn msgpack(&mut self, item: &Bound<'_, PyAny>, out: &mut Writer) -> Result<(), Stop> {
-        let walk = Walk::new(item.py(), &self.spec, &self.limits, self.hold);
+        let walk = Walk::new(item.py(), &self.spec, self.default.as_ref(), &self.limits, self.hold);
         let mut to = Msgpack::new(Sink::new(out, self.limits.max_frame_bytes));
         let done = walk.root(item).serialize(&mut to).and_then(|()| to.sink.finish());
         self.hold = walk.runs() > 0;
@@ -116,7 +129,7 @@ impl Encoder {
     }
 
     fn json(&mut self, item: &Bound<'_, PyAny>, out: &mut Writer) -> Result<(), Stop> {
-        let walk = Walk::new(item.py(), &self.spec, &self.limits, self.hold);
+        let walk = Walk::new(item.py(), &self.spec, self.default.as_ref(), &self.limits, self.hold);
         let sink = Sink::new(out, self.limits.max_frame_bytes);
         let mut to = Json::new(sink, &self.spec);
         let done = walk.root(item).serialize(&mut to).and_then(|()| to.sink.finish());

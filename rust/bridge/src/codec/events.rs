@@ -66,8 +66,7 @@ pub(super) struct Budget {
 
 impl Budget {
     pub(super) fn new(limits: &Limits, any_keys: bool) -> Self {
-        let Limits { max_depth, max_nodes, .. } = *limits;
-        Self { max_depth, max_nodes, nodes: 0, any_keys }
+        Self { max_depth: limits.depth(), max_nodes: limits.max_nodes, nodes: 0, any_keys }
     }
 
     /// Counts `more` values.

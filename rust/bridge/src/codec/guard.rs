@@ -1,4 +1,5 @@
-//! A bound on what no format counts: options and newtypes around one another, which take no byte of the message.
+//! A bound on how a Rust type nests: by the thread's stack, and by what no format counts, options and newtypes around one
+//! another, which take no byte of the message.
 //!
 //! A type that contains itself through them alone would be read for ever from one byte.
 
@@ -6,30 +7,40 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, VariantAccess, Visitor};
 
+use super::stack::{self, Room};
+
 /// Options and newtypes around one value; far above all types that have an end.
 const MOST: usize = 64;
 
 /// Anything of serde's, inside so many wrappers.
-pub(super) struct Guard<T> {
+pub(super) struct Guard<'r, T> {
     inner: T,
     wrappers: usize,
+    room: &'r Room,
 }
 
-impl<T> Guard<T> {
+impl<'r, T> Guard<'r, T> {
     /// Outside all wrappers.
-    pub(super) fn new(inner: T) -> Self {
-        Self { inner, wrappers: 0 }
+    pub(super) fn new(inner: T, room: &'r Room) -> Self {
+        Self { inner, wrappers: 0, room }
     }
 
-    fn with<U>(&self, inner: U) -> Guard<U> {
-        Guard { inner, wrappers: self.wrappers }
+    /// Refuses what nests deeper than the thread's stack holds.
+    #[inline]
+    fn check_room<E: Error>(&self) -> Result<(), E> {
+        if self.room.holds(0) { Ok(()) } else { Err(E::custom(stack::TOO_SMALL)) }
     }
 
-    fn one_more<U, E: Error>(&self, inner: U) -> Result<Guard<U>, E> {
+    fn with<U>(&self, inner: U) -> Guard<'r, U> {
+        Guard { inner, wrappers: self.wrappers, room: self.room }
+    }
+
+    fn one_more<U, E: Error>(&self, inner: U) -> Result<Guard<'r, U>, E> {
+        self.check_room()?;
         if self.wrappers == MOST {
             return Err(E::custom(format_args!("a type that is more than {MOST} options and newtypes around a value")));
         }
-        Ok(Guard { inner, wrappers: self.wrappers + 1 })
+        Ok(Guard { inner, wrappers: self.wrappers + 1, room: self.room })
     }
 }
 
@@ -43,7 +54,7 @@ macro_rules! deserialize {
     )*};
 }
 
-impl<'de, D: Deserializer<'de>> Deserializer<'de> for Guard<D> {
+impl<'de, D: Deserializer<'de>> Deserializer<'de> for Guard<'_, D> {
     type Error = D::Error;
 
     deserialize! {
@@ -94,7 +105,7 @@ macro_rules! visit {
     )*};
 }
 
-impl<'de, V: Visitor<'de>> Visitor<'de> for Guard<V> {
+impl<'de, V: Visitor<'de>> Visitor<'de> for Guard<'_, V> {
     type Value = V::Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -140,21 +151,24 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Guard<V> {
 
     #[inline]
     fn visit_seq<A: SeqAccess<'de>>(self, from: A) -> Result<V::Value, A::Error> {
-        self.inner.visit_seq(Guard::new(from))
+        self.check_room()?;
+        self.inner.visit_seq(Guard::new(from, self.room))
     }
 
     #[inline]
     fn visit_map<A: MapAccess<'de>>(self, from: A) -> Result<V::Value, A::Error> {
-        self.inner.visit_map(Guard::new(from))
+        self.check_room()?;
+        self.inner.visit_map(Guard::new(from, self.room))
     }
 
     #[inline]
     fn visit_enum<A: EnumAccess<'de>>(self, from: A) -> Result<V::Value, A::Error> {
-        self.inner.visit_enum(Guard::new(from))
+        self.check_room()?;
+        self.inner.visit_enum(Guard::new(from, self.room))
     }
 }
 
-impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Guard<S> {
+impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Guard<'_, S> {
     type Value = S::Value;
 
     #[inline]
@@ -164,12 +178,12 @@ impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Guard<S> {
     }
 }
 
-impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Guard<A> {
+impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Guard<'_, A> {
     type Error = A::Error;
 
     #[inline]
     fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, A::Error> {
-        self.inner.next_element_seed(Guard::new(seed))
+        self.inner.next_element_seed(Guard::new(seed, self.room))
     }
 
     fn size_hint(&self) -> Option<usize> {
@@ -177,17 +191,17 @@ impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Guard<A> {
     }
 }
 
-impl<'de, A: MapAccess<'de>> MapAccess<'de> for Guard<A> {
+impl<'de, A: MapAccess<'de>> MapAccess<'de> for Guard<'_, A> {
     type Error = A::Error;
 
     #[inline]
     fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, A::Error> {
-        self.inner.next_key_seed(Guard::new(seed))
+        self.inner.next_key_seed(Guard::new(seed, self.room))
     }
 
     #[inline]
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, A::Error> {
-        self.inner.next_value_seed(Guard::new(seed))
+        self.inner.next_value_seed(Guard::new(seed, self.room))
     }
 
     fn size_hint(&self) -> Option<usize> {
@@ -195,18 +209,18 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Guard<A> {
     }
 }
 
-impl<'de, A: EnumAccess<'de>> EnumAccess<'de> for Guard<A> {
+impl<'de, 'r, A: EnumAccess<'de>> EnumAccess<'de> for Guard<'r, A> {
     type Error = A::Error;
-    type Variant = Guard<A::Variant>;
+    type Variant = Guard<'r, A::Variant>;
 
     #[inline]
     fn variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<(S::Value, Self::Variant), A::Error> {
-        let (value, variant) = self.inner.variant_seed(Guard::new(seed))?;
-        Ok((value, Guard::new(variant)))
+        let (value, variant) = self.inner.variant_seed(Guard::new(seed, self.room))?;
+        Ok((value, Guard::new(variant, self.room)))
     }
 }
 
-impl<'de, A: VariantAccess<'de>> VariantAccess<'de> for Guard<A> {
+impl<'de, A: VariantAccess<'de>> VariantAccess<'de> for Guard<'_, A> {
     type Error = A::Error;
 
     fn unit_variant(self) -> Result<(), A::Error> {
@@ -215,12 +229,12 @@ impl<'de, A: VariantAccess<'de>> VariantAccess<'de> for Guard<A> {
 
     #[inline]
     fn newtype_variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<S::Value, A::Error> {
-        self.inner.newtype_variant_seed(Guard::new(seed))
+        self.inner.newtype_variant_seed(Guard::new(seed, self.room))
     }
 
     #[inline]
     fn tuple_variant<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, A::Error> {
-        self.inner.tuple_variant(len, Guard::new(visitor))
+        self.inner.tuple_variant(len, Guard::new(visitor, self.room))
     }
 
     #[inline]
@@ -229,6 +243,6 @@ impl<'de, A: VariantAccess<'de>> VariantAccess<'de> for Guard<A> {
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, A::Error> {
-        self.inner.struct_variant(fields, Guard::new(visitor))
+        self.inner.struct_variant(fields, Guard::new(visitor, self.room))
     }
 }

@@ -13,7 +13,8 @@ pub enum DuplicateKeys {
 /// Limits of one message, both directions.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// Containers inside containers.
+    /// Containers inside containers; at most 384 ([`MAX_DEPTH`](Self::MAX_DEPTH)), and no more than the stack of the
+    /// thread holds.
     pub max_depth: usize,
     /// Values, containers included.
     pub max_nodes: usize,
@@ -27,6 +28,15 @@ pub struct Limits {
     pub max_metadata_entries: usize,
     /// Rule for a key that comes twice.
     pub duplicate_keys: DuplicateKeys,
+}
+
+impl Limits {
+    /// The most that `max_depth` can be; more counts as this.
+    pub const MAX_DEPTH: usize = 384;
+
+    pub(super) fn depth(&self) -> usize {
+        self.max_depth.min(Self::MAX_DEPTH)
+    }
 }
 
 impl Default for Limits {

@@ -27,6 +27,7 @@ mod records;
 mod scan;
 mod shapes;
 mod sink;
+mod stack;
 mod temporal;
 mod transcode;
 mod triples;

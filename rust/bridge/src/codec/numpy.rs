@@ -148,7 +148,7 @@ pub(super) fn serialize<S: Serializer>(value: Value<'_, '_, '_>, scalar: bool, t
 /// Hands what does not hold plain numbers to the `default` hook; without one, says what an array holds.
 #[cold]
 fn unknown<S: Serializer>(value: Value<'_, '_, '_>, scalar: bool, to: S) -> Result<S::Ok, S::Error> {
-    if scalar || value.walk.spec.default.is_some() {
+    if scalar || value.walk.default.is_some() {
         return value.hook(to);
     }
     let dtype = value.object().getattr(intern!(value.walk.py, "dtype")).and_then(|dtype| dtype.str()?.extract());

@@ -1,6 +1,8 @@
 //! Reading the storage of Python's own types.
 #![allow(unsafe_code)] // each function reads one object's storage, which no code of that object can alter meanwhile
 
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
 use pyo3::ffi;
 
 /// Text of a `str`.
@@ -90,9 +92,16 @@ struct LongHead {
 /// Bits of a digit.
 const DIGIT: u32 = 30;
 
-/// The value of `ob` if it has at most two digits.
+/// The most digits of an int that is read here and not by the interpreter: two, once the layout of ints was found to be
+/// as expected; else none, for `CPython` can be built with smaller digits.
+pub(super) static READ_DIGITS: AtomicUsize = AtomicUsize::new(0);
+
+/// Whether the layout was looked at.
+static PROBED: AtomicBool = AtomicBool::new(false);
+
+/// The value of `ob` if it has no more than `most` digits, which are two or fewer.
 #[inline]
-unsafe fn small_int(ob: *mut ffi::PyObject) -> Option<i64> {
+unsafe fn small_int(ob: *mut ffi::PyObject, most: usize) -> Option<i64> {
     // SAFETY: the caller passes a live int; the second digit is read only where there is one.
     unsafe {
         let head = ob.cast::<LongHead>();
@@ -101,11 +110,13 @@ unsafe fn small_int(ob: *mut ffi::PyObject) -> Option<i64> {
         #[cfg(not(Py_3_12))]
         let (negative, size) = ((*head).size < 0, (*head).size.unsigned_abs());
         let digits = &raw const (*head).digits;
+        if size > most {
+            return None;
+        }
         let value = match size {
             0 => 0,
             1 => i64::from((*digits)[0]),
-            2 => i64::from((*digits)[0]) | i64::from((*digits)[1]) << DIGIT,
-            _ => return None,
+            _ => i64::from((*digits)[0]) | i64::from((*digits)[1]) << DIGIT,
         };
         Some(if negative { -value } else { value })
     }
@@ -117,12 +128,48 @@ unsafe fn small_int(ob: *mut ffi::PyObject) -> Option<i64> {
 /// `ob` is a live `int` or of a subclass; the calling thread is attached.
 #[inline]
 pub(super) unsafe fn int(ob: *mut ffi::PyObject) -> Int {
-    // SAFETY: the caller's promise.
-    unsafe { small_int(ob).map_or_else(|| large_int(ob), Int::Signed) }
+    // SAFETY: the caller's promise; digits are read where they were found to be as expected.
+    unsafe { small_int(ob, READ_DIGITS.load(Ordering::Relaxed)).map_or_else(|| large_int(ob), Int::Signed) }
+}
+
+/// True if digits are as the interpreter says that they are, and ints of every small size read as what they are.
+///
+/// # Safety
+/// The calling thread is attached.
+unsafe fn probe_digits() -> bool {
+    // SAFETY: attached; the references are owned, and released once; `sys.int_info` begins with a digit's bits and bytes.
+    unsafe {
+        let info = ffi::PyLong_GetInfo();
+        if info.is_null() {
+            ffi::PyErr_Clear();
+            return false;
+        }
+        let fact = |index| ffi::PyLong_AsLong(ffi::PyStructSequence_GetItem(info, index));
+        let expected = (fact(0), fact(1)) == (DIGIT.into(), 4);
+        ffi::Py_DECREF(info);
+        expected
+            && [0, 1, (1 << DIGIT) - 1, 1 << DIGIT, (1 << (2 * DIGIT)) - 1].into_iter().all(|value: i64| {
+                [value, -value].into_iter().all(|value| {
+                    let ob = ffi::PyLong_FromLongLong(value);
+                    if ob.is_null() {
+                        ffi::PyErr_Clear();
+                        return false;
+                    }
+                    let read = small_int(ob, 2);
+                    ffi::Py_DECREF(ob);
+                    read == Some(value)
+                })
+            })
+    }
 }
 
 #[inline(never)]
 unsafe fn large_int(ob: *mut ffi::PyObject) -> Int {
+    if !PROBED.load(Ordering::Relaxed) {
+        // SAFETY: the caller is attached.
+        READ_DIGITS.store(if unsafe { probe_digits() } { 2 } else { 0 }, Ordering::Relaxed);
+        PROBED.store(true, Ordering::Relaxed);
+    }
     let mut overflow = 0;
     // SAFETY: the caller passes a live int.
     let value = unsafe { ffi::PyLong_AsLongLongAndOverflow(ob, &raw mut overflow) };

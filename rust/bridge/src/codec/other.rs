@@ -100,7 +100,7 @@ impl<'py> Value<'_, '_, 'py> {
     /// Asks the `default` hook.
     #[inline(never)]
     pub(super) fn hook<S: Serializer>(self, to: S) -> Result<S::Ok, S::Error> {
-        let Some(hook) = &self.walk.spec.default else { return Err(self.unknown("")) };
+        let Some(hook) = self.walk.default else { return Err(self.unknown("")) };
         self.walk.check_stand_ins()?;
         self.instead(hook.bind(self.walk.py).call1((self.object(),)), to)
     }

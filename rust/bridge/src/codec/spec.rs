@@ -1,7 +1,5 @@
 //! Which format a stream speaks, with its options.
 
-use pyo3::{Py, PyAny};
-
 /// Wire format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Format {
@@ -25,13 +23,12 @@ impl Format {
     }
 }
 
-/// A format and its options; one per engine or call, shared by reference.
+/// A format and its options; one per engine or call, shared by reference. Holds no Python object, so that frames and
+/// threads without the interpreter may share it: what needs the `default` hook is given it by the hook's owner.
 #[derive(Debug, Default)]
 pub struct CodecSpec {
     /// Wire format.
     pub format: Format,
-    /// Hook for objects the walker does not know: `default(obj) -> encodable`.
-    pub default: Option<Py<PyAny>>,
     /// msgpack: map keys may be `int` and `bytes` as well as `str`.
     pub any_keys: bool,
     /// JSON: bytes become base64 text instead of an error.

@@ -7,6 +7,7 @@ use serde::{Serialize, Serializer};
 
 use super::held::Held;
 use super::path::{Path, Segment};
+use super::stack::{self, Room, THREAD};
 use super::value::Value;
 use super::{CodecSpec, Limits};
 use crate::error::EncodeError;
@@ -23,6 +24,8 @@ pub(super) enum Failure {
 pub(super) struct Walk<'a, 'py> {
     pub(super) py: Python<'py>,
     pub(super) spec: &'a CodecSpec,
+    /// The hook for objects that nothing else converts.
+    pub(super) default: Option<&'a Py<PyAny>>,
     pub(super) limits: &'a Limits,
     /// Holds what containers hold while they are written, so that Python code may run.
     pub(super) hold: bool,
@@ -33,6 +36,7 @@ pub(super) struct Walk<'a, 'py> {
     around: usize,
     depth: usize,
     depth_left: Cell<usize>,
+    room: Room,
     nodes_left: Cell<usize>,
     stand_ins: Cell<usize>,
     failure: RefCell<Option<Failure>>,
@@ -42,32 +46,34 @@ pub(super) struct Walk<'a, 'py> {
 /// What a `default` hook or an enum gives instead of an object may itself need that; this often.
 const MAX_STAND_INS: usize = 32;
 
-/// Containers that all encodings inside one another on a thread may have open, as its stack has an end; one that is
-/// inside no other has its own limit only.
-const MAX_OPEN: usize = 384;
+/// Containers that all encodings inside one another on a thread may have open.
+const MAX_OPEN: usize = Limits::MAX_DEPTH;
 
 /// What the Python code between two of them counts.
 const CODE: usize = 12;
 
-thread_local! {
-    static OPEN: Cell<usize> = const { Cell::new(0) };
-}
-
 impl Drop for Walk<'_, '_> {
     fn drop(&mut self) {
         if self.runs.get() > 0 {
-            OPEN.set(self.around);
+            THREAD.with(|thread| thread.open.set(self.around));
         }
     }
 }
 
 impl<'a, 'py> Walk<'a, 'py> {
-    pub(super) fn new(py: Python<'py>, spec: &'a CodecSpec, limits: &'a Limits, hold: bool) -> Self {
-        let around = OPEN.get();
-        let depth = if around == 0 { limits.max_depth } else { limits.max_depth.min(MAX_OPEN.saturating_sub(around)) };
+    pub(super) fn new(
+        py: Python<'py>,
+        spec: &'a CodecSpec,
+        default: Option<&'a Py<PyAny>>,
+        limits: &'a Limits,
+        hold: bool,
+    ) -> Self {
+        let (around, room) = THREAD.with(|thread| (thread.open.get(), Room::of(thread, stack::FOR_LEAVES)));
+        let depth = limits.max_depth.min(MAX_OPEN.saturating_sub(around));
         Self {
             py,
             spec,
+            default,
             limits,
             hold,
             held: Held::default(),
@@ -75,6 +81,7 @@ impl<'a, 'py> Walk<'a, 'py> {
             around,
             depth,
             depth_left: Cell::new(depth),
+            room,
             nodes_left: Cell::new(limits.max_nodes.saturating_sub(1)),
             stand_ins: Cell::new(0),
             failure: RefCell::new(None),
@@ -94,7 +101,10 @@ impl<'a, 'py> Walk<'a, 'py> {
         if self.around > 0 && open > MAX_OPEN {
             return Err(self.fail(Self::too_many_around()));
         }
-        OPEN.set(open);
+        if !self.room.holds(stack::FOR_CODE) {
+            return Err(self.fail(Self::too_small_a_stack()));
+        }
+        THREAD.with(|thread| thread.open.set(open));
         if self.hold { Ok(()) } else { Err(E::custom("")) }
     }
 
@@ -135,7 +145,7 @@ impl<'a, 'py> Walk<'a, 'py> {
     #[inline]
     pub(super) fn enter<E: serde::ser::Error>(&self, len: usize) -> Result<(), E> {
         let (depth, nodes) = (self.depth_left.get(), self.nodes_left.get());
-        if depth == 0 || nodes < len {
+        if depth == 0 || nodes < len || !self.room.holds(0) {
             return Err(self.over(depth == 0));
         }
         self.depth_left.set(depth - 1);
@@ -151,7 +161,9 @@ impl<'a, 'py> Walk<'a, 'py> {
     #[cold]
     fn over<E: serde::ser::Error>(&self, deep: bool) -> E {
         let Limits { max_depth, max_nodes, .. } = self.limits;
-        self.fail(if deep && self.depth < *max_depth {
+        self.fail(if self.room.is_used_up() {
+            Self::too_small_a_stack()
+        } else if deep && self.depth < *max_depth {
             Self::too_many_around()
         } else if deep {
             Failure::Limit("max_depth", format!("more than {max_depth} containers inside one another"))
@@ -163,6 +175,10 @@ impl<'a, 'py> Walk<'a, 'py> {
     fn too_many_around() -> Failure {
         let reason = format!("more than {MAX_OPEN} containers, those of encodings around this one included");
         Failure::Limit("max_depth", reason)
+    }
+
+    fn too_small_a_stack() -> Failure {
+        Failure::Limit("max_depth", stack::TOO_SMALL.into())
     }
 
     #[cold]

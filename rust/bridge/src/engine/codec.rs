@@ -20,6 +20,16 @@ use crate::frame::PyFrame;
 #[pyclass(frozen, name = "Codec", module = "pybridge._pybridge")]
 pub(crate) struct PyCodec {
     pub(crate) spec: Arc<CodecSpec>,
+    /// Hook for objects that nothing else converts: `default(object)`.
+    default: Option<Py<PyAny>>,
+}
+
+impl PyCodec {
+    /// An encoder for one stream, whose owner shows it to the collector.
+    pub(crate) fn encoder(&self, py: Python<'_>, framing: Framing, limits: Arc<Limits>) -> codec::Encoder {
+        let default = self.default.as_ref().map(|hook| hook.clone_ref(py));
+        codec::Encoder::new(Arc::clone(&self.spec), framing, limits).with_default(default)
+    }
 }
 
 #[pymethods]
@@ -39,14 +49,14 @@ impl PyCodec {
             "raw" => Format::Raw,
             other => return Err(PyValueError::new_err(format!("no format {other:?}"))),
         };
-        let spec = CodecSpec { format, default, any_keys, bytes_base64, nonfinite_null };
-        Ok(Self { spec: Arc::new(spec) })
+        let spec = CodecSpec { format, any_keys, bytes_base64, nonfinite_null };
+        Ok(Self { spec: Arc::new(spec), default })
     }
 
-    /// The codec that `frame` was encoded with.
+    /// A codec that decodes `frame`.
     #[staticmethod]
     fn of(frame: &Bound<'_, PyFrame>) -> Self {
-        Self { spec: Arc::clone(frame.get().spec()) }
+        Self { spec: Arc::clone(frame.get().spec()), default: None }
     }
 
     /// Encodes one value with the rules of streams; see `pybridge.encode`.
@@ -55,7 +65,7 @@ impl PyCodec {
         let limits = limits_or_default(limits)?;
         let pool = shared_pool(py)?;
         let mut writer = pool.writer();
-        let mut encoder = codec::Encoder::new(Arc::clone(&self.spec), Framing::None, Arc::clone(&limits));
+        let mut encoder = self.encoder(py, Framing::None, Arc::clone(&limits));
         encoder.encode(value, &mut writer).map_err(|error| error.into_py(py))?;
         let mut sealed = Batch::default();
         writer.seal(|batch| sealed = batch);
@@ -81,7 +91,7 @@ impl PyCodec {
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        visit.call(&self.spec.default)
+        visit.call(&self.default)
     }
 }
 

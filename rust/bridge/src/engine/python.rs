@@ -44,7 +44,7 @@ pub(crate) struct PyEngine {
     pub(crate) wants_context: bool,
     pub(crate) lifespan: Option<Py<PyAny>>,
     handler: Py<PyAny>,
-    codec: Py<PyCodec>,
+    pub(crate) codec: Py<PyCodec>,
     context: Py<PyAny>,
 }
 
@@ -269,6 +269,9 @@ impl PyEngine {
         visit.call(&self.handler)?;
         visit.call(&self.codec)?;
         visit.call(&self.lifespan)?;
+        if let Placement::Pinned(worker) = &self.placement {
+            visit.call(worker)?;
+        }
         visit.call(&self.context)
     }
 }

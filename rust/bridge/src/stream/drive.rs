@@ -89,6 +89,7 @@ impl Drive {
 
     pub(super) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.engine)?;
+        self.output.traverse(visit)?;
         visit.call(self.source.as_ref().map(Source::peek))?;
         if let Some(Pending::Awaitable(pending)) = &self.pending {
             visit.call(pending)?;

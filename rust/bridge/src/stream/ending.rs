@@ -196,11 +196,11 @@ impl Ending {
     }
 
     /// The exception that it brings along, if it still does.
-    pub(crate) fn exception(&self) -> Option<&Deferred> {
+    pub(crate) fn exception(&self) -> Option<&Arc<Deferred>> {
         match self {
             Self::Finished => None,
-            Self::Raised(failure) => failure.original.as_deref(),
-            Self::Cancelled(cancellation) => cancellation.context.as_deref(),
+            Self::Raised(failure) => failure.original.as_ref(),
+            Self::Cancelled(cancellation) => cancellation.context.as_ref(),
         }
     }
 

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use pybridge_pool::{Pool, Writer};
+use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
 
@@ -16,7 +17,7 @@ use super::kept::Keeper;
 use super::pace::{Pace, Pacer};
 use super::queue::FRAME_OVERHEAD;
 use super::start::StartRequest;
-use crate::codec::{CodecSpec, Encoder, Format};
+use crate::codec::{Encoder, Format};
 use crate::engine::{Flush, PyCodec, PyEngine};
 use crate::error::EncodeError;
 use crate::worker::{Here, Port, ThreadCell};
@@ -86,13 +87,12 @@ pub(super) struct Output {
 
 impl Output {
     pub(super) fn new(py: Python<'_>, port: &Port, start: &StartRequest, engine: &PyEngine) -> PyResult<Self> {
-        let spec: Arc<CodecSpec> = match &start.codec {
-            Some(codec) => Arc::clone(&codec.get(py).bind(py).cast::<PyCodec>()?.get().spec),
-            None => Arc::clone(&engine.spec),
+        let codec = match &start.codec {
+            Some(codec) => codec.get(py).bind(py).cast::<PyCodec>()?.get(),
+            None => engine.codec.get(),
         };
-        let raw = spec.format == Format::Raw;
-        let mut encoder = Encoder::new(spec, start.framing, Arc::clone(&engine.core.limits));
-        if raw {
+        let mut encoder = codec.encoder(py, start.framing, Arc::clone(&engine.core.limits));
+        if codec.spec.format == Format::Raw {
             encoder = encoder.with_keep(Box::new(Keeper(Arc::clone(&start.core.home))));
         }
         Ok(Self {
@@ -110,6 +110,10 @@ impl Output {
             ignored: false,
             watch_idle: start.core.options.idle_timeout.is_some(),
         })
+    }
+
+    pub(super) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.encoder.traverse(visit)
     }
 
     /// Encodes one item, unless the stream has been cancelled: then it is dropped.

@@ -336,12 +336,13 @@ impl PyStream {
             State::New(call) => {
                 visit.call(&call.engine)?;
                 visit.call(&call.request)?;
+                visit.call(&call.codec)?;
                 visit.call(&call.context)
             }
             // The frames of an exception that nobody took lead back to the stream if an eager task raised it.
             State::Open { core, .. } => core
                 .queue
-                .peek_ending(|ending| ending.exception().and_then(Deferred::peek).map_or(Ok(()), |it| visit.call(it)))
+                .peek_ending(|ending| visit.call(ending.exception().and_then(Deferred::peek_unshared)))
                 .unwrap_or(Ok(())),
             State::Starting | State::Closed(_) => Ok(()),
         }

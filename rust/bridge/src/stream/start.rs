@@ -28,7 +28,7 @@ pub(crate) enum Request {
 pub(crate) enum RequestCodec {
     /// By the engine's codec.
     Engine,
-    /// By a codec of the call's own, which holds no Python object.
+    /// By a codec of the call's own.
     Plain(Arc<CodecSpec>),
 }
 

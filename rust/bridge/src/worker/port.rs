@@ -324,6 +324,7 @@ impl Port {
         visit.call(&self.event_loop)?;
         visit.call(&self.call_soon)?;
         visit.call(&self.create_future)?;
+        visit.call(&self.task_type)?;
         visit.call(&self.loop_context)?;
         let Some(tables) = self.tables.look() else { return Ok(()) };
         for (_, live) in &tables.live {

@@ -36,6 +36,12 @@ impl Deferred {
         self.object.as_ref()
     }
 
+    /// As [`peek`](Self::peek), but `None` while others own it as well: the collector would take it for garbage although
+    /// they can reach it.
+    pub(crate) fn peek_unshared(shared: &Arc<Self>) -> Option<&Py<PyAny>> {
+        if Arc::strong_count(shared) == 1 { shared.peek() } else { None }
+    }
+
     /// Takes the object out; the caller is attached.
     pub(crate) fn into_inner(mut self, _py: Python<'_>) -> Py<PyAny> {
         self.object.take().expect("taken only by into_inner and drop")

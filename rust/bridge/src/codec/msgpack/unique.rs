@@ -4,17 +4,21 @@ use std::collections::HashMap;
 
 use super::cursor::Cursor;
 use super::marker as m;
-use crate::codec::events::Fault;
+use crate::codec::events::{Fault, over};
+use crate::codec::stack::{self, Room};
 
 /// Rewrites `input`, which was found to be a message: each key at its first place, with its last value.
 pub(in crate::codec) fn unique(input: &[u8]) -> Result<Vec<u8>, Fault> {
     let mut out = Vec::with_capacity(input.len());
-    value(input, &mut Cursor::new(input, 0), &mut out)?;
+    value(input, &mut Cursor::new(input, 0), &mut out, &Room::new(stack::FOR_LEAVES))?;
     Ok(out)
 }
 
 /// As deep as the message, which its limits bound.
-fn value(input: &[u8], from: &mut Cursor<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {
+fn value(input: &[u8], from: &mut Cursor<'_>, out: &mut Vec<u8>, room: &Room) -> Result<(), Fault> {
+    if !room.holds(0) {
+        return Err(over("max_depth", from.at, stack::TOO_SMALL.into()));
+    }
     let start = from.at;
     let marker = from.byte()?;
     let (mut values, mut map) = (0, None);
@@ -28,13 +32,13 @@ fn value(input: &[u8], from: &mut Cursor<'_>, out: &mut Vec<u8>) -> Result<(), F
         }
     }
     if let Some(pairs) = map {
-        return unique_pairs(input, pairs, from, out);
+        return unique_pairs(input, pairs, from, out, room);
     }
     out.extend_from_slice(&input[start..from.at]);
-    (0..values).try_for_each(|_| value(input, from, out))
+    (0..values).try_for_each(|_| value(input, from, out, room))
 }
 
-fn unique_pairs(input: &[u8], count: u32, from: &mut Cursor<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {
+fn unique_pairs(input: &[u8], count: u32, from: &mut Cursor<'_>, out: &mut Vec<u8>, room: &Room) -> Result<(), Fault> {
     let mut places = HashMap::new();
     let mut pairs: Vec<(&[u8], Vec<u8>)> = Vec::new();
     for _ in 0..count {
@@ -43,7 +47,7 @@ fn unique_pairs(input: &[u8], count: u32, from: &mut Cursor<'_>, out: &mut Vec<u
         let text = skip(marker, from)?;
         let key = &input[start..from.at];
         let mut made = Vec::new();
-        value(input, from, &mut made)?;
+        value(input, from, &mut made, room)?;
         let place = *places.entry(&key[key.len() - text..]).or_insert(pairs.len());
         match pairs.get_mut(place) {
             Some((_, before)) => *before = made,

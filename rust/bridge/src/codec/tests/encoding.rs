@@ -1,4 +1,7 @@
+use std::sync::atomic::Ordering;
+
 use super::*;
+use crate::codec::object;
 
 const JSON: Format = Format::Json;
 const MSGPACK: Format = Format::Msgpack;
@@ -89,8 +92,8 @@ fn changed(code: &str) {
     Python::attach(|py| {
         for format in [JSON, MSGPACK] {
             let (item, hook): (Bound<'_, PyAny>, Py<PyAny>) = exec(py, code).extract().unwrap();
-            let spec = CodecSpec { format, default: Some(hook), ..CodecSpec::default() };
-            let EncodeError::Value { reason, .. } = encode(Arc::new(spec), &item).unwrap_err() else {
+            let mut encoder = Encoder::new(spec(format), Framing::None, Arc::default()).with_default(Some(hook));
+            let EncodeError::Value { reason, .. } = encoder.encode(&item, &mut writer()).unwrap_err() else {
                 panic!("{code}")
             };
             assert!(reason.contains("container changed"), "{code}: {reason}");
@@ -160,5 +163,21 @@ fn framing_is_written_around_the_item() {
         assert_eq!(frame(Format::Raw, Framing::Length, "'é'").unwrap(), b"\0\0\0\x02\xc3\xa9");
         assert_eq!(frame(Format::Raw, Framing::None, "memoryview(b'abcd')[::2]").unwrap(), b"ac");
         assert_eq!(frame(Format::Raw, Framing::None, "1"), None);
+    });
+}
+
+#[test]
+fn ints_are_right_whether_their_digits_can_be_read_or_not() {
+    Python::attach(|py| {
+        let ints = eval(py, "[s * (2**bits + more) for s in (1, -1) for bits in range(63) for more in (-1, 0, 1)]");
+        for format in [JSON, MSGPACK] {
+            let by_digits = encode(spec(format), &ints).unwrap();
+            let read = object::READ_DIGITS.swap(0, Ordering::Relaxed);
+            assert_eq!(read, 2, "the digits of this interpreter can be read");
+            assert_eq!(encode(spec(format), &ints).unwrap(), by_digits);
+            object::READ_DIGITS.store(read, Ordering::Relaxed);
+            let value = crate::codec::decode(py, &spec(format), &Limits::default(), &by_digits).unwrap();
+            assert!(value.bind(py).eq(&ints).unwrap());
+        }
     });
 }

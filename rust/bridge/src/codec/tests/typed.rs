@@ -1,10 +1,10 @@
 use std::thread;
 
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use super::*;
-use crate::codec::from_frame;
+use crate::codec::{from_frame, to_bytes};
 use crate::error::DecodeError;
 
 /// A value of itself.
@@ -15,7 +15,7 @@ struct Itself(Box<Itself>);
 #[derive(Debug, Deserialize)]
 struct Perhaps(Option<Box<Perhaps>>);
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Serialize)]
 struct Link {
     next: Option<Box<Link>>,
 }
@@ -47,9 +47,14 @@ const MINIMAL: [(Format, &[u8]); 12] = [
     (Format::Json, b"{}"),
 ];
 
+/// Runs on a stack of so many bytes.
+fn on_stack<R: Send + 'static>(size: usize, run: impl FnOnce() -> R + Send + 'static) -> R {
+    thread::Builder::new().stack_size(size).spawn(run).unwrap().join().unwrap()
+}
+
 /// Runs on a stack of 256 KiB.
 fn on_small_stack(run: impl FnOnce() + Send + 'static) {
-    thread::Builder::new().stack_size(256 << 10).spawn(run).unwrap().join().unwrap();
+    on_stack(256 << 10, run);
 }
 
 fn nested(unit: &[u8], end: &[u8], close: &[u8], depth: usize) -> Vec<u8> {
@@ -131,7 +136,7 @@ fn messages_nest_typed_values_as_deep_as_the_limit_says_and_no_deeper() {
 
 #[test]
 fn typed_values_may_be_as_deep_as_the_limits_say() {
-    for depth in [1, 128, 129, 1200] {
+    for depth in [1, 128, 129, Limits::MAX_DEPTH] {
         let limits = limits(|l| l.max_depth = depth);
         let arrays = [vec![0x91; depth - 1], vec![0x90]].concat();
         let text = ["[".repeat(depth), "]".repeat(depth)].concat();
@@ -142,6 +147,55 @@ fn typed_values_may_be_as_deep_as_the_limits_say() {
                 (list, found) = (inner, found + 1);
             }
             assert_eq!(found, depth);
+        }
+    }
+    let endless = limits(|l| l.max_depth = usize::MAX);
+    let deeper = vec![0x91; Limits::MAX_DEPTH + 1];
+    for frame in [&deeper[..], &[0x91; 10_000]] {
+        let refused = from_frame::<Tree>(Format::Msgpack, &endless, frame).unwrap_err();
+        assert!(matches!(refused, DecodeError::Limit { limit: "max_depth", .. }), "{refused:?}");
+    }
+}
+
+/// How deep `Chain` may be read from messages, with or without keys that come twice, and written.
+fn deepest(size: usize, act: impl Fn(usize) -> Result<(), &'static str> + Send + Copy + 'static) -> usize {
+    on_stack(size, move || {
+        let outcomes: Vec<_> = (1..Limits::MAX_DEPTH).step_by(5).map(act).collect();
+        let fit = outcomes.iter().take_while(|outcome| outcome.is_ok()).count();
+        assert!(outcomes[fit..].iter().all(|outcome| *outcome == Err("max_depth")), "{outcomes:?}");
+        fit * 5
+    })
+}
+
+#[test]
+fn typed_values_end_before_the_stack_does() {
+    for size in [64 << 10, 128 << 10, 256 << 10, 2 << 20] {
+        for (format, unit, end, close) in [
+            (Format::Msgpack, &b"\x81\xa4Next"[..], &b"\xa3End"[..], &b""[..]),
+            (Format::Json, b"{\"Next\":", b"\"End\"", b"}"),
+            (Format::Json, b"{\"Named\":{\"next\":0,\"next\":", b"\"End\"", b"}}"),
+        ] {
+            let read = deepest(size, move |depth| {
+                let limits = Limits { max_depth: Limits::MAX_DEPTH, ..Limits::default() };
+                let units = if unit.len() > 20 { depth / 2 } else { depth };
+                match from_frame::<Chain>(format, &limits, &nested(unit, end, close, units)) {
+                    Ok(_) => Ok(()),
+                    Err(DecodeError::Limit { limit, .. }) => Err(limit),
+                    Err(_) => Err("other"),
+                }
+            });
+            assert!(read > 20 && (size < 2 << 20 || read > 380), "{format:?} {size}: {read}");
+        }
+        for format in [Format::Msgpack, Format::Json] {
+            let written = deepest(size, move |depth| {
+                let link = (0..depth).fold(Link { next: None }, |link, _| Link { next: Some(Box::new(link)) });
+                match to_bytes(format, &link) {
+                    Ok(_) => Ok(()),
+                    Err(EncodeError::Limit { limit, .. }) => Err(limit),
+                    Err(_) => Err("other"),
+                }
+            });
+            assert!(written > 20 && (size < 2 << 20 || written > 380), "{format:?} {size}: {written}");
         }
     }
 }

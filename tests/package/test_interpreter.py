@@ -1,0 +1,68 @@
+"""Interpreters that pybridge cannot run in."""
+
+from __future__ import annotations
+
+import importlib.util
+
+import pytest
+
+from support.processes import PythonRunner
+
+FREE_THREADED = pytest.mark.parametrize(
+    "facts",
+    [
+        "sysconfig.get_config_vars()['Py_GIL_DISABLED'] = 1",
+        "sysconfig.get_config_vars()['Py_GIL_DISABLED'] = 1; sys._is_gil_enabled = lambda: True",
+        "sys._is_gil_enabled = lambda: False",
+    ],
+    ids=["built without the lock", "lock switched on", "lock switched off"],
+)
+
+
+@FREE_THREADED
+def test_free_threaded_python_is_refused_before_the_extension_is_loaded(run_python: PythonRunner, facts: str) -> None:
+    run_python(
+        f"""
+        import sys, sysconfig
+        {facts}
+        try:
+            import pybridge
+        except ImportError as error:
+            assert "free-threaded" in str(error), error
+        else:
+            raise SystemExit("pybridge was imported")
+        assert not [name for name in sys.modules if name.endswith("_pybridge")]
+        """
+    )
+
+
+@FREE_THREADED
+def test_free_threaded_python_is_refused_by_the_extension_itself(run_python: PythonRunner, facts: str) -> None:
+    extension = importlib.util.find_spec("pybridge._pybridge")
+    assert extension
+    assert extension.origin
+    run_python(
+        f"""
+        import importlib.util, sys, sysconfig
+        {facts}
+        spec = importlib.util.spec_from_file_location("pybridge._pybridge", sys.argv[1])
+        try:
+            spec.loader.exec_module(importlib.util.module_from_spec(spec))
+        except ImportError as error:
+            assert "free-threaded" in str(error), error
+        else:
+            raise SystemExit("the extension was loaded")
+        """,
+        extension.origin,
+    )
+
+
+def test_an_interpreter_that_has_its_lock_is_taken(run_python: PythonRunner) -> None:
+    run_python(
+        """
+        import sys, sysconfig
+        sysconfig.get_config_vars()["Py_GIL_DISABLED"] = 0
+        sys._is_gil_enabled = lambda: True
+        import pybridge
+        """
+    )

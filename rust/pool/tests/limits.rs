@@ -265,7 +265,7 @@ fn a_thousand_stalled_streams_pin_no_more_than_the_bound() {
     let pool = Pool::new(PoolConfig { segment_bytes: PINNED, ..defaults() }).unwrap();
     let mut writer = pool.writer();
     let mut queued = std::collections::VecDeque::new();
-    for stream in 0..sized(1000, 28) {
+    for stream in 0..sized(1000, 40) {
         write(&mut writer, &content(50, stream));
         queued.extend(sealed(&mut writer));
         write_a_segment(&mut writer);
@@ -375,7 +375,7 @@ fn frames_that_a_consumer_keeps_for_ever_pin_no_more_than_the_bound() {
     let pool = Pool::new(PoolConfig { segment_bytes: PINNED, ..defaults() }).unwrap();
     let mut writer = pool.writer();
     let mut kept = Vec::new();
-    for consumer in 0..sized(1000, 28) {
+    for consumer in 0..sized(1000, 40) {
         write(&mut writer, &content(50, consumer));
         kept.extend(frames(&mut sealed(&mut writer)));
         write_a_segment(&mut writer);

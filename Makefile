@@ -90,10 +90,12 @@ fmt: setup ## Formats Rust and Python
 loom: ## Model-checks what the pool and the workers hand between threads
 	RUSTFLAGS="--cfg loom" LOOM_MAX_PREEMPTIONS=3 $(CARGO) test --release --target-dir target/loom -p pybridge-pool -p pybridge-models --lib models
 
-HAS_MIRI = $(shell $(CARGO) +$(NIGHTLY) miri --version >/dev/null 2>&1 && echo yes)
-miri: ## Looks for undefined behaviour in the pool, with Miri where it is installed, else with AddressSanitizer
-	$(if $(HAS_MIRI),MIRIFLAGS="-Zmiri-strict-provenance -Zmiri-disable-isolation" $(CARGO) +$(NIGHTLY) miri test --target-dir target/miri -p pybridge-pool,\
-		@echo "Miri is not installed (rustup +$(NIGHTLY) component add miri): AddressSanitizer and valgrind look instead."; $(MAKE) --no-print-directory asan memcheck)
+MIRI := -Zmiri-strict-provenance -Zmiri-isolation-error=hide
+miri: ## Runs the pool's tests under Miri, by both models of borrowing; adds Miri to a nightly toolchain
+	@$(CARGO) +$(NIGHTLY) miri --version >/dev/null 2>&1 || rustup component add miri rust-src --toolchain $(NIGHTLY) || \
+		{ echo "Miri is needed: rustup toolchain install $(NIGHTLY) --component miri,rust-src"; exit 1; }
+	for model in -Zmiri-tree-borrows ""; do MIRIFLAGS="$(MIRI) $$model" \
+		$(CARGO) +$(NIGHTLY) miri test --target-dir target/miri -p pybridge-pool || exit 1; done
 
 HOST = $(shell rustc -vV | sed -n 's/^host: //p')
 asan: ## Runs the pool's tests under AddressSanitizer; needs a nightly toolchain

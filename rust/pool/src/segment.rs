@@ -2,9 +2,10 @@
 //!
 //! The owner counts the bytes it sealed, consumers count the bytes they returned; equal means that nobody
 //! reads the segment. Nothing is sent back, sealing costs no atomic read-modify-write, and a drop costs one.
-#![expect(unsafe_code, reason = "runs point into a segment whose owner keeps it alive")]
+#![expect(unsafe_code, reason = "an owner and its runs share one count of their segment")]
 
-use std::ptr::NonNull;
+use std::mem::ManuallyDrop;
+use std::ptr::{self, NonNull};
 use std::slice;
 
 use crate::leak::Sample;
@@ -39,7 +40,8 @@ impl Shared {
 /// The owner's handle.
 #[derive(Debug)]
 pub(crate) struct Segment {
-    shared: Arc<Shared>,
+    /// One count for the owner and its runs together; it is given up by whoever ends last.
+    shared: ManuallyDrop<Arc<Shared>>,
 }
 
 impl Segment {
@@ -47,7 +49,8 @@ impl Segment {
     pub(crate) fn new(capacity: usize) -> Option<Self> {
         let mapping = Mapping::new(capacity)?;
         let returned = Lines(AtomicUsize::new(0));
-        Some(Self { shared: Arc::new(Shared { mapping, sealed: AtomicUsize::new(0), returned }) })
+        let shared = Arc::new(Shared { mapping, sealed: AtomicUsize::new(0), returned });
+        Some(Self { shared: ManuallyDrop::new(shared) })
     }
 
     /// Bytes it can hold.
@@ -110,7 +113,8 @@ impl Segment {
         assert!(from < to && to <= self.capacity());
         let sealed = &self.shared.sealed;
         sealed.store(sealed.load(Ordering::Relaxed) + (to - from), Ordering::Relaxed);
-        let shared = NonNull::from(&*self.shared);
+        // SAFETY: the copy is dropped only in place of the owner's handle, by a run that ends after it.
+        let shared = unsafe { ptr::read(&raw const self.shared) };
         Run { shared, from: from as u32, to: to as u32, sample: sample.map(Box::new) }
     }
 }
@@ -118,11 +122,10 @@ impl Segment {
 impl Drop for Segment {
     fn drop(&mut self) {
         let sealed = self.shared.sealed.load(Ordering::Relaxed);
-        let left_behind = Arc::into_raw(self.shared.clone());
         let returned = self.shared.returned.0.fetch_add(ORPHANED - sealed, Ordering::AcqRel);
         if returned == sealed {
-            // SAFETY: nobody reads the segment, so nobody else takes this count.
-            drop(unsafe { Arc::from_raw(left_behind) });
+            // SAFETY: every run has ended, so nobody else gives up the count.
+            unsafe { ManuallyDrop::drop(&mut self.shared) };
         }
     }
 }
@@ -130,16 +133,11 @@ impl Drop for Segment {
 /// Sealed bytes of a segment. Dropping it returns them; it needs no allocation of its own.
 #[derive(Debug)]
 pub(crate) struct Run {
-    shared: NonNull<Shared>,
+    shared: ManuallyDrop<Arc<Shared>>,
     from: u32,
     to: u32,
     sample: Option<Box<Sample>>,
 }
-
-// SAFETY: a run reads immutable bytes and adds to an atomic word.
-unsafe impl Send for Run {}
-// SAFETY: shared, it is only read.
-unsafe impl Sync for Run {}
 
 impl Run {
     /// Number of bytes.
@@ -150,9 +148,9 @@ impl Run {
 
 impl AsRef<[u8]> for Run {
     fn as_ref(&self) -> &[u8] {
-        // SAFETY: the segment lives until this run has returned its bytes, and nobody writes sealed bytes.
+        // SAFETY: the mapping lives until this run has returned its bytes, and nobody writes sealed bytes.
         unsafe {
-            let start = self.shared.as_ref().mapping.start().add(self.from as usize);
+            let start = self.shared.mapping.start().add(self.from as usize);
             slice::from_raw_parts(start.as_ptr(), self.len())
         }
     }
@@ -162,11 +160,10 @@ impl Drop for Run {
     fn drop(&mut self) {
         drop(self.sample.take());
         let len = self.len();
-        // SAFETY: the segment lives until its last run has returned its bytes.
-        let returned = unsafe { self.shared.as_ref() }.returned.0.fetch_add(len, Ordering::AcqRel) + len;
+        let returned = self.shared.returned.0.fetch_add(len, Ordering::AcqRel) + len;
         if returned == ORPHANED {
-            // SAFETY: the owner left its count behind for exactly this run, the last one.
-            drop(unsafe { Arc::from_raw(self.shared.as_ptr().cast_const()) });
+            // SAFETY: the owner and all other runs have ended, so nobody else gives up the count.
+            unsafe { ManuallyDrop::drop(&mut self.shared) };
         }
     }
 }

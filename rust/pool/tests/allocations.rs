@@ -57,6 +57,7 @@ fn batch(writer: &mut Writer, frames: usize, len: usize) {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "the steady state begins after thousands of turns")]
 fn steady_state_allocates_nothing_for_a_frame_and_at_most_once_for_a_batch() {
     for (frames, len) in [(1, 50), (1, 512), (4, 200), (16, 512), (64, 100), (64, 700)] {
         let pool = pool();
@@ -123,6 +124,7 @@ fn produce(pool: &Pool, frames: usize, queue: &ArrayQueue<Batch>) -> (usize, usi
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "the steady state begins after thousands of turns")]
 fn writers_on_several_threads_allocate_nothing_for_a_frame_while_others_drop() {
     let pool = pool();
     let queue = ArrayQueue::new(QUEUED);

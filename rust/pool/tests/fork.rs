@@ -1,7 +1,6 @@
 //! After a fork the child gets nothing of the parent's memory; a binary of its own, because it forks.
 
 #![allow(unsafe_code, reason = "fork and wait")]
-#![cfg(not(miri))]
 
 mod support;
 
@@ -33,6 +32,7 @@ fn refuses(pool: &Pool) -> bool {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "Miri knows no fork")]
 fn a_forked_child_is_refused_and_the_parent_is_untouched() {
     let pool = pool();
     let mut writer = pool.writer();

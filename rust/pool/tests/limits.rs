@@ -5,8 +5,8 @@ mod support;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use pybridge_pool::{Pool, PoolConfig, PoolError};
-use support::{content, frames, pool, sealed, tight, write, write_all};
+use pybridge_pool::{Pool, PoolConfig, PoolError, Writer};
+use support::{content, defaults, frames, pool, sealed, sized, tight, write, write_all};
 
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
@@ -82,7 +82,7 @@ fn a_body_in_pieces_takes_room_for_what_arrived_not_for_what_was_announced() {
 #[test]
 fn a_body_in_pieces_is_whole_at_any_size_and_stops_at_its_maximum() {
     let pool = pool();
-    for len in [0, 1, 4 * KIB, 4 * KIB + 1, 33 * KIB, 300 * KIB, 6 * MIB] {
+    for len in [0, 1, 4 * KIB, 4 * KIB + 1, 33 * KIB, 300 * KIB, sized(6, 1) * MIB] {
         for declared in [None, Some(len), Some(len / 2), Some(2 * MIB)] {
             let max = len.max(declared.unwrap_or(0));
             let mut body = pool.inbound_body(declared, max).unwrap();
@@ -146,7 +146,7 @@ fn an_idle_pool_halves_each_tick_and_gives_all_back_after_the_idle_timeout() {
 fn memory_in_steady_use_does_not_decay() {
     let pool = pool();
     let start = Instant::now();
-    for second in 0..20 {
+    for second in 0..sized(20, 3) as u64 {
         let held: Vec<_> = (0..8).map(|_| pool.acquire(1280 * KIB)).collect();
         drop(held);
         pool.tick(start + seconds(second));
@@ -172,7 +172,8 @@ fn a_second_tick_in_the_same_interval_does_nothing() {
 fn an_idle_writers_segments_go_back_without_the_writer() {
     let pool = pool();
     let mut writer = pool.writer();
-    write_all(&mut writer, &vec![content(1000, 1); 1000]);
+    let count = sized(1000, 100);
+    write_all(&mut writer, &vec![content(1_000_000 / count, 1); count]);
     let batches = sealed(&mut writer);
     assert!(pool.stats().held_bytes >= MIB);
     drop(batches);
@@ -203,14 +204,15 @@ fn t_61_what_slow_consumers_hold_is_bounded_and_goes_back_when_they_let_go() {
     let pool = pool();
     let mut writer = pool.writer();
     let mut held = Vec::new();
-    for stream in 0..1000 {
+    let streams = sized(1000, 4);
+    for stream in 0..streams {
         for seed in 0..128 {
             write(&mut writer, &content(64 + stream % 64, seed));
         }
         held.push(sealed(&mut writer));
     }
     let stats = pool.stats();
-    assert!(stats.held_bytes <= 1000 * (128 * 128 + 2 * 64 * KIB), "{stats:?}");
+    assert!(stats.held_bytes <= streams * (128 * 128 + 2 * 64 * KIB), "{stats:?}");
     assert!(stats.pinned_bytes <= 8 * MIB + 4 * stats.live_bytes);
     for (stream, batches) in held.iter_mut().enumerate() {
         let expected: Vec<_> = (0..128).map(|seed| content(64 + stream % 64, seed)).collect();
@@ -228,7 +230,7 @@ fn t_64_after_a_burst_the_idle_pool_is_within_its_cap_and_poison_stays_inside() 
     let mut writer = pool.writer();
     for _ in 0..2 {
         let mut held = Vec::new();
-        for stream in 0..5000 {
+        for stream in 0..sized(5000, 150) {
             write(&mut writer, &content(stream % 1500, stream));
             if stream % 500 == 0 {
                 write(&mut writer, &content(100 * KIB + stream, stream));
@@ -246,18 +248,27 @@ fn t_64_after_a_burst_the_idle_pool_is_within_its_cap_and_poison_stays_inside() 
     assert_eq!(pool.stats().parked_bytes, 0);
 }
 
+/// The size of segments where small frames pin them.
+const PINNED: usize = sized(64, 256) * KIB;
+
+/// Frames that fill a segment and are dropped.
+fn write_a_segment(writer: &mut Writer) {
+    let len = sized(1000, 16_000);
+    for seed in 0..PINNED / len {
+        write(writer, &content(len, seed));
+    }
+    drop(sealed(writer));
+}
+
 #[test]
 fn a_thousand_stalled_streams_pin_no_more_than_the_bound() {
-    let pool = pool();
+    let pool = Pool::new(PoolConfig { segment_bytes: PINNED, ..defaults() }).unwrap();
     let mut writer = pool.writer();
     let mut queued = std::collections::VecDeque::new();
-    for stream in 0..1000 {
+    for stream in 0..sized(1000, 40) {
         write(&mut writer, &content(50, stream));
         queued.extend(sealed(&mut writer));
-        for seed in 0..64 {
-            write(&mut writer, &content(1000, seed));
-        }
-        drop(sealed(&mut writer));
+        write_a_segment(&mut writer);
         if pool.over_pinned() {
             for batch in queued.iter_mut().filter(|batch| batch.is_shared()).take(32) {
                 pool.unpin(batch);
@@ -276,7 +287,7 @@ fn a_thousand_stalled_streams_pin_no_more_than_the_bound() {
 fn sec_12_a_frame_holds_no_byte_of_another_request() {
     let pool = Pool::new(PoolConfig { zero_on_reuse: true, ..tight() }).unwrap();
     let mut writer = pool.writer();
-    for request in 0..3000_usize {
+    for request in 0..sized(3000, 60) {
         let marker = request.to_be_bytes();
         let frame = marker.repeat(1 + request % 700);
         write(&mut writer, &frame);
@@ -290,34 +301,35 @@ fn sec_12_a_frame_holds_no_byte_of_another_request() {
 
 #[test]
 fn zero_on_reuse_hides_what_the_last_lease_wrote() {
-    let pool = Pool::new(PoolConfig { zero_on_reuse: true, ..PoolConfig::default() }).unwrap();
+    let pool = Pool::new(PoolConfig { zero_on_reuse: true, ..defaults() }).unwrap();
     let mut first = pool.acquire(KIB);
     first.put(&[7; KIB]);
     drop(first);
     let mut second = pool.acquire(KIB);
-    assert!(second.spare_mut().iter().all(|&byte| byte == 0));
+    let capacity = second.capacity();
+    assert!(second.spare_mut() == vec![0; capacity]);
     assert_eq!(pool.stats().classes[0].hits, 1);
 }
 
 #[test]
 fn a_sampled_lease_older_than_leak_after_is_reported_once_with_its_stream() {
-    let config = PoolConfig { leak_after: seconds(60), ..PoolConfig::default() };
+    let config = PoolConfig { leak_after: seconds(60), ..defaults() };
     let pool = Pool::new(config).unwrap();
     let reports = Arc::new(Mutex::new(Vec::new()));
     let sink = reports.clone();
     pool.on_leak(move |leak| sink.lock().unwrap().push(leak.clone()));
     let mut writer = pool.writer();
     let mut kept = Vec::new();
+    let start = Instant::now();
     for _ in 0..256 {
         writer.set_stream(42);
         write(&mut writer, &content(100, 1));
         kept.extend(sealed(&mut writer));
     }
-    let now = Instant::now();
-    pool.tick(now + seconds(59));
+    pool.tick(start + seconds(59));
     assert_eq!(reports.lock().unwrap().len(), 0);
     for minute in 2..4 {
-        pool.tick(now + seconds(60 * minute));
+        pool.tick(start + seconds(60 * minute));
     }
     let found = reports.lock().unwrap().clone();
     assert!((1..=3).contains(&found.len()), "about one in 128 of 256: {found:?}");
@@ -360,16 +372,13 @@ fn next_tick_is_the_interval_within_a_fifth() {
 
 #[test]
 fn frames_that_a_consumer_keeps_for_ever_pin_no_more_than_the_bound() {
-    let pool = pool();
+    let pool = Pool::new(PoolConfig { segment_bytes: PINNED, ..defaults() }).unwrap();
     let mut writer = pool.writer();
     let mut kept = Vec::new();
-    for consumer in 0..1000 {
+    for consumer in 0..sized(1000, 40) {
         write(&mut writer, &content(50, consumer));
         kept.extend(frames(&mut sealed(&mut writer)));
-        for seed in 0..64 {
-            write(&mut writer, &content(1000, seed));
-        }
-        drop(sealed(&mut writer));
+        write_a_segment(&mut writer);
         let stats = pool.stats();
         assert!(stats.pinned_bytes <= 8 * MIB + 4 * stats.live_bytes, "turn {consumer}: {stats:?}");
     }
@@ -381,10 +390,11 @@ fn frames_that_a_consumer_keeps_for_ever_pin_no_more_than_the_bound() {
 #[test]
 fn a_frame_alone_holds_at_most_four_times_its_length_whatever_its_hint() {
     for segment_bytes in [4 * KIB, 64 * KIB] {
-        let pool = Pool::new(PoolConfig { segment_bytes, ..PoolConfig::default() }).unwrap();
+        let pool = Pool::new(PoolConfig { segment_bytes, ..defaults() }).unwrap();
         let mut writer = pool.writer();
-        for len in [3 * KIB, 20 * KIB, 33 * KIB, 65 * KIB, 257 * KIB, 641 * KIB, 3 * MIB, 17 * MIB] {
-            for hint in [0, len, 16 * MIB, usize::MAX] {
+        let lens = [3 * KIB, 20 * KIB, 33 * KIB, 65 * KIB, 257 * KIB, 641 * KIB, 3 * MIB, 17 * MIB];
+        for len in lens.into_iter().take(sized(8, 5)) {
+            for hint in [0, len, 16 * MIB, usize::MAX].into_iter().take(sized(4, 2)) {
                 writer.begin(hint);
                 content(len, 1).chunks(5000).for_each(|part| writer.put(part));
                 writer.commit();

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use proptest::prelude::*;
 use pybridge_pool::{Batch, Pool, PooledBuf};
-use support::{content, tight};
+use support::{content, sized, tight};
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -197,10 +197,10 @@ fn run(steps: Vec<Step>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: if cfg!(miri) { 3 } else { 192 }, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: sized(192, 4) as u32, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn accounts_and_contents_hold_for_any_sequence(steps in prop::collection::vec(step(), 1..if cfg!(miri) { 12 } else { 120 })) {
+    fn accounts_and_contents_hold_for_any_sequence(steps in prop::collection::vec(step(), 1..sized(120, 30))) {
         run(steps);
     }
 }

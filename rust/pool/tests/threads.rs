@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use pybridge_pool::{Pool, PoolConfig};
-use support::{content, frames, sealed, tight, write};
+use support::{content, frames, sealed, sized, tight, write};
 
-const TURNS: usize = if cfg!(miri) { 20 } else { 3000 };
+const TURNS: usize = sized(3000, 40);
 const SIZES: [usize; 8] = [0, 3, 50, 700, 90, 1900, 2500, 9];
 
 fn expected(turn: usize) -> Vec<Vec<u8>> {

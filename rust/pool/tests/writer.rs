@@ -4,7 +4,7 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use support::{content, frames, pool, sealed, write, write_all};
+use support::{content, frames, pool, sealed, sized, write, write_all};
 
 #[test]
 fn frames_come_out_whole_and_in_order_whatever_their_sizes() {
@@ -12,7 +12,7 @@ fn frames_come_out_whole_and_in_order_whatever_their_sizes() {
     let mut writer = pool.writer();
     let sizes = [0, 1, 5, 512, 31 << 10, 40 << 10, 7, 70 << 10, 300 << 10, 2, 0, 3 << 20, 65 << 10, 20 << 20, 9];
     let expected: Vec<_> = sizes.iter().enumerate().map(|(seed, &len)| content(len, seed)).collect();
-    for _ in 0..3 {
+    for _ in 0..sized(3, 1) {
         write_all(&mut writer, &expected);
         assert_eq!(frames(&mut sealed(&mut writer)), expected);
     }
@@ -23,7 +23,7 @@ fn frames_come_out_whole_and_in_order_whatever_their_sizes() {
 fn many_small_frames_share_few_batches() {
     let pool = pool();
     let mut writer = pool.writer();
-    let expected: Vec<_> = (0..5000).map(|seed| content(seed % 60, seed)).collect();
+    let expected: Vec<_> = (0..sized(5000, 1000)).map(|seed| content(seed % 60, seed)).collect();
     write_all(&mut writer, &expected);
     let mut batches = sealed(&mut writer);
     assert!(batches.len() <= 4, "{} batches", batches.len());
@@ -71,7 +71,7 @@ fn t_60_one_large_frame_leaves_no_large_capacity_behind() {
     let mut writer = pool.writer();
     write(&mut writer, &content(16 << 20, 0));
     drop(sealed(&mut writer));
-    for seed in 0..10_000 {
+    for seed in 0..sized(10_000, 100) {
         write(&mut writer, &content(200, seed));
         drop(sealed(&mut writer));
     }

@@ -144,8 +144,8 @@ impl StreamCore {
             options,
             engine,
         });
-        if let Some(parent) = parent {
-            parent.adopt(&core);
+        if parent.is_some_and(|parent| !parent.adopt(&core)) {
+            core.note_cancel(Reason::Parent);
         }
         core
     }
@@ -160,12 +160,37 @@ impl StreamCore {
         format!("pb-{:x}-{id:x}", std::process::id())
     }
 
-    fn adopt(&self, child: &Arc<Self>) {
+    /// Notes a stream that is cancelled with this one; false: this one has been cancelled already.
+    fn adopt(&self, child: &Arc<Self>) -> bool {
         let mut children = lock(&self.children);
+        // `cancel_children` takes the list after the reason was set: whoever has the lock later sees what the other did.
+        if self.cancel_reason().is_some() {
+            return false;
+        }
         if children.len() == children.capacity() {
             children.retain(|child| child.strong_count() > 0);
+            // Room for as many again: the next look at all of them is that many calls away.
+            let live = children.len();
+            children.reserve(live.max(1));
         }
         children.push(Arc::downgrade(child));
+        true
+    }
+
+    fn cancel_children(&self) {
+        let children = std::mem::take(&mut *lock(&self.children));
+        for child in children.into_iter().filter_map(|child| child.upgrade()) {
+            child.cancel(Reason::Parent);
+        }
+    }
+
+    /// Sets why it is cancelled, and when; false: it had a reason.
+    fn note_cancel(&self, reason: Reason) -> bool {
+        let first = self.cancel.compare_exchange(0, reason as u8, Ordering::AcqRel, Ordering::Acquire).is_ok();
+        if first {
+            let _ = self.cancelled_at.set(Instant::now());
+        }
+        first
     }
 
     /// Enters the engine's list of live streams and starts the timers.
@@ -197,16 +222,10 @@ impl StreamCore {
 
     /// Asks the stream to stop. The first reason stands; false: it had one, or it has ended.
     pub(crate) fn cancel(self: &Arc<Self>, reason: Reason) -> bool {
-        if self.queue.has_ended()
-            || self.cancel.compare_exchange(0, reason as u8, Ordering::AcqRel, Ordering::Acquire).is_err()
-        {
+        if self.queue.has_ended() || !self.note_cancel(reason) {
             return false;
         }
-        let _ = self.cancelled_at.set(Instant::now());
-        let children = std::mem::take(&mut *lock(&self.children));
-        for child in children.into_iter().filter_map(|child| child.upgrade()) {
-            child.cancel(Reason::Parent);
-        }
+        self.cancel_children();
         if self.engine.admission.withdraw(self) {
             self.finish(Ending::cancelled(reason));
         } else if self.home.post(Command::Cancel(Arc::clone(self))).is_err() {
@@ -219,7 +238,9 @@ impl StreamCore {
 
     /// What ends the driver without a request of ours: the asyncio task was cancelled from outside.
     pub(crate) fn note_external(&self) -> Reason {
-        let _ = self.cancel.compare_exchange(0, Reason::External as u8, Ordering::AcqRel, Ordering::Acquire);
+        if self.note_cancel(Reason::External) {
+            self.cancel_children();
+        }
         self.cancel_reason().unwrap_or(Reason::External)
     }
 

@@ -54,12 +54,12 @@ impl Admission {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Asks for a place for `start`; a nested call always gets one.
-    pub(crate) fn enter(&self, start: Box<StartRequest>) -> Entry {
-        let mut inner = self.lock();
-        if start.core.parent.is_some() {
+    /// Asks for a place for `start`; a call that is part of another always gets one.
+    pub(crate) fn enter(&self, start: Box<StartRequest>, nested: bool) -> Entry {
+        if nested {
             return Entry::Admitted(start);
         }
+        let mut inner = self.lock();
         if inner.waiting.is_empty() && inner.has_place(&self.places, &start) {
             inner.admit(&start);
             return Entry::Admitted(start);

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import contextlib
+import contextvars
 import logging
 import os
 import sys
@@ -111,9 +112,15 @@ def start(loop: str, cpu: int | None, name: str) -> WorkerThread:
     Raises:
         ConfigError: uvloop is not installed.
     """
+    # A loop keeps the context that it is made in, and a thread may: they must not keep the first caller's.
+    thread = contextvars.Context().run(_started, loop, cpu, name)
+    _threads.add(thread)
+    return thread
+
+
+def _started(loop: str, cpu: int | None, name: str) -> WorkerThread:
     thread = WorkerThread(_new_loop(loop), cpu, name)
     thread.start()
-    _threads.add(thread)
     return thread
 
 

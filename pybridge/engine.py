@@ -62,6 +62,8 @@ class PooledEngine:
         unary: The handler is a coroutine function that returns one value.
         lifespan: Gives an async context manager that is entered on the worker before its first request and left when
             the engine or the loop closes; what it yields is `Context.state`. What it raises when it is left is logged.
+            It runs in a copy of the context in which the engine is made. Calls that it makes, itself, in a task or
+            through another lifespan, and that would wait for it are a `RuntimeError`.
         name: Name in statistics and logs; by default the handler's.
 
     Raises:

@@ -94,7 +94,7 @@ class StreamCancelled(PybridgeError):
 
     Attributes:
         reason: One of `client`, `caller`, `deadline`, `idle`, `shutdown`, `parent`, `slow_consumer`, `external`.
-        retryable: True for `shutdown`: another process, or this one restarted, can serve the call.
+        retryable: True for `shutdown` and `external`: another process, or this one restarted, can serve the call.
     """
 
     _MEANING: ClassVar[dict[str, str]] = {
@@ -111,7 +111,7 @@ class StreamCancelled(PybridgeError):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
-        self.retryable = reason == "shutdown"
+        self.retryable = reason in ("shutdown", "external")
 
     def __str__(self) -> str:
         meaning = self._MEANING.get(self.reason)

@@ -104,6 +104,8 @@ def _engine(out: Exposition, engine: str, stats: EngineStats) -> None:
     out.counter("streams_started", "Streams started.", streams.started, engine=engine)
     out.gauge("streams_live", "Streams without an ending yet.", streams.live, engine=engine)
     out.gauge("streams_queued", "Calls that wait for a place.", streams.queued, engine=engine)
+    text = "Calls that became no stream, because there was no place or the engine was closed."
+    out.counter("streams_refused", text, streams.refused, engine=engine)
     endings = {("finished", ""): streams.finished, ("raised", ""): streams.raised}
     endings |= {("cancelled", reason): number for reason, number in streams.cancelled.items()}
     for (ending, reason), number in endings.items():

@@ -47,6 +47,7 @@ class StreamStats:
         raised: Streams whose handler raised, or whose item could not be encoded.
         cancelled: Streams cancelled, by reason.
         queued: Calls that wait for a place.
+        refused: Calls that became no stream: there was no place, or the engine was closed. Counted as nothing else.
         close_ignored: Handlers that yielded while they were closed.
         close_timeout: Handlers that were left to themselves because their cleanup outlasted `cancel_grace`.
         close_error: Handlers that raised while they were cancelled or closed.
@@ -58,6 +59,7 @@ class StreamStats:
     raised: int
     cancelled: dict[str, int]
     queued: int
+    refused: int
     close_ignored: int
     close_timeout: int
     close_error: int

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import pickle
+import re
 import traceback
+from pathlib import Path
 
 import pytest
 
@@ -30,6 +32,7 @@ CASES: list[tuple[PybridgeError, type[Exception], bool, dict[str, object]]] = [
     (LimitExceeded("too deep at $.a", "max_depth", "$.a"), ValueError, False, {"limit": "max_depth", "path": "$.a"}),
     (InvalidArgument("no prompt"), ValueError, False, {}),
     (StreamCancelled("shutdown"), PybridgeError, True, {"reason": "shutdown"}),
+    (StreamCancelled("external"), PybridgeError, True, {"reason": "external"}),
     (StreamCancelled("client"), PybridgeError, False, {"reason": "client"}),
     (Overloaded("no place"), PybridgeError, True, {}),
     (PoolExhausted("no byte"), PybridgeError, True, {}),
@@ -65,6 +68,23 @@ def test_cancelled_stream_says_its_reason_in_words(reason: str) -> None:
     text = str(StreamCancelled(reason))
     assert reason in text
     assert ": " in text
+
+
+def test_what_is_worth_another_try_is_what_the_document_says() -> None:
+    """The bridge's own tests hold the same table against the rule in Rust."""
+    page = (Path(__file__).parents[2] / "docs" / "streams.md").read_text()
+    section = page.split("## What is worth another try\n")[1].split("\n## ")[0]
+    told = dict(re.findall(r"^\| `(.+?)` \| \d+ \| (yes|no) \|$", section, re.MULTILINE))
+    of_class = {name: getattr(pybridge, name).retryable for name in told if hasattr(pybridge, name)}
+    of_reason = {
+        f'StreamCancelled("{reason}")': StreamCancelled(reason).retryable
+        for reason in re.findall(r'`StreamCancelled\("(\w+)"\)`', section)
+    }
+    builtin = {"TimeoutError": False}
+    assert {name: verdict == "yes" for name, verdict in told.items()} == of_class | of_reason | builtin
+    assert set(of_class) | {"PybridgeError", "ConfigError", "StreamCancelled"} == {
+        name for name, kind in vars(pybridge).items() if isinstance(kind, type) and issubclass(kind, PybridgeError)
+    }
 
 
 def test_traceback_shows_the_public_name_and_the_message() -> None:

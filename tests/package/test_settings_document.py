@@ -34,11 +34,3 @@ def test_everything_of_a_context_is_told() -> None:
 def test_signatures_are_as_told() -> None:
     assert f"`Worker{inspect.signature(Worker)}`".replace("'", '"') in PAGE
     assert list(inspect.signature(pybridge.configure_runtime).parameters) == ["workers"]
-
-
-def test_retryable_errors_are_those_told() -> None:
-    kinds = [kind for kind in vars(pybridge).values() if isinstance(kind, type) and issubclass(kind, Exception)]
-    retryable = {kind.__name__ for kind in kinds if getattr(kind, "retryable", False)}
-    assert retryable == {"Overloaded", "EngineClosed", "PoolExhausted"}
-    assert all(f"`{name}`" in PAGE for name in retryable)
-    assert pybridge.StreamCancelled("shutdown").retryable

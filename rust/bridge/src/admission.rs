@@ -1,8 +1,8 @@
 //! Who may start: concurrency, queue length and the bytes that live handlers hold decoded.
 
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::stream::{StartRequest, StreamCore};
 
@@ -26,7 +26,9 @@ struct Inner {
     live: usize,
     held: usize,
     ratio: f64,
-    waiting: VecDeque<Box<StartRequest>>,
+    /// By ticket, so that any of them can leave wherever it stands.
+    waiting: BTreeMap<u64, Box<StartRequest>>,
+    last_ticket: u64,
 }
 
 /// The door of one engine. Nested calls pass it unasked, so that nesting cannot deadlock on its own limit.
@@ -54,12 +56,12 @@ impl Admission {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Asks for a place for `start`; a nested call always gets one.
-    pub(crate) fn enter(&self, start: Box<StartRequest>) -> Entry {
-        let mut inner = self.lock();
-        if start.core.parent.is_some() {
+    /// Asks for a place for `start`; a call that is part of another always gets one.
+    pub(crate) fn enter(&self, start: Box<StartRequest>, nested: bool) -> Entry {
+        if nested {
             return Entry::Admitted(start);
         }
+        let mut inner = self.lock();
         if inner.waiting.is_empty() && inner.has_place(&self.places, &start) {
             inner.admit(&start);
             return Entry::Admitted(start);
@@ -70,18 +72,19 @@ impl Admission {
             let reason = format!("{}, {} of {most} wait (max_queue)", inner.running(&self.places), inner.waiting.len());
             return Entry::Refused(start, reason);
         }
-        inner.waiting.push_back(start);
+        inner.last_ticket += 1;
+        let ticket = inner.last_ticket;
+        start.core.ticket.store(ticket, Ordering::Relaxed);
+        inner.waiting.insert(ticket, start);
         Entry::Waiting
     }
 
     /// Takes a waiting request back; false: it is not waiting.
-    pub(crate) fn withdraw(&self, core: &Arc<StreamCore>) -> bool {
+    pub(crate) fn withdraw(&self, core: &StreamCore) -> bool {
         let mut inner = self.lock();
-        let Some(place) = inner.waiting.iter().position(|start| Arc::ptr_eq(&start.core, core)) else { return false };
-        let start = inner.waiting.remove(place);
+        let start = inner.waiting.remove(&core.ticket.load(Ordering::Relaxed));
         drop(inner);
-        drop(start);
-        true
+        start.is_some()
     }
 
     /// Replaces what was guessed for a stream's request by what its decoder counted, and names the waiting requests that
@@ -116,14 +119,14 @@ impl Admission {
     fn admit_waiting(&self, mut inner: MutexGuard<'_, Inner>) -> Vec<Box<StartRequest>> {
         let mut over = Vec::new();
         let mut admitted = Vec::new();
-        while let Some(start) = inner.waiting.pop_front() {
+        while let Some((ticket, start)) = inner.waiting.pop_first() {
             if start.core.is_released() {
                 // It ended before it could wait; what it holds is dropped with the lock released.
                 over.push(start);
                 continue;
             }
             if !inner.has_place(&self.places, &start) {
-                inner.waiting.push_front(start);
+                inner.waiting.insert(ticket, start);
                 break;
             }
             inner.admit(&start);
@@ -137,7 +140,7 @@ impl Admission {
     /// Takes all waiting requests out, to refuse them.
     #[expect(clippy::vec_box, reason = "the boxes move on as they are")]
     pub(crate) fn drain(&self) -> Vec<Box<StartRequest>> {
-        self.lock().waiting.drain(..).collect()
+        std::mem::take(&mut self.lock().waiting).into_values().collect()
     }
 
     /// Requests waiting, and bytes held decoded.

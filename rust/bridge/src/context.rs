@@ -41,6 +41,13 @@ pub(crate) fn current_stream(py: Python<'_>) -> PyResult<Option<Arc<StreamCore>>
     Ok(current_driver(py)?.map(|driver| Arc::clone(driver.get().stream())))
 }
 
+/// A copy of the context that code runs in, which belongs to no stream.
+pub(crate) fn copy_outside(py: Python<'_>) -> PyResult<Py<PyAny>> {
+    let copy = py.import("contextvars")?.call_method0("copy_context")?;
+    copy.call_method1("run", (variable(py)?.getattr("set")?, py.None()))?;
+    Ok(copy.unbind())
+}
+
 /// The `Context` of the stream that code runs in. Raises `LookupError` outside a handler.
 #[pyfunction]
 pub(crate) fn current_context(py: Python<'_>) -> PyResult<Py<Context>> {

@@ -18,6 +18,8 @@ mod active {
         Acquire,
         /// A turn is handed over.
         Send,
+        /// A batch or an ending is put into its stream's queue.
+        Deliver,
         /// A driver takes a step.
         Step,
         /// A handler is called.
@@ -28,8 +30,8 @@ mod active {
         Finish,
     }
 
-    static COUNTDOWN: [AtomicU64; 9] = [const { AtomicU64::new(0) }; 9];
-    static DELAY_US: [AtomicU64; 9] = [const { AtomicU64::new(0) }; 9];
+    static COUNTDOWN: [AtomicU64; 10] = [const { AtomicU64::new(0) }; 10];
+    static DELAY_US: [AtomicU64; 10] = [const { AtomicU64::new(0) }; 10];
 
     /// Arms the fault: at the `nth` event from now (1 is the next) panic, or wait `delay_us` if that is not 0.
     pub fn arm(point: Point, nth: u64, delay_us: u64) {
@@ -62,6 +64,7 @@ pub(crate) enum Point {
     Encode,
     Acquire,
     Send,
+    Deliver,
     Step,
     Call,
     Close,

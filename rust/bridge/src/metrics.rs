@@ -45,6 +45,7 @@ pub(crate) struct Metrics {
     pub(crate) finished: AtomicU64,
     pub(crate) raised: AtomicU64,
     pub(crate) cancelled: [AtomicU64; Reason::ALL.len()],
+    pub(crate) refused: AtomicU64,
     pub(crate) frames: AtomicU64,
     pub(crate) bytes: AtomicU64,
     pub(crate) crossings: AtomicU64,
@@ -89,6 +90,11 @@ impl Metrics {
                 }
             }
         }
+    }
+
+    /// Counts a call that became no stream.
+    pub(crate) fn count_refused(&self) {
+        self.refused.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Counts one sealed batch.

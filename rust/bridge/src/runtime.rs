@@ -1,6 +1,5 @@
 //! The one tokio runtime: started lazily, never blocked, stopped before the interpreter goes.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -143,7 +142,7 @@ struct Dispatcher(UnboundedReceiver<Vec<Delivery>>);
 impl Dispatcher {
     async fn run(mut self) {
         while let Some(turn) = self.0.recv().await {
-            hand_over(turn);
+            turn.into_iter().for_each(Delivery::hand_over);
         }
     }
 }
@@ -153,15 +152,8 @@ impl Drop for Dispatcher {
     fn drop(&mut self) {
         self.0.close();
         while let Ok(turn) = self.0.try_recv() {
-            hand_over(turn);
+            turn.into_iter().for_each(Delivery::hand_over);
         }
-    }
-}
-
-fn hand_over(turn: Vec<Delivery>) {
-    for delivery in turn {
-        // A consumer's waker that panics must not end the deliveries to all others.
-        drop(catch_unwind(AssertUnwindSafe(|| delivery.hand_over())));
     }
 }
 

@@ -135,6 +135,76 @@ fn a_panic_in_a_hand_over_ends_all_streams_that_it_was_for_and_no_other() {
     run(async move { until(move || script.eval("engine.stats().pool.live_bytes") == "0").await });
 }
 
+/// T-52: some consumers are on the worker's loop and some elsewhere; each stream is exact, or ends as an internal error.
+#[test]
+fn a_panic_in_one_delivery_ends_its_stream_and_no_other() {
+    let _alone = alone();
+    let script = Script::new(&format!(
+        "{SCRIPT}
+from pybridge import PooledEngine
+inner = PooledEngine(handler, name='inner')
+async def outer(request):
+    async for item in inner(request):
+        yield item
+engine = PooledEngine(outer, worker='dedicated', name='outer')
+"
+    ));
+    let engine = python(|py| Engine::of(&script.module(py).getattr("engine").expect("defined")).expect("an engine"));
+    let mut lost_in_all = 0;
+    for nth in 1..60 {
+        arm(Point::Deliver, nth, 0);
+        let mut lost = 0;
+        for (items, ending) in call_together(&engine, 8, 10) {
+            assert!(items.iter().copied().eq(0..items.len() as u32), "{nth}: {items:?}");
+            if ending.is_some() {
+                internal(ending);
+                lost += 1;
+            } else {
+                assert_eq!(items.len(), 10, "{nth}");
+            }
+        }
+        arm(Point::Deliver, 0, 0);
+        assert!(lost <= 1, "{nth}: {lost}");
+        lost_in_all += lost;
+    }
+    assert!(lost_in_all >= 50, "{lost_in_all}");
+    let idle = engine.clone();
+    run(async move { until(|| idle.live() == 0).await });
+    run(async move {
+        until(move || script.eval("inner.stats().streams.live, inner.stats().pool.live_bytes") == "(0, 0)").await;
+    });
+}
+
+/// T-52: a host's waker is foreign code: its panic reaches neither the worker nor other consumers.
+#[test]
+fn a_consumer_whose_waker_panics_stops_no_delivery_to_others() {
+    struct Panics;
+    impl std::task::Wake for Panics {
+        fn wake(self: std::sync::Arc<Self>) {
+            panic!("a consumer's waker");
+        }
+    }
+    let _alone = alone();
+    let script = Script::new(SCRIPT);
+    let engine = script.engine();
+    let waker = std::task::Waker::from(std::sync::Arc::new(Panics));
+    let mut broken: Vec<_> =
+        (0..8).map(|_| engine.frames(&b"\x0a"[..], CallOptions::default()).expect("a place")).collect();
+    for stream in &mut broken {
+        let _ = stream.poll_next_unpin(&mut std::task::Context::from_waker(&waker));
+    }
+    for (items, ending) in call_together(&engine, 8, 20) {
+        assert!(ending.is_none() && items.len() == 20, "{ending:?}");
+    }
+    run(async move {
+        for stream in broken {
+            // Nobody told it, and nothing is missing.
+            let (frames, ending) = collect(stream).await;
+            assert!(ending.is_none() && frames.len() == 10, "{ending:?}");
+        }
+    });
+}
+
 /// T-52: a panic where a Python consumer's item is decoded is no `PanicException`.
 #[test]
 fn a_panic_while_an_item_is_decoded_is_an_internal_error_for_its_consumer() {

@@ -136,8 +136,8 @@ async def handler(request):
         ("StopAsyncIteration()", "RuntimeError", FailureKind::Handler, 500, false),
         ("ExceptionGroup('x', [ValueError(1), KeyError(2)])", "ExceptionGroup", FailureKind::Handler, 500, false),
         ("BaseExceptionGroup('x', [SystemExit(1)])", "BaseExceptionGroup", FailureKind::Handler, 500, false),
-        ("TimeoutError()", "TimeoutError", FailureKind::Timeout, 504, true),
-        ("asyncio.TimeoutError()", "TimeoutError", FailureKind::Timeout, 504, true),
+        ("TimeoutError()", "TimeoutError", FailureKind::Timeout, 504, false),
+        ("asyncio.TimeoutError()", "TimeoutError", FailureKind::Timeout, 504, false),
         ("KeyboardInterrupt()", "HandlerExit", FailureKind::HandlerExit, 500, false),
         ("pybridge.InvalidArgument('x')", "InvalidArgument", FailureKind::InvalidArgument, 400, false),
         ("pybridge.DecodeError('x', 0)", "DecodeError", FailureKind::Decode, 400, false),
@@ -155,7 +155,47 @@ async def handler(request):
     }
     let (_, ending) = call(&engine, "asyncio.CancelledError()");
     assert!(matches!(ending, Some(StreamError::Cancelled(Reason::External))), "{ending:?}");
-    assert!(Reason::External.retryable());
+}
+
+/// The class that stands for a kind in Python.
+fn class_of(kind: FailureKind) -> &'static str {
+    match kind {
+        FailureKind::Handler => "RuntimeError",
+        FailureKind::Timeout => "TimeoutError",
+        FailureKind::InvalidArgument => "InvalidArgument",
+        FailureKind::Encode => "EncodeError",
+        FailureKind::Decode => "DecodeError",
+        FailureKind::Overloaded => "Overloaded",
+        FailureKind::PoolExhausted => "PoolExhausted",
+        FailureKind::Closed => "EngineClosed",
+        FailureKind::HandlerExit => "HandlerExit",
+        FailureKind::Fork => "ForkError",
+        FailureKind::Internal => "InternalError",
+    }
+}
+
+#[test]
+fn what_is_worth_another_try_is_the_same_in_rust_in_python_and_in_the_document() {
+    let page = include_str!("../../../docs/streams.md");
+    let (_, section) = page.split_once("## What is worth another try\n").expect("a section");
+    let section = section.split("\n## ").next().expect("it ends");
+    let script = Script::new("from pybridge import *");
+    let check = |name: &str, object: &str, status: u16, retryable: bool| {
+        let verdict = if retryable { "yes" } else { "no" };
+        assert!(section.contains(&format!("| {name} | {status} | {verdict} |")), "{name}: {status} {retryable}");
+        let python = script.eval(&format!("getattr({object}, 'retryable', False)"));
+        assert_eq!(python == "True", retryable, "{object} in Python: {python}");
+    };
+    for reason in Reason::ALL {
+        let object = format!("StreamCancelled(\"{}\")", reason.as_str());
+        check(&format!("`{object}`"), &object, reason.status(), reason.retryable());
+    }
+    for kind in FailureKind::ALL {
+        let class = class_of(kind);
+        let name =
+            if kind == FailureKind::Handler { "any other of the handler's".into() } else { format!("`{class}`") };
+        check(&name, class, kind.status(), kind.retryable());
+    }
 }
 
 /// SEC-14: nothing reaches the handler.

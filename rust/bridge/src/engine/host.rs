@@ -17,7 +17,7 @@ use crate::admission::Entry;
 use crate::codec::{self, Format, Framing};
 use crate::error::{StreamError, config_error};
 use crate::stream::{
-    CallOptions, Ending, Failure, FailureKind, FrameStream, ItemStream, Request, RequestCodec, StartRequest, StreamCore,
+    CallOptions, Failure, FailureKind, FrameStream, ItemStream, Request, RequestCodec, StartRequest, StreamCore,
 };
 use crate::worker::{Deferred, Mailbox};
 
@@ -125,6 +125,10 @@ impl Engine {
     /// # Errors
     /// [`FailureKind::Closed`], [`FailureKind::Overloaded`]; [`FailureKind::InvalidArgument`]: the options.
     pub fn frames(&self, request: impl Into<Bytes>, options: CallOptions) -> Result<FrameStream, StreamError> {
+        self.start(request.into(), options).inspect_err(|_| self.core.metrics.count_refused())
+    }
+
+    fn start(&self, request: Bytes, options: CallOptions) -> Result<FrameStream, StreamError> {
         let failed =
             |kind, class, message: &str| Err(StreamError::Failed(Box::new(Failure::new(kind, class, message))));
         if crate::runtime::check_fork().is_err() {
@@ -138,20 +142,21 @@ impl Engine {
         let start = Box::new(StartRequest {
             core: Arc::clone(&core),
             engine: Arc::clone(&self.object),
-            request: Request::Encoded(request.into(), RequestCodec::Engine),
+            request: Request::Encoded(request, RequestCodec::Engine),
             codec: None,
             context: None,
             framing: Framing::None,
         });
-        core.register();
-        match self.core.admission.enter(start) {
-            Entry::Admitted(start) => post_start(start),
-            Entry::Waiting => {}
-            Entry::Refused(start, reason) => {
+        match self.core.admission.enter(start, false) {
+            Entry::Admitted(start) => {
+                core.register();
+                post_start(start);
+            }
+            Entry::Waiting => core.register(),
+            Entry::Refused(_start, reason) => {
                 let public = "the engine has no place for one more call";
                 let mut failure = Failure::new(FailureKind::Overloaded, "Overloaded", public);
                 failure.message = format!("engine {} has no place for one more call: {reason}", self.core.name);
-                start.core.finish(Ending::Raised(Box::new(failure.clone())));
                 return Err(StreamError::Failed(Box::new(failure)));
             }
         }

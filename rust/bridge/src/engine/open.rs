@@ -9,7 +9,7 @@ use super::core::post_start;
 use super::python::{Placement, PyEngine};
 use crate::admission::Entry;
 use crate::error::Class;
-use crate::stream::{self, Call, Ending, Failure, FailureKind, Request, RequestCodec, StartRequest, StreamCore};
+use crate::stream::{self, Call, Request, RequestCodec, StartRequest, StreamCore};
 use crate::worker::{self, Deferred, Mailbox, Port};
 
 /// Where a stream's handler runs.
@@ -29,19 +29,30 @@ impl Target<'_> {
     }
 }
 
-/// Starts the stream of `call`.
+/// Starts the stream of `call`; one that is refused is counted as nothing else.
 ///
-/// Raises `EngineClosed`, `Overloaded`, `ForkError`, and `RuntimeError` where an attached engine finds no running loop.
+/// Raises `EngineClosed`, `Overloaded`, `PoolExhausted`, `ForkError`, and `RuntimeError` where an attached engine finds no
+/// running loop or the call comes from the lifespan that it would wait for.
 pub(crate) fn open(py: Python<'_>, call: Call) -> PyResult<Arc<StreamCore>> {
+    let engine = Arc::clone(&call.engine.get().core);
+    start(py, call).inspect_err(|_| engine.metrics.count_refused())
+}
+
+fn start(py: Python<'_>, call: Call) -> PyResult<Arc<StreamCore>> {
     crate::runtime::start().map_err(|error| crate::error::runtime_error(py, error))?;
     worker::drain_orphans(py);
     let engine = call.engine.get();
-    if !engine.core.life().takes(call.parent.is_some()) {
+    let lifespan = worker::current_lifespan(py)?;
+    let nested = call.parent.is_some() || lifespan.is_some();
+    if !engine.core.life().takes(nested) {
         return Err(Class::EngineClosed.error(py, (format!("engine {} is closed", engine.core.name),)));
     }
     let target = locate(py, engine, call.parent.is_some())?;
     let home = target.mailbox();
     let core = StreamCore::new(Arc::clone(&engine.core), Arc::clone(&home), call.options, call.parent.as_ref(), true);
+    if let Some(lifespan) = lifespan {
+        worker::wait_for(lifespan, &core)?;
+    }
     let deferred = |object: Py<PyAny>| Deferred::new(object, Arc::clone(&home));
     let request = match call.encoded {
         None => Request::Object(deferred(call.request)),
@@ -55,17 +66,17 @@ pub(crate) fn open(py: Python<'_>, call: Call) -> PyResult<Arc<StreamCore>> {
         context: Some(deferred(call.context)),
         framing: call.framing,
     });
-    core.register();
-    match engine.core.admission.enter(start) {
-        Entry::Admitted(start) => match target {
-            Target::Here(port) => stream::start(py, &port, *start),
-            Target::There(_) => post_start(start),
-        },
-        Entry::Waiting => {}
-        Entry::Refused(start, reason) => {
+    match engine.core.admission.enter(start, nested) {
+        Entry::Admitted(start) => {
+            core.register();
+            match target {
+                Target::Here(port) => stream::start(py, &port, *start),
+                Target::There(_) => post_start(start),
+            }
+        }
+        Entry::Waiting => core.register(),
+        Entry::Refused(_start, reason) => {
             let message = format!("engine {} has no place for one more call: {reason}", engine.core.name);
-            let failure = Failure::new(FailureKind::Overloaded, "Overloaded", message.clone());
-            start.core.finish(Ending::Raised(Box::new(failure)));
             return Err(Class::Overloaded.error(py, (message,)));
         }
     }

@@ -53,7 +53,7 @@ impl PyEngine {
         self.handler.clone_ref(py)
     }
 
-    /// A copy of the context in which the engine was made.
+    /// A copy of the context in which the engine was made, without the stream that it may have been made for.
     pub(crate) fn copy_context(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         self.context.call_method0(py, pyo3::intern!(py, "copy"))
     }
@@ -120,7 +120,7 @@ impl PyEngine {
             lifespan,
             handler,
             codec,
-            context: py.import("contextvars")?.call_method0("copy_context")?.unbind(),
+            context: context::copy_outside(py)?,
         })
     }
 

@@ -52,6 +52,7 @@ pub(super) fn engine<'py>(py: Python<'py>, core: &EngineCore) -> PyResult<Bound<
     streams.set_item("raised", get(&metrics.raised))?;
     streams.set_item("cancelled", cancelled)?;
     streams.set_item("queued", queued)?;
+    streams.set_item("refused", get(&metrics.refused))?;
     streams.set_item("close_ignored", get(&metrics.close_ignored))?;
     streams.set_item("close_timeout", get(&metrics.close_timeout))?;
     streams.set_item("close_error", get(&metrics.close_error))?;

@@ -1,7 +1,7 @@
 //! What all sides of one stream share: identity, queue, cancellation and its one ending.
 
-use std::collections::HashMap;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::task::Waker;
@@ -11,72 +11,14 @@ use pybridge_pool::Batch;
 use pyo3::Python;
 
 use super::ending::{Ending, Failure, FailureKind, Reason};
+use super::options::CallOptions;
 use super::queue::Queue;
-use crate::codec::Limits;
 use crate::engine::{EngineCore, Life};
 use crate::worker::{Command, Deferred, Mailbox, Port};
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
 const NO_PLACE: usize = usize::MAX;
-
-/// Metadata that belongs to the trace: W3C baggage.
-const BAGGAGE: &str = "baggage";
-
-/// What a caller says about one call. No text may hold control characters.
-#[derive(Debug, Clone, Default)]
-pub struct CallOptions {
-    /// Name of the request in logs and in `Context.id`; made up when absent.
-    pub request_id: Option<String>,
-    /// Passed to the handler as `Context.metadata`. Of these only `baggage` goes on to nested calls.
-    pub metadata: HashMap<String, String>,
-    /// Whole-stream timeout, queueing included.
-    pub timeout: Option<Duration>,
-    /// Longest time between two items.
-    pub idle_timeout: Option<Duration>,
-    /// W3C trace context, passed on unread, to nested calls as well.
-    pub traceparent: Option<String>,
-    /// W3C trace state, passed on unread.
-    pub tracestate: Option<String>,
-}
-
-impl CallOptions {
-    /// A nested call goes on with its parent's trace and baggage unless it names its own.
-    pub(crate) fn inherit(&mut self, parent: &Self) {
-        if self.traceparent.is_none() {
-            self.traceparent.clone_from(&parent.traceparent);
-            self.tracestate.clone_from(&parent.tracestate);
-        }
-        if let Some(baggage) = parent.metadata.get(BAGGAGE)
-            && !self.metadata.contains_key(BAGGAGE)
-        {
-            self.metadata.insert(BAGGAGE.to_owned(), baggage.clone());
-        }
-    }
-
-    /// Refuses more metadata than the limits allow, and text that would not stay on its line, in a log or a header.
-    pub(crate) fn check(&self, limits: &Limits) -> Result<(), Failure> {
-        let refused = |class: &str, message: String| Err(Failure::new(FailureKind::InvalidArgument, class, message));
-        let entries = self.metadata.len();
-        if entries > limits.max_metadata_entries {
-            return refused("LimitExceeded", format!("metadata of {entries} entries is over max_metadata_entries"));
-        }
-        let bytes: usize = self.metadata.iter().map(|(key, value)| key.len() + value.len()).sum();
-        if bytes > limits.max_metadata_bytes {
-            return refused("LimitExceeded", format!("metadata of {bytes} bytes is over max_metadata_bytes"));
-        }
-        let metadata = self.metadata.iter().flat_map(|(key, value)| [("metadata", key), ("metadata", value)]);
-        let named =
-            [("request_id", &self.request_id), ("traceparent", &self.traceparent), ("tracestate", &self.tracestate)];
-        let texts = named.into_iter().filter_map(|(field, text)| Some((field, text.as_ref()?))).chain(metadata);
-        for (field, text) in texts {
-            if text.chars().any(char::is_control) {
-                return refused("ConfigError", format!("{field}: must not hold control characters"));
-            }
-        }
-        Ok(())
-    }
-}
 
 /// Shared by driver, consumer, timers and the handler's `Context`.
 pub(crate) struct StreamCore {
@@ -96,11 +38,15 @@ pub(crate) struct StreamCore {
     pub(crate) held: AtomicUsize,
     /// It holds a place of its engine.
     pub(crate) admitted: AtomicBool,
+    /// Its number in the queue of its engine's waiting calls; 0: it was never in it.
+    pub(crate) ticket: AtomicU64,
     /// Its place among the engine's live streams, while it has one.
     place: AtomicUsize,
     children: Mutex<Vec<Weak<StreamCore>>>,
     cancel_waiters: Mutex<Vec<Deferred>>,
     timers: Mutex<Vec<tokio::task::AbortHandle>>,
+    /// A timer looks at how long the producer waits for credit.
+    pub(super) pause_watched: AtomicBool,
     last_item: AtomicU64,
     cancel: AtomicU8,
     /// When it was asked to stop.
@@ -132,10 +78,12 @@ impl StreamCore {
             slot: AtomicUsize::new(usize::MAX),
             held: AtomicUsize::new(0),
             admitted: AtomicBool::new(false),
+            ticket: AtomicU64::new(0),
             place: AtomicUsize::new(NO_PLACE),
             children: Mutex::default(),
             cancel_waiters: Mutex::default(),
             timers: Mutex::default(),
+            pause_watched: AtomicBool::new(false),
             last_item: AtomicU64::new(0),
             cancel: AtomicU8::new(0),
             cancelled_at: OnceLock::new(),
@@ -144,8 +92,8 @@ impl StreamCore {
             options,
             engine,
         });
-        if let Some(parent) = parent {
-            parent.adopt(&core);
+        if parent.is_some_and(|parent| !parent.adopt(&core)) {
+            core.note_cancel(Reason::Parent);
         }
         core
     }
@@ -160,12 +108,37 @@ impl StreamCore {
         format!("pb-{:x}-{id:x}", std::process::id())
     }
 
-    fn adopt(&self, child: &Arc<Self>) {
+    /// Notes a stream that is cancelled with this one; false: this one has been cancelled already.
+    fn adopt(&self, child: &Arc<Self>) -> bool {
         let mut children = lock(&self.children);
+        // `cancel_children` takes the list after the reason was set: whoever has the lock later sees what the other did.
+        if self.cancel_reason().is_some() {
+            return false;
+        }
         if children.len() == children.capacity() {
             children.retain(|child| child.strong_count() > 0);
+            // Room for as many again: the next look at all of them is that many calls away.
+            let live = children.len();
+            children.reserve(live.max(1));
         }
         children.push(Arc::downgrade(child));
+        true
+    }
+
+    fn cancel_children(&self) {
+        let children = std::mem::take(&mut *lock(&self.children));
+        for child in children.into_iter().filter_map(|child| child.upgrade()) {
+            child.cancel(Reason::Parent);
+        }
+    }
+
+    /// Sets why it is cancelled, and when; false: it had a reason.
+    fn note_cancel(&self, reason: Reason) -> bool {
+        let first = self.cancel.compare_exchange(0, reason as u8, Ordering::AcqRel, Ordering::Acquire).is_ok();
+        if first {
+            let _ = self.cancelled_at.set(Instant::now());
+        }
+        first
     }
 
     /// Enters the engine's list of live streams and starts the timers.
@@ -186,7 +159,9 @@ impl StreamCore {
         if self.released.load(Ordering::Acquire) {
             timer.abort();
         } else {
-            lock(&self.timers).push(timer);
+            let mut timers = lock(&self.timers);
+            timers.retain(|timer| !timer.is_finished());
+            timers.push(timer);
         }
     }
 
@@ -197,16 +172,10 @@ impl StreamCore {
 
     /// Asks the stream to stop. The first reason stands; false: it had one, or it has ended.
     pub(crate) fn cancel(self: &Arc<Self>, reason: Reason) -> bool {
-        if self.queue.has_ended()
-            || self.cancel.compare_exchange(0, reason as u8, Ordering::AcqRel, Ordering::Acquire).is_err()
-        {
+        if self.queue.has_ended() || !self.note_cancel(reason) {
             return false;
         }
-        let _ = self.cancelled_at.set(Instant::now());
-        let children = std::mem::take(&mut *lock(&self.children));
-        for child in children.into_iter().filter_map(|child| child.upgrade()) {
-            child.cancel(Reason::Parent);
-        }
+        self.cancel_children();
         if self.engine.admission.withdraw(self) {
             self.finish(Ending::cancelled(reason));
         } else if self.home.post(Command::Cancel(Arc::clone(self))).is_err() {
@@ -219,33 +188,43 @@ impl StreamCore {
 
     /// What ends the driver without a request of ours: the asyncio task was cancelled from outside.
     pub(crate) fn note_external(&self) -> Reason {
-        let _ = self.cancel.compare_exchange(0, Reason::External as u8, Ordering::AcqRel, Ordering::Acquire);
+        if self.note_cancel(Reason::External) {
+            self.cancel_children();
+        }
         self.cancel_reason().unwrap_or(Reason::External)
     }
 
     /// The consumer has gone: nothing more is delivered.
     pub(crate) fn abandon(self: &Arc<Self>, reason: Reason) {
-        if self.queue.abandon() {
-            self.resume();
+        if let Some(reader) = self.queue.abandon(|| self.resume()) {
+            self.wake(reader);
         }
         self.cancel(reason);
     }
 
     /// Counts what the consumer took, and wakes the driver if it waits for that.
     pub(crate) fn settle(self: &Arc<Self>, (bytes, items): (usize, usize)) {
-        if items > 0 && self.queue.credit(bytes, items) {
-            self.resume();
+        if items > 0 {
+            self.queue.credit(bytes, items, || self.resume());
         }
     }
 
     fn resume(self: &Arc<Self>) {
+        self.restart_idle();
         drop(self.home.post(Command::Resume(Arc::clone(self))));
     }
 
     /// Delivers frames to the consumer; on the worker or on the runtime's dispatcher.
-    pub(crate) fn deliver(&self, batch: Batch) {
-        if let Some(waker) = self.queue.push(batch) {
-            waker.wake();
+    pub(crate) fn deliver(self: &Arc<Self>, batch: Batch) {
+        if let Some(reader) = self.queue.push(batch, || self.resume()) {
+            self.wake(reader);
+        }
+    }
+
+    /// Wakes a consumer. What its waker does is foreign code: a panic there is counted and stops nothing of ours.
+    fn wake(&self, consumer: Waker) {
+        if catch_unwind(AssertUnwindSafe(|| consumer.wake())).is_err() {
+            self.engine.metrics.panics.fetch_add(1, Ordering::Relaxed);
         }
     }
 
@@ -263,7 +242,9 @@ impl StreamCore {
         if let Some(asked) = self.cancelled_at.get() {
             self.engine.metrics.count_cancel(asked.elapsed().as_secs_f64());
         }
-        wakers.into_iter().for_each(Waker::wake);
+        for waker in wakers {
+            self.wake(waker);
+        }
     }
 
     /// Ends the stream after a panic in code of ours that serves it, and stops its handler.
@@ -351,6 +332,13 @@ impl StreamCore {
 
     fn take_cancel_waiters(&self) -> Vec<Deferred> {
         std::mem::take(&mut *lock(&self.cancel_waiters))
+    }
+
+    /// Lets the handler have the whole idle timeout again: it could not make an item until now.
+    pub(super) fn restart_idle(&self) {
+        if self.options.idle_timeout.is_some() {
+            self.touch(Instant::now());
+        }
     }
 
     /// Notes that an item was made; the idle timer reads it.

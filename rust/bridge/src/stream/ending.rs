@@ -106,6 +106,21 @@ pub enum FailureKind {
 }
 
 impl FailureKind {
+    /// All kinds.
+    pub const ALL: [Self; 11] = [
+        Self::Handler,
+        Self::Timeout,
+        Self::InvalidArgument,
+        Self::Encode,
+        Self::Decode,
+        Self::Overloaded,
+        Self::PoolExhausted,
+        Self::Closed,
+        Self::HandlerExit,
+        Self::Fork,
+        Self::Internal,
+    ];
+
     /// HTTP status of a failure of this kind before the first item.
     pub fn status(self) -> u16 {
         match self {
@@ -116,9 +131,9 @@ impl FailureKind {
         }
     }
 
-    /// Whether the same call may succeed on another try.
+    /// Whether the same call may succeed on another try: nothing but its place or its engine was wrong.
     pub fn retryable(self) -> bool {
-        matches!(self, Self::Overloaded | Self::PoolExhausted | Self::Closed | Self::Timeout)
+        matches!(self, Self::Overloaded | Self::PoolExhausted | Self::Closed)
     }
 }
 

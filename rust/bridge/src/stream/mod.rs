@@ -7,6 +7,7 @@ mod driver;
 mod ending;
 mod iterate;
 mod kept;
+mod options;
 mod outbox;
 mod output;
 mod pace;
@@ -19,8 +20,8 @@ mod timers;
 mod waiter;
 
 pub use consumer::{FrameStream, ItemStream};
-pub use core::CallOptions;
 pub use ending::{Cancellation, Ending, Failure, FailureKind, Reason};
+pub use options::CallOptions;
 
 pub(crate) use core::StreamCore;
 pub(crate) use driver::Driver;

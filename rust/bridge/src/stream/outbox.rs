@@ -1,5 +1,6 @@
 //! Where a worker's drivers park what they made, until the turn's one hand-over.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -30,11 +31,18 @@ enum Parcel {
 }
 
 impl Delivery {
-    /// Puts it into the stream's queue and wakes the consumer.
+    /// Puts it into the stream's queue and wakes the consumer. A panic on the way ends the stream, and is nobody else's.
     pub(crate) fn hand_over(self) {
-        match self.parcel {
-            Parcel::Batch(batch) => self.core.deliver(batch),
-            Parcel::Ending(ending) => self.core.deliver_ending(ending),
+        let Self { core, parcel } = self;
+        let deliver = || {
+            fault::reach(fault::Point::Deliver);
+            match parcel {
+                Parcel::Batch(batch) => core.deliver(batch),
+                Parcel::Ending(ending) => core.deliver_ending(ending),
+            }
+        };
+        if catch_unwind(AssertUnwindSafe(deliver)).is_err() {
+            core.fail_internally();
         }
     }
 }
@@ -95,11 +103,15 @@ pub(crate) struct Turn {
 }
 
 impl Turn {
-    /// One crossing: consumers on this loop are served here, all others by the runtime's dispatcher.
-    pub(crate) fn hand_over(mut self) {
-        if self.parked.is_empty() {
-            return;
+    /// One crossing: consumers on this loop are served here, all others by the runtime's dispatcher. It never panics.
+    pub(crate) fn hand_over(self) {
+        if !self.parked.is_empty() {
+            // The streams of what a panic leaves behind were ended by the drop.
+            drop(catch_unwind(AssertUnwindSafe(|| self.cross())));
         }
+    }
+
+    fn cross(mut self) {
         fault::reach(fault::Point::Send);
         let mut last = std::ptr::null();
         for delivery in &self.parked {

@@ -17,6 +17,7 @@ use super::kept::Keeper;
 use super::pace::{Pace, Pacer};
 use super::queue::FRAME_OVERHEAD;
 use super::start::StartRequest;
+use super::timers;
 use crate::codec::{Encoder, Format};
 use crate::engine::{Flush, PyCodec, PyEngine};
 use crate::error::EncodeError;
@@ -269,6 +270,7 @@ impl Output {
             return Ok(None);
         }
         this.core.engine.metrics.waits.fetch_add(1, Ordering::Relaxed);
+        timers::start_pause(&this.core);
         let future = this.port.get().create_future(py)?;
         future.setattr(intern!(py, "_asyncio_future_blocking"), true)?;
         this.port.get().set_credit_waiter(&this.core, &future);

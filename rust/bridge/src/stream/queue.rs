@@ -49,6 +49,8 @@ pub(crate) struct Queue {
     bytes: AtomicUsize,
     items: AtomicUsize,
     paused: AtomicBool,
+    /// How often the producer has waited for credit.
+    pauses: AtomicUsize,
     abandoned: AtomicBool,
     marks: Marks,
 }
@@ -60,6 +62,7 @@ impl Queue {
             bytes: AtomicUsize::new(0),
             items: AtomicUsize::new(0),
             paused: AtomicBool::new(false),
+            pauses: AtomicUsize::new(0),
             abandoned: AtomicBool::new(false),
             marks,
         }
@@ -89,6 +92,7 @@ impl Queue {
 
     /// The producer is about to wait for credit; false: there is enough again, go on.
     pub(crate) fn pause(&self) -> bool {
+        self.pauses.fetch_add(1, Ordering::SeqCst);
         self.paused.store(true, Ordering::SeqCst);
         if (self.is_low() || self.is_abandoned()) && self.paused.swap(false, Ordering::SeqCst) {
             return false;
@@ -106,21 +110,29 @@ impl Queue {
         self.paused.load(Ordering::Relaxed)
     }
 
-    /// Counts frames as taken. True: the producer waits and may go on; the caller tells it.
-    #[must_use]
-    pub(crate) fn credit(&self, bytes: usize, items: usize) -> bool {
-        self.bytes.fetch_sub(bytes, Ordering::SeqCst);
-        self.items.fetch_sub(items, Ordering::SeqCst);
-        self.paused.load(Ordering::SeqCst) && self.is_low() && self.paused.swap(false, Ordering::SeqCst)
+    /// While the producer waits for credit: how often it has, and what is in flight. The same twice: nothing was taken.
+    pub(crate) fn pause_state(&self) -> Option<(usize, usize, usize)> {
+        let (bytes, items) = self.in_flight();
+        self.paused.load(Ordering::SeqCst).then(|| (self.pauses.load(Ordering::SeqCst), bytes, items))
     }
 
-    /// Adds frames for the consumer; the caller wakes what comes back.
+    /// Counts frames as taken. Calls `resume` if the producer waits and may go on now.
+    pub(crate) fn credit(&self, bytes: usize, items: usize, resume: impl FnOnce()) {
+        self.bytes.fetch_sub(bytes, Ordering::SeqCst);
+        self.items.fetch_sub(items, Ordering::SeqCst);
+        if self.paused.load(Ordering::SeqCst) && self.is_low() && self.paused.swap(false, Ordering::SeqCst) {
+            resume();
+        }
+    }
+
+    /// Adds frames for the consumer; the caller wakes what comes back. Calls `resume` as [`Self::credit`] does if nobody
+    /// will take them.
     #[must_use]
-    pub(crate) fn push(&self, batch: Batch) -> Option<Waker> {
+    pub(crate) fn push(&self, batch: Batch, resume: impl FnOnce()) -> Option<Waker> {
         let mut inner = self.lock();
         if inner.abandoned || inner.ending.is_some() {
             drop(inner);
-            let _ = self.credit(weight(&batch), batch.frames());
+            self.credit(weight(&batch), batch.frames(), resume);
             return None;
         }
         inner.batches.push_back(batch);
@@ -181,9 +193,10 @@ impl Queue {
         Poll::Pending
     }
 
-    /// Nobody reads any more: drops what is queued and whatever comes later. True: the producer waits and may go on.
+    /// Nobody reads any more: drops what is queued and whatever comes later; the caller wakes what comes back. Calls
+    /// `resume` if the producer waits: it may go on.
     #[must_use]
-    pub(crate) fn abandon(&self) -> bool {
+    pub(crate) fn abandon(&self, resume: impl FnOnce()) -> Option<Waker> {
         self.abandoned.store(true, Ordering::SeqCst);
         let mut inner = self.lock();
         inner.abandoned = true;
@@ -192,12 +205,14 @@ impl Queue {
         let unread = inner.ending.as_mut().map(Ending::hand_out);
         drop(inner);
         drop(unread);
-        if let Some(reader) = reader {
-            reader.wake();
+        for batch in batches {
+            self.bytes.fetch_sub(weight(&batch), Ordering::SeqCst);
+            self.items.fetch_sub(batch.frames(), Ordering::SeqCst);
         }
-        let (bytes, items) = batches.iter().fold((0, 0), |(b, i), batch| (b + weight(batch), i + batch.frames()));
-        let _ = self.credit(bytes, items);
-        self.paused.swap(false, Ordering::SeqCst)
+        if self.paused.swap(false, Ordering::SeqCst) {
+            resume();
+        }
+        reader
     }
 
     /// True once the consumer has gone.
@@ -288,5 +303,61 @@ impl Cursor {
     /// Gives the batch's memory up.
     pub(crate) fn clear(&mut self) {
         *self = Self::default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two batches are in flight, of which the producer needs one to be taken.
+    fn queue_that_waits() -> Queue {
+        let queue = Queue::new(Marks { high_bytes: 128, low_bytes: 96, high_items: 8, low_items: 8 });
+        for _ in 0..2 {
+            let batch = Batch::single(Bytes::from_static(b"frame"));
+            queue.charge(&batch);
+            assert!(queue.push(batch, || panic!("it does not wait yet")).is_none());
+        }
+        assert!(queue.pause(), "over the mark");
+        queue
+    }
+
+    fn take(queue: &Queue) -> Batch {
+        let Poll::Ready(Ok(batch)) = queue.poll(None) else { panic!("two are queued") };
+        batch
+    }
+
+    type Way<'a> = &'a dyn Fn(&Queue, &dyn Fn());
+
+    #[test]
+    fn a_producer_that_waits_is_resumed_once_whoever_gives_the_credit() {
+        let by_credit = |queue: &Queue, resume: &dyn Fn()| {
+            let batch = take(queue);
+            queue.credit(weight(&batch), batch.frames(), resume);
+        };
+        let by_abandoning = |queue: &Queue, resume: &dyn Fn()| drop(queue.abandon(resume));
+        let by_a_batch_after_the_ending = |queue: &Queue, resume: &dyn Fn()| {
+            let late = take(queue);
+            drop(queue.end(Ending::Finished));
+            assert!(queue.push(late, resume).is_none());
+        };
+        let ways: [Way<'_>; 3] = [&by_credit, &by_abandoning, &by_a_batch_after_the_ending];
+        for (number, way) in ways.into_iter().enumerate() {
+            let queue = queue_that_waits();
+            let resumed = std::cell::Cell::new(0);
+            way(&queue, &|| resumed.set(resumed.get() + 1));
+            drop(queue.abandon(|| panic!("it does not wait any more")));
+            assert_eq!((resumed.get(), queue.is_paused()), (1, false), "way {number}");
+        }
+    }
+
+    #[test]
+    fn two_waits_with_as_much_in_flight_are_told_apart() {
+        let queue = queue_that_waits();
+        let first = queue.pause_state();
+        queue.unpause();
+        assert_eq!(queue.pause_state(), None);
+        assert!(queue.pause());
+        assert_ne!(queue.pause_state(), first);
     }
 }

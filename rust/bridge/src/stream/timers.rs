@@ -23,7 +23,13 @@ pub(super) fn start(core: &Arc<StreamCore>) {
         core.touch(Instant::now());
         spawn(core, async move |stream| watch_idle(stream, idle).await);
     }
-    if let Some(limit) = core.engine.flow.write_timeout {
+}
+
+/// The producer has begun to wait for credit: bounds how long its consumer may let it wait.
+pub(super) fn start_pause(core: &Arc<StreamCore>) {
+    if let Some(limit) = core.engine.flow.write_timeout
+        && !core.pause_watched.swap(true, Ordering::SeqCst)
+    {
         spawn(core, async move |stream| watch_pause(stream, limit).await);
     }
 }
@@ -71,25 +77,28 @@ async fn watch_idle(stream: Weak<StreamCore>, idle: Duration) {
     }
 }
 
-/// Cancels when the consumer has taken too little for `limit` to let the producer go on.
+/// Cancels when the consumer takes nothing for `limit` while the producer waits; ends when that no longer waits.
 async fn watch_pause(stream: Weak<StreamCore>, limit: Duration) {
-    let step = limit / 4;
-    let mut paused_since = None;
-    loop {
-        tokio::time::sleep(step.max(Duration::from_millis(1))).await;
-        let Some(core) = stream.upgrade() else { return };
-        if !core.queue.is_paused() {
-            paused_since = None;
+    let step = (limit / 4).max(Duration::from_millis(1));
+    let mut unchanged = None;
+    while let Some(core) = stream.upgrade() {
+        let Some(state) = core.queue.pause_state() else {
+            core.pause_watched.store(false, Ordering::SeqCst);
+            // It may have begun to wait again before it could see that nobody watches.
+            if core.queue.pause_state().is_none() || core.pause_watched.swap(true, Ordering::SeqCst) {
+                return;
+            }
             continue;
-        }
+        };
         let now = Instant::now();
-        let (since, in_flight) = *paused_since.get_or_insert((now, core.queue.in_flight()));
-        if in_flight != core.queue.in_flight() {
-            paused_since = None;
-        } else if now - since >= limit {
+        let since = unchanged.filter(|&(_, last)| last == state).map_or(now, |(since, _)| since);
+        if now - since >= limit {
             core.cancel(Reason::SlowConsumer);
             return;
         }
+        unchanged = Some((since, state));
+        drop(core);
+        tokio::time::sleep(step).await;
     }
 }
 

@@ -7,6 +7,7 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::PyCFunction;
 
+use super::entering::{self, Entering};
 use super::mailbox::Command;
 use super::port::Port;
 use crate::engine::{EngineCore, PyEngine};
@@ -18,7 +19,7 @@ pub(super) type Lifespans = HashMap<u64, Lifespan>;
 /// One engine's lifespan on one worker.
 pub(super) enum Lifespan {
     /// Its context manager is being entered; these requests wait for that. The future ends it.
-    Entering { waiting: Vec<StartRequest>, stop: Py<PyAny> },
+    Entering { waiting: Vec<StartRequest>, stop: Py<PyAny>, entering: Entering },
     /// It is entered: what it yielded, and the future that ends it.
     Entered { state: Py<PyAny>, stop: Py<PyAny> },
 }
@@ -51,7 +52,7 @@ impl Gate {
         let Some(factory) = &engine.get().lifespan else { return Ok(Self::Open(start)) };
         let core = &engine.get().core;
         let stop = port.get().create_future(py)?;
-        {
+        let number = {
             let Some(mut lifespans) = port.get().lifespans() else { return Ok(Self::Open(start)) };
             match lifespans.get_mut(&core.id) {
                 Some(Lifespan::Entered { .. }) => return Ok(Self::Open(start)),
@@ -60,12 +61,15 @@ impl Gate {
                     return Ok(Self::Waiting);
                 }
                 None => {
-                    let entering = Lifespan::Entering { waiting: vec![start], stop: stop.clone().unbind() };
-                    lifespans.insert(core.id, entering);
+                    let entering = Entering::begin(core, &port.get().mailbox);
+                    let number = entering.id();
+                    let (waiting, stop) = (vec![start], stop.clone().unbind());
+                    lifespans.insert(core.id, Lifespan::Entering { waiting, stop, entering });
+                    number
                 }
             }
-        }
-        if let Err(error) = port.get().hold(py, port, core, factory, &stop) {
+        };
+        if let Err(error) = port.get().hold(py, port, engine.get(), factory, &stop, number) {
             let value = crate::error::object_of(py, &error);
             port.get().entered(py, port, core.id, py.None(), Some(value));
         }
@@ -83,18 +87,21 @@ impl Port {
         }
     }
 
-    /// Starts the asyncio task that keeps the context manager open.
+    /// Starts the asyncio task that keeps the context manager open, in a copy of the engine's context.
     fn hold(
         &self,
         py: Python<'_>,
         port: &Bound<'_, Self>,
-        engine: &Arc<EngineCore>,
+        engine: &PyEngine,
         factory: &Py<PyAny>,
         stop: &Bound<'_, PyAny>,
+        number: u64,
     ) -> PyResult<()> {
+        let context = engine.copy_context(py)?;
+        entering::mark(py, &context, number)?;
         let home = port.clone().unbind();
-        let guard = engine.enter_lifespan();
-        let id = engine.id;
+        let guard = engine.core.enter_lifespan();
+        let id = engine.core.id;
         let entered = PyCFunction::new_closure(py, None, None, move |args, _keywords| {
             let _held_by_the_task = &guard;
             let py = args.py();
@@ -102,22 +109,22 @@ impl Port {
             home.get().entered(py, home.bind(py), id, state, error);
             PyResult::Ok(())
         })?;
-        let held =
-            py.import("pybridge._worker")?.call_method1("hold_lifespan", (factory, entered, stop, &engine.name))?;
-        self.event_loop(py).call_method1("create_task", (held,))?;
-        Ok(())
+        let arguments = (factory, entered, stop, &engine.core.name);
+        let held = py.import("pybridge._worker")?.call_method1("hold_lifespan", arguments)?;
+        self.create_task(py, held, context).map(drop)
     }
 
     /// The context manager was entered, or failed to be: requests that waited go on, or fail with it.
     fn entered(&self, py: Python<'_>, port: &Bound<'_, Self>, id: u64, state: Py<PyAny>, error: Option<Py<PyAny>>) {
-        let waiting = {
+        let (waiting, entering) = {
             let Some(mut lifespans) = self.lifespans() else { return };
-            let Some(Lifespan::Entering { waiting, stop }) = lifespans.remove(&id) else { return };
+            let Some(Lifespan::Entering { waiting, stop, entering }) = lifespans.remove(&id) else { return };
             if error.is_none() {
                 lifespans.insert(id, Lifespan::Entered { state, stop });
             }
-            waiting
+            (waiting, entering)
         };
+        drop(entering);
         for start in waiting {
             match &error {
                 None => stream::start(py, port, start),

@@ -3,6 +3,7 @@
 mod attach;
 mod cell;
 mod dedicated;
+mod entering;
 mod inbox;
 mod lag;
 mod lifespan;
@@ -23,6 +24,7 @@ pub(crate) use attach::attach;
 pub(crate) use attach::{at_home, attaches};
 pub(crate) use cell::{Here, ThreadCell};
 pub(crate) use dedicated::{PyWorker, open_port, shared_worker};
+pub(crate) use entering::{current_lifespan, wait_for};
 pub(crate) use lag::watch_loops;
 pub(crate) use lifespan::{Gate, leave_lifespans};
 pub(crate) use locate::{port_of_running_loop as running_port, running_loop};

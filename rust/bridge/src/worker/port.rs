@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use pybridge_pool::Pool;
+use pyo3::call::PyCallArgs;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -77,6 +78,8 @@ impl Port {
     pub(crate) fn open<'py>(event_loop: &Bound<'py, PyAny>, kind: Kind, name: &str) -> PyResult<Bound<'py, Self>> {
         let py = event_loop.py();
         let loop_name = event_loop.get_type().module()?.to_string();
+        // An empty one: what the loop keeps must not keep the context of the caller who happens to be the first.
+        let loop_context = py.import("contextvars")?.call_method0("Context")?;
         let info = Arc::new(WorkerInfo {
             name: name.to_owned(),
             kind,
@@ -93,7 +96,7 @@ impl Port {
                 call_soon: event_loop.getattr("call_soon")?.unbind(),
                 create_future: event_loop.getattr("create_future")?.unbind(),
                 task_type: py.import("asyncio")?.getattr("Task")?.unbind(),
-                loop_context: py.import("contextvars")?.call_method0("Context")?.unbind(),
+                loop_context: loop_context.clone().unbind(),
                 event_loop: event_loop.clone().unbind(),
                 retired: AtomicBool::new(false),
                 outbox: ThreadCell::new(Outbox::default()),
@@ -101,7 +104,7 @@ impl Port {
             },
         )?;
         let reader = Reader::new(&port)?;
-        event_loop.call_method1("add_reader", (port.get().mailbox.fd(), reader))?;
+        loop_context.call_method1("run", (event_loop.getattr("add_reader")?, port.get().mailbox.fd(), reader))?;
         super::watch::register(&port.get().mailbox, &port.get().info);
         Ok(port)
     }
@@ -128,25 +131,23 @@ impl Port {
     /// Hands over what is parked when the loop's turn ends.
     pub(crate) fn schedule_hand_over(slf: &Bound<'_, Self>) {
         let py = slf.py();
-        if Self::call_soon(slf, slf.as_any()).is_err() {
+        if slf.get().call_soon(py, (slf,)).is_err() {
             PyErr::take(py);
             slf.get().hand_over();
         }
     }
 
-    fn call_soon(slf: &Bound<'_, Self>, callback: &Bound<'_, PyAny>) -> PyResult<()> {
-        let py = slf.py();
-        let this = slf.get();
+    fn call_soon<'py>(&self, py: Python<'py>, callback_and_arguments: impl PyCallArgs<'py>) -> PyResult<()> {
         let keywords = PyDict::new(py);
-        keywords.set_item(intern!(py, "context"), &this.loop_context)?;
-        this.call_soon.bind(py).call((callback,), Some(&keywords))?;
+        keywords.set_item(intern!(py, "context"), &self.loop_context)?;
+        self.call_soon.bind(py).call(callback_and_arguments, Some(&keywords))?;
         Ok(())
     }
 
     /// The loop ends with `error` in its next turn.
     pub(crate) fn raise_in_loop(&self, py: Python<'_>, error: &PyErr) -> PyResult<()> {
         let reraise = py.import("pybridge._worker")?.getattr("reraise")?;
-        self.call_soon.call1(py, (reraise, crate::error::object_of(py, error))).map(drop)
+        self.call_soon(py, (reraise, crate::error::object_of(py, error)))
     }
 
     /// Nobody needs the loop any more: it stops.
@@ -205,7 +206,8 @@ impl Port {
         }
     }
 
-    fn create_task<'py>(
+    /// An asyncio task of the loop that runs in `context`.
+    pub(super) fn create_task<'py>(
         &self,
         py: Python<'py>,
         driver: Bound<'py, PyAny>,

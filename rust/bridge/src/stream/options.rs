@@ -1,0 +1,65 @@
+//! What a caller says about one call.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::ending::{Failure, FailureKind};
+use crate::codec::Limits;
+
+/// Metadata that belongs to the trace: W3C baggage.
+const BAGGAGE: &str = "baggage";
+
+/// What a caller says about one call. No text may hold control characters.
+#[derive(Debug, Clone, Default)]
+pub struct CallOptions {
+    /// Name of the request in logs and in `Context.id`; made up when absent.
+    pub request_id: Option<String>,
+    /// Passed to the handler as `Context.metadata`. Of these only `baggage` goes on to nested calls.
+    pub metadata: HashMap<String, String>,
+    /// Whole-stream timeout, queueing included.
+    pub timeout: Option<Duration>,
+    /// Longest time between two items.
+    pub idle_timeout: Option<Duration>,
+    /// W3C trace context, passed on unread, to nested calls as well.
+    pub traceparent: Option<String>,
+    /// W3C trace state, passed on unread.
+    pub tracestate: Option<String>,
+}
+
+impl CallOptions {
+    /// A nested call goes on with its parent's trace and baggage unless it names its own.
+    pub(crate) fn inherit(&mut self, parent: &Self) {
+        if self.traceparent.is_none() {
+            self.traceparent.clone_from(&parent.traceparent);
+            self.tracestate.clone_from(&parent.tracestate);
+        }
+        if let Some(baggage) = parent.metadata.get(BAGGAGE)
+            && !self.metadata.contains_key(BAGGAGE)
+        {
+            self.metadata.insert(BAGGAGE.to_owned(), baggage.clone());
+        }
+    }
+
+    /// Refuses more metadata than the limits allow, and text that would not stay on its line, in a log or a header.
+    pub(crate) fn check(&self, limits: &Limits) -> Result<(), Failure> {
+        let refused = |class: &str, message: String| Err(Failure::new(FailureKind::InvalidArgument, class, message));
+        let entries = self.metadata.len();
+        if entries > limits.max_metadata_entries {
+            return refused("LimitExceeded", format!("metadata of {entries} entries is over max_metadata_entries"));
+        }
+        let bytes: usize = self.metadata.iter().map(|(key, value)| key.len() + value.len()).sum();
+        if bytes > limits.max_metadata_bytes {
+            return refused("LimitExceeded", format!("metadata of {bytes} bytes is over max_metadata_bytes"));
+        }
+        let metadata = self.metadata.iter().flat_map(|(key, value)| [("metadata", key), ("metadata", value)]);
+        let named =
+            [("request_id", &self.request_id), ("traceparent", &self.traceparent), ("tracestate", &self.tracestate)];
+        let texts = named.into_iter().filter_map(|(field, text)| Some((field, text.as_ref()?))).chain(metadata);
+        for (field, text) in texts {
+            if text.chars().any(char::is_control) {
+                return refused("ConfigError", format!("{field}: must not hold control characters"));
+            }
+        }
+        Ok(())
+    }
+}

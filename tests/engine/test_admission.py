@@ -1,0 +1,90 @@
+"""The queue of calls that wait for a place."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator
+
+import pytest
+
+from pybridge import EngineClosed, FlowConfig, Overloaded, PooledEngine, Stream
+
+from support.consumers import collect
+from support.engines import EngineMaker
+from support.waiting import until
+
+GROWTH = 4.0
+"""How many times longer a call may take to leave a queue that is 32 times as long."""
+
+
+async def waits(request: int) -> AsyncGenerator[int, None]:
+    yield request
+    await asyncio.Event().wait()
+
+
+async def time_to_leave(length: int) -> float:
+    """Seconds that a call takes to leave a queue of that length, the shortest of many."""
+    engine = PooledEngine(waits, worker="attached", flow=FlowConfig(max_concurrency=1))
+    first = engine(0)
+    assert await anext(first) == 0
+    waiting: list[Stream[int]] = [engine(number) for number in range(length)]
+    for stream in waiting:
+        await stream.__aenter__()
+    assert engine.stats().streams.queued == length
+    shortest = 1.0
+    for _ in range(20):
+        leaving = [waiting.pop(len(waiting) // 2) for _ in range(10)]
+        begun = time.perf_counter()
+        leaving.clear()
+        shortest = min(shortest, (time.perf_counter() - begun) / 10)
+    assert engine.stats().streams.queued == length - 200
+    engine.close()
+    await first.aclose()
+    waiting.clear()
+    await until(lambda: not engine.stats().streams.live, "all have ended")
+    return shortest
+
+
+async def test_time_to_leave_the_queue_does_not_grow_with_it() -> None:
+    short, long = await time_to_leave(250), await time_to_leave(8_000)
+    assert long < GROWTH * short, (short, long)
+
+
+async def test_calls_get_their_places_in_the_order_they_came_whoever_leaves(make_engine: EngineMaker) -> None:
+    begun: list[int] = []
+
+    async def handler(request: int) -> AsyncGenerator[int, None]:
+        begun.append(request)
+        yield request
+
+    engine = make_engine(handler, flow=FlowConfig(max_concurrency=1))
+    async with engine(0) as first:
+        waiting = [engine(number) for number in range(1, 20)]
+        for stream in waiting:
+            await stream.__aenter__()
+        for stream in waiting[::3]:
+            await stream.aclose()
+        assert await collect(first) == [0]
+        for number, stream in enumerate(waiting, 1):
+            assert await collect(stream) == ([] if stream in waiting[::3] else [number])
+    assert begun == [0, *(number for number in range(1, 20) if number % 3 != 1)]
+
+
+async def test_refused_calls_are_counted_as_that_and_as_nothing_else(make_engine: EngineMaker) -> None:
+    """S-24, S-34"""
+    engine = make_engine(waits, flow=FlowConfig(max_concurrency=1, max_queue=0))
+    async with engine(1) as stream:
+        assert await anext(stream) == 1
+        with pytest.raises(Overloaded):
+            await engine.call(2)
+        with pytest.raises(Overloaded):
+            await asyncio.gather(collect(engine.frames(2)), collect(engine.chunks(2)))
+    await engine.aclose()
+    with pytest.raises(EngineClosed):
+        await engine.call(3)
+    stats = engine.stats()
+    streams = stats.streams
+    assert (streams.started, streams.live, streams.finished, streams.raised) == (1, 0, 0, 0)
+    assert (streams.refused, stats.errors) == (4, {})
+    assert {reason: number for reason, number in streams.cancelled.items() if number} == {"caller": 1}

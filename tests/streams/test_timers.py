@@ -1,0 +1,102 @@
+"""What `write_timeout` and `idle_timeout` count, and that they cost nothing while there is nothing to count."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncGenerator, AsyncIterator
+
+import pytest
+
+from pybridge import FlowConfig, PooledEngine, Stream, StreamCancelled
+
+from support.consumers import take
+from support.engines import EngineMaker
+from support.waiting import until
+
+
+async def endless(request: object) -> AsyncGenerator[int, None]:
+    number = 0
+    while True:
+        yield number
+        number += 1
+
+
+async def quiet(request: object) -> AsyncGenerator[int, None]:
+    yield 0
+    await asyncio.Event().wait()
+
+
+async def take_late(stream: Stream[int], number: int, seconds: float) -> list[int]:
+    """Takes so many items, and its time before."""
+    await asyncio.sleep(seconds)
+    return await take(stream, number)
+
+
+async def processor_time_of_a_second() -> float:
+    """Seconds that all threads of the process run while this one waits for a second."""
+    before = time.process_time()
+    await asyncio.sleep(1)
+    return time.process_time() - before
+
+
+async def test_consumer_that_takes_nothing_is_slow(make_engine: EngineMaker) -> None:
+    """S-11"""
+    engine = make_engine(endless, flow=FlowConfig(high_water_items=4, write_timeout=0.1))
+    stream = engine(None)
+    assert await anext(stream) == 0
+    await until(lambda: engine.stats().flow.slow_consumers, "it was cancelled")
+    with pytest.raises(StreamCancelled, match="slow_consumer"):
+        await take(stream, 100)
+
+
+async def test_consumer_that_takes_now_and_then_is_not_slow() -> None:
+    """S-11: whenever a timer looks, the handler waits with as much in flight as before."""
+    engine = PooledEngine(endless, worker="attached", flow=FlowConfig(high_water_items=4, write_timeout=2))
+    async with engine(None) as stream:
+        for taken in range(0, 40, 5):
+            # The timer looks as often.
+            assert await take_late(stream, 5, 0.5) == list(range(taken, taken + 5))
+
+
+async def test_streams_that_do_not_wait_for_their_consumers_cost_no_time() -> None:
+    engine = PooledEngine(quiet, worker="attached", flow=FlowConfig(write_timeout=0.004))
+    streams = [engine(None) for _ in range(1000)]
+    for stream in streams:
+        assert await anext(stream) == 0
+    spent = await processor_time_of_a_second()
+    await asyncio.gather(*(stream.aclose() for stream in streams))
+    assert spent < 0.3  # a look at each per millisecond takes all the time there is
+
+
+async def test_time_without_credit_is_not_the_handlers() -> None:
+    """S-15"""
+
+    async def handler(request: object) -> AsyncGenerator[int, None]:
+        for number in range(3):
+            yield number
+        await asyncio.sleep(1.2)
+        yield 3
+
+    engine = PooledEngine(handler, worker="attached", flow=FlowConfig(high_water_items=1))
+    async with engine(None, idle_timeout=2) as stream:
+        assert await anext(stream) == 0
+        await until(lambda: engine.stats().flow.waits, "the handler waits for its consumer")
+        assert await take_late(stream, 3, 1.5) == [1, 2, 3]
+
+
+async def test_time_that_the_lifespan_takes_is_not_the_handlers() -> None:
+    """S-15"""
+
+    @contextlib.asynccontextmanager
+    async def slow() -> AsyncIterator[None]:
+        await asyncio.sleep(1.5)
+        yield
+
+    async def handler(request: object) -> AsyncGenerator[int, None]:
+        await asyncio.sleep(1.2)
+        yield 1
+
+    async with PooledEngine(handler, worker="attached", lifespan=slow) as engine:
+        assert await engine.call(None, idle_timeout=2) == 1

@@ -12,11 +12,13 @@ mod output;
 mod pace;
 mod python;
 mod queue;
+mod readers;
 mod resume;
 mod source;
 mod start;
 mod timers;
 mod waiter;
+mod wakers;
 
 pub use consumer::{FrameStream, ItemStream};
 pub use core::CallOptions;
@@ -31,3 +33,4 @@ pub(crate) use python::{Call, Kind, PyStream};
 pub(crate) use queue::Marks;
 pub(crate) use start::{Request, RequestCodec, StartRequest, fail, start};
 pub(crate) use waiter::Waiter;
+pub(crate) use wakers::Wakers;

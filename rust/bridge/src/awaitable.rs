@@ -12,6 +12,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
 use crate::engine::EngineCore;
+use crate::log;
 use crate::stream::{PyStream, Reason, StreamCore, Waiter};
 use crate::worker::Port;
 
@@ -40,6 +41,15 @@ enum State {
         cancelled: Py<PyBaseException>,
     },
     Done,
+}
+
+impl State {
+    fn waiter(&self) -> Option<&Arc<Waiter>> {
+        match self {
+            Self::Waiting(waiter) | Self::Yielding { waiter, .. } => Some(waiter),
+            Self::New | Self::Running | Self::Done => None,
+        }
+    }
 }
 
 /// A coroutine. Nothing happens before it is awaited; cancelling it loses no item.
@@ -91,16 +101,17 @@ impl Awaited {
         }
     }
 
-    /// Takes one step from the state it is in to the next, or to its end.
-    fn step<'py>(
-        &self,
-        act: impl FnOnce(State) -> PyResult<(State, Bound<'py, PyAny>)>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        let old = mem::replace(&mut *self.state(), State::Running);
-        if matches!(old, State::Running) {
-            return Err(PyValueError::new_err("coroutine already executing"));
+    /// Begins a step: it runs until its next state is set.
+    fn enter(&self) -> PyResult<State> {
+        match mem::replace(&mut *self.state(), State::Running) {
+            State::Running => Err(PyValueError::new_err("coroutine already executing")),
+            old => Ok(old),
         }
-        let (state, result) = match act(old) {
+    }
+
+    /// Ends a step: it waits for a future, or is done.
+    fn leave<'py>(&self, step: PyResult<(State, Bound<'py, PyAny>)>) -> PyResult<Bound<'py, PyAny>> {
+        let (state, result) = match step {
             Ok((state, future)) => (state, Ok(future)),
             Err(error) => (State::Done, Err(error)),
         };
@@ -109,18 +120,14 @@ impl Awaited {
     }
 
     fn next<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        if let Some(waiter) = self.waiter()
-            && waiter.is_pending(py)?
-        {
-            return Err(PyRuntimeError::new_err("await wasn't used with future"));
-        }
-        self.step(|old| self.resume(py, old))
-    }
-
-    fn waiter(&self) -> Option<Arc<Waiter>> {
-        match &*self.state() {
-            State::Waiting(waiter) | State::Yielding { waiter, .. } => Some(Arc::clone(waiter)),
-            State::New | State::Running | State::Done => None,
+        let old = self.enter()?;
+        match old.waiter().map_or(Ok(false), |waiter| waiter.is_pending(py)) {
+            Ok(false) => self.leave(self.resume(py, old)),
+            wrong => {
+                *self.state() = old;
+                wrong?;
+                Err(PyRuntimeError::new_err("await wasn't used with future"))
+            }
         }
     }
 
@@ -207,8 +214,10 @@ impl Awaited {
                 if error.is_instance_of::<CancelledError>(py) && stream.is_cancelled_with_parent() {
                     return this.give_way(py, waiter, error.into_value(py));
                 }
-                if let Some(core) = stream.open_core() {
-                    stream.readers.leave(slf.as_any(), &core, waiter.mailbox())?;
+                if let Some(core) = stream.open_core()
+                    && let Err(failure) = stream.readers.leave(slf.as_any(), &core, waiter.mailbox())
+                {
+                    log::warning(py, "stream", "the task that reads a stream cannot be watched", &failure);
                 }
                 Err(error)
             }
@@ -279,7 +288,8 @@ impl Awaited {
         tb: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let error = crate::error::thrown(typ, val, tb)?;
-        slf.get().step(|old| Self::interrupt(slf, old, error))
+        let old = slf.get().enter()?;
+        slf.get().leave(Self::interrupt(slf, old, error))
     }
 
     fn close(&self) -> PyResult<()> {
@@ -302,12 +312,13 @@ impl Awaited {
 
     #[getter]
     fn cr_suspended(&self) -> bool {
-        self.waiter().is_some()
+        self.state().waiter().is_some()
     }
 
     #[getter]
     fn cr_await(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        self.waiter()?.future(py)
+        let waiter = self.state().waiter().map(Arc::clone)?;
+        waiter.future(py)
     }
 
     #[getter]
@@ -317,6 +328,7 @@ impl Awaited {
     }
 
     #[getter]
+    #[expect(clippy::unused_self, reason = "all have the same")]
     fn cr_code<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         stand_in(py, "gi_code")
     }

@@ -303,13 +303,11 @@ impl FromPyObject<'_, '_> for CloseReason {
 
     fn extract(given: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
         let name = given.extract::<&str>().unwrap_or_default();
-        match [Reason::Caller, Reason::Client].into_iter().find(|reason| reason.as_str() == name) {
-            Some(reason) => Ok(Self(reason)),
-            None => {
-                let text = format!("must be 'caller' or 'client', not {}", given.repr()?);
-                Err(Class::Config.error(given.py(), ("reason", text)))
-            }
+        if let Some(reason) = [Reason::Caller, Reason::Client].into_iter().find(|reason| reason.as_str() == name) {
+            return Ok(Self(reason));
         }
+        let text = format!("must be 'caller' or 'client', not {}", given.repr()?);
+        Err(Class::Config.error(given.py(), ("reason", text)))
     }
 }
 

@@ -22,6 +22,8 @@ const GONE_AFTER: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub(crate) struct Readers {
     reading: AtomicBool,
+    /// A read was cancelled some time: there may be something in `left`.
+    was_left: AtomicBool,
     left: Mutex<Option<Arc<Left>>>,
 }
 
@@ -41,6 +43,9 @@ impl Readers {
 
     /// A read begins. If it is another task's than that of the cancelled read, the stream has a new reader.
     pub(crate) fn come_back(&self, py: Python<'_>) {
+        if !self.was_left.load(Ordering::Relaxed) {
+            return;
+        }
         let Some(left) = lock(&self.left).clone() else { return };
         if current_task(py).is_none_or(|task| !left.is_by(&task)) {
             left.settle();
@@ -72,6 +77,7 @@ impl Readers {
                 }
             }
         }
+        self.was_left.store(true, Ordering::Relaxed);
         let old = lock(&self.left).replace(left);
         if let Some(old) = old {
             old.settle();
@@ -227,7 +233,7 @@ fn address(task: &Bound<'_, PyAny>) -> usize {
 /// The task that runs; `None` outside one.
 fn current_task(py: Python<'_>) -> Option<Bound<'_, PyAny>> {
     static GET: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    let task = GET.import(py, "asyncio", "current_task").and_then(|get| get.call0()).ok()?;
+    let task = GET.import(py, "asyncio", "current_task").and_then(PyAnyMethods::call0).ok()?;
     (!task.is_none()).then_some(task)
 }
 

@@ -82,10 +82,10 @@ impl FromPyObject<'_, '_> for LoopKind {
 
     fn extract(given: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
         let name = given.extract::<&str>().unwrap_or_default();
-        match ["asyncio", "uvloop"].into_iter().find(|kind| *kind == name) {
-            Some(kind) => Ok(Self(kind)),
-            None => Err(refused(given.py(), "loop", format!("must be 'asyncio' or 'uvloop', not {}", given.repr()?))),
+        if let Some(kind) = ["asyncio", "uvloop"].into_iter().find(|kind| *kind == name) {
+            return Ok(Self(kind));
         }
+        Err(refused(given.py(), "loop", format!("must be 'asyncio' or 'uvloop', not {}", given.repr()?)))
     }
 }
 

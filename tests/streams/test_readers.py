@@ -227,7 +227,6 @@ async def test_server_says_that_its_peer_has_gone(make_engine: EngineMaker, reas
     source = Source()
     engine = make_engine(source)
     async with engine(None) as stream:
-        source.waiting.clear()
         task = asyncio.create_task(anext(stream))
         await begun(source)
         await cancelled(task)

@@ -13,7 +13,7 @@ import threading
 import time
 import traceback
 import weakref
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Generator
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
@@ -206,6 +206,15 @@ def report_stall(thread: int, name: str) -> None:
 async def yield_once(value: object) -> AsyncIterator[object]:
     """Yields `value`: the core looks at how the interpreter hands it out of a generator."""
     yield value
+
+
+def _rust_coroutine() -> Generator[None]:
+    """Never runs."""
+    yield
+
+
+rust_coroutine = _rust_coroutine()
+"""Its frame and its code stand for those of coroutines made in Rust, which debuggers and stack traces ask for."""
 
 
 def reraise(error: BaseException) -> None:

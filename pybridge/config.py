@@ -92,6 +92,8 @@ class FlowConfig(Settings):
         max_held_bytes: Bytes of decoded requests that running handlers may hold together. None: a quarter of the
             memory limit. One call always passes.
         cancel_grace: Seconds that a cancelled handler may take for its cleanup before it is let go.
+        abandon_timeout: Seconds that a stream waits for its next read after one that was a task of its own
+            (`asyncio.create_task(anext(stream))`) was cancelled; then it ends with the reason `caller`. None: never.
 
     Raises:
         ConfigError: A value that cannot be, naming its field.
@@ -110,6 +112,7 @@ class FlowConfig(Settings):
     max_queue: int | None = setting(None, optional(count()))
     max_held_bytes: int | None = setting(None, optional(size(1)))
     cancel_grace: float = setting(5.0, seconds(zero=True))
+    abandon_timeout: float | None = setting(30.0, optional(seconds()))
 
     if TYPE_CHECKING:
 
@@ -126,6 +129,7 @@ class FlowConfig(Settings):
             max_queue: int | None = None,
             max_held_bytes: Size | None = None,
             cancel_grace: float = 5.0,
+            abandon_timeout: float | None = 30.0,
         ) -> None: ...
 
     def __post_init__(self) -> None:

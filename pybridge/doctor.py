@@ -151,6 +151,7 @@ UNSET = {
     "max_live_bytes": "see memory above",
     "low_water": "a quarter of high_water",
     "write_timeout": "no limit",
+    "abandon_timeout": "never",
     "max_concurrency": "no limit",
     "max_queue": "no limit",
     "max_held_bytes": "a quarter of the memory limit",

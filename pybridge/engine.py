@@ -238,14 +238,21 @@ class PooledEngine:
             raise RuntimeError(msg)
         self._core.drain()
         if timeout is None:
-            idle = self._core.idle_future()
-            if not (await asyncio.wait([idle], timeout=PATIENCE))[0]:
+            if not await self._idle_within(PATIENCE):
                 self._log_wait()
-                await idle
+                await self._core.until_idle()
         elif timeout > 0:
-            await asyncio.wait([self._core.idle_future()], timeout=timeout)
+            await self._idle_within(timeout)
         self._core.close()
-        await asyncio.wait([self._core.idle_future()], timeout=self._flow.cancel_grace)
+        await self._idle_within(self._flow.cancel_grace)
+
+    async def _idle_within(self, timeout: float) -> bool:
+        try:
+            async with asyncio.timeout(timeout):
+                await self._core.until_idle()
+        except TimeoutError:
+            return False
+        return True
 
     def _log_wait(self) -> None:
         text = (

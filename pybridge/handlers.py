@@ -26,7 +26,7 @@ def check_handler(handler: object) -> None:
         handler = handler.__func__
     if not callable(handler):
         raise TypeError(f"the handler must be callable, not {type(handler).__name__}")
-    if inspect.isgeneratorfunction(innermost(handler)):
+    if inspect.isgeneratorfunction(innermost(handler)) and not _is_generator_coroutine(innermost(handler)):
         raise TypeError(
             f"the handler {handler_name(handler)} is a synchronous generator: wrap it in pybridge.from_sync()"
         )
@@ -75,6 +75,12 @@ def handler_name(handler: object) -> str:
     inner = innermost(handler)
     name = getattr(inner, "__qualname__", None) or getattr(inner, "__name__", None)
     return name if isinstance(name, str) else type(inner).__qualname__
+
+
+def _is_generator_coroutine(function: object) -> bool:
+    """True for a generator function that `types.coroutine` made one of coroutines."""
+    code = getattr(function, "__code__", None)
+    return bool(getattr(code, "co_flags", 0) & inspect.CO_ITERABLE_COROUTINE)
 
 
 def innermost(handler: object) -> object:

@@ -92,6 +92,8 @@ def test_hostile_metadata_is_refused_with_a_short_message() -> None:
     [
         (lambda: Worker(cpu=-1), "cpu: must be the number of a processor, not -1"),
         (lambda: Worker(cpu="0"), "cpu: must be the number of a processor, not '0'"),  # type: ignore[arg-type]
+        (lambda: Worker(loop=3), "loop: must be 'asyncio' or 'uvloop', not 3"),  # type: ignore[arg-type]
+        (lambda: Worker(loop=None), "loop: must be 'asyncio' or 'uvloop', not None"),  # type: ignore[arg-type]
         (lambda: Worker(name=5), "name: must be text without surrogates, not 5"),  # type: ignore[arg-type]
         (lambda: Worker(name="\ud800"), "name: must be text without surrogates"),
         (lambda: Pool("64MiB"), "config: must be a PoolConfig or None, not str"),  # type: ignore[arg-type]

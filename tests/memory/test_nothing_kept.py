@@ -47,6 +47,7 @@ async def handler(request: Any, context: Context) -> AsyncIterator[Item | object
     case = case_of(request)
     assert current_context() is context
     task, waiter = asyncio.current_task(), context.wait_cancelled()
+    waiter.send(None)
     try:
         for number in range(3):
             item = Item(n=number)

@@ -42,6 +42,7 @@ def test_defaults_are_normalised() -> None:
         "max_queue": None,
         "max_held_bytes": None,
         "cancel_grace": 5.0,
+        "abandon_timeout": 30.0,
     }
     assert values(Limits()) == {
         "max_depth": 128,
@@ -95,6 +96,7 @@ WRONG: list[tuple[type[Settings], str, object]] = [
     (FlowConfig, "max_queue", -1),
     (FlowConfig, "max_held_bytes", 0),
     (FlowConfig, "cancel_grace", -0.1),
+    (FlowConfig, "abandon_timeout", 0),
     (Limits, "max_depth", 0),
     (Limits, "max_depth", 10**6),
     (Limits, "max_nodes", 0),

@@ -149,15 +149,15 @@ async def test_pending_wait_can_be_closed_and_is_an_asyncio_future() -> None:
 
     stream = PooledEngine(handler, worker="attached")(None)
     pending = stream.__anext__()
-    future = pending.send(None)  # type: ignore[attr-defined]
+    future = pending.send(None)
     assert isinstance(future, asyncio.Future)
     assert future._asyncio_future_blocking
     with pytest.raises(RuntimeError, match="wasn't used with future"):
-        pending.send(None)  # type: ignore[attr-defined]
+        pending.send(None)
     second = stream.__anext__()
     with pytest.raises(RuntimeError, match="another task is reading"):
-        second.send(None)  # type: ignore[attr-defined]
-    pending.close()  # type: ignore[attr-defined]
+        second.send(None)
+    pending.close()
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(stream.__anext__(), 0.001)
     await stream.aclose()

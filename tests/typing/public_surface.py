@@ -5,6 +5,7 @@ A line with an ignore is one that must be an error: an ignore that is not needed
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from typing import Any, assert_type
 
@@ -37,7 +38,8 @@ async def handler(request: dict[str, Any], context: Context) -> AsyncIterator[in
     assert_type(context.id, str)
     assert_type(context.cancelled, bool)
     assert_type(context.remaining(), float | None)
-    await context.wait_cancelled()
+    assert_type(await context.wait_cancelled(), bool)
+    assert_type(await asyncio.create_task(context.wait_cancelled()), bool)
     yield 1
 
 
@@ -58,7 +60,9 @@ async def streams(engine: PooledEngine) -> None:
     async with engine.frames({}) as stream:
         assert_type(stream, Stream[Frame])
         assert_type(await anext(stream), Frame)
-        await stream.aclose()
+        assert_type(await asyncio.wait_for(anext(stream), 1), Frame)
+        await stream.aclose(reason="client")
+        await stream.aclose("shutdown")  # type: ignore[arg-type]
     engine.chunks({}, framing="xml")  # type: ignore[arg-type]
     engine({}, timeout="1 s")  # type: ignore[arg-type]
     engine({}, deadline=1.0)  # type: ignore[call-arg]

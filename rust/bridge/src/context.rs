@@ -1,6 +1,6 @@
 //! What a handler can know and do about its own stream.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use pyo3::exceptions::PyLookupError;
@@ -10,8 +10,9 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyMappingProxy};
 
+use crate::awaitable::{Awaited, Goal};
 use crate::stream::{Driver, Reason, StreamCore};
-use crate::worker::{Deferred, Port};
+use crate::worker::Port;
 
 static CURRENT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
@@ -63,7 +64,7 @@ pub(crate) struct Context {
     core: Arc<StreamCore>,
     metadata: Py<PyAny>,
     state: Py<PyAny>,
-    port: Py<Port>,
+    deadline: OnceLock<f64>,
 }
 
 impl Context {
@@ -79,7 +80,7 @@ impl Context {
                 core: Arc::clone(core),
                 metadata: PyMappingProxy::new(py, metadata.as_mapping()).into_any().unbind(),
                 state,
-                port: port.clone().unbind(),
+                deadline: OnceLock::new(),
             },
         )
     }
@@ -112,9 +113,15 @@ impl Context {
     /// When the stream must be done, on `time.monotonic()`'s clock, in seconds; None: no deadline.
     #[getter]
     fn deadline(&self, py: Python<'_>) -> PyResult<Option<f64>> {
-        let Some(left) = self.remaining() else { return Ok(None) };
-        let now: f64 = py.import(intern!(py, "time"))?.call_method0(intern!(py, "monotonic"))?.extract()?;
-        Ok(Some(now + left))
+        let Some(deadline) = self.core.deadline else { return Ok(None) };
+        if let Some(&known) = self.deadline.get() {
+            return Ok(Some(known));
+        }
+        let clock: f64 = py.import(intern!(py, "time"))?.call_method0(intern!(py, "monotonic"))?.extract()?;
+        let now = Instant::now();
+        let left = deadline.saturating_duration_since(now).as_secs_f64();
+        let late = now.saturating_duration_since(deadline).as_secs_f64();
+        Ok(Some(*self.deadline.get_or_init(|| clock + left - late)))
     }
 
     /// Seconds left until the deadline, never below 0; None: no deadline.
@@ -134,19 +141,9 @@ impl Context {
         self.core.cancel_reason().map(Reason::as_str)
     }
 
-    /// A future that resolves to True when the stream is asked to stop, and to False when it ends without that.
-    fn wait_cancelled<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let port = self.port.get();
-        let future = port.create_future(py)?;
-        let is_done = |waiter: &Deferred| waiter.get(py).bind(py).call_method0(intern!(py, "done"))?.is_truthy();
-        let mut waiters = self.core.take_crowded_waiters();
-        waiters.retain(|waiter| !is_done(waiter).unwrap_or(true));
-        waiters.push(Deferred::new(future.clone().unbind(), Arc::clone(&self.core.home)));
-        self.core.add_cancel_waiters(waiters);
-        if self.core.cancel_reason().is_some() || self.core.is_released() {
-            self.core.resolve_cancel_waiters(py, self.cancelled());
-        }
-        Ok(future)
+    /// True as soon as the stream is asked to stop, False when it ends without that. Suspends until then, on any loop.
+    fn wait_cancelled<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, Awaited>> {
+        Awaited::new(py, Goal::Cancelled(Arc::clone(&self.core)))
     }
 
     /// Asks the stream to stop, with the reason `caller`. Thread-safe.
@@ -172,7 +169,6 @@ impl Context {
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.metadata)?;
-        visit.call(&self.state)?;
-        visit.call(&self.port)
+        visit.call(&self.state)
     }
 }

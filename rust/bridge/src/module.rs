@@ -32,7 +32,7 @@ fn close_engines(py: Python<'_>, timeout: f64) -> PyResult<()> {
     let busy = close_all();
     let timeout = std::time::Duration::try_from_secs_f64(timeout).unwrap_or_default();
     blocking::wait(py, Some(timeout), |waker| {
-        let idle = busy.iter().filter(|engine| !engine.is_idle_or_wake(waker)).count() == 0;
+        let idle = busy.iter().filter(|engine| !engine.is_idle_or_wake(Some(waker))).count() == 0;
         idle.then_some(())
     })?;
     Ok(())

@@ -13,7 +13,7 @@ use super::settings::Flow;
 use crate::admission::Admission;
 use crate::codec::Limits;
 use crate::metrics::Metrics;
-use crate::stream::{Reason, StartRequest, StreamCore};
+use crate::stream::{Reason, StartRequest, StreamCore, Wakers};
 use crate::worker::{Command, Mailbox, attaches};
 
 static ENGINES: Mutex<Vec<Weak<EngineCore>>> = Mutex::new(Vec::new());
@@ -56,7 +56,7 @@ pub(crate) struct EngineCore {
     pub(crate) attaches_before: HashMap<String, u64>,
     live: Mutex<Slab<Weak<StreamCore>>>,
     live_count: AtomicUsize,
-    idle_wakers: Mutex<Vec<Waker>>,
+    idle_wakers: Mutex<Wakers>,
     /// Lifespans that are being entered, held or left.
     lifespans: AtomicUsize,
     life: AtomicU8,
@@ -122,7 +122,7 @@ impl EngineCore {
     }
 
     fn tell_idle(&self) {
-        let wakers = std::mem::take(&mut *lock(&self.idle_wakers));
+        let wakers = lock(&self.idle_wakers).take();
         wakers.into_iter().for_each(Waker::wake);
     }
 
@@ -148,13 +148,17 @@ impl EngineCore {
     }
 
     /// True when no stream is live, and once closed no lifespan either; else `waker` is called when that is so.
-    pub(crate) fn is_idle_or_wake(&self, waker: &Waker) -> bool {
-        let mut wakers = lock(&self.idle_wakers);
-        if !wakers.iter().any(|known| known.will_wake(waker)) {
-            wakers.push(waker.clone());
+    pub(crate) fn is_idle_or_wake(&self, waker: Option<&Waker>) -> bool {
+        if let Some(waker) = waker {
+            lock(&self.idle_wakers).add(waker);
         }
-        drop(wakers);
         self.live_count() == 0 && (self.life() != Life::Closed || self.lifespans.load(Ordering::Acquire) == 0)
+    }
+
+    /// Whoever has this waker waits no more.
+    pub(crate) fn forget_idle_waker(&self, waker: &Waker) {
+        let removed = lock(&self.idle_wakers).remove(waker);
+        drop(removed);
     }
 
     /// Replaces the guess for a request's memory by what its decoder counted; who waited for the rest may start.

@@ -14,6 +14,7 @@ use super::codec::{PyCodec, body_of};
 use super::core::EngineCore;
 use super::pool::{PyPool, shared_pool};
 use super::settings::{self, Flow};
+use crate::awaitable::{Awaited, Goal};
 use crate::blocking;
 use crate::codec::{CodecSpec, Format, Framing};
 use crate::context::{self, Context};
@@ -211,20 +212,14 @@ impl PyEngine {
     /// Blocks until no stream is live, at most `timeout` seconds (None: without bound). True: none is.
     #[pyo3(signature = (timeout=None))]
     fn wait_idle(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<bool> {
-        let idle = blocking::wait(py, duration(timeout)?, |waker| self.core.is_idle_or_wake(waker).then_some(()))?;
+        let idle =
+            blocking::wait(py, duration(timeout)?, |waker| self.core.is_idle_or_wake(Some(waker)).then_some(()))?;
         Ok(idle.is_some())
     }
 
-    /// A future of the running loop that resolves when no stream is live.
-    fn idle_future<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let port = worker::running_port(py)?.ok_or_else(|| PyRuntimeError::new_err("no running event loop"))?;
-        let waiter = crate::stream::Waiter::by_mail(Arc::clone(&port.get().mailbox));
-        let future = port.get().create_future(py)?;
-        let waker = waiter.arm(future.clone().unbind());
-        if self.core.is_idle_or_wake(&waker) {
-            waker.wake();
-        }
-        Ok(future)
+    /// Suspends until no stream is live.
+    fn until_idle<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, Awaited>> {
+        Awaited::new(py, Goal::Idle(Arc::clone(&self.core)))
     }
 
     /// True in the task of a handler of this engine, or of one that such a handler waits for.

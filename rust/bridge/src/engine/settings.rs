@@ -29,6 +29,7 @@ pub(crate) struct Flow {
     pub(crate) marks: Marks,
     pub(crate) write_timeout: Option<Duration>,
     pub(crate) cancel_grace: Duration,
+    pub(crate) abandon_timeout: Option<Duration>,
     pub(crate) places: Places,
 }
 
@@ -57,6 +58,7 @@ impl Flow {
             },
             write_timeout: seconds("write_timeout")?,
             cancel_grace: seconds("cancel_grace")?.unwrap_or_default(),
+            abandon_timeout: seconds("abandon_timeout")?,
             places: Places {
                 max_concurrency: config.getattr("max_concurrency")?.extract()?,
                 max_queue: config.getattr("max_queue")?.extract()?,

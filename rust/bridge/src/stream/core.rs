@@ -4,17 +4,17 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
-use std::task::Waker;
+use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
 use pybridge_pool::Batch;
-use pyo3::Python;
 
 use super::ending::{Ending, Failure, FailureKind, Reason};
 use super::options::CallOptions;
 use super::queue::Queue;
+use super::wakers::Wakers;
 use crate::engine::{EngineCore, Life};
-use crate::worker::{Command, Deferred, Mailbox, Port};
+use crate::worker::{Command, Mailbox};
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
@@ -43,7 +43,7 @@ pub(crate) struct StreamCore {
     /// Its place among the engine's live streams, while it has one.
     place: AtomicUsize,
     children: Mutex<Vec<Weak<StreamCore>>>,
-    cancel_waiters: Mutex<Vec<Deferred>>,
+    cancel_waiters: Mutex<Wakers>,
     timers: Mutex<Vec<tokio::task::AbortHandle>>,
     /// A timer looks at how long the producer waits for credit.
     pub(super) pause_watched: AtomicBool,
@@ -273,19 +273,38 @@ impl StreamCore {
         }
     }
 
-    /// The stream ended without its driver: whoever waits for its cancellation learns that on the worker.
+    /// The stream ended without its driver: whoever waits for its cancellation learns that on the worker. Nobody is woken
+    /// here, which may be the end of a Python object.
     fn tell_cancel_waiters(&self) {
-        let waiters = self.take_cancel_waiters();
-        if waiters.is_empty() {
-            return;
+        let waiters = WakeAll(lock(&self.cancel_waiters).take());
+        if !waiters.0.is_empty() {
+            drop(self.home.post(Command::CallPort(Box::new(move |_, _| drop(waiters)))));
         }
-        let cancelled = self.cancel_reason().is_some();
-        drop(self.home.post(Command::CallPort(Box::new(move |py, _port| resolve_all(py, waiters, cancelled)))));
     }
 
-    /// Tells those who wait for its cancellation, on the worker, whether it was cancelled.
-    pub(crate) fn resolve_cancel_waiters(&self, py: Python<'_>, cancelled: bool) {
-        resolve_all(py, self.take_cancel_waiters(), cancelled);
+    /// Wakes those who wait for its cancellation; on the worker.
+    pub(crate) fn wake_cancel_waiters(&self) {
+        drop(WakeAll(lock(&self.cancel_waiters).take()));
+    }
+
+    /// Whether it was asked to stop, as soon as it was or has ended without that; else `waker` is called then.
+    pub(crate) fn poll_cancelled(&self, waker: Option<&Waker>) -> Poll<bool> {
+        if let Some(waker) = waker {
+            lock(&self.cancel_waiters).add(waker);
+        }
+        if self.cancel_reason().is_some() {
+            Poll::Ready(true)
+        } else if self.is_released() {
+            Poll::Ready(false)
+        } else {
+            Poll::Pending
+        }
+    }
+
+    /// Whoever has this waker waits for the cancellation no more.
+    pub(crate) fn forget_cancel_waiter(&self, waker: &Waker) {
+        let removed = lock(&self.cancel_waiters).remove(waker);
+        drop(removed);
     }
 
     /// True once its driver has been made.
@@ -319,21 +338,6 @@ impl StreamCore {
         self.finish(Ending::Raised(Box::new(Failure::new(kind, class, message))));
     }
 
-    pub(crate) fn add_cancel_waiters(&self, futures: Vec<Deferred>) {
-        lock(&self.cancel_waiters).extend(futures);
-    }
-
-    /// All waiters, when they have become so many that those nobody awaits any more should go; else none.
-    pub(crate) fn take_crowded_waiters(&self) -> Vec<Deferred> {
-        let mut waiters = lock(&self.cancel_waiters);
-        let crowded = waiters.len() >= 8 && waiters.len().is_power_of_two();
-        if crowded { std::mem::take(&mut *waiters) } else { Vec::new() }
-    }
-
-    fn take_cancel_waiters(&self) -> Vec<Deferred> {
-        std::mem::take(&mut *lock(&self.cancel_waiters))
-    }
-
     /// Lets the handler have the whole idle timeout again: it could not make an item until now.
     pub(super) fn restart_idle(&self) {
         if self.options.idle_timeout.is_some() {
@@ -365,8 +369,11 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn resolve_all(py: Python<'_>, waiters: Vec<Deferred>, cancelled: bool) {
-    for waiter in waiters {
-        Port::resolve(py, waiter.get(py).bind(py), cancelled);
+/// Wakes when it is dropped: by the worker, or because that is gone.
+struct WakeAll(Vec<Waker>);
+
+impl Drop for WakeAll {
+    fn drop(&mut self) {
+        self.0.drain(..).for_each(Waker::wake);
     }
 }

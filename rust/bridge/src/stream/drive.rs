@@ -87,6 +87,11 @@ impl Drive {
         matches!(self.phase, Phase::Done)
     }
 
+    /// True once it has begun, until it is done.
+    pub(super) fn is_suspended(&self) -> bool {
+        !matches!(self.phase, Phase::Begin(_) | Phase::Done)
+    }
+
     pub(super) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.engine)?;
         self.output.traverse(visit)?;

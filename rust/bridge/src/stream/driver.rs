@@ -12,6 +12,7 @@ use pyo3::prelude::*;
 use super::core::StreamCore;
 use super::drive::Drive;
 use super::start::StartRequest;
+use crate::awaitable::stand_in;
 use crate::context::Context;
 use crate::engine::PyEngine;
 use crate::worker::{self, Port, ThreadCell};
@@ -164,8 +165,14 @@ impl Driver {
     }
 
     #[getter]
-    fn cr_frame<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
-        self.ag_attribute(py, intern!(py, "ag_frame"))
+    fn cr_frame<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        if self.drive.look().is_some_and(|drive| drive.is_done()) {
+            return Ok(None);
+        }
+        match self.ag_attribute(py, intern!(py, "ag_frame")).filter(|frame| !frame.is_none()) {
+            Some(frame) => Ok(Some(frame)),
+            None => stand_in(py, "gi_frame").map(Some),
+        }
     }
 
     #[getter]
@@ -181,6 +188,11 @@ impl Driver {
     #[getter]
     fn cr_running(&self) -> bool {
         self.drive.is_home() && self.drive.borrow().is_none()
+    }
+
+    #[getter]
+    fn cr_suspended(&self) -> bool {
+        self.drive.look().is_some_and(|drive| drive.is_suspended())
     }
 
     #[getter]

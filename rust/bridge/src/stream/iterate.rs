@@ -42,6 +42,7 @@ impl BlockingStream {
     fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         refuse_on_loop(py)?;
         let stream = self.stream.get();
+        stream.readers.come_back(py);
         stream.start(py)?;
         let item = blocking::wait(py, None, |waker| match stream.poll(py, Some(waker)) {
             Poll::Ready(result) => Some(result),

@@ -13,11 +13,13 @@ mod output;
 mod pace;
 mod python;
 mod queue;
+mod readers;
 mod resume;
 mod source;
 mod start;
 mod timers;
 mod waiter;
+mod wakers;
 
 pub use consumer::{FrameStream, ItemStream};
 pub use ending::{Cancellation, Ending, Failure, FailureKind, Reason};
@@ -32,3 +34,4 @@ pub(crate) use python::{Call, Kind, PyStream};
 pub(crate) use queue::Marks;
 pub(crate) use start::{Request, RequestCodec, StartRequest, fail, start};
 pub(crate) use waiter::Waiter;
+pub(crate) use wakers::Wakers;

@@ -279,7 +279,6 @@ impl Output {
 
     /// Hands over the rest and the ending, and gives back all the stream holds.
     pub(super) fn finish(&mut self, driver: &Bound<'_, Driver>, ending: Ending) {
-        let py = driver.py();
         let this = driver.get();
         let port = this.port.get();
         self.seal(port, &this.core);
@@ -290,7 +289,7 @@ impl Output {
             }
             None => Some(ending),
         };
-        this.core.resolve_cancel_waiters(py, false);
+        this.core.wake_cancel_waiters();
         fault::reach(fault::Point::Finish);
         this.core.release();
         if let Some(ending) = unparked {

@@ -1,7 +1,7 @@
 //! Streams as Python consumers see them: items, frames or chunks, on any event loop.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Poll, Waker};
 
@@ -14,10 +14,11 @@ use pyo3::types::PyBytes;
 use super::core::StreamCore;
 use super::ending::{Ending, Failure, Reason};
 use super::queue::Cursor;
+use super::readers::Readers;
 use crate::awaitable::{Awaited, Goal};
 use crate::codec::{self, CodecSpec, Framing};
 use crate::engine::PyEngine;
-use crate::error::{raise_cancelled, raise_failure};
+use crate::error::{Class, raise_cancelled, raise_failure};
 use crate::fault;
 use crate::frame::PyFrame;
 use crate::worker::Deferred;
@@ -66,7 +67,7 @@ pub(crate) struct PyStream {
     kind: Kind,
     spec: Arc<CodecSpec>,
     engine: Py<PyEngine>,
-    reading: AtomicBool,
+    pub(crate) readers: Readers,
     /// The name that the caller gave the request, and the number that the stream got when it started (else 0).
     request_id: Option<String>,
     number: AtomicU64,
@@ -76,9 +77,8 @@ impl PyStream {
     pub(crate) fn new(call: Call, kind: Kind, spec: Arc<CodecSpec>, py: Python<'_>) -> Self {
         let engine = call.engine.clone_ref(py);
         let request_id = call.options.request_id.clone();
-        let (state, reading, number) =
-            (Mutex::new(State::New(Box::new(call))), AtomicBool::new(false), AtomicU64::new(0));
-        Self { state, kind, spec, engine, reading, request_id, number }
+        let state = Mutex::new(State::New(Box::new(call)));
+        Self { state, kind, spec, engine, readers: Readers::default(), request_id, number: AtomicU64::new(0) }
     }
 
     /// What it gives, for whom, and how far it is; waits for nobody.
@@ -107,17 +107,12 @@ impl PyStream {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn is_being_read(&self) -> bool {
-        self.reading.load(Ordering::Relaxed)
-    }
-
-    /// Makes the caller the one who waits for the next item; false: somebody else does.
-    pub(crate) fn begin_reading(&self) -> bool {
-        !self.reading.swap(true, Ordering::Relaxed)
-    }
-
-    pub(crate) fn end_reading(&self) {
-        self.reading.store(false, Ordering::Relaxed);
+    /// What a live or unread stream shares with its handler's side.
+    pub(crate) fn open_core(&self) -> Option<Arc<StreamCore>> {
+        match &*self.state() {
+            State::Open { core, .. } => Some(Arc::clone(core)),
+            State::New(_) | State::Starting | State::Closed(_) => None,
+        }
     }
 
     /// Starts the stream if it has not been; raises `Overloaded`, `EngineClosed`, `ForkError`.
@@ -260,11 +255,21 @@ impl PyStream {
 
     /// True once a stream that was abandoned has its ending; else `waker` is called when it has.
     pub(crate) fn is_over_or_wake(&self, waker: Option<&Waker>) -> bool {
-        let core = match &*self.state() {
+        self.closed_core().is_none_or(|core| core.queue.is_over_or_wake(waker))
+    }
+
+    /// Whoever has this waker waits for the ending no more.
+    pub(crate) fn forget_closer(&self, waker: &Waker) {
+        if let Some(core) = self.open_core().or_else(|| self.closed_core()) {
+            core.queue.forget_closer(waker);
+        }
+    }
+
+    fn closed_core(&self) -> Option<Arc<StreamCore>> {
+        match &*self.state() {
             State::Closed(core) => core.upgrade(),
             State::New(_) | State::Starting | State::Open { .. } => None,
-        };
-        core.is_none_or(|core| core.queue.is_over_or_wake(waker))
+        }
     }
 }
 
@@ -290,6 +295,22 @@ pub(crate) fn raise_ending(py: Python<'_>, ending: Ending) -> PyErr {
     }
 }
 
+/// A reason that a Python consumer may close with.
+struct CloseReason(Reason);
+
+impl FromPyObject<'_, '_> for CloseReason {
+    type Error = PyErr;
+
+    fn extract(given: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
+        let name = given.extract::<&str>().unwrap_or_default();
+        if let Some(reason) = [Reason::Caller, Reason::Client].into_iter().find(|reason| reason.as_str() == name) {
+            return Ok(Self(reason));
+        }
+        let text = format!("must be 'caller' or 'client', not {}", given.repr()?);
+        Err(Class::Config.error(given.py(), ("reason", text)))
+    }
+}
+
 #[pymethods]
 impl PyStream {
     #[classmethod]
@@ -303,12 +324,12 @@ impl PyStream {
 
     /// The next item, frame or chunk. Suspends until there is one.
     fn __anext__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, Awaited>> {
-        Awaited::next(slf)
+        Awaited::new(slf.py(), Goal::Next(slf.clone().unbind()))
     }
 
     /// Starts the stream. Does not suspend.
     fn __aenter__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, Awaited>> {
-        Awaited::new(slf, Goal::Enter)
+        Awaited::new(slf.py(), Goal::Enter(slf.clone().unbind()))
     }
 
     /// Ends the stream, as `aclose()`.
@@ -317,12 +338,16 @@ impl PyStream {
         slf: &Bound<'py, Self>,
         _exc_info: &Bound<'py, pyo3::types::PyTuple>,
     ) -> PyResult<Bound<'py, Awaited>> {
-        Awaited::new(slf, Goal::Close)
+        Awaited::new(slf.py(), Goal::Close(slf.clone().unbind(), Reason::Caller))
     }
 
-    /// Ends the stream with the reason `caller`. Suspends until its ending, at most for the engine's `cancel_grace`.
-    fn aclose<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, Awaited>> {
-        Awaited::new(slf, Goal::Close)
+    /// Ends the stream with the reason `caller`, or `client`, which servers give when their peer has gone. Suspends until
+    /// its ending, at most for the engine's `cancel_grace`.
+    ///
+    /// Raises `ConfigError` for another reason.
+    #[pyo3(signature = (reason=CloseReason(Reason::Caller)), text_signature = "($self, reason='caller')")]
+    fn aclose<'py>(slf: &Bound<'py, Self>, reason: CloseReason) -> PyResult<Bound<'py, Awaited>> {
+        Awaited::new(slf.py(), Goal::Close(slf.clone().unbind(), reason.0))
     }
 
     fn __repr__(&self) -> String {

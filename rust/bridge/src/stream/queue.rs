@@ -11,6 +11,7 @@ use bytes::Bytes;
 use pybridge_pool::{Batch, Pool};
 
 use super::ending::Ending;
+use super::wakers::Wakers;
 
 /// What a frame counts beside its bytes: its share of queue and bookkeeping.
 pub(crate) const FRAME_OVERHEAD: usize = 64;
@@ -38,7 +39,7 @@ struct Inner {
     ending: Option<Ending>,
     reader: Option<Waker>,
     /// Wait for the ending, whoever reads.
-    closers: Vec<Waker>,
+    closers: Wakers,
     abandoned: bool,
 }
 
@@ -150,7 +151,7 @@ impl Queue {
         }
         let unread = inner.abandoned.then(|| ending.hand_out());
         inner.ending = Some(ending);
-        let mut wakers = mem::take(&mut inner.closers);
+        let mut wakers = inner.closers.take();
         wakers.extend(inner.reader.take());
         drop(inner);
         drop(unread);
@@ -163,12 +164,22 @@ impl Queue {
         if inner.ending.is_none()
             && let Some(waker) = waker
         {
-            inner.closers.push(waker.clone());
+            inner.closers.add(waker);
         }
         inner.ending.is_some()
     }
 
-    /// Looks at the ending, if there is one. The collector may call this: nothing under the lock touches Python.
+    /// Whoever has this waker waits for the ending no more.
+    pub(crate) fn forget_closer(&self, waker: &Waker) {
+        let removed = self.lock().closers.remove(waker);
+        drop(removed);
+    }
+
+    /// Looks at the ending, if there is one. The collector may call this: whoever holds the lock, on whatever thread, only
+    /// moves values under it, so it never waits for the interpreter, and drops nothing that may own a Python reference.
+    ///
+    /// To try the lock instead would be wrong: an ending that one pass of a collection sees and the next does not would
+    /// be taken for garbage.
     pub(crate) fn peek_ending<R>(&self, look: impl FnOnce(&Ending) -> R) -> Option<R> {
         self.lock().ending.as_ref().map(look)
     }

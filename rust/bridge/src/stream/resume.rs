@@ -81,7 +81,20 @@ pub(super) fn is_awaitable(object: &Bound<'_, PyAny>) -> bool {
 
 fn is_coroutine(object: &Bound<'_, PyAny>) -> bool {
     // SAFETY: only the object's type pointer is compared.
-    unsafe { ffi::PyCoro_CheckExact(object.as_ptr()) != 0 }
+    let is_native = unsafe { ffi::PyCoro_CheckExact(object.as_ptr()) != 0 };
+    is_native || is_generator_coroutine(object)
+}
+
+/// True for the generators of functions that `types.coroutine` marked.
+fn is_generator_coroutine(object: &Bound<'_, PyAny>) -> bool {
+    // SAFETY: only the object's type pointer is compared.
+    if unsafe { ffi::PyGen_CheckExact(object.as_ptr()) } == 0 {
+        return false;
+    }
+    let py = object.py();
+    let code = object.getattr(intern!(py, "gi_code"));
+    let flags = code.and_then(|code| code.getattr(intern!(py, "co_flags"))?.extract::<i32>());
+    flags.is_ok_and(|flags| flags & ffi::CO_ITERABLE_COROUTINE != 0)
 }
 
 pub(super) fn async_slots<'a>(object: &'a Bound<'_, PyAny>) -> Option<&'a ffi::PyAsyncMethods> {

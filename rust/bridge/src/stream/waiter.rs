@@ -3,6 +3,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Wake, Waker};
 
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::intern;
 use pyo3::prelude::*;
 
 use crate::worker::{Command, Deferred, Mailbox, Port, at_home};
@@ -12,6 +14,7 @@ use crate::worker::{Command, Deferred, Mailbox, Port, at_home};
 pub(crate) struct Waiter {
     mailbox: Arc<Mailbox>,
     at_once: bool,
+    /// Locked with the interpreter held, and never while Python runs: the collector finds it free.
     future: Mutex<Option<Deferred>>,
 }
 
@@ -24,6 +27,29 @@ impl Waiter {
     /// interpreter is between two frames and code that looks at its stack finds no sound one.
     pub(crate) fn by_mail(mailbox: Arc<Mailbox>) -> Arc<Self> {
         Arc::new(Self { mailbox, at_once: false, future: Mutex::new(None) })
+    }
+
+    /// That of the loop on which it waits.
+    pub(crate) fn mailbox(&self) -> &Arc<Mailbox> {
+        &self.mailbox
+    }
+
+    /// The future that a wake-up will resolve, if there is one.
+    pub(crate) fn future(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        let future = self.future.lock().unwrap_or_else(PoisonError::into_inner);
+        future.as_ref().map(|future| future.get(py).clone_ref(py))
+    }
+
+    /// True if nobody has resolved or cancelled the future yet.
+    pub(crate) fn is_pending(&self, py: Python<'_>) -> PyResult<bool> {
+        let Some(future) = self.future(py) else { return Ok(false) };
+        Ok(!future.bind(py).call_method0(intern!(py, "done"))?.is_truthy()?)
+    }
+
+    /// Shows the future to the collector, for the one coroutine that waits for it.
+    pub(crate) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        let Ok(future) = self.future.try_lock() else { return Ok(()) };
+        visit.call(future.as_ref().and_then(Deferred::peek))
     }
 
     /// The future to resolve at the next wake-up.

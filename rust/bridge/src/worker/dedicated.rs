@@ -17,7 +17,7 @@ static SHARED: Mutex<Option<Py<PyWorker>>> = Mutex::new(None);
 /// thread ends when neither the object nor one of them is left.
 #[pyclass(frozen, name = "Worker", module = "pybridge._pybridge", weakref)]
 pub(crate) struct PyWorker {
-    loop_kind: String,
+    loop_kind: &'static str,
     cpu: Option<usize>,
     name: String,
     /// The Python object that owns the thread, once started.
@@ -45,7 +45,7 @@ impl PyWorker {
 
     fn start(&self, py: Python<'_>) -> PyResult<Py<Port>> {
         crate::runtime::start().map_err(|error| crate::error::runtime_error(py, error))?;
-        let arguments = (self.loop_kind.as_str(), self.cpu, self.name.as_str());
+        let arguments = (self.loop_kind, self.cpu, self.name.as_str());
         let thread = py.import("pybridge._worker")?.call_method1("start", arguments)?;
         let port = thread.getattr("port")?.cast_into::<Port>()?.unbind();
         let mut slot = self.thread();
@@ -74,19 +74,34 @@ impl Drop for PyWorker {
     }
 }
 
+/// The name of a kind of event loop.
+struct LoopKind(&'static str);
+
+impl FromPyObject<'_, '_> for LoopKind {
+    type Error = PyErr;
+
+    fn extract(given: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
+        let name = given.extract::<&str>().unwrap_or_default();
+        if let Some(kind) = ["asyncio", "uvloop"].into_iter().find(|kind| *kind == name) {
+            return Ok(Self(kind));
+        }
+        Err(refused(given.py(), "loop", format!("must be 'asyncio' or 'uvloop', not {}", given.repr()?)))
+    }
+}
+
 #[pymethods]
 impl PyWorker {
     #[new]
-    #[pyo3(signature = (r#loop="asyncio", cpu=None, name=None))]
+    #[pyo3(
+        signature = (r#loop=LoopKind("asyncio"), cpu=None, name=None),
+        text_signature = "(loop='asyncio', cpu=None, name=None)"
+    )]
     fn new(
         py: Python<'_>,
-        r#loop: &str,
+        r#loop: LoopKind,
         cpu: Option<&Bound<'_, PyAny>>,
         name: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
-        if !matches!(r#loop, "asyncio" | "uvloop") {
-            return Err(refused(py, "loop", format!("must be 'asyncio' or 'uvloop', not {loop:?}")));
-        }
         let cpu = cpu.map(|cpu| {
             let wrong = |_| refused(py, "cpu", format!("must be the number of a processor, not {cpu:?}"));
             cpu.extract::<usize>().map_err(wrong)
@@ -96,7 +111,7 @@ impl PyWorker {
             name.extract::<String>().map_err(wrong)
         });
         Ok(Self {
-            loop_kind: r#loop.to_owned(),
+            loop_kind: r#loop.0,
             cpu: cpu.transpose()?,
             name: name.transpose()?.unwrap_or_else(|| "pybridge-worker".to_owned()),
             thread: Mutex::new(None),
@@ -135,7 +150,7 @@ pub(crate) fn shared_worker(py: Python<'_>) -> PyResult<Py<PyWorker>> {
     if let Some(worker) = &*SHARED.lock().unwrap_or_else(PoisonError::into_inner) {
         return Ok(worker.clone_ref(py));
     }
-    let fresh = Py::new(py, PyWorker::new(py, "asyncio", None, None)?)?;
+    let fresh = Py::new(py, PyWorker::new(py, LoopKind("asyncio"), None, None)?)?;
     let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
     Ok(shared.get_or_insert(fresh).clone_ref(py))
 }

@@ -87,7 +87,7 @@ impl Port {
                 }
             }
             Command::Cancel(core) => {
-                core.resolve_cancel_waiters(py, true);
+                core.wake_cancel_waiters();
                 if !core.is_closing()
                     && !this.cancel_task(py, &core)
                     && let Some(reason) = core.cancel_reason()

@@ -1,5 +1,6 @@
 """Runs unmodified Python async generators for Rust, through pooled buffers."""
 
+from pybridge import _worker as _worker
 from pybridge._pybridge import Context, Frame, Stream, Worker, configure_runtime, current_context
 from pybridge.codec import decode, encode
 from pybridge.codecs import JsonCodec, MsgpackCodec, RawCodec

@@ -185,7 +185,16 @@ def stop_all() -> None:
     _pybridge.stop_runtime()
 
 
+# At the first import of the package: what a program registers later runs while pybridge still works.
 atexit.register(stop_all)
+
+
+def thread_parking() -> str:
+    """Tells what becomes of threads below pybridge when the interpreter goes.
+
+    They are parked (`"on"`), could not be (`"missing"`), or need it not (`"not needed"`).
+    """
+    return _pybridge.thread_parking()
 
 
 def report_stall(thread: int, name: str) -> None:

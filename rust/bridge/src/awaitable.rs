@@ -164,6 +164,7 @@ fn finish<'py>(py: Python<'py>, result: PyResult<Bound<'py, PyAny>>) -> PyResult
     Err(crate::interp::stop_iteration(py, result?))
 }
 
+#[python_entry]
 #[pymethods]
 impl Awaited {
     fn __await__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
@@ -224,6 +225,7 @@ impl Awaited {
     }
 }
 
+#[python_entry]
 impl Drop for Awaited {
     fn drop(&mut self) {
         self.close();

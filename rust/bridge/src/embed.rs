@@ -17,6 +17,7 @@ const EXTENSION: &str = "pybridge._pybridge";
 /// `ImportError` when another build of the package was imported before: a process has room for one. Without the cargo
 /// feature `embed`, also when no package is installed.
 pub fn install(py: Python<'_>) -> PyResult<()> {
+    crate::parking::enter();
     let modules = py.import("sys")?.getattr("modules")?.cast_into::<PyDict>()?;
     if !modules.contains(EXTENSION)? {
         #[cfg(feature = "embed")]

@@ -48,6 +48,9 @@
 //!   raised ([`Failure`] has kind, class and messages), or the stream was cancelled, with its [`Reason`].
 //! * [`embed::shutdown`] ends streams and lifespans when the program ends.
 
+#[macro_use]
+extern crate pybridge_macros;
+
 mod admission;
 mod awaitable;
 #[cfg(feature = "naive")]
@@ -72,6 +75,7 @@ mod metrics;
 mod module;
 #[cfg(feature = "naive")]
 mod naive;
+mod parking;
 pub mod runtime;
 mod stream;
 mod worker;

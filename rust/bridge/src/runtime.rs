@@ -219,6 +219,12 @@ pub(crate) fn exiting() -> bool {
     EXITING.load(Ordering::Acquire)
 }
 
+/// # Errors
+/// The interpreter is going away, and pybridge has stopped for good.
+pub(crate) fn check_exit() -> Result<(), RuntimeError> {
+    if exiting() { Err(RuntimeError::Stopped) } else { Ok(()) }
+}
+
 /// True in the child of a process that had started the runtime.
 pub(crate) fn forked() -> bool {
     FORKED.load(Ordering::Relaxed)

@@ -98,6 +98,7 @@ impl Driver {
     }
 }
 
+#[python_entry]
 impl Drop for Driver {
     /// A coroutine that nobody runs to its end must not leave its consumer waiting.
     fn drop(&mut self) {
@@ -107,6 +108,7 @@ impl Drop for Driver {
     }
 }
 
+#[python_entry]
 #[pymethods]
 impl Driver {
     fn __await__(slf: Bound<'_, Self>) -> Bound<'_, Self> {

@@ -290,6 +290,7 @@ pub(crate) fn raise_ending(py: Python<'_>, ending: Ending) -> PyErr {
     }
 }
 
+#[python_entry]
 #[pymethods]
 impl PyStream {
     #[classmethod]
@@ -352,6 +353,7 @@ impl PyStream {
     }
 }
 
+#[python_entry]
 impl Drop for PyStream {
     fn drop(&mut self) {
         self.abandon(Reason::Caller);

@@ -61,6 +61,7 @@ impl PyWorker {
     }
 }
 
+#[python_entry]
 impl Drop for PyWorker {
     /// No engine has the worker, so none of its streams is live: its thread ends.
     fn drop(&mut self) {
@@ -74,6 +75,7 @@ impl Drop for PyWorker {
     }
 }
 
+#[python_entry]
 #[pymethods]
 impl PyWorker {
     #[new]
@@ -141,6 +143,7 @@ pub(crate) fn shared_worker(py: Python<'_>) -> PyResult<Py<PyWorker>> {
 }
 
 /// Opens the port of a dedicated worker's loop, on its thread, and names the thread for the system.
+#[python_entry]
 #[pyfunction]
 pub(crate) fn open_port<'py>(
     event_loop: &Bound<'py, PyAny>,

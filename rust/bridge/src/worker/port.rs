@@ -305,6 +305,7 @@ impl Port {
     }
 }
 
+#[python_entry]
 #[pymethods]
 impl Port {
     /// The end of a loop turn.
@@ -334,6 +335,7 @@ impl Port {
     }
 }
 
+#[python_entry]
 impl Drop for Port {
     fn drop(&mut self) {
         self.mailbox.close();

@@ -49,7 +49,14 @@ MAY_ATTACH = {
     "worker/attach.rs",
     "codec/build.rs",  # frees decoded values where the interpreter still is; their owner is attached
 }
-KNOWS_NO_PYTHON = {"codec/limits.rs", "codec/framing.rs", "stream/ending.rs", "stream/queue.rs", "worker/inbox.rs"}
+KNOWS_NO_PYTHON = {
+    "codec/limits.rs",
+    "codec/framing.rs",
+    "stream/ending.rs",
+    "stream/queue.rs",
+    "worker/inbox.rs",
+    "lock.rs",
+}
 
 
 def modules() -> list[Path]:
@@ -139,6 +146,11 @@ def test_every_way_from_python_into_rust_prepares_its_thread_for_the_interpreter
             missing.append(in_bridge(path))
     assert ways > 30
     assert not missing
+
+
+def test_mutexes_are_those_that_debug_builds_count() -> None:
+    """A lock that is held while Python runs may never be given back; `rust/bridge/tests/locks.rs` looks for one."""
+    assert bridge_files_with(r"\bsync::(\{[^}]*\b)?(Mutex|RwLock|Condvar)\b") == {"lock.rs"}
 
 
 def test_extension_declares_that_it_needs_the_interpreter_lock() -> None:

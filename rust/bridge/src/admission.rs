@@ -2,8 +2,9 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
+use crate::lock::{Mutex, MutexGuard};
 use crate::stream::{StartRequest, StreamCore};
 
 /// What an engine admits.

@@ -1,6 +1,6 @@
 //! What `await` drives for a stream's methods: ready at once, or a future of the running loop.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::task::{Poll, Waker};
 
 use pyo3::exceptions::asyncio::CancelledError;
@@ -9,6 +9,7 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
 
+use crate::lock::{Mutex, MutexGuard};
 use crate::stream::{PyStream, Reason, Waiter};
 use crate::worker::Port;
 

@@ -69,6 +69,7 @@ pub mod fault;
 mod fault;
 mod frame;
 mod interp;
+mod lock;
 mod log;
 mod memory;
 mod metrics;

@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 mod system {
     /// Does nothing: nothing unwinds the stacks of threads that end.
     #[inline]
-    pub(crate) fn enter() {}
+    pub(super) fn enter() {}
 
     pub(super) const STATE: fn() -> &'static str = || "not needed";
 }
@@ -47,11 +47,8 @@ mod system {
         static REGISTRATION: OnceCell<Registration> = const { OnceCell::new() };
     }
 
-    /// Lets the calling thread be parked, instead of unwound, when it comes back for an interpreter that is going away.
-    ///
-    /// Every way from Python into Rust begins with it: a thread is safe from its first one on.
     #[inline]
-    pub(crate) fn enter() {
+    pub(super) fn enter() {
         if !ENTERED.get() {
             register();
         }
@@ -120,7 +117,14 @@ mod system {
     pub(super) const STATE: fn() -> &'static str = || if calls().is_some() { "on" } else { "missing" };
 }
 
-pub(crate) use system::enter;
+/// Lets the calling thread be parked, instead of unwound, when it comes back for an interpreter that is going away.
+///
+/// Every way from Python into Rust begins with it: a thread is safe from its first one on.
+#[inline]
+pub(crate) fn enter() {
+    crate::lock::assert_none_held();
+    system::enter();
+}
 
 /// Whether threads are parked at the interpreter's end: `"on"`, `"missing"` where the C library lacks what that takes,
 /// `"not needed"` where the stacks of threads that end are not unwound.

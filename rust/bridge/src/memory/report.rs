@@ -1,6 +1,6 @@
 //! Whose memory it is, and what can be done about it: what the Python package asks for.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use pyo3::prelude::*;
@@ -10,6 +10,7 @@ use super::settings::{self, IdleRelease, Settings};
 use super::{allocator, malloc, release, resident};
 use crate::engine::pool_totals;
 use crate::frame::PyFrame;
+use crate::lock::Mutex;
 
 /// What malloc says of itself.
 #[derive(Debug, Clone, Copy, Default)]

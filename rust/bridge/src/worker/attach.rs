@@ -4,12 +4,13 @@
 use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use pyo3::ffi;
 use pyo3::prelude::*;
 
 use super::mailbox::Mailbox;
+use crate::lock::Mutex;
 use crate::parking::enter;
 
 /// Attaches by thread name; threads of the same name share a counter.

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 SETUP = """
-import asyncio, atexit, contextlib, dataclasses, gc, json, signal, sys, threading, time, types
-from pybridge import MsgpackCodec, PooledEngine, StreamCancelled, decode, encode
+import asyncio, atexit, contextlib, dataclasses, functools, gc, json, signal, sys, threading, time, types
+from pybridge import MsgpackCodec, PooledEngine, StreamCancelled, Worker, decode, encode
 
 class Slow:
     '''Takes its time to be freed, with the interpreter given away: threads come back for it meanwhile.'''
@@ -33,13 +33,13 @@ def pause(*_):
     begun.set()
     time.sleep(0.001)
 
-def forever(act):
+def forever(act, wait=True):
     def run():
         with contextlib.suppress(StreamCancelled):
             while True:
                 act()
     threading.Thread(target=run, daemon=True).start()
-    begun.wait()
+    wait and begun.wait()
 """
 
 EXIT = """
@@ -121,6 +121,18 @@ CALLERS = {
             async for _ in PooledEngine(handler, worker="attached")(1):
                 pass
         forever(lambda: asyncio.run(read()))
+    """,
+    "many dedicated handlers that block": """
+        started = threading.Semaphore(0)
+        async def handler(request):
+            started.release()
+            time.sleep(60)
+            yield request
+        for number in range(10):
+            stream = PooledEngine(handler, worker=Worker(name=f"worker-{number}")).iter(1)
+            forever(functools.partial(next, stream), wait=False)
+        for number in range(10):
+            started.acquire()
     """,
     "a dedicated handler that blocks, with a large heap": """
         async def handler(request):

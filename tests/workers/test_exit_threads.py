@@ -128,10 +128,10 @@ CALLERS = {
             started.release()
             time.sleep(60)
             yield request
-        for number in range(10):
+        for number in range(20):
             stream = PooledEngine(handler, worker=Worker(name=f"worker-{number}")).iter(1)
             forever(functools.partial(next, stream), wait=False)
-        for number in range(10):
+        for number in range(20):
             started.acquire()
     """,
     "a dedicated handler that blocks, with a large heap": """
@@ -140,7 +140,7 @@ CALLERS = {
             time.sleep(2.9)
             yield request
         gc.disable()
-        heap = [[] for _ in range(1_000_000)]
+        heap = [[] for _ in range(500_000)]
         stream = PooledEngine(handler, worker="dedicated").iter(1)
         forever(lambda: next(stream))
     """,
@@ -161,6 +161,9 @@ ENDS = {
     "slow collection": ("gc.disable(); cycle = [Slow(1)]; cycle.append(cycle); del cycle", 0, ""),
 }
 
+LONGEST = 12.0
+"""Seconds: four times what is promised, for loaded machines."""
+
 
 def end(run_python: Any, caller: str, code: str, status: int, stderr: str) -> float:
     """The seconds from the last line of the program to its end."""
@@ -170,9 +173,9 @@ def end(run_python: Any, caller: str, code: str, status: int, stderr: str) -> fl
 
 @pytest.mark.parametrize("caller", CALLERS)
 def test_process_ends_while_a_thread_is_below_pybridge(run_python: Any, caller: str) -> None:
-    assert end(run_python, CALLERS[caller], "sys.exit(4)", 4, "") < 6
+    assert end(run_python, CALLERS[caller], "sys.exit(4)", 4, "") < LONGEST
 
 
 @pytest.mark.parametrize("way", ENDS)
 def test_exit_status_is_kept_while_a_thread_is_below_pybridge(run_python: Any, way: str) -> None:
-    assert end(run_python, HOOK, *ENDS[way]) < 6
+    assert end(run_python, HOOK, *ENDS[way]) < LONGEST

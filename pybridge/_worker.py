@@ -50,7 +50,11 @@ class WorkerThread:
 
     def start(self) -> None:
         """Starts the thread and returns when its loop can be called. Blocks for about a millisecond."""
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError:  # no thread is to be had, or none any more: CPython 3.12.1 starts none in exit handlers
+            self.loop.close()
+            raise
         self._ready.wait()
         if self._failure is not None:
             raise self._failure

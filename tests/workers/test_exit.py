@@ -95,11 +95,14 @@ def test_pybridge_works_in_exit_handlers_registered_after_its_import_and_is_clos
 ) -> None:
     output = run_python(
         """
-        import atexit
+        import asyncio, atexit
+
+        async def read():
+            return [item async for item in PooledEngine(handler)(1)]
 
         def use(when):
             try:
-                print(when, list(PooledEngine(handler, worker="dedicated").iter(1)))
+                print(when, asyncio.run(read()))
             except EngineClosed as refused:
                 print(when, refused)
 

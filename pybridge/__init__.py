@@ -1,6 +1,7 @@
 """Runs unmodified Python async generators for Rust, through pooled buffers."""
 
 from pybridge import _interpreter as _interpreter  # comes first: refuses what the extension must not be loaded into
+from pybridge import _worker as _worker
 from pybridge._pybridge import Context, Frame, Stream, Worker, configure_runtime, current_context
 from pybridge.codec import decode, encode
 from pybridge.codecs import JsonCodec, MsgpackCodec, RawCodec

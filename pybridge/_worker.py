@@ -51,22 +51,35 @@ class WorkerThread:
 
     def start(self) -> None:
         """Starts the thread and returns when its loop can be called. Blocks for about a millisecond."""
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError:  # no thread is to be had, or none any more: CPython 3.12.1 starts none in exit handlers
+            self.loop.close()
+            raise
         self._ready.wait()
         if self._failure is not None:
             raise self._failure
 
     def stop(self, grace: float = EXIT_GRACE) -> None:
         """Stops the loop and joins the thread; tasks that are left have `grace` seconds for their cleanup."""
+        _stop([self], grace)
+
+    def ask_to_stop(self, grace: float) -> None:
+        """Has the loop stop in its next turn. Does not wait."""
         self._grace = grace
         self._stopping = True
         with contextlib.suppress(RuntimeError):  # the loop is closed already
             self.loop.call_soon_threadsafe(self.loop.stop)
-        self._thread.join(grace + JOIN_MARGIN)
-        if self._thread.is_alive() and self._thread.ident is not None:
-            # It runs Python code that never waits. Left alone it would be torn down in the middle of it.
+
+    def interrupt(self) -> None:
+        """Raises `SystemExit` in the thread as soon as it runs Python code."""
+        if self._thread.ident is not None:
             _pybridge.interrupt_thread(self._thread.ident)
-            self._thread.join(JOIN_MARGIN)
+
+    def ends_by(self, end: float) -> bool:
+        """Blocks until the thread has ended, at most until that time of the monotonic clock; false: it goes on."""
+        self._thread.join(max(end - time.monotonic(), 0))
+        return not self._thread.is_alive()
 
     def _run(self) -> None:
         asyncio.set_event_loop(self.loop)
@@ -183,16 +196,37 @@ def forget_lifespans(loop: asyncio.AbstractEventLoop) -> None:
         _lifespans.discard(task)
 
 
+def _stop(threads: list[WorkerThread], grace: float) -> None:
+    for thread in threads:
+        thread.ask_to_stop(grace)
+    end = time.monotonic() + grace + JOIN_MARGIN
+    late = [thread for thread in threads if not thread.ends_by(end)]
+    # They run Python code that never waits. Left alone they would be torn down in the middle of it.
+    for thread in late:
+        thread.interrupt()
+    end = time.monotonic() + JOIN_MARGIN
+    for thread in late:
+        thread.ends_by(end)
+
+
 def stop_all() -> None:
     """Ends all streams, workers and the runtime, within three seconds, before the interpreter goes."""
     end = time.monotonic() + EXIT_GRACE
     _pybridge.close_engines(EXIT_GRACE)
-    for thread in list(_threads):
-        thread.stop(max(end - time.monotonic(), SHORT_GRACE))
+    _stop(list(_threads), max(end - time.monotonic(), SHORT_GRACE))
     _pybridge.stop_runtime()
 
 
+# At the first import of the package: what a program registers later runs while pybridge still works.
 atexit.register(stop_all)
+
+
+def thread_parking() -> str:
+    """Tells what becomes of threads below pybridge when the interpreter goes.
+
+    They are parked (`"on"`), could not be (`"missing"`), or need it not (`"not needed"`).
+    """
+    return _pybridge.thread_parking()
 
 
 def report_stall(thread: int, name: str) -> None:

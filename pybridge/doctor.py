@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from pybridge import machine
+from pybridge._worker import thread_parking
 from pybridge.config import FlowConfig, MemoryConfig, PoolConfig
 from pybridge.memory import memory, memory_obstacles
 from pybridge.sizes import format_size
@@ -78,6 +79,14 @@ def _versions() -> dict[str, str]:
     return findings
 
 
+THREADS_AT_EXIT = {
+    "on": "parked where they are below pybridge when the interpreter goes",
+    "not needed": "left to the interpreter: nothing unwinds them",
+    "missing": "CAN ABORT THE PROCESS: this C library lacks _pthread_cleanup_push; join threads that use pybridge",
+}
+"""What becomes of the program's daemon threads, by `thread_parking`."""
+
+
 def _machine() -> dict[str, str]:
     usable, present = machine.usable_processors(), os.cpu_count()
     limit, source = machine.memory_limit()
@@ -85,6 +94,7 @@ def _machine() -> dict[str, str]:
         "platform": platform.platform(),
         "processors": f"{usable} usable" + ("" if usable == present else f" of {present}"),
         "memory limit": f"{format_size(limit)} ({source})",
+        "threads at exit": THREADS_AT_EXIT[thread_parking()],
     }
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pybridge
@@ -59,6 +60,12 @@ def test_frozen_objects_stand_in_the_way_of_emptying_free_lists(run_python: Pyth
         print("python" in before, "gc.freeze" in memory_obstacles()["python"])
     """
     assert run_python(snippet) == "False True\n"
+
+
+def test_report_says_what_becomes_of_threads_at_exit() -> None:
+    parks = sys.platform == "linux" and sys.version_info < (3, 14)
+    assert doctor.examine()["machine"]["threads at exit"].startswith("parked" if parks else "left to the interpreter")
+    assert "_pthread_cleanup_push" in doctor.THREADS_AT_EXIT["missing"]
 
 
 def test_report_says_in_words_whose_the_memory_is() -> None:

@@ -33,7 +33,7 @@ ALLOWED: dict[str, set[str]] = {
     "codec": {"codecs", "config", "engine"},
     "_worker": {"errors"},
     "prometheus": {"engine", "memory", "stats"},
-    "doctor": {"config", "machine", "memory", "sizes"},
+    "doctor": {"_worker", "config", "machine", "memory", "sizes"},
     "cli": {"bench", "doctor", "errors"},
     "__main__": {"cli"},
     "demo": set(),
@@ -57,6 +57,7 @@ KNOWS_NO_PYTHON = {
     "stream/ending.rs",
     "stream/queue.rs",
     "worker/inbox.rs",
+    "lock.rs",
 }
 
 
@@ -128,6 +129,30 @@ def test_only_the_worker_attaches() -> None:
     assert bridge_files_with(r"Python::(attach|try_attach|attach_unchecked)\b") <= MAY_ATTACH
     assert bridge_files_with(r"Python::assume_attached\b") == {"worker/attach.rs"}
     assert bridge_files_with(r"clippy::disallowed_methods") <= MAY_ATTACH
+
+
+def test_every_way_from_python_into_rust_prepares_its_thread_for_the_interpreters_end() -> None:
+    """`rust/bridge/src/parking.rs`: a thread that comes back for the interpreter too late must not be unwound."""
+    ways, missing = 0, []
+    for path in (ROOT / "rust/bridge/src").rglob("*.rs"):
+        text = code(path) if "tests" not in path.parts else ""
+        for way in re.finditer(
+            r"#\[(pyfunction|pymethods|pymodule_init|pyclass)\b[^{;]*?\b(?:fn|impl|struct) (\w+)", text
+        ):
+            ways += 1
+            marked = text[: way.start()].rstrip().endswith("#[python_entry]")
+            if not marked and f"#[python_entry]\nimpl Drop for {way[2]} " not in text:
+                missing.append(f"{in_bridge(path)}: {way[1]} {way[2]}")
+        callbacks = re.findall(r"Python::(?:attach|try_attach|assume_attached)\b|PyCFunction::new_\w+", text)
+        if len(callbacks) > len(re.findall(r"\benter\(\);", text)):
+            missing.append(in_bridge(path))
+    assert ways > 30
+    assert not missing
+
+
+def test_mutexes_are_those_that_debug_builds_count() -> None:
+    """A lock that is held while Python runs may never be given back; `rust/bridge/tests/locks.rs` looks for one."""
+    assert bridge_files_with(r"\bsync::(\{[^}]*\b)?(Mutex|RwLock|Condvar)\b") == {"lock.rs"}
 
 
 def test_extension_declares_that_it_needs_the_interpreter_lock() -> None:

@@ -90,6 +90,73 @@ def test_process_ends_with_live_streams(run_python: Any, way: str) -> None:
     assert time.monotonic() - begun < 6
 
 
+def test_pybridge_works_in_exit_handlers_registered_after_its_import_and_is_closed_to_those_before(
+    run_python: Any,
+) -> None:
+    output = run_python(
+        """
+        import asyncio, atexit
+
+        async def read():
+            return [item async for item in PooledEngine(handler)(1)]
+
+        def use(when):
+            try:
+                print(when, asyncio.run(read()))
+            except EngineClosed as refused:
+                print(when, refused)
+
+        atexit.register(use, "before:")
+        from pybridge import EngineClosed, PooledEngine
+        atexit.register(use, "after:")
+
+        async def handler(request):
+            yield request
+        """
+    )
+    assert output == "after: [1]\nbefore: the interpreter is shutting down\n"
+
+
+@pytest.mark.parametrize("used", [False, True])
+def test_use_by_a_finaliser_of_a_module_is_refused_and_closing_is_not(run_python: Any, used: bool) -> None:
+    output = run_python(
+        """
+        import sys, types
+        from pybridge import EngineClosed, PooledEngine
+
+        async def handler(request):
+            yield request
+
+        class Late:
+            def __init__(self):
+                self.engine = PooledEngine(handler, worker="dedicated")
+                self.stream = self.engine.iter(1)
+
+            def __del__(self, print=print, next=next, EngineClosed=EngineClosed, PooledEngine=PooledEngine):
+                for use in [
+                    lambda: next(self.stream),
+                    lambda: self.engine.iter(1),
+                    lambda: self.engine(1),
+                    lambda: PooledEngine(handler),
+                    self.engine.close,
+                ]:
+                    try:
+                        use()
+                        print("works")
+                    except EngineClosed as refused:
+                        print(refused)
+
+        late = sys.modules["late"] = types.ModuleType("late")
+        late.late = Late()
+        if len(sys.argv) > 1:
+            next(late.late.engine.iter(1))
+        del late
+        """,
+        *(["used"] if used else []),
+    )
+    assert output == "the interpreter is shutting down\n" * 4 + "works\n"
+
+
 def test_child_of_a_fork_is_refused_and_the_parent_goes_on(run_python: Any) -> None:
     """T-48"""
     run_python(

@@ -1,9 +1,10 @@
 //! Who may start: concurrency, queue length and the bytes that live handlers hold decoded.
 
 use std::collections::BTreeMap;
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::lock::{Mutex, MutexGuard};
 use crate::stream::{StartRequest, StreamCore};
 
 /// What an engine admits.

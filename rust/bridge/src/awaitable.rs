@@ -1,7 +1,7 @@
 //! Coroutines made in Rust: what `await` and asyncio's tasks drive for streams, contexts and engines.
 
 use std::mem;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::task::{Poll, Waker};
 
 use pyo3::exceptions::asyncio::CancelledError;
@@ -12,6 +12,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
 use crate::engine::EngineCore;
+use crate::lock::{Mutex, MutexGuard};
 use crate::log;
 use crate::stream::{PyStream, Reason, StreamCore, Waiter};
 use crate::worker::Port;
@@ -258,6 +259,7 @@ pub(crate) fn stand_in<'py>(py: Python<'py>, attribute: &str) -> PyResult<Bound<
     GENERATOR.import(py, "pybridge._worker", "rust_coroutine")?.getattr(attribute)
 }
 
+#[python_entry]
 #[pymethods]
 impl Awaited {
     fn __await__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
@@ -373,6 +375,7 @@ impl Awaited {
     }
 }
 
+#[python_entry]
 impl Drop for Awaited {
     fn drop(&mut self) {
         drop(self.close());

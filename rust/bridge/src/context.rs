@@ -50,6 +50,7 @@ pub(crate) fn copy_outside(py: Python<'_>) -> PyResult<Py<PyAny>> {
 }
 
 /// The `Context` of the stream that code runs in. Raises `LookupError` outside a handler.
+#[python_entry]
 #[pyfunction]
 pub(crate) fn current_context(py: Python<'_>) -> PyResult<Py<Context>> {
     match current_driver(py)? {
@@ -59,6 +60,7 @@ pub(crate) fn current_context(py: Python<'_>) -> PyResult<Py<Context>> {
 }
 
 /// The handler's view of its call: who called, how long is left, whether it should stop.
+#[python_entry]
 #[pyclass(frozen, name = "Context", module = "pybridge", weakref)]
 pub(crate) struct Context {
     core: Arc<StreamCore>,
@@ -90,6 +92,7 @@ impl Context {
     }
 }
 
+#[python_entry]
 #[pymethods]
 impl Context {
     /// Name of the request: the caller's `request_id`, else one made here.

@@ -18,6 +18,7 @@ const EXTENSION: &str = "pybridge._pybridge";
 /// process has room for one. Without the cargo
 /// feature `embed`, also when no package is installed.
 pub fn install(py: Python<'_>) -> PyResult<()> {
+    crate::parking::enter();
     crate::interp::check_interpreter(py)?;
     let modules = py.import("sys")?.getattr("modules")?.cast_into::<PyDict>()?;
     if !modules.contains(EXTENSION)? {

@@ -83,12 +83,14 @@ impl PyFrame {
     }
 }
 
+#[python_entry]
 impl Drop for PyFrame {
     fn drop(&mut self) {
         HELD.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
+#[python_entry]
 #[pymethods]
 impl PyFrame {
     /// The item, decoded by the codec and within the limits it was encoded with. Raises `DecodeError` or `LimitExceeded`.

@@ -46,6 +46,7 @@ fn refuse_free_threading(py: Python<'_>) -> PyResult<()> {
 }
 
 /// Raises `SystemExit` in the Python thread `ident`, as soon as it runs Python code.
+#[python_entry]
 #[pyfunction]
 pub(crate) fn interrupt_thread(py: Python<'_>, ident: c_ulong) {
     let exit = py.get_type::<PySystemExit>();

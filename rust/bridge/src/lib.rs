@@ -48,6 +48,9 @@
 //!   raised ([`Failure`] has kind, class and messages), or the stream was cancelled, with its [`Reason`].
 //! * [`embed::shutdown`] ends streams and lifespans when the program ends.
 
+#[macro_use]
+extern crate pybridge_macros;
+
 mod admission;
 mod awaitable;
 #[cfg(feature = "naive")]
@@ -66,12 +69,14 @@ pub mod fault;
 mod fault;
 mod frame;
 mod interp;
+mod lock;
 mod log;
 mod memory;
 mod metrics;
 mod module;
 #[cfg(feature = "naive")]
 mod naive;
+mod parking;
 pub mod runtime;
 mod stream;
 mod worker;

@@ -1,9 +1,10 @@
 //! Counters of one engine. Plain atomics, written per batch or per stream, never per item.
 
 use std::collections::HashMap;
+use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 
+use crate::lock::Mutex;
 use crate::stream::{Cancellation, Ending, Reason};
 
 /// Upper bounds, included, of the ranges of a histogram.

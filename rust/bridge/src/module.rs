@@ -8,11 +8,13 @@ use crate::engine::{PyCodec, PyEngine, PyPool, close_all};
 use crate::frame::PyFrame;
 use crate::interp::{check_interpreter, interrupt_thread};
 use crate::memory::{apply_memory, memory_obstacles, memory_snapshot};
+use crate::parking::thread_parking;
 use crate::stream::{Driver, PyStream};
 use crate::worker::{Port, PyWorker, open_port};
 use crate::{blocking, error, runtime};
 
 /// Sets the number of runtime threads; raises `ConfigError` when the runtime runs with another.
+#[python_entry]
 #[pyfunction]
 fn configure_runtime(py: Python<'_>, workers: &Bound<'_, PyAny>) -> PyResult<()> {
     let wrong =
@@ -22,6 +24,7 @@ fn configure_runtime(py: Python<'_>, workers: &Bound<'_, PyAny>) -> PyResult<()>
 }
 
 /// Cancels every stream of the process with the reason `shutdown`, and waits for their endings, at most `timeout` seconds.
+#[python_entry]
 #[pyfunction]
 fn close_engines(py: Python<'_>, timeout: f64) -> PyResult<()> {
     if runtime::check_fork().is_err() {
@@ -38,9 +41,12 @@ fn close_engines(py: Python<'_>, timeout: f64) -> PyResult<()> {
     Ok(())
 }
 
-/// Stops the runtime's threads for good.
+/// Stops the runtime's threads for good. What finalizers may still ask for is looked up while modules can be imported.
+#[python_entry]
 #[pyfunction]
 fn stop_runtime(py: Python<'_>) {
+    drop(error::Class::EngineClosed.of(py));
+    drop(crate::worker::running_loop(py));
     py.detach(runtime::shutdown);
 }
 
@@ -64,9 +70,10 @@ pub mod _pybridge {
     use super::{
         Context, Driver, Port, PyCodec, PyEngine, PyFrame, PyPool, PyStream, PyWorker, apply_memory, close_engines,
         configure_runtime, current_context, interrupt_thread, memory_obstacles, memory_snapshot, open_port,
-        stop_runtime,
+        stop_runtime, thread_parking,
     };
 
+    #[python_entry]
     #[pymodule_init]
     fn init(m: &pyo3::Bound<'_, pyo3::types::PyModule>) -> pyo3::PyResult<()> {
         super::check_interpreter(m.py())?;

@@ -51,6 +51,7 @@ impl From<BridgeError> for PyErr {
 }
 
 /// What a handler that takes a `context` gets.
+#[python_entry]
 #[pyclass(frozen, module = "pybridge._pybridge")]
 #[derive(Debug)]
 pub(crate) struct TraceContext {

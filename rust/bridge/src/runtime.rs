@@ -1,13 +1,14 @@
 //! The one tokio runtime: started lazily, never blocked, stopped before the interpreter goes.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use pybridge_pool::Pool;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
+use crate::lock::{Mutex, MutexGuard};
 use crate::stream::Delivery;
 
 /// Runtime threads unless configured: enough to receive while one thread produces.
@@ -209,6 +210,12 @@ pub(crate) fn is_ending() -> bool {
 /// True once the interpreter is going away.
 pub(crate) fn exiting() -> bool {
     EXITING.load(Ordering::Acquire)
+}
+
+/// # Errors
+/// The interpreter is going away, and pybridge has stopped for good.
+pub(crate) fn check_exit() -> Result<(), RuntimeError> {
+    if exiting() { Err(RuntimeError::Stopped) } else { Ok(()) }
 }
 
 /// True in the child of a process that had started the runtime.

@@ -28,6 +28,7 @@ const WARM_UP: usize = 4;
 ///
 /// # Errors
 /// `ValueError` for an unknown operation; what the codec raises.
+#[python_entry]
 #[pyfunction]
 pub(super) fn bench_codec(
     operation: &str,

@@ -38,6 +38,7 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 ///
 /// # Errors
 /// `ValueError` for an unknown lane, an empty plan, and values that cannot be converted; what a handler raised.
+#[python_entry]
 #[pyfunction]
 #[pyo3(signature = (lane, handler, plan, *, event_loop=None, typed=false, unary=false))]
 fn bench_run<'py>(

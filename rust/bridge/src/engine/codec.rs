@@ -17,6 +17,7 @@ use crate::error::Class;
 use crate::frame::PyFrame;
 
 /// A format with its options, made from a validated `pybridge` codec.
+#[python_entry]
 #[pyclass(frozen, name = "Codec", module = "pybridge._pybridge")]
 pub(crate) struct PyCodec {
     pub(crate) spec: Arc<CodecSpec>,
@@ -32,6 +33,7 @@ impl PyCodec {
     }
 }
 
+#[python_entry]
 #[pymethods]
 impl PyCodec {
     #[new]

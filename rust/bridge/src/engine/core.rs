@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, PoisonError, Weak};
 use std::task::Waker;
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use slab::Slab;
 use super::settings::Flow;
 use crate::admission::Admission;
 use crate::codec::Limits;
+use crate::lock::{Mutex, MutexGuard};
 use crate::metrics::Metrics;
 use crate::stream::{Reason, StartRequest, StreamCore, Wakers};
 use crate::worker::{Command, Mailbox, attaches};

@@ -10,6 +10,7 @@ use pyo3::types::PyDict;
 use crate::error::config_error;
 
 /// Buffers that engines share: limits, statistics and the large tier.
+#[python_entry]
 #[pyclass(frozen, name = "Pool", module = "pybridge._pybridge")]
 pub(crate) struct PyPool {
     pub(crate) pool: Pool,
@@ -22,6 +23,7 @@ impl PyPool {
     }
 }
 
+#[python_entry]
 #[pymethods]
 impl PyPool {
     #[new]

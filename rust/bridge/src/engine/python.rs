@@ -36,6 +36,7 @@ pub(crate) enum Placement {
 }
 
 /// What `PooledEngine` wraps: a handler with all it needs to run.
+#[python_entry]
 #[pyclass(frozen, name = "Engine", module = "pybridge._pybridge", weakref)]
 pub(crate) struct PyEngine {
     pub(crate) core: Arc<EngineCore>,
@@ -80,6 +81,7 @@ impl PyEngine {
     }
 }
 
+#[python_entry]
 #[pymethods]
 impl PyEngine {
     #[new]
@@ -98,6 +100,7 @@ impl PyEngine {
         worker: &Bound<'_, PyAny>,
         lifespan: Option<Py<PyAny>>,
     ) -> PyResult<Self> {
+        refuse_at_exit(py)?;
         let placement = if let Ok(worker) = worker.cast::<PyWorker>() {
             Placement::Pinned(worker.clone().unbind())
         } else {
@@ -148,6 +151,7 @@ impl PyEngine {
         inherit: bool,
     ) -> PyResult<PyStream> {
         let py = slf.py();
+        refuse_at_exit(py)?;
         let parent = match parent {
             Some(parent) => Some(Arc::clone(parent.get().stream())),
             None if inherit => context::current_stream(py)?,
@@ -269,6 +273,11 @@ impl PyEngine {
         }
         visit.call(&self.context)
     }
+}
+
+/// `EngineClosed` once pybridge has stopped: what a call needs of the interpreter may be gone by then.
+fn refuse_at_exit(py: Python<'_>) -> PyResult<()> {
+    crate::runtime::check_exit().map_err(|error| crate::error::runtime_error(py, error))
 }
 
 fn duration(seconds: Option<f64>) -> PyResult<Option<Duration>> {

@@ -1,7 +1,7 @@
 //! Counters as nested dicts, with the names of the Python dataclasses.
 
+use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use pybridge_pool::{Pool, WeakPool};
 use pyo3::prelude::*;
@@ -9,6 +9,7 @@ use pyo3::types::{PyDict, PyList, PyTuple};
 
 use super::core::EngineCore;
 use super::leaks;
+use crate::lock::Mutex;
 use crate::metrics::{BATCH_ITEMS, Histogram, SECONDS};
 use crate::stream::Reason;
 use crate::worker;

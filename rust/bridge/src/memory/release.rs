@@ -1,7 +1,7 @@
 //! Giving memory back to the system, and the record of it.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use pyo3::prelude::*;
@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 
 use super::malloc;
 use super::resident::resident;
+use crate::lock::{Mutex, MutexGuard};
 use crate::log;
 use crate::worker::run_on_any;
 

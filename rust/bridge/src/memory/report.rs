@@ -1,6 +1,6 @@
 //! Whose memory it is, and what can be done about it: what the Python package asks for.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use pyo3::prelude::*;
@@ -10,6 +10,7 @@ use super::settings::{self, IdleRelease, Settings};
 use super::{allocator, malloc, release, resident};
 use crate::engine::pool_totals;
 use crate::frame::PyFrame;
+use crate::lock::Mutex;
 
 /// What malloc says of itself.
 #[derive(Debug, Clone, Copy, Default)]
@@ -41,6 +42,7 @@ impl MallocFigures {
 }
 
 /// The process's memory as nested dicts; figures of malloc may be `malloc_age` seconds old.
+#[python_entry]
 #[pyfunction]
 #[pyo3(signature = (malloc_age=0.0))]
 pub(crate) fn memory_snapshot(py: Python<'_>, malloc_age: f64) -> PyResult<Bound<'_, PyDict>> {
@@ -73,6 +75,7 @@ pub(crate) fn memory_snapshot(py: Python<'_>, malloc_age: f64) -> PyResult<Bound
 }
 
 /// Puts settings (`pybridge.MemoryConfig`) in force, as far as nothing stands in their way.
+#[python_entry]
 #[pyfunction]
 pub(crate) fn apply_memory(
     py: Python<'_>,
@@ -93,6 +96,7 @@ pub(crate) fn apply_memory(
 
 /// What stands in the way of giving back malloc's memory and Python's, of `tune_malloc` and of the system's allocator:
 /// reasons by name, without those that work here.
+#[python_entry]
 #[pyfunction]
 pub(crate) fn memory_obstacles(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     let obstacles = PyDict::new(py);

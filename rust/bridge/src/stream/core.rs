@@ -3,7 +3,7 @@
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, OnceLock, PoisonError, Weak};
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,7 @@ use super::options::CallOptions;
 use super::queue::Queue;
 use super::wakers::Wakers;
 use crate::engine::{EngineCore, Life};
+use crate::lock::Mutex;
 use crate::worker::{Command, Mailbox};
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
@@ -365,7 +366,7 @@ impl fmt::Debug for StreamCore {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+fn lock<T>(mutex: &Mutex<T>) -> crate::lock::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

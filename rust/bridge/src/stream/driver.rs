@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock, PoisonError};
 
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
@@ -15,6 +15,7 @@ use super::start::StartRequest;
 use crate::awaitable::stand_in;
 use crate::context::Context;
 use crate::engine::PyEngine;
+use crate::lock::Mutex;
 use crate::worker::{self, Port, ThreadCell};
 
 /// Runs one async generator to its end, as the coroutine of one asyncio task.
@@ -99,6 +100,7 @@ impl Driver {
     }
 }
 
+#[python_entry]
 impl Drop for Driver {
     /// A coroutine that nobody runs to its end must not leave its consumer waiting.
     fn drop(&mut self) {
@@ -108,6 +110,7 @@ impl Drop for Driver {
     }
 }
 
+#[python_entry]
 #[pymethods]
 impl Driver {
     fn __await__(slf: Bound<'_, Self>) -> Bound<'_, Self> {

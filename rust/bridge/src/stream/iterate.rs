@@ -12,6 +12,7 @@ use crate::blocking;
 use crate::worker;
 
 /// A blocking iterator. Waits detached from the interpreter; signals interrupt it.
+#[python_entry]
 #[pyclass(frozen, module = "pybridge._pybridge")]
 pub(crate) struct BlockingStream {
     stream: Py<PyStream>,
@@ -33,6 +34,7 @@ fn refuse_on_loop(py: Python<'_>) -> PyResult<()> {
     Ok(())
 }
 
+#[python_entry]
 #[pymethods]
 impl BlockingStream {
     fn __iter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {

@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, PoisonError, Weak};
 use std::task::{Poll, Waker};
 
 use bytes::Bytes;
@@ -21,6 +21,7 @@ use crate::engine::PyEngine;
 use crate::error::{Class, raise_cancelled, raise_failure};
 use crate::fault;
 use crate::frame::PyFrame;
+use crate::lock::{Mutex, MutexGuard};
 use crate::worker::Deferred;
 
 /// What `__anext__` gives.
@@ -171,8 +172,9 @@ impl PyStream {
                 }
                 Poll::Ready(Ok(batch)) => cursor.load(batch),
                 Poll::Ready(Err(ending)) => {
-                    *state = State::Closed(Weak::new());
+                    let old = std::mem::replace(&mut *state, State::Closed(Weak::new()));
                     drop(state);
+                    drop(old);
                     return Poll::Ready(Err(raise_ending(py, ending)));
                 }
             }
@@ -182,8 +184,9 @@ impl PyStream {
             Kind::Items => {
                 let Some(range) = cursor.advance() else { return Poll::Pending };
                 let data = cursor.share(range);
-                settle(&core, cursor);
+                let taken = taken(&core, cursor);
                 drop(state);
+                core.settle(taken);
                 let limits = &core.engine.limits;
                 let decoded = catch_unwind(AssertUnwindSafe(|| {
                     fault::reach(fault::Point::Decode);
@@ -206,15 +209,18 @@ impl PyStream {
                 } else {
                     Bytes::copy_from_slice(&cursor.bytes()[range])
                 };
-                settle(&core, cursor);
+                let taken = taken(&core, cursor);
                 drop(state);
+                core.settle(taken);
                 let frame = PyFrame::new(bytes, Arc::clone(&self.spec), Arc::clone(&core.engine.limits));
                 Poll::Ready(Bound::new(py, frame).map(Bound::into_any))
             }
             Kind::Chunks => {
                 let Some(range) = cursor.advance_to_end() else { return Poll::Pending };
                 let chunk = PyBytes::new(py, &cursor.bytes()[range]).into_any();
-                core.settle(cursor.settle());
+                let taken = cursor.settle();
+                drop(state);
+                core.settle(taken);
                 Poll::Ready(Ok(chunk))
             }
         }
@@ -273,11 +279,9 @@ impl PyStream {
     }
 }
 
-/// Counts what was taken when the batch is out, or when the producer waits for it.
-fn settle(core: &Arc<StreamCore>, cursor: &mut Cursor) {
-    if cursor.is_empty() || core.queue.is_paused() {
-        core.settle(cursor.settle());
-    }
+/// What was taken, to be counted without a lock; it is due when the batch is out, or when the producer waits for it.
+fn taken(core: &StreamCore, cursor: &mut Cursor) -> (usize, usize) {
+    if cursor.is_empty() || core.queue.is_paused() { cursor.settle() } else { (0, 0) }
 }
 
 /// The exception that stands for an ending in `__anext__`.
@@ -311,6 +315,7 @@ impl FromPyObject<'_, '_> for CloseReason {
     }
 }
 
+#[python_entry]
 #[pymethods]
 impl PyStream {
     #[classmethod]
@@ -378,6 +383,7 @@ impl PyStream {
     }
 }
 
+#[python_entry]
 impl Drop for PyStream {
     fn drop(&mut self) {
         self.abandon(Reason::Caller);

@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 use std::mem;
 use std::ops::Range;
+use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 
 use bytes::Bytes;
@@ -12,6 +12,8 @@ use pybridge_pool::{Batch, Pool};
 
 use super::ending::Ending;
 use super::wakers::Wakers;
+
+use crate::lock::{Mutex, MutexGuard};
 
 /// What a frame counts beside its bytes: its share of queue and bookkeeping.
 pub(crate) const FRAME_OVERHEAD: usize = 64;

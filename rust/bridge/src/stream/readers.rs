@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use pyo3::intern;
@@ -12,6 +12,7 @@ use tokio::task::AbortHandle;
 
 use super::core::StreamCore;
 use super::ending::Reason;
+use crate::lock::{Mutex, MutexGuard};
 use crate::runtime;
 use crate::worker::{Command, Mailbox};
 
@@ -212,6 +213,7 @@ impl TaskEnd {
     }
 }
 
+#[python_entry]
 #[pymethods]
 impl TaskEnd {
     fn __call__(&self, _task: &Bound<'_, PyAny>) {
@@ -219,6 +221,7 @@ impl TaskEnd {
     }
 }
 
+#[python_entry]
 impl Drop for TaskEnd {
     /// A task that is destroyed while it waits does not call what waits for its end.
     fn drop(&mut self) {

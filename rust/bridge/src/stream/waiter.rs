@@ -1,12 +1,13 @@
 //! A Python consumer that waits: a future of its own loop, woken from any thread.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::task::{Wake, Waker};
 
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
 
+use crate::lock::Mutex;
 use crate::worker::{Command, Deferred, Mailbox, Port, at_home};
 
 /// Woken once per wait; at home it resolves its future at once, from elsewhere through the loop's mailbox.

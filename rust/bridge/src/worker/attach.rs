@@ -4,12 +4,14 @@
 use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use pyo3::ffi;
 use pyo3::prelude::*;
 
 use super::mailbox::Mailbox;
+use crate::lock::Mutex;
+use crate::parking::enter;
 
 /// Attaches by thread name; threads of the same name share a counter.
 static COUNTERS: Mutex<Vec<(String, Arc<AtomicU64>)>> = Mutex::new(Vec::new());
@@ -35,6 +37,7 @@ fn counter_of(name: &str) -> Arc<AtomicU64> {
 #[cfg(feature = "naive")]
 #[expect(clippy::disallowed_methods, reason = "the reference bridges do")]
 pub(crate) fn attach<R>(act: impl FnOnce(Python<'_>) -> R) -> R {
+    enter();
     count(std::thread::current().name().unwrap_or("unnamed"));
     Python::attach(act)
 }
@@ -42,6 +45,7 @@ pub(crate) fn attach<R>(act: impl FnOnce(Python<'_>) -> R) -> R {
 /// Attaches the calling thread, counted, unless the interpreter is going away.
 #[expect(clippy::disallowed_methods, reason = "for a thread that is not the runtime's")]
 pub(super) fn try_attach(act: impl FnOnce(Python<'_>)) {
+    enter();
     Python::try_attach(|py| {
         count(std::thread::current().name().unwrap_or("unnamed"));
         act(py);
@@ -61,6 +65,7 @@ pub(crate) fn attaches() -> HashMap<String, u64> {
 
 /// Runs `act` in the `Drop` of a Python class of ours.
 pub(crate) fn in_dealloc<R>(act: impl FnOnce(Python<'_>) -> R) -> R {
+    enter();
     // SAFETY: instances of Python classes are freed by the interpreter, on attached threads.
     act(unsafe { Python::assume_attached() })
 }
@@ -72,6 +77,7 @@ pub(crate) fn at_home(mailbox: &Mailbox, act: impl FnOnce(Python<'_>)) -> bool {
     if !mailbox.is_home() || unsafe { ffi::PyGILState_Check() } == 0 {
         return false;
     }
+    enter();
     // SAFETY: this thread is attached, as was seen just now, and stays so until it detaches itself.
     act(unsafe { Python::assume_attached() });
     true

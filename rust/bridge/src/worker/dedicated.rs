@@ -1,6 +1,6 @@
 //! pybridge's own worker threads. Their Python half is `pybridge/_worker.py`.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
@@ -9,6 +9,7 @@ use pyo3::types::PyString;
 use super::locate::register;
 use super::mailbox::{Command, Mailbox};
 use super::port::{Kind, Port};
+use crate::lock::Mutex;
 use crate::log;
 
 static SHARED: Mutex<Option<Py<PyWorker>>> = Mutex::new(None);
@@ -39,7 +40,7 @@ impl PyWorker {
         Ok(Arc::clone(mailbox))
     }
 
-    fn thread(&self) -> std::sync::MutexGuard<'_, Option<(Py<PyAny>, Py<Port>)>> {
+    fn thread(&self) -> crate::lock::MutexGuard<'_, Option<(Py<PyAny>, Py<Port>)>> {
         self.thread.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -61,10 +62,12 @@ impl PyWorker {
     }
 }
 
+#[python_entry]
 impl Drop for PyWorker {
     /// No engine has the worker, so none of its streams is live: its thread ends.
     fn drop(&mut self) {
-        let Some((_, port)) = self.thread().take() else { return };
+        let thread = self.thread.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let Some((_thread, port)) = thread.take() else { return };
         let retire = Command::CallPort(Box::new(|py, port| {
             if let Err(error) = port.get().retire(py) {
                 log::warning(py, "worker", "a worker that nobody has could not be stopped", &error);
@@ -89,6 +92,7 @@ impl FromPyObject<'_, '_> for LoopKind {
     }
 }
 
+#[python_entry]
 #[pymethods]
 impl PyWorker {
     #[new]
@@ -156,6 +160,7 @@ pub(crate) fn shared_worker(py: Python<'_>) -> PyResult<Py<PyWorker>> {
 }
 
 /// Opens the port of a dedicated worker's loop, on its thread, and names the thread for the system.
+#[python_entry]
 #[pyfunction]
 pub(crate) fn open_port<'py>(
     event_loop: &Bound<'py, PyAny>,

@@ -1,7 +1,7 @@
 //! Lifespans that are being entered, and the calls that they wait for meanwhile.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::intern;
@@ -10,6 +10,7 @@ use pyo3::sync::PyOnceLock;
 
 use super::mailbox::Mailbox;
 use crate::engine::EngineCore;
+use crate::lock::{Mutex, MutexGuard};
 use crate::stream::StreamCore;
 
 static ENTERING: Mutex<Vec<Entry>> = Mutex::new(Vec::new());

@@ -103,6 +103,7 @@ impl Port {
         let guard = engine.core.enter_lifespan();
         let id = engine.core.id;
         let entered = PyCFunction::new_closure(py, None, None, move |args, _keywords| {
+            crate::parking::enter();
             let _held_by_the_task = &guard;
             let py = args.py();
             let (state, error): (Py<PyAny>, Option<Py<PyAny>>) = args.extract()?;

@@ -8,10 +8,22 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::PyWeakrefReference;
 
 use super::port::{Kind, Port};
+use super::release::orphan;
 
 thread_local! {
     /// The port of the loop that last ran on this thread. Weak: a thread's memory must not keep a loop alive.
-    static LAST: RefCell<Option<Py<PyWeakrefReference>>> = const { RefCell::new(None) };
+    static LAST: RefCell<Last> = const { RefCell::new(Last(None)) };
+}
+
+struct Last(Option<Py<PyWeakrefReference>>);
+
+impl Drop for Last {
+    /// The thread ends, be it from below frames that still count as attached.
+    fn drop(&mut self) {
+        if let Some(weak) = self.0.take() {
+            orphan(weak.into_any());
+        }
+    }
 }
 
 /// The event loop running on this thread.
@@ -25,7 +37,7 @@ pub(crate) fn running_loop(py: Python<'_>) -> PyResult<Option<Bound<'_, PyAny>>>
 /// The port of the loop running on this thread, opened if it has none; `None` where no loop runs.
 pub(crate) fn port_of_running_loop(py: Python<'_>) -> PyResult<Option<Bound<'_, Port>>> {
     let Some(event_loop) = running_loop(py)? else { return Ok(None) };
-    let last = LAST.with_borrow(|last| last.as_ref().map(|last| last.clone_ref(py)));
+    let last = LAST.with_borrow(|last| last.0.as_ref().map(|last| last.clone_ref(py)));
     if let Some(port) = last.and_then(|last| last.bind(py).upgrade_as::<Port>().ok().flatten())
         && port.get().mailbox.is_open()
         && port.get().is_loop(&event_loop)
@@ -41,7 +53,7 @@ pub(crate) fn port_of_running_loop(py: Python<'_>) -> PyResult<Option<Bound<'_, 
         None => open_port(py, &event_loop)?,
     };
     let weak = PyWeakrefReference::new(&port)?.unbind();
-    let old = LAST.with_borrow_mut(|last| last.replace(weak));
+    let old = LAST.with_borrow_mut(|last| last.0.replace(weak));
     drop(old);
     Ok(Some(port))
 }

@@ -307,6 +307,7 @@ impl Port {
     }
 }
 
+#[python_entry]
 #[pymethods]
 impl Port {
     /// The end of a loop turn.
@@ -337,6 +338,7 @@ impl Port {
     }
 }
 
+#[python_entry]
 impl Drop for Port {
     fn drop(&mut self) {
         self.mailbox.close();

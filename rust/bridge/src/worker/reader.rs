@@ -27,6 +27,7 @@ impl Reader {
     }
 }
 
+#[python_entry]
 #[pymethods]
 impl Reader {
     fn __call__(&self, py: Python<'_>) {
@@ -38,6 +39,7 @@ impl Reader {
     }
 }
 
+#[python_entry]
 impl Drop for Reader {
     fn drop(&mut self) {
         super::attach::in_dealloc(|py| self.port.get().loop_closed(py));

@@ -1,7 +1,7 @@
 //! What the thread of a loop that stands still is doing: logged once per stall, by a thread of its own.
 
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -9,6 +9,7 @@ use pyo3::prelude::*;
 
 use super::attach::try_attach;
 use super::port::WorkerInfo;
+use crate::lock::Mutex;
 use crate::{log, runtime};
 
 /// Longest wait, at exit, for reports that are being written.

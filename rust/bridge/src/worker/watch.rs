@@ -1,10 +1,12 @@
 //! The list of workers, for statistics.
 
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, PoisonError, Weak};
 
 use super::mailbox::{Command, Mailbox, PortCall};
 use super::port::{Kind, WorkerInfo};
+
+use crate::lock::Mutex;
 
 static WORKERS: Mutex<Vec<(Weak<Mailbox>, Arc<WorkerInfo>)>> = Mutex::new(Vec::new());
 

@@ -260,9 +260,8 @@ impl StreamCore {
         if self.released.swap(true, Ordering::SeqCst) {
             return;
         }
-        for timer in std::mem::take(&mut *lock(&self.timers)) {
-            timer.abort();
-        }
+        let timers = std::mem::take(&mut *lock(&self.timers));
+        timers.into_iter().for_each(|timer| timer.abort());
         self.leave_place();
         self.tell_cancel_waiters();
     }
@@ -277,7 +276,8 @@ impl StreamCore {
     /// The stream ended without its driver: whoever waits for its cancellation learns that on the worker. Nobody is woken
     /// here, which may be the end of a Python object.
     fn tell_cancel_waiters(&self) {
-        let waiters = WakeAll(lock(&self.cancel_waiters).take());
+        let waiters = lock(&self.cancel_waiters).take();
+        let waiters = WakeAll(waiters);
         if !waiters.0.is_empty() {
             drop(self.home.post(Command::CallPort(Box::new(move |_, _| drop(waiters)))));
         }
@@ -285,7 +285,8 @@ impl StreamCore {
 
     /// Wakes those who wait for its cancellation; on the worker.
     pub(crate) fn wake_cancel_waiters(&self) {
-        drop(WakeAll(lock(&self.cancel_waiters).take()));
+        let waiters = lock(&self.cancel_waiters).take();
+        drop(WakeAll(waiters));
     }
 
     /// Whether it was asked to stop, as soon as it was or has ended without that; else `waker` is called then.

@@ -96,6 +96,7 @@ class Codec:
         any_keys: bool = False,
         bytes_base64: bool = False,
         nonfinite_null: bool = False,
+        model_dump: dict[str, Any] | None = None,
     ) -> Self: ...
     @staticmethod
     def of(frame: Frame) -> Codec: ...

@@ -2,15 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
 from pybridge.errors import ConfigError
-from pybridge.settings import Settings, choice, hook, setting
+from pybridge.settings import Check, Settings, choice, hook, setting
 
 Hook: TypeAlias = Callable[[Any], Any]
 """Gives an encodable value for an object that the codec does not know; called on the worker, while encoding."""
+
+
+def _dump_options(method: str) -> Check:
+    """None, or keyword arguments for this method of pydantic's serializers; where pydantic is imported it is asked."""
+
+    def check(value: object) -> dict[str, Any] | None:
+        if value is None:
+            return None
+        if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
+            raise ValueError(f"must be a mapping of argument names or None, not a value of type {type(value).__name__}")
+        options = dict(value)
+        for name, instead in (("fallback", "it is the codec's default="), ("mode", "the codec says what is written")):
+            if name in options:
+                raise ValueError(f"cannot hold {name!r}: {instead}")
+        if (core := sys.modules.get("pydantic_core")) is not None:
+            try:
+                getattr(core.SchemaSerializer({"type": "none"}), method)(None, **options)
+            except (TypeError, ValueError) as error:
+                raise ValueError(f"is not what pydantic takes: {error}") from None
+        return options
+
+    return check
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,15 +44,23 @@ class MsgpackCodec(Settings):
         default: Called with each object the codec does not know; what it returns is encoded instead. At most 32 calls
             deep. None: such objects are an `EncodeError`.
         keys: Keys of maps: `"str"`, or `"any"` for `str`, `int` and `bytes`.
+        model_dump: Arguments for the serializers of pydantic models, as `model_dump` takes them: `by_alias`,
+            `exclude_none` and others. Not `mode` and `fallback`, which are the codec's.
     """
 
     format: ClassVar[str] = "msgpack"
     default: Hook | None = setting(None, hook)
     keys: Literal["str", "any"] = setting("str", choice("str", "any"))
+    model_dump: dict[str, Any] | None = setting(None, _dump_options("to_python"))
 
     if TYPE_CHECKING:
 
-        def __init__(self, default: Hook | None = None, keys: Literal["str", "any"] = "str") -> None: ...
+        def __init__(
+            self,
+            default: Hook | None = None,
+            keys: Literal["str", "any"] = "str",
+            model_dump: Mapping[str, Any] | None = None,
+        ) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +72,15 @@ class JsonCodec(Settings):
             deep. None: such objects are an `EncodeError`.
         bytes: `bytes`, `bytearray` and `memoryview` are an `EncodeError` (`"error"`), or text (`"base64"`).
         nonfinite: NaN and infinities are an `EncodeError` (`"error"`), or null (`"null"`).
+        model_dump: Arguments for the serializers of pydantic models, as `model_dump_json` takes them: `by_alias`,
+            `exclude_none` and others. Not `fallback`, which is `default`.
     """
 
     format: ClassVar[str] = "json"
     default: Hook | None = setting(None, hook)
     bytes: Literal["error", "base64"] = setting("error", choice("error", "base64"))
     nonfinite: Literal["error", "null"] = setting("error", choice("error", "null"))
+    model_dump: dict[str, Any] | None = setting(None, _dump_options("to_json"))
 
     if TYPE_CHECKING:
 
@@ -55,6 +89,7 @@ class JsonCodec(Settings):
             default: Hook | None = None,
             bytes: Literal["error", "base64"] = "error",
             nonfinite: Literal["error", "null"] = "error",
+            model_dump: Mapping[str, Any] | None = None,
         ) -> None: ...
 
 

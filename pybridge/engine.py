@@ -319,7 +319,7 @@ class PooledEngine:
                 raise ConfigError("codec", f"MessagePack is binary and cannot be framed as {framing}")
             return asked
         if isinstance(self._codec, MsgpackCodec):
-            return JsonCodec(default=self._codec.default)
+            return JsonCodec(default=self._codec.default, model_dump=self._codec.model_dump)
         return self._codec
 
 
@@ -352,13 +352,16 @@ def native_codec(codec: CodecName | Codec, field: str = "codec") -> _pybridge.Co
         return known
     resolved = resolve_codec(codec, field)
     if isinstance(resolved, MsgpackCodec):
-        native = _pybridge.Codec("msgpack", resolved.default, any_keys=resolved.keys == "any")
+        native = _pybridge.Codec(
+            "msgpack", resolved.default, any_keys=resolved.keys == "any", model_dump=resolved.model_dump
+        )
     elif isinstance(resolved, JsonCodec):
         native = _pybridge.Codec(
             "json",
             resolved.default,
             bytes_base64=resolved.bytes == "base64",
             nonfinite_null=resolved.nonfinite == "null",
+            model_dump=resolved.model_dump,
         )
     else:
         native = _pybridge.Codec("raw")

@@ -16,6 +16,7 @@ import orjson
 import ormsgpack
 
 import pybridge
+from bench.codec.payloads import MODEL, Model
 from pybridge.bench.codec import Operation
 from pybridge.bench.codec import repeat as inside_bridge
 
@@ -66,7 +67,7 @@ def _peer(name: str, function: Callable[[Any], Any]) -> Lane:
     return Lane(name, function, called(function), peer=True)
 
 
-def lanes(wire: Format, direction: Direction) -> list[Lane]:
+def lanes(wire: Format, direction: Direction, payload: str) -> list[Lane]:
     """All lanes of one half of one format, the product first."""
     encoding = direction == "encode"
     public: Callable[[Any], Any]
@@ -80,7 +81,10 @@ def lanes(wire: Format, direction: Direction) -> list[Lane]:
         Lane(PUBLIC, public, called(public), peer=False),
         Lane(REFERENCE, public, inside(reference, wire), peer=False),
     ]
-    if wire == "msgpack":
+    if payload == MODEL:
+        pydantic = Lane("pydantic", _model_to_json, _time_models, peer=True)
+        found[2:] = [pydantic if wire == "json" else _peer("pydantic, msgspec", _model_to_msgpack)]
+    elif wire == "msgpack":
         spec = msgspec.msgpack.Encoder().encode if encoding else msgspec.msgpack.Decoder().decode
         found += [
             _peer("msgspec", spec),
@@ -101,8 +105,29 @@ def _dumps(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
 
 
+def _model_to_json(model: Model) -> bytes:
+    return model.__pydantic_serializer__.to_json(model)
+
+
+def _time_models(model: Model, repetitions: int) -> float:
+    """Times the serializer called as programs call it, without a function around it."""
+    start = time.perf_counter_ns()
+    for _ in range(repetitions):
+        model.__pydantic_serializer__.to_json(model)
+    return (time.perf_counter_ns() - start) / repetitions
+
+
+def _model_to_msgpack(model: Model) -> bytes:
+    return msgspec.msgpack.encode(Model.__pydantic_serializer__.to_python(model))
+
+
+def _plain(value: Any) -> Any:
+    return value.model_dump() if isinstance(value, Model) else value
+
+
 def sample(wire: Format, value: Any) -> bytes:
     """The bytes that decoders get: those of an encoder that is none of the lanes under test for that format."""
+    value = _plain(value)
     return msgspec.msgpack.encode(value) if wire == "msgpack" else msgspec.json.encode(value)
 
 
@@ -112,4 +137,4 @@ def problem(lane: Lane, wire: Format, direction: Direction, value: Any) -> str |
         return None if lane.once(sample(wire, value)) == value else "decoded to something else"
     made = bytes(lane.once(value))
     back = msgspec.msgpack.decode(made) if wire == "msgpack" else msgspec.json.decode(made)
-    return None if back == value else "encoded something else"
+    return None if back == _plain(value) else "encoded something else"

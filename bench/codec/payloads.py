@@ -6,6 +6,10 @@ import random
 from collections.abc import Callable
 from typing import Any
 
+import pydantic
+
+MODEL = "pydantic model"
+
 
 def token_dict() -> Any:
     """About 80 bytes of JSON."""
@@ -73,6 +77,19 @@ def wide() -> Any:
     return {f"field_{i}": i for i in range(2000)}
 
 
+class Model(pydantic.BaseModel):
+    """A flat model of three fields."""
+
+    token: str
+    id: int
+    logprob: float
+
+
+def model() -> Any:
+    """What pydantic's own serializer encodes."""
+    return Model(token="hello", id=15339, logprob=-0.25)
+
+
 PAYLOADS: dict[str, Callable[[], Any]] = {
     "token dict": token_dict,
     "OpenAI chunk": openai_chunk,
@@ -83,6 +100,7 @@ PAYLOADS: dict[str, Callable[[], Any]] = {
     "20,000 dicts": tree,
     "deep": deep,
     "wide": wide,
+    MODEL: model,
 }
 
 SMALL = ("token dict", "OpenAI chunk", "deep")

@@ -42,12 +42,15 @@ def _lanes(document: dict[str, Any], direction: str) -> list[str]:
         cases = [case for case in document["cases"] if (case["format"], case["direction"]) == (wire, direction)]
         if not cases:
             continue
-        names = list(cases[0]["medians"])
+        names = list(dict.fromkeys(name for case in cases for name in case["medians"]))
         lines += [f"| {wire} | " + " | ".join(names) + " |", "| --- |" + " --- |" * len(names)]
         for case in cases:
             own = case["medians"]["pybridge"]
             cells = []
             for name in names:
+                if name not in case["medians"]:
+                    cells.append("-")
+                    continue
                 median = case["medians"][name]
                 ratio = "" if name == "pybridge" else f" ({median / own:.2f} x)"
                 cells.append(f"{median / 1000:,.2f} ±{case['spreads'][name] * 50:.0f} %{ratio}")

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import datetime as dt
 import decimal
 import re
 import uuid
 from collections.abc import Callable
-from pathlib import Path
+from ipaddress import ip_address
+from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
 import orjson
 import ormsgpack
+import pydantic
 import pytest
 
 PAGE = (Path(__file__).parents[2] / "docs" / "values.md").read_text()
@@ -56,6 +59,19 @@ def numpy_msgpack(value: Any) -> bytes:
     return ormsgpack.packb(value, option=ormsgpack.OPT_SERIALIZE_NUMPY)
 
 
+def pydantic_msgpack(value: Any) -> bytes:
+    return ormsgpack.packb(value, option=ormsgpack.OPT_SERIALIZE_PYDANTIC)
+
+
+class Hidden(pydantic.BaseModel):
+    a: int = 1
+    b: int = pydantic.Field(default=2, exclude=True)
+
+
+class Moment(dt.datetime): ...
+
+
+ENCODERS = (msgspec.json.encode, orjson.dumps, ormsgpack.packb)
 AWARE = dt.datetime(2024, 1, 1, tzinfo=dt.UTC)
 DAYTIME = dt.time(1, tzinfo=dt.UTC)
 
@@ -83,6 +99,25 @@ DAYTIME = dt.time(1, tzinfo=dt.UTC)
         (msgspec.json.encode, float("nan"), b"null"),
         (orjson.dumps, b"", None),
         (msgspec.json.encode, b"a", b'"YQ=="'),
+        (msgspec.json.encode, {1}, b"[1]"),
+        (orjson.dumps, {1}, None),
+        (ormsgpack.packb, frozenset({1}), None),
+        (msgspec.json.encode, collections.deque([1]), None),
+        (orjson.dumps, collections.deque([1]), None),
+        (ormsgpack.packb, collections.deque([1]), None),
+        (msgspec.json.encode, dt.timedelta(1), b'"P1D"'),
+        (orjson.dumps, dt.timedelta(1), None),
+        (ormsgpack.packb, dt.timedelta(1), None),
+        *((encode, value, None) for encode in ENCODERS for value in (PurePosixPath("a"), ip_address("::1"))),
+        *((encode, Moment(2024, 1, 1), None) for encode in ENCODERS),
+        (msgspec.json.encode, Hidden(), None),
+        (orjson.dumps, Hidden(), None),
+        (ormsgpack.packb, Hidden(), None),
+        (pydantic_msgpack, Hidden(), b"\x82\xa1a\x01\xa1b\x02"),
+        (msgspec.json.encode, np.datetime64("2024-01-01"), None),
+        (numpy_json, np.datetime64("2024-01-01"), b'"2024-01-01T00:00:00"'),
+        (numpy_msgpack, np.datetime64("2024-01-01"), b"\xb32024-01-01T00:00:00"),
+        (numpy_json, np.datetime64("2024-01-01T00:00:00.000001002"), b'"2024-01-01T00:00:00.000001"'),
         (numpy_json, np.arange(4)[::2], None),
         (numpy_msgpack, np.arange(4)[::2], None),
         (numpy_json, np.arange(2, dtype=">i4"), None),

@@ -153,13 +153,6 @@ class Model(pydantic.BaseModel):
 class Root(pydantic.RootModel[list[int]]): ...
 
 
-class Renamed(pydantic.BaseModel):
-    """What came under the field's own name is an extra, and what pydantic writes."""
-
-    model_config = pydantic.ConfigDict(extra="allow")
-    a: int = pydantic.Field(alias="b")
-
-
 @pydantic.dataclasses.dataclass
 class Checked:
     a: int
@@ -352,14 +345,6 @@ def test_bytes_stay_bytes_in_msgpack_and_are_a_choice_in_json() -> None:
     assert refusal([released]).path == "$[0]"
 
 
-def test_extra_fields_stand_in_the_place_of_fields_of_the_same_name() -> None:
-    """T-67: and no key comes twice."""
-    model = Renamed.model_validate({"b": 1, "a": 99, "c": 2})
-    for codec in ("msgpack", "json"):
-        frame = bytes(pybridge.encode([model], codec))
-        assert pybridge.decode(frame, codec, Limits(duplicate_keys="error")) == [model.model_dump()]
-
-
 def test_keys_are_text_unless_the_codec_takes_more() -> None:
     for key in (1, b"k", None, 1.5, True, (1,)):
         for codec in ("msgpack", "json"):
@@ -376,9 +361,8 @@ def test_keys_are_text_unless_the_codec_takes_more() -> None:
 
 def test_what_is_not_in_the_table_is_named_with_its_path() -> None:
     cases: list[Any] = [
-        object(), {1}, frozenset(), 1j, range(3), iter([]), print, type, Plain, SimpleNamespace(a=1), dt.timedelta(1),
-        np.datetime64("2024-01-01"), np.array(["a"]), np.array([object()]), np.complex64(1), np.array([1j]),
-        np.ma.masked_array([1]), np.zeros(2, dtype="M8[s]"), np.void(b"ab"),
+        object(), {}.keys(), 1j, range(3), iter([]), print, type, Plain, SimpleNamespace(a=1), np.array(["a"]),
+        np.array([object()]), np.complex64(1), np.array([1j]), np.ma.masked_array([1]), np.void(b"ab"),
     ]  # fmt: skip
     for value in cases:
         for codec in ("msgpack", "json"):
@@ -395,15 +379,15 @@ def test_the_hook_is_asked_for_exactly_what_the_table_does_not_have() -> None:
 
     def hook(value: Any) -> Any:
         asked.append(value)
-        return sorted(value) if isinstance(value, set) else {"type": type(value).__name__}
+        return sorted(value) if isinstance(value, range) else {"type": type(value).__name__}
 
     for codec in (MsgpackCodec(default=hook), JsonCodec(default=hook)):
         asked.clear()
-        value = [1, {3, 1}, {"x": 2j}, LoudStr("a"), Plain(1), Colour.RED, np.arange(2), np.array(["a"])]
+        value = [1, range(3, 0, -2), {"x": 2j}, LoudStr("a"), Plain(1), Colour.RED, np.arange(2), np.array(["a"])]
         expected = [1, [1, 3], {"x": {"type": "complex"}}, "a", {"a": 1, "b": "x"}, "red", [0, 1], {"type": "ndarray"}]
         encoded = pybridge.encode(value, codec)
         assert encoded.decode() == expected
-        assert [type(item).__name__ for item in asked] == ["set", "complex", "ndarray"]
+        assert [type(item).__name__ for item in asked] == ["range", "complex", "ndarray"]
 
 
 @pytest.mark.parametrize("make", [MsgpackCodec, JsonCodec])

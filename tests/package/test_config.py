@@ -53,8 +53,8 @@ def test_defaults_are_normalised() -> None:
         "max_metadata_entries": 64,
         "duplicate_keys": "last",
     }
-    assert values(MsgpackCodec()) == {"default": None, "keys": "str"}
-    assert values(JsonCodec()) == {"default": None, "bytes": "error", "nonfinite": "error"}
+    assert values(MsgpackCodec()) == {"default": None, "keys": "str", "model_dump": None}
+    assert values(JsonCodec()) == {"default": None, "bytes": "error", "nonfinite": "error", "model_dump": None}
     assert values(RawCodec()) == {}
 
 

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use pybridge_pool::Writer;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyDict};
 use serde::Serialize;
 
 use super::json::Json;
@@ -36,6 +36,7 @@ pub struct Encoder {
     limits: Arc<Limits>,
     keep: Option<Box<dyn Keep>>,
     default: Option<Py<PyAny>>,
+    model_dump: Option<Py<PyDict>>,
     /// Length of the last frame, if it was a large one; else 0.
     expected: usize,
     /// Python code ran while the last item was written.
@@ -58,7 +59,7 @@ impl From<EncodeError> for Stop {
 impl Encoder {
     /// An encoder for one stream.
     pub fn new(spec: Arc<CodecSpec>, framing: Framing, limits: Arc<Limits>) -> Self {
-        Self { spec, framing, limits, keep: None, default: None, expected: 0, hold: false }
+        Self { spec, framing, limits, keep: None, default: None, model_dump: None, expected: 0, hold: false }
     }
 
     /// Lets the raw codec, where it has no framing, share immutable `bytes` of 64 KiB and more instead of copying them.
@@ -73,9 +74,16 @@ impl Encoder {
         Self { default, ..self }
     }
 
-    /// Shows the hook to the collector, on behalf of the Python object that owns the encoder.
+    /// Has the serializers of pydantic models called with these arguments.
+    #[must_use]
+    pub fn with_model_dump(self, model_dump: Option<Py<PyDict>>) -> Self {
+        Self { model_dump, ..self }
+    }
+
+    /// Shows what it holds to the collector, on behalf of the Python object that owns the encoder.
     pub(crate) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
-        visit.call(&self.default)
+        visit.call(&self.default)?;
+        visit.call(&self.model_dump)
     }
 
     /// Writes `item` as exactly one committed frame of `out`, framing included; after an error `out` is as it was.
@@ -121,7 +129,8 @@ impl Encoder {
     }
 
     fn msgpack(&mut self, item: &Bound<'_, PyAny>, out: &mut Writer) -> Result<(), Stop> {
-        let walk = Walk::new(item.py(), &self.spec, self.default.as_ref(), &self.limits, self.hold);
+        let (default, dump) = (self.default.as_ref(), self.model_dump.as_ref());
+        let walk = Walk::new(item.py(), &self.spec, default, dump, &self.limits, self.hold);
         let mut to = Msgpack::new(Sink::new(out, self.limits.max_frame_bytes));
         let done = walk.root(item).serialize(&mut to).and_then(|()| to.sink.finish());
         self.hold = walk.runs() > 0;
@@ -129,9 +138,10 @@ impl Encoder {
     }
 
     fn json(&mut self, item: &Bound<'_, PyAny>, out: &mut Writer) -> Result<(), Stop> {
-        let walk = Walk::new(item.py(), &self.spec, self.default.as_ref(), &self.limits, self.hold);
+        let (default, dump) = (self.default.as_ref(), self.model_dump.as_ref());
+        let walk = Walk::new(item.py(), &self.spec, default, dump, &self.limits, self.hold);
         let sink = Sink::new(out, self.limits.max_frame_bytes);
-        let mut to = Json::new(sink, &self.spec);
+        let mut to = Json::new(sink, &self.spec, self.framing);
         let done = walk.root(item).serialize(&mut to).and_then(|()| to.sink.finish());
         self.hold = walk.runs() > 0;
         done.map_err(|halt| self.failed(&walk, &to.sink, &halt))

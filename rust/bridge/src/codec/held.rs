@@ -5,8 +5,10 @@
 use std::cell::RefCell;
 
 use pyo3::ffi;
+use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::PyString;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyFrozenSet, PySet, PyType};
 use serde::Serializer;
 use serde::ser::{SerializeMap, SerializeSeq};
 
@@ -32,26 +34,10 @@ impl<'py> Held<'py> {
         self.0.borrow()[index].as_ptr()
     }
 
-    /// Lets the entries from `more` on stand in the place of those from `start` on that have the same key.
-    pub(super) fn override_entries(&self, start: usize, more: usize) {
-        let mut all = self.0.borrow_mut();
-        for place in (more..all.len()).step_by(2).rev() {
-            let same = |&known: &usize| all[known].cast_exact::<PyString>().is_ok_and(|key| equal(key, &all[place]));
-            if let Some(known) = (start..more).step_by(2).find(same) {
-                all.swap(known + 1, place + 1);
-                drop(all.drain(place..place + 2));
-            }
-        }
-    }
-
     /// Lets go of everything from `start` on.
     pub(super) fn release(&self, start: usize) {
         self.0.borrow_mut().truncate(start);
     }
-}
-
-fn equal(key: &Bound<'_, PyString>, other: &Bound<'_, PyAny>) -> bool {
-    other.cast_exact::<PyString>().is_ok_and(|other| key.as_any().eq(other).unwrap_or(false))
 }
 
 impl Value<'_, '_, '_> {
@@ -91,6 +77,24 @@ impl Value<'_, '_, '_> {
             true
         })?;
         Ok(done)
+    }
+
+    /// A set, frozenset or deque, in the order of its iterator.
+    #[inline(never)]
+    pub(super) fn each<S: Serializer>(self, to: S) -> Result<S::Ok, S::Error> {
+        let _alive = self.object();
+        let held = &self.walk.held;
+        let (runs, start) = (self.walk.runs(), held.len());
+        if !self.hold_each() {
+            return Err(self.walk.changed());
+        }
+        let end = held.len();
+        self.walk.enter(end - start)?;
+        let mut seq = to.serialize_seq(Some(end - start))?;
+        self.elements(&mut seq, 0, (start..end).map(|index| held.get(index)))?;
+        self.let_go(start, runs, Self::hold_each)?;
+        self.walk.leave();
+        seq.end()
     }
 
     /// Serializes keys and values that are held, in turns, from `start` on, as a map that was entered.
@@ -140,6 +144,19 @@ impl Value<'_, '_, '_> {
         true
     }
 
+    /// Holds the elements that the iterator of a builtin base gives, which runs no Python code.
+    #[inline(never)]
+    fn hold_each(self) -> bool {
+        let object = self.object();
+        let hold = || -> PyResult<()> {
+            for item in storage(&object)?.call_method1(intern!(self.walk.py, "__iter__"), (&object,))?.try_iter()? {
+                self.walk.held.push(item?);
+            }
+            Ok(())
+        };
+        hold().is_ok()
+    }
+
     /// Holds the keys and values of a dict.
     #[inline(never)]
     pub(super) fn hold_entries(self) {
@@ -151,5 +168,18 @@ impl Value<'_, '_, '_> {
                 self.walk.held.push(Bound::from_borrowed_ptr(self.walk.py, value));
             }
         }
+    }
+}
+
+/// The builtin class whose storage a set, frozenset or deque has.
+fn storage<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyType>> {
+    static DEQUE: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    let py = object.py();
+    if object.is_instance_of::<PySet>() {
+        Ok(py.get_type::<PySet>())
+    } else if object.is_instance_of::<PyFrozenSet>() {
+        Ok(py.get_type::<PyFrozenSet>())
+    } else {
+        DEQUE.import(py, "collections", "deque").cloned()
     }
 }

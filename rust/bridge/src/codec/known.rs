@@ -8,8 +8,9 @@ use pyo3::exceptions::{PyAttributeError, PyTypeError};
 use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDate, PyDateTime, PyDict, PyTime, PyType, PyTypeMethods};
+use pyo3::types::{PyDate, PyDateTime, PyDelta, PyDict, PyTime, PyType, PyTypeMethods};
 
+use super::pydantic;
 use super::records::{self, Shape};
 use super::temporal::Temporal;
 
@@ -24,12 +25,16 @@ pub(super) enum Kind {
     Dict,
     /// `bytes` or `bytearray`.
     Bytes,
+    /// A set, frozenset or deque.
+    Each,
     /// A memoryview.
     Memory,
     /// Its `_value_`.
     Enum,
-    /// A pydantic root model: its `root`.
-    Root,
+    /// A model of pydantic.
+    Model,
+    /// A model of pydantic 1, which has no serializer.
+    ModelOfPydantic1,
     /// A map of fields.
     Record(Arc<Shape>),
     /// A number of numpy.
@@ -38,6 +43,8 @@ pub(super) enum Kind {
     Array,
     /// Text in a standard form.
     Temporal(Temporal),
+    /// The same, of a class that compares for itself or counts nanoseconds.
+    Foreign(Temporal),
     /// For the `default` hook.
     Unknown,
 }
@@ -97,11 +104,12 @@ fn classify(ty: &Bound<'_, PyType>) -> PyResult<Kind> {
     if is_enum(ty)? {
         return Ok(Kind::Enum);
     }
-    if let Some(kind) = builtin(ty) {
-        return Ok(kind);
-    }
     let py = ty.py();
-    match records::classify(ty) {
+    if let Some(kind) = builtin(ty) {
+        let extension = kind == Kind::Tuple && inherits(ty, "msgpack.ext", "ExtType")?;
+        return Ok(if extension { Kind::Unknown } else { kind });
+    }
+    match pydantic::classify(ty).and_then(|kind| kind.map_or_else(|| records::classify(ty), |kind| Ok(Some(kind)))) {
         Ok(Some(kind)) => Ok(kind),
         Ok(None) => by_name(ty),
         // It answers to the names that say what its fields are, but with something else.
@@ -133,6 +141,8 @@ fn builtin(ty: &Bound<'_, PyType>) -> Option<Kind> {
             Kind::Bytes
         } else if under(&raw mut ffi::PyFloat_Type) {
             Kind::Float
+        } else if under(&raw mut ffi::PySet_Type) || under(&raw mut ffi::PyFrozenSet_Type) {
+            Kind::Each
         } else if ptr == &raw mut ffi::PyMemoryView_Type {
             Kind::Memory
         } else {
@@ -158,11 +168,19 @@ fn by_name(ty: &Bound<'_, PyType>) -> PyResult<Kind> {
         let (Ok(module), Ok(name)) = (base.module(), base.qualname()) else { continue };
         let (Ok(module), Ok(name)) = (module.to_str(), name.to_str()) else { continue };
         let kind = match (module, name) {
-            ("datetime", "datetime") if base.is(py.get_type::<PyDateTime>()) => Kind::Temporal(Temporal::DateTime),
-            ("datetime", "date") if base.is(py.get_type::<PyDate>()) => Kind::Temporal(Temporal::Date),
-            ("datetime", "time") if base.is(py.get_type::<PyTime>()) => Kind::Temporal(Temporal::Time),
+            ("datetime", "datetime") if base.is(py.get_type::<PyDateTime>()) => dated(ty, &base, Temporal::DateTime)?,
+            ("datetime", "date") if base.is(py.get_type::<PyDate>()) => dated(ty, &base, Temporal::Date)?,
+            ("datetime", "time") if base.is(py.get_type::<PyTime>()) => dated(ty, &base, Temporal::Time)?,
+            ("datetime", "timedelta") if base.is(py.get_type::<PyDelta>()) => dated(ty, &base, Temporal::Delta)?,
             ("uuid", "UUID") => Kind::Temporal(Temporal::Uuid),
             ("decimal", "Decimal") => Kind::Temporal(Temporal::Decimal),
+            ("pathlib" | "pathlib._local", "PurePath") => Kind::Temporal(Temporal::Path),
+            ("ipaddress", "IPv4Address" | "IPv6Address" | "IPv4Network" | "IPv6Network") => {
+                Kind::Temporal(Temporal::Address)
+            }
+            ("collections", "deque") => Kind::Each,
+            ("numpy", "datetime64") => Kind::Temporal(Temporal::Numpy),
+            ("numpy", "timedelta64") => Kind::Temporal(Temporal::NumpyDelta),
             ("numpy", "ndarray") if base.is(ty) => Kind::Array,
             ("numpy", "generic") => Kind::Scalar,
             _ => continue,
@@ -172,6 +190,19 @@ fn by_name(ty: &Bound<'_, PyType>) -> PyResult<Kind> {
         }
     }
     Ok(Kind::Unknown)
+}
+
+/// The kind of a type that inherits from a date class.
+fn dated(ty: &Bound<'_, PyType>, base: &Bound<'_, PyType>, kind: Temporal) -> PyResult<Kind> {
+    let (py, equal) = (ty.py(), intern!(ty.py(), "__eq__"));
+    let compares = !ty.getattr(equal)?.is(&base.getattr(equal)?);
+    let counts = ty.hasattr(intern!(py, "nanosecond"))? || ty.hasattr(intern!(py, "nanoseconds"))?;
+    Ok(if compares || counts { Kind::Foreign(kind) } else { Kind::Temporal(kind) })
+}
+
+/// Whether the type is or inherits from a class, if its module has been imported by somebody.
+fn inherits(ty: &Bound<'_, PyType>, module: &str, name: &str) -> PyResult<bool> {
+    loaded(ty.py(), module, name)?.map_or(Ok(false), |class| ty.is_subclass(&class))
 }
 
 /// A module's attribute, if the module has been imported by somebody.

@@ -42,13 +42,6 @@ macro_rules! narrow_serializer {
         fn serialize_unit_variant(self, _: &'static str, _: u32, variant: &'static str) -> Result<(), Halt> {
             self.serialize_str(variant)
         }
-        fn serialize_newtype_struct<T: serde::Serialize + ?Sized>(
-            self,
-            _: &'static str,
-            value: &T,
-        ) -> Result<(), Halt> {
-            value.serialize(self)
-        }
         fn serialize_newtype_variant<T: serde::Serialize + ?Sized>(
             self,
             _: &'static str,

@@ -7,6 +7,7 @@ use std::slice;
 use pyo3::exceptions::PyException;
 use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::types::PyList;
 use serde::ser::SerializeSeq;
 use serde::{Serialize, Serializer};
 
@@ -146,14 +147,30 @@ pub(super) fn serialize<S: Serializer>(value: Value<'_, '_, '_>, scalar: bool, t
 }
 
 /// Hands what does not hold plain numbers to the `default` hook; without one, says what an array holds.
+///
+/// An array of times is a list of its rows or times.
 #[cold]
 fn unknown<S: Serializer>(value: Value<'_, '_, '_>, scalar: bool, to: S) -> Result<S::Ok, S::Error> {
+    if !scalar && let Some(rows) = times(&value.object()).map_err(|error| value.walk.raised(error))? {
+        return value.walk.stand_in(&rows, to);
+    }
     if scalar || value.walk.default.is_some() {
         return value.hook(to);
     }
     let dtype = value.object().getattr(intern!(value.walk.py, "dtype")).and_then(|dtype| dtype.str()?.extract());
     let dtype: String = dtype.map_err(|error| value.walk.raised(error))?;
     Err(value.unknown(&format!(" of dtype {dtype:.MAX_DTYPE$}")))
+}
+
+/// The rows of an array of times; of one without dimensions its time.
+fn times<'py>(array: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let py = array.py();
+    let kind: char = array.getattr(intern!(py, "dtype"))?.getattr(intern!(py, "kind"))?.extract()?;
+    Ok(match kind {
+        'm' | 'M' if array.getattr(intern!(py, "ndim"))?.extract::<usize>()? == 0 => Some(array.get_item(())?),
+        'm' | 'M' => Some(py.get_type::<PyList>().call1((array,))?),
+        _ => None,
+    })
 }
 
 /// A part of an array: the cells that its remaining dimensions span.

@@ -7,14 +7,15 @@ use pyo3::prelude::*;
 use serde::Serializer;
 
 use super::known::{self, Kind};
-use super::temporal::Temporal;
+use super::temporal::Standard;
 use super::value::Value;
 use super::view::View;
 use super::walk::Failure;
 use super::{numpy, object, temporal};
 
 impl<'py> Value<'_, '_, 'py> {
-    /// Everything that is not one of the commonest exact types. Holds the object: from here on code may run.
+    /// Everything that is not one of the commonest exact types. Holds the object: from here on code may run. Containers
+    /// nest through here, so its frame is small.
     #[inline(never)]
     pub(super) fn other<S: Serializer>(self, to: S) -> Result<S::Ok, S::Error> {
         let object = self.object();
@@ -28,28 +29,39 @@ impl<'py> Value<'_, '_, 'py> {
                 return to.serialize_bytes(object::bytes(self.ob));
             }
         }
-        let py = self.walk.py;
         let kind = self.kind(&object)?;
         // SAFETY: the object is held; its kind is that of its type's base, whose storage it has.
         unsafe {
             match kind {
-                Kind::Text => return self.text(to),
-                Kind::Int => return self.int(to),
-                Kind::Float => return to.serialize_f64(ffi::PyFloat_AS_DOUBLE(self.ob)),
-                Kind::Tuple => return self.tuple(to),
-                Kind::List => return self.list(to),
-                Kind::Dict => return self.dict(to),
-                Kind::Bytes => return to.serialize_bytes(object::bytes(self.ob)),
-                _ => self.walk.run()?,
+                Kind::Text => self.text(to),
+                Kind::Int => self.int(to),
+                Kind::Float => to.serialize_f64(ffi::PyFloat_AS_DOUBLE(self.ob)),
+                Kind::Tuple => self.tuple(to),
+                Kind::List => self.list(to),
+                Kind::Dict => self.dict(to),
+                Kind::Bytes => to.serialize_bytes(object::bytes(self.ob)),
+                Kind::Each => self.each(to),
+                Kind::Record(shape) => {
+                    self.walk.run()?;
+                    self.record(&shape, to)
+                }
+                kind => self.by_code(kind, to),
             }
         }
+    }
+
+    /// By code that may be Python's.
+    #[inline(never)]
+    fn by_code<S: Serializer>(self, kind: Kind, to: S) -> Result<S::Ok, S::Error> {
+        self.walk.run()?;
         match kind {
+            Kind::Model => self.model(to),
+            Kind::ModelOfPydantic1 if self.walk.default.is_none() => Err(self.unknown(", a model of pydantic 1")),
             Kind::Memory => self.memory(to),
-            Kind::Enum => self.instead(object.getattr(intern!(py, "_value_")), to),
-            Kind::Root => self.instead(object.getattr(intern!(py, "root")), to),
-            Kind::Record(shape) => self.record(&shape, to),
+            Kind::Enum => self.instead(self.object().getattr(intern!(self.walk.py, "_value_")), to),
             Kind::Scalar | Kind::Array => numpy::serialize(self, kind == Kind::Scalar, to),
-            Kind::Temporal(kind) => self.temporal(kind, to),
+            Kind::Temporal(kind) => self.standard(temporal::text(kind, &self.object()), to),
+            Kind::Foreign(kind) => self.standard(temporal::foreign(kind, &self.object()), to),
             _ => self.hook(to),
         }
     }
@@ -65,15 +77,21 @@ impl<'py> Value<'_, '_, 'py> {
     }
 
     #[inline(never)]
-    fn temporal<S: Serializer>(self, kind: Temporal, to: S) -> Result<S::Ok, S::Error> {
-        match temporal::text(kind, &self.object()) {
-            Ok(text) => to.serialize_str(text.as_str()),
+    fn standard<S: Serializer>(self, text: PyResult<Standard<'_>>, to: S) -> Result<S::Ok, S::Error> {
+        match text {
+            Ok(Standard::Short { bytes, len }) => {
+                to.serialize_str(std::str::from_utf8(&bytes[..len]).unwrap_or_default())
+            }
+            Ok(Standard::Long(text)) => to.serialize_str(&text),
+            Ok(Standard::Object(text)) => self.child(text.as_ptr()).text(to),
+            Ok(Standard::Null) => to.serialize_unit(),
+            Ok(Standard::None) => self.hook(to),
             Err(error) => Err(self.walk.raised(error)),
         }
     }
 
     #[inline(never)]
-    fn instead<S: Serializer>(self, answer: PyResult<Bound<'py, PyAny>>, to: S) -> Result<S::Ok, S::Error> {
+    pub(super) fn instead<S: Serializer>(self, answer: PyResult<Bound<'py, PyAny>>, to: S) -> Result<S::Ok, S::Error> {
         let answer = answer.map_err(|error| self.walk.raised(error))?;
         self.walk.stand_in(&answer, to)
     }

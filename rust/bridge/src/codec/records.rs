@@ -1,4 +1,4 @@
-//! Objects with named fields: dataclasses, `msgspec.Struct`, attrs classes, pydantic models.
+//! Objects with named fields: dataclasses, `msgspec.Struct`, attrs classes.
 
 use std::sync::Arc;
 
@@ -20,8 +20,6 @@ pub(super) struct Shape {
     tag: Option<(Py<PyString>, Py<PyAny>)>,
     /// What a field holds that is left out.
     unset: Option<Py<PyAny>>,
-    /// An attribute with more fields, a dict or None.
-    extra: bool,
 }
 
 #[derive(Debug)]
@@ -43,7 +41,7 @@ impl Shape {
             Ok(Field { attribute: name.clone_ref(py), key: name })
         };
         let fields = names.into_iter().map(field).collect::<PyResult<_>>()?;
-        Ok(Self { fields, tag: None, unset: None, extra: false })
+        Ok(Self { fields, tag: None, unset: None })
     }
 }
 
@@ -52,13 +50,6 @@ pub(super) fn classify(ty: &Bound<'_, PyType>) -> PyResult<Option<Kind>> {
     let py = ty.py();
     let shape = if let Some(fields) = ty.getattr_opt(intern!(py, "__dataclass_fields__"))? {
         dataclass(ty, &fields)
-    } else if let Some(fields) = ty.getattr_opt(intern!(py, "__pydantic_fields__"))? {
-        fields.cast::<PyDict>()?;
-        if ty.getattr_opt(intern!(py, "__pydantic_root_model__"))?.is_some_and(|root| root.is_truthy().unwrap_or(false))
-        {
-            return Ok(Some(Kind::Root));
-        }
-        pydantic(&fields)
     } else if let Some(fields) = ty.getattr_opt(intern!(py, "__struct_fields__"))? {
         structure(ty, &fields)
     } else if let Some(attributes) = ty.getattr_opt(intern!(py, "__attrs_attrs__"))? {
@@ -97,10 +88,6 @@ fn dataclass(ty: &Bound<'_, PyType>, fields: &Bound<'_, PyAny>) -> PyResult<Shap
         let field = checked.cast::<PyDict>()?.get_item(field.getattr(intern!(py, "name"))?)?;
         field.as_ref().map_or(Ok(true), is_written)
     })
-}
-
-fn pydantic(fields: &Bound<'_, PyAny>) -> PyResult<Shape> {
-    Ok(Shape { extra: true, ..named(fields, is_written)? })
 }
 
 /// Fields that pydantic is told to exclude from output stay out of it here as well.
@@ -145,7 +132,6 @@ impl Value<'_, '_, '_> {
     #[inline(never)]
     fn hold_fields<E: serde::ser::Error>(self, shape: &Shape) -> Result<(), E> {
         let (py, held) = (self.walk.py, &self.walk.held);
-        let start = held.len();
         let object = self.object();
         if let Some((key, tag)) = &shape.tag {
             held.push(key.bind(py).clone().into_any());
@@ -159,14 +145,6 @@ impl Value<'_, '_, '_> {
             if shape.unset.as_ref().is_none_or(|unset| !unset.is(&value)) {
                 held.push(field.key.bind(py).clone().into_any());
                 held.push(value);
-            }
-        }
-        if shape.extra {
-            let more = object.getattr(intern!(py, "__pydantic_extra__")).map_err(|error| self.walk.raised(error))?;
-            if more.is_exact_instance_of::<PyDict>() {
-                let fields = held.len();
-                self.child(more.as_ptr()).hold_entries();
-                held.override_entries(start, fields);
             }
         }
         Ok(())

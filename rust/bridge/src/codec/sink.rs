@@ -18,6 +18,8 @@ pub(super) enum Halt {
     Narrow,
     /// Text that Unicode encodings cannot hold.
     Text,
+    /// Text of several lines where a frame is one line.
+    Lines,
     /// NaN or an infinity where the format has none.
     Nonfinite,
     /// Bytes where the format has none.
@@ -32,6 +34,7 @@ impl fmt::Display for Halt {
             Self::TooLong => "longer than MessagePack can say",
             Self::Narrow => "not a shape of a Python object",
             Self::Text => "str holds a surrogate",
+            Self::Lines => "SSE and NDJSON frames hold one line; leave indent out of model_dump",
             Self::Nonfinite => "NaN and infinity are not JSON; JsonCodec(nonfinite=\"null\") writes null",
             Self::Bytes => "bytes are not JSON; JsonCodec(bytes=\"base64\") writes base64 text",
         })

@@ -1,4 +1,4 @@
-//! Times, identifiers and decimals as text in their standard forms.
+//! Times, identifiers, decimals, paths and addresses as text in their standard forms.
 
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -8,17 +8,26 @@ use pyo3::types::{
     PyTzInfoAccess,
 };
 
+use super::durations;
+
 /// What is written as text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Temporal {
     DateTime,
     Date,
     Time,
+    Delta,
     Uuid,
     Decimal,
+    Path,
+    Address,
+    /// A `datetime64` of numpy.
+    Numpy,
+    /// A `timedelta64` of numpy.
+    NumpyDelta,
 }
 
-/// Bytes of the longest time: `2024-12-31T23:59:59.999999+23:59`, and of a UUID.
+/// Bytes of the longest time: `2024-12-31T23:59:59.999999999+23:59`, and of a UUID.
 const LONGEST: usize = 36;
 
 /// Minutes of the largest offset that the standard can say, 23:59.
@@ -26,19 +35,19 @@ const LARGEST_OFFSET: u32 = 23 * 60 + 59;
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
-/// ASCII text.
+/// What stands for an object.
 pub(super) enum Standard<'py> {
-    Short { bytes: [u8; LONGEST], len: usize },
+    /// ASCII text.
+    Short {
+        bytes: [u8; LONGEST],
+        len: usize,
+    },
+    Long(String),
     Object(Bound<'py, PyString>),
-}
-
-impl Standard<'_> {
-    pub(super) fn as_str(&self) -> &str {
-        match self {
-            Self::Short { bytes, len } => std::str::from_utf8(&bytes[..*len]).unwrap_or_default(),
-            Self::Object(text) => text.to_str().unwrap_or_default(),
-        }
-    }
+    /// It is not a time.
+    Null,
+    /// It has no standard form.
+    None,
 }
 
 /// A line of a known greatest length.
@@ -74,16 +83,20 @@ impl Line {
         self.digits(date.get_day().into(), 2);
     }
 
-    fn time(&mut self, time: &impl PyTimeAccess) {
+    /// A time of day with `nanos` more than its microseconds.
+    fn time(&mut self, time: &impl PyTimeAccess, nanos: u32) {
         self.digits(time.get_hour().into(), 2);
         self.put(b':');
         self.digits(time.get_minute().into(), 2);
         self.put(b':');
         self.digits(time.get_second().into(), 2);
         let micros = time.get_microsecond();
-        if micros != 0 {
+        if micros != 0 || nanos != 0 {
             self.put(b'.');
             self.digits(micros, 6);
+        }
+        if nanos != 0 {
+            self.digits(nanos, 3);
         }
     }
 
@@ -103,6 +116,33 @@ impl Line {
 /// # Errors
 /// What the object's time zone raises.
 pub(super) fn text<'py>(kind: Temporal, object: &Bound<'py, PyAny>) -> PyResult<Standard<'py>> {
+    text_with(kind, object, 0)
+}
+
+/// The same for an object whose class compares for itself, as what is no time does, or counts nanoseconds.
+///
+/// # Errors
+/// What the object's methods raise.
+pub(super) fn foreign<'py>(kind: Temporal, object: &Bound<'py, PyAny>) -> PyResult<Standard<'py>> {
+    let py = object.py();
+    if !object.eq(object)? {
+        return Ok(Standard::Null);
+    }
+    let name = if kind == Temporal::Delta { intern!(py, "nanoseconds") } else { intern!(py, "nanosecond") };
+    let Some(nanos) = object.getattr_opt(name)?.and_then(|nanos| nanos.extract::<u32>().ok()) else {
+        return text(kind, object);
+    };
+    match object.cast::<PyDelta>() {
+        Ok(delta) => durations::counted(delta, nanos.into()).map(Standard::Long),
+        // It may stand for a year that its storage cannot hold.
+        Err(_) if object.getattr(intern!(py, "year"))?.extract::<i32>()? != object.cast::<PyDate>()?.get_year() => {
+            Ok(Standard::None)
+        }
+        Err(_) => text_with(kind, object, nanos % 1000),
+    }
+}
+
+fn text_with<'py>(kind: Temporal, object: &Bound<'py, PyAny>, nanos: u32) -> PyResult<Standard<'py>> {
     let py = object.py();
     let mut line = Line::new();
     match kind {
@@ -110,13 +150,13 @@ pub(super) fn text<'py>(kind: Temporal, object: &Bound<'py, PyAny>) -> PyResult<
             let time = object.cast::<PyDateTime>()?;
             line.date(time);
             line.put(b'T');
-            line.time(time);
+            line.time(time, nanos);
             zone(&mut line, time.get_tzinfo(), &py.get_type::<PyDateTime>(), object)?;
         }
         Temporal::Date => line.date(object.cast::<PyDate>()?),
         Temporal::Time => {
             let time = object.cast::<PyTime>()?;
-            line.time(time);
+            line.time(time, nanos);
             zone(&mut line, time.get_tzinfo(), &py.get_type::<PyTime>(), object)?;
         }
         Temporal::Uuid => {
@@ -128,14 +168,43 @@ pub(super) fn text<'py>(kind: Temporal, object: &Bound<'py, PyAny>) -> PyResult<
                 line.put(HEX[(value >> (4 * place)) as usize & 15]);
             }
         }
+        Temporal::Delta => return Ok(Standard::Long(durations::delta(object.cast()?))),
         Temporal::Decimal => {
             static DECIMAL: PyOnceLock<Py<PyType>> = PyOnceLock::new();
-            let class = DECIMAL.import(py, "decimal", "Decimal")?;
-            let text = class.call_method1(intern!(py, "__str__"), (object,))?;
-            return Ok(Standard::Object(text.cast_into()?));
+            return canonical(DECIMAL.import(py, "decimal", "Decimal")?, object);
         }
+        Temporal::Path => {
+            static PATH: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+            return canonical(PATH.import(py, "pathlib", "PurePath")?, object);
+        }
+        Temporal::Address => return Ok(Standard::Object(object.str()?)),
+        Temporal::Numpy => {
+            let text = object.str()?;
+            return Ok(if text == "NaT" { Standard::Null } else { Standard::Long(moment(text.to_str()?)) });
+        }
+        Temporal::NumpyDelta => return durations::numpy(object),
     }
     Ok(Standard::Short { bytes: line.bytes, len: line.len })
+}
+
+/// The text that a class of the standard library gives, whatever classes that inherit from it say.
+fn canonical<'py>(class: &Bound<'py, PyType>, object: &Bound<'py, PyAny>) -> PyResult<Standard<'py>> {
+    let text = class.call_method1(intern!(object.py(), "__str__"), (object,))?;
+    Ok(Standard::Object(text.cast_into()?))
+}
+
+/// Numpy's text of a moment, with the digits of other times: seconds always, and six, nine or more decimal places where
+/// they are not zero. A date stays a date.
+fn moment(text: &str) -> String {
+    let Some((date, time)) = text.split_once('T') else { return text.into() };
+    let (clock, fraction) = time.split_once('.').unwrap_or((time, ""));
+    let seconds = ":00:00".get(clock.len().saturating_sub(2)..).unwrap_or_default();
+    let fraction = fraction.trim_end_matches('0');
+    if fraction.is_empty() {
+        return format!("{date}T{clock}{seconds}");
+    }
+    let width = fraction.len().next_multiple_of(3).max(6);
+    format!("{date}T{clock}{seconds}.{fraction:0<width$}")
 }
 
 /// The offset to UTC, if the time has one; asked through the base class, so that no override is called.

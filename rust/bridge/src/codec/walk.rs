@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 use serde::{Serialize, Serializer};
 
 use super::held::Held;
@@ -26,6 +27,8 @@ pub(super) struct Walk<'a, 'py> {
     pub(super) spec: &'a CodecSpec,
     /// The hook for objects that nothing else converts.
     pub(super) default: Option<&'a Py<PyAny>>,
+    /// Arguments for the serializers of pydantic models.
+    pub(super) model_dump: Option<&'a Py<PyDict>>,
     pub(super) limits: &'a Limits,
     /// Holds what containers hold while they are written, so that Python code may run.
     pub(super) hold: bool,
@@ -65,6 +68,7 @@ impl<'a, 'py> Walk<'a, 'py> {
         py: Python<'py>,
         spec: &'a CodecSpec,
         default: Option<&'a Py<PyAny>>,
+        model_dump: Option<&'a Py<PyDict>>,
         limits: &'a Limits,
         hold: bool,
     ) -> Self {
@@ -74,6 +78,7 @@ impl<'a, 'py> Walk<'a, 'py> {
             py,
             spec,
             default,
+            model_dump,
             limits,
             hold,
             held: Held::default(),

@@ -8,7 +8,7 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
-use pyo3::types::{PyBytes, PyMemoryView, PyString};
+use pyo3::types::{PyBytes, PyDict, PyMemoryView, PyString};
 
 use super::pool::shared_pool;
 use super::settings;
@@ -23,13 +23,16 @@ pub(crate) struct PyCodec {
     pub(crate) spec: Arc<CodecSpec>,
     /// Hook for objects that nothing else converts: `default(object)`.
     default: Option<Py<PyAny>>,
+    /// Arguments for the serializers of pydantic models; a dict that nobody else changes.
+    model_dump: Option<Py<PyDict>>,
 }
 
 impl PyCodec {
     /// An encoder for one stream, whose owner shows it to the collector.
     pub(crate) fn encoder(&self, py: Python<'_>, framing: Framing, limits: Arc<Limits>) -> codec::Encoder {
         let default = self.default.as_ref().map(|hook| hook.clone_ref(py));
-        codec::Encoder::new(Arc::clone(&self.spec), framing, limits).with_default(default)
+        let model_dump = self.model_dump.as_ref().map(|options| options.clone_ref(py));
+        codec::Encoder::new(Arc::clone(&self.spec), framing, limits).with_default(default).with_model_dump(model_dump)
     }
 }
 
@@ -37,13 +40,16 @@ impl PyCodec {
 #[pymethods]
 impl PyCodec {
     #[new]
-    #[pyo3(signature = (format, default=None, *, any_keys=false, bytes_base64=false, nonfinite_null=false))]
+    #[pyo3(signature = (
+        format, default=None, *, any_keys=false, bytes_base64=false, nonfinite_null=false, model_dump=None
+    ))]
     fn new(
         format: &str,
         default: Option<Py<PyAny>>,
         any_keys: bool,
         bytes_base64: bool,
         nonfinite_null: bool,
+        model_dump: Option<Py<PyDict>>,
     ) -> PyResult<Self> {
         let format = match format {
             "msgpack" => Format::Msgpack,
@@ -52,13 +58,13 @@ impl PyCodec {
             other => return Err(PyValueError::new_err(format!("no format {other:?}"))),
         };
         let spec = CodecSpec { format, any_keys, bytes_base64, nonfinite_null };
-        Ok(Self { spec: Arc::new(spec), default })
+        Ok(Self { spec: Arc::new(spec), default, model_dump })
     }
 
     /// A codec that decodes `frame`.
     #[staticmethod]
     fn of(frame: &Bound<'_, PyFrame>) -> Self {
-        Self { spec: Arc::clone(frame.get().spec()), default: None }
+        Self { spec: Arc::clone(frame.get().spec()), default: None, model_dump: None }
     }
 
     /// Encodes one value with the rules of streams; see `pybridge.encode`.
@@ -93,7 +99,8 @@ impl PyCodec {
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        visit.call(&self.default)
+        visit.call(&self.default)?;
+        visit.call(&self.model_dump)
     }
 }
 

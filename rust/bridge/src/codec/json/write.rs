@@ -8,9 +8,9 @@ use serde::Serialize;
 use serde::ser::{SerializeMap, SerializeSeq, Serializer};
 
 use super::{digits, escape};
-use crate::codec::CodecSpec;
 use crate::codec::narrow::narrow_serializer;
 use crate::codec::sink::{Halt, Sink};
+use crate::codec::{CodecSpec, Framing};
 
 /// Writes compact JSON.
 #[derive(Debug)]
@@ -21,14 +21,17 @@ pub(in crate::codec) struct Json<'w> {
     comma: bool,
     /// What comes next is a key.
     key: bool,
+    /// What comes next is JSON already.
+    spliced: bool,
+    framing: Framing,
 }
 
 /// Bytes of base64 text made at a time, from three quarters as many.
 const BASE64_STEP: usize = 4096;
 
 impl<'w> Json<'w> {
-    pub(in crate::codec) fn new(sink: Sink<'w>, spec: &'w CodecSpec) -> Self {
-        Self { sink, spec, comma: false, key: false }
+    pub(in crate::codec) fn new(sink: Sink<'w>, spec: &'w CodecSpec, framing: Framing) -> Self {
+        Self { sink, spec, comma: false, key: false, spliced: false, framing }
     }
 
     /// Writes what `write` puts at the start of `max` bytes, after the comma that it may need.
@@ -123,6 +126,20 @@ impl<'w> Json<'w> {
         self.close_text()
     }
 
+    /// Text that another serializer wrote, as it is.
+    #[inline(never)]
+    fn splice(&mut self, json: &[u8]) -> Result<(), Halt> {
+        self.spliced = false;
+        if self.framing.is_text() && json.iter().any(|byte| matches!(byte, b'\n' | b'\r')) {
+            return Err(Halt::Lines);
+        }
+        if self.comma {
+            self.sink.put_u8(b',')?;
+        }
+        self.comma = true;
+        self.sink.put(json)
+    }
+
     /// A number in digits.
     #[inline(always)]
     fn number(&mut self, digits: &str) -> Result<(), Halt> {
@@ -213,7 +230,16 @@ impl Serializer for &mut Json<'_> {
         self.close_text()
     }
 
+    /// Bytes that are JSON already.
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _: &'static str, value: &T) -> Result<(), Halt> {
+        self.spliced = true;
+        value.serialize(self)
+    }
+
     fn serialize_bytes(self, v: &[u8]) -> Result<(), Halt> {
+        if self.spliced {
+            return self.splice(v);
+        }
         if self.spec.bytes_base64 { self.base64(v) } else { Err(Halt::Bytes) }
     }
 

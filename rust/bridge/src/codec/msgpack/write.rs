@@ -199,6 +199,10 @@ impl Serializer for &mut Msgpack<'_> {
         fmt::write(&mut pieces, format_args!("{value}")).map_err(|fmt::Error| pieces.halt.unwrap_or(Halt::Text))
     }
 
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _: &'static str, _: &T) -> Result<(), Halt> {
+        Err(Halt::Narrow)
+    }
+
     fn serialize_bytes(self, v: &[u8]) -> Result<(), Halt> {
         self.headed(BINARY, v.len(), v)
     }

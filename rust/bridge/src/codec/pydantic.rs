@@ -1,0 +1,110 @@
+//! Models of pydantic, encoded by the serializers that pydantic made for their classes.
+#![allow(unsafe_code)] // asks for an attribute past the hooks of its class
+
+use std::mem;
+use std::sync::Mutex;
+
+use pyo3::ffi;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyString, PyType};
+use serde::{Serialize, Serializer};
+
+use super::Format;
+use super::known::Kind;
+use super::value::Value;
+
+/// The kind of a model class, of a pydantic dataclass, or of a class of pydantic 1.
+///
+/// The nearest class that has a serializer or fields of its own decides: a plain dataclass that inherits from a pydantic
+/// one has more fields than the inherited serializer knows.
+pub(super) fn classify(ty: &Bound<'_, PyType>) -> PyResult<Option<Kind>> {
+    let py = ty.py();
+    for base in ty.mro() {
+        let own = base.getattr(intern!(py, "__dict__"))?;
+        let has = |name| own.contains(name);
+        if has(intern!(py, "__pydantic_serializer__"))? {
+            return Ok(Some(Kind::Model));
+        }
+        let is_model = has(intern!(py, "__fields__"))? && has(intern!(py, "__config__"))?;
+        if is_model || has(intern!(py, "__pydantic_model__"))? {
+            return Ok(Some(Kind::ModelOfPydantic1));
+        }
+        if has(intern!(py, "__dataclass_fields__"))? {
+            return Ok(None);
+        }
+    }
+    Ok(None)
+}
+
+/// Text that is JSON already; formats take it as a newtype of bytes.
+struct Json<'a>(&'a [u8]);
+
+impl Serialize for Json<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_bytes(self.0)
+    }
+}
+
+/// The `default` hook as a serializer calls it, which tells of an exception its text only.
+#[pyclass(frozen)]
+struct Fallback {
+    hook: Py<PyAny>,
+    /// The last exception that it raised.
+    raised: Mutex<Option<PyErr>>,
+}
+
+#[pymethods]
+impl Fallback {
+    fn __call__<'py>(&self, object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        let py = object.py();
+        self.hook.bind(py).call1((object,)).inspect_err(|error| {
+            let error = Some(error.clone_ref(py));
+            let before = self.raised.lock().map(|mut raised| mem::replace(&mut *raised, error));
+            drop(before);
+        })
+    }
+}
+
+impl<'py> Value<'_, '_, 'py> {
+    /// JSON as the serializer writes it; for `MessagePack` the Python objects that it gives.
+    #[inline(never)]
+    pub(super) fn model<S: Serializer>(self, to: S) -> Result<S::Ok, S::Error> {
+        if self.walk.spec.format != Format::Json {
+            let options = self.walk.model_dump.map(|options| options.bind(self.walk.py));
+            return self.instead(self.dump(intern!(self.walk.py, "to_python"), options), to);
+        }
+        let text = self.dump_json().map_err(|error| self.walk.raised(error))?;
+        match text.cast::<PyBytes>() {
+            Ok(text) => to.serialize_newtype_struct("json", &Json(text.as_bytes())),
+            Err(_) => Err(self.walk.refuse(format!("the serializer of {} gave no bytes", self.type_name()))),
+        }
+    }
+
+    fn dump_json(self) -> PyResult<Bound<'py, PyAny>> {
+        let (py, name) = (self.walk.py, intern!(self.walk.py, "to_json"));
+        let options = self.walk.model_dump.map(|options| options.bind(py));
+        let Some(hook) = self.walk.default else { return self.dump(name, options) };
+        let options = options.map_or_else(|| Ok(PyDict::new(py)), PyDictMethods::copy)?;
+        let fallback = Bound::new(py, Fallback { hook: hook.clone_ref(py), raised: Mutex::default() })?;
+        options.set_item(intern!(py, "fallback"), &fallback)?;
+        self.dump(name, Some(&options)).map_err(|error| {
+            let raised = fallback.get().raised.lock().ok().and_then(|mut raised| raised.take());
+            raised.unwrap_or(error)
+        })
+    }
+
+    fn dump(self, name: &Bound<'py, PyString>, options: Option<&Bound<'py, PyDict>>) -> PyResult<Bound<'py, PyAny>> {
+        let (object, key) = (self.object(), intern!(self.walk.py, "__pydantic_serializer__"));
+        // SAFETY: the object is alive, the result a new reference or null with an exception set. Classes of models have
+        // hooks for attributes that are missing, which make every other way to this one slow.
+        let serializer = unsafe {
+            let serializer = ffi::PyObject_GenericGetAttr(object.as_ptr(), key.as_ptr());
+            Bound::from_owned_ptr_or_err(self.walk.py, serializer)?
+        };
+        match options {
+            None => serializer.call_method1(name, (object,)),
+            Some(_) => serializer.call_method(name, (object,), options),
+        }
+    }
+}

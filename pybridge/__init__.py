@@ -17,6 +17,7 @@ from pybridge.errors import (
     LimitExceeded,
     Overloaded,
     PoolExhausted,
+    PublicError,
     PybridgeError,
     StreamCancelled,
 )
@@ -51,6 +52,7 @@ __all__ = [
     "PoolConfig",
     "PoolExhausted",
     "PooledEngine",
+    "PublicError",
     "PybridgeError",
     "RawCodec",
     "Stream",

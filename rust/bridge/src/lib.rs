@@ -81,4 +81,6 @@ pub use error::StreamError;
 pub use frame::Frame;
 pub use module::_pybridge;
 pub use pybridge_pool::{Batch, Pool, PoolConfig};
-pub use stream::{CallOptions, Cancellation, Ending, Failure, FailureKind, FrameStream, ItemStream, Reason};
+pub use stream::{
+    CallOptions, Cancellation, Ending, Failure, FailureKind, FrameStream, ItemStream, PublicAnswer, Reason,
+};

@@ -20,7 +20,7 @@ mod waiter;
 
 pub use consumer::{FrameStream, ItemStream};
 pub use core::CallOptions;
-pub use ending::{Cancellation, Ending, Failure, FailureKind, Reason};
+pub use ending::{Cancellation, Ending, Failure, FailureKind, PublicAnswer, Reason};
 
 pub(crate) use core::StreamCore;
 pub(crate) use driver::Driver;

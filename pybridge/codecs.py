@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
 from pybridge.errors import ConfigError
-from pybridge.settings import Settings, choice, hook, setting
+from pybridge.settings import Settings, choice, hook, setting, switch
 
 Hook: TypeAlias = Callable[[Any], Any]
 """Gives an encodable value for an object that the codec does not know; called on the worker, while encoding."""
@@ -41,12 +41,18 @@ class JsonCodec(Settings):
             deep. None: such objects are an `EncodeError`.
         bytes: `bytes`, `bytearray` and `memoryview` are an `EncodeError` (`"error"`), or text (`"base64"`).
         nonfinite: NaN and infinities are an `EncodeError` (`"error"`), or null (`"null"`).
+        keys: Keys of objects: `"str"`, or `"any"` for the text of `int`, `float`, `bool`, `None`, `UUID`, `datetime`,
+            `date`, `time` and enums as well; two keys with the same text are an `EncodeError`.
+        ascii: Everything but printable ASCII is escaped, as `json.dumps` does: what splits text into lines by
+            U+0085, U+2028 or U+2029 finds none.
     """
 
     format: ClassVar[str] = "json"
     default: Hook | None = setting(None, hook)
     bytes: Literal["error", "base64"] = setting("error", choice("error", "base64"))
     nonfinite: Literal["error", "null"] = setting("error", choice("error", "null"))
+    keys: Literal["str", "any"] = setting("str", choice("str", "any"))
+    ascii: bool = setting(False, switch)
 
     if TYPE_CHECKING:
 
@@ -55,6 +61,8 @@ class JsonCodec(Settings):
             default: Hook | None = None,
             bytes: Literal["error", "base64"] = "error",
             nonfinite: Literal["error", "null"] = "error",
+            keys: Literal["str", "any"] = "str",
+            ascii: bool = False,
         ) -> None: ...
 
 

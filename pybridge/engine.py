@@ -310,7 +310,7 @@ class PooledEngine:
                 raise ConfigError("codec", f"MessagePack is binary and cannot be framed as {framing}")
             return asked
         if isinstance(self._codec, MsgpackCodec):
-            return JsonCodec(default=self._codec.default)
+            return JsonCodec(default=self._codec.default, keys=self._codec.keys)
         return self._codec
 
 
@@ -348,6 +348,8 @@ def native_codec(codec: CodecName | Codec, field: str = "codec") -> _pybridge.Co
         native = _pybridge.Codec(
             "json",
             resolved.default,
+            any_keys=resolved.keys == "any",
+            ascii=resolved.ascii,
             bytes_base64=resolved.bytes == "base64",
             nonfinite_null=resolved.nonfinite == "null",
         )

@@ -39,10 +39,12 @@ pub enum EncodeError {
         reason: String,
     },
     /// User code (a hook, a descriptor) raised.
-    #[error("{error} (at {path})")]
+    #[error("{reason} (at {path})")]
     Raised {
         /// Where.
         path: String,
+        /// Who raised what.
+        reason: String,
         /// The exception.
         error: PyErr,
     },
@@ -52,7 +54,7 @@ pub enum EncodeError {
 #[derive(Debug, thiserror::Error)]
 pub enum DecodeError {
     /// Not a message of the format.
-    #[error("{reason} at byte {offset}")]
+    #[error("{reason} (at byte {offset})")]
     Invalid {
         /// Byte offset of the failure.
         offset: usize,
@@ -193,7 +195,7 @@ impl EncodeError {
             Self::Limit { limit, path, .. } => Class::LimitExceeded.error(py, (message, limit, path)),
             // What asks to stop is nobody's to wrap.
             Self::Raised { error, .. } if !error.is_instance_of::<PyException>(py) => error,
-            Self::Raised { path, error } => {
+            Self::Raised { path, error, .. } => {
                 let outer = Class::Encode.error(py, (message, path));
                 outer.set_cause(py, Some(error));
                 outer
@@ -289,6 +291,12 @@ pub(crate) fn is_only_the_close(py: Python<'_>, error: &PyErr) -> bool {
             && value
                 .getattr(intern!(py, "reason"))
                 .is_ok_and(|reason| reason.eq(Reason::Parent.as_str()).unwrap_or(false))
+}
+
+/// Class and text of an exception, for messages.
+pub(crate) fn said(error: &PyErr) -> String {
+    let text = error.to_string();
+    text.strip_suffix(": ").map(str::to_owned).unwrap_or(text)
 }
 
 /// The exception itself, which before Python 3.12 has its traceback beside it.

@@ -12,6 +12,7 @@ use super::value::Value;
 use super::view::View;
 use super::walk::Failure;
 use super::{numpy, object, temporal};
+use crate::error::said;
 
 impl<'py> Value<'_, '_, 'py> {
     /// Everything that is not one of the commonest exact types. Holds the object: from here on code may run.
@@ -55,7 +56,7 @@ impl<'py> Value<'_, '_, 'py> {
     }
 
     #[inline(never)]
-    fn kind<E: serde::ser::Error>(self, object: &Bound<'_, PyAny>) -> Result<Kind, E> {
+    pub(super) fn kind<E: serde::ser::Error>(self, object: &Bound<'_, PyAny>) -> Result<Kind, E> {
         let ty = object.get_type();
         if let Some(kind) = known::kind(&ty) {
             return Ok(kind);
@@ -101,7 +102,17 @@ impl<'py> Value<'_, '_, 'py> {
     #[inline(never)]
     pub(super) fn hook<S: Serializer>(self, to: S) -> Result<S::Ok, S::Error> {
         let Some(hook) = &self.walk.spec.default else { return Err(self.unknown("")) };
-        self.walk.check_stand_ins()?;
-        self.instead(hook.bind(self.walk.py).call1((self.object(),)), to)
+        let object = self.object();
+        self.walk.check_stand_ins(&object)?;
+        match hook.bind(self.walk.py).call1((&object,)) {
+            Ok(answer) if answer.is(&object) => {
+                Err(self.walk.refuse(format!("default= gave back what it was given, of type {}", self.type_name())))
+            }
+            Ok(answer) => self.walk.stand_in(&answer, to),
+            Err(error) => {
+                let reason = format!("default= raised for an object of type {}: {}", self.type_name(), said(&error));
+                Err(self.walk.fail(Failure::Raised(reason, error)))
+            }
+        }
     }
 }

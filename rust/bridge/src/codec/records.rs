@@ -180,6 +180,6 @@ impl Value<'_, '_, '_> {
         } else {
             self.walk.raised(error)
         };
-        self.walk.at(Segment::Key(attribute), failed)
+        self.at(Segment::Key(attribute), failed)
     }
 }

@@ -77,10 +77,9 @@ mod stream;
 mod worker;
 
 pub use engine::{Annotated, Engine, EngineBuilder};
-pub use error::StreamError;
 pub use frame::Frame;
 pub use module::_pybridge;
 pub use pybridge_pool::{Batch, Pool, PoolConfig};
 pub use stream::{
-    CallOptions, Cancellation, Ending, Failure, FailureKind, FrameStream, ItemStream, PublicAnswer, Reason,
+    CallOptions, Cancellation, Ending, Failure, FailureKind, FrameStream, ItemStream, PublicAnswer, Reason, StreamError,
 };

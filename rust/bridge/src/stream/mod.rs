@@ -5,6 +5,7 @@ mod core;
 mod drive;
 mod driver;
 mod ending;
+mod error;
 mod iterate;
 mod kept;
 mod outbox;
@@ -21,6 +22,7 @@ mod waiter;
 pub use consumer::{FrameStream, ItemStream};
 pub use core::CallOptions;
 pub use ending::{Cancellation, Ending, Failure, FailureKind, PublicAnswer, Reason};
+pub use error::StreamError;
 
 pub(crate) use core::StreamCore;
 pub(crate) use driver::Driver;

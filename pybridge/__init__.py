@@ -19,6 +19,7 @@ from pybridge.errors import (
     LimitExceeded,
     Overloaded,
     PoolExhausted,
+    PublicError,
     PybridgeError,
     StreamCancelled,
 )
@@ -53,6 +54,7 @@ __all__ = [
     "PoolConfig",
     "PoolExhausted",
     "PooledEngine",
+    "PublicError",
     "PybridgeError",
     "RawCodec",
     "Stream",

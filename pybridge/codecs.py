@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
 from pybridge.errors import ConfigError
-from pybridge.settings import Check, Settings, choice, hook, setting
+from pybridge.settings import Check, Settings, choice, hook, setting, switch
 
 Hook: TypeAlias = Callable[[Any], Any]
 """Gives an encodable value for an object that the codec does not know; called on the worker, while encoding."""
@@ -72,6 +72,10 @@ class JsonCodec(Settings):
             deep. None: such objects are an `EncodeError`.
         bytes: `bytes`, `bytearray` and `memoryview` are an `EncodeError` (`"error"`), or text (`"base64"`).
         nonfinite: NaN and infinities are an `EncodeError` (`"error"`), or null (`"null"`).
+        keys: Keys of objects: `"str"`, or `"any"` for the text of `int`, `float`, `bool`, `None`, `UUID`, `datetime`,
+            `date`, `time` and enums as well; two keys with the same text are an `EncodeError`.
+        ascii: Everything but printable ASCII is escaped, as `json.dumps` does: what splits text into lines by
+            U+0085, U+2028 or U+2029 finds none.
         model_dump: Arguments for the serializers of pydantic models, as `model_dump_json` takes them: `by_alias`,
             `exclude_none` and others. Not `fallback`, which is `default`.
     """
@@ -80,6 +84,8 @@ class JsonCodec(Settings):
     default: Hook | None = setting(None, hook)
     bytes: Literal["error", "base64"] = setting("error", choice("error", "base64"))
     nonfinite: Literal["error", "null"] = setting("error", choice("error", "null"))
+    keys: Literal["str", "any"] = setting("str", choice("str", "any"))
+    ascii: bool = setting(False, switch)
     model_dump: dict[str, Any] | None = setting(None, _dump_options("to_json"))
 
     if TYPE_CHECKING:
@@ -89,6 +95,8 @@ class JsonCodec(Settings):
             default: Hook | None = None,
             bytes: Literal["error", "base64"] = "error",
             nonfinite: Literal["error", "null"] = "error",
+            keys: Literal["str", "any"] = "str",
+            ascii: bool = False,
             model_dump: Mapping[str, Any] | None = None,
         ) -> None: ...
 

@@ -146,6 +146,8 @@ class FlowConfig(Settings):
 class Limits(Settings):
     """How much one message may be; the same in both directions.
 
+    A field that is not given is read from the environment variable `PYBRIDGE_LIMITS_<FIELD>`, if that is set.
+
     Attributes:
         max_depth: Containers inside containers; at most 384, and fewer where the stack of the thread that encodes holds
             fewer.
@@ -156,10 +158,13 @@ class Limits(Settings):
         max_metadata_entries: Entries of a call's metadata.
         duplicate_keys: Of a key that comes twice in a map the `"last"` value wins, or it is a `DecodeError`
             (`"error"`).
+        max_expansion: Bytes of the Python objects made from each byte of a message; the first 64 MiB are free.
 
     Raises:
         ConfigError: A value that cannot be, naming its field.
     """
+
+    environment: ClassVar[str | None] = "PYBRIDGE_LIMITS_"
 
     max_depth: int = setting(128, count(1, MAX_DEPTH))
     max_nodes: int = setting(1_000_000, count(1))
@@ -168,6 +173,7 @@ class Limits(Settings):
     max_metadata_bytes: int = setting("8KiB", size())
     max_metadata_entries: int = setting(64, count())
     duplicate_keys: Literal["last", "error"] = setting("last", choice("last", "error"))
+    max_expansion: int = setting(8, count(1))
 
     if TYPE_CHECKING:
 
@@ -180,6 +186,7 @@ class Limits(Settings):
             max_metadata_bytes: Size = "8KiB",
             max_metadata_entries: int = 64,
             duplicate_keys: Literal["last", "error"] = "last",
+            max_expansion: int = 8,
         ) -> None: ...
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from pybridge import machine
 from pybridge._worker import thread_parking
-from pybridge.config import FlowConfig, MemoryConfig, PoolConfig
+from pybridge.config import FlowConfig, Limits, MemoryConfig, PoolConfig
 from pybridge.memory import memory, memory_obstacles
 from pybridge.sizes import format_size
 
@@ -44,7 +44,7 @@ def run(options: argparse.Namespace) -> int:
 
 def examine() -> Report:
     """Looks at the process and the machine; changes nothing."""
-    pool, flow, process = PoolConfig(), FlowConfig(), MemoryConfig()
+    pool, flow, limits, process = PoolConfig(), FlowConfig(), Limits(), MemoryConfig()
     return {
         "versions": _versions(),
         "machine": _machine(),
@@ -53,8 +53,9 @@ def examine() -> Report:
         "configure_memory": _configure_memory(),
         "pool settings": _settings(pool),
         "flow settings": _settings(flow),
+        "limits": _settings(limits),
         "memory settings": _settings(process),
-        "environment": _environment(pool, flow, process),
+        "environment": _environment(pool, flow, limits, process),
     }
 
 
@@ -169,7 +170,7 @@ UNSET = {
 """What a setting means that is None."""
 
 
-Environment = PoolConfig | FlowConfig | MemoryConfig
+Environment = PoolConfig | FlowConfig | Limits | MemoryConfig
 """Settings that can come from the environment."""
 
 PREFIX = "PYBRIDGE_"

@@ -319,7 +319,8 @@ class PooledEngine:
                 raise ConfigError("codec", f"MessagePack is binary and cannot be framed as {framing}")
             return asked
         if isinstance(self._codec, MsgpackCodec):
-            return JsonCodec(default=self._codec.default, model_dump=self._codec.model_dump)
+            codec = self._codec
+            return JsonCodec(default=codec.default, keys=codec.keys, model_dump=codec.model_dump)
         return self._codec
 
 
@@ -359,6 +360,8 @@ def native_codec(codec: CodecName | Codec, field: str = "codec") -> _pybridge.Co
         native = _pybridge.Codec(
             "json",
             resolved.default,
+            any_keys=resolved.keys == "any",
+            ascii=resolved.ascii,
             bytes_base64=resolved.bytes == "base64",
             nonfinite_null=resolved.nonfinite == "null",
             model_dump=resolved.model_dump,

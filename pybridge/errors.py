@@ -6,7 +6,10 @@ Every one is a `PybridgeError`, and a built-in exception as well where one fits.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
+
+from pybridge.text import flaw_of, is_token
 
 
 class PybridgeError(Exception):
@@ -82,7 +85,50 @@ class LimitExceeded(PybridgeError, ValueError):
         return self.message
 
 
-class InvalidArgument(PybridgeError, ValueError):
+class PublicError(PybridgeError):
+    """For handlers to raise: an answer whose text, code and headers may go to remote clients.
+
+    Text of every other exception stays with the process and its log. Copies of `headers` do not follow its changes.
+
+    Attributes:
+        message: What the client is told.
+        status: HTTP status of the answer, 400 to 599, as long as nothing has been sent.
+        code: A name of the failure for programs; None: no name.
+        retryable: Whether the same call may succeed later.
+        headers: More headers of the answer.
+
+    Raises:
+        ConfigError: An argument that cannot be, naming it.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        status: int = 400,
+        code: str | None = None,
+        retryable: bool = False,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        if not isinstance(message, str):
+            raise ConfigError("message", f"must be text, not a value of type {type(message).__name__}")
+        if not _is_failure_status(status):
+            raise ConfigError("status", f"must be a whole number between 400 and 599, not {_short(status)}")
+        if code is not None and (flaw := flaw_of(code)):
+            raise ConfigError("code", flaw)
+        if not isinstance(retryable, bool):
+            raise ConfigError("retryable", f"must be True or False, not {_short(retryable)}")
+        self.message = message
+        self.status = int(status)
+        self.code = code
+        self.retryable = retryable
+        self.headers = _checked_headers(headers)
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class InvalidArgument(PublicError, ValueError):
     """For handlers to raise: the request is wrong, and its sender may be told why.
 
     The message is public: it reaches remote clients.
@@ -146,3 +192,25 @@ class ForkError(PybridgeError, RuntimeError):
 
 class InternalError(PybridgeError, RuntimeError):
     """A defect of pybridge (a Rust panic), contained to one stream."""
+
+
+def _is_failure_status(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 400 <= value <= 599
+
+
+def _checked_headers(headers: object) -> dict[str, str]:
+    if not isinstance(headers, Mapping | None):
+        raise ConfigError("headers", f"must map text to text, not {_short(headers)}")
+    checked = dict(headers or {})
+    for name, value in checked.items():
+        if flaw := flaw_of(name):
+            raise ConfigError("headers", flaw)
+        if not is_token(name):
+            raise ConfigError("headers", f"{_short(name)} is no name of a header")
+        if flaw := flaw_of(value):
+            raise ConfigError(f"headers[{name!r}]", flaw)
+    return checked
+
+
+def _short(value: object) -> str:
+    return repr(value)[:64] if isinstance(value, int | str) else f"a value of type {type(value).__name__}"

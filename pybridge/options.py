@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any, TypedDict
 
@@ -10,8 +9,7 @@ from pybridge import _pybridge
 from pybridge.codecs import Codec, CodecName
 from pybridge.config import Limits
 from pybridge.errors import ConfigError, LimitExceeded
-
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
+from pybridge.text import flaw_of
 
 
 class CallOptions(TypedDict, total=False):
@@ -71,14 +69,8 @@ def check_text(field: str, value: object) -> None:
     Raises:
         ConfigError: It is not, naming the field.
     """
-    if not isinstance(value, str):
-        raise ConfigError(field, f"must be text, not {value!r}")
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise ConfigError(field, f"must not hold surrogates, as {value!r} does") from None
-    if _CONTROL.search(value):
-        raise ConfigError(field, "must not hold control characters")
+    if flaw := flaw_of(value):
+        raise ConfigError(field, flaw)
 
 
 def _metadata(metadata: object, limits: Limits) -> dict[str, str]:

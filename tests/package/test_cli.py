@@ -15,7 +15,7 @@ def test_doctor_reports_every_section_in_words(run_python: PythonRunner) -> None
     sections = [line for line in text.splitlines() if not line.startswith(" ")]
     assert sections == [
         "versions", "machine", "memory", "event loop", "configure_memory", "pool settings", "flow settings",
-        "memory settings", "environment",
+        "limits", "memory settings", "environment",
     ]  # fmt: skip
     assert "pybridge-engine" in text
 
@@ -63,7 +63,7 @@ def test_doctor_shows_which_variables_are_in_effect_and_flags_those_it_does_not_
     assert report["memory settings"]["min_gain"] == "8 MiB (from PYBRIDGE_MEMORY_MIN_GAIN)"
     assert report["memory settings"]["idle_release"] == "malloc"
     unknown = "UNKNOWN, no effect:"
-    kinds = "PYBRIDGE_FLOW_<FIELD>, PYBRIDGE_MEMORY_<FIELD>, PYBRIDGE_POOL_<FIELD>"
+    kinds = "PYBRIDGE_FLOW_<FIELD>, PYBRIDGE_LIMITS_<FIELD>, PYBRIDGE_MEMORY_<FIELD>, PYBRIDGE_POOL_<FIELD>"
     assert report["environment"] == {
         "PYBRIDGE_POOL_SEGMENT_BYTES": "in effect: 128 KiB",
         "PYBRIDGE_FLOW_MAX_QUEUE": "in effect: no limit",

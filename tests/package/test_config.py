@@ -52,9 +52,17 @@ def test_defaults_are_normalised() -> None:
         "max_metadata_bytes": 8 * KIB,
         "max_metadata_entries": 64,
         "duplicate_keys": "last",
+        "max_expansion": 8,
     }
     assert values(MsgpackCodec()) == {"default": None, "keys": "str", "model_dump": None}
-    assert values(JsonCodec()) == {"default": None, "bytes": "error", "nonfinite": "error", "model_dump": None}
+    assert values(JsonCodec()) == {
+        "default": None,
+        "bytes": "error",
+        "nonfinite": "error",
+        "keys": "str",
+        "ascii": False,
+        "model_dump": None,
+    }
     assert values(RawCodec()) == {}
 
 
@@ -105,11 +113,15 @@ WRONG: list[tuple[type[Settings], str, object]] = [
     (Limits, "max_metadata_bytes", -1),
     (Limits, "max_metadata_entries", 1.0),
     (Limits, "duplicate_keys", "first"),
+    (Limits, "max_expansion", 0),
+    (Limits, "max_expansion", 2.5),
     (MsgpackCodec, "keys", "int"),
     (MsgpackCodec, "default", "str"),
     (JsonCodec, "bytes", "hex"),
     (JsonCodec, "nonfinite", "nan"),
     (JsonCodec, "default", 1),
+    (JsonCodec, "keys", "int"),
+    (JsonCodec, "ascii", "yes"),
 ]
 
 
@@ -189,12 +201,14 @@ def test_signature_shows_the_defaults(kind: type[Any]) -> None:
         ("PYBRIDGE_FLOW_FLUSH", "suspend", "flush", "suspend"),
         ("PYBRIDGE_FLOW_BATCH_ITEMS", "8", "batch_items", 8),
         ("PYBRIDGE_FLOW_MAX_QUEUE", "", "max_queue", None),
+        ("PYBRIDGE_LIMITS_MAX_EXPANSION", "64", "max_expansion", 64),
+        ("PYBRIDGE_LIMITS_MAX_DECODED_BYTES", "1GiB", "max_decoded_bytes", 2**30),
     ],
 )
 def test_environment_replaces_the_default_and_no_argument(
     monkeypatch: pytest.MonkeyPatch, variable: str, text: str, field: str, value: object
 ) -> None:
-    kind: type[Any] = PoolConfig if "POOL" in variable else FlowConfig
+    kind: type[Any] = {"POOL": PoolConfig, "FLOW": FlowConfig, "LIMITS": Limits}[variable.split("_")[1]]
     default = getattr(kind(), field)
     monkeypatch.setenv(variable, text)
     assert getattr(kind(), field) == value

@@ -4,6 +4,7 @@ import pickle
 import re
 import traceback
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,6 +21,7 @@ from pybridge import (
     LimitExceeded,
     Overloaded,
     PoolExhausted,
+    PublicError,
     PybridgeError,
     StreamCancelled,
 )
@@ -30,7 +32,15 @@ CASES: list[tuple[PybridgeError, type[Exception], bool, dict[str, object]]] = [
     (DecodeError("trailing bytes at byte 7", 7), ValueError, False, {"offset": 7}),
     (LimitExceeded("too deep at byte 9", "max_depth"), ValueError, False, {"limit": "max_depth", "path": None}),
     (LimitExceeded("too deep at $.a", "max_depth", "$.a"), ValueError, False, {"limit": "max_depth", "path": "$.a"}),
-    (InvalidArgument("no prompt"), ValueError, False, {}),
+    (
+        PublicError("no such model", 404, "model_not_found", headers={"x-model": "b"}),
+        PybridgeError,
+        False,
+        {"message": "no such model", "status": 404, "code": "model_not_found", "headers": {"x-model": "b"}},
+    ),
+    (PublicError("come back", 503, retryable=True), PybridgeError, True, {"status": 503, "code": None, "headers": {}}),
+    (InvalidArgument("no prompt"), ValueError, False, {"status": 400, "code": None}),
+    (InvalidArgument("too long", 413), PublicError, False, {"status": 413}),
     (StreamCancelled("shutdown"), PybridgeError, True, {"reason": "shutdown"}),
     (StreamCancelled("external"), PybridgeError, True, {"reason": "external"}),
     (StreamCancelled("client"), PybridgeError, False, {"reason": "client"}),
@@ -98,3 +108,41 @@ def test_every_public_exception_is_a_pybridge_error() -> None:
     ]
     assert {type(case[0]) for case in CASES} | {PybridgeError} == set(exceptions)
     assert all(issubclass(exception, PybridgeError) for exception in exceptions)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"message": 5}, "message: must be text, not a value of type int"),
+        ({"status": 399}, "status: must be a whole number between 400 and 599, not 399"),
+        ({"status": 600}, "status: must be a whole number between 400 and 599, not 600"),
+        ({"status": True}, "status: must be a whole number between 400 and 599, not True"),
+        ({"status": "404"}, "status: must be a whole number between 400 and 599, not '404'"),
+        ({"status": 404.0}, "status: must be a whole number between 400 and 599, not a value of type float"),
+        ({"code": 5}, "code: must be text, not 5"),
+        ({"code": "a\nb"}, "code: must not hold control characters"),
+        ({"retryable": 1}, "retryable: must be True or False, not 1"),
+        ({"headers": ["x-a"]}, "headers: must map text to text, not a value of type list"),
+        ({"headers": {"x-a": 5}}, "headers['x-a']: must be text, not 5"),
+        ({"headers": {5: "a"}}, "headers: must be text, not 5"),
+        ({"headers": {"x-a": "b\r\nset-cookie: c"}}, "headers['x-a']: must not hold control characters"),
+        ({"headers": {"x-a\n": "b"}}, "headers: must not hold control characters"),
+        ({"headers": {"x-a: b": "c"}}, "headers: 'x-a: b' is no name of a header"),
+        ({"headers": {"": "c"}}, "headers: '' is no name of a header"),
+        ({"headers": {"x-a": "\ud800"}}, "headers['x-a']: must not hold surrogates, as '\\ud800' does"),
+    ],
+)
+@pytest.mark.parametrize("kind", [PublicError, InvalidArgument])
+def test_public_answer_that_cannot_be_sent_is_a_config_error(
+    kind: type[PublicError], arguments: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        kind(**{"message": "a", **arguments})
+    assert str(caught.value) == said
+
+
+def test_headers_of_a_public_answer_are_its_own() -> None:
+    headers = {"x-a": "b"}
+    error = PublicError("a", headers=headers)
+    headers["x-a"] = "c"
+    assert error.headers == {"x-a": "b"}

@@ -16,7 +16,8 @@ PACKAGE = ROOT / "pybridge"
 
 # What each part of the package may import from the rest of it. A part is a module or a folder.
 ALLOWED: dict[str, set[str]] = {
-    "errors": set(),
+    "text": set(),
+    "errors": {"text"},
     "sizes": set(),
     "from_sync": {"errors"},
     "machine": set(),
@@ -28,7 +29,7 @@ ALLOWED: dict[str, set[str]] = {
     "handlers": set(),
     "pool": {"config", "errors", "stats"},
     "memory": {"config", "errors", "stats"},
-    "options": {"codecs", "config", "errors"},
+    "options": {"codecs", "config", "errors", "text"},
     "engine": {"codecs", "config", "errors", "handlers", "memory", "options", "pool", "stats"},
     "codec": {"codecs", "config", "engine"},
     "_worker": {"errors"},

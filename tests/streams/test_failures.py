@@ -103,6 +103,7 @@ RAISED = [
     ExceptionGroup("a", [ValueError(1), ExceptionGroup("b", [KeyError(2)])]),
     BaseExceptionGroup("a", [GeneratorExit()]),
     pybridge.InvalidArgument("a"),
+    pybridge.PublicError("a", 404, headers={"x-a": "b"}),
     pybridge.Overloaded("a"),
     StreamCancelled("client"),
 ]

@@ -1,11 +1,12 @@
 //! The catalogue of failures; the only file that names Python exception classes.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use pyo3::call::PyCallArgs;
 use pyo3::exceptions::{
     PyBaseException, PyBaseExceptionGroup, PyException, PyGeneratorExit, PyImportError, PyKeyboardInterrupt,
-    PyRuntimeError, PyStopAsyncIteration, PyStopIteration, PySystemExit, PyTimeoutError,
+    PyRuntimeError, PyStopAsyncIteration, PyStopIteration, PySystemExit, PyTimeoutError, PyValueError,
 };
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -13,7 +14,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyModule, PyTraceback, PyType};
 
 use crate::runtime::RuntimeError;
-use crate::stream::{Failure, FailureKind, Reason};
+use crate::stream::{Failure, FailureKind, PublicAnswer, Reason};
 use crate::worker::Deferred;
 
 /// Why an item could not become a frame.
@@ -38,10 +39,12 @@ pub enum EncodeError {
         reason: String,
     },
     /// User code (a hook, a descriptor) raised.
-    #[error("{error} (at {path})")]
+    #[error("{reason} (at {path})")]
     Raised {
         /// Where.
         path: String,
+        /// Who raised what.
+        reason: String,
         /// The exception.
         error: PyErr,
     },
@@ -51,7 +54,7 @@ pub enum EncodeError {
 #[derive(Debug, thiserror::Error)]
 pub enum DecodeError {
     /// Not a message of the format.
-    #[error("{reason} at byte {offset}")]
+    #[error("{reason} (at byte {offset})")]
     Invalid {
         /// Byte offset of the failure.
         offset: usize,
@@ -79,20 +82,6 @@ pub enum DecodeError {
     Python(PyErr),
 }
 
-/// What a Rust consumer sees instead of the next item.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum StreamError {
-    /// The stream ended with a failure.
-    #[error("{}: {}", .0.class, .0.message)]
-    Failed(Box<Failure>),
-    /// The stream was cancelled.
-    #[error("stream cancelled: {}", .0.as_str())]
-    Cancelled(Reason),
-    /// A frame does not decode to the type asked for.
-    #[error("response not decodable: {0}")]
-    Response(String),
-}
-
 /// Exception classes of `pybridge.errors`, each looked up once.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Class {
@@ -100,6 +89,7 @@ pub(crate) enum Class {
     Encode,
     Decode,
     LimitExceeded,
+    Public,
     InvalidArgument,
     StreamCancelled,
     Overloaded,
@@ -110,11 +100,12 @@ pub(crate) enum Class {
     Internal,
 }
 
-const CLASSES: [&str; 12] = [
+const CLASSES: [&str; 13] = [
     "ConfigError",
     "EncodeError",
     "DecodeError",
     "LimitExceeded",
+    "PublicError",
     "InvalidArgument",
     "StreamCancelled",
     "Overloaded",
@@ -131,7 +122,7 @@ impl Class {
     }
 
     pub(crate) fn of(self, py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
-        static CACHE: [PyOnceLock<Py<PyType>>; 12] = [const { PyOnceLock::new() }; 12];
+        static CACHE: [PyOnceLock<Py<PyType>>; 13] = [const { PyOnceLock::new() }; 13];
         CACHE[self as usize].import(py, "pybridge.errors", self.name())
     }
 
@@ -153,7 +144,7 @@ impl EncodeError {
             Self::Limit { limit, path, .. } => Class::LimitExceeded.error(py, (message, limit, path)),
             // What asks to stop is nobody's to wrap.
             Self::Raised { error, .. } if !error.is_instance_of::<PyException>(py) => error,
-            Self::Raised { path, error } => {
+            Self::Raised { path, error, .. } => {
                 let outer = Class::Encode.error(py, (message, path));
                 outer.set_cause(py, Some(error));
                 outer
@@ -180,8 +171,9 @@ pub(crate) fn failure_of(py: Python<'_>, error: &PyErr, release: impl FnOnce(Py<
     let error = replaced.as_ref().unwrap_or(error);
     let class = error.get_type(py).qualname().map_or_else(|_| "Exception".to_owned(), |name| name.to_string());
     let is = |class: Class| class.of(py).is_ok_and(|class| error.is_instance(py, class.as_any()));
-    let kind = if is(Class::InvalidArgument) {
-        FailureKind::InvalidArgument
+    let answer = if is(Class::Public) { public_answer(error.value(py)).ok().map(Box::new) } else { None };
+    let kind = if answer.is_some() {
+        if is(Class::InvalidArgument) { FailureKind::InvalidArgument } else { FailureKind::Public }
     } else if is(Class::Encode) || is(Class::LimitExceeded) {
         FailureKind::Encode
     } else if is(Class::Decode) {
@@ -203,17 +195,24 @@ pub(crate) fn failure_of(py: Python<'_>, error: &PyErr, release: impl FnOnce(Py<
     };
     let message =
         error.value(py).str().map_or_else(|_| "<unprintable>".to_owned(), |text| text.to_string_lossy().into_owned());
-    let public_message = match kind {
-        FailureKind::Handler => "the handler failed".to_owned(),
-        FailureKind::Timeout => "the handler timed out".to_owned(),
-        FailureKind::HandlerExit => "the handler asked the process to exit".to_owned(),
-        FailureKind::Internal => "internal error".to_owned(),
-        // The text of what a hook raised is in the message.
-        FailureKind::Encode if error.cause(py).is_some() => "an item could not be encoded".to_owned(),
-        _ => message.clone(),
-    };
+    let public_message = kind.public_text().map_or_else(|| message.clone(), str::to_owned);
     let original = Some(Arc::new(release(object_of(py, error))));
-    Failure { kind, class, public_message, message, original }
+    Failure { kind, class, public_message, message, answer, original }
+}
+
+/// What a `PublicError` says beside its text; an error where a subclass holds something else, whose text is then not
+/// public.
+fn public_answer(error: &Bound<'_, PyBaseException>) -> PyResult<PublicAnswer> {
+    let py = error.py();
+    let status: u16 = error.getattr(intern!(py, "status"))?.extract()?;
+    let retryable = error.getattr(intern!(py, "retryable"))?.extract()?;
+    let code: Option<String> = error.getattr(intern!(py, "code"))?.extract()?;
+    let headers: BTreeMap<String, String> = error.getattr(intern!(py, "headers"))?.extract()?;
+    let texts = headers.iter().flat_map(|(name, value)| [name, value]).chain(&code);
+    if !(400..=599).contains(&status) || texts.flat_map(|text| text.chars()).any(char::is_control) {
+        return Err(PyValueError::new_err("no answer that can be sent"));
+    }
+    Ok(PublicAnswer { status, retryable, code, headers })
 }
 
 /// What stands for `StopIteration` or `StopAsyncIteration` from a handler, as for one from a generator of Python's own: a
@@ -243,6 +242,12 @@ pub(crate) fn is_only_the_close(py: Python<'_>, error: &PyErr) -> bool {
                 .is_ok_and(|reason| reason.eq(Reason::Parent.as_str()).unwrap_or(false))
 }
 
+/// Class and text of an exception, for messages.
+pub(crate) fn said(error: &PyErr) -> String {
+    let text = error.to_string();
+    text.strip_suffix(": ").map(str::to_owned).unwrap_or(text)
+}
+
 /// The exception itself, which before Python 3.12 has its traceback beside it.
 pub(crate) fn object_of(py: Python<'_>, error: &PyErr) -> Py<PyAny> {
     error.clone_ref(py).into_value(py).into_any()
@@ -263,6 +268,7 @@ pub(crate) fn raise_failure(py: Python<'_>, failure: &Failure) -> PyErr {
         return PyErr::from_value(original.get(py).clone_ref(py).into_bound(py));
     }
     let class = match failure.kind {
+        FailureKind::Public => Class::Public,
         FailureKind::InvalidArgument => Class::InvalidArgument,
         FailureKind::Encode => return Class::Encode.error(py, (failure.message.clone(), "$")),
         FailureKind::Decode => return Class::Decode.error(py, (failure.message.clone(), 0)),

@@ -7,12 +7,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
-use pyo3::exceptions::PyBufferError;
-use pyo3::ffi;
+use pyo3::basic::CompareOp;
+use pyo3::exceptions::{PyBufferError, PyIndexError, PyOverflowError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyIterator, PyMemoryView, PySlice, PySliceIndices, PyTuple};
+use pyo3::{IntoPyObjectExt, ffi, intern};
 
-use crate::codec::{self, CodecSpec, Limits};
+use crate::codec::{self, CodecSpec, DuplicateKeys, Format, Limits};
 
 /// One encoded item. Dropping the last frame of a segment or mapping lets its memory go home.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -44,10 +45,68 @@ impl From<Frame> for Bytes {
     }
 }
 
+/// The error that `bytes` raises for an index that is none.
+#[cold]
+fn wrong_index(index: &Bound<'_, PyAny>, error: PyErr) -> PyErr {
+    let py = index.py();
+    if error.is_instance_of::<PyOverflowError>(py) {
+        return PyIndexError::new_err("Frame index out of range");
+    }
+    match index.get_type().name() {
+        Ok(name) if error.is_instance_of::<PyTypeError>(py) => {
+            PyTypeError::new_err(format!("Frame indices must be integers or slices, not {name}"))
+        }
+        _ => error,
+    }
+}
+
+/// Numbers that stand for limits where a frame is pickled, in this order for good.
+type Numbers = (usize, usize, usize, usize, usize, usize, bool, usize);
+
+fn numbers(limits: &Limits) -> Numbers {
+    (
+        limits.max_depth,
+        limits.max_nodes,
+        limits.max_frame_bytes,
+        limits.max_decoded_bytes,
+        limits.max_metadata_bytes,
+        limits.max_metadata_entries,
+        limits.duplicate_keys == DuplicateKeys::Error,
+        limits.max_expansion,
+    )
+}
+
+/// A frame as it was when it was pickled.
+#[python_entry]
+#[pyfunction]
+pub(crate) fn restore_frame(
+    data: &Bound<'_, PyBytes>,
+    format: &str,
+    any_keys: bool,
+    limits: Numbers,
+) -> PyResult<PyFrame> {
+    let format = Format::from_name(format).ok_or_else(|| PyValueError::new_err(format!("no format {format:?}")))?;
+    let (max_depth, max_nodes, max_frame_bytes, max_decoded_bytes, ..) = limits;
+    let (.., max_metadata_bytes, max_metadata_entries, strict, max_expansion) = limits;
+    let limits = Limits {
+        max_depth,
+        max_nodes,
+        max_frame_bytes,
+        max_decoded_bytes,
+        max_metadata_bytes,
+        max_metadata_entries,
+        duplicate_keys: if strict { DuplicateKeys::Error } else { DuplicateKeys::Last },
+        max_expansion,
+    };
+    let spec = CodecSpec { format, any_keys, ..CodecSpec::default() };
+    Ok(PyFrame::new(Bytes::copy_from_slice(data.as_bytes()), Arc::new(spec), Arc::new(limits)))
+}
+
 static HELD: AtomicUsize = AtomicUsize::new(0);
 
-/// One item, encoded. Supports the buffer protocol (read-only, no copy), `len()`, `bytes()` and comparison with bytes.
-#[pyclass(frozen, name = "Frame", module = "pybridge")]
+/// One item, encoded. Supports the buffer protocol (read-only, no copy), `len()`, slices, `bytes()`,
+/// comparison with bytes, and pickling.
+#[pyclass(frozen, sequence, name = "Frame", module = "pybridge")]
 pub(crate) struct PyFrame {
     bytes: Bytes,
     spec: Arc<CodecSpec>,
@@ -111,11 +170,62 @@ impl PyFrame {
         PyBytes::new(py, &self.bytes).hash()
     }
 
-    fn __eq__(&self, other: &Bound<'_, PyAny>) -> bool {
-        if let Ok(other) = other.cast::<Self>() {
-            return self.bytes == other.get().bytes;
+    /// With frames and bytes; other objects are asked in their turn, and those that look into buffers know the answer.
+    fn __richcmp__(&self, other: &Bound<'_, PyAny>, op: CompareOp) -> PyResult<Py<PyAny>> {
+        let py = other.py();
+        let other = match (other.cast::<Self>(), other.cast::<PyBytes>()) {
+            (Ok(other), _) => &other.get().bytes[..],
+            (_, Ok(other)) => other.as_bytes(),
+            _ => return Ok(py.NotImplemented()),
+        };
+        match op {
+            CompareOp::Eq => (self.bytes == other).into_py_any(py),
+            CompareOp::Ne => (self.bytes != other).into_py_any(py),
+            _ => Ok(py.NotImplemented()),
         }
-        other.extract::<&[u8]>().is_ok_and(|other| self.bytes == other)
+    }
+
+    /// As of `bytes`: a number for an index, `bytes` for a slice.
+    fn __getitem__(&self, py: Python<'_>, index: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        let len = self.bytes.len().cast_signed();
+        let Ok(slice) = index.cast::<PySlice>() else {
+            let index: isize = index.extract().map_err(|error| wrong_index(index, error))?;
+            let from_start = if index < 0 { index + len } else { index };
+            let byte = usize::try_from(from_start).ok().and_then(|index| self.bytes.get(index));
+            return byte.ok_or_else(|| PyIndexError::new_err("Frame index out of range"))?.into_py_any(py);
+        };
+        let PySliceIndices { start, stop, step, slicelength } = slice.indices(len)?;
+        if step == 1 {
+            let range = start.cast_unsigned()..stop.max(start).cast_unsigned();
+            return PyBytes::new(py, &self.bytes[range]).into_py_any(py);
+        }
+        PyBytes::new_with(py, slicelength, |room| {
+            for (index, byte) in (0..).zip(room) {
+                *byte = self.bytes[(start + step * index).cast_unsigned()];
+            }
+            Ok(())
+        })?
+        .into_py_any(py)
+    }
+
+    fn __iter__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyIterator>> {
+        PyMemoryView::from(slf)?.try_iter()
+    }
+
+    fn __copy__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    fn __deepcopy__(slf: Py<Self>, _memo: &Bound<'_, PyAny>) -> Py<Self> {
+        slf
+    }
+
+    /// What `pickle` keeps: all but the `default` hook, which decoding does not need.
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyTuple>)> {
+        let restore = py.import(intern!(py, "pybridge._pybridge"))?.getattr(intern!(py, "restore_frame"))?;
+        let bytes = PyBytes::new(py, &self.bytes);
+        let arguments = (bytes, self.spec.format.name(), self.spec.any_keys, numbers(&self.limits));
+        Ok((restore, arguments.into_pyobject(py)?))
     }
 
     fn __repr__(&self) -> String {

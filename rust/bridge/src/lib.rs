@@ -82,8 +82,9 @@ mod stream;
 mod worker;
 
 pub use engine::{Annotated, Engine, EngineBuilder};
-pub use error::StreamError;
 pub use frame::Frame;
 pub use module::_pybridge;
 pub use pybridge_pool::{Batch, Pool, PoolConfig};
-pub use stream::{CallOptions, Cancellation, Ending, Failure, FailureKind, FrameStream, ItemStream, Reason};
+pub use stream::{
+    CallOptions, Cancellation, Ending, Failure, FailureKind, FrameStream, ItemStream, PublicAnswer, Reason, StreamError,
+};

@@ -5,7 +5,7 @@ use pyo3::types::PyModule;
 
 use crate::context::{Context, current_context};
 use crate::engine::{PyCodec, PyEngine, PyPool, close_all};
-use crate::frame::PyFrame;
+use crate::frame::{PyFrame, restore_frame};
 use crate::interp::{check_interpreter, interrupt_thread};
 use crate::memory::{apply_memory, memory_obstacles, memory_snapshot};
 use crate::parking::thread_parking;
@@ -70,7 +70,7 @@ pub mod _pybridge {
     use super::{
         Context, Driver, Port, PyCodec, PyEngine, PyFrame, PyPool, PyStream, PyWorker, apply_memory, close_engines,
         configure_runtime, current_context, interrupt_thread, memory_obstacles, memory_snapshot, open_port,
-        stop_runtime, thread_parking,
+        restore_frame, stop_runtime, thread_parking,
     };
 
     #[python_entry]

@@ -56,7 +56,7 @@ fn a_handlers_failure_comes_after_its_items_with_kind_class_and_messages() {
         ("raise", FailureKind::Handler, "LookupError", "the handler failed", "a secret"),
         ("refuse", FailureKind::InvalidArgument, "InvalidArgument", "no such model", "no such model"),
         ("time out", FailureKind::Timeout, "TimeoutError", "the handler timed out", "slow model"),
-        ("item", FailureKind::Encode, "EncodeError", "(at $.number)", "(at $.number)"),
+        ("item", FailureKind::Encode, "EncodeError", "an item could not be encoded", "(at $.number)"),
         ("exit", FailureKind::HandlerExit, "HandlerExit", "the handler asked the process to exit", "SystemExit"),
     ] {
         let (items, ending) = call(&engine, request);
@@ -140,6 +140,9 @@ async def handler(request):
         ("asyncio.TimeoutError()", "TimeoutError", FailureKind::Timeout, 504, false),
         ("KeyboardInterrupt()", "HandlerExit", FailureKind::HandlerExit, 500, false),
         ("pybridge.InvalidArgument('x')", "InvalidArgument", FailureKind::InvalidArgument, 400, false),
+        ("pybridge.InvalidArgument('x', 422)", "InvalidArgument", FailureKind::InvalidArgument, 422, false),
+        ("pybridge.PublicError('x')", "PublicError", FailureKind::Public, 400, false),
+        ("pybridge.PublicError('x', 503, retryable=True)", "PublicError", FailureKind::Public, 503, true),
         ("pybridge.DecodeError('x', 0)", "DecodeError", FailureKind::Decode, 400, false),
         ("pybridge.LimitExceeded('x', 'max_depth')", "LimitExceeded", FailureKind::Encode, 500, false),
         ("pybridge.Overloaded('x')", "Overloaded", FailureKind::Overloaded, 503, true),
@@ -151,7 +154,9 @@ async def handler(request):
         assert!(items.is_empty());
         let Some(StreamError::Failed(failure)) = ending else { panic!("{raised}: {ending:?}") };
         assert_eq!((failure.class.as_str(), failure.kind), (class, kind), "{raised}");
-        assert_eq!((failure.kind.status(), failure.kind.retryable()), (status, retryable), "{raised}");
+        assert_eq!((failure.status(), failure.retryable()), (status, retryable), "{raised}");
+        let public = matches!(kind, FailureKind::Public | FailureKind::InvalidArgument | FailureKind::Decode);
+        assert_eq!(failure.public_message == failure.message, public, "{raised}: {failure:?}");
     }
     let (_, ending) = call(&engine, "asyncio.CancelledError()");
     assert!(matches!(ending, Some(StreamError::Cancelled(Reason::External))), "{ending:?}");
@@ -162,6 +167,7 @@ fn class_of(kind: FailureKind) -> &'static str {
     match kind {
         FailureKind::Handler => "RuntimeError",
         FailureKind::Timeout => "TimeoutError",
+        FailureKind::Public => "PublicError",
         FailureKind::InvalidArgument => "InvalidArgument",
         FailureKind::Encode => "EncodeError",
         FailureKind::Decode => "DecodeError",
@@ -195,6 +201,45 @@ fn what_is_worth_another_try_is_the_same_in_rust_in_python_and_in_the_document()
         let name =
             if kind == FailureKind::Handler { "any other of the handler's".into() } else { format!("`{class}`") };
         check(&name, class, kind.status(), kind.retryable());
+    }
+}
+
+#[test]
+fn a_public_error_brings_its_answer_to_the_host() {
+    let script = Script::new(
+        "
+from pybridge import PublicError
+
+class Sold(PublicError):
+    def __init__(self, what):
+        super().__init__(f'no {what} left', 410, 'sold', headers={'x-what': what, 'retry-after': '5'})
+
+class Careless(PublicError):
+    def __init__(self, **answer):
+        self.__dict__.update({'status': 404, 'code': None, 'headers': {}, 'message': 'a secret', **answer})
+
+async def handler(request):
+    error = eval(request)
+    if isinstance(error, Sold) and request.endswith(' '):
+        error.headers['x-what'] = 'a\\r\\nset-cookie: b'
+    raise error
+    yield
+",
+    );
+    let engine = script.engine();
+    let Some(error) = call(&engine, "Sold('tea')").1 else { panic!("no failure") };
+    assert_eq!((error.status(), error.retryable(), error.public_message()), (410, false, "no tea left".to_owned()));
+    let answer = error.answer().expect("the handler has one");
+    assert_eq!(answer.code.as_deref(), Some("sold"));
+    let headers: Vec<_> = answer.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    assert_eq!(headers, [("retry-after", "5"), ("x-what", "tea")]);
+
+    for raised in
+        ["Sold('tea') ", "Careless(**{'status': 200})", "Careless(**{'code': 5})", "Careless(**{'headers': 5})"]
+    {
+        let Some(error) = call(&engine, raised).1 else { panic!("no failure") };
+        assert_eq!((error.status(), error.public_message()), (500, "the handler failed".to_owned()), "{raised}");
+        assert!(error.answer().is_none(), "{raised}");
     }
 }
 

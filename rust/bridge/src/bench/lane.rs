@@ -12,9 +12,8 @@ use tokio::runtime::Handle;
 use crate::bridge_thread::BridgeThread;
 use crate::codec::Format;
 use crate::engine::Engine;
-use crate::error::StreamError;
 use crate::naive::{BridgeError, Naive, Responses, decode_request, encode_response};
-use crate::stream::{CallOptions, FrameStream};
+use crate::stream::{CallOptions, FrameStream, StreamError};
 
 /// Why a lane could not receive a stream to its end.
 #[derive(Debug, thiserror::Error)]

@@ -11,8 +11,9 @@ use super::load::{self, Outcome, Plan};
 use super::typed::{ChatChunk, ChatRequest};
 use crate::bridge_thread::BridgeThread;
 use crate::engine::Engine;
-use crate::error::{self, StreamError};
+use crate::error;
 use crate::naive::{Handler, Naive, TraceContext};
+use crate::stream::StreamError;
 
 /// Threads of the reference bridges' runtime, whatever the machine: as such bridges have at least.
 const RUNTIME_WORKERS: usize = 2;

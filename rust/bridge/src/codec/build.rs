@@ -8,8 +8,8 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 
 use super::events::{Fault, PART, Receiver, in_parts, invalid, over};
-use super::limits::DuplicateKeys;
-use super::{keys, make, shapes, utf8};
+use super::limits::DecodedBound;
+use super::{Format, Limits, keys, make, scan, shapes, utf8};
 use crate::error::DecodeError;
 
 /// What objects cost the interpreter, in bytes; containers without what they hold.
@@ -82,8 +82,9 @@ impl Drop for Values {
 pub(super) struct Builder<'v, 'py> {
     pub(super) py: Python<'py>,
     pub(super) values: &'v mut Values,
-    pub(super) max_bytes: usize,
-    pub(super) duplicates: DuplicateKeys,
+    pub(super) bound: DecodedBound,
+    /// The message, where keys that come twice are refused.
+    pub(super) strict: Option<(Format, &'v Limits, &'v [u8])>,
 }
 
 impl Builder<'_, '_> {
@@ -99,7 +100,7 @@ impl Builder<'_, '_> {
     #[inline]
     fn spend(&mut self, bytes: usize) -> Result<(), Fault> {
         self.values.spent += bytes;
-        if self.values.spent > self.max_bytes { Err(self.too_large()) } else { Ok(()) }
+        if self.values.spent > self.bound.bytes { Err(self.too_large()) } else { Ok(()) }
     }
 
     #[inline]
@@ -118,7 +119,7 @@ impl Builder<'_, '_> {
 
     #[cold]
     fn too_large(&self) -> Fault {
-        over("max_decoded_bytes", 0, format!("objects of more than {} bytes", self.max_bytes))
+        over(self.bound.field, 0, self.bound.reason())
     }
 
     #[inline(never)]
@@ -259,15 +260,13 @@ impl Receiver for Builder<'_, '_> {
             self.parts(rest)
         };
         self.fill(dict, rest)?;
-        // SAFETY: attached; the dict is on the stack.
-        if self.duplicates == DuplicateKeys::Error && unsafe { ffi::PyDict_Size(dict) }.cast_unsigned() != len {
-            return Err(duplicate(offset));
+        if let Some((format, limits, input)) = self.strict {
+            // SAFETY: attached; the dict is on the stack.
+            let kept = unsafe { ffi::PyDict_Size(dict) };
+            if kept.cast_unsigned() != len {
+                return Err(scan::duplicate_key(format, limits, input, offset));
+            }
         }
         Ok(())
     }
-}
-
-#[cold]
-pub(super) fn duplicate(offset: usize) -> Fault {
-    invalid(offset, "a key that comes twice in the map before")
 }

@@ -89,7 +89,7 @@ impl Value<'_, '_, '_> {
                 match object::int(item) {
                     Int::Signed(value) => seq.serialize_element(&value),
                     Int::Unsigned(value) => seq.serialize_element(&value),
-                    Int::TooLarge => Err(self.too_large()),
+                    Int::TooLarge => Err(self.child(item).too_large()),
                 }
                 .map_err(|error| self.at_index(index, error))?;
                 index += 1;
@@ -100,7 +100,7 @@ impl Value<'_, '_, '_> {
 
     #[cold]
     fn at_index<E>(self, index: isize, error: E) -> E {
-        self.walk.at(Segment::Index(index.cast_unsigned()), error)
+        self.at(Segment::Index(index.cast_unsigned()), error)
     }
 
     #[inline(never)]
@@ -128,7 +128,7 @@ impl Value<'_, '_, '_> {
                 return Err(self.walk.changed());
             }
             if let Err(error) = seq.serialize_element(&self.child(item)) {
-                return Err(self.walk.at(Segment::Index(index), error));
+                return Err(self.at(Segment::Index(index), error));
             }
         }
         Ok(())
@@ -163,7 +163,7 @@ impl Value<'_, '_, '_> {
             let _key_alive = key.0.object();
             key.check()?;
             if let Err(error) = map.serialize_entry(&key, &self.child(value)) {
-                return Err(self.walk.at(key.segment(), error));
+                return Err(self.at(key.segment(), error));
             }
         }
         // SAFETY: as above.
@@ -201,22 +201,18 @@ impl Key<'_, '_, '_> {
         if unsafe { ffi::PyUnicode_Check(self.0.ob) } != 0 {
             return Ok(());
         }
+        let spec = self.0.walk.spec;
         // SAFETY: the key is alive.
-        let (int, bytes, bool) = unsafe {
-            (ffi::PyLong_Check(self.0.ob) != 0, ffi::PyBytes_Check(self.0.ob) != 0, ffi::PyBool_Check(self.0.ob) != 0)
+        let binary = unsafe {
+            (ffi::PyLong_Check(self.0.ob) != 0 && ffi::PyBool_Check(self.0.ob) == 0)
+                || ffi::PyBytes_Check(self.0.ob) != 0
         };
-        if self.0.walk.spec.any_keys && (int || bytes) && !bool {
+        if spec.any_keys && spec.format == Format::Msgpack && binary {
             return Ok(());
         }
-        let spec = self.0.walk.spec;
-        let taken = if spec.any_keys {
-            "str, int and bytes"
-        } else if (int || bytes) && !bool && spec.format == Format::Msgpack {
-            "str; MsgpackCodec(keys=\"any\") takes int and bytes as well"
-        } else {
-            "str"
-        };
-        Err(self.0.walk.refuse(format!("key of type {}; keys are {taken}", self.0.type_name())))
+        // Code runs to show the key, or to write its text.
+        self.0.walk.run()?;
+        Err(self.0.refuse_key())
     }
 
     #[cold]

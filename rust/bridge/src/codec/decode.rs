@@ -8,6 +8,7 @@ use pyo3::types::PyBytes;
 
 use super::build::{Builder, Values};
 use super::events::{Budget, Fault, Receiver, invalid, over};
+use super::limits::DuplicateKeys;
 use super::{CodecSpec, Format, Limits, json, msgpack};
 use crate::error::DecodeError;
 
@@ -30,11 +31,6 @@ enum Reader {
     Json(json::Reader),
     Raw,
 }
-
-/// What one decoding may always make, however small its frame.
-const DECODED_FLOOR: usize = 64 << 20;
-/// Bytes of objects for each byte of a frame, above the floor.
-const DECODED_RATIO: usize = 8;
 
 impl Decoder {
     /// A decoder of `input`.
@@ -99,8 +95,10 @@ impl Reader {
         values: &mut Values,
     ) -> Result<Option<Py<PyAny>>, Fault> {
         check_frame(limits, input)?;
-        let max_bytes = limits.max_decoded_bytes.min(DECODED_FLOOR.max(input.len().saturating_mul(DECODED_RATIO)));
-        let mut to = Builder { py, values, max_bytes, duplicates: limits.duplicate_keys };
+        let bound = limits.decoded_bound(input.len());
+        let format = if matches!(self, Self::Json(_)) { Format::Json } else { Format::Msgpack };
+        let strict = (limits.duplicate_keys == DuplicateKeys::Error).then_some((format, limits, input));
+        let mut to = Builder { py, values, bound, strict };
         let done = match self {
             Self::Msgpack(reader) => reader.run(input, pause, &mut to),
             Self::Json(reader) => reader.run(input, pause, &mut to),
@@ -110,9 +108,7 @@ impl Reader {
             Ok(true) => to.finish().map(Some),
             Ok(false) => Ok(None),
             Err(fault) => Err(match fault.into() {
-                DecodeError::Limit { limit: "max_decoded_bytes", reason, .. } => {
-                    over("max_decoded_bytes", self.offset(), reason)
-                }
+                DecodeError::Limit { limit, reason, .. } if limit == bound.field => over(limit, self.offset(), reason),
                 other => other.into(),
             }),
         }

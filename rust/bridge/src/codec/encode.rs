@@ -142,7 +142,7 @@ impl Encoder {
         let walk = Walk::new(item.py(), &self.spec, default, dump, &self.limits, self.hold);
         let sink = Sink::new(out, self.limits.max_frame_bytes);
         let mut to = Json::new(sink, &self.spec, self.framing);
-        let done = walk.root(item).serialize(&mut to).and_then(|()| to.sink.finish());
+        let done = walk.root(item).serialize(&mut to).and_then(|()| to.finish());
         self.hold = walk.runs() > 0;
         done.map_err(|halt| self.failed(&walk, &to.sink, &halt))
     }

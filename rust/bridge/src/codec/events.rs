@@ -46,6 +46,8 @@ pub(super) trait Receiver {
     fn bytes(&mut self, bytes: &[u8]) -> Result<(), Fault>;
     /// A key that is text.
     fn key(&mut self, text: &[u8], offset: usize) -> Result<(), Fault>;
+    /// The value that comes next is a key, at `offset`, and no text.
+    fn other_key(&mut self, _offset: usize) {}
     /// The last `PART` pairs of key and value belong to a map that goes on, the `first` of them or more.
     fn part(&mut self, first: bool) -> Result<(), Fault>;
     /// The last `len` values are an array.

@@ -30,7 +30,7 @@ impl<'py> Held<'py> {
     }
 
     #[inline]
-    fn get(&self, index: usize) -> *mut ffi::PyObject {
+    pub(super) fn get(&self, index: usize) -> *mut ffi::PyObject {
         self.0.borrow()[index].as_ptr()
     }
 
@@ -71,7 +71,11 @@ impl Value<'_, '_, '_> {
         // SAFETY: `ob` is a dict, held alive.
         self.walk.enter(unsafe { object::dict_len(self.ob) }.cast_unsigned())?;
         self.hold_entries();
-        let done = self.map(start, to)?;
+        let entries = self.text_keys(start)?;
+        let done = self.map(entries, to)?;
+        if entries > start {
+            held.release(entries);
+        }
         self.let_go(start, runs, |this| {
             this.hold_entries();
             true
@@ -105,7 +109,7 @@ impl Value<'_, '_, '_> {
             let key = Key(self.child(self.walk.held.get(index)));
             key.check()?;
             if let Err(error) = map.serialize_entry(&key, &self.child(self.walk.held.get(index + 1))) {
-                return Err(self.walk.at(key.segment(), error));
+                return Err(self.at(key.segment(), error));
             }
         }
         self.walk.leave();

@@ -28,6 +28,39 @@ pub struct Limits {
     pub max_metadata_entries: usize,
     /// Rule for a key that comes twice.
     pub duplicate_keys: DuplicateKeys,
+    /// Bytes of the Python objects made from each byte of a message, above the first 64 MiB.
+    pub max_expansion: usize,
+}
+
+/// What one decoding may always make, however small its message.
+const DECODED_FLOOR: usize = 64 << 20;
+
+/// Bytes of objects that one message may become, and the field of [`Limits`] that says so.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct DecodedBound {
+    pub(super) bytes: usize,
+    pub(super) field: &'static str,
+    /// Length of the message.
+    len: usize,
+}
+
+impl DecodedBound {
+    /// What is said of a message over it.
+    pub(super) fn reason(self) -> String {
+        format!("objects of more than {} bytes from a message of {} bytes", self.bytes, self.len)
+    }
+}
+
+impl Limits {
+    /// The bound for a message of `len` bytes.
+    pub(super) fn decoded_bound(&self, len: usize) -> DecodedBound {
+        let expanded = len.saturating_mul(self.max_expansion).max(DECODED_FLOOR);
+        if expanded < self.max_decoded_bytes {
+            DecodedBound { bytes: expanded, field: "max_expansion", len }
+        } else {
+            DecodedBound { bytes: self.max_decoded_bytes, field: "max_decoded_bytes", len }
+        }
+    }
 }
 
 impl Limits {
@@ -49,6 +82,7 @@ impl Default for Limits {
             max_metadata_bytes: 8 << 10,
             max_metadata_entries: 64,
             duplicate_keys: DuplicateKeys::Last,
+            max_expansion: 8,
         }
     }
 }

@@ -13,6 +13,7 @@ mod events;
 mod guard;
 mod held;
 mod json;
+mod key_text;
 mod keys;
 mod known;
 mod lanes;

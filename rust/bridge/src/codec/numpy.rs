@@ -196,7 +196,7 @@ impl Serialize for Rows<'_, '_, '_> {
             let at = unsafe { self.at.offset(stride * index) };
             let part = Rows { walk: self.walk, cell: self.cell, at, shape, strides };
             if let Err(error) = seq.serialize_element(&part) {
-                return Err(self.walk.at(Segment::Index(index.cast_unsigned()), error));
+                return Err(self.walk.at(Segment::Index(index.cast_unsigned()), 0, error));
             }
         }
         self.walk.leave();

@@ -10,8 +10,9 @@ use super::known::{self, Kind};
 use super::temporal::Standard;
 use super::value::Value;
 use super::view::View;
-use super::walk::Failure;
+use super::walk::{Failure, type_name};
 use super::{numpy, object, temporal};
+use crate::error::said;
 
 impl<'py> Value<'_, '_, 'py> {
     /// Everything that is not one of the commonest exact types. Holds the object: from here on code may run. Containers
@@ -67,7 +68,7 @@ impl<'py> Value<'_, '_, 'py> {
     }
 
     #[inline(never)]
-    fn kind<E: serde::ser::Error>(self, object: &Bound<'_, PyAny>) -> Result<Kind, E> {
+    pub(super) fn kind<E: serde::ser::Error>(self, object: &Bound<'_, PyAny>) -> Result<Kind, E> {
         let ty = object.get_type();
         if let Some(kind) = known::kind(&ty) {
             return Ok(kind);
@@ -119,7 +120,23 @@ impl<'py> Value<'_, '_, 'py> {
     #[inline(never)]
     pub(super) fn hook<S: Serializer>(self, to: S) -> Result<S::Ok, S::Error> {
         let Some(hook) = self.walk.default else { return Err(self.unknown("")) };
-        self.walk.check_stand_ins()?;
-        self.instead(hook.bind(self.walk.py).call1((self.object(),)), to)
+        let object = self.object();
+        self.walk.check_stand_ins(&object)?;
+        let answer = ask(hook, &object).map_err(|failure| self.walk.fail(failure))?;
+        self.walk.stand_in(&answer, to)
+    }
+}
+
+/// What the `default` hook gives for an object.
+pub(super) fn ask<'py>(hook: &Py<PyAny>, object: &Bound<'py, PyAny>) -> Result<Bound<'py, PyAny>, Failure> {
+    match hook.bind(object.py()).call1((object,)) {
+        Ok(answer) if answer.is(object) => {
+            Err(Failure::Value(format!("default= gave back what it was given, of type {}", type_name(object))))
+        }
+        Ok(answer) => Ok(answer),
+        Err(error) => {
+            let reason = format!("default= raised for an object of type {}: {}", type_name(object), said(&error));
+            Err(Failure::Raised(reason, error))
+        }
     }
 }

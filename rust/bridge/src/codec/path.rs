@@ -1,6 +1,7 @@
 //! Where in an item: `$.choices[3].delta`.
 
-use std::fmt;
+use std::borrow::Cow;
+use std::{fmt, iter};
 
 /// One step from a container to something in it.
 #[derive(Debug)]
@@ -9,34 +10,53 @@ pub(super) enum Segment {
     Index(usize),
 }
 
-/// Steps from the failure outwards.
+/// Steps from the failure outwards, each with the address of the container that it leads from, or 0.
 #[derive(Debug, Default)]
-pub(super) struct Path(Vec<Segment>);
+pub(super) struct Path(Vec<(Segment, usize)>);
 
-/// Characters of a path before it is cut; a key may be as long as a frame.
+/// Characters of a key or of what else comes from a value before a message cuts it; it may be as long as a frame.
 const MAX_KEY: usize = 64;
 
+/// The beginning of a text that a message quotes.
+pub(super) fn cut(text: &str) -> Cow<'_, str> {
+    match text.char_indices().nth(MAX_KEY) {
+        Some((end, _)) => format!("{}…", &text[..end]).into(),
+        None => text.into(),
+    }
+}
+
 impl Path {
-    pub(super) fn push(&mut self, segment: Segment) {
-        self.0.push(segment);
+    pub(super) fn push(&mut self, segment: Segment, container: usize) {
+        self.0.push((segment, container));
+    }
+
+    /// If a container on the way is inside itself: the path to it, and the path where it is met again.
+    pub(super) fn cycle(&self) -> Option<(String, String)> {
+        let steps = &self.0;
+        (0..steps.len()).rev().find_map(|met| {
+            let (_, container) = steps[met];
+            let open = (met + 1..steps.len()).find(|&open| container != 0 && steps[open].1 == container)?;
+            Some((shown(&steps[open + 1..]), shown(&steps[met + 1..])))
+        })
     }
 }
 
 impl fmt::Display for Path {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("$")?;
-        for segment in self.0.iter().rev() {
-            match segment {
-                Segment::Index(index) => write!(f, "[{index}]")?,
-                Segment::Key(key) if is_identifier(key) => write!(f, ".{key}")?,
-                Segment::Key(key) => match key.char_indices().nth(MAX_KEY) {
-                    Some((end, _)) => write!(f, "[{:?}…]", &key[..end])?,
-                    None => write!(f, "[{key:?}]")?,
-                },
-            }
-        }
-        Ok(())
+        f.write_str(&shown(&self.0))
     }
+}
+
+fn shown(steps: &[(Segment, usize)]) -> String {
+    let steps = steps.iter().rev().map(|(segment, _)| match segment {
+        Segment::Index(index) => format!("[{index}]"),
+        Segment::Key(key) if is_identifier(key) => format!(".{key}"),
+        Segment::Key(key) => match key.char_indices().nth(MAX_KEY) {
+            Some((end, _)) => format!("[{:?}…]", &key[..end]),
+            None => format!("[{key:?}]"),
+        },
+    });
+    iter::once("$".to_owned()).chain(steps).collect()
 }
 
 fn is_identifier(key: &str) -> bool {

@@ -1,9 +1,7 @@
 //! Models of pydantic, encoded by the serializers that pydantic made for their classes.
 #![allow(unsafe_code)] // asks for an attribute past the hooks of its class
 
-use std::mem;
-use std::sync::Mutex;
-
+use pyo3::exceptions::PyTypeError;
 use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -12,7 +10,10 @@ use serde::{Serialize, Serializer};
 
 use super::Format;
 use super::known::Kind;
+use super::other::ask;
 use super::value::Value;
+use super::walk::Failure;
+use crate::lock::Mutex;
 
 /// The kind of a model class, of a pydantic dataclass, or of a class of pydantic 1.
 ///
@@ -47,21 +48,26 @@ impl Serialize for Json<'_> {
 }
 
 /// The `default` hook as a serializer calls it, which tells of an exception its text only.
+#[python_entry]
 #[pyclass(frozen)]
 struct Fallback {
     hook: Py<PyAny>,
-    /// The last exception that it raised.
-    raised: Mutex<Option<PyErr>>,
+    /// Why it gave nothing the last time that it did not.
+    failed: Mutex<Option<Failure>>,
 }
 
+#[python_entry]
 #[pymethods]
 impl Fallback {
     fn __call__<'py>(&self, object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-        let py = object.py();
-        self.hook.bind(py).call1((object,)).inspect_err(|error| {
-            let error = Some(error.clone_ref(py));
-            let before = self.raised.lock().map(|mut raised| mem::replace(&mut *raised, error));
+        ask(&self.hook, object).map_err(|failure| {
+            let error = match &failure {
+                Failure::Raised(_, error) => error.clone_ref(object.py()),
+                Failure::Value(reason) | Failure::Limit(_, reason) => PyTypeError::new_err(reason.clone()),
+            };
+            let before = self.failed.lock().map(|mut failed| failed.replace(failure));
             drop(before);
+            error
         })
     }
 }
@@ -74,23 +80,23 @@ impl<'py> Value<'_, '_, 'py> {
             let options = self.walk.model_dump.map(|options| options.bind(self.walk.py));
             return self.instead(self.dump(intern!(self.walk.py, "to_python"), options), to);
         }
-        let text = self.dump_json().map_err(|error| self.walk.raised(error))?;
+        let text = self.dump_json().map_err(|failure| self.walk.fail(failure))?;
         match text.cast::<PyBytes>() {
             Ok(text) => to.serialize_newtype_struct("json", &Json(text.as_bytes())),
             Err(_) => Err(self.walk.refuse(format!("the serializer of {} gave no bytes", self.type_name()))),
         }
     }
 
-    fn dump_json(self) -> PyResult<Bound<'py, PyAny>> {
+    fn dump_json(self) -> Result<Bound<'py, PyAny>, Failure> {
         let (py, name) = (self.walk.py, intern!(self.walk.py, "to_json"));
         let options = self.walk.model_dump.map(|options| options.bind(py));
-        let Some(hook) = self.walk.default else { return self.dump(name, options) };
+        let Some(hook) = self.walk.default else { return Ok(self.dump(name, options)?) };
         let options = options.map_or_else(|| Ok(PyDict::new(py)), PyDictMethods::copy)?;
-        let fallback = Bound::new(py, Fallback { hook: hook.clone_ref(py), raised: Mutex::default() })?;
+        let fallback = Bound::new(py, Fallback { hook: hook.clone_ref(py), failed: Mutex::default() })?;
         options.set_item(intern!(py, "fallback"), &fallback)?;
         self.dump(name, Some(&options)).map_err(|error| {
-            let raised = fallback.get().raised.lock().ok().and_then(|mut raised| raised.take());
-            raised.unwrap_or(error)
+            let failed = fallback.get().failed.lock().ok().and_then(|mut failed| failed.take());
+            failed.unwrap_or_else(|| error.into())
         })
     }
 

@@ -11,7 +11,7 @@ use super::sink::{Halt, Sink};
 use super::transcode::{BLOCK, Block, Surrogate};
 use super::view::View;
 use super::{CodecSpec, Format, Framing, Limits};
-use crate::error::EncodeError;
+use crate::error::{EncodeError, said};
 
 /// Immutable bytes from this length on are shared: below it a copy is cheaper than an owner.
 const SHARED: usize = 64 << 10;
@@ -49,7 +49,7 @@ impl Raw<'_> {
             return self.put(unsafe { object::bytes(item.as_ptr()) }, out);
         }
         let py = item.py();
-        let raised = |error| EncodeError::Raised { path: "$".into(), error };
+        let raised = |error| EncodeError::Raised { path: "$".into(), reason: said(&error), error };
         let view = View::of(item).map_err(|error| {
             if error.is_instance_of::<PyTypeError>(py) || error.is_instance_of::<PyBufferError>(py) {
                 let name = item.get_type().fully_qualified_name().map_or_else(|_| "?".into(), |name| name.to_string());
@@ -73,9 +73,7 @@ impl Raw<'_> {
         let mut start = 0;
         while start < text.points() {
             let end = text.points().min(start + BLOCK);
-            let piece = block
-                .fill(text, start..end)
-                .map_err(|Surrogate(point)| refused(format!("str holds U+{point:04X}, which UTF-8 cannot")))?;
+            let piece = block.fill(text, start..end).map_err(|Surrogate| refused(text.surrogate_reason()))?;
             pieces.put(piece.as_bytes())?;
             start = end;
         }

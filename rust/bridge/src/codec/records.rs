@@ -158,6 +158,6 @@ impl Value<'_, '_, '_> {
         } else {
             self.walk.raised(error)
         };
-        self.walk.at(Segment::Key(attribute), failed)
+        self.at(Segment::Key(attribute), failed)
     }
 }

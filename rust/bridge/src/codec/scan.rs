@@ -1,27 +1,36 @@
 //! The rules of a format and of the limits, checked without making anything.
 
 use std::collections::HashSet;
+use std::fmt;
 
 use super::events::{Budget, Fault, Receiver, invalid};
 use super::limits::DuplicateKeys;
+use super::path::cut;
 use super::{Format, Limits, json, msgpack};
 use crate::error::DecodeError;
 
 /// Checks that `input` is one message of `format` within `limits`, by the rules that `decode` follows.
 ///
-/// Needs no interpreter. `max_decoded_bytes` concerns Python objects and is not looked at.
+/// Needs no interpreter. `max_decoded_bytes` and `max_expansion` concern Python objects and are not looked at.
 ///
 /// # Errors
 /// As `decode`.
 pub fn scan(format: Format, limits: &Limits, input: &[u8]) -> Result<(), DecodeError> {
-    check(format, limits, input).map_err(DecodeError::from)
+    // Keys are text here: typed values have no others.
+    check(format, Budget::new(limits, false), limits, input).map_err(DecodeError::from)
 }
 
-fn check(format: Format, limits: &Limits, input: &[u8]) -> Result<(), Fault> {
+/// The fault of a message that was found to have a key twice in one map, which ends at `end`.
+#[cold]
+pub(super) fn duplicate_key(format: Format, limits: &Limits, input: &[u8], end: usize) -> Fault {
+    let found = check(format, Budget::new(limits, true), limits, input).err();
+    found.unwrap_or_else(|| invalid(end, "a key that comes twice in the map before"))
+}
+
+fn check(format: Format, budget: Budget, limits: &Limits, input: &[u8]) -> Result<(), Fault> {
     super::decode::check_frame(limits, input)?;
-    let mut scan = Scan { keys: Vec::new(), strict: limits.duplicate_keys == DuplicateKeys::Error };
-    // Keys are text here: typed values have no others.
-    let budget = Budget::new(limits, false);
+    let strict = limits.duplicate_keys == DuplicateKeys::Error;
+    let mut scan = Scan { keys: Vec::new(), other_key: None, strict };
     match format {
         Format::Msgpack => msgpack::Reader::new(budget).run(input, usize::MAX, &mut scan).map(drop),
         Format::Json => json::Reader::new(budget).run(input, usize::MAX, &mut scan).map(drop),
@@ -29,11 +38,40 @@ fn check(format: Format, limits: &Limits, input: &[u8]) -> Result<(), Fault> {
     }
 }
 
+/// A key as keys are compared.
+#[derive(Debug, PartialEq, Eq, Hash)]
+enum Key {
+    Text(Vec<u8>),
+    Bytes(Vec<u8>),
+    Int(i128),
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => write!(f, "{:?}", cut(&String::from_utf8_lossy(text))),
+            Self::Bytes(bytes) => write!(f, "b\"{}\"", cut(&bytes.escape_ascii().to_string())),
+            Self::Int(int) => int.fmt(f),
+        }
+    }
+}
+
 /// Looks at text and, where asked to, at keys.
 #[derive(Debug)]
 struct Scan {
-    keys: Vec<Vec<u8>>,
+    /// Those of open maps, each with its offset.
+    keys: Vec<(usize, Key)>,
+    /// Offset of a key that is no text and comes next.
+    other_key: Option<usize>,
     strict: bool,
+}
+
+impl Scan {
+    fn note(&mut self, key: impl FnOnce() -> Key) {
+        if let Some(offset) = self.other_key.take() {
+            self.keys.push((offset, key()));
+        }
+    }
 }
 
 fn utf8(text: &[u8], offset: usize) -> Result<(), Fault> {
@@ -56,10 +94,12 @@ impl Receiver for Scan {
     fn bool(&mut self, _: bool) -> Result<(), Fault> {
         Ok(())
     }
-    fn signed(&mut self, _: i64) -> Result<(), Fault> {
+    fn signed(&mut self, value: i64) -> Result<(), Fault> {
+        self.note(|| Key::Int(value.into()));
         Ok(())
     }
-    fn unsigned(&mut self, _: u64) -> Result<(), Fault> {
+    fn unsigned(&mut self, value: u64) -> Result<(), Fault> {
+        self.note(|| Key::Int(value.into()));
         Ok(())
     }
     fn float(&mut self, _: f64) -> Result<(), Fault> {
@@ -68,24 +108,31 @@ impl Receiver for Scan {
     fn text(&mut self, text: &[u8], ascii: bool, offset: usize) -> Result<(), Fault> {
         if ascii { Ok(()) } else { utf8(text, offset) }
     }
-    fn bytes(&mut self, _: &[u8]) -> Result<(), Fault> {
+    fn bytes(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        self.note(|| Key::Bytes(bytes.to_vec()));
         Ok(())
     }
     fn key(&mut self, text: &[u8], offset: usize) -> Result<(), Fault> {
         if self.strict {
-            self.keys.push(text.to_vec());
+            self.keys.push((offset, Key::Text(text.to_vec())));
         }
         utf8(text, offset)
+    }
+    fn other_key(&mut self, offset: usize) {
+        self.other_key = self.strict.then_some(offset);
     }
     fn array(&mut self, _: usize) -> Result<(), Fault> {
         Ok(())
     }
-    fn map(&mut self, len: usize, offset: usize) -> Result<(), Fault> {
+    fn map(&mut self, len: usize, _: usize) -> Result<(), Fault> {
         if self.strict {
             let keys = self.keys.split_off(self.keys.len() - len);
             let mut seen = HashSet::with_capacity(len);
-            if !keys.into_iter().all(|key| seen.insert(key)) {
-                return Err(super::build::duplicate(offset));
+            for (offset, key) in keys {
+                if seen.contains(&key) {
+                    return Err(invalid(offset, format!("key {key} comes twice in one map")));
+                }
+                seen.insert(key);
             }
         }
         Ok(())

@@ -55,6 +55,8 @@ impl serde::ser::Error for Halt {
 #[derive(Debug)]
 pub(super) struct Sink<'w> {
     out: &'w mut Writer,
+    /// Where the item begins in the frame, after its framing.
+    start: usize,
     max: usize,
     full: bool,
 }
@@ -62,12 +64,18 @@ pub(super) struct Sink<'w> {
 impl<'w> Sink<'w> {
     /// A sink for at most `limit` more bytes.
     pub(super) fn new(out: &'w mut Writer, limit: usize) -> Self {
-        Self { max: out.frame_len().saturating_add(limit), out, full: false }
+        let start = out.frame_len();
+        Self { out, start, max: start.saturating_add(limit), full: false }
     }
 
     /// True after a write was refused.
     pub(super) fn is_full(&self) -> bool {
         self.full
+    }
+
+    /// What was written so far.
+    pub(super) fn item(&mut self) -> &mut [u8] {
+        &mut self.out.frame_mut()[self.start..]
     }
 
     /// The limit's last word, after everything was written.

@@ -13,6 +13,11 @@ pub enum Format {
 }
 
 impl Format {
+    /// The format of this name.
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
+        [Self::Msgpack, Self::Json, Self::Raw].into_iter().find(|format| format.name() == name)
+    }
+
     /// `"msgpack"`, `"json"` or `"raw"`.
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -26,11 +31,14 @@ impl Format {
 /// A format and its options; one per engine or call, shared by reference. Holds no Python object, so that frames and
 /// threads without the interpreter may share it: what needs the `default` hook is given it by the hook's owner.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "options that do not depend on each other")]
 pub struct CodecSpec {
     /// Wire format.
     pub format: Format,
-    /// msgpack: map keys may be `int` and `bytes` as well as `str`.
+    /// msgpack: map keys may be `int` and `bytes` as well as `str`. JSON: what has a text of its own is written as that.
     pub any_keys: bool,
+    /// JSON: everything but printable ASCII is escaped.
+    pub ascii: bool,
     /// JSON: bytes become base64 text instead of an error.
     pub bytes_base64: bool,
     /// JSON: NaN and infinities become null instead of an error.

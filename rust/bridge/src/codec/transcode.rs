@@ -5,9 +5,9 @@ use std::ops::Range;
 
 use super::object::Text;
 
-/// What a str can hold and no encoding of Unicode: a surrogate, or a number above all code points.
+/// Text holds what no encoding of Unicode can: a surrogate, or a number above all code points.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Surrogate(pub(super) u32);
+pub(super) struct Surrogate;
 
 /// Code points transcoded at a time.
 pub(super) const BLOCK: usize = 256;
@@ -55,7 +55,7 @@ unsafe fn write(points: impl Iterator<Item = u32>, mut to: *mut u8) -> Result<*m
         let (word, len) = match point {
             0..0x80 => (point, 1),
             0x80..0x800 => (0x80c0 | point >> 6 | (point & 0x3f) << 8, 2),
-            0xd800..0xe000 | 0x11_0000.. => return Err(Surrogate(point)),
+            0xd800..0xe000 | 0x11_0000.. => return Err(Surrogate),
             0x800..0x1_0000 => (0x0080_80e0 | point >> 12 | (point >> 6 & 0x3f) << 8 | (point & 0x3f) << 16, 3),
             0x1_0000.. => {
                 let tail = (point >> 12 & 0x3f) << 8 | (point >> 6 & 0x3f) << 16 | (point & 0x3f) << 24;
@@ -93,6 +93,18 @@ impl Text<'_> {
         }
     }
 
+    /// What is said of text that holds a surrogate.
+    #[cold]
+    pub(super) fn surrogate_reason(&self) -> String {
+        let found = match self {
+            Self::Utf8(_) | Self::Latin1(_) => None,
+            Self::Ucs2(points) => first_surrogate(points.iter().map(|&point| point.into())),
+            Self::Ucs4(points) => first_surrogate(points.iter().copied()),
+        };
+        let (index, point) = found.unwrap_or_default();
+        format!("str holds the lone surrogate U+{point:04X} at index {index}, which UTF-8 cannot hold")
+    }
+
     /// Bytes as UTF-8.
     pub(super) fn utf8_len(&self) -> usize {
         match self {
@@ -104,6 +116,10 @@ impl Text<'_> {
             }),
         }
     }
+}
+
+fn first_surrogate(points: impl Iterator<Item = u32>) -> Option<(usize, u32)> {
+    points.enumerate().find(|&(_, point)| char::from_u32(point).is_none())
 }
 
 /// A sum in narrow steps, which the compiler makes vectors of.

@@ -6,12 +6,15 @@ use std::cell::Cell;
 use std::fmt;
 
 use pyo3::ffi;
+use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::types::PyInt;
 use serde::{Serialize, Serializer};
 
 use super::object::{self, Int, Text};
+use super::path::{Segment, cut};
 use super::transcode::{self, BLOCK};
-use super::walk::Walk;
+use super::walk::{self, Walk};
 
 /// One object of the walk; the caller keeps it alive while it is serialized, whatever code that runs.
 #[derive(Clone, Copy)]
@@ -70,7 +73,13 @@ impl<'w, 'a, 'py> Value<'w, 'a, 'py> {
     /// The type's name with its module.
     #[cold]
     pub(super) fn type_name(self) -> String {
-        self.object().get_type().fully_qualified_name().map_or_else(|_| "?".into(), |name| name.to_string())
+        walk::type_name(&self.object())
+    }
+
+    /// The error, which came up in this container, behind `segment`.
+    #[cold]
+    pub(super) fn at<E>(self, segment: Segment, error: E) -> E {
+        self.walk.at(segment, self.ob.addr(), error)
     }
 
     #[inline(always)]
@@ -84,22 +93,22 @@ impl<'w, 'a, 'py> Value<'w, 'a, 'py> {
 
     #[inline(never)]
     fn wide<S: Serializer>(self, to: S, text: &Text<'_>) -> Result<S::Ok, S::Error> {
-        let surrogate = Cell::new(None);
+        let surrogate = Cell::new(false);
         let done = if text.points() > BLOCK {
             to.collect_str(&Wide { text, surrogate: &surrogate })
         } else {
             let mut block = transcode::Block::new();
             match block.fill(text, 0..text.points()) {
                 Ok(text) => to.serialize_str(text),
-                Err(point) => return Err(self.surrogate(point)),
+                Err(transcode::Surrogate) => return Err(self.surrogate(text)),
             }
         };
-        done.map_err(|error| surrogate.get().map_or(error, |point| self.surrogate(point)))
+        done.map_err(|error| if surrogate.get() { self.surrogate(text) } else { error })
     }
 
     #[cold]
-    fn surrogate<E: serde::ser::Error>(self, transcode::Surrogate(point): transcode::Surrogate) -> E {
-        self.walk.refuse(format!("str holds U+{point:04X}, which UTF-8 cannot"))
+    fn surrogate<E: serde::ser::Error>(self, text: &Text<'_>) -> E {
+        self.walk.refuse(text.surrogate_reason())
     }
 
     #[inline(always)]
@@ -114,14 +123,21 @@ impl<'w, 'a, 'py> Value<'w, 'a, 'py> {
 
     #[cold]
     pub(super) fn too_large<E: serde::ser::Error>(self) -> E {
-        self.walk.refuse("int outside -2**63 .. 2**64-1".into())
+        let shown = int_repr(&self.object()).map_or_else(|_| "int".into(), |digits| format!("int {}", cut(&digits)));
+        self.walk.refuse(format!("{shown} is outside -2**63 .. 2**64-1; str() makes text of it"))
     }
+}
+
+/// The digits of an `int`, whatever a subclass makes of them; Python refuses to write very many.
+fn int_repr(object: &Bound<'_, PyAny>) -> PyResult<String> {
+    let class = object.py().get_type::<PyInt>();
+    class.call_method1(intern!(object.py(), "__repr__"), (object,))?.extract()
 }
 
 /// Long text that is not stored as UTF-8; its alternate form is its length in UTF-8 bytes.
 struct Wide<'t> {
     text: &'t Text<'t>,
-    surrogate: &'t Cell<Option<transcode::Surrogate>>,
+    surrogate: &'t Cell<bool>,
 }
 
 impl fmt::Display for Wide<'_> {
@@ -133,8 +149,8 @@ impl fmt::Display for Wide<'_> {
         let mut start = 0;
         while start < self.text.points() {
             let end = self.text.points().min(start + BLOCK);
-            let piece = block.fill(self.text, start..end).map_err(|point| {
-                self.surrogate.set(Some(point));
+            let piece = block.fill(self.text, start..end).map_err(|transcode::Surrogate| {
+                self.surrogate.set(true);
                 fmt::Error
             })?;
             f.write_str(piece)?;

@@ -11,14 +11,20 @@ use super::path::{Path, Segment};
 use super::stack::{self, Room, THREAD};
 use super::value::Value;
 use super::{CodecSpec, Limits};
-use crate::error::EncodeError;
+use crate::error::{EncodeError, said};
 
 /// What went wrong, before it is known where.
 #[derive(Debug)]
 pub(super) enum Failure {
     Value(String),
     Limit(&'static str, String),
-    Raised(PyErr),
+    Raised(String, PyErr),
+}
+
+impl From<PyErr> for Failure {
+    fn from(error: PyErr) -> Self {
+        Self::Raised(said(&error), error)
+    }
 }
 
 /// The state of one walk.
@@ -120,11 +126,15 @@ impl<'a, 'py> Walk<'a, 'py> {
 
     /// What a failed walk has to say; `format` is the serializer's own reason.
     pub(super) fn to_error(&self, format: &dyn std::fmt::Display) -> EncodeError {
-        let path = self.path.take().to_string();
+        let steps = self.path.take();
+        let path = steps.to_string();
         match self.failure.take() {
             Some(Failure::Value(reason)) => EncodeError::Value { path, reason },
-            Some(Failure::Limit(limit, reason)) => EncodeError::Limit { limit, path, reason },
-            Some(Failure::Raised(error)) => EncodeError::Raised { path, error },
+            Some(Failure::Limit(limit, reason)) => match steps.cycle() {
+                Some((open, met)) => EncodeError::Limit { limit, path: met, reason: format!("{open} contains itself") },
+                None => EncodeError::Limit { limit, path, reason },
+            },
+            Some(Failure::Raised(reason, error)) => EncodeError::Raised { path, reason, error },
             None => EncodeError::Value { path, reason: format.to_string() },
         }
     }
@@ -141,8 +151,8 @@ impl<'a, 'py> Walk<'a, 'py> {
     }
 
     #[cold]
-    pub(super) fn at<E>(&self, segment: Segment, error: E) -> E {
-        self.path.borrow_mut().push(segment);
+    pub(super) fn at<E>(&self, segment: Segment, container: usize, error: E) -> E {
+        self.path.borrow_mut().push(segment, container);
         error
     }
 
@@ -193,12 +203,12 @@ impl<'a, 'py> Walk<'a, 'py> {
 
     #[cold]
     pub(super) fn raised<E: serde::ser::Error>(&self, error: PyErr) -> E {
-        self.fail(Failure::Raised(error))
+        self.fail(error.into())
     }
 
     /// Serializes what stands for an object.
     pub(super) fn stand_in<S: Serializer>(&self, instead: &Bound<'py, PyAny>, to: S) -> Result<S::Ok, S::Error> {
-        self.check_stand_ins()?;
+        self.check_stand_ins(instead)?;
         let nested = self.stand_ins.get();
         self.stand_ins.set(nested + 1);
         let done = Value::new(self, instead.as_ptr()).serialize(to);
@@ -206,10 +216,19 @@ impl<'a, 'py> Walk<'a, 'py> {
         done
     }
 
-    pub(super) fn check_stand_ins<E: serde::ser::Error>(&self) -> Result<(), E> {
+    pub(super) fn check_stand_ins<E: serde::ser::Error>(&self, next: &Bound<'py, PyAny>) -> Result<(), E> {
         if self.stand_ins.get() < MAX_STAND_INS {
             return Ok(());
         }
-        Err(self.refuse(format!("more than {MAX_STAND_INS} nested answers of default or values of enums")))
+        Err(self.refuse(format!(
+            "more than {MAX_STAND_INS} nested answers of default= or values of enums, the last of type {}",
+            type_name(next)
+        )))
     }
+}
+
+/// The name of an object's type with its module.
+#[cold]
+pub(super) fn type_name(object: &Bound<'_, PyAny>) -> String {
+    object.get_type().fully_qualified_name().map_or_else(|_| "?".into(), |name| name.to_string())
 }

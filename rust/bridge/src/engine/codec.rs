@@ -1,6 +1,6 @@
 //! The codec object of the Python package.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use pybridge_pool::Batch;
@@ -8,12 +8,13 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyMemoryView, PyString};
 
 use super::pool::shared_pool;
 use super::settings;
 use crate::codec::{self, CodecSpec, Format, Framing, Limits};
-use crate::error::Class;
+use crate::error::{Class, DecodeError};
 use crate::frame::PyFrame;
 
 /// A format with its options, made from a validated `pybridge` codec.
@@ -40,24 +41,21 @@ impl PyCodec {
 #[pymethods]
 impl PyCodec {
     #[new]
+    #[expect(clippy::fn_params_excessive_bools, reason = "keywords of the Python constructor")]
     #[pyo3(signature = (
-        format, default=None, *, any_keys=false, bytes_base64=false, nonfinite_null=false, model_dump=None
+        format, default=None, *, any_keys=false, ascii=false, bytes_base64=false, nonfinite_null=false, model_dump=None
     ))]
     fn new(
         format: &str,
         default: Option<Py<PyAny>>,
         any_keys: bool,
+        ascii: bool,
         bytes_base64: bool,
         nonfinite_null: bool,
         model_dump: Option<Py<PyDict>>,
     ) -> PyResult<Self> {
-        let format = match format {
-            "msgpack" => Format::Msgpack,
-            "json" => Format::Json,
-            "raw" => Format::Raw,
-            other => return Err(PyValueError::new_err(format!("no format {other:?}"))),
-        };
-        let spec = CodecSpec { format, any_keys, bytes_base64, nonfinite_null };
+        let format = Format::from_name(format).ok_or_else(|| PyValueError::new_err(format!("no format {format:?}")))?;
+        let spec = CodecSpec { format, any_keys, ascii, bytes_base64, nonfinite_null };
         Ok(Self { spec: Arc::new(spec), default, model_dump })
     }
 
@@ -70,7 +68,7 @@ impl PyCodec {
     /// Encodes one value with the rules of streams; see `pybridge.encode`.
     #[pyo3(signature = (value, limits=None))]
     fn encode(&self, py: Python<'_>, value: &Bound<'_, PyAny>, limits: Option<&Bound<'_, PyAny>>) -> PyResult<PyFrame> {
-        let limits = limits_or_default(limits)?;
+        let limits = limits_or_default(py, limits)?;
         let pool = shared_pool(py)?;
         let mut writer = pool.writer();
         let mut encoder = self.encoder(py, Framing::None, Arc::clone(&limits));
@@ -93,7 +91,7 @@ impl PyCodec {
         data: &Bound<'_, PyAny>,
         limits: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Py<PyAny>> {
-        let limits = limits_or_default(limits)?;
+        let limits = limits_or_default(py, limits)?;
         let body = body_of(data, self.spec.format)?;
         codec::decode(py, &self.spec, &limits, &body).map_err(|error| error.into_py(py))
     }
@@ -104,13 +102,30 @@ impl PyCodec {
     }
 }
 
-fn limits_or_default(limits: Option<&Bound<'_, PyAny>>) -> PyResult<Arc<Limits>> {
-    static DEFAULT: LazyLock<Arc<Limits>> = LazyLock::new(Arc::default);
-    let Some(limits) = limits else { return Ok(Arc::clone(&DEFAULT)) };
+/// `limits`, or those that the environment says when they are first asked for.
+fn limits_or_default(py: Python<'_>, limits: Option<&Bound<'_, PyAny>>) -> PyResult<Arc<Limits>> {
+    static DEFAULT: PyOnceLock<Arc<Limits>> = PyOnceLock::new();
+    let Some(limits) = limits else {
+        let from_environment = || {
+            let limits = py.import("pybridge.config")?.getattr("Limits")?.call0()?;
+            settings::limits(&limits).map(Arc::new)
+        };
+        return DEFAULT.get_or_try_init(py, from_environment).cloned();
+    };
     settings::limits(limits).map(Arc::new).map_err(|_| {
         let kind = limits.get_type().name().map_or_else(|_| "?".into(), |name| name.to_string());
         Class::Config.error(limits.py(), ("limits", format!("must be a Limits, not {kind}")))
     })
+}
+
+/// The error for text that is no Unicode, with the place of the first surrogate.
+#[cold]
+fn holds_surrogate(text: &Bound<'_, PyString>) -> PyResult<PyErr> {
+    let bytes: PyBackedBytes = text.call_method1("encode", ("utf-8", "surrogatepass"))?.extract()?;
+    let offset = std::str::from_utf8(&bytes).map_or_else(|error| error.valid_up_to(), str::len);
+    let bits = bytes[offset..].iter().skip(1).take(2).fold(0xd, |bits, byte| bits << 6 | u32::from(byte & 0x3f));
+    let reason = format!("str holds the lone surrogate U+{bits:04X}, which UTF-8 cannot hold");
+    Ok(DecodeError::Invalid { offset, reason }.into_py(text.py()))
 }
 
 /// The bytes of a bytes-like object, or of text where the format is not binary.
@@ -125,7 +140,7 @@ pub(super) fn body_of(data: &Bound<'_, PyAny>, format: Format) -> PyResult<PyBac
     if format != Format::Msgpack
         && let Ok(text) = data.cast::<PyString>()
     {
-        let text = text.to_str().map_err(|_| Class::Decode.error(py, ("text that holds surrogates", 0)))?;
+        let text = text.to_str().or_else(|_| Err(holds_surrogate(text)?))?;
         return Ok(PyBackedBytes::from(PyBytes::new(py, text.as_bytes())));
     }
     let Ok(view) = py.get_type::<PyMemoryView>().call1((data,)) else {

@@ -15,9 +15,10 @@ use super::pool::PyPool;
 use super::python::PyEngine;
 use crate::admission::Entry;
 use crate::codec::{self, Format, Framing};
-use crate::error::{StreamError, config_error};
+use crate::error::config_error;
 use crate::stream::{
     CallOptions, Failure, FailureKind, FrameStream, ItemStream, Request, RequestCodec, StartRequest, StreamCore,
+    StreamError,
 };
 use crate::worker::{Deferred, Mailbox};
 

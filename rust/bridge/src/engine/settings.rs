@@ -80,5 +80,6 @@ pub(crate) fn limits(config: &Bound<'_, PyAny>) -> PyResult<Limits> {
         max_metadata_bytes: config.getattr("max_metadata_bytes")?.extract()?,
         max_metadata_entries: config.getattr("max_metadata_entries")?.extract()?,
         duplicate_keys: if last { DuplicateKeys::Last } else { DuplicateKeys::Error },
+        max_expansion: config.getattr("max_expansion")?.extract()?,
     })
 }

@@ -11,9 +11,9 @@ use serde::de::DeserializeOwned;
 
 use super::core::StreamCore;
 use super::ending::{Ending, Reason};
+use super::error::StreamError;
 use super::queue::{Cursor, weight};
 use crate::codec;
-use crate::error::StreamError;
 use crate::frame::Frame;
 
 /// The frames of one call, in the order they were yielded. Dropping it cancels the handler.

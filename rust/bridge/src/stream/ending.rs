@@ -1,5 +1,6 @@
 //! How a stream ends. Exactly one of these is delivered per stream; a channel that closes without one is an error.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::worker::Deferred;
@@ -85,7 +86,9 @@ pub enum FailureKind {
     Handler,
     /// The handler raised `TimeoutError`.
     Timeout,
-    /// The handler raised `InvalidArgument`, or the request could not be decoded.
+    /// The handler raised `PublicError`, which has an answer of its own.
+    Public,
+    /// The handler raised `InvalidArgument`, or an option of the call cannot be.
     InvalidArgument,
     /// An item could not be encoded, or passed a limit.
     Encode,
@@ -107,9 +110,10 @@ pub enum FailureKind {
 
 impl FailureKind {
     /// All kinds.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Handler,
         Self::Timeout,
+        Self::Public,
         Self::InvalidArgument,
         Self::Encode,
         Self::Decode,
@@ -124,17 +128,45 @@ impl FailureKind {
     /// HTTP status of a failure of this kind before the first item.
     pub fn status(self) -> u16 {
         match self {
-            Self::InvalidArgument | Self::Decode => 400,
+            Self::Public | Self::InvalidArgument | Self::Decode => 400,
             Self::Timeout => 504,
             Self::Overloaded | Self::PoolExhausted | Self::Closed | Self::Fork => 503,
             Self::Handler | Self::Encode | Self::HandlerExit | Self::Internal => 500,
         }
     }
 
+    /// What a remote client is told of an exception of this kind; `None`: its own text.
+    pub(crate) fn public_text(self) -> Option<&'static str> {
+        Some(match self {
+            Self::Public | Self::InvalidArgument | Self::Decode => return None,
+            Self::Handler => "the handler failed",
+            Self::Timeout => "the handler timed out",
+            Self::Encode => "an item could not be encoded",
+            Self::Overloaded | Self::PoolExhausted => "there is no room for the call now",
+            Self::Closed | Self::Fork => "the service is closed",
+            Self::HandlerExit => "the handler asked the process to exit",
+            Self::Internal => "internal error",
+        })
+    }
+
     /// Whether the same call may succeed on another try: nothing but its place or its engine was wrong.
     pub fn retryable(self) -> bool {
         matches!(self, Self::Overloaded | Self::PoolExhausted | Self::Closed)
     }
+}
+
+/// What the handler's `PublicError` says to a remote client, beside its text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PublicAnswer {
+    /// HTTP status, 400 to 599.
+    pub status: u16,
+    /// Whether the same call may succeed on another try.
+    pub retryable: bool,
+    /// A name of the failure for programs.
+    pub code: Option<String>,
+    /// More headers; none holds control characters.
+    pub headers: BTreeMap<String, String>,
 }
 
 /// A failure as it crosses to the consumer.
@@ -148,6 +180,8 @@ pub struct Failure {
     pub public_message: String,
     /// The full text, for logs and for callers in the same process.
     pub message: String,
+    /// What the handler says to the client, if it raised `PublicError`.
+    pub answer: Option<Box<PublicAnswer>>,
     /// The exception object, for consumers in the same process.
     pub(crate) original: Option<Arc<Deferred>>,
 }
@@ -156,7 +190,17 @@ impl Failure {
     /// A failure of pybridge's own, whose text is public.
     pub fn new(kind: FailureKind, class: &str, message: impl Into<String>) -> Self {
         let message = message.into();
-        Self { kind, class: class.to_owned(), public_message: message.clone(), message, original: None }
+        Self { kind, class: class.to_owned(), public_message: message.clone(), message, answer: None, original: None }
+    }
+
+    /// HTTP status of this failure before the first item.
+    pub fn status(&self) -> u16 {
+        self.answer.as_ref().map_or_else(|| self.kind.status(), |answer| answer.status)
+    }
+
+    /// Whether the same call may succeed on another try.
+    pub fn retryable(&self) -> bool {
+        self.answer.as_ref().map_or_else(|| self.kind.retryable(), |answer| answer.retryable)
     }
 
     /// What a stream ends with when a panic in the bridge ended it.

@@ -5,6 +5,7 @@ mod core;
 mod drive;
 mod driver;
 mod ending;
+mod error;
 mod iterate;
 mod kept;
 mod options;
@@ -22,7 +23,8 @@ mod waiter;
 mod wakers;
 
 pub use consumer::{FrameStream, ItemStream};
-pub use ending::{Cancellation, Ending, Failure, FailureKind, Reason};
+pub use ending::{Cancellation, Ending, Failure, FailureKind, PublicAnswer, Reason};
+pub use error::StreamError;
 pub use options::CallOptions;
 
 pub(crate) use core::StreamCore;

@@ -2,6 +2,8 @@
 
 use crate::codec::events::{Fault, invalid};
 
+const BYTE_ORDER_MARK: &str = "a byte order mark, which JSON does not have; bytes.decode(\"utf-8-sig\") drops it";
+
 /// The input and the offset of its next byte.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Cursor<'i> {
@@ -33,10 +35,16 @@ impl Cursor<'_> {
 
     #[cold]
     pub(super) fn unexpected(&self, wanted: &str) -> Fault {
-        if self.at >= self.input.len() {
-            invalid(self.input.len(), "truncated")
-        } else {
-            invalid(self.at, format!("expected {wanted}"))
+        match self.input.get(..self.at).unwrap_or(self.input) {
+            [] if self.input.starts_with(b"\xef\xbb\xbf") => invalid(0, BYTE_ORDER_MARK),
+            [] if self.input.starts_with(b"\xff\xfe") || self.input.starts_with(b"\xfe\xff") => {
+                invalid(0, "text in UTF-16; JSON is UTF-8")
+            }
+            space if self.at >= self.input.len() => invalid(
+                self.at,
+                if space.iter().all(|byte| b" \t\r\n".contains(byte)) { "an empty message" } else { "truncated" },
+            ),
+            _ => invalid(self.at, format!("expected {wanted}")),
         }
     }
 }

@@ -18,9 +18,10 @@ pub(super) const fn room_for(len: usize) -> usize {
     len * LONGEST + LANE
 }
 
+pub(super) const HEX: &[u8; 16] = b"0123456789abcdef";
+
 /// What stands for a byte below 0x60; the last of the eight is its length, 0 for what stands for itself.
 const ESCAPES: [[u8; 8]; 0x60] = {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
     let mut table = [[0; 8]; 0x60];
     let mut byte = 0;
     while byte < 0x20 {

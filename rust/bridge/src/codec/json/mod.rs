@@ -1,5 +1,6 @@
 //! JSON (RFC 8259).
 
+mod ascii;
 mod cursor;
 mod decimal;
 mod digits;

@@ -2,6 +2,7 @@
 
 use super::decimal;
 use crate::codec::events::{Fault, Receiver, invalid};
+use crate::codec::path::cut;
 
 /// Digits that always fit an u64.
 const SAFE_DIGITS: usize = 19;
@@ -31,7 +32,7 @@ pub(super) fn read(input: &[u8], start: usize, to: &mut impl Receiver) -> Result
     } else if value <= 1 << 63 {
         to.signed(0i64.wrapping_sub_unsigned(value))?;
     } else {
-        return Err(out_of_range(start));
+        return Err(out_of_range(&input[..at], start));
     }
     Ok(at)
 }
@@ -66,12 +67,13 @@ fn digits(input: &[u8], start: usize, mut value: u64) -> Result<(u64, usize), Fa
 #[cold]
 fn long(input: &[u8], start: usize, first: usize, end: usize) -> Result<u64, Fault> {
     let text = std::str::from_utf8(&input[first..end]).ok().filter(|text| text.len() == SAFE_DIGITS + 1);
-    text.and_then(|text| text.parse().ok()).ok_or_else(|| out_of_range(start))
+    text.and_then(|text| text.parse().ok()).ok_or_else(|| out_of_range(&input[..end], start))
 }
 
 #[cold]
-fn out_of_range(start: usize) -> Fault {
-    invalid(start, "an integer outside -2**63 .. 2**64-1")
+fn out_of_range(input: &[u8], start: usize) -> Fault {
+    let digits = String::from_utf8_lossy(&input[start..]);
+    invalid(start, format!("integer {} is outside -2**63 .. 2**64-1", cut(&digits)))
 }
 
 /// Goes on at `at` with what follows the integer part `value`.

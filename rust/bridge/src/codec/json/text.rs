@@ -71,7 +71,7 @@ fn unicode(input: &[u8], at: usize, text: &mut Vec<u8>) -> Result<usize, Fault> 
         _ => (high, at + 6),
     };
     let Some(char) = char::from_u32(point) else {
-        return Err(invalid(at, "a lone surrogate"));
+        return Err(invalid(at, format!("the lone surrogate \\u{high:04x}, which UTF-8 cannot hold")));
     };
     text.extend_from_slice(char.encode_utf8(&mut [0; 4]).as_bytes());
     Ok(end)

@@ -7,7 +7,7 @@ use base64_simd::{AsOut, STANDARD};
 use serde::Serialize;
 use serde::ser::{SerializeMap, SerializeSeq, Serializer};
 
-use super::{digits, escape};
+use super::{ascii, digits, escape};
 use crate::codec::narrow::narrow_serializer;
 use crate::codec::sink::{Halt, Sink};
 use crate::codec::{CodecSpec, Framing};
@@ -32,6 +32,14 @@ const BASE64_STEP: usize = 4096;
 impl<'w> Json<'w> {
     pub(in crate::codec) fn new(sink: Sink<'w>, spec: &'w CodecSpec, framing: Framing) -> Self {
         Self { sink, spec, comma: false, key: false, spliced: false, framing }
+    }
+
+    /// Ends the item.
+    pub(in crate::codec) fn finish(&mut self) -> Result<(), Halt> {
+        if self.spec.ascii {
+            ascii::escape(&mut self.sink)?;
+        }
+        self.sink.finish()
     }
 
     /// Writes what `write` puts at the start of `max` bytes, after the comma that it may need.

@@ -60,6 +60,6 @@ impl<'i> Cursor<'i> {
 
     #[cold]
     fn truncated(&self) -> Fault {
-        invalid(self.input.len(), "truncated")
+        invalid(self.input.len(), if self.input.is_empty() { "an empty message" } else { "truncated" })
     }
 }

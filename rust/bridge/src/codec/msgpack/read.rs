@@ -96,7 +96,7 @@ impl Reader {
                     let len = from.length(marker - m::MAP16 + 1)?;
                     self.open(len, true, from, to)?;
                 }
-                _ => return Err(unknown(marker, from.at - 1)),
+                _ => return Err(unknown(marker, from)),
             }
             while self.inner.left == 0 {
                 let Open { len, map, .. } = self.inner;
@@ -155,13 +155,17 @@ impl Reader {
     #[cold]
     fn other_key(&self, marker: u8, from: &mut Cursor<'_>, to: &mut impl Receiver) -> Result<(), Fault> {
         let at = from.at - 1;
+        if !self.budget.any_keys {
+            let taken = "MsgpackCodec(keys=\"any\") takes integers and bytes as well";
+            return Err(invalid(at, format!("a key that is not a string but {}; {taken}", kind(marker))));
+        }
+        to.other_key(at);
         match marker {
-            _ if !self.budget.any_keys => Err(invalid(at, "a key that is not a string")),
             0..=0x7f => to.signed(marker.into()),
             0xe0.. => to.signed(marker.cast_signed().into()),
             m::U8..=m::I64 => integer(marker, from, to),
             m::BIN8..=m::BIN32 => bytes(marker, from, to),
-            _ => Err(invalid(at, "a key that is neither string, integer nor bytes")),
+            _ => Err(invalid(at, format!("a key that is neither string, integer nor bytes but {}", kind(marker)))),
         }
     }
 }
@@ -192,8 +196,33 @@ fn integer(marker: u8, from: &mut Cursor<'_>, to: &mut impl Receiver) -> Result<
     }
 }
 
+/// What a marker begins, for messages.
+fn kind(marker: u8) -> &'static str {
+    match marker {
+        m::FIXMAP..m::FIXARRAY | m::MAP16 | m::MAP32 => "a map",
+        m::FIXARRAY..m::FIXSTR | m::ARRAY16 | m::ARRAY32 => "an array",
+        m::NIL => "nil",
+        m::FALSE | m::TRUE => "a boolean",
+        m::BIN8..=m::BIN32 => "bytes",
+        m::F32 | m::F64 => "a float",
+        m::EXT8..=m::EXT32 | m::FIXEXT1..=m::FIXEXT16 => "an extension type",
+        m::RESERVED => "the reserved marker",
+        _ => "an integer",
+    }
+}
+
+/// Refuses what begins with a marker that no value of ours has.
 #[cold]
-fn unknown(marker: u8, at: usize) -> Fault {
-    let what = if marker == 0xc1 { "the reserved marker" } else { "an extension type" };
-    invalid(at, format!("{what} 0x{marker:02x}"))
+fn unknown(marker: u8, from: &mut Cursor<'_>) -> Fault {
+    let at = from.at - 1;
+    let code = match marker {
+        m::FIXEXT1..=m::FIXEXT16 => from.byte(),
+        m::EXT8..=m::EXT32 => from.length(marker - m::EXT8).and_then(|_| from.byte()),
+        _ => return invalid(at, "the reserved marker 0xc1"),
+    };
+    let timestamp = |code| if code == -1 { " (timestamp)" } else { "" };
+    match code.map(u8::cast_signed) {
+        Ok(code) => invalid(at, format!("extension type {code}{}, which is not taken", timestamp(code))),
+        Err(truncated) => truncated,
+    }
 }

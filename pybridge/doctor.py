@@ -109,8 +109,8 @@ def _memory() -> dict[str, str]:
         "python allocator": machine.python_allocator(),
         "max_live_bytes": f"{format_size(min(limit // 4, 2**30))} by default: a quarter of the limit, at most 1 GiB",
         "if it stays high": (
-            'configure_memory(idle_release="all") first; python_allocator="system" where small objects survive'
-            " requests (caches, histories); FlowConfig(max_held_bytes=...) where the peak itself is too high"
+            'configure_memory(python_allocator="system") where small objects survive requests (caches, histories);'
+            " FlowConfig(max_held_bytes=...) where the peak itself is too high"
         ),
     }
 
@@ -127,21 +127,28 @@ def _event_loop() -> dict[str, str]:
 def _configure_memory() -> dict[str, str]:
     effects = {
         'idle_release="malloc"': ("malloc", "gives free pages of malloc back, in 10 to 20 ms on a thread of its own"),
-        'idle_release="all"': ("python", "also empties Python's free lists, about 30 ms on a worker's loop"),
+        'idle_release="all"': (
+            "python",
+            "also empties Python's free lists, about 30 ms on a worker's loop, while the process uses less than a tenth"
+            " of a core; the default",
+        ),
         "tune_malloc": (
             "tune_malloc",
             "gives large blocks back at once, at 3 times the CPU for each; irreversible",
         ),
         'python_allocator="system"': ("system_allocator", "possible; a few per cent of CPU; irreversible"),
     }
+    instead = {"python": 'acts as "malloc"'}
     return {
-        name: effect if (reason := _obstacle(key)) is None else f"does nothing: {reason}"
+        name: effect if (reason := _obstacle(key)) is None else f"{instead.get(key, 'does nothing')}: {reason}"
         for name, (key, effect) in effects.items()
     }
 
 
 def _obstacle(key: str) -> str | None:
     reason = memory_obstacles().get(key)
+    if key == "python":
+        reason = reason or memory().python_kept
     if reason is not None and key == "system_allocator":
         return f"{reason} ({machine.python_allocator()})"
     return reason

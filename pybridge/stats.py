@@ -311,6 +311,8 @@ class MemoryStats:
         malloc_arenas: Arenas of malloc, a number; 0 where malloc cannot be asked.
         python_blocks: Blocks handed out by Python's own allocator, a number; 0 with `python_allocator="system"`.
         releases: What was given back to the system lately, oldest first.
+        python_kept: Why a release when idle leaves Python's share where it is, or did so the last time; None: it gives
+            that back too, or is not asked to.
     """
 
     resident: int
@@ -323,6 +325,7 @@ class MemoryStats:
     malloc_arenas: int
     python_blocks: int
     releases: tuple[Release, ...] = ()
+    python_kept: str | None = None
 
     @classmethod
     def from_raw(cls, raw: Raw) -> MemoryStats:

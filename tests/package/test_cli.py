@@ -61,7 +61,7 @@ def test_doctor_shows_which_variables_are_in_effect_and_flags_those_it_does_not_
     }
     report = json.loads(run_python(COMMAND, "doctor", "--json", environment=environment))
     assert report["memory settings"]["min_gain"] == "8 MiB (from PYBRIDGE_MEMORY_MIN_GAIN)"
-    assert report["memory settings"]["idle_release"] == "malloc"
+    assert report["memory settings"]["idle_release"] == "all"
     unknown = "UNKNOWN, no effect:"
     kinds = "PYBRIDGE_FLOW_<FIELD>, PYBRIDGE_MEMORY_<FIELD>, PYBRIDGE_POOL_<FIELD>"
     assert report["environment"] == {

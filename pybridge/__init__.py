@@ -1,5 +1,6 @@
 """Runs unmodified Python async generators for Rust, through pooled buffers."""
 
+from pybridge._extension import __version__
 from pybridge._pybridge import Context, Frame, Stream, Worker, configure_runtime, current_context
 from pybridge.codec import decode, encode
 from pybridge.codecs import JsonCodec, MsgpackCodec, RawCodec
@@ -56,6 +57,7 @@ __all__ = [
     "Stream",
     "StreamCancelled",
     "Worker",
+    "__version__",
     "configure_memory",
     "configure_runtime",
     "current_context",

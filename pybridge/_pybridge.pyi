@@ -10,6 +10,8 @@ from pybridge.config import FlowConfig, Limits, PoolConfig
 
 _T_co = TypeVar("_T_co", covariant=True)
 
+__version__: str
+
 @final
 class Stream(AsyncIterator[_T_co], Generic[_T_co]):
     """What a handler yields, as an async iterator and async context manager.

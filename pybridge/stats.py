@@ -1,7 +1,7 @@
 """Snapshots of counters: what `engine.stats()` and `pybridge.memory()` give.
 
-All are frozen; bytes are integers, durations are in the unit that the name says, counters run since the engine's
-start.
+All are frozen, and readable when they are printed; bytes are integers, durations are in the unit that the name says,
+counters run since the engine's start.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pybridge.config import FlowConfig, PoolConfig
+from pybridge.readable import Readable, histogram_text
 
 Raw = Mapping[str, Any]
 """What Rust returns: nested mappings with the names of the fields."""
@@ -30,6 +31,9 @@ class Histogram:
     counts: tuple[int, ...]
     total: float
 
+    def __str__(self) -> str:
+        return histogram_text(self.bounds, self.counts)
+
     @classmethod
     def from_raw(cls, raw: Raw) -> Histogram:
         """Makes the snapshot from what Rust returns."""
@@ -37,7 +41,7 @@ class Histogram:
 
 
 @dataclass(frozen=True, slots=True)
-class StreamStats:
+class StreamStats(Readable):
     """Streams of one engine.
 
     Attributes:
@@ -69,7 +73,7 @@ class StreamStats:
 
 
 @dataclass(frozen=True, slots=True)
-class WorkerStats:
+class WorkerStats(Readable):
     """One thread that runs handlers.
 
     Attributes:
@@ -95,7 +99,7 @@ class WorkerStats:
 
 
 @dataclass(frozen=True, slots=True)
-class PoolClassStats:
+class PoolClassStats(Readable):
     """Buffers of one capacity.
 
     Attributes:
@@ -121,7 +125,7 @@ class PoolClassStats:
 
 
 @dataclass(frozen=True, slots=True)
-class PoolSegmentStats:
+class PoolSegmentStats(Readable):
     """Segments, which many small frames share.
 
     Attributes:
@@ -145,7 +149,7 @@ class PoolSegmentStats:
 
 
 @dataclass(frozen=True, slots=True)
-class PoolStats:
+class PoolStats(Readable):
     """One pool.
 
     Attributes:
@@ -199,7 +203,7 @@ class PoolStats:
 
 
 @dataclass(frozen=True, slots=True)
-class FlowStats:
+class FlowStats(Readable):
     """Items between handlers and consumers.
 
     Attributes:
@@ -223,7 +227,7 @@ class FlowStats:
 
 
 @dataclass(frozen=True, slots=True)
-class EngineStats:
+class EngineStats(Readable):
     """One engine.
 
     Attributes:
@@ -275,7 +279,7 @@ class EngineStats:
 
 
 @dataclass(frozen=True, slots=True)
-class Release:
+class Release(Readable):
     """One time that memory was given back to the system.
 
     Attributes:
@@ -297,7 +301,7 @@ class Release:
 
 
 @dataclass(frozen=True, slots=True)
-class MemoryStats:
+class MemoryStats(Readable):
     """Whose the process's memory is, in bytes.
 
     Attributes:

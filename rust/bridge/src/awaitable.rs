@@ -147,7 +147,7 @@ fn read_by_another() -> PyErr {
 
 fn running_port(py: Python<'_>) -> PyResult<Bound<'_, Port>> {
     crate::worker::running_port(py)?.ok_or_else(|| {
-        PyRuntimeError::new_err("a stream is read on a running event loop; use engine.iter() without one")
+        PyRuntimeError::new_err("a stream is read on a running event loop of asyncio; use engine.iter() without one")
     })
 }
 

@@ -69,7 +69,10 @@ pub mod _pybridge {
 
     #[pymodule_init]
     fn init(m: &pyo3::Bound<'_, pyo3::types::PyModule>) -> pyo3::PyResult<()> {
+        use pyo3::types::PyModuleMethods;
+
         super::refuse_subinterpreter(m.py())?;
+        m.add("__version__", env!("CARGO_PKG_VERSION"))?;
         super::add_baselines(m)
     }
 }

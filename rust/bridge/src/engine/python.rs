@@ -217,7 +217,8 @@ impl PyEngine {
 
     /// A future of the running loop that resolves when no stream is live.
     fn idle_future<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let port = worker::running_port(py)?.ok_or_else(|| PyRuntimeError::new_err("no running event loop"))?;
+        let port = worker::running_port(py)?
+            .ok_or_else(|| PyRuntimeError::new_err("no event loop of asyncio runs here; close() needs none"))?;
         let waiter = crate::stream::Waiter::by_mail(Arc::clone(&port.get().mailbox));
         let future = port.get().create_future(py)?;
         let waker = waiter.arm(future.clone().unbind());
@@ -242,7 +243,7 @@ impl PyEngine {
     /// True when the calling thread runs an event loop.
     #[staticmethod]
     fn on_loop(py: Python<'_>) -> PyResult<bool> {
-        Ok(worker::running_loop(py)?.is_some())
+        Ok(worker::running_loop(py)?.is_some() || worker::trio_runs_here(py)?)
     }
 
     /// Gives the pool's idle memory back now; returns the bytes.

@@ -165,8 +165,8 @@ def memory_table(rows: list[dict[str, Any]], title: str) -> Table:
 
 MEMORY_CAPTION = (
     "Resident MiB and CPU per request, each lane in a fresh process. `given back`: what pybridge released by itself"
-    " so far, and how long that took. `idle`: some seconds after the last cycle; `trim`: after asking for memory back. The python lane is"
-    " the floor: the same handler and bodies without a bridge."
+    " so far, and how long that took. `idle`: some seconds after the last cycle; `trim`: after asking for memory"
+    " back. The python lane is the floor: the same handler and bodies without a bridge."
 )
 
 

@@ -54,8 +54,8 @@ def origin_text(rows: list[dict[str, Any]]) -> str:
     machine = found["machine"]
     repeats = max((row.get("repeats", 1) for row in rows), default=1)
     return (
-        f"pybridge {found['version']}, CPython {machine['python']}, {machine['cores']} cores of {machine['cpu']},"
-        f" {found['date'][:10]}, medians and range of {repeats} runs"
+        f"pybridge {found['version']} ({found['build']} build), CPython {machine['python']},"
+        f" {machine['cores']} cores of {machine['cpu']}, {found['date'][:10]}, medians and range of {repeats} runs"
     )
 
 

@@ -93,19 +93,24 @@ def verdict(rows: list[dict[str, Any]]) -> str:
     """The result in a sentence, at the largest number of streams: what travels to other machines first."""
     concurrency = max(row["concurrency"] for row in rows)
     here = {row["lane"]: row for row in rows if row["concurrency"] == concurrency}
-    parts = []
-    pooled, floor = here.get("pooled", {}), here.get("python", {})
-    if pooled.get("cpu_us_per_item") and floor.get("cpu_us_per_item"):
-        ratio = pooled["cpu_us_per_item"] / floor["cpu_us_per_item"]
-        extra = pooled["cpu_us_per_item"] - floor["cpu_us_per_item"]
-        difference = f"{time_text(abs(extra))} {'more' if extra > 0 else 'less'} per item"
-        parts.append(f"{factor_text(ratio)} the CPU of plain Python with an encoder per item ({difference})")
-    against = pooled.get("vs_naive", {})
+    parts = [
+        *extra_cost(here, "pooled", "python", "plain Python with an encoder per item"),
+        *extra_cost(here, "chunks", "plain-sse", "plain Python with orjson per item, both without a server"),
+    ]
+    against = here.get("pooled", {}).get("vs_naive", {})
     if against.get("items_per_s") and against.get("cpu_us_per_item"):
         rate, cpu = factor_text(against["items_per_s"]), factor_text(1 / against["cpu_us_per_item"])
         parts.append(f"{rate} the items/s of the usual bridge, {cpu} less CPU per item")
     streams = "1 stream" if concurrency == 1 else f"{concurrency} streams"
     return f"pybridge at {streams}: {'; '.join(parts)}." if parts else ""
+
+
+def extra_cost(here: dict[str, dict[str, Any]], lane: str, floor: str, text: str) -> Iterator[str]:
+    """What an item costs in a lane against its floor, where both were measured."""
+    mine, least = (here.get(name, {}).get("cpu_us_per_item") for name in (lane, floor))
+    if mine and least:
+        difference = f"{time_text(abs(mine - least))} {'more' if mine > least else 'less'} per item"
+        yield f"{factor_text(mine / least)} the CPU of {text} ({difference})"
 
 
 def pair_text(median: float | None, worst: float | None) -> str:
@@ -171,7 +176,7 @@ MEMORY_CAPTION = (
 
 
 def write_json(path: Path, rows: list[dict[str, Any]], settings: dict[str, Any], problems: list[str]) -> None:
-    """Schema 1: `{"schema", "version", "date", "machine", "lanes", "settings", "rows", "problems"}`."""
+    """Schema 1: `{"schema", "version", "build", "date", "machine", "lanes", "settings", "rows", "problems"}`."""
     document = {
         "schema": SCHEMA,
         **origin(),
@@ -182,6 +187,13 @@ def write_json(path: Path, rows: list[dict[str, Any]], settings: dict[str, Any],
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(document, indent=2, default=str) + "\n", encoding="utf-8")
+
+
+def print_build(console: Console) -> None:
+    """Says so where the figures are those of a debug build."""
+    if origin()["build"] == "debug":
+        text = "note: this is a debug build of pybridge, several times slower than what `make build` makes"
+        console.print(text, style="bold yellow", highlight=False, soft_wrap=True)
 
 
 def print_problems(console: Console, problems: list[str]) -> None:

@@ -54,6 +54,7 @@ def stream_workload(args: argparse.Namespace, request: Any) -> int:
         report.write_json(args.json, found.rows, described, found.problems)
     if args.plot and found.rows:
         plot.plot_streams(args.plot, found.rows, f"{handler}, {args.loop}, {args.codec}")
+    report.print_build(console)
     tell_files(console, args)
     report.print_problems(console, found.problems)
     return 1 if found.problems else 0
@@ -90,6 +91,7 @@ def memory_workload(args: argparse.Namespace, request: Any) -> int:
         report.write_json(args.json, found.rows, dataclasses.asdict(settings), found.problems)
     if args.plot and found.timelines:
         plot.plot_memory(args.plot, found.timelines, title)
+    report.print_build(console)
     tell_files(console, args)
     report.print_problems(console, found.problems)
     return 1 if found.problems else 0

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pybridge import __version__, memory
+from pybridge import __version__, _pybridge, memory
 from pybridge.bench.protocol import State
 
 MIB = 1024 * 1024
@@ -78,8 +78,13 @@ def give_back() -> None:
 
 
 def origin() -> dict[str, Any]:
-    """Where figures come from: the version, the date and the machine."""
-    return {"version": __version__, "date": dt.datetime.now(dt.UTC).isoformat(timespec="minutes"), "machine": machine()}
+    """Where figures come from: the version, how it was built, the date and the machine."""
+    return {
+        "version": __version__,
+        "build": "optimised" if _pybridge.bench_optimised else "debug",
+        "date": dt.datetime.now(dt.UTC).isoformat(timespec="minutes"),
+        "machine": machine(),
+    }
 
 
 def machine() -> dict[str, object]:

@@ -16,7 +16,7 @@ import pytest
 from rich.console import Console
 
 import pybridge
-from pybridge.bench.report import memory_table, stream_table, time_text
+from pybridge.bench.report import memory_table, stream_table, time_text, verdict
 from pybridge.bench.streams import COMPARED, add_ratios
 
 SMALL = ("--items", "20", "--requests", "8", "--concurrency", "4", "--repeat", "2")
@@ -124,7 +124,7 @@ def test_picture_says_what_the_lanes_are_and_where_its_figures_come_from(tmp_pat
     text = " ".join(re.findall(r"<!-- (.*?) -->", picture.read_text()))
     assert "pooled: pybridge" in text
     assert "naive: the usual bridge: pyo3-async-runtimes" in text
-    assert f"pybridge {pybridge.__version__}, CPython {platform.python_version()}" in text
+    assert re.search(rf"pybridge {pybridge.__version__} \(\w+ build\), CPython {platform.python_version()}", text)
     assert f"{dt.datetime.now(dt.UTC).year}-" in text
     assert "range of 2 runs" in text
 
@@ -226,12 +226,11 @@ def test_output_fits_a_terminal_of_eighty_columns_and_sums_itself_up(tmp_path: P
     done = bench(
         tmp_path, "--items", "50", "--requests", "8", "--concurrency", "1,8", "--repeat", "1", "--json", "x.json"
     )
-    *tables, verdict, written = done.stdout.rstrip().splitlines()
+    *tables, sentence, written = (line for line in done.stdout.rstrip().splitlines() if not line.startswith("note: "))
     assert max(map(len, tables)) <= 80
     assert "\u2026" not in done.stdout
-    assert re.match(
-        r"pybridge at 8 streams: \S+x the CPU of plain Python with an encoder .*; .* the usual bridge", verdict
-    )
+    said = r"pybridge at 8 streams: \S+x the CPU of plain Python with an encoder .*; .* the usual bridge"
+    assert re.match(said, sentence)
     assert written == "wrote x.json"
 
 
@@ -302,6 +301,21 @@ def test_items_that_come_together_have_a_gap_of_zero(tmp_path: Path) -> None:
     (pooled,) = (row for row in rows_of(report) if row["lane"] == "pooled")
     assert pooled["gap_p50_us"] == 0
     assert "gap_p50_us" not in pooled["vs_naive"]
+
+
+def test_sentence_for_a_python_server_compares_with_what_such_a_server_does() -> None:
+    row = {"concurrency": 16, "vs_naive": {}}
+    rows = [row | {"lane": "plain-sse", "cpu_us_per_item": 2.0}, row | {"lane": "chunks", "cpu_us_per_item": 5.0}]
+    said = "2.5x the CPU of plain Python with orjson per item, both without a server (3.0us more per item)"
+    assert verdict(rows) == f"pybridge at 16 streams: {said}."
+    assert not verdict(rows[:1])
+
+
+def test_figures_of_a_debug_build_are_called_that(tmp_path: Path) -> None:
+    report = tmp_path / "bench.json"
+    done = bench(tmp_path, *SMALL, "--lanes", "python", "--json", str(report))
+    debug = json.loads(report.read_text())["build"] == "debug"
+    assert ("note: this is a debug build" in done.stdout) == debug
 
 
 def test_what_a_handler_prints_disturbs_nothing(tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """Runs unmodified Python async generators for Rust, through pooled buffers."""
 
-from pybridge import _interpreter as _interpreter  # comes first: refuses what the extension must not be loaded into
+from pybridge import _extension as _extension  # comes first: tells why the extension is not loaded, where it is not
 from pybridge import _worker as _worker
+from pybridge._extension import __version__
 from pybridge._pybridge import Context, Frame, Stream, Worker, configure_runtime, current_context
 from pybridge.codec import decode, encode
 from pybridge.codecs import JsonCodec, MsgpackCodec, RawCodec
@@ -60,6 +61,7 @@ __all__ = [
     "Stream",
     "StreamCancelled",
     "Worker",
+    "__version__",
     "configure_memory",
     "configure_runtime",
     "current_context",

@@ -18,6 +18,3 @@ def refuse_free_threading() -> None:
             "pybridge needs a Python with the global interpreter lock; a free-threaded build is refused, whatever "
             "PYTHON_GIL says"
         )
-
-
-refuse_free_threading()

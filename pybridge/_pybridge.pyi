@@ -10,6 +10,8 @@ from pybridge.config import FlowConfig, Limits, PoolConfig
 
 _T_co = TypeVar("_T_co", covariant=True)
 
+__version__: str
+
 @final
 class Stream(AsyncIterator[_T_co], Generic[_T_co]):
     """What a handler yields, as an async iterator and async context manager.
@@ -231,6 +233,9 @@ def open_port(event_loop: asyncio.AbstractEventLoop, name: str, cpu: int | None)
 def stop_runtime() -> None: ...
 def thread_parking() -> str: ...
 def interrupt_thread(ident: int) -> None: ...
+
+bench_optimised: bool
+
 def bench_run(
     lane: str,
     handler: Any,

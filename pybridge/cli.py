@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 import os
 import sys
 from collections.abc import Sequence
 
-from pybridge import doctor
+from pybridge import __version__, doctor
 from pybridge.bench import cli as bench
 from pybridge.errors import PybridgeError
 
@@ -34,8 +33,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Runs unmodified Python async generators for Rust.",
         epilog="Begin with: pybridge bench. Each command has its own --help.",
     )
-    version = f"pybridge {importlib.metadata.version('pybridge-engine')}"
-    parser.add_argument("--version", action="version", version=version)
+    parser.add_argument("--version", action="version", version=f"pybridge {__version__}")
     commands = parser.add_subparsers(metavar="command", required=True)
     measure = commands.add_parser("bench", help="measure a handler: the usual bridge against this one")
     bench.add_arguments(measure)

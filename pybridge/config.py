@@ -202,7 +202,7 @@ class MemoryConfig(Settings):
 
     environment: ClassVar[str | None] = "PYBRIDGE_MEMORY_"
 
-    idle_release: Literal["malloc", "all", "off"] = setting("malloc", choice("malloc", "all", "off"))
+    idle_release: Literal["malloc", "all", "off"] = setting("all", choice("malloc", "all", "off"))
     min_gain: int = setting("64MiB", size())
     tune_malloc: bool = setting(False, switch)
     python_allocator: Literal["leave", "system"] = setting("leave", choice("leave", "system"))
@@ -211,7 +211,7 @@ class MemoryConfig(Settings):
 
         def __init__(
             self,
-            idle_release: Literal["malloc", "all", "off"] = "malloc",
+            idle_release: Literal["malloc", "all", "off"] = "all",
             min_gain: Size = "64MiB",
             tune_malloc: bool = False,
             python_allocator: Literal["leave", "system"] = "leave",

@@ -11,17 +11,20 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Container, Iterable, Iterator
+from typing import Any, TypeVar
 
-from pybridge import machine
+from pybridge import __version__, machine
 from pybridge._worker import thread_parking
 from pybridge.config import FlowConfig, Limits, MemoryConfig, PoolConfig
+from pybridge.errors import ConfigError
 from pybridge.memory import memory, memory_obstacles
 from pybridge.sizes import format_size
 
 Report = dict[str, dict[str, str]]
 """Sections of named findings."""
+
+_Config = TypeVar("_Config", PoolConfig, FlowConfig, Limits, MemoryConfig)
 
 OPTIONAL_PACKAGES = ("uvloop", "msgspec", "orjson", "rich", "matplotlib")
 
@@ -36,26 +39,32 @@ def add_command(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Prints the report."""
-    report = examine()
+    """Prints the report, and before it what is wrong with the environment; gives 1 if something is, else 0."""
+    settings = EffectiveSettings()
+    for message in settings.wrong.values():
+        print(f"pybridge: {message}", file=sys.stderr)
+    report = _report(settings)
     print(json.dumps(report, indent=2) if options.json else "\n".join(_lines(report)))
-    return 0
+    return 1 if settings.wrong else 0
 
 
 def examine() -> Report:
     """Looks at the process and the machine; changes nothing."""
-    pool, flow, limits, process = PoolConfig(), FlowConfig(), Limits(), MemoryConfig()
+    return _report(EffectiveSettings())
+
+
+def _report(settings: EffectiveSettings) -> Report:
     return {
         "versions": _versions(),
         "machine": _machine(),
         "memory": _memory(),
         "event loop": _event_loop(),
         "configure_memory": _configure_memory(),
-        "pool settings": _settings(pool),
-        "flow settings": _settings(flow),
-        "limits": _settings(limits),
-        "memory settings": _settings(process),
-        "environment": _environment(pool, flow, limits, process),
+        "pool settings": _settings(settings.pool, settings.wrong),
+        "flow settings": _settings(settings.flow, settings.wrong),
+        "limits": _settings(settings.limits, settings.wrong),
+        "memory settings": _settings(settings.memory, settings.wrong),
+        "environment": _environment(settings),
     }
 
 
@@ -69,7 +78,7 @@ def _lines(report: Report) -> Iterator[str]:
 
 def _versions() -> dict[str, str]:
     findings = {
-        "pybridge-engine": importlib.metadata.version("pybridge-engine"),
+        "pybridge-engine": __version__,
         "python": f"{platform.python_implementation()} {platform.python_version()}, {sys.executable}",
     }
     for package in OPTIONAL_PACKAGES:
@@ -120,8 +129,8 @@ def _memory() -> dict[str, str]:
         "python allocator": machine.python_allocator(),
         "max_live_bytes": f"{format_size(min(limit // 4, 2**30))} by default: a quarter of the limit, at most 1 GiB",
         "if it stays high": (
-            'configure_memory(idle_release="all") first; python_allocator="system" where small objects survive'
-            " requests (caches, histories); FlowConfig(max_held_bytes=...) where the peak itself is too high"
+            'configure_memory(python_allocator="system") where small objects survive requests (caches, histories);'
+            " FlowConfig(max_held_bytes=...) where the peak itself is too high"
         ),
     }
 
@@ -138,21 +147,24 @@ def _event_loop() -> dict[str, str]:
 def _configure_memory() -> dict[str, str]:
     effects = {
         'idle_release="malloc"': ("malloc", "gives free pages of malloc back, in 10 to 20 ms on a thread of its own"),
-        'idle_release="all"': ("python", "also empties Python's free lists, about 30 ms on a worker's loop"),
+        'idle_release="all"': ("python", "the default: empties Python's free lists too, 30 ms on a worker's loop"),
         "tune_malloc": (
             "tune_malloc",
             "gives large blocks back at once, at 3 times the CPU for each; irreversible",
         ),
         'python_allocator="system"': ("system_allocator", "possible; a few per cent of CPU; irreversible"),
     }
+    instead = {"python": 'acts as "malloc"'}
     return {
-        name: effect if (reason := _obstacle(key)) is None else f"does nothing: {reason}"
+        name: effect if (reason := _obstacle(key)) is None else f"{instead.get(key, 'does nothing')}: {reason}"
         for name, (key, effect) in effects.items()
     }
 
 
 def _obstacle(key: str) -> str | None:
     reason = memory_obstacles().get(key)
+    if key == "python":
+        reason = reason or memory().python_kept
     if reason is not None and key == "system_allocator":
         return f"{reason} ({machine.python_allocator()})"
     return reason
@@ -176,26 +188,59 @@ Environment = PoolConfig | FlowConfig | Limits | MemoryConfig
 PREFIX = "PYBRIDGE_"
 
 
-def _settings(config: Environment) -> dict[str, str]:
+class EffectiveSettings:
+    """The settings that the environment gives, with the default in the place of each that cannot be.
+
+    Attributes:
+        wrong: What is wrong, by variable.
+    """
+
+    def __init__(self) -> None:
+        self.wrong: dict[str, str] = {}
+        self.pool = self._read(PoolConfig)
+        self.flow = self._read(FlowConfig)
+        self.limits = self._read(Limits)
+        self.memory = self._read(MemoryConfig)
+
+    def all(self) -> tuple[Environment, ...]:
+        """The settings of each kind."""
+        return self.pool, self.flow, self.limits, self.memory
+
+    def _read(self, kind: type[_Config]) -> _Config:
+        defaults = {field.name: field.default.value for field in dataclasses.fields(kind)}
+        instead: dict[str, Any] = {}
+        while True:
+            try:
+                return kind(**instead)
+            except ConfigError as error:
+                if error.field in instead:
+                    raise
+                self.wrong[str(kind.variable(error.field))] = str(error)
+                instead[error.field] = defaults[error.field]
+
+
+def _settings(config: Environment, wrong: Container[str]) -> dict[str, str]:
     findings = {}
     for field in dataclasses.fields(config):
         variable = config.variable(field.name)
-        source = f" (from {variable})" if variable in os.environ else ""
+        source = f" (from {variable})" if variable in os.environ and variable not in wrong else ""
         findings[field.name] = _shown(field.name, getattr(config, field.name)) + source
     return findings
 
 
-def _environment(*configs: Environment) -> dict[str, str]:
+def _environment(settings: EffectiveSettings) -> dict[str, str]:
     known = {
         config.variable(field.name): _shown(field.name, getattr(config, field.name))
-        for config in configs
+        for config in settings.all()
         for field in dataclasses.fields(config)
     }
-    findings = {
-        name: f"in effect: {known[name]}" if name in known else _unknown(name, known)
-        for name in sorted(os.environ)
-        if name.upper().startswith(PREFIX)
-    }
+
+    def finding(name: str) -> str:
+        if name in settings.wrong:
+            return f"WRONG: {settings.wrong[name]}"
+        return f"in effect: {known[name]}" if name in known else _unknown(name, known)
+
+    findings = {name: finding(name) for name in sorted(os.environ) if name.upper().startswith(PREFIX)}
     return findings or {f"{PREFIX}*": "none is set"}
 
 

@@ -247,9 +247,10 @@ class PooledEngine:
         await self._idle_within(self._flow.cancel_grace)
 
     async def _idle_within(self, timeout: float) -> bool:
+        idle = self._core.until_idle()
         try:
             async with asyncio.timeout(timeout):
-                await self._core.until_idle()
+                await idle
         except TimeoutError:
             return False
         return True

@@ -1,7 +1,7 @@
 """Snapshots of counters: what `engine.stats()` and `pybridge.memory()` give.
 
-All are frozen; bytes are integers, durations are in the unit that the name says, counters run since the engine's
-start.
+All are frozen, and readable when they are printed; bytes are integers, durations are in the unit that the name says,
+counters run since the engine's start.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pybridge.config import FlowConfig, PoolConfig
+from pybridge.readable import Readable, histogram_text
 
 Raw = Mapping[str, Any]
 """What Rust returns: nested mappings with the names of the fields."""
@@ -30,6 +31,9 @@ class Histogram:
     counts: tuple[int, ...]
     total: float
 
+    def __str__(self) -> str:
+        return histogram_text(self.bounds, self.counts)
+
     @classmethod
     def from_raw(cls, raw: Raw) -> Histogram:
         """Makes the snapshot from what Rust returns."""
@@ -37,7 +41,7 @@ class Histogram:
 
 
 @dataclass(frozen=True, slots=True)
-class StreamStats:
+class StreamStats(Readable):
     """Streams of one engine.
 
     Attributes:
@@ -71,7 +75,7 @@ class StreamStats:
 
 
 @dataclass(frozen=True, slots=True)
-class WorkerStats:
+class WorkerStats(Readable):
     """One thread that runs handlers.
 
     Attributes:
@@ -97,7 +101,7 @@ class WorkerStats:
 
 
 @dataclass(frozen=True, slots=True)
-class PoolClassStats:
+class PoolClassStats(Readable):
     """Buffers of one capacity.
 
     Attributes:
@@ -123,7 +127,7 @@ class PoolClassStats:
 
 
 @dataclass(frozen=True, slots=True)
-class PoolSegmentStats:
+class PoolSegmentStats(Readable):
     """Segments, which many small frames share.
 
     Attributes:
@@ -147,7 +151,7 @@ class PoolSegmentStats:
 
 
 @dataclass(frozen=True, slots=True)
-class PoolStats:
+class PoolStats(Readable):
     """One pool.
 
     Attributes:
@@ -201,7 +205,7 @@ class PoolStats:
 
 
 @dataclass(frozen=True, slots=True)
-class FlowStats:
+class FlowStats(Readable):
     """Items between handlers and consumers.
 
     Attributes:
@@ -225,7 +229,7 @@ class FlowStats:
 
 
 @dataclass(frozen=True, slots=True)
-class EngineStats:
+class EngineStats(Readable):
     """One engine.
 
     Attributes:
@@ -277,7 +281,7 @@ class EngineStats:
 
 
 @dataclass(frozen=True, slots=True)
-class Release:
+class Release(Readable):
     """One time that memory was given back to the system.
 
     Attributes:
@@ -299,7 +303,7 @@ class Release:
 
 
 @dataclass(frozen=True, slots=True)
-class MemoryStats:
+class MemoryStats(Readable):
     """Whose the process's memory is, in bytes.
 
     Attributes:
@@ -313,6 +317,8 @@ class MemoryStats:
         malloc_arenas: Arenas of malloc, a number; 0 where malloc cannot be asked.
         python_blocks: Blocks handed out by Python's own allocator, a number; 0 with `python_allocator="system"`.
         releases: What was given back to the system lately, oldest first.
+        python_kept: Why a release when idle leaves Python's share where it is, or did so the last time; None: it gives
+            that back too, or is not asked to.
     """
 
     resident: int
@@ -325,6 +331,7 @@ class MemoryStats:
     malloc_arenas: int
     python_blocks: int
     releases: tuple[Release, ...] = ()
+    python_kept: str | None = None
 
     @classmethod
     def from_raw(cls, raw: Raw) -> MemoryStats:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import msgspec
 
 from pybridge.bench.floor import encoder
-from pybridge.bench.process import LaneError, LaneProcess
+from pybridge.bench.process import HandlerError, LaneError, LaneProcess
 from pybridge.bench.protocol import Lane, Loop, Plan, Result, Settle
 from pybridge.bench.system import process_status
 
@@ -50,11 +50,21 @@ class Settings:
 
 @dataclass
 class Report:
-    """Rows by lane and cycle, resident memory over time by lane, and what went wrong."""
+    """Rows by lane and cycle, resident memory over time by lane, and what went wrong.
+
+    Attributes:
+        request_may_be_wrong: The handler failed, which may lie in the request it was given.
+    """
 
     rows: list[dict[str, Any]] = field(default_factory=list)
     timelines: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
+    request_may_be_wrong: bool = False
+
+
+def sketch(payload: Payload) -> str:
+    """What a request of this payload looks like."""
+    return '{"text": "..."}' if payload == "text" else '{"rows": [{"id": 0, "name": "row 0", "score": 0.0}, ...]}'
 
 
 def body(payload: Payload, chars: int) -> dict[str, Any]:
@@ -78,6 +88,7 @@ def measure(settings: Settings, step: Step) -> Report:
             measure_lane(name, settings, report, step)
         except LaneError as error:
             report.problems.append(str(error))
+            report.request_may_be_wrong |= isinstance(error, HandlerError)
     return report
 
 

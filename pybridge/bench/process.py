@@ -30,6 +30,10 @@ class LaneTimeoutError(LaneError):
     """A lane took too long; so will the others."""
 
 
+class HandlerError(LaneError):
+    """The lane runs, and what it was asked to do with the handler failed."""
+
+
 class LaneProcess:
     """One lane in a fresh process; a context manager that ends it.
 
@@ -48,7 +52,9 @@ class LaneProcess:
         )
         self.answers: msgspec.json.Decoder[Answer] = msgspec.json.Decoder(Answer)
         started = self.exchange(msgspec.json.encode(lane))
-        self.start_state: State | None = started.state
+        if isinstance(started, Failure):
+            raise LaneError(lane.name, started.message)
+        self.start_state: State | None = started.result.state
 
     @property
     def pid(self) -> int:
@@ -59,11 +65,16 @@ class LaneProcess:
         """Sends one command and waits for its result.
 
         Raises:
-            LaneError: The handler failed in this lane, the process died, or took too long.
+            HandlerError: The handler failed in this lane.
+            LaneTimeoutError: It took too long.
+            LaneError: The process died.
         """
-        return self.exchange(msgspec.json.encode(command))
+        answer = self.exchange(msgspec.json.encode(command))
+        if isinstance(answer, Failure):
+            raise HandlerError(self.lane.name, answer.message)
+        return answer.result
 
-    def exchange(self, line: bytes) -> Result:
+    def exchange(self, line: bytes) -> Answer:
         """One line there, one line back."""
         assert self.process.stdin is not None  # noqa: S101
         assert self.process.stdout is not None  # noqa: S101
@@ -79,10 +90,7 @@ class LaneProcess:
         if not answer_line:
             status = self.process.wait()
             raise LaneError(self.lane.name, f"the process ended with status {status}")
-        answer = self.answers.decode(answer_line)
-        if isinstance(answer, Failure):
-            raise LaneError(self.lane.name, answer.message)
-        return answer.result
+        return self.answers.decode(answer_line)
 
     def close(self) -> None:
         """Ends the process, at once if it does not go by itself."""

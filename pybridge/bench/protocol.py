@@ -17,7 +17,7 @@ class Lane(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     loop: Loop = "asyncio"
-    memory: dict[str, Any] = msgspec.field(default_factory=lambda: {"idle_release": "all"})
+    memory: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True, tag="run"):

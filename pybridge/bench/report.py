@@ -11,7 +11,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from pybridge.bench.system import machine
+from pybridge.bench.names import DESCRIPTIONS
+from pybridge.bench.system import origin
 
 SCHEMA = 1
 
@@ -60,8 +61,18 @@ def factor_table(rows: list[dict[str, Any]]) -> Table:
 
 
 def lane_table(title: str, caption: str, headings: tuple[str, ...]) -> Table:
-    """An empty table by streams and lane; narrow enough for a terminal of 80 columns."""
-    table = Table(
+    """An empty table by streams and lane."""
+    table = empty_table(title, caption)
+    table.add_column("streams", justify="right", no_wrap=True)
+    table.add_column("lane", no_wrap=True)
+    for heading in headings:
+        table.add_column(heading, justify="right", no_wrap=True)
+    return table
+
+
+def empty_table(title: str, caption: str) -> Table:
+    """A table without columns, as narrow as its content allows."""
+    return Table(
         title=title,
         title_justify="left",
         caption=caption,
@@ -69,11 +80,6 @@ def lane_table(title: str, caption: str, headings: tuple[str, ...]) -> Table:
         box=box.SIMPLE_HEAD,
         padding=0,
     )
-    table.add_column("streams", justify="right", no_wrap=True)
-    table.add_column("lane", no_wrap=True)
-    for heading in headings:
-        table.add_column(heading, justify="right", no_wrap=True)
-    return table
 
 
 def sections(table: Table, rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -84,22 +90,27 @@ def sections(table: Table, rows: list[dict[str, Any]]) -> Iterator[dict[str, Any
 
 
 def verdict(rows: list[dict[str, Any]]) -> str:
-    """The result in a sentence, at the largest number of streams."""
+    """The result in a sentence, at the largest number of streams: what travels to other machines first."""
     concurrency = max(row["concurrency"] for row in rows)
     here = {row["lane"]: row for row in rows if row["concurrency"] == concurrency}
+    parts = [
+        *extra_cost(here, "pooled", "python", "plain Python with an encoder per item"),
+        *extra_cost(here, "chunks", "plain-sse", "plain Python with orjson per item, both without a server"),
+    ]
     against = here.get("pooled", {}).get("vs_naive", {})
-    if not (against.get("items_per_s") and against.get("cpu_us_per_item")):
-        return ""
-    text = (
-        f"pybridge at {concurrency} {'stream' if concurrency == 1 else 'streams'}: "
-        f"{factor_text(against['items_per_s'])} the items/s of the usual bridge, "
-        f"{factor_text(1 / against['cpu_us_per_item'])} less CPU per item"
-    )
-    floor = here.get("python")
-    if floor and floor["cpu_us_per_item"]:
-        extra = here["pooled"]["cpu_us_per_item"] - floor["cpu_us_per_item"]
-        text += f"; {time_text(abs(extra))} {'more' if extra > 0 else 'less'} per item than Python with msgspec alone"
-    return text + "."
+    if against.get("items_per_s") and against.get("cpu_us_per_item"):
+        rate, cpu = factor_text(against["items_per_s"]), factor_text(1 / against["cpu_us_per_item"])
+        parts.append(f"{rate} the items/s of the usual bridge, {cpu} less CPU per item")
+    streams = "1 stream" if concurrency == 1 else f"{concurrency} streams"
+    return f"pybridge at {streams}: {'; '.join(parts)}." if parts else ""
+
+
+def extra_cost(here: dict[str, dict[str, Any]], lane: str, floor: str, text: str) -> Iterator[str]:
+    """What an item costs in a lane against its floor, where both were measured."""
+    mine, least = (here.get(name, {}).get("cpu_us_per_item") for name in (lane, floor))
+    if mine and least:
+        difference = f"{time_text(abs(mine - least))} {'more' if mine > least else 'less'} per item"
+        yield f"{factor_text(mine / least)} the CPU of {text} ({difference})"
 
 
 def pair_text(median: float | None, worst: float | None) -> str:
@@ -109,8 +120,8 @@ def pair_text(median: float | None, worst: float | None) -> str:
 
 def time_text(micros: float | None, digits: int = 2) -> str:
     """Microseconds as people write them: `240ns`, `35us`, `7.2ms`, `1.3s`."""
-    if micros is None:
-        return "-"
+    if not micros:
+        return "-" if micros is None else "0"
     for unit, size in (("ns", 1e-3), ("us", 1.0), ("ms", 1e3)):
         if micros < 999.5 * size:
             return rounded(micros / size, digits) + unit
@@ -131,12 +142,11 @@ def factor_text(factor: float | None) -> str:
 
 
 def memory_table(rows: list[dict[str, Any]], title: str) -> Table:
-    """One line per lane and cycle."""
-    table = Table(
-        title=title, title_justify="left", caption=MEMORY_CAPTION, caption_justify="left", box=box.SIMPLE_HEAD
-    )
+    """One line per lane and cycle; narrow enough for a terminal of 80 columns."""
+    headings = ("after", "MiB", "peak", "given back", "threads", "arenas", "req/s", "CPU")
+    table = empty_table(title, MEMORY_CAPTION)
     table.add_column("lane", no_wrap=True)
-    for heading in ("after", "MiB", "peak", "given back", "threads", "arenas", "req/s", "CPU/req"):
+    for heading in headings:
         table.add_column(heading, justify="right", no_wrap=True)
     before = None
     for row in rows:
@@ -149,7 +159,7 @@ def memory_table(rows: list[dict[str, Any]], title: str) -> Table:
             {0: "start"}.get(row["cycle"], str(row["cycle"])),
             f"{row['rss_mib']:,.0f}",
             f"{row['peak_mib']:,.0f}",
-            f"{row['released_mib']:,.0f} in {row['release_ms']:.0f}ms" if row["released_mib"] else "",
+            f"{row['released_mib']:,.0f} in {time_text(1e3 * row['release_ms'])}" if row["released_mib"] else "",
             str(row["threads"]),
             str(row["arenas"]),
             "" if rate is None else f"{rate:,.0f}",
@@ -159,17 +169,31 @@ def memory_table(rows: list[dict[str, Any]], title: str) -> Table:
 
 
 MEMORY_CAPTION = (
-    "Resident MiB, each lane in a fresh process. `given back`: what pybridge released by itself so far, and how long"
-    " that took. `idle`: some seconds after the last cycle; `trim`: after asking for memory back. The python lane is"
-    " the floor: the same handler and bodies without a bridge."
+    "Resident MiB and CPU per request, each lane in a fresh process. `given back`: what pybridge released by itself"
+    " so far, and how long that took. `idle`: some seconds after the last cycle; `trim`: after asking for memory"
+    " back. The python lane is the floor: the same handler and bodies without a bridge."
 )
 
 
 def write_json(path: Path, rows: list[dict[str, Any]], settings: dict[str, Any], problems: list[str]) -> None:
-    """Schema 1: `{"schema", "machine", "settings", "rows", "problems"}`."""
-    document = {"schema": SCHEMA, "machine": machine(), "settings": settings, "rows": rows, "problems": problems}
+    """Schema 1: `{"schema", "version", "build", "date", "machine", "lanes", "settings", "rows", "problems"}`."""
+    document = {
+        "schema": SCHEMA,
+        **origin(),
+        "lanes": {lane: DESCRIPTIONS[lane] for lane in dict.fromkeys(row["lane"] for row in rows)},
+        "settings": settings,
+        "rows": rows,
+        "problems": problems,
+    }
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(document, indent=2, default=str) + "\n", encoding="utf-8")
+
+
+def print_build(console: Console) -> None:
+    """Says so where the figures are those of a debug build."""
+    if origin()["build"] == "debug":
+        text = "note: this is a debug build of pybridge, several times slower than what `make build` makes"
+        console.print(text, style="bold yellow", highlight=False, soft_wrap=True)
 
 
 def print_problems(console: Console, problems: list[str]) -> None:

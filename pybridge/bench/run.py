@@ -41,12 +41,9 @@ def stream_workload(args: argparse.Namespace, request: Any) -> int:
     if any("vs_naive" in row for row in found.rows):
         console.print()
         console.print(report.factor_table(found.rows))
-        if verdict := report.verdict(found.rows):
-            console.print(f"\n{verdict}", soft_wrap=True, highlight=False)
-    elif not (found.rows or own_request or handler == DEMO):
-        found.problems.append(f"the request was {json.dumps(request)}: give yours with --request FILE.json")
-    if not args.unary and any("unary=True" in problem for problem in found.problems):
-        found.problems.append("on the command line unary=True is --unary")
+    if found.rows and (verdict := report.verdict(found.rows)):
+        console.print(f"\n{verdict}", soft_wrap=True, highlight=False)
+    add_hints(args, found, handler == DEMO or own_request, json.dumps(request))
     if args.json:
         described = dataclasses.asdict(settings) | {
             "handler": handler,
@@ -57,6 +54,7 @@ def stream_workload(args: argparse.Namespace, request: Any) -> int:
         report.write_json(args.json, found.rows, described, found.problems)
     if args.plot and found.rows:
         plot.plot_streams(args.plot, found.rows, f"{handler}, {args.loop}, {args.codec}")
+    report.print_build(console)
     tell_files(console, args)
     report.print_problems(console, found.problems)
     return 1 if found.problems else 0
@@ -86,15 +84,25 @@ def memory_workload(args: argparse.Namespace, request: Any) -> int:
     )
     with progress(memory.steps(settings)) as (console, step):
         found = memory.measure(settings, step)
+    add_hints(args, found, args.handler is None or request is not None, memory.sketch(settings.payload))
     title = f"{settings.concurrency} requests of {settings.chars:,} characters ({settings.payload}) at a time"
     console.print(report.memory_table(found.rows, title))
     if args.json:
         report.write_json(args.json, found.rows, dataclasses.asdict(settings), found.problems)
     if args.plot and found.timelines:
         plot.plot_memory(args.plot, found.timelines, title)
+    report.print_build(console)
     tell_files(console, args)
     report.print_problems(console, found.problems)
     return 1 if found.problems else 0
+
+
+def add_hints(args: argparse.Namespace, found: streams.Report | memory.Report, fits: bool, request: str) -> None:
+    """Adds to the problems what may help; `fits`: the request is one that the handler knows."""
+    if found.request_may_be_wrong and not fits:
+        found.problems.append(f"if it is the request, which was {request}: give yours with --request FILE.json")
+    if not args.unary and any("unary=True" in problem for problem in found.problems):
+        found.problems.append("on the command line unary=True is --unary")
 
 
 def tell_files(console: Console, args: argparse.Namespace) -> None:

@@ -10,13 +10,12 @@ from typing import Any, Literal
 import msgspec
 
 from pybridge.bench.check import differences
-from pybridge.bench.process import LaneError, LaneProcess, LaneTimeoutError
+from pybridge.bench.process import HandlerError, LaneError, LaneProcess, LaneTimeoutError
 from pybridge.bench.protocol import Codec, Lane, Latency, Loop, Plan, Result
 
 Step = Callable[[str], None]
 
 CHECK_STREAMS = 8
-TIMEOUT_REMEDY = "--items N reads only so many of each stream, --timeout S waits longer"
 COMPARED = (
     "items_per_s",
     "cpu_us_per_item",
@@ -68,10 +67,15 @@ class Settings:
 
 @dataclass
 class Report:
-    """Rows in the order of lanes, and what went wrong, as sentences."""
+    """Rows in the order of lanes, and what went wrong, as sentences.
+
+    Attributes:
+        request_may_be_wrong: The handler failed or yielded nothing, which may lie in the request it was given.
+    """
 
     rows: list[dict[str, Any]] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    request_may_be_wrong: bool = False
 
 
 def steps(settings: Settings) -> int:
@@ -94,14 +98,16 @@ def measure(workload: Workload, settings: Settings, step: Step) -> Report:
                     checked[name] = lane.run(workload.plan(CHECK_STREAMS, CHECK_STREAMS, check=True))
                 lanes[name] = lane
             except LaneTimeoutError as error:
-                report.problems.append(f"{error}; {TIMEOUT_REMEDY}")
+                report.problems.append(f"{error}; {timeout_remedy(workload, settings)}")
                 return report
             except LaneError as error:
                 failed.setdefault(error.reason, []).append(name)
+                report.request_may_be_wrong |= isinstance(error, HandlerError)
         report.problems += [f"{', '.join(names)}: {reason}" for reason, names in failed.items()]
         report.problems += differences(checked, settings.check)
         if checked and not any(sum(result.counts) for result in checked.values()):
             report.problems.append("the handler yields nothing for this request: there is nothing to measure")
+            report.request_may_be_wrong = True
             return report
         samples = Samples(workload, settings, lanes, report.problems)
         samples.calibrate(step)
@@ -109,6 +115,16 @@ def measure(workload: Workload, settings: Settings, step: Step) -> Report:
     report.rows = samples.rows()
     add_ratios(report.rows)
     return report
+
+
+def timeout_remedy(workload: Workload, settings: Settings) -> str:
+    """What helps where a run takes too long; nothing that the command line says already."""
+    remedies = {
+        "--items N reads only so many of each stream": workload.item_limit is None and not workload.unary,
+        "a smaller --requests sends fewer": settings.requests is not None,
+        "--timeout S waits longer": True,
+    }
+    return ", ".join(remedy for remedy, helps in remedies.items() if helps)
 
 
 class Samples:
@@ -163,7 +179,9 @@ class Samples:
             return lane.run(plan)
         except LaneError as error:
             del self.lanes[name]
-            self.problems.append(f"{error}; {TIMEOUT_REMEDY}" if isinstance(error, LaneTimeoutError) else str(error))
+            late = isinstance(error, LaneTimeoutError)
+            remedy = f"; {timeout_remedy(self.workload, self.settings)}" if late else ""
+            self.problems.append(f"{error}{remedy}")
             return None
 
     def rows(self) -> list[dict[str, Any]]:
@@ -185,13 +203,16 @@ class Samples:
 def medians(totals: list[Result], timed: list[Result]) -> dict[str, Any]:
     """The figures of one row."""
     rates = [total.items / total.seconds for total in totals]
+    cpu = [1e6 * total.cpu_seconds / max(total.items, 1) for total in totals]
     row: dict[str, Any] = {
         "requests": totals[0].requests,
         "items": totals[0].items,
         "items_per_s": statistics.median(rates),
+        "items_per_s_range": (min(rates), max(rates)),
         "spread": (max(rates) - min(rates)) / statistics.median(rates) if any(rates) else 0.0,
         "requests_per_s": statistics.median(total.requests / total.seconds for total in totals),
-        "cpu_us_per_item": statistics.median(1e6 * total.cpu_seconds / max(total.items, 1) for total in totals),
+        "cpu_us_per_item": statistics.median(cpu),
+        "cpu_us_per_item_range": (min(cpu), max(cpu)),
         "switches_per_item": statistics.median(total.switches / max(total.items, 1) for total in totals),
     }
     for name in ("first_item", "gap"):
@@ -210,7 +231,7 @@ def add_ratios(rows: list[dict[str, Any]]) -> None:
 
 
 def ratios(row: dict[str, Any], reference: dict[str, Any]) -> Iterator[tuple[str, float]]:
-    """Figure by figure, where both have one."""
+    """Figure by figure, where both have one that is not zero: a gap of zero is no so-many-th part of another."""
     for name in COMPARED:
-        if row[name] is not None and reference[name]:
+        if row[name] and reference[name]:
             yield name, row[name] / reference[name]

@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import datetime as dt
 import gc
 import os
 import platform
@@ -10,8 +11,9 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from pybridge import memory
+from pybridge import __version__, _pybridge, memory
 from pybridge.bench.protocol import State
 
 MIB = 1024 * 1024
@@ -73,6 +75,16 @@ def give_back() -> None:
     libc = ctypes.CDLL(None)
     if hasattr(libc, "malloc_trim"):
         libc.malloc_trim(0)
+
+
+def origin() -> dict[str, Any]:
+    """Where figures come from: the version, how it was built, the date and the machine."""
+    return {
+        "version": __version__,
+        "build": "optimised" if _pybridge.bench_optimised else "debug",
+        "date": dt.datetime.now(dt.UTC).isoformat(timespec="minutes"),
+        "machine": machine(),
+    }
 
 
 def machine() -> dict[str, object]:

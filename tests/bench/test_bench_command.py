@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import io
 import json
+import platform
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,14 +15,18 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from pybridge.bench.report import stream_table, time_text
+import pybridge
+from pybridge.bench.report import memory_table, stream_table, time_text, verdict
+from pybridge.bench.streams import COMPARED, add_ratios
 
 SMALL = ("--items", "20", "--requests", "8", "--concurrency", "4", "--repeat", "2")
 
 HANDLERS = """
-import asyncio, itertools
+import asyncio, itertools, pathlib
 
 calls = itertools.count()
+turn = 1 + len([*pathlib.Path().glob("turn*")])  # another number in every process
+pathlib.Path(f"turn{turn}").touch()
 engine = __import__("pybridge").PooledEngine(lambda request: None)
 
 async def plain(request):
@@ -27,11 +34,19 @@ async def plain(request):
         await asyncio.sleep(0)
         yield {"index": index, "text": "Grüße", "half": index / 2, "none": None}
 
+async def tight(request):
+    for index in range(5000):
+        yield index
+
 async def with_context(request, context):
     yield {"has_id": isinstance(context.id, str)}
 
 async def never_the_same(request):
     yield {"call": next(calls), "process": __import__("os").getpid()}
+
+async def more_each_time(request):
+    for number in range(turn):
+        yield number
 
 async def fails(request):
     yield 1
@@ -41,6 +56,12 @@ async def endless(request):
     while True:
         await asyncio.sleep(0)
         yield 1
+
+async def stuck(request):
+    yield await asyncio.Event().wait()
+
+async def slow_answer(request):
+    return await asyncio.Event().wait()
 
 async def answer(request, context):
     await asyncio.sleep(0)
@@ -87,6 +108,25 @@ def test_all_lanes_give_the_demo_items_and_one_row_each(tmp_path: Path) -> None:
     assert all(row["vs_naive"]["items_per_s"] > 0 for row in rows)
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert "bridge-thread" in done.stdout
+    document = json.loads(report.read_text())
+    assert set(document["lanes"]) == set(lanes.split(","))
+    assert "pyo3-async-runtimes" in document["lanes"]["naive"]
+    assert document["version"] == pybridge.__version__
+    assert dt.datetime.fromisoformat(document["date"]).tzinfo == dt.UTC
+    for row in rows:
+        low, high = row["cpu_us_per_item_range"]
+        assert low <= row["cpu_us_per_item"] <= high
+
+
+def test_picture_says_what_the_lanes_are_and_where_its_figures_come_from(tmp_path: Path) -> None:
+    picture = tmp_path / "bench.svg"
+    bench(tmp_path, *SMALL, "--lanes", "naive,pooled", "--plot", str(picture))
+    text = " ".join(re.findall(r"<!-- (.*?) -->", picture.read_text()))
+    assert "pooled: pybridge" in text
+    assert "naive: the usual bridge: pyo3-async-runtimes" in text
+    assert re.search(rf"pybridge {pybridge.__version__} \(\w+ build\), CPython {platform.python_version()}", text)
+    assert f"{dt.datetime.now(dt.UTC).year}-" in text
+    assert "range of 2 runs" in text
 
 
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
@@ -136,16 +176,44 @@ def test_lanes_with_other_items_are_reported_unless_only_their_number_counts(tmp
     bench(tmp_path, "app:never_the_same", *SMALL, "--lanes", "naive,python", "--check", "count")
 
 
+@pytest.mark.parametrize("check", ["exact", "count"])
+def test_lanes_with_other_numbers_of_items_are_reported_unless_nothing_is_compared(tmp_path: Path, check: str) -> None:
+    options = (*SMALL, "--lanes", "naive,python")
+    done = bench(tmp_path, "app:more_each_time", *options[2:], "--check", check, status=1)
+    assert "(a handler whose number of items varies: --check off)" in " ".join(done.stdout.split())
+    bench(tmp_path, "app:more_each_time", *options, "--check", "off")
+
+
 def test_a_handler_that_raises_is_reported_by_every_lane(tmp_path: Path) -> None:
     done = bench(tmp_path, "app:fails", *SMALL, status=1)
     assert "problem: naive, bridge-thread, pooled, python: LookupError: no such model" in done.stdout
-    assert "give yours with --request FILE.json" in " ".join(done.stdout.split())
+    assert "if it is the request, which was {" in " ".join(done.stdout.split())
+    memory = ("--memory", "--chars", "1000", "--lanes", "python", "--requests", "1", "--cycles", "1", "--idle", "0")
+    done = bench(tmp_path, "app:fails", *memory, status=1)
+    assert 'if it is the request, which was {"text": "..."}: give yours' in " ".join(done.stdout.split())
 
 
 def test_an_endless_handler_is_given_up_and_the_remedy_named(tmp_path: Path) -> None:
     done = bench(tmp_path, "app:endless", "--timeout", "1", status=1)
     assert "naive: no result within 1 s; --items N reads only so many" in " ".join(done.stdout.split())
+    assert "request" not in done.stdout, "what took too long has nothing to do with it"
     bench(tmp_path, "app:endless", *SMALL, "--lanes", "naive,pooled,python")
+
+
+def test_what_the_command_line_says_already_is_no_remedy(tmp_path: Path) -> None:
+    done = bench(tmp_path, "app:stuck", "--items", "1", "--requests", "2", "--timeout", "1", status=1)
+    text = " ".join(done.stdout.split())
+    assert "within 1 s; a smaller --requests sends fewer, --timeout S waits longer" in text
+    assert "--items" not in text
+    done = bench(tmp_path, "app:slow_answer", "--unary", "--timeout", "1", status=1)
+    assert "within 1 s; --timeout S waits longer" in " ".join(done.stdout.split())
+
+
+def test_a_lane_that_cannot_start_says_nothing_of_the_request(tmp_path: Path) -> None:
+    (tmp_path / "uvloop.py").write_text("raise ImportError")
+    done = bench(tmp_path, "app:plain", "--loop", "uvloop", "--lanes", "python", status=1)
+    assert "problem: python: uvloop is not installed" in done.stdout
+    assert "--request" not in done.stdout
 
 
 def test_a_handler_that_yields_nothing_is_not_measured(tmp_path: Path) -> None:
@@ -158,16 +226,18 @@ def test_output_fits_a_terminal_of_eighty_columns_and_sums_itself_up(tmp_path: P
     done = bench(
         tmp_path, "--items", "50", "--requests", "8", "--concurrency", "1,8", "--repeat", "1", "--json", "x.json"
     )
-    *tables, verdict, written = done.stdout.rstrip().splitlines()
+    *tables, sentence, written = (line for line in done.stdout.rstrip().splitlines() if not line.startswith("note: "))
     assert max(map(len, tables)) <= 80
     assert "\u2026" not in done.stdout
-    assert verdict.startswith("pybridge at 8 streams: ")
+    said = r"pybridge at 8 streams: \S+x the CPU of plain Python with an encoder .*; .* the usual bridge"
+    assert re.match(said, sentence)
     assert written == "wrote x.json"
 
 
 @pytest.mark.parametrize(
     ("micros", "text"),
     [
+        (0, "0"),
         (0.2412, "241ns"),
         (9.96, "10us"),
         (4.66, "4.7us"),
@@ -189,6 +259,63 @@ def test_the_widest_row_fits_eighty_columns() -> None:
     assert isinstance(console.file, io.StringIO)
     assert "\u2026" not in console.file.getvalue()
     assert "999us/999us" in console.file.getvalue()
+
+
+def test_the_widest_row_of_memory_fits_eighty_columns() -> None:
+    figures = {"rss_mib": 23_456.0, "peak_mib": 23_456.0, "released_mib": 12_345.0, "release_ms": 999.0}
+    rates = {"requests_per_s": 12_345.0, "cpu_ms_per_request": 999.0, "threads": 128, "arenas": 128}
+    console = Console(width=80, file=io.StringIO())
+    console.print(memory_table([{"lane": "pooled-suspend", "cycle": "idle", **figures, **rates}], "widest"))
+    assert isinstance(console.file, io.StringIO)
+    assert "\u2026" not in console.file.getvalue()
+    assert "12,345 in 999ms" in console.file.getvalue()
+
+
+def test_a_gap_of_zero_has_no_ratio() -> None:
+    figures = dict.fromkeys(COMPARED, 2.0)
+    rows: list[dict[str, Any]] = [
+        {"lane": lane, "concurrency": 1, **figures, "gap_p50_us": gap}
+        for lane, gap in (("naive", 4.0), ("pooled", 0.0), ("python", None))
+    ]
+    add_ratios(rows)
+    assert [row["vs_naive"].get("gap_p50_us") for row in rows] == [1.0, None, None]
+    add_ratios(list(reversed(rows)))
+    assert all(row["vs_naive"]["gap_p99_us"] == 1.0 for row in rows)
+
+
+def test_items_that_come_together_have_a_gap_of_zero(tmp_path: Path) -> None:
+    report = tmp_path / "bench.json"
+    options = (
+        "--requests",
+        "2",
+        "--concurrency",
+        "1",
+        "--repeat",
+        "1",
+        "--lanes",
+        "naive,pooled",
+        "--json",
+        str(report),
+    )
+    bench(tmp_path, "app:tight", *options)
+    (pooled,) = (row for row in rows_of(report) if row["lane"] == "pooled")
+    assert pooled["gap_p50_us"] == 0
+    assert "gap_p50_us" not in pooled["vs_naive"]
+
+
+def test_sentence_for_a_python_server_compares_with_what_such_a_server_does() -> None:
+    row = {"concurrency": 16, "vs_naive": {}}
+    rows = [row | {"lane": "plain-sse", "cpu_us_per_item": 2.0}, row | {"lane": "chunks", "cpu_us_per_item": 5.0}]
+    said = "2.5x the CPU of plain Python with orjson per item, both without a server (3.0us more per item)"
+    assert verdict(rows) == f"pybridge at 16 streams: {said}."
+    assert not verdict(rows[:1])
+
+
+def test_figures_of_a_debug_build_are_called_that(tmp_path: Path) -> None:
+    report = tmp_path / "bench.json"
+    done = bench(tmp_path, *SMALL, "--lanes", "python", "--json", str(report))
+    debug = json.loads(report.read_text())["build"] == "debug"
+    assert ("note: this is a debug build" in done.stdout) == debug
 
 
 def test_what_a_handler_prints_disturbs_nothing(tmp_path: Path) -> None:

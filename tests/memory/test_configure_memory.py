@@ -97,13 +97,31 @@ def test_a_second_call_is_judged_by_what_it_gives(run_python: PythonRunner) -> N
 
 
 BURST = """
-    import asyncio, gc, sys, time
+    import asyncio, gc, sys, threading, time
     import pybridge
     from pybridge import FlowConfig, PoolConfig, PooledEngine
-    idle_release, subscription, frozen = sys.argv[1], sys.argv[2] == "True", sys.argv[3] == "True"
-    pybridge.configure_memory(idle_release=idle_release, min_gain="8MiB")
-    if frozen:
+    from pybridge.memory import recent_memory
+    idle_release, case = sys.argv[1:]
+    if idle_release != "default":
+        pybridge.configure_memory(idle_release=idle_release)
+    subscription, over = case == "subscription", threading.Event()
+    if case == "frozen":
         gc.freeze()
+    elif case == "freezing callback":
+        # Nothing is frozen before the release; it freezes more than the release did.
+        def freeze_more(phase, info):
+            if gc.get_freeze_count() > 2_000:
+                made.append([])
+                gc.freeze()
+        made = []
+        gc.callbacks.append(freeze_more)
+    elif case == "callback":
+        gc.callbacks.append(lambda phase, info: None)
+    elif case == "busy":
+        def work():
+            while not over.is_set():
+                sum(range(1000))
+        threading.Thread(target=work, daemon=True).start()
 
     pins, all_begun = [], asyncio.Event()
 
@@ -132,44 +150,69 @@ BURST = """
     for stream in burst:
         assert list(stream) == []
     runtime = {name: number for name, number in engine.stats().attaches.items() if "rt" in name}
-    deadline = time.monotonic() + 5
-    expected = {"all": {"python", "malloc"}, "malloc": {"malloc"}, "off": set()}[idle_release]
-    if frozen:
+    deadline = time.monotonic() + 10
+    both = {"python", "malloc"}
+    expected = {"default": both, "all": both, "malloc": {"malloc"}, "off": set()}[idle_release]
+    if case in ("frozen", "busy"):
         expected -= {"python"}
-    while {release.what for release in pybridge.memory().releases} < expected and time.monotonic() < deadline:
-        time.sleep(0.01)
+    # Asking malloc each time would keep the process busy, and its share of Python where it is.
+    while {release.what for release in recent_memory(60).releases} < expected and time.monotonic() < deadline:
+        time.sleep(0.02)
     if not expected:
         time.sleep(1)
-    releases = pybridge.memory().releases
+    releases, kept = pybridge.memory().releases, pybridge.memory().python_kept
+    over.set()
     assert {release.what for release in releases} == expected, releases
     assert all(release.bytes >= 0 and 0 <= release.seconds < 5 for release in releases)
     assert all(abs(release.when - time.time()) < 60 for release in releases)
     assert not expected or sum(release.bytes for release in releases) > 4 * 2**20, releases
     assert not runtime and not [name for name in engine.stats().attaches if "rt" in name]
-    assert (gc.get_freeze_count() > 2_000) == frozen
+    assert (gc.get_freeze_count() > 2_000) == (case in ("frozen", "freezing callback"))
+    reasons = {"frozen": "gc.freeze() is in use", "freezing callback": "gc.freeze() is in use", "busy": "% of a core"}
+    assert reasons.get(case, "None") in str(kept), kept
     endless.close()
     engine.close()
 """
 
 
-@pytest.mark.parametrize("subscription", [False, True])
+MIN_GAIN = {"PYBRIDGE_MEMORY_MIN_GAIN": "8MiB"}
+
+
+@pytest.mark.parametrize("case", ["plain", "subscription"])
 @pytest.mark.parametrize("idle_release", ["malloc", "all"])
-def test_memory_goes_back_when_idle(run_python: PythonRunner, idle_release: str, *, subscription: bool) -> None:
+def test_memory_goes_back_when_idle(run_python: PythonRunner, idle_release: str, case: str) -> None:
     """One subscription without end does not keep the process busy; no runtime thread attaches (T-01)."""
-    run_python(BURST, idle_release, str(subscription), "False", options=PLAIN)
+    run_python(BURST, idle_release, case, options=PLAIN, environment=MIN_GAIN)
+
+
+def test_memory_of_both_goes_back_where_nothing_is_configured(run_python: PythonRunner) -> None:
+    run_python(BURST, "default", "plain", options=PLAIN, environment=MIN_GAIN)
 
 
 @pytest.mark.skipif(not JEMALLOC, reason="libjemalloc2 is not installed")
 def test_memory_goes_back_when_idle_with_jemalloc_preloaded(run_python: PythonRunner) -> None:
-    run_python(BURST, "malloc", "False", "False", options=PLAIN, environment={"LD_PRELOAD": str(JEMALLOC[0])})
+    run_python(BURST, "malloc", "plain", options=PLAIN, environment={"LD_PRELOAD": str(JEMALLOC[0])} | MIN_GAIN)
 
 
 def test_nothing_goes_back_when_that_is_off(run_python: PythonRunner) -> None:
-    run_python(BURST, "off", "False", "False", options=PLAIN)
+    run_python(BURST, "off", "plain", options=PLAIN, environment=MIN_GAIN)
 
 
 def test_objects_that_the_program_froze_stay_frozen(run_python: PythonRunner) -> None:
-    run_python(BURST, "all", "False", "True", options=PLAIN)
+    run_python(BURST, "all", "frozen", options=PLAIN, environment=MIN_GAIN)
+
+
+def test_objects_that_a_callback_of_the_collector_froze_stay_frozen(run_python: PythonRunner) -> None:
+    run_python(BURST, "all", "freezing callback", options=PLAIN, environment=MIN_GAIN)
+
+
+def test_a_callback_of_the_collector_that_freezes_nothing_is_in_nobodys_way(run_python: PythonRunner) -> None:
+    run_python(BURST, "all", "callback", options=PLAIN, environment=MIN_GAIN)
+
+
+def test_pythons_share_stays_while_the_process_works(run_python: PythonRunner) -> None:
+    """Work that no stream does counts as well; malloc's share goes back all the same."""
+    run_python(BURST, "all", "busy", options=PLAIN, environment=MIN_GAIN)
 
 
 def test_system_allocator_lets_no_survivor_hold_an_arena(run_python: PythonRunner) -> None:

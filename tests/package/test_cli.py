@@ -61,7 +61,7 @@ def test_doctor_shows_which_variables_are_in_effect_and_flags_those_it_does_not_
     }
     report = json.loads(run_python(COMMAND, "doctor", "--json", environment=environment))
     assert report["memory settings"]["min_gain"] == "8 MiB (from PYBRIDGE_MEMORY_MIN_GAIN)"
-    assert report["memory settings"]["idle_release"] == "malloc"
+    assert report["memory settings"]["idle_release"] == "all"
     unknown = "UNKNOWN, no effect:"
     kinds = "PYBRIDGE_FLOW_<FIELD>, PYBRIDGE_LIMITS_<FIELD>, PYBRIDGE_MEMORY_<FIELD>, PYBRIDGE_POOL_<FIELD>"
     assert report["environment"] == {
@@ -84,9 +84,34 @@ def test_doctor_says_in_words_what_unset_settings_mean(run_python: PythonRunner)
     assert report["environment"] == {"PYBRIDGE_*": "none is set"}
 
 
-def test_wrong_environment_is_one_line_and_status_one(run_python: PythonRunner) -> None:
+def test_doctor_names_every_wrong_variable_and_gives_its_report(run_python: PythonRunner) -> None:
+    environment = {
+        "PYBRIDGE_POOL_SEGMENT_BYTES": "huge",
+        "PYBRIDGE_FLOW_HIGH_WATER": "1KiB",
+        "PYBRIDGE_FLOW_LOW_WATER": "2KiB",
+        "PYBRIDGE_MEMORY_MIN_GAIN": "-1",
+        "PYBRIDGE_MEMORY_TUNE_MALLOC": "perhaps",
+    }
+    wrong = {name: name.split("_", 2)[2].lower() for name in environment if name != "PYBRIDGE_FLOW_HIGH_WATER"}
+    for field in wrong.values():
+        out = run_python(COMMAND, "doctor", "--json", status=1, stderr=f"pybridge: {field}: ", environment=environment)
+    report = json.loads(out)
+    for name, field in wrong.items():
+        assert report["environment"][name].startswith(f"WRONG: {field}: ")
+    assert report["environment"]["PYBRIDGE_FLOW_HIGH_WATER"] == "in effect: 1 KiB"
+    assert report["pool settings"]["segment_bytes"] == "64 KiB"
+    assert report["memory settings"]["tune_malloc"] == "off"
+
+
+def test_wrong_environment_of_other_commands_is_one_line_and_status_one(run_python: PythonRunner) -> None:
+    snippet = """
+        import sys
+        from pybridge import cli, doctor, PoolConfig
+        doctor.run = lambda options: PoolConfig()  # any command that needs the settings
+        sys.exit(cli.main(["doctor"]))
+    """
     environment = {"PYBRIDGE_POOL_SEGMENT_BYTES": "huge"}
-    run_python(COMMAND, "doctor", status=1, stderr="pybridge: segment_bytes: 'huge'", environment=environment)
+    run_python(snippet, status=1, stderr="pybridge: segment_bytes: 'huge'", environment=environment)
 
 
 @pytest.mark.parametrize("arguments", [[], ["fly"], ["doctor", "--fly"]])

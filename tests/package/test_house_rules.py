@@ -25,7 +25,8 @@ ALLOWED: dict[str, set[str]] = {
     "settings": {"errors", "sizes"},
     "codecs": {"errors", "settings"},
     "config": {"errors", "settings"},
-    "stats": {"config"},
+    "readable": {"sizes"},
+    "stats": {"config", "readable"},
     "handlers": set(),
     "pool": {"config", "errors", "stats"},
     "memory": {"config", "errors", "stats"},
@@ -34,12 +35,13 @@ ALLOWED: dict[str, set[str]] = {
     "codec": {"codecs", "config", "engine"},
     "_worker": {"errors"},
     "prometheus": {"engine", "memory", "stats"},
-    "doctor": {"_worker", "config", "machine", "memory", "sizes"},
-    "cli": {"bench", "doctor", "errors"},
+    "_extension": {"_interpreter"},
+    "doctor": {"__version__", "_worker", "config", "errors", "machine", "memory", "sizes"},
+    "cli": {"__version__", "bench", "doctor", "errors"},
     "__main__": {"cli"},
     "demo": set(),
 }
-MAY_USE_THE_EXTENSION = {"__init__", "engine", "options", "codec", "memory", "pool", "_worker", "bench"}
+MAY_USE_THE_EXTENSION = {"__init__", "_extension", "engine", "options", "codec", "memory", "pool", "_worker", "bench"}
 MAY_USE_OTHER_DISTRIBUTIONS = {"_worker", "bench", "integrations"}
 
 MAX_LINES = 400

@@ -1,9 +1,18 @@
 from __future__ import annotations
 
+import argparse
+import ast
+import json
+import math
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
+
+import pybridge
+from pybridge.bench import cli as bench
+from pybridge.bench.names import DESCRIPTIONS
 
 from support.processes import PythonRunner
 
@@ -15,6 +24,76 @@ def test_first_example_runs_as_it_stands(run_python: PythonRunner) -> None:
     assert match
     expected = [f'data: {{"token":"{word}"}}\n\n' for word in ("Hello", "pooled", "world")]
     assert run_python(match[1]) == "".join(expected)
+
+
+def section(text: str, title: str) -> str:
+    return text.split(f"\n## {title}\n")[1].split("\n## ", maxsplit=1)[0]
+
+
+def test_first_paragraph_tells_for_whom_it_is_and_a_section_who_gains() -> None:
+    first = README.read_text().split("\n\n")[1]
+    assert "FastAPI" in first
+    assert "Rust" in first.split("FastAPI")[1]
+    table = section(README.read_text(), "Should I use this?")
+    assert "**you gain**" in table
+    assert "**you pay**" in table
+
+
+def test_the_ratio_that_travels_is_the_measured_one() -> None:
+    """The range in words is that of the project's own figures, to a tenth."""
+    text = " ".join(section(README.read_text(), "Should I use this?").split())
+    low, high = map(float, re.findall(r"an item costs (\d\.\d) to (\d\.\d) times the CPU", text)[0])
+    cases = json.loads((README.parent / "bench" / "results" / "streams.json").read_text())["cases"]
+    targets = [target for case in cases for target in case["targets"]]
+    measured = [target["value"] for target in targets if target["name"] == "CPU per item, pooled / python"]
+    assert len(measured) >= 5
+    assert low == math.floor(10 * min(measured)) / 10
+    assert high == math.ceil(10 * max(measured)) / 10
+
+
+def test_least_versions_are_those_of_the_manifests() -> None:
+    root = README.parent
+    rust = tomllib.loads((root / "Cargo.toml").read_text())["workspace"]["package"]["rust-version"]
+    python = tomllib.loads((root / "pyproject.toml").read_text())["project"]["requires-python"]
+    install = section(README.read_text(), "Install")
+    assert f"Rust {rust} or newer" in install
+    assert f"CPython {python.removeprefix('>=')} or newer" in install
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/benchmarks.md"])
+def test_options_and_lanes_of_the_benchmark_that_documents_name_exist(name: str) -> None:
+    parser = argparse.ArgumentParser()
+    bench.add_arguments(parser)
+    known = set(re.findall(r"--[a-z-]+", parser.format_help()))
+    text = (README.parent / name).read_text()
+    commands = re.findall(r"^\$ pybridge bench.*|`pybridge bench[^`]*`|`--[^`]*`", text, re.MULTILINE)
+    named = {option for command in commands for option in re.findall(r"--[a-z-]+", command)}
+    assert named - {"--only", "--timeout-graceful-shutdown"} <= known
+    lanes = {
+        lane
+        for command in commands
+        for found in re.findall(r"--lanes (\S+?)[`\s]", command)
+        for lane in found.split(",")
+    }
+    assert lanes <= set(DESCRIPTIONS)
+
+
+def test_public_names_that_the_readme_uses_exist() -> None:
+    text = README.read_text()
+    for name in re.findall(r"pybridge\.(\w+)", text):
+        assert hasattr(pybridge, name) or name == "demo", name
+    for name in re.findall(r"\b(?:engine|raw)\.(\w+)\(", text):
+        assert hasattr(pybridge.PooledEngine, name) or name == "generate", name
+    for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
+        compile(block, "README.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+
+
+@pytest.mark.parametrize("document", ["pool", "memory"])
+def test_samples_of_documents_run_as_they_stand(run_python: PythonRunner, document: str) -> None:
+    text = (README.parent / "docs" / f"{document}.md").read_text()
+    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    assert blocks
+    run_python("\n".join(blocks))
 
 
 def test_make_targets_that_documents_name_exist() -> None:

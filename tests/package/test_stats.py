@@ -9,7 +9,10 @@ from typing import Any
 
 import pytest
 
+import pybridge
 from pybridge import EngineStats, FlowConfig, PoolConfig, PooledEngine, StreamCancelled
+from pybridge.sizes import format_size
+from pybridge.stats import Release
 
 from support.consumers import collect, take
 
@@ -86,6 +89,33 @@ async def test_every_counter_has_the_type_that_is_documented() -> None:
     async with PooledEngine(handler) as engine:
         await collect(engine(1))
         annotated(EngineStats, engine.stats())
+
+
+async def test_snapshot_is_readable_when_it_is_printed() -> None:
+    async with PooledEngine(handler) as engine:
+        await collect(engine(1000))
+        stats = engine.stats()
+    lines = str(stats).splitlines()
+    assert lines[:3] == ["EngineStats", "  streams", "    started        1"]
+    assert f"  bytes               {format_size(stats.bytes)}" in lines
+    assert "      segment_bytes       64 KiB" in lines
+    assert "    cancelled      none" in lines
+    assert any(line.startswith("  first_item_seconds  <=") for line in lines)
+    # A line for every field, and nothing that needs a wide window.
+    names = [line.split()[0] for line in lines[1:]]
+    assert {field.name for field in dataclasses.fields(stats)} <= set(names)
+    assert max(map(len, lines)) <= 120
+    assert not any(mark in str(stats) for mark in "()[]{}")
+
+
+def test_what_was_given_back_is_readable_when_it_is_printed() -> None:
+    release = Release(when=0.0, what="malloc", bytes=3 * 2**20, seconds=0.0123)
+    stats = dataclasses.replace(pybridge.memory(), releases=(release,), python_kept="of a reason")
+    assert str(stats).splitlines()[-3:] == [
+        "  releases",
+        "    when 1970-01-01T00:00:00+00:00, what malloc, bytes 3 MiB, seconds 0.0123",
+        "  python_kept    of a reason",
+    ]
 
 
 async def test_cancelled_reasons_are_those_that_the_exception_explains() -> None:

@@ -236,8 +236,9 @@ fn read_by_another() -> PyErr {
 }
 
 fn running_port(py: Python<'_>) -> PyResult<Bound<'_, Port>> {
-    crate::worker::running_port(py)?
-        .ok_or_else(|| PyRuntimeError::new_err("this waits on a running event loop; use engine.iter() without one"))
+    crate::worker::running_port(py)?.ok_or_else(|| {
+        PyRuntimeError::new_err("this waits on a running event loop of asyncio; use engine.iter() without one")
+    })
 }
 
 /// A future for the running task to wait for, and what resolves it.

@@ -73,10 +73,13 @@ pub mod _pybridge {
         restore_frame, stop_runtime, thread_parking,
     };
 
+    use pyo3::types::PyModuleMethods;
+
     #[python_entry]
     #[pymodule_init]
     fn init(m: &pyo3::Bound<'_, pyo3::types::PyModule>) -> pyo3::PyResult<()> {
         super::check_interpreter(m.py())?;
+        m.add("__version__", env!("CARGO_PKG_VERSION"))?;
         super::add_baselines(m)
     }
 }

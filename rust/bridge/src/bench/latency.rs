@@ -45,7 +45,8 @@ impl Latency {
         if self.0.is_empty() {
             return Ok(None);
         }
-        let micros = |nanos: u64| nanos as f64 / 1e3;
+        // What is shorter than can be told apart is no time at all: items that came together.
+        let micros = |nanos: u64| if nanos < RANGE.0 { 0.0 } else { nanos as f64 / 1e3 };
         let summary = PyDict::new(py);
         summary.set_item("count", self.0.len())?;
         summary.set_item("p50_us", micros(self.0.value_at_quantile(0.5)))?;

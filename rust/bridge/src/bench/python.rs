@@ -23,6 +23,7 @@ const RUNTIME_WORKERS: usize = 2;
 /// # Errors
 /// The module does not take the names.
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("bench_optimised", !cfg!(debug_assertions))?;
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     builder.worker_threads(RUNTIME_WORKERS).thread_name("reference-rt").enable_all();
     pyo3_async_runtimes::tokio::init(builder);

@@ -84,17 +84,23 @@ fn start(py: Python<'_>, call: Call) -> PyResult<Arc<StreamCore>> {
 }
 
 fn locate<'py>(py: Python<'py>, engine: &PyEngine, nested: bool) -> PyResult<Target<'py>> {
+    let running = worker::running_loop(py)?.is_some();
+    if !running && worker::trio_runs_here(py)? {
+        return Err(PyRuntimeError::new_err(
+            "a stream is read on an event loop of asyncio, and trio runs here: use engine.iter() within \
+             trio.to_thread.run_sync()",
+        ));
+    }
     if let Placement::Pinned(worker) = &engine.placement {
         let mailbox = worker.get().mailbox(py)?;
         return if mailbox.is_home() { here(py, mailbox) } else { Ok(Target::There(mailbox)) };
     }
-    let running = worker::running_loop(py)?.is_some();
     let port = if running { worker::running_port(py)? } else { None };
     match (&engine.placement, port) {
         (Placement::Auto | Placement::Attached, Some(port)) => Ok(Target::Here(port)),
         (Placement::Dedicated, Some(port)) if nested || port.get().is_dedicated() => Ok(Target::Here(port)),
         (Placement::Attached, None) => Err(PyRuntimeError::new_err(
-            "this engine is attached and no event loop runs here: call it from a coroutine, or use worker=\"dedicated\"",
+            "this engine is attached and no event loop of asyncio runs here: call it from a coroutine, or use worker=\"dedicated\"",
         )),
         _ => Ok(Target::There(worker::shared_worker(py)?.get().mailbox(py)?)),
     }

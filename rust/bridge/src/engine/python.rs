@@ -221,8 +221,11 @@ impl PyEngine {
         Ok(idle.is_some())
     }
 
-    /// Suspends until no stream is live.
+    /// Suspends until no stream is live. Called on a running event loop.
     fn until_idle<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, Awaited>> {
+        if worker::running_port(py)?.is_none() {
+            return Err(PyRuntimeError::new_err("no event loop of asyncio runs here; close() needs none"));
+        }
         Awaited::new(py, Goal::Idle(Arc::clone(&self.core)))
     }
 
@@ -241,7 +244,7 @@ impl PyEngine {
     /// True when the calling thread runs an event loop.
     #[staticmethod]
     fn on_loop(py: Python<'_>) -> PyResult<bool> {
-        Ok(worker::running_loop(py)?.is_some())
+        Ok(worker::running_loop(py)?.is_some() || worker::trio_runs_here(py)?)
     }
 
     /// Gives the pool's idle memory back now; returns the bytes.

@@ -12,6 +12,12 @@ const PEAK_HALF_LIFE: f64 = 12.0;
 /// Shortest time between two releases.
 const RELEASE_INTERVAL: Duration = Duration::from_secs(30);
 
+/// Above this share of a core the process is at work, whatever its streams do.
+const BUSY_SHARE: f64 = 0.1;
+
+/// What must be resident above the last floor for Python's share, as a part of that floor.
+const PYTHON_GAIN_PART: usize = 4;
+
 /// What the engines of the process have to do.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Load {
@@ -45,7 +51,9 @@ pub(super) struct Trigger {
     idle_since: Option<Instant>,
     released: Option<Instant>,
     /// Resident bytes that the last release left, or that the first look found.
-    left: usize,
+    floor: usize,
+    /// The same of the last release that gave Python's share back, or fewer where one without it left fewer.
+    python_floor: usize,
 }
 
 impl Trigger {
@@ -56,7 +64,8 @@ impl Trigger {
             looked: now,
             idle_since: None,
             released: None,
-            left: resident,
+            floor: resident,
+            python_floor: resident,
         }
     }
 
@@ -76,15 +85,38 @@ impl Trigger {
         rested && now.saturating_duration_since(since) >= idle_timeout
     }
 
-    /// Whether so much is resident that a release is worth its time.
+    /// Whether so much is resident that giving malloc's share back is worth its time.
     pub(super) fn is_worth(&self, resident: usize, min_gain: usize) -> bool {
-        resident >= self.left.saturating_add(min_gain)
+        resident >= self.floor.saturating_add(min_gain)
     }
 
-    /// A release was done.
-    pub(super) fn note_release(&mut self, now: Instant, left: usize) {
+    /// Why giving Python's share back is not worth its time now, or would disturb; `None`: it may be done.
+    pub(super) fn python_obstacle(&self, resident: usize, min_gain: usize, cpu_share: Option<f64>) -> Option<String> {
+        let gain = min_gain.max(self.python_floor / PYTHON_GAIN_PART);
+        if resident < self.python_floor.saturating_add(gain) {
+            let grown = resident.saturating_sub(self.python_floor) >> 20;
+            return Some(format!(
+                "resident memory has grown by {grown} MiB, of the {} MiB that are needed",
+                gain >> 20
+            ));
+        }
+        match cpu_share {
+            Some(share) if share < BUSY_SHARE => None,
+            Some(share) => Some(format!("the process used {:.0} % of a core", share * 100.0)),
+            None => Some("the process has not been watched for long enough".into()),
+        }
+    }
+
+    /// A release was done, of malloc's share and perhaps of Python's.
+    pub(super) fn note_release(&mut self, now: Instant, left: usize, with_python: bool) {
         self.released = Some(now);
-        self.left = left;
+        self.floor = left;
+        self.python_floor = if with_python { left } else { left.min(self.python_floor) };
+    }
+
+    /// A release was tried and could not be done: the next one is as far away as after one that was.
+    pub(super) fn note_attempt(&mut self, now: Instant) {
+        self.released = Some(now);
     }
 }
 
@@ -153,7 +185,7 @@ mod tests {
     fn releases_are_half_a_minute_apart() {
         let start = Instant::now();
         let mut trigger = Trigger::new(start, 0);
-        trigger.note_release(start, 0);
+        trigger.note_release(start, 0, false);
         let due = due(&mut trigger, start, &vec![streams(0); 40]);
         assert_eq!(due.first(), Some(&30));
     }
@@ -164,7 +196,30 @@ mod tests {
         let mut trigger = Trigger::new(start, 100 * MIB);
         assert!(!trigger.is_worth(163 * MIB, 64 * MIB));
         assert!(trigger.is_worth(164 * MIB, 64 * MIB));
-        trigger.note_release(start, 150 * MIB);
+        trigger.note_release(start, 150 * MIB, false);
         assert!(!trigger.is_worth(164 * MIB, 64 * MIB));
+    }
+    #[test]
+    fn pythons_share_goes_back_above_a_quarter_of_what_the_last_release_of_it_left() {
+        let start = Instant::now();
+        let mut trigger = Trigger::new(start, 1000 * MIB);
+        let may = |trigger: &Trigger, mib: usize| trigger.python_obstacle(mib * MIB, 64 * MIB, Some(0.0)).is_none();
+        assert!(!may(&trigger, 1249) && may(&trigger, 1250));
+        // What a release of malloc's share leaves is no floor for Python's, unless it is lower.
+        trigger.note_release(start, 1240 * MIB, false);
+        assert!(!may(&trigger, 1249) && may(&trigger, 1250));
+        trigger.note_release(start, 100 * MIB, false);
+        assert!(!may(&trigger, 163) && may(&trigger, 164));
+        trigger.note_release(start, 200 * MIB, true);
+        assert!(!may(&trigger, 263) && may(&trigger, 264));
+    }
+
+    #[test]
+    fn pythons_share_stays_while_the_process_works() {
+        let trigger = Trigger::new(Instant::now(), 0);
+        let obstacle = |share| trigger.python_obstacle(100 * MIB, 64 * MIB, share);
+        assert_eq!(obstacle(Some(0.09)), None);
+        assert_eq!(obstacle(Some(0.34)).as_deref(), Some("the process used 34 % of a core"));
+        assert!(obstacle(None).is_some());
     }
 }

@@ -1,6 +1,7 @@
 //! The process's side of memory: giving back what malloc and Python keep after a burst, and saying whose memory it is.
 
 mod allocator;
+mod cpu;
 mod load;
 mod malloc;
 mod release;

@@ -10,7 +10,6 @@ use tokio::sync::oneshot;
 use super::malloc;
 use super::resident::resident;
 use crate::lock::{Mutex, MutexGuard};
-use crate::log;
 use crate::worker::run_on_any;
 
 /// Longest wait for a loop to take its turn; one that does not run must not keep malloc's share from going back.
@@ -22,6 +21,8 @@ const FROZEN_BY_INTERPRETER: usize = 2_000;
 
 /// Records kept.
 const HISTORY: usize = 64;
+
+static PYTHON_KEPT: Mutex<Option<String>> = Mutex::new(None);
 
 static RELEASES: Mutex<VecDeque<Release>> = Mutex::new(VecDeque::new());
 
@@ -75,48 +76,85 @@ pub(super) async fn release_malloc() {
     }
 }
 
-/// Empties Python's free lists, on a worker's loop: a few dead objects there pin most of the arenas.
-pub(super) async fn release_python() {
-    let (done, finished) = oneshot::channel::<()>();
+/// Empties Python's free lists, on a worker's loop: a few dead objects there pin most of the arenas. Fails with the
+/// reason where that must not be, or where no loop does it in time.
+pub(super) async fn release_python() -> Result<(), String> {
+    let (done, finished) = oneshot::channel::<Result<(), String>>();
     let call = Box::new(move |py: Python<'_>, _: &Bound<'_, _>| {
-        if !done.is_closed() {
-            recorded("python", || match empty_free_lists(py) {
-                Ok(emptied) => emptied,
-                Err(error) => {
-                    log::warning(py, "memory", "Python's free lists could not be emptied", &error);
-                    false
-                }
-            });
+        if done.is_closed() {
+            return;
         }
-        drop(done);
+        let mut outcome = Ok(());
+        recorded("python", || {
+            outcome = empty_free_lists(py).unwrap_or_else(|error| Err(format!("the collector failed: {error}")));
+            outcome.is_ok()
+        });
+        let _ = done.send(outcome);
     });
     run_on_any(call);
     // A call that no worker takes is dropped, and its sender with it.
-    let _ = tokio::time::timeout(LOOP_TIMEOUT, finished).await;
+    match tokio::time::timeout(LOOP_TIMEOUT, finished).await {
+        Ok(Ok(outcome)) => outcome,
+        Ok(Err(_)) | Err(_) => Err("no worker's event loop was there to do it".into()),
+    }
 }
 
-/// Objects that the program froze with `gc.freeze()`, if it did.
-pub(super) fn frozen_by_program(py: Python<'_>) -> PyResult<Option<usize>> {
-    let frozen = py.import("gc")?.call_method0("get_freeze_count")?.extract()?;
-    Ok((frozen > FROZEN_BY_INTERPRETER).then_some(frozen))
+/// Notes why the last release left Python's share; `None`: it did not.
+pub(super) fn note_python_obstacle(reason: Option<String>) {
+    *PYTHON_KEPT.lock().unwrap_or_else(PoisonError::into_inner) = reason;
 }
 
-/// A collection that looks at no object empties the free lists all the same. False: objects are frozen, and thawing
-/// ours would thaw those of the program too.
-fn empty_free_lists(py: Python<'_>) -> PyResult<bool> {
-    if frozen_by_program(py)?.is_some() {
-        return Ok(false);
+/// Why the last release left Python's share; `None`: it did not, or there was none.
+pub(super) fn last_python_obstacle() -> Option<String> {
+    PYTHON_KEPT.lock().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
+/// Why Python's free lists must not be emptied in this process; `None`: they may be.
+pub(super) fn python_obstacle(py: Python<'_>) -> PyResult<Option<String>> {
+    let version = py.version_info();
+    if collects_incrementally((version.major, version.minor, version.patch)) {
+        return Ok(Some("CPython 3.14.0 to 3.14.4 collect in steps, which a release would set back".into()));
+    }
+    let frozen = frozen_objects(py)?;
+    let by_interpreter = if version >= (3, 12) { FROZEN_BY_INTERPRETER } else { 0 };
+    Ok((frozen > by_interpreter).then(|| format!("gc.freeze() is in use ({frozen} objects), which must not be undone")))
+}
+
+fn collects_incrementally(version: (u8, u8, u8)) -> bool {
+    ((3, 14, 0)..=(3, 14, 4)).contains(&version)
+}
+
+fn frozen_objects(py: Python<'_>) -> PyResult<usize> {
+    py.import("gc")?.call_method0("get_freeze_count")?.extract()
+}
+
+/// A collection that looks at no object empties the free lists all the same. Fails with the reason where it must not be.
+///
+/// Functions in `gc.callbacks` are the program's, and run during it: what one of them freezes stays frozen, and what was
+/// frozen here with it.
+fn empty_free_lists(py: Python<'_>) -> PyResult<Result<(), String>> {
+    if let Some(reason) = python_obstacle(py)? {
+        return Ok(Err(reason));
     }
     let gc = py.import("gc")?;
     gc.call_method0("freeze")?;
+    let frozen_here = frozen_objects(py)?;
     let collected = gc.call_method0("collect");
-    gc.call_method0("unfreeze")?;
-    collected.map(|_| true)
+    if frozen_objects(py)? <= frozen_here {
+        gc.call_method0("unfreeze")?;
+    }
+    collected.map(|_| Ok(()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_pythons_that_collect_in_steps_are_left_alone() {
+        let versions = [(3, 11, 7), (3, 13, 9), (3, 14, 0), (3, 14, 4), (3, 14, 5), (3, 15, 0)];
+        assert_eq!(versions.map(collects_incrementally), [false, false, true, true, false, false]);
+    }
 
     #[test]
     fn the_last_releases_are_on_record_and_what_did_nothing_is_not() {

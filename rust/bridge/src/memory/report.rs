@@ -71,6 +71,9 @@ pub(crate) fn memory_snapshot(py: Python<'_>, malloc_age: f64) -> PyResult<Bound
     // With the system's allocator pymalloc counts only what it frees for it.
     snapshot.set_item("python_blocks", if allocator::is_system(py) { 0 } else { blocks.max(0) })?;
     snapshot.set_item("releases", releases)?;
+    let wanted = settings::current().idle_release == IdleRelease::All;
+    let obstacle = if wanted { release::python_obstacle(py)?.or_else(release::last_python_obstacle) } else { None };
+    snapshot.set_item("python_kept", obstacle)?;
     Ok(snapshot)
 }
 
@@ -106,8 +109,7 @@ pub(crate) fn memory_obstacles(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     }
     if let Some(reason) = unknown {
         obstacles.set_item("python", reason)?;
-    } else if let Some(frozen) = release::frozen_by_program(py)? {
-        let reason = format!("gc.freeze() is in use ({frozen} objects), which must not be undone");
+    } else if let Some(reason) = release::python_obstacle(py)? {
         obstacles.set_item("python", reason)?;
     }
     if let Some(reason) = malloc::obstacle() {

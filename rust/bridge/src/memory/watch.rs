@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use super::cpu::{CpuWindow, process_time};
 use super::load::{Load, Trigger};
-use super::release::{release_malloc, release_python};
+use super::release::{note_python_obstacle, release_malloc, release_python};
 use super::resident::resident;
-use super::settings::{self, IdleRelease};
+use super::settings::{self, IdleRelease, Settings};
 use crate::engine::activity;
 
 /// Idle timeout where there is no engine; the default of pools.
@@ -19,6 +20,7 @@ const LONGEST: Duration = Duration::from_secs(1);
 /// Gives memory back whenever the process is idle, for as long as the runtime runs.
 pub(crate) async fn watch() {
     let mut trigger = Trigger::new(Instant::now(), resident().unwrap_or_default());
+    let mut cpu = CpuWindow::default();
     let mut started = 0;
     let mut idle_timeout = IDLE_TIMEOUT;
     loop {
@@ -29,18 +31,37 @@ pub(crate) async fn watch() {
         started = activity.started;
         let load = Load { in_flight_bytes: activity.in_flight_bytes, streams: activity.live.saturating_add(begun) };
         let settings = settings::current();
-        let idle = trigger.is_idle(Instant::now(), load, idle_timeout);
+        let now = Instant::now();
+        let cpu_share = cpu.share(now, process_time(), idle_timeout.max(SHORTEST));
+        let idle = trigger.is_idle(now, load, idle_timeout);
         if !idle || settings.idle_release == IdleRelease::Off {
             continue;
         }
-        let Some(now) = resident() else { continue };
-        if !trigger.is_worth(now, settings.min_gain) {
-            continue;
+        if let Some(found) = resident() {
+            release(&mut trigger, settings, found, cpu_share).await;
         }
-        if settings.idle_release == IdleRelease::All {
-            release_python().await;
-        }
-        release_malloc().await;
-        trigger.note_release(Instant::now(), resident().unwrap_or(now));
     }
+}
+
+/// Gives back what is worth it and disturbs nobody.
+async fn release(trigger: &mut Trigger, settings: Settings, found: usize, cpu_share: Option<f64>) {
+    let malloc_is_worth = trigger.is_worth(found, settings.min_gain);
+    let mut python_obstacle = match settings.idle_release {
+        IdleRelease::All => trigger.python_obstacle(found, settings.min_gain, cpu_share),
+        IdleRelease::Off | IdleRelease::Malloc => Some("idle_release says so".into()),
+    };
+    let tried = python_obstacle.is_none();
+    if tried {
+        python_obstacle = release_python().await.err();
+    }
+    let with_python = python_obstacle.is_none();
+    if malloc_is_worth || with_python {
+        release_malloc().await;
+        trigger.note_release(Instant::now(), resident().unwrap_or(found), with_python);
+    } else if tried {
+        trigger.note_attempt(Instant::now());
+    } else {
+        return;
+    }
+    note_python_obstacle(python_obstacle);
 }

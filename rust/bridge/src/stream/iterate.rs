@@ -31,6 +31,11 @@ fn refuse_on_loop(py: Python<'_>) -> PyResult<()> {
             "engine.iter() would block the event loop that runs here: use `async for item in engine(request)`",
         ));
     }
+    if worker::trio_runs_here(py)? {
+        return Err(PyRuntimeError::new_err(
+            "engine.iter() would block trio, which runs here: use it within trio.to_thread.run_sync()",
+        ));
+    }
     Ok(())
 }
 

@@ -34,6 +34,15 @@ pub(crate) fn running_loop(py: Python<'_>) -> PyResult<Option<Bound<'_, PyAny>>>
     Ok((!event_loop.is_none()).then_some(event_loop))
 }
 
+/// Whether trio runs on this thread, where no loop of asyncio does. Imports nothing; false where trio was not imported.
+pub(crate) fn trio_runs_here(py: Python<'_>) -> PyResult<bool> {
+    let trio = py.import(intern!(py, "sys"))?.getattr(intern!(py, "modules"))?.get_item(intern!(py, "trio"));
+    // Asked for anywhere else, trio's token is an error.
+    Ok(trio
+        .and_then(|trio| trio.getattr(intern!(py, "lowlevel"))?.call_method0(intern!(py, "current_trio_token")))
+        .is_ok())
+}
+
 /// The port of the loop running on this thread, opened if it has none; `None` where no loop runs.
 pub(crate) fn port_of_running_loop(py: Python<'_>) -> PyResult<Option<Bound<'_, Port>>> {
     let Some(event_loop) = running_loop(py)? else { return Ok(None) };

@@ -27,7 +27,7 @@ pub(crate) use dedicated::{PyWorker, open_port, shared_worker};
 pub(crate) use entering::{current_lifespan, wait_for};
 pub(crate) use lag::watch_loops;
 pub(crate) use lifespan::{Gate, leave_lifespans};
-pub(crate) use locate::{port_of_running_loop as running_port, running_loop};
+pub(crate) use locate::{port_of_running_loop as running_port, running_loop, trio_runs_here};
 pub(crate) use mailbox::{Command, Mailbox};
 pub(crate) use port::Port;
 pub(crate) use release::{Deferred, deferred_counts, drain_orphans};

@@ -10,6 +10,7 @@ from typing import Any
 
 import hypothesis.strategies as st
 import orjson
+import pydantic
 import pytest
 from hypothesis import given
 
@@ -145,6 +146,27 @@ def test_a_dict_that_changes_while_its_keys_become_text_is_refused() -> None:
         assert value == {moment: 1}
 
 
+def test_a_time_of_a_class_of_its_own_is_the_key_that_it_is_as_a_value() -> None:
+    class Fine(dt.datetime):
+        nanosecond = 7
+
+    class NoTime(dt.datetime):
+        def __eq__(self, other: object) -> bool:
+            return False
+
+        __hash__ = dt.datetime.__hash__
+
+    class Far(Fine):
+        year = property(lambda _: -5)
+
+    fine, none = Fine(2024, 1, 2), NoTime(2024, 1, 3)
+    assert encoded({fine: fine, none: none}, ANY) == (
+        b'{"2024-01-02T00:00:00.000000007":"2024-01-02T00:00:00.000000007","null":null}'
+    )
+    with pytest.raises(EncodeError, match=r"key of type .*Far"):
+        pybridge.encode({Far(2024, 1, 2): 1}, ANY)
+
+
 async def test_text_framing_of_an_engine_takes_the_keys_that_its_codec_takes(make_engine: EngineMaker) -> None:
     async def handler(_: object) -> Any:
         yield {1: "a"}
@@ -176,6 +198,17 @@ def test_ascii_holds_for_what_comes_from_enums_hooks_and_keys() -> None:
     codec = JsonCodec(ascii=True, keys="any", default=lambda _: "é")
     value = {1: object(), Text("ü"): Text("ö"), "n": [Colour.RED]}
     assert encoded(value, codec) == b'{"1":"\\u00e9","\\u00fc":"\\u00f6","n":["red"]}'
+
+
+def test_ascii_holds_for_what_models_write_themselves() -> None:
+    class Model(pydantic.BaseModel):
+        text: str
+        names: dict[str, str]
+
+    model = Model(text="é\u2028😀", names={"ü": "plain"})
+    plain = {"text": model.text, "names": model.names}
+    for value, like in ((model, plain), (["ö", model, 1], ["ö", plain, 1])):
+        assert encoded(value, ASCII) == json.dumps(like, separators=(",", ":")).encode()
 
 
 def test_a_frame_of_escapes_is_as_long_as_its_limit_and_not_a_byte_longer() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import datetime as dt
 import decimal
@@ -10,7 +11,8 @@ import json
 import sys
 import uuid
 from collections.abc import Callable
-from pathlib import Path
+from ipaddress import ip_address
+from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 import msgpack  # type: ignore[import-untyped]
@@ -18,6 +20,7 @@ import msgspec
 import numpy as np
 import orjson
 import ormsgpack
+import pydantic
 import pytest
 
 import pybridge
@@ -147,6 +150,21 @@ class Short(msgspec.Struct, omit_defaults=True):
     a: int = 1
 
 
+class Hidden(pydantic.BaseModel):
+    a: int = 1
+    b: int = pydantic.Field(default=2, exclude=True)
+
+
+class Moment(dt.datetime): ...
+
+
+class NoTime(dt.datetime):
+    def __eq__(self, other: object) -> bool:
+        return False
+
+    __hash__ = dt.datetime.__hash__
+
+
 UTC = dt.datetime(2024, 1, 1, tzinfo=dt.UTC)
 NAIVE = UTC.replace(tzinfo=None)
 BIG = 2**64
@@ -156,8 +174,12 @@ ROWS: dict[str, Row] = {
     "subclasses of `str` and `int`": Row([Str("a"), Int(1)], {"'a'": "storage", "1": "storage"}),
     "subclasses of `float`": Row([Float(1.5)], {"1.5": "storage"}),
     "named tuples and other subclasses of `tuple`": Row([Pair(1), Tuple((1,))], {"[1]": "array"}),
+    "`set`, `frozenset`": Row([{1}, frozenset({1})], {"[1]": "array"}),
+    "`deque`": Row([collections.deque([1])], {"[1]": "array"}),
     "enums": Row([Colour.RED], {"'red'": "their value"}),
     "naive `datetime`, `date`, `time`": Row([NAIVE, NAIVE.date(), dt.time(1)], TEXT),
+    "subclasses of `datetime`": Row([Moment(2024, 1, 1)], TEXT),
+    "a `datetime` that does not equal itself, as `pandas.NaT`": Row([NoTime(2024, 1, 1)], {"None": "null"}),
     "aware `datetime` in MessagePack": Row(
         [UTC], {"'2024-01-01T00:00:00+00:00'": "text", repr(msgpack.Timestamp.from_datetime(UTC)): "ext timestamp"},
         "msgpack",
@@ -167,6 +189,10 @@ ROWS: dict[str, Row] = {
     ),
     "`time` with a zone": Row(
         [UTC.timetz()], {"'00:00:00+00:00'": "with its offset", "'00:00:00Z'": "with its offset"}
+    ),
+    "`timedelta`": Row([dt.timedelta(1)], {"'P1D'": "text"}),
+    "`PurePath`, objects of `ipaddress`": Row(
+        [PurePosixPath("a"), ip_address("::1")], {"'a'": "text", "'::1'": "text"}
     ),
     "`Decimal`": Row([decimal.Decimal("1.50")], {"'1.50'": "text"}),
     "`UUID`": Row([uuid.UUID(int=0)], {"'00000000-0000-0000-0000-000000000000'": "text"}),
@@ -201,11 +227,24 @@ ROWS: dict[str, Row] = {
     "`msgspec.Struct` with `array_like` or `omit_defaults`": Row(
         [Listed(), Short()], {"{'a': 1}": "map of all fields", "[1]": "as it says", "{}": "as it says"}
     ),
+    "models of pydantic": Row([Hidden()], {"{'a': 1}": "by their serializers"}),
     "numbers and arrays of numpy": Row([np.int64(1), np.arange(2)], {"1": "numbers", "[0, 1]": "numbers"}),
     "arrays of numpy that are not C-contiguous": Row([np.arange(4)[::2]], {"[0, 2]": "numbers"}),
     "arrays of numpy in the other byte order": Row(
         [np.arange(2, dtype=">i4")], {"[0, 1]": "numbers", "[0, 16777216]": "wrong numbers"}
     ),
+    "`datetime64` of a day": Row(
+        [np.datetime64("2024-01-01")], {"'2024-01-01'": "date", "'2024-01-01T00:00:00'": "date and time"}
+    ),
+    "`datetime64` of nanoseconds": Row(
+        [np.datetime64("2024-01-01T00:00:00.000001002")],
+        {
+            "'2024-01-01T00:00:00.000001002'": "nine decimal places",
+            "'2024-01-01T00:00:00.000001'": "six decimal places",
+        },
+    ),
+    "`datetime64` that is no time": Row([np.datetime64("NaT", "s")], {"None": "null"}),
+    "`timedelta64`": Row([np.timedelta64(1, "D")], {"'P1D'": "text"}),
     "`float32` of numpy in MessagePack": Row([np.float32(0.1)], {"0.10000000149011612": "float 32"}, "msgpack"),
     "`float32` of numpy in JSON": Row([np.float32(0.1)], {"0.1": "digits of a float 32"}, "json"),
 }  # fmt: skip

@@ -261,7 +261,9 @@ impl StreamCore {
             return;
         }
         let timers = std::mem::take(&mut *lock(&self.timers));
-        timers.into_iter().for_each(|timer| timer.abort());
+        for timer in timers {
+            timer.abort();
+        }
         self.leave_place();
         self.tell_cancel_waiters();
     }

@@ -148,7 +148,8 @@ async def test_lifespans_on_different_workers_that_call_each_other_say_so() -> N
     # One of the calls closes the circle and is refused; the other fails with the lifespan that it waits for.
     assert [type(failure) for failure in failures] == [RuntimeError, RuntimeError]
     assert "is called from the lifespan of" in str(failures[0])
-    assert sum(engine.stats().streams.refused for engine in engines) == 1
+    # A call that arrives only after that lifespan failed has it entered, and refused, once more.
+    assert sum(engine.stats().streams.refused for engine in engines) in (1, 2)
     await asyncio.gather(*(engine.aclose(0) for engine in engines))
 
 

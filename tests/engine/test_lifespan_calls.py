@@ -21,7 +21,7 @@ from support.waiting import until
 OWN = "engine warm is called from the lifespan of engine warm, which the call would wait for"
 
 # An attached engine cannot be called from a plain thread at all, and says that.
-OR_NO_LOOP = "|this engine is attached and no event loop runs here"
+OR_NO_LOOP = "|this engine is attached and no event loop of asyncio runs here"
 
 
 @pytest.fixture

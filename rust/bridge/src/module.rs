@@ -47,6 +47,7 @@ fn close_engines(py: Python<'_>, timeout: f64) -> PyResult<()> {
 fn stop_runtime(py: Python<'_>) {
     drop(error::Class::EngineClosed.of(py));
     drop(crate::worker::running_loop(py));
+    drop(crate::worker::trio_runs_here(py));
     py.detach(runtime::shutdown);
 }
 

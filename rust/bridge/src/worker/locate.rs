@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::PyWeakrefReference;
+use pyo3::types::{PyModule, PyWeakrefReference};
 
 use super::port::{Kind, Port};
 use super::release::orphan;
@@ -34,9 +34,12 @@ pub(crate) fn running_loop(py: Python<'_>) -> PyResult<Option<Bound<'_, PyAny>>>
     Ok((!event_loop.is_none()).then_some(event_loop))
 }
 
-/// Whether trio runs on this thread, where no loop of asyncio does. Imports nothing; false where trio was not imported.
+/// Whether trio runs on this thread, where no loop of asyncio does. Imports nothing but `sys`, and that once; false where
+/// trio was not imported.
 pub(crate) fn trio_runs_here(py: Python<'_>) -> PyResult<bool> {
-    let trio = py.import(intern!(py, "sys"))?.getattr(intern!(py, "modules"))?.get_item(intern!(py, "trio"));
+    static SYS: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
+    let sys = SYS.get_or_try_init(py, || py.import(intern!(py, "sys")).map(Bound::unbind))?.bind(py);
+    let trio = sys.getattr(intern!(py, "modules")).and_then(|modules| modules.get_item(intern!(py, "trio")));
     // Asked for anywhere else, trio's token is an error.
     Ok(trio
         .and_then(|trio| trio.getattr(intern!(py, "lowlevel"))?.call_method0(intern!(py, "current_trio_token")))

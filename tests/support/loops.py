@@ -68,11 +68,12 @@ class LoopWatch:
             answered = threading.Event()
             asked = time.monotonic()
             self._loop.call_soon_threadsafe(answered.set)
-            if not answered.wait(self.limit):
-                frame = sys._current_frames().get(ident)
-                stack = "".join(traceback.format_stack(frame)) if frame else ""
-                while not answered.wait(0.05) and not self._done.is_set():
-                    pass
-                if time.monotonic() - asked > self.longest:
-                    self.longest, self.stack = time.monotonic() - asked, stack
+            stack = ""
+            # Whoever leaves waits for this thread and answers no more.
+            while not answered.wait(0.005) and not self._done.is_set():
+                if not stack and time.monotonic() - asked > self.limit:
+                    frame = sys._current_frames().get(ident)
+                    stack = "".join(traceback.format_stack(frame)) if frame else "a thread that has ended"
+            if stack and time.monotonic() - asked > self.longest:
+                self.longest, self.stack = time.monotonic() - asked, stack
             self._done.wait(0.005)

@@ -236,6 +236,28 @@ def test_plain_generators_are_no_coroutines() -> None:
         PooledEngine(handler)
 
 
+@pytest.mark.parametrize("worker", ["attached", "dedicated"])
+async def test_task_that_nobody_holds_is_no_garbage_while_it_waits_for_a_stream(worker: Any) -> None:
+    """As with a plain generator, whose timers and sockets hold the task."""
+    handler, items = Waits(), list[Any]()
+    engine = PooledEngine(handler, worker=worker)
+
+    async def read() -> None:
+        try:
+            async for item in engine(None):
+                items.append(item)
+        except StreamCancelled as cancelled:
+            items.append(cancelled.reason)
+
+    asyncio.create_task(read())  # noqa: RUF006  # nobody holds it
+    await until(lambda: items == [0], "the first item")
+    await turns(3)
+    gc.collect()
+    handler.context.cancel()
+    await until(lambda: items == [0, "caller"], "the ending")
+    await engine.aclose()
+
+
 class Local:
     """Something that a task holds."""
 

@@ -47,8 +47,12 @@ impl Waiter {
         Ok(!future.bind(py).call_method0(intern!(py, "done"))?.is_truthy()?)
     }
 
-    /// Shows the future to the collector, for the one coroutine that waits for it.
+    /// Shows the future to the collector, for the one coroutine that waits for it, once its loop is closed. Until then a
+    /// wake-up may resolve it, and the task that waits is no garbage, though only asyncio's weak references know it.
     pub(crate) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        if self.mailbox.is_open() {
+            return Ok(());
+        }
         let Ok(future) = self.future.try_lock() else { return Ok(()) };
         visit.call(future.as_ref().and_then(Deferred::peek))
     }

@@ -12,6 +12,7 @@ from pybridge import PooledEngine, Worker
 
 from support.consumers import collect
 from support.processes import PythonRunner
+from support.waiting import wait_until
 
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 
@@ -165,3 +166,21 @@ async def first_of(engine: PooledEngine) -> int:
     stream = engine(None)
     item: int = await anext(stream)
     return item
+
+
+async def sleeper(request: object) -> AsyncGenerator[int, None]:
+    while True:
+        yield 1
+        await asyncio.sleep(0.001)
+
+
+def test_thread_of_a_worker_that_nobody_has_ends_though_its_last_stream_was_cancelled_in_a_sleep() -> None:
+    """A cancelled timer stays with an idle loop, and keeps the context of the stream that made it."""
+    before = threading.active_count()
+    for _ in range(10):
+        worker = Worker()
+        engine = PooledEngine(sleeper, worker=worker)
+        next(iter(engine.iter(None)))
+        engine.close()
+        del engine, worker
+    wait_until(lambda: threading.active_count() <= before, "the workers' threads have ended")

@@ -55,7 +55,8 @@ pub(super) struct Drive {
     source: Option<Source>,
     pending: Option<Pending>,
     output: Output,
-    engine: Py<PyEngine>,
+    /// Kept until the end: a worker ends when no engine has it.
+    engine: Option<Py<PyEngine>>,
     unary: bool,
     wants_context: bool,
     /// A cancellation has been thrown into the handler.
@@ -78,7 +79,7 @@ impl Drive {
             output,
             unary: settings.unary,
             wants_context: settings.wants_context,
-            engine: engine.clone().unbind(),
+            engine: Some(engine.clone().unbind()),
             thrown: false,
         })
     }
@@ -90,6 +91,16 @@ impl Drive {
     /// True once it has begun, until it is done.
     pub(super) fn is_suspended(&self) -> bool {
         !matches!(self.phase, Phase::Begin(_) | Phase::Done)
+    }
+
+    /// What keeps the engine alive, once the stream has ended: to be dropped when nothing is borrowed, since an engine and its
+    /// worker may go with it.
+    pub(super) fn take_engine_of_ended(&mut self) -> Option<Py<PyEngine>> {
+        if self.is_done() { self.engine.take() } else { None }
+    }
+
+    fn engine(&self) -> &PyEngine {
+        self.engine.as_ref().expect("kept until the end").get()
     }
 
     pub(super) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {

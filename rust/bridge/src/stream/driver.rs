@@ -73,12 +73,17 @@ impl Driver {
                 this.core.engine.metrics.panics.fetch_add(1, Ordering::Relaxed);
             })
         };
-        contained(catch_unwind(AssertUnwindSafe(|| drive.run(slf, input))))
+        let turn = contained(catch_unwind(AssertUnwindSafe(|| drive.run(slf, input))))
             .or_else(|_| contained(catch_unwind(AssertUnwindSafe(|| drive.fail_internally(slf)))))
             .unwrap_or_else(|_| {
                 drive.give_up(slf);
                 Ok(None)
-            })
+            });
+        let engine = drive.take_engine_of_ended();
+        drop(drive);
+        // A timer of the loop may keep the finished driver for long.
+        drop(engine);
+        turn
     }
 
     /// True if the worker's loop runs on this thread, on which it did not run before.

@@ -28,7 +28,7 @@ impl Drive {
         match request {
             Request::Object(object) => self.call(driver, object.into_inner(py)),
             Request::Encoded(bytes, codec) => {
-                let engine = self.engine.get();
+                let engine = self.engine();
                 let spec = match codec {
                     RequestCodec::Engine => Arc::clone(&engine.spec),
                     RequestCodec::Plain(spec) => spec,
@@ -73,7 +73,7 @@ impl Drive {
     fn call<'py>(&mut self, driver: &Bound<'py, Driver>, request: Py<PyAny>) -> Flow<'py> {
         let py = driver.py();
         fault::reach(fault::Point::Call);
-        let handler = self.engine.get().handler(py).into_bound(py);
+        let handler = self.engine().handler(py).into_bound(py);
         let result = if self.wants_context {
             driver.get().context(py).and_then(|context| {
                 let keywords = PyDict::new(py);

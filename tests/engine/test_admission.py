@@ -56,16 +56,18 @@ async def test_calls_get_their_places_in_the_order_they_came_whoever_leaves(make
 
     async def handler(request: int) -> AsyncGenerator[int, None]:
         begun.append(request)
-        yield request
+        # The first one waits for its consumer, also on a loop that runs tasks while it makes them.
+        for _ in range(4 if request == 0 else 1):
+            yield request
 
-    engine = make_engine(handler, flow=FlowConfig(max_concurrency=1))
+    engine = make_engine(handler, flow=FlowConfig(max_concurrency=1, high_water_items=1))
     async with engine(0) as first:
         waiting = [engine(number) for number in range(1, 20)]
         for stream in waiting:
             await stream.__aenter__()
         for stream in waiting[::3]:
             await stream.aclose()
-        assert await collect(first) == [0]
+        assert await collect(first) == [0] * 4
         for number, stream in enumerate(waiting, 1):
             assert await collect(stream) == ([] if stream in waiting[::3] else [number])
     assert begun == [0, *(number for number in range(1, 20) if number % 3 != 1)]

@@ -30,20 +30,37 @@ SIDES = ("other", "this")
 
 # Runs in the other checkout as well, so it uses only what every build has.
 CODEC = """
-import json, sys
-from bench.codec.__main__ import CASES, _size
-from bench.codec.lanes import lanes, sample
+import json, sys, time
+from collections import deque
+from itertools import repeat
+import pybridge
+from bench.codec.lanes import sample
 from bench.codec.payloads import PAYLOADS
-known = {}
+from pybridge.bench.codec import repeat as inside
+
+def called(function, payload, repetitions):
+    start = time.perf_counter_ns()
+    deque(map(function, repeat(payload, repetitions)), maxlen=0)
+    return (time.perf_counter_ns() - start) / repetitions
+
+def timed(run, known={}):
+    def best(key):
+        if key not in known:
+            once = run(1)
+            known[key] = max(1, round(2e7 / max(run(max(1, round(2e6 / once))), 1)))
+        return min(run(known[key]) for _ in range(3))
+    return best
+
 for line in sys.stdin:
-    key = line.strip()
-    direction, wire, name = CASES[key]
-    value = PAYLOADS[name]()
-    payload = value if direction == "encode" else sample(wire, value)
+    direction, wire, name = line.strip().split("/")
     found = {}
-    for lane in lanes(wire, direction)[:2]:
-        size = known.setdefault((key, lane.name), _size(lane, payload, 0.05))
-        found[lane.name] = min(lane.timed(payload, size) for _ in range(3))
+    if name in PAYLOADS:
+        value = PAYLOADS[name]()
+        payload = value if direction == "encode" else sample(wire, value)
+        public = getattr(pybridge, direction)
+        function = public if wire == "msgpack" else lambda it: public(it, "json")
+        found["in streams"] = timed(lambda n: inside(direction, wire, payload, n))((line, 0))
+        found["called"] = timed(lambda n: called(function, payload, n))((line, 1))
     print(json.dumps(found), flush=True)
 """
 
@@ -119,7 +136,7 @@ def compare_streams(other: Path, repeat: int, seconds: float, prefixes: tuple[st
                 for _ in range(repeat):
                     for side, runner in runners.items():
                         samples[side].append(runner.sample(lane))
-            for name in samples["this"][0]:
+            for name in (name for name in samples["this"][0] if case.requests_only or name != "requests_per_s"):
                 other_runs, this_runs = ([sample[name] for sample in samples[side]] for side in SIDES)
                 if statistics.median(other_runs) > 0:
                     rows.append(Row(f"{case.key}, {lane}: {name}", other_runs, this_runs, name.endswith("_per_s")))
@@ -137,7 +154,7 @@ def compare_codec(other: Path, repeat: int, prefixes: tuple[str, ...]) -> list[R
             runs = [(before.sample(key), after.sample(key)) for _ in range(repeat)]
             rows += [
                 Row(f"{key}, {lane}: ns", [run[0][lane] for run in runs], [run[1][lane] for run in runs], False)
-                for lane in runs[0][0]
+                for lane in runs[0][0].keys() & runs[0][1].keys()
             ]
     return rows
 

@@ -70,6 +70,9 @@ if sys.version_info >= (3, 12):
 
 @pytest.mark.parametrize("way", WAYS)
 async def test_asyncio_takes_every_coroutine_of_ours(make_engine: EngineMaker, way: str) -> None:
+    on_uvloop = type(asyncio.get_running_loop()).__module__.startswith("uvloop")
+    if way == "eager task" and on_uvloop and sys.version_info[:2] == (3, 13):
+        pytest.skip("uvloop hands the eager factory of CPython 3.13 an argument that it refuses")
     handler = Waits()
     run = WAYS[way]
     engine = make_engine(handler)

@@ -29,6 +29,8 @@ from pydantic_core import PydanticSerializationError
 import pybridge
 from pybridge import ConfigError, EncodeError, JsonCodec, LimitExceeded, Limits, MsgpackCodec, PooledEngine
 
+from support.encoding import refusal
+
 CODECS = pytest.mark.parametrize("make", [MsgpackCodec, JsonCodec])
 Item = TypeVar("Item")
 
@@ -152,12 +154,6 @@ def dumped(value: Any, **options: Any) -> Any:
 
 def dumped_json(value: Any, **options: Any) -> bytes:
     return pydantic.TypeAdapter(type(value)).dump_json(value, **options)
-
-
-def refusal(value: object, codec: Any = "msgpack") -> EncodeError:
-    with pytest.raises(EncodeError) as caught:
-        pybridge.encode(value, codec)
-    return caught.value
 
 
 def name(value: object) -> str:

@@ -19,7 +19,9 @@ import ormsgpack
 import pytest
 
 import pybridge
-from pybridge import EncodeError, JsonCodec, LimitExceeded, Limits, MsgpackCodec
+from pybridge import JsonCodec, LimitExceeded, Limits, MsgpackCodec
+
+from support.encoding import Loud, refusal
 
 CODECS = pytest.mark.parametrize("make", [MsgpackCodec, JsonCodec])
 TOKYO = dt.timezone(dt.timedelta(hours=9))
@@ -31,21 +33,6 @@ def encoded(value: object) -> Any:
     text = msgspec.json.decode(bytes(pybridge.encode([value, {"a": value}], "json")))
     assert packed == text == [packed[0], {"a": packed[0]}]
     return packed[0]
-
-
-def refusal(value: object, codec: Any = "msgpack") -> EncodeError:
-    with pytest.raises(EncodeError) as caught:
-        pybridge.encode(value, codec)
-    return caught.value
-
-
-class Loud:
-    """Overrides that must not be called."""
-
-    def fail(self, *_: object, **__: object) -> NoReturn:
-        raise AssertionError("an overridden method was called")
-
-    __iter__ = __len__ = __contains__ = __str__ = __fspath__ = fail
 
 
 class LoudSet(Loud, set[int]): ...

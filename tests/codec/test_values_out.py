@@ -25,7 +25,9 @@ import pydantic
 import pytest
 
 import pybridge
-from pybridge import EncodeError, JsonCodec, LimitExceeded, Limits, MsgpackCodec
+from pybridge import JsonCodec, LimitExceeded, Limits, MsgpackCodec
+
+from support.encoding import Loud, refusal
 
 
 def packed(value: object, codec: Any = "msgpack") -> bytes:
@@ -38,21 +40,6 @@ def unpacked(value: object, codec: Any = "msgpack") -> Any:
 
 def text(value: object, codec: Any = "json") -> str:
     return bytes(pybridge.encode(value, codec)).decode()
-
-
-def refusal(value: object, codec: Any = "msgpack") -> EncodeError:
-    with pytest.raises(EncodeError) as caught:
-        pybridge.encode(value, codec)
-    return caught.value
-
-
-class Loud:
-    """Overrides that must not be called."""
-
-    def fail(self, *_: object, **__: object) -> NoReturn:
-        raise AssertionError("an overridden method was called")
-
-    __iter__ = __len__ = __getitem__ = keys = items = values = __str__ = __bool__ = __index__ = __float__ = fail
 
 
 class LoudStr(Loud, str):

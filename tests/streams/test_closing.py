@@ -22,10 +22,6 @@ async def is_unencodable(stream: Stream[Any]) -> bool:
     return ending is not None and ending.startswith("EncodeError")
 
 
-async def leave(stream: Stream[Any]) -> None:
-    await stream.aclose()
-
-
 class Cleanup:
     """A handler whose item cannot be encoded, and whose cleanup waits until the test lets it go on."""
 
@@ -71,7 +67,7 @@ async def test_cleanup_after_an_item_that_cannot_be_encoded_is_not_cut_short(
             await until(lambda: cleanup.context.remaining() == 0, "the deadline has passed")
         case "leaving":
             reader.cancel()
-            reader = asyncio.create_task(leave(stream))
+            reader = asyncio.create_task(stream.aclose())
         case "shutdown":
             engine.close()
     await until(lambda: cleanup.context.cancelled, "the stream is asked to stop")

@@ -18,6 +18,7 @@ from pybridge import Context, PooledEngine, Stream, StreamCancelled
 
 from support.consumers import collect
 from support.engines import EngineMaker
+from support.loops import skip_without_eager_tasks
 from support.waiting import turns, until
 
 
@@ -70,9 +71,8 @@ if sys.version_info >= (3, 12):
 
 @pytest.mark.parametrize("way", WAYS)
 async def test_asyncio_takes_every_coroutine_of_ours(make_engine: EngineMaker, way: str) -> None:
-    on_uvloop = type(asyncio.get_running_loop()).__module__.startswith("uvloop")
-    if way == "eager task" and on_uvloop and sys.version_info[:2] == (3, 13):
-        pytest.skip("uvloop hands the eager factory of CPython 3.13 an argument that it refuses")
+    if way == "eager task":
+        await skip_without_eager_tasks()
     handler = Waits()
     run = WAYS[way]
     engine = make_engine(handler)

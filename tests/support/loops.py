@@ -12,6 +12,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
+import pytest
 import uvloop
 
 FACTORIES: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
@@ -28,6 +29,21 @@ if sys.version_info >= (3, 12):
         return event_loop
 
     FACTORIES["eager"] = eager
+
+
+async def skip_without_eager_tasks() -> None:
+    """Skips a test on a loop that cannot make eager tasks; uvloop cannot with every Python. The factory stays."""
+    event_loop = asyncio.get_running_loop()
+    factory = event_loop.get_task_factory()
+    event_loop.set_task_factory(asyncio.eager_task_factory)  # type: ignore[attr-defined,unused-ignore]  # from 3.12 on
+    probe = asyncio.sleep(0)
+    try:
+        await event_loop.create_task(probe)
+    except TypeError:
+        probe.close()
+        pytest.skip("this uvloop gives the eager factory of this Python an argument that it does not take")
+    finally:
+        event_loop.set_task_factory(factory)
 
 
 def versions() -> dict[str, str]:

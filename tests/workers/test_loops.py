@@ -17,7 +17,7 @@ from pybridge import FlowConfig, PooledEngine, StreamCancelled
 
 from support.consumers import collect, take
 from support.engines import EngineMaker
-from support.loops import FACTORIES
+from support.loops import FACTORIES, skip_without_eager_tasks
 from support.processes import PythonRunner
 from support.reference import drive, outcome_of
 from support.waiting import turns, until
@@ -239,14 +239,9 @@ def test_a_loop_dropped_with_live_streams_is_collected_with_them(run_python: Pyt
 @pytest.mark.parametrize("request_", [0, 1, 5, 700])
 async def test_eager_tasks_change_nothing(request_: int) -> None:
     """T-22"""
+    await skip_without_eager_tasks()
     event_loop = asyncio.get_running_loop()
     event_loop.set_task_factory(asyncio.eager_task_factory)  # type: ignore[attr-defined, unused-ignore]
-    try:
-        await event_loop.create_task(probe := turns(1))
-    except TypeError:
-        event_loop.set_task_factory(None)
-        probe.close()
-        pytest.skip("this uvloop gives the eager factory of this Python an argument that it does not take")
     tasks: list[Any] = []
 
     async def handler(request: int) -> AsyncGenerator[Any, None]:

@@ -21,6 +21,24 @@ enum Home {
         reserve: usize,
     },
     Large(PooledBuf),
+    Scratch(Scratch),
+}
+
+/// Memory of the writer's own, which it keeps.
+#[derive(Debug)]
+struct Scratch(NonNull<[u8]>);
+
+impl Scratch {
+    fn new(len: usize) -> Self {
+        Self(NonNull::from(Box::leak(vec![0; len].into_boxed_slice())))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // SAFETY: `new` leaked the box; the cursor that has the memory goes with it.
+        drop(unsafe { Box::from_raw(self.0.as_ptr()) });
+    }
 }
 
 /// Where the open frame grows: `run <= frame <= at <= end`. In `home`, which the cursor owns, nobody else writes,
@@ -61,6 +79,21 @@ impl Cursor {
         Self { run: start, frame: start, at: start, end, home: Home::Large(buffer) }
     }
 
+    /// A cursor at the start of `len` bytes of its own.
+    pub(crate) fn in_scratch(len: usize) -> Self {
+        let scratch = Scratch::new(len);
+        let start = scratch.0.as_ptr().cast::<u8>();
+        // SAFETY: inside the scratch.
+        let end = unsafe { start.add(len) };
+        Self { run: start, frame: start, at: start, end, home: Home::Scratch(scratch) }
+    }
+
+    /// True at the first frame in memory of its own.
+    #[inline]
+    pub(crate) fn begins_scratch(&self) -> bool {
+        if let Home::Scratch(scratch) = &self.home { scratch.0.as_ptr().cast() == self.frame } else { false }
+    }
+
     /// The segment it walks over, if it does.
     pub(crate) fn segment(&self) -> Option<&Segment> {
         if let Home::Segment { leased, .. } = &self.home { Some(&leased.segment) } else { None }
@@ -87,6 +120,7 @@ impl Cursor {
             Home::Nowhere => 0,
             Home::Segment { leased, .. } => leased.segment.capacity(),
             Home::Large(buffer) => buffer.capacity(),
+            Home::Scratch(scratch) => scratch.0.len(),
         }
     }
 
@@ -291,7 +325,7 @@ impl Cursor {
             Home::Segment { leased, reserve } => unsafe {
                 leased.segment.start().as_ptr().add(leased.segment.capacity() - reserve)
             },
-            Home::Nowhere | Home::Large(_) => self.end,
+            Home::Nowhere | Home::Large(_) | Home::Scratch(_) => self.end,
         }
     }
 }

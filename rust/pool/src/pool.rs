@@ -96,7 +96,13 @@ impl Pool {
 
     /// A writer for the calling thread.
     pub fn writer(&self) -> Writer {
-        Writer::new(self.clone())
+        Writer::new(self.clone(), 0)
+    }
+
+    /// The same, with so many bytes of its own that it begins in: short frames that are copied out of there need no
+    /// memory of the pool.
+    pub fn writer_with_scratch(&self, bytes: usize) -> Writer {
+        Writer::new(self.clone(), bytes)
     }
 
     /// A large buffer for at least `len` bytes, within the outbound budget.

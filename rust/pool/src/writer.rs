@@ -45,9 +45,10 @@ pub struct Writer {
 }
 
 impl Writer {
-    pub(crate) fn new(pool: Pool) -> Self {
+    /// `scratch`: bytes of its own that it begins in, none if 0.
+    pub(crate) fn new(pool: Pool, scratch: usize) -> Self {
         Self {
-            cursor: Cursor::nowhere(),
+            cursor: if scratch == 0 { Cursor::nowhere() } else { Cursor::in_scratch(scratch) },
             ends: Vec::new(),
             aside: None,
             done: SmallVec::new(),
@@ -188,6 +189,16 @@ impl Writer {
         }
     }
 
+    /// True if the open frame is the first one in [scratch](Pool::writer_with_scratch), and nothing is of the pool.
+    pub fn is_in_scratch(&self) -> bool {
+        self.cursor.begins_scratch()
+    }
+
+    /// Takes back a frame that [lies in scratch](Self::is_in_scratch), after it was copied out.
+    pub fn clear_scratch(&mut self) {
+        self.cursor.take_back(self.pool.config().zero_on_reuse);
+    }
+
     /// Adds memory that is already immutable as one whole frame, without a copy. Call between frames.
     ///
     /// # Panics
@@ -316,7 +327,7 @@ impl Writer {
         let trailer = needs_trailer(self.ends.len());
         let core = self.pool.core();
         let segment = core.config.segment_bytes;
-        let alone = quiet && self.cursor.segment().is_some_and(Segment::is_free);
+        let alone = self.cursor.segment().is_none_or(|segment| quiet && Segment::is_free(segment));
         let lonely = frames < segment / MAX_SLACK && core.ring.is_crowded();
         let batch = if frames == 0 && !trailer {
             Batch::of_bytes(Bytes::new(), &self.ends)

@@ -20,6 +20,31 @@ fn frames_come_out_whole_and_in_order_whatever_their_sizes() {
 }
 
 #[test]
+fn frames_that_begin_in_scratch_come_out_whole_and_need_no_pool_while_they_are_copied_out() {
+    let pool = pool();
+    let mut writer = pool.writer_with_scratch(1 << 10);
+    for (seed, len) in [0, 1, 1000, 1 << 10, 3].into_iter().enumerate() {
+        let expected = content(len, seed);
+        writer.begin(0);
+        writer.put(&expected);
+        assert!(writer.is_in_scratch());
+        assert_eq!(writer.frame_mut(), expected);
+        writer.clear_scratch();
+    }
+    let stats = pool.stats();
+    assert_eq!((stats.hits, stats.misses, stats.live_bytes, stats.parked_bytes), (0, 0, 0, 0));
+    for sizes in [vec![5, 0, 900], vec![0; 20], vec![2000, 1], vec![40, 1000, 40 << 10, 7], vec![300 << 10, 8]] {
+        let expected: Vec<_> = sizes.iter().enumerate().map(|(seed, &len)| content(len, seed)).collect();
+        let mut writer = pool.writer_with_scratch(1 << 10);
+        for _ in 0..2 {
+            write_all(&mut writer, &expected);
+            assert_eq!(frames(&mut sealed(&mut writer)), expected);
+        }
+    }
+    assert_eq!(pool.stats().live_bytes, 0);
+}
+
+#[test]
 fn many_small_frames_share_few_batches() {
     let pool = pool();
     let mut writer = pool.writer();

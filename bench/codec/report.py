@@ -6,8 +6,8 @@ HOW = "Medians of one interleaved run; the lanes of a case took turns. Trust the
 
 LANES = (
     "*pybridge* is the codec where streams use it, called from Rust, into pooled buffers. *pybridge, called* is "
-    "`pybridge.encode` and `pybridge.decode`, called from Python as the others are. *reference* is what the usual "
-    "bridge does: depythonize or pythonize with rmp-serde or serde_json in between."
+    "`pybridge.encode` and `pybridge.decode`, called from Python by name as the others are, without the loop's own "
+    "time. *reference* is what the usual bridge does: depythonize or pythonize with rmp-serde or serde_json in between."
 )
 
 

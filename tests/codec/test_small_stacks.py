@@ -30,7 +30,9 @@ class Foreign:
     def __init__(self, inside=None):
         self.inside = inside
 
-WRAPS = [lambda it: [it], lambda it: (it,), lambda it: {"k": it}, lambda it: SubList([it]), Link]
+WRAPS = [
+    lambda it: [it], lambda it: (it,), lambda it: {"k": it}, lambda it: SubList([it]), lambda it: frozenset([it]), Link
+]
 
 def nested(depth, wrap, value=1):
     for _ in range(depth):

@@ -101,49 +101,77 @@ impl Encoder {
             out.share(shared);
             return Ok(length);
         }
+        let Self { spec, framing, limits, default, model_dump, expected, hold, .. } = self;
+        let writing =
+            Writing { spec, framing: *framing, limits, default: default.as_ref(), model_dump: model_dump.as_ref() };
+        writing.write(item, out, *expected, hold)?;
+        let length = out.frame_len();
+        *expected = if length >= WORTH_A_HINT { length } else { 0 };
+        out.commit();
+        Ok(length)
+    }
+}
+
+/// What one item is written with.
+#[derive(Debug)]
+pub(crate) struct Writing<'a> {
+    pub(crate) spec: &'a CodecSpec,
+    pub(crate) framing: Framing,
+    pub(crate) limits: &'a Limits,
+    /// The hook for objects that nothing else converts.
+    pub(crate) default: Option<&'a Py<PyAny>>,
+    /// Arguments for the serializers of pydantic models.
+    pub(crate) model_dump: Option<&'a Py<PyDict>>,
+}
+
+impl Writing<'_> {
+    /// Writes `item` as the open frame of `out`; after an error none is open. `expected`: its length, 0 if unknown. `hold`:
+    /// Python code is expected to run; becomes whether it did.
+    #[inline]
+    pub(crate) fn write(
+        &self,
+        item: &Bound<'_, PyAny>,
+        out: &mut Writer,
+        expected: usize,
+        hold: &mut bool,
+    ) -> Result<(), EncodeError> {
         loop {
-            out.begin(self.expected);
+            out.begin(expected);
             fault::reach(fault::Point::Acquire);
-            let Err(stop) = self.write(item, out) else { break };
+            let Err(stop) = self.frame(item, out, hold) else { return Ok(()) };
             out.abort();
             if let Stop::Refused(error) = stop {
                 return Err(error);
             }
         }
-        let length = out.frame_len();
-        self.expected = if length >= WORTH_A_HINT { length } else { 0 };
-        out.commit();
-        Ok(length)
     }
 
-    fn write(&mut self, item: &Bound<'_, PyAny>, out: &mut Writer) -> Result<(), Stop> {
+    fn frame(&self, item: &Bound<'_, PyAny>, out: &mut Writer, hold: &mut bool) -> Result<(), Stop> {
         self.framing.open(out);
         match self.spec.format {
             Format::Msgpack if self.framing.is_text() => return Err(text_framing().into()),
-            Format::Msgpack => self.msgpack(item, out)?,
-            Format::Json => self.json(item, out)?,
-            Format::Raw => Raw { framing: self.framing, limits: &self.limits }.write(item, out)?,
+            Format::Msgpack => self.msgpack(item, out, hold)?,
+            Format::Json => self.json(item, out, hold)?,
+            Format::Raw => Raw { framing: self.framing, limits: self.limits }.write(item, out)?,
         }
         self.framing.close(out);
         Ok(())
     }
 
-    fn msgpack(&mut self, item: &Bound<'_, PyAny>, out: &mut Writer) -> Result<(), Stop> {
-        let (default, dump) = (self.default.as_ref(), self.model_dump.as_ref());
-        let walk = Walk::new(item.py(), &self.spec, default, dump, &self.limits, self.hold);
+    fn msgpack(&self, item: &Bound<'_, PyAny>, out: &mut Writer, hold: &mut bool) -> Result<(), Stop> {
+        let walk = Walk::new(item.py(), self, *hold);
         let mut to = Msgpack::new(Sink::new(out, self.limits.max_frame_bytes));
         let done = walk.root(item).serialize(&mut to).and_then(|()| to.sink.finish());
-        self.hold = walk.runs() > 0;
+        *hold = walk.runs() > 0;
         done.map_err(|halt| self.failed(&walk, &to.sink, &halt))
     }
 
-    fn json(&mut self, item: &Bound<'_, PyAny>, out: &mut Writer) -> Result<(), Stop> {
-        let (default, dump) = (self.default.as_ref(), self.model_dump.as_ref());
-        let walk = Walk::new(item.py(), &self.spec, default, dump, &self.limits, self.hold);
+    fn json(&self, item: &Bound<'_, PyAny>, out: &mut Writer, hold: &mut bool) -> Result<(), Stop> {
+        let walk = Walk::new(item.py(), self, *hold);
         let sink = Sink::new(out, self.limits.max_frame_bytes);
-        let mut to = Json::new(sink, &self.spec, self.framing);
+        let mut to = Json::new(sink, self.spec, self.framing);
         let done = walk.root(item).serialize(&mut to).and_then(|()| to.finish());
-        self.hold = walk.runs() > 0;
+        *hold = walk.runs() > 0;
         done.map_err(|halt| self.failed(&walk, &to.sink, &halt))
     }
 

@@ -19,7 +19,7 @@ impl<'py> Value<'_, '_, 'py> {
     /// Holds the entries that are held from `start` on once more, with text for keys, where JSON takes keys of any type
     /// and one of them is no `str`. Returns where the entries to write begin.
     pub(super) fn text_keys<E: serde::ser::Error>(self, start: usize) -> Result<usize, E> {
-        let (spec, held) = (self.walk.spec, &self.walk.held);
+        let (spec, held) = (self.walk.writing.spec, &self.walk.held);
         let end = held.len();
         let object_at = |index| self.child(held.get(index)).object();
         let is_text = |index| object_at(index).is_exact_instance_of::<PyString>();
@@ -95,7 +95,7 @@ impl<'py> Value<'_, '_, 'py> {
     /// Refuses this key; its `repr` is asked for, so code may run.
     #[cold]
     pub(super) fn refuse_key<E: serde::ser::Error>(self) -> E {
-        let taken = match (self.walk.spec.format, self.walk.spec.any_keys) {
+        let taken = match (self.walk.writing.spec.format, self.walk.writing.spec.any_keys) {
             (Format::Json, false) => {
                 "str; JsonCodec(keys=\"any\") writes int, float, bool, None, UUID, datetime, date, time and enums as text"
             }

@@ -44,6 +44,7 @@ mod walk;
 mod tests;
 
 pub use decode::{Decoder, decode};
+pub(crate) use encode::Writing;
 pub use encode::{Encoder, Keep};
 pub use framing::Framing;
 pub use limits::{DuplicateKeys, Limits};

@@ -154,7 +154,7 @@ fn unknown<S: Serializer>(value: Value<'_, '_, '_>, scalar: bool, to: S) -> Resu
     if !scalar && let Some(rows) = times(&value.object()).map_err(|error| value.walk.raised(error))? {
         return value.walk.stand_in(&rows, to);
     }
-    if scalar || value.walk.default.is_some() {
+    if scalar || value.walk.writing.default.is_some() {
         return value.hook(to);
     }
     let dtype = value.object().getattr(intern!(value.walk.py, "dtype")).and_then(|dtype| dtype.str()?.extract());

@@ -57,7 +57,9 @@ impl<'py> Value<'_, '_, 'py> {
         self.walk.run()?;
         match kind {
             Kind::Model => self.model(to),
-            Kind::ModelOfPydantic1 if self.walk.default.is_none() => Err(self.unknown(", a model of pydantic 1")),
+            Kind::ModelOfPydantic1 if self.walk.writing.default.is_none() => {
+                Err(self.unknown(", a model of pydantic 1"))
+            }
             Kind::Memory => self.memory(to),
             Kind::Enum => self.instead(self.object().getattr(intern!(self.walk.py, "_value_")), to),
             Kind::Scalar | Kind::Array => numpy::serialize(self, kind == Kind::Scalar, to),
@@ -103,7 +105,7 @@ impl<'py> Value<'_, '_, 'py> {
         let raised = |error| self.walk.raised(error);
         let view = View::of(&self.object()).map_err(raised)?;
         let len = view.len();
-        if len > self.walk.limits.max_frame_bytes {
+        if len > self.walk.writing.limits.max_frame_bytes {
             return Err(self.walk.fail(Failure::Limit("max_frame_bytes", format!("a memoryview of {len} bytes"))));
         }
         to.serialize_bytes(&view.bytes(self.walk.py).map_err(raised)?)
@@ -119,7 +121,7 @@ impl<'py> Value<'_, '_, 'py> {
     /// Asks the `default` hook.
     #[inline(never)]
     pub(super) fn hook<S: Serializer>(self, to: S) -> Result<S::Ok, S::Error> {
-        let Some(hook) = self.walk.default else { return Err(self.unknown("")) };
+        let Some(hook) = self.walk.writing.default else { return Err(self.unknown("")) };
         let object = self.object();
         self.walk.check_stand_ins(&object)?;
         let answer = ask(hook, &object).map_err(|failure| self.walk.fail(failure))?;

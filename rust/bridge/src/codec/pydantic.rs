@@ -76,8 +76,8 @@ impl<'py> Value<'_, '_, 'py> {
     /// JSON as the serializer writes it; for `MessagePack` the Python objects that it gives.
     #[inline(never)]
     pub(super) fn model<S: Serializer>(self, to: S) -> Result<S::Ok, S::Error> {
-        if self.walk.spec.format != Format::Json {
-            let options = self.walk.model_dump.map(|options| options.bind(self.walk.py));
+        if self.walk.writing.spec.format != Format::Json {
+            let options = self.walk.writing.model_dump.map(|options| options.bind(self.walk.py));
             return self.instead(self.dump(intern!(self.walk.py, "to_python"), options), to);
         }
         let text = self.dump_json().map_err(|failure| self.walk.fail(failure))?;
@@ -89,8 +89,8 @@ impl<'py> Value<'_, '_, 'py> {
 
     fn dump_json(self) -> Result<Bound<'py, PyAny>, Failure> {
         let (py, name) = (self.walk.py, intern!(self.walk.py, "to_json"));
-        let options = self.walk.model_dump.map(|options| options.bind(py));
-        let Some(hook) = self.walk.default else { return Ok(self.dump(name, options)?) };
+        let options = self.walk.writing.model_dump.map(|options| options.bind(py));
+        let Some(hook) = self.walk.writing.default else { return Ok(self.dump(name, options)?) };
         let options = options.map_or_else(|| Ok(PyDict::new(py)), PyDictMethods::copy)?;
         let fallback = Bound::new(py, Fallback { hook: hook.clone_ref(py), failed: Mutex::default() })?;
         options.set_item(intern!(py, "fallback"), &fallback)?;

@@ -9,6 +9,9 @@ pub(super) const FOR_LEAVES: usize = 16 << 10;
 /// What Python code, or the code of a caller's types, may need besides.
 pub(super) const FOR_CODE: usize = 16 << 10;
 
+/// More than what one container takes while it is written, those of a debug build included.
+const FOR_CONTAINER: usize = 2 << 10;
+
 /// Why nesting ended, where it was for want of stack.
 pub(super) const TOO_SMALL: &str = "the thread's stack is too small for so many containers inside one another";
 
@@ -52,6 +55,12 @@ impl Room {
     #[inline]
     pub(super) fn holds(&self, bytes: usize) -> bool {
         pointer() >= self.floor + bytes || self.use_up()
+    }
+
+    /// Containers inside one another that there is room for without a look at each, if no other code runs.
+    #[inline]
+    pub(super) fn containers(&self) -> usize {
+        if self.floor == 0 { usize::MAX } else { pointer().saturating_sub(self.floor) / FOR_CONTAINER }
     }
 
     #[cold]

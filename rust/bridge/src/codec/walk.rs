@@ -3,14 +3,14 @@
 use std::cell::{Cell, RefCell};
 
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
 use serde::{Serialize, Serializer};
 
+use super::Limits;
+use super::encode::Writing;
 use super::held::Held;
 use super::path::{Path, Segment};
 use super::stack::{self, Room, THREAD};
 use super::value::Value;
-use super::{CodecSpec, Limits};
 use crate::error::{EncodeError, said};
 
 /// What went wrong, before it is known where.
@@ -30,12 +30,7 @@ impl From<PyErr> for Failure {
 /// The state of one walk.
 pub(super) struct Walk<'a, 'py> {
     pub(super) py: Python<'py>,
-    pub(super) spec: &'a CodecSpec,
-    /// The hook for objects that nothing else converts.
-    pub(super) default: Option<&'a Py<PyAny>>,
-    /// Arguments for the serializers of pydantic models.
-    pub(super) model_dump: Option<&'a Py<PyDict>>,
-    pub(super) limits: &'a Limits,
+    pub(super) writing: &'a Writing<'a>,
     /// Holds what containers hold while they are written, so that Python code may run.
     pub(super) hold: bool,
     pub(super) held: Held<'py>,
@@ -44,7 +39,10 @@ pub(super) struct Walk<'a, 'py> {
     /// Containers that encodings around this one have open on this thread.
     around: usize,
     depth: usize,
-    depth_left: Cell<usize>,
+    /// Containers that may open before the stack is looked at for each; once that is done, they are fewer than none.
+    free: Cell<isize>,
+    /// What `free` was when none was open.
+    granted: isize,
     room: Room,
     nodes_left: Cell<usize>,
     stand_ins: Cell<usize>,
@@ -70,30 +68,23 @@ impl Drop for Walk<'_, '_> {
 }
 
 impl<'a, 'py> Walk<'a, 'py> {
-    pub(super) fn new(
-        py: Python<'py>,
-        spec: &'a CodecSpec,
-        default: Option<&'a Py<PyAny>>,
-        model_dump: Option<&'a Py<PyDict>>,
-        limits: &'a Limits,
-        hold: bool,
-    ) -> Self {
+    pub(super) fn new(py: Python<'py>, writing: &'a Writing<'a>, hold: bool) -> Self {
         let (around, room) = THREAD.with(|thread| (thread.open.get(), Room::of(thread, stack::FOR_LEAVES)));
-        let depth = limits.max_depth.min(MAX_OPEN.saturating_sub(around));
+        let depth = writing.limits.max_depth.min(MAX_OPEN.saturating_sub(around));
+        // Where Python code runs between two containers, nobody knows what they take.
+        let granted = if hold { 0 } else { depth.min(room.containers()).cast_signed() };
         Self {
             py,
-            spec,
-            default,
-            model_dump,
-            limits,
+            writing,
             hold,
             held: Held::default(),
             runs: Cell::new(0),
             around,
             depth,
-            depth_left: Cell::new(depth),
+            free: Cell::new(granted),
+            granted,
             room,
-            nodes_left: Cell::new(limits.max_nodes.saturating_sub(1)),
+            nodes_left: Cell::new(writing.limits.max_nodes.saturating_sub(1)),
             stand_ins: Cell::new(0),
             failure: RefCell::new(None),
             path: RefCell::default(),
@@ -108,7 +99,7 @@ impl<'a, 'py> Walk<'a, 'py> {
     /// Asks whether Python code may run now; if not, the walk fails, to be begun again with `hold`.
     pub(super) fn run<E: serde::ser::Error>(&self) -> Result<(), E> {
         self.runs.set(self.runs.get() + 1);
-        let open = self.around + self.depth - self.depth_left.get() + CODE;
+        let open = self.around + self.open() + CODE;
         if self.around > 0 && open > MAX_OPEN {
             return Err(self.fail(Self::too_many_around()));
         }
@@ -159,32 +150,46 @@ impl<'a, 'py> Walk<'a, 'py> {
     /// Counts a container of `len` values that opens.
     #[inline]
     pub(super) fn enter<E: serde::ser::Error>(&self, len: usize) -> Result<(), E> {
-        let (depth, nodes) = (self.depth_left.get(), self.nodes_left.get());
-        if depth == 0 || nodes < len || !self.room.holds(0) {
-            return Err(self.over(depth == 0));
+        let (free, nodes) = (self.free.get(), self.nodes_left.get());
+        if free <= 0 || nodes < len {
+            self.look(nodes < len)?;
         }
-        self.depth_left.set(depth - 1);
+        debug_assert!(
+            free <= 0 || free.cast_unsigned() <= self.room.containers().saturating_add(1),
+            "a container takes more of the stack than it is thought to"
+        );
+        self.free.set(free - 1);
         self.nodes_left.set(nodes - len);
         Ok(())
     }
 
     #[inline]
     pub(super) fn leave(&self) {
-        self.depth_left.set(self.depth_left.get() + 1);
+        self.free.set(self.free.get() + 1);
     }
 
+    /// Containers that are open.
+    fn open(&self) -> usize {
+        (self.granted - self.free.get()).cast_unsigned()
+    }
+
+    /// Whether one more may open, after all.
     #[cold]
-    fn over<E: serde::ser::Error>(&self, deep: bool) -> E {
-        let Limits { max_depth, max_nodes, .. } = self.limits;
-        self.fail(if self.room.is_used_up() {
+    #[inline(never)]
+    fn look<E: serde::ser::Error>(&self, too_many: bool) -> Result<(), E> {
+        let Limits { max_depth, max_nodes, .. } = self.writing.limits;
+        let failure = if !self.room.holds(0) {
             Self::too_small_a_stack()
-        } else if deep && self.depth < *max_depth {
-            Self::too_many_around()
-        } else if deep {
-            Failure::Limit("max_depth", format!("more than {max_depth} containers inside one another"))
-        } else {
+        } else if self.open() < self.depth && !too_many {
+            return Ok(());
+        } else if self.open() < self.depth {
             Failure::Limit("max_nodes", format!("more than {max_nodes} values"))
-        })
+        } else if self.depth < *max_depth {
+            Self::too_many_around()
+        } else {
+            Failure::Limit("max_depth", format!("more than {max_depth} containers inside one another"))
+        };
+        Err(self.fail(failure))
     }
 
     fn too_many_around() -> Failure {

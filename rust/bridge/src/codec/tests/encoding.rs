@@ -172,12 +172,30 @@ fn ints_are_right_whether_their_digits_can_be_read_or_not() {
         let ints = eval(py, "[s * (2**bits + more) for s in (1, -1) for bits in range(63) for more in (-1, 0, 1)]");
         for format in [JSON, MSGPACK] {
             let by_digits = encode(spec(format), &ints).unwrap();
-            let read = object::READ_DIGITS.swap(0, Ordering::Relaxed);
-            assert_eq!(read, 2, "the digits of this interpreter can be read");
+            let read = object::READ_DIGITS.swap(false, Ordering::Relaxed);
+            assert!(read, "the digits of this interpreter can be read");
             assert_eq!(encode(spec(format), &ints).unwrap(), by_digits);
             object::READ_DIGITS.store(read, Ordering::Relaxed);
             let value = crate::codec::decode(py, &spec(format), &Limits::default(), &by_digits).unwrap();
             assert!(value.bind(py).eq(&ints).unwrap());
         }
     });
+}
+
+/// Debug builds look at the stack for each container; here there is room for about sixty that are not looked at.
+#[test]
+fn a_container_takes_no_more_of_the_stack_than_it_is_thought_to() {
+    let encode_nested = || {
+        Python::attach(|py| {
+            for (wrap, times) in
+                [("[it]", 60), ("(it,)", 60), ("{'k': it}", 60), ("{'k': [it]}", 30), ("frozenset([it])", 60)]
+            {
+                let nested = format!("__import__('functools').reduce(lambda it, _: {wrap}, range({times}), 1)");
+                for format in [JSON, MSGPACK] {
+                    encode(spec(format), &eval(py, &nested)).unwrap();
+                }
+            }
+        });
+    };
+    std::thread::Builder::new().stack_size(160 << 10).spawn(encode_nested).unwrap().join().unwrap();
 }

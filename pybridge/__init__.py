@@ -3,8 +3,7 @@
 from pybridge import _extension as _extension  # comes first: tells why the extension is not loaded, where it is not
 from pybridge import _worker as _worker
 from pybridge._extension import __version__
-from pybridge._pybridge import Context, Frame, Stream, Worker, configure_runtime, current_context
-from pybridge.codec import decode, encode
+from pybridge._pybridge import Context, Frame, Stream, Worker, configure_runtime, current_context, decode, encode
 from pybridge.codecs import JsonCodec, MsgpackCodec, RawCodec
 from pybridge.config import FlowConfig, Limits, PoolConfig
 from pybridge.engine import PooledEngine

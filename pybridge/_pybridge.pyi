@@ -6,6 +6,8 @@ from contextlib import AbstractAsyncContextManager
 from types import CodeType, FrameType, GenericAlias, TracebackType
 from typing import Any, Generic, Literal, Self, SupportsIndex, TypeVar, final, overload
 
+from pybridge.codecs import Codec as AnyCodec
+from pybridge.codecs import CodecName
 from pybridge.config import FlowConfig, Limits, PoolConfig
 
 _T_co = TypeVar("_T_co", covariant=True)
@@ -109,10 +111,6 @@ class Codec:
         nonfinite_null: bool = False,
         model_dump: dict[str, Any] | None = None,
     ) -> Self: ...
-    @staticmethod
-    def of(frame: Frame) -> Codec: ...
-    def encode(self, value: Any, limits: Limits | None = None) -> Frame: ...
-    def decode(self, data: Any, limits: Limits | None = None) -> Any: ...
 
 @final
 class Pool:
@@ -224,6 +222,31 @@ def apply_memory(
 def restore_frame(
     data: bytes, format: str, any_keys: bool, limits: tuple[int, int, int, int, int, int, bool, int]
 ) -> Frame: ...
+def encode(value: Any, codec: CodecName | AnyCodec = "msgpack", limits: Limits | None = None) -> Frame:
+    """Encodes one value into a frame.
+
+    Raises:
+        EncodeError: The value, or something in it, is not of the value table; `.path` says where.
+        LimitExceeded: It is over a limit.
+    """
+
+def decode(
+    data: bytes | bytearray | memoryview | Frame,
+    codec: CodecName | AnyCodec | None = None,
+    limits: Limits | None = None,
+) -> Any:
+    """Decodes one whole message; bytes after it are an error.
+
+    Args:
+        data: A frame, bytes or anything with a buffer; for `"json"` and `"raw"` also text.
+        codec: The format. By default that of a frame, and `"msgpack"` for anything else.
+        limits: What the message is held to. By default the limits that a frame was encoded with, and `Limits()`.
+
+    Raises:
+        DecodeError: Not a message of the format; `.offset` says where.
+        LimitExceeded: It is over a limit.
+    """
+
 def close_engines(timeout: float) -> None: ...
 def configure_runtime(workers: int) -> None: ...
 def current_context() -> Context: ...

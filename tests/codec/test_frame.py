@@ -148,3 +148,41 @@ async def test_a_frame_of_a_stream_goes_where_bytes_go(make_engine: EngineMaker)
     assert file.getvalue() == b"".join([made]) == bytes(made) == made[:] == memoryview(made)
     assert hashlib.sha256(made).digest() == hashlib.sha256(bytes(made)).digest()
     assert pickle.loads(pickle.dumps(made)).decode() == VALUE
+
+
+# Around the bounds of short frames, of those that are copied, and of what shares segments.
+LENGTHS = [0, 1, 31, 511, 512, 513, 16_383, 16_384, 16_385, 32_769, 70_000, 3_000_000]
+
+
+@pytest.mark.parametrize("length", LENGTHS)
+def test_a_frame_holds_its_bytes_whatever_its_length(length: int) -> None:
+    data = bytes(number % 251 for number in range(length))
+    kept = [pybridge.encode(data, "raw") for _ in range(5)]
+    others = [pybridge.encode(data[::-1], "raw"), pybridge.encode(data[::-1])]
+    for made in kept:
+        assert len(made) == length
+        assert bytes(made) == made.decode() == pybridge.decode(made) == memoryview(made) == data
+    assert [bytes(other.decode()) for other in others] == [data[::-1]] * 2
+
+
+@pytest.mark.parametrize("length", [10, 600, 20_000, 100_000])
+def test_an_encoding_inside_another_or_after_one_that_failed_has_bytes_of_its_own(length: int) -> None:
+    class Foreign:
+        pass
+
+    def hook(_: object) -> object:
+        return bytes(pybridge.encode("b" * length, "json"))
+
+    value = ["a" * length, Foreign(), "c" * length]
+    with pytest.raises(pybridge.EncodeError):
+        pybridge.encode(value)
+    made = pybridge.encode(value, MsgpackCodec(default=hook))
+    assert made.decode() == ["a" * length, b'"' + b"b" * length + b'"', "c" * length]
+
+
+async def test_a_short_frame_is_taken_as_a_request(make_engine: EngineMaker) -> None:
+    async def handler(request: object) -> Any:
+        yield request
+
+    for value in ([1, 2], "x" * 1000):
+        assert await collect(make_engine(handler)(pybridge.encode(value), encoded="msgpack")) == [value]

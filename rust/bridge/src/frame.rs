@@ -1,14 +1,16 @@
 //! One item, encoded: immutable bytes for Rust, a buffer for Python.
-#![allow(unsafe_code)] // the buffer protocol is a C structure filled in by hand
+#![allow(unsafe_code)] // the buffer protocol is a C structure filled in by hand; short frames are memory of the interpreter
 
 use std::ffi::{c_int, c_void};
 use std::ops::Deref;
+use std::ptr::NonNull;
+use std::slice;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use pyo3::basic::CompareOp;
-use pyo3::exceptions::{PyBufferError, PyIndexError, PyOverflowError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyBufferError, PyIndexError, PyMemoryError, PyOverflowError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyIterator, PyMemoryView, PySlice, PySliceIndices, PyTuple};
 use pyo3::{IntoPyObjectExt, ffi, intern};
@@ -104,13 +106,84 @@ pub(crate) fn restore_frame(
 
 static HELD: AtomicUsize = AtomicUsize::new(0);
 
+/// Counts a frame that begins (1) or ends (-1). Threads that have the interpreter do so, one at a time.
+fn count(change: isize) {
+    HELD.store(HELD.load(Ordering::Relaxed).wrapping_add_signed(change), Ordering::Relaxed);
+}
+
+/// The codec and the limits of frames for which nobody asked for others.
+#[derive(Debug)]
+pub(crate) struct Usual {
+    pub(crate) spec: Arc<CodecSpec>,
+    pub(crate) limits: Arc<Limits>,
+}
+
+/// What a frame is decoded by.
+#[derive(Debug)]
+pub(crate) enum Terms {
+    /// Counting who uses them would cost as much as a short frame.
+    Usual(&'static Usual),
+    Own(Arc<CodecSpec>, Arc<Limits>),
+}
+
+impl Terms {
+    pub(crate) fn spec(&self) -> &CodecSpec {
+        match self {
+            Self::Usual(usual) => &usual.spec,
+            Self::Own(spec, _) => spec,
+        }
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        match self {
+            Self::Usual(usual) => &usual.limits,
+            Self::Own(_, limits) => limits,
+        }
+    }
+}
+
+/// A short frame's bytes, in memory for small objects of the interpreter, which counts nothing.
+struct Short {
+    start: NonNull<u8>,
+    len: usize,
+}
+
+// SAFETY: the bytes never change; `PyFrame::short` makes them inside a Python object, whose end has the interpreter.
+unsafe impl Send for Short {}
+// SAFETY: as above.
+unsafe impl Sync for Short {}
+
+impl Short {
+    fn new(_: Python<'_>, bytes: &[u8]) -> PyResult<Self> {
+        // SAFETY: the token says that the thread is attached; as many bytes as were asked for are written.
+        unsafe {
+            let start = NonNull::new(ffi::PyMem_Malloc(bytes.len()).cast::<u8>());
+            let start = start.ok_or_else(|| PyMemoryError::new_err(()))?;
+            start.copy_from_nonoverlapping(NonNull::from(bytes).cast(), bytes.len());
+            Ok(Self { start, len: bytes.len() })
+        }
+    }
+}
+
+impl Drop for Short {
+    fn drop(&mut self) {
+        // SAFETY: `new` allocated it; a Python object owned it, so the thread is attached.
+        unsafe { ffi::PyMem_Free(self.start.as_ptr().cast()) };
+    }
+}
+
+/// Where a frame's bytes are.
+enum Data {
+    Short(Short),
+    Shared(Bytes),
+}
+
 /// One item, encoded. Supports the buffer protocol (read-only, no copy), `len()`, slices, `bytes()`,
 /// comparison with bytes, and pickling.
 #[pyclass(frozen, sequence, name = "Frame", module = "pybridge")]
 pub(crate) struct PyFrame {
-    bytes: Bytes,
-    spec: Arc<CodecSpec>,
-    limits: Arc<Limits>,
+    data: Data,
+    terms: Terms,
 }
 
 impl PyFrame {
@@ -118,14 +191,30 @@ impl PyFrame {
     const PIN_FACTOR: usize = 4;
     const PIN_ALLOWANCE: usize = 4 << 10;
 
+    /// The most bytes that the interpreter has memory for small objects for.
+    pub(crate) const SHORT: usize = 512;
+
     /// True if a frame of `len` bytes may keep `pins` bytes from going home; else it is to be copied.
     pub(crate) fn may_hold(len: usize, pins: usize) -> bool {
         pins <= len.saturating_mul(Self::PIN_FACTOR).saturating_add(Self::PIN_ALLOWANCE)
     }
 
+    /// For a thread that has the interpreter.
     pub(crate) fn new(bytes: Bytes, spec: Arc<CodecSpec>, limits: Arc<Limits>) -> Self {
-        HELD.fetch_add(1, Ordering::Relaxed);
-        Self { bytes, spec, limits }
+        Self::shared(bytes, Terms::Own(spec, limits))
+    }
+
+    /// For a thread that has the interpreter.
+    pub(crate) fn shared(bytes: Bytes, terms: Terms) -> Self {
+        count(1);
+        Self { data: Data::Shared(bytes), terms }
+    }
+
+    /// A frame with bytes of its own; best where they are [few](Self::SHORT).
+    pub(crate) fn short<'py>(py: Python<'py>, bytes: &[u8], terms: Terms) -> PyResult<Bound<'py, Self>> {
+        let data = Data::Short(Short::new(py, bytes)?);
+        count(1);
+        Bound::new(py, Self { data, terms })
     }
 
     /// Frames that Python code holds, each of which keeps its memory from going home.
@@ -133,19 +222,33 @@ impl PyFrame {
         HELD.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn bytes(&self) -> &Bytes {
-        &self.bytes
+    pub(crate) fn bytes(&self) -> &[u8] {
+        match &self.data {
+            Data::Short(short) => {
+                // SAFETY: so many bytes were written there, and stay as they are.
+                unsafe { slice::from_raw_parts(short.start.as_ptr(), short.len) }
+            }
+            Data::Shared(bytes) => bytes,
+        }
     }
 
-    pub(crate) fn spec(&self) -> &Arc<CodecSpec> {
-        &self.spec
+    /// The same to keep; only short ones are copied.
+    pub(crate) fn to_bytes(&self) -> Bytes {
+        match &self.data {
+            Data::Short(_) => Bytes::copy_from_slice(self.bytes()),
+            Data::Shared(bytes) => bytes.clone(),
+        }
+    }
+
+    pub(crate) fn terms(&self) -> &Terms {
+        &self.terms
     }
 }
 
 #[python_entry]
 impl Drop for PyFrame {
     fn drop(&mut self) {
-        HELD.fetch_sub(1, Ordering::Relaxed);
+        count(-1);
     }
 }
 
@@ -154,54 +257,54 @@ impl Drop for PyFrame {
 impl PyFrame {
     /// The item, decoded by the codec and within the limits it was encoded with. Raises `DecodeError` or `LimitExceeded`.
     fn decode(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        codec::decode(py, &self.spec, &self.limits, &self.bytes).map_err(|error| error.into_py(py))
+        codec::decode(py, self.terms.spec(), self.terms.limits(), self.bytes()).map_err(|error| error.into_py(py))
     }
 
     fn __len__(&self) -> usize {
-        self.bytes.len()
+        self.bytes().len()
     }
 
     fn __bytes__<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
-        PyBytes::new(py, &self.bytes)
+        PyBytes::new(py, self.bytes())
     }
 
     /// That of the `bytes` it is equal to.
     fn __hash__(&self, py: Python<'_>) -> PyResult<isize> {
-        PyBytes::new(py, &self.bytes).hash()
+        PyBytes::new(py, self.bytes()).hash()
     }
 
     /// With frames and bytes; other objects are asked in their turn, and those that look into buffers know the answer.
     fn __richcmp__(&self, other: &Bound<'_, PyAny>, op: CompareOp) -> PyResult<Py<PyAny>> {
         let py = other.py();
         let other = match (other.cast::<Self>(), other.cast::<PyBytes>()) {
-            (Ok(other), _) => &other.get().bytes[..],
+            (Ok(other), _) => other.get().bytes(),
             (_, Ok(other)) => other.as_bytes(),
             _ => return Ok(py.NotImplemented()),
         };
         match op {
-            CompareOp::Eq => (self.bytes == other).into_py_any(py),
-            CompareOp::Ne => (self.bytes != other).into_py_any(py),
+            CompareOp::Eq => (self.bytes() == other).into_py_any(py),
+            CompareOp::Ne => (self.bytes() != other).into_py_any(py),
             _ => Ok(py.NotImplemented()),
         }
     }
 
     /// As of `bytes`: a number for an index, `bytes` for a slice.
     fn __getitem__(&self, py: Python<'_>, index: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-        let len = self.bytes.len().cast_signed();
+        let len = self.bytes().len().cast_signed();
         let Ok(slice) = index.cast::<PySlice>() else {
             let index: isize = index.extract().map_err(|error| wrong_index(index, error))?;
             let from_start = if index < 0 { index + len } else { index };
-            let byte = usize::try_from(from_start).ok().and_then(|index| self.bytes.get(index));
+            let byte = usize::try_from(from_start).ok().and_then(|index| self.bytes().get(index));
             return byte.ok_or_else(|| PyIndexError::new_err("Frame index out of range"))?.into_py_any(py);
         };
         let PySliceIndices { start, stop, step, slicelength } = slice.indices(len)?;
         if step == 1 {
             let range = start.cast_unsigned()..stop.max(start).cast_unsigned();
-            return PyBytes::new(py, &self.bytes[range]).into_py_any(py);
+            return PyBytes::new(py, &self.bytes()[range]).into_py_any(py);
         }
         PyBytes::new_with(py, slicelength, |room| {
             for (index, byte) in (0..).zip(room) {
-                *byte = self.bytes[(start + step * index).cast_unsigned()];
+                *byte = self.bytes()[(start + step * index).cast_unsigned()];
             }
             Ok(())
         })?
@@ -223,13 +326,14 @@ impl PyFrame {
     /// What `pickle` keeps: all but the `default` hook, which decoding does not need.
     fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyTuple>)> {
         let restore = py.import(intern!(py, "pybridge._pybridge"))?.getattr(intern!(py, "restore_frame"))?;
-        let bytes = PyBytes::new(py, &self.bytes);
-        let arguments = (bytes, self.spec.format.name(), self.spec.any_keys, numbers(&self.limits));
+        let bytes = PyBytes::new(py, self.bytes());
+        let spec = self.terms.spec();
+        let arguments = (bytes, spec.format.name(), spec.any_keys, numbers(self.terms.limits()));
         Ok((restore, arguments.into_pyobject(py)?))
     }
 
     fn __repr__(&self) -> String {
-        format!("<pybridge.Frame of {} bytes>", self.bytes.len())
+        format!("<pybridge.Frame of {} bytes>", self.bytes().len())
     }
 
     /// # Safety
@@ -238,7 +342,7 @@ impl PyFrame {
         if view.is_null() {
             return Err(PyBufferError::new_err("no buffer to fill in"));
         }
-        let bytes = &slf.get().bytes;
+        let bytes = slf.get().bytes();
         let data = bytes.as_ptr().cast::<c_void>().cast_mut();
         let length = ffi::Py_ssize_t::try_from(bytes.len())?;
         // SAFETY: `view` is the interpreter's; the object it keeps a reference to owns the bytes, which never change or

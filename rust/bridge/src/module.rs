@@ -4,7 +4,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyModule;
 
 use crate::context::{Context, current_context};
-use crate::engine::{PyCodec, PyEngine, PyPool, close_all};
+use crate::engine::{PyCodec, PyEngine, PyPool, close_all, decode, encode};
 use crate::frame::{PyFrame, restore_frame};
 use crate::interp::{check_interpreter, interrupt_thread};
 use crate::memory::{apply_memory, memory_obstacles, memory_snapshot};
@@ -70,8 +70,8 @@ pub mod _pybridge {
     #[pymodule_export]
     use super::{
         Context, Driver, Port, PyCodec, PyEngine, PyFrame, PyPool, PyStream, PyWorker, apply_memory, close_engines,
-        configure_runtime, current_context, interrupt_thread, memory_obstacles, memory_snapshot, open_port,
-        restore_frame, stop_runtime, thread_parking,
+        configure_runtime, current_context, decode, encode, interrupt_thread, memory_obstacles, memory_snapshot,
+        open_port, restore_frame, stop_runtime, thread_parking,
     };
 
     use pyo3::types::PyModuleMethods;

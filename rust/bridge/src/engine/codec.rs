@@ -2,20 +2,14 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use pybridge_pool::Batch;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyMemoryView, PyString};
 
-use super::pool::shared_pool;
-use super::settings;
 use crate::codec::{self, CodecSpec, Format, Framing, Limits};
-use crate::error::{Class, DecodeError};
-use crate::frame::PyFrame;
+use crate::error::DecodeError;
 
 /// A format with its options, made from a validated `pybridge` codec.
 #[python_entry]
@@ -23,9 +17,9 @@ use crate::frame::PyFrame;
 pub(crate) struct PyCodec {
     pub(crate) spec: Arc<CodecSpec>,
     /// Hook for objects that nothing else converts: `default(object)`.
-    default: Option<Py<PyAny>>,
+    pub(super) default: Option<Py<PyAny>>,
     /// Arguments for the serializers of pydantic models; a dict that nobody else changes.
-    model_dump: Option<Py<PyDict>>,
+    pub(super) model_dump: Option<Py<PyDict>>,
 }
 
 impl PyCodec {
@@ -59,63 +53,10 @@ impl PyCodec {
         Ok(Self { spec: Arc::new(spec), default, model_dump })
     }
 
-    /// A codec that decodes `frame`.
-    #[staticmethod]
-    fn of(frame: &Bound<'_, PyFrame>) -> Self {
-        Self { spec: Arc::clone(frame.get().spec()), default: None, model_dump: None }
-    }
-
-    /// Encodes one value with the rules of streams; see `pybridge.encode`.
-    #[pyo3(signature = (value, limits=None))]
-    fn encode(&self, py: Python<'_>, value: &Bound<'_, PyAny>, limits: Option<&Bound<'_, PyAny>>) -> PyResult<PyFrame> {
-        let limits = limits_or_default(py, limits)?;
-        let pool = shared_pool(py)?;
-        let mut writer = pool.writer();
-        let mut encoder = self.encoder(py, Framing::None, Arc::clone(&limits));
-        encoder.encode(value, &mut writer).map_err(|error| error.into_py(py))?;
-        let mut sealed = Batch::default();
-        writer.seal(|batch| sealed = batch);
-        let frame = if PyFrame::may_hold(sealed.bytes().len(), sealed.pins()) {
-            sealed.frame(0).unwrap_or_default()
-        } else {
-            Bytes::copy_from_slice(sealed.bytes())
-        };
-        Ok(PyFrame::new(frame, Arc::clone(&self.spec), limits))
-    }
-
-    /// Decodes one message with the rules of streams; see `pybridge.decode`.
-    #[pyo3(signature = (data, limits=None))]
-    fn decode(
-        &self,
-        py: Python<'_>,
-        data: &Bound<'_, PyAny>,
-        limits: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<Py<PyAny>> {
-        let limits = limits_or_default(py, limits)?;
-        let body = body_of(data, self.spec.format)?;
-        codec::decode(py, &self.spec, &limits, &body).map_err(|error| error.into_py(py))
-    }
-
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.default)?;
         visit.call(&self.model_dump)
     }
-}
-
-/// `limits`, or those that the environment says when they are first asked for.
-fn limits_or_default(py: Python<'_>, limits: Option<&Bound<'_, PyAny>>) -> PyResult<Arc<Limits>> {
-    static DEFAULT: PyOnceLock<Arc<Limits>> = PyOnceLock::new();
-    let Some(limits) = limits else {
-        let from_environment = || {
-            let limits = py.import("pybridge.config")?.getattr("Limits")?.call0()?;
-            settings::limits(&limits).map(Arc::new)
-        };
-        return DEFAULT.get_or_try_init(py, from_environment).cloned();
-    };
-    settings::limits(limits).map(Arc::new).map_err(|_| {
-        let kind = limits.get_type().name().map_or_else(|_| "?".into(), |name| name.to_string());
-        Class::Config.error(limits.py(), ("limits", format!("must be a Limits, not {kind}")))
-    })
 }
 
 /// The error for text that is no Unicode, with the place of the first surrogate.
@@ -128,12 +69,9 @@ fn holds_surrogate(text: &Bound<'_, PyString>) -> PyResult<PyErr> {
     Ok(DecodeError::Invalid { offset, reason }.into_py(text.py()))
 }
 
-/// The bytes of a bytes-like object, or of text where the format is not binary.
+/// The bytes of a bytes-like object that is no frame, or of text where the format is not binary.
 pub(super) fn body_of(data: &Bound<'_, PyAny>, format: Format) -> PyResult<PyBackedBytes> {
     let py = data.py();
-    if let Ok(frame) = data.cast::<PyFrame>() {
-        return PyBytes::new(py, frame.get().bytes()).extract().map_err(Into::into);
-    }
     if let Ok(bytes) = data.extract::<PyBackedBytes>() {
         return Ok(bytes);
     }

@@ -9,6 +9,7 @@ mod open;
 mod pool;
 mod python;
 mod settings;
+mod single;
 mod stats;
 
 pub use annotated::Annotated;
@@ -20,4 +21,5 @@ pub(crate) use open::open;
 pub(crate) use pool::PyPool;
 pub(crate) use python::PyEngine;
 pub(crate) use settings::Flush;
+pub(crate) use single::{decode, encode};
 pub(crate) use stats::pool_totals;

@@ -74,7 +74,7 @@ impl PyEngine {
     /// A request's bytes in this format: a frame's own memory, else a copy in the pool's inbound half.
     pub(crate) fn body(&self, py: Python<'_>, data: &Bound<'_, PyAny>, format: Format) -> PyResult<Bytes> {
         if let Ok(frame) = data.cast::<PyFrame>() {
-            return Ok(frame.get().bytes().clone());
+            return Ok(frame.get().to_bytes());
         }
         let body = body_of(data, format)?;
         self.core.pool.inbound(&body).map_err(|error| Class::PoolExhausted.error(py, (error.to_string(),)))

@@ -4,6 +4,8 @@
 use std::cell::Cell;
 use std::ops::Range;
 
+use super::Limits;
+
 /// What a leaf, an error and its message may need.
 pub(super) const FOR_LEAVES: usize = 16 << 10;
 /// What Python code, or the code of a caller's types, may need besides.
@@ -11,6 +13,9 @@ pub(super) const FOR_CODE: usize = 16 << 10;
 
 /// More than what one container takes while it is written, those of a debug build included.
 const FOR_CONTAINER: usize = 2 << 10;
+
+/// The same for as many as there may be inside one another.
+const ALL_CONTAINERS: usize = Limits::MAX_DEPTH * FOR_CONTAINER;
 
 /// Why nesting ended, where it was for want of stack.
 pub(super) const TOO_SMALL: &str = "the thread's stack is too small for so many containers inside one another";
@@ -21,12 +26,23 @@ pub(super) struct Thread {
     /// Where its stack lies; an empty range at 0 before that was asked, at 1 where it cannot be known.
     low: Cell<usize>,
     high: Cell<usize>,
+    /// From where on it holds all the containers that there may be, and how many bytes of it lie above.
+    ample: Cell<usize>,
+    above: Cell<usize>,
     /// Containers that encodings on it have open.
     pub(super) open: Cell<usize>,
 }
 
 thread_local! {
-    pub(super) static THREAD: Thread = const { Thread { low: Cell::new(0), high: Cell::new(0), open: Cell::new(0) } };
+    pub(super) static THREAD: Thread = const {
+        Thread {
+            low: Cell::new(0),
+            high: Cell::new(0),
+            ample: Cell::new(0),
+            above: Cell::new(0),
+            open: Cell::new(0),
+        }
+    };
 }
 
 /// What one pass over a value may use of its thread's stack.
@@ -57,8 +73,26 @@ impl Room {
         pointer() >= self.floor + bytes || self.use_up()
     }
 
-    /// Containers inside one another that there is room for without a look at each, if no other code runs.
+    /// All of the stack of `thread`, which is the calling one, but what a leaf needs; and the containers inside one another
+    /// that fit without a look at each, if no other code runs.
     #[inline]
+    pub(super) fn for_containers(thread: &Thread) -> (Self, usize) {
+        let ample = thread.ample.get();
+        if pointer().wrapping_sub(ample) < thread.above.get() {
+            return (Self { floor: ample - ALL_CONTAINERS, used_up: Cell::new(false) }, usize::MAX);
+        }
+        Self::for_some_containers(thread)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn for_some_containers(thread: &Thread) -> (Self, usize) {
+        let room = Self::of(thread, FOR_LEAVES);
+        let containers = room.containers();
+        (room, containers)
+    }
+
+    /// Containers inside one another that fit, if no other code runs.
     pub(super) fn containers(&self) -> usize {
         if self.floor == 0 { usize::MAX } else { pointer().saturating_sub(self.floor) / FOR_CONTAINER }
     }
@@ -83,6 +117,9 @@ impl Thread {
             let range = bounds().unwrap_or(1..1);
             self.low.set(range.start);
             self.high.set(range.end);
+            let ample = range.start + FOR_LEAVES + ALL_CONTAINERS;
+            self.ample.set(ample);
+            self.above.set(range.end.saturating_sub(ample));
         }
         if (self.low.get()..self.high.get()).contains(&here) { self.low.get() } else { 0 }
     }

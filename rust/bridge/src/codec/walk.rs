@@ -69,10 +69,10 @@ impl Drop for Walk<'_, '_> {
 
 impl<'a, 'py> Walk<'a, 'py> {
     pub(super) fn new(py: Python<'py>, writing: &'a Writing<'a>, hold: bool) -> Self {
-        let (around, room) = THREAD.with(|thread| (thread.open.get(), Room::of(thread, stack::FOR_LEAVES)));
+        let (around, (room, fit)) = THREAD.with(|thread| (thread.open.get(), Room::for_containers(thread)));
         let depth = writing.limits.max_depth.min(MAX_OPEN.saturating_sub(around));
         // Where Python code runs between two containers, nobody knows what they take.
-        let granted = if hold { 0 } else { depth.min(room.containers()).cast_signed() };
+        let granted = if hold { 0 } else { depth.min(fit).cast_signed() };
         Self {
             py,
             writing,

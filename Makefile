@@ -177,7 +177,7 @@ wheels: $(TOOLS)/.ready ## Builds a wheel for each of PYTHONS into dist/, for th
 	$(WHEEL) $(PYTHONS)
 
 dist: sdist ## Builds the source distribution and a wheel for this Python into dist/; needs no .venv
-	$(WHEEL) $(abspath $(THIS_PYTHON))
+	$(WHEEL) $(THIS_PYTHON)
 
 clean: ## Removes what was built
 	rm -rf $(VENV) target dist bench/out pybridge/*.so .mypy_cache .ruff_cache .pytest_cache .hypothesis

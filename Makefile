@@ -9,6 +9,9 @@ PYTHON   ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11
 CARGO    ?= cargo
 NIGHTLY  ?= nightly
 FEATURES := naive
+# The versions of Python that are tested and released; tests hold classifiers and workflows to it.
+PYTHONS  := 3.11 3.12 3.13 3.14 3.15
+MSRV      = $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 
 RUST_SOURCES := Cargo.toml Cargo.lock pyproject.toml $(shell find rust -name target -prune -o \( -name '*.rs' -o -name '*.toml' -o -name '*.md' \) -print)
 PY_SOURCES   := pybridge tests $(wildcard bench examples)
@@ -26,7 +29,8 @@ RUST_HOST := examples/rust_host/Cargo.toml
 RUST_TEST := $(if $(shell command -v cargo-nextest),$(CARGO) nextest run --no-tests=pass,$(CARGO) test --lib --bins --tests)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build quick bench test test-rust test-python lint fmt types loom miri asan tsan memcheck fuzz soak figures system-deps clean dist
+.PHONY: help setup build quick bench test test-rust test-python lint lint-workflows fmt types loom miri asan tsan memcheck fuzz soak figures
+.PHONY: msrv deny locks system-deps clean sdist wheels dist
 
 help: ## Shows the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,7 +72,7 @@ test-rust: build ## cargo tests; those of the bridge embed the interpreter of .v
 test-python: build ## pytest, on asyncio and uvloop
 	$(BIN)/pytest
 
-lint: setup ## rustfmt, clippy, ruff, and what each crate may depend on
+lint: lint-workflows ## rustfmt, clippy, ruff, what each crate may depend on, and the workflows
 	$(CARGO) fmt --all --check
 	$(CARGO) fmt --manifest-path $(RUST_HOST) --check -- --config-path rustfmt.toml
 	$(CARGO) clippy --workspace --all-targets --all-features --quiet -- -D warnings
@@ -76,6 +80,14 @@ lint: setup ## rustfmt, clippy, ruff, and what each crate may depend on
 	@! $(CARGO) tree -p pybridge-pool -e normal --prefix none | grep -E '^(pyo3|tokio) ' || { echo "the pool knows no Python and no tokio"; exit 1; }
 	$(BIN)/ruff check --quiet .
 	$(BIN)/ruff format --check --quiet .
+
+lint-workflows: setup ## zizmor and the published schemas over .github
+	$(BIN)/zizmor --quiet --pedantic $(if $(GH_TOKEN),,--offline) .github
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-actions .github/actions/*/action.yml
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-issue-forms $(filter-out %/config.yml,$(wildcard .github/ISSUE_TEMPLATE/*.yml))
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
 
 types: build ## mypy strict over everything, and the stub against the extension
 	$(BIN)/mypy
@@ -125,15 +137,47 @@ fuzz: setup ## Runs every fuzz target for FUZZ_SECONDS (60) from its seeds; need
 soak: build ## Twenty cycles of 1,000 requests of 1 MB, text and trees, also with two arenas and with jemalloc; judged
 	$(PY) -m bench.soak
 
+msrv: ## Checks that everything compiles with the least Rust version; adds that toolchain
+	@$(CARGO) +$(MSRV) --version >/dev/null 2>&1 || rustup toolchain install $(MSRV) --profile minimal --no-self-update
+	PYO3_PYTHON=$(PYTHON) $(CARGO) +$(MSRV) check --locked --workspace --all-features --target-dir target/msrv
+
+deny: ## Licences, advisories and sources of what is compiled in; needs cargo-deny
+	@command -v cargo-deny >/dev/null || { echo "cargo-deny is needed: cargo install cargo-deny --locked"; exit 1; }
+	$(CARGO) deny --locked check
+	$(CARGO) deny --locked --manifest-path $(RUST_HOST) --config deny.toml check
+
+LOCKED := Cargo.toml $(RUST_HOST) rust/bridge/fuzz/Cargo.toml rust/pool/fuzz/Cargo.toml
+locks: ## Writes the versions of the manifests into every Cargo.lock
+	for manifest in $(LOCKED); do $(CARGO) metadata --format-version 1 --manifest-path $$manifest >/dev/null || exit 1; done
+
 DEBIAN_PACKAGES := build-essential python3-dev python3-venv
 DEBIAN_OPTIONAL := libjemalloc2 valgrind
 system-deps: ## Names and installs the Debian packages that building and testing may need
 	@echo "needed: $(DEBIAN_PACKAGES); for soak and memory checks: $(DEBIAN_OPTIONAL)"
 	$(if $(filter 0,$(shell id -u)),,sudo) apt-get install --yes $(DEBIAN_PACKAGES) $(DEBIAN_OPTIONAL)
 
-dist: setup ## Builds the source distribution and a wheel for this Python into dist/
-	$(BIN)/maturin sdist --out dist
-	$(BIN)/maturin build --release --interpreter $(PY) --out dist
+# Packages are built by tools of their own, pinned by hash, away from .venv. Zig links against the oldest C library that
+# the platform's tag allows, on any machine.
+TOOLS     := target/release-tools
+TARGET    ?= $(HOST)
+PLATFORM   = $(if $(findstring -musl,$(TARGET)),musllinux_1_2,manylinux_2_28)
+THIS_PYTHON = $(if $(filter file,$(origin PYTHON)),$(or $(wildcard $(PY)),$(PYTHON)),$(PYTHON))
+MATURIN    = PATH="$(abspath $(TOOLS)/bin):$$PATH" $(TOOLS)/bin/maturin
+WHEEL      = $(MATURIN) build --release --locked --zig --target $(TARGET) --compatibility $(PLATFORM) --out dist --interpreter
+
+$(TOOLS)/.ready: release/requirements.txt
+	test -x $(TOOLS)/bin/python || $(THIS_PYTHON) -m venv $(TOOLS)
+	$(TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes -r $<
+	@touch $@
+
+sdist: $(TOOLS)/.ready ## Builds the source distribution into dist/
+	$(MATURIN) sdist --out dist
+
+wheels: $(TOOLS)/.ready ## Builds a wheel for each of PYTHONS into dist/, for the C library and processor that TARGET names
+	$(WHEEL) $(PYTHONS)
+
+dist: sdist ## Builds the source distribution and a wheel for this Python into dist/; needs no .venv
+	$(WHEEL) $(THIS_PYTHON)
 
 clean: ## Removes what was built
 	rm -rf $(VENV) target dist bench/out pybridge/*.so .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -25,7 +25,10 @@ struct Setup {
 enum Len {
     Tiny(u8),
     Small(u16),
-    Large { units: u16, rest: u8 },
+    Large {
+        units: u16,
+        rest: u8,
+    },
     /// So far below the end of the address space.
     Huge(u16),
 }

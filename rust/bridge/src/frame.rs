@@ -12,7 +12,8 @@ use bytes::Bytes;
 use pyo3::basic::CompareOp;
 use pyo3::exceptions::{PyBufferError, PyIndexError, PyMemoryError, PyOverflowError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyIterator, PyMemoryView, PySlice, PySliceIndices, PyTuple};
+use pyo3::types::slice::PySliceIndices;
+use pyo3::types::{PyBytes, PyIterator, PyMemoryView, PySlice, PyTuple};
 use pyo3::{IntoPyObjectExt, ffi, intern};
 
 use crate::codec::{self, CodecSpec, DuplicateKeys, Format, Limits};

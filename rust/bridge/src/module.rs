@@ -80,6 +80,8 @@ pub mod _pybridge {
     #[pymodule_init]
     fn init(m: &pyo3::Bound<'_, pyo3::types::PyModule>) -> pyo3::PyResult<()> {
         super::check_interpreter(m.py())?;
+        #[cfg(Py_3_14)]
+        crate::codec::look_at_strings(m.py());
         m.add("__version__", env!("CARGO_PKG_VERSION"))?;
         super::add_baselines(m)
     }

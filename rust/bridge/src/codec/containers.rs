@@ -9,6 +9,7 @@ use serde::{Serialize, Serializer};
 use super::Format;
 use super::object::{self, Int};
 use super::path::Segment;
+use super::strings;
 use super::transcode;
 use super::value::Value;
 
@@ -240,7 +241,7 @@ impl Key<'_, '_, '_> {
         // SAFETY: the key is alive; its type was checked.
         unsafe {
             if ffi::PyUnicode_Check(self.0.ob) != 0 {
-                return Segment::Key(transcode::lossy(&object::text(self.0.ob)));
+                return Segment::Key(transcode::lossy(&strings::text(self.0.ob)));
             }
             if ffi::PyBytes_Check(self.0.ob) != 0 {
                 return Segment::Key(String::from_utf8_lossy(object::bytes(self.0.ob)).into_owned());

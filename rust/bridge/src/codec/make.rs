@@ -3,7 +3,7 @@
 
 use pyo3::{Python, ffi};
 
-use super::lanes;
+use super::{lanes, strings};
 
 /// A new `str` of ASCII text; null with an exception set if there is no memory.
 #[inline]
@@ -16,7 +16,7 @@ pub(super) fn ascii(_py: Python<'_>, text: &[u8]) -> *mut ffi::PyObject {
     unsafe {
         let made = ffi::PyUnicode_New(text.len().cast_signed(), 0x7f);
         if !made.is_null() && !text.is_empty() {
-            lanes::copy(text, ffi::PyUnicode_DATA(made).cast());
+            lanes::copy(text, strings::data(made).cast());
         }
         made
     }
@@ -29,7 +29,7 @@ pub(super) fn ascii(_py: Python<'_>, text: &[u8]) -> *mut ffi::PyObject {
 #[inline]
 pub(super) unsafe fn ascii_text<'a>(ob: *mut ffi::PyObject) -> &'a [u8] {
     // SAFETY: the caller's promise.
-    unsafe { std::slice::from_raw_parts(ffi::PyUnicode_DATA(ob).cast(), ffi::PyUnicode_GET_LENGTH(ob).cast_unsigned()) }
+    unsafe { std::slice::from_raw_parts(strings::data(ob).cast(), ffi::PyUnicode_GET_LENGTH(ob).cast_unsigned()) }
 }
 
 /// A new `list` of `items`, whose references it takes; null with an exception set if there is no memory.

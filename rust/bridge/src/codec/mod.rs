@@ -31,6 +31,7 @@ mod scan;
 mod shapes;
 mod sink;
 mod stack;
+mod strings;
 mod temporal;
 mod transcode;
 mod triples;
@@ -50,4 +51,6 @@ pub use framing::Framing;
 pub use limits::{DuplicateKeys, Limits};
 pub use scan::scan;
 pub use spec::{CodecSpec, Format};
+#[cfg(Py_3_14)]
+pub(crate) use strings::look_at_strings;
 pub use typed::{from_frame, to_bytes};

@@ -5,69 +5,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use pyo3::ffi;
 
-/// Text of a `str`.
-pub(super) enum Text<'a> {
-    /// Its storage is UTF-8 already.
-    Utf8(&'a str),
-    /// Latin-1 storage, one byte for each code point.
-    Latin1(&'a [u8]),
-    /// Two bytes for each code point.
-    Ucs2(&'a [u16]),
-    /// Four bytes for each code point.
-    Ucs4(&'a [u32]),
-}
-
-/// The text of `ob`.
-///
-/// # Safety
-/// `ob` is a `str` or of a subclass, and stays alive for `'a`.
-#[inline]
-pub(super) unsafe fn text<'a>(ob: *mut ffi::PyObject) -> Text<'a> {
-    // SAFETY: the caller passes a live str; its storage is immutable and of the kind and length it states.
-    unsafe {
-        let len = ffi::PyUnicode_GET_LENGTH(ob).cast_unsigned();
-        if ffi::PyUnicode_IS_ASCII(ob) != 0 {
-            let bytes = std::slice::from_raw_parts(ffi::PyUnicode_DATA(ob).cast::<u8>(), len);
-            return Text::Utf8(std::str::from_utf8_unchecked(bytes));
-        }
-        let compact = ob.cast::<ffi::PyCompactUnicodeObject>();
-        // Four bytes for each code point may hold what is none, and so may its cached form.
-        if !(*compact).utf8.is_null() && ffi::PyUnicode_KIND(ob) != ffi::PyUnicode_4BYTE_KIND {
-            let bytes =
-                std::slice::from_raw_parts((*compact).utf8.cast::<u8>(), (*compact).utf8_length.cast_unsigned());
-            return Text::Utf8(std::str::from_utf8_unchecked(bytes));
-        }
-        #[cfg(not(Py_3_12))]
-        if ffi::PyUnicode_KIND(ob) == 0 {
-            return legacy(ob);
-        }
-        let data = ffi::PyUnicode_DATA(ob);
-        match ffi::PyUnicode_KIND(ob) {
-            ffi::PyUnicode_1BYTE_KIND => Text::Latin1(std::slice::from_raw_parts(data.cast(), len)),
-            ffi::PyUnicode_2BYTE_KIND => Text::Ucs2(std::slice::from_raw_parts(data.cast(), len)),
-            _ => Text::Ucs4(std::slice::from_raw_parts(data.cast(), len)),
-        }
-    }
-}
-
-/// Text that an old extension module has left without its storage; text that is refused if
-/// there is no memory to make it.
-///
-/// # Safety
-/// As for [`text`].
-#[cfg(not(Py_3_12))]
-#[cold]
-unsafe fn legacy<'a>(ob: *mut ffi::PyObject) -> Text<'a> {
-    // SAFETY: the caller's promise; a str whose storage was made is never legacy again.
-    unsafe {
-        if ffi::PyUnicode_READY(ob) == 0 {
-            return text(ob);
-        }
-        ffi::PyErr_Clear();
-        Text::Ucs4(&[0xd800])
-    }
-}
-
 /// An integer within the range that the formats share.
 pub(super) enum Int {
     /// -2^63 .. 2^63-1.

@@ -6,7 +6,8 @@ use pyo3::exceptions::{PyBufferError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyString};
 
-use super::object::{self, Text};
+use super::object;
+use super::strings::{self, Text};
 use super::sink::{Halt, Sink};
 use super::transcode::{BLOCK, Block, Surrogate};
 use super::view::View;
@@ -42,7 +43,7 @@ impl Raw<'_> {
     pub(super) fn write(self, item: &Bound<'_, PyAny>, out: &mut Writer) -> Result<(), EncodeError> {
         if item.is_instance_of::<PyString>() {
             // SAFETY: the item is a str, alive for the call.
-            return self.text(&unsafe { object::text(item.as_ptr()) }, out);
+            return self.text(&unsafe { strings::text(item.as_ptr()) }, out);
         }
         if item.is_instance_of::<PyBytes>() || item.is_instance_of::<PyByteArray>() {
             // SAFETY: the item is bytes or bytearray, and no Python code runs while it is copied.

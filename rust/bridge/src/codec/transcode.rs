@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::object::Text;
+use super::strings::Text;
 
 /// Text holds what no encoding of Unicode can: a surrogate, or a number above all code points.
 #[derive(Debug, Clone, Copy)]

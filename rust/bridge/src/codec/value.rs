@@ -11,8 +11,9 @@ use pyo3::prelude::*;
 use pyo3::types::PyInt;
 use serde::{Serialize, Serializer};
 
-use super::object::{self, Int, Text};
+use super::object::{self, Int};
 use super::path::{Segment, cut};
+use super::strings::{self, Text};
 use super::transcode::{self, BLOCK};
 use super::walk::{self, Walk};
 
@@ -85,7 +86,7 @@ impl<'w, 'a, 'py> Value<'w, 'a, 'py> {
     #[inline(always)]
     pub(super) fn text<S: Serializer>(self, to: S) -> Result<S::Ok, S::Error> {
         // SAFETY: the object is a str and alive; serializing text runs no Python code.
-        match unsafe { object::text(self.ob) } {
+        match unsafe { strings::text(self.ob) } {
             Text::Utf8(text) => to.serialize_str(text),
             wide => self.wide(to, &wide),
         }

@@ -42,13 +42,40 @@ fn library_of(address: *mut c_void) -> Option<*mut c_void> {
     Some(found.dli_fbase)
 }
 
+/// True if `address` only leads to a function that lies elsewhere: a program that is not position-independent and takes
+/// a function's address has an entry of its own for it, which stands for the function everywhere.
+fn is_entry(address: *mut c_void) -> bool {
+    /// Asks `dladdr1` for the symbol's description.
+    const RTLD_DL_SYMENT: c_int = 1;
+    type Ask = unsafe extern "C" fn(*const c_void, *mut libc::Dl_info, *mut *const libc::Elf64_Sym, c_int) -> c_int;
+    let ask = symbol(c"dladdr1");
+    if ask.is_null() {
+        return false;
+    }
+    let (mut info, mut description) = (mem::MaybeUninit::<libc::Dl_info>::zeroed(), ptr::null());
+    // SAFETY: glibc's `dladdr1` has this signature; any address may be asked about, and what it describes stays mapped.
+    unsafe {
+        let ask = mem::transmute::<*mut c_void, Ask>(ask);
+        ask(address, info.as_mut_ptr(), &raw mut description, RTLD_DL_SYMENT) != 0
+            && !description.is_null()
+            && (*description).st_shndx == 0
+    }
+}
+
+/// The library whose malloc is in use.
+fn malloc_library() -> Option<*mut c_void> {
+    // Whatever takes malloc's place defines all of these.
+    let mut family = [c"malloc", c"calloc", c"realloc", c"memalign"].into_iter().map(symbol);
+    library_of(family.find(|&found| !found.is_null() && !is_entry(found))?)
+}
+
 /// Why the functions below, [`trim`] apart, can do nothing; `None`: malloc is glibc's own.
 pub(super) fn obstacle() -> Option<&'static str> {
-    let (version, malloc) = (symbol(c"gnu_get_libc_version"), symbol(c"malloc"));
+    let version = symbol(c"gnu_get_libc_version");
     if version.is_null() {
         return Some("the C library is not glibc");
     }
-    (library_of(version) != library_of(malloc)).then_some("malloc is not the C library's own")
+    (library_of(version) != malloc_library()).then_some("malloc is not the C library's own")
 }
 
 /// A function of glibc's malloc, if that is the one in use.
@@ -66,7 +93,7 @@ const PURGE_ALL: &CStr = c"arena.4096.purge";
 /// jemalloc's control function, if jemalloc is the malloc in use.
 fn jemalloc_control() -> Option<*mut c_void> {
     let found = symbol(c"mallctl");
-    (!found.is_null() && library_of(found) == library_of(symbol(c"malloc"))).then_some(found)
+    (!found.is_null() && library_of(found) == malloc_library()).then_some(found)
 }
 
 /// Why [`trim`] can do nothing; `None`: malloc is glibc's own or jemalloc.

@@ -3,6 +3,7 @@
 use pyo3::prelude::*;
 use pyo3::types::PyModule;
 
+use crate::awaitable::prepare as prepare_coroutines;
 use crate::context::{Context, current_context};
 use crate::engine::{PyCodec, PyEngine, PyPool, close_all};
 use crate::frame::{PyFrame, restore_frame};
@@ -80,6 +81,7 @@ pub mod _pybridge {
     #[pymodule_init]
     fn init(m: &pyo3::Bound<'_, pyo3::types::PyModule>) -> pyo3::PyResult<()> {
         super::check_interpreter(m.py())?;
+        super::prepare_coroutines(m.py());
         m.add("__version__", env!("CARGO_PKG_VERSION"))?;
         super::add_baselines(m)
     }

@@ -19,6 +19,7 @@ mod resume;
 mod source;
 mod start;
 mod timers;
+mod wait;
 mod waiter;
 mod wakers;
 
@@ -35,5 +36,6 @@ pub(crate) use output::SharedWriter;
 pub(crate) use python::{Call, Kind, PyStream};
 pub(crate) use queue::Marks;
 pub(crate) use start::{Request, RequestCodec, StartRequest, fail, start};
+pub(crate) use wait::Wait;
 pub(crate) use waiter::Waiter;
 pub(crate) use wakers::Wakers;

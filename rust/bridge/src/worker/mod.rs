@@ -1,6 +1,7 @@
 //! Event-loop threads: the only place, with the driver, where Python runs.
 
 mod attach;
+mod calls;
 mod cell;
 mod dedicated;
 mod entering;
@@ -16,6 +17,7 @@ mod release;
 mod stall;
 mod sync;
 mod thread;
+mod wakes;
 mod wakeup;
 mod watch;
 
@@ -32,4 +34,5 @@ pub(crate) use mailbox::{Command, Mailbox};
 pub(crate) use port::Port;
 pub(crate) use release::{Deferred, deferred_counts, drain_orphans};
 pub(crate) use stall::finish_reports;
+pub(crate) use wakes::{Callback, Wakes};
 pub(crate) use watch::{run_on_any, workers};

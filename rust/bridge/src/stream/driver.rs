@@ -27,6 +27,7 @@ pub(crate) struct Driver {
     pub(super) core: Arc<StreamCore>,
     pub(super) port: Py<Port>,
     drive: ThreadCell<Drive>,
+    name: String,
     /// The generator, for introspection from any thread.
     pub(super) generator: Mutex<Option<Py<PyAny>>>,
     context: OnceLock<Py<Context>>,
@@ -40,9 +41,10 @@ impl Driver {
         engine: &Bound<'py, PyEngine>,
     ) -> PyResult<Bound<'py, Self>> {
         let core = Arc::clone(&start.core);
+        let name = engine.get().core.name.clone();
         let drive = ThreadCell::new(Drive::new(py, port, start, engine)?);
         let port = port.clone().unbind();
-        Bound::new(py, Self { core, port, drive, generator: Mutex::new(None), context: OnceLock::new() })
+        Bound::new(py, Self { core, port, drive, name, generator: Mutex::new(None), context: OnceLock::new() })
     }
 
     /// The handler's `Context`, made when first asked for.
@@ -203,15 +205,15 @@ impl Driver {
 
     #[getter]
     fn __name__(&self) -> &str {
-        &self.core.engine.name
+        &self.name
     }
 
     #[getter]
     fn __qualname__(&self) -> &str {
-        &self.core.engine.name
+        &self.name
     }
 
     fn __repr__(&self) -> String {
-        format!("<stream {} of {}>", self.core.id, self.core.engine.name)
+        format!("<stream {} of {}>", self.core.id, self.name)
     }
 }

@@ -81,7 +81,16 @@ impl PyStream {
         let engine = call.engine.clone_ref(py);
         let request_id = call.options.request_id.clone();
         let state = Mutex::new(State::New(Box::new(call)));
-        Self { state, kind, spec, engine, readers: Readers::default(), spare: Mutex::new(None), request_id, number: AtomicU64::new(0) }
+        Self {
+            state,
+            kind,
+            spec,
+            engine,
+            readers: Readers::default(),
+            spare: Mutex::new(None),
+            request_id,
+            number: AtomicU64::new(0),
+        }
     }
 
     /// What it gives, for whom, and how far it is; waits for nobody.

@@ -10,11 +10,10 @@ use crate::interp::call_with_keywords;
 /// Calls of one event loop.
 pub(super) struct LoopCalls {
     call_soon: Py<PyAny>,
-    /// The loop's `create_future`; `None` where that is asyncio's own, which only calls `asyncio.Future`.
-    create_future: Option<Py<PyAny>>,
-    future_type: Py<PyAny>,
-    /// The loop's `get_task_factory`; `None` where that is asyncio's own, which only gives an attribute.
-    get_task_factory: Option<Py<PyAny>>,
+    create_future: Py<PyAny>,
+    /// `asyncio.Future`, where that is all that the loop's `create_future` calls.
+    future_type: Option<Py<PyAny>>,
+    get_task_factory: Py<PyAny>,
     task_type: Py<PyAny>,
     event_loop: Py<PyAny>,
     /// An empty one: what the loop keeps must not keep the context of the caller who happens to be the first.
@@ -29,24 +28,14 @@ impl LoopCalls {
         let py = event_loop.py();
         let asyncio = py.import("asyncio")?;
         let (context, event_loop_name) = (intern!(py, "context"), intern!(py, "loop"));
-        let base = asyncio.getattr("BaseEventLoop")?;
-        // The loop's method, unless that is the one of asyncio's loops.
-        let own = |name: &str| -> PyResult<Option<Py<PyAny>>> {
-            let method = event_loop.getattr(name)?;
-            let function = method.getattr_opt("__func__")?;
-            let is_plain = function.is_some_and(|function| base.getattr(name).is_ok_and(|plain| function.is(&plain)));
-            Ok((!is_plain).then(|| method.unbind()))
-        };
-        let has_factory = event_loop.hasattr(intern!(py, "_task_factory"))?;
-        let get_task_factory = own("get_task_factory")?;
+        let create_future = event_loop.getattr("create_future")?;
+        let base = asyncio.getattr("BaseEventLoop")?.getattr("create_future")?;
+        let is_plain = create_future.getattr_opt("__func__")?.is_some_and(|function| function.is(&base));
         Ok(Self {
             call_soon: event_loop.getattr("call_soon")?.unbind(),
-            create_future: own("create_future")?,
-            future_type: asyncio.getattr("Future")?.unbind(),
-            get_task_factory: match get_task_factory {
-                None if !has_factory => Some(event_loop.getattr("get_task_factory")?.unbind()),
-                own => own,
-            },
+            create_future: create_future.unbind(),
+            future_type: if is_plain { Some(asyncio.getattr("Future")?.unbind()) } else { None },
+            get_task_factory: event_loop.getattr("get_task_factory")?.unbind(),
             task_type: asyncio.getattr("Task")?.unbind(),
             event_loop: event_loop.clone().unbind(),
             context: py.import("contextvars")?.call_method0("Context")?.unbind(),
@@ -83,12 +72,11 @@ impl LoopCalls {
     }
 
     pub(super) fn create_future<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        match &self.create_future {
-            Some(create) => create.bind(py).call0(),
-            None => {
-                let arguments = [self.event_loop.bind(py)];
-                call_with_keywords(self.future_type.bind(py), &arguments, self.loop_keyword.bind(py))
+        match &self.future_type {
+            Some(future) => {
+                call_with_keywords(future.bind(py), &[self.event_loop.bind(py)], self.loop_keyword.bind(py))
             }
+            None => self.create_future.bind(py).call0(),
         }
     }
 
@@ -100,11 +88,7 @@ impl LoopCalls {
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = coroutine.py();
         let event_loop = self.event_loop.bind(py);
-        let factory = match &self.get_task_factory {
-            Some(get) => get.bind(py).call0()?,
-            None => event_loop.getattr(intern!(py, "_task_factory"))?,
-        };
-        if factory.is_none() {
+        if self.get_task_factory.bind(py).call0()?.is_none() {
             let arguments = [coroutine, event_loop, context];
             return call_with_keywords(self.task_type.bind(py), &arguments, self.task_keywords.bind(py));
         }

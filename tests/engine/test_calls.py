@@ -288,7 +288,8 @@ async def test_coroutine_gives_its_result_by_every_way_to_resume_it() -> None:
         with pytest.raises((StopIteration, KeyError)) as caught:
             resume(coroutine)
         if number < 3:
-            assert caught.value.value == number  # type: ignore[union-attr]
+            assert isinstance(caught.value, StopIteration)
+            assert caught.value.value == number
 
     def delegates(coroutine: Any) -> Any:
         return (yield from coroutine)
@@ -297,5 +298,5 @@ async def test_coroutine_gives_its_result_by_every_way_to_resume_it() -> None:
         next(delegates(anext(stream)))
     assert result.value.value == 3
     with pytest.raises(TypeError, match="non-None"):
-        anext(stream).send(1)  # type: ignore[attr-defined]
+        anext(stream).send(1)  # type: ignore[arg-type]
     assert [number async for number in stream] == [4, 5, 6, 7, 8, 9]

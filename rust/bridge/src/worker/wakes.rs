@@ -55,13 +55,13 @@ impl Wakes {
             due.push((callback, argument));
             due.len() == 1
         };
-        if first { this.schedule(slf) } else { Ok(()) }
+        if first { Self::schedule(slf) } else { Ok(()) }
     }
 
-    fn schedule(&self, slf: &Bound<'_, Self>) -> PyResult<()> {
-        self.calls.call_soon(slf, None).inspect_err(|_| {
+    fn schedule(slf: &Bound<'_, Self>) -> PyResult<()> {
+        slf.get().calls.call_soon(slf, None).inspect_err(|_| {
             // The loop is closed: nobody will be called any more.
-            let lost = mem::take(&mut *self.due());
+            let lost = mem::take(&mut *slf.get().due());
             drop(lost);
         })
     }
@@ -84,7 +84,7 @@ impl Wakes {
                     is_scheduled || later.is_empty()
                 };
                 if !is_scheduled {
-                    this.schedule(slf)?;
+                    Self::schedule(slf)?;
                 }
                 return Err(error);
             }

@@ -86,7 +86,7 @@ async def test_state_of_a_call_can_be_inspected() -> None:
 async def test_call_that_is_never_awaited_is_told_of_and_does_nothing() -> None:
     engine = PooledEngine(answer, unary=True, worker="attached")
     with pytest.warns(RuntimeWarning, match="coroutine 'PooledEngine.call' was never awaited"):
-        engine.call(None)
+        engine.call(None)  # type: ignore[unused-coroutine]
     assert engine.stats().streams.started == 0
 
 
@@ -237,7 +237,7 @@ async def test_coroutine_that_is_done_keeps_nothing(operation: str) -> None:
 
     engine = PooledEngine(handler, worker="attached")
     request = Request()
-    kept = [weakref.ref(request)]
+    kept: list[Any] = [weakref.ref(request)]
     if operation == "call":
         coroutine: Any = engine._core.call(request)
     else:

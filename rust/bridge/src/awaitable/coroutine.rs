@@ -211,12 +211,7 @@ impl Awaited {
     }
 
     /// Lets the cancelled stream end before its cancelled reader goes on, as one generator within another would.
-    fn give_way<'py>(
-        py: Python<'py>,
-        goal: Goal,
-        waiter: Arc<Waiter>,
-        cancelled: Py<PyBaseException>,
-    ) -> PyResult<Step<'py>> {
+    fn give_way(py: Python<'_>, goal: Goal, waiter: Arc<Waiter>, cancelled: Py<PyBaseException>) -> PyResult<Step<'_>> {
         let (future, waker) = arm(&running_port(py)?, &waiter)?;
         if goal.read().is_none_or(|stream| stream.has_ended_or_wake(&waker)) {
             goal.forget(&waiter);

@@ -6,7 +6,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 
 use super::coroutine::Awaited;
-use crate::parking::enter;
+use crate::worker::in_slot;
 
 /// Gives the class of our coroutines the slots; at import, before there is a coroutine.
 pub(crate) fn prepare(py: Python<'_>) {
@@ -28,11 +28,9 @@ unsafe extern "C" fn am_send(
     value: *mut ffi::PyObject,
     result: *mut *mut ffi::PyObject,
 ) -> ffi::PySendResult {
-    enter();
-    // SAFETY: the interpreter calls this attached, for a live object of the class that has the slot and no subclasses, and
-    // with a place for the result. `tp_iternext` is the class's own.
-    unsafe {
-        let py = Python::assume_attached();
+    // SAFETY: the interpreter calls this for a live object of the class that has the slot and no subclasses, and with a place
+    // for the result. `tp_iternext` is the class's own.
+    in_slot(|py| unsafe {
         if value != ffi::Py_None() {
             let send = intern!(py, "send").as_ptr();
             *result = ffi::PyObject_CallMethodOneArg(coroutine, send, value);
@@ -52,5 +50,5 @@ unsafe extern "C" fn am_send(
             }
             None => ffi::PySendResult::PYGEN_ERROR,
         }
-    }
+    })
 }

@@ -11,41 +11,20 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
+use super::call::{Call, Kind};
+use super::close_reason::CloseReason;
 use super::core::StreamCore;
 use super::ending::{Ending, Failure, Reason};
 use super::queue::Cursor;
 use super::readers::Readers;
 use crate::awaitable::{Awaited, Goal};
-use crate::codec::{self, CodecSpec, Framing};
+use crate::codec::{self, CodecSpec};
 use crate::engine::PyEngine;
-use crate::error::{Class, raise_cancelled, raise_failure};
+use crate::error::{raise_cancelled, raise_failure};
 use crate::fault;
 use crate::frame::PyFrame;
 use crate::lock::{Mutex, MutexGuard};
 use crate::worker::{Deferred, Port};
-
-/// What `__anext__` gives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// Values decoded from their frames.
-    Items,
-    /// Frames.
-    Frames,
-    /// All frames that are there, framing included, as one `bytes`.
-    Chunks,
-}
-
-/// What one call asks for, kept until the stream starts.
-pub(crate) struct Call {
-    pub(crate) engine: Py<PyEngine>,
-    pub(crate) request: Py<PyAny>,
-    pub(crate) encoded: Option<Arc<CodecSpec>>,
-    pub(crate) codec: Option<Py<PyAny>>,
-    pub(crate) context: Py<PyAny>,
-    pub(crate) framing: Framing,
-    pub(crate) options: super::CallOptions,
-    pub(crate) parent: Option<Arc<StreamCore>>,
-}
 
 enum State {
     New(Box<Call>),
@@ -346,22 +325,6 @@ fn raise_ending(py: Python<'_>, ending: Ending) -> Option<PyErr> {
             }
             Some(error)
         }
-    }
-}
-
-/// A reason that a Python consumer may close with.
-struct CloseReason(Reason);
-
-impl FromPyObject<'_, '_> for CloseReason {
-    type Error = PyErr;
-
-    fn extract(given: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
-        let name = given.extract::<&str>().unwrap_or_default();
-        if let Some(reason) = [Reason::Caller, Reason::Client].into_iter().find(|reason| reason.as_str() == name) {
-            return Ok(Self(reason));
-        }
-        let text = format!("must be 'caller' or 'client', not {}", given.repr()?);
-        Err(Class::Config.error(given.py(), ("reason", text)))
     }
 }
 

@@ -23,7 +23,7 @@ mod watch;
 
 #[cfg(feature = "naive")]
 pub(crate) use attach::attach;
-pub(crate) use attach::{at_home, attaches};
+pub(crate) use attach::{at_home, attaches, in_slot};
 pub(crate) use cell::{Here, ThreadCell};
 pub(crate) use dedicated::{PyWorker, open_port, shared_worker};
 pub(crate) use entering::{current_lifespan, wait_for};

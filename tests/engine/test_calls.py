@@ -67,7 +67,7 @@ async def test_asyncio_takes_a_call_as_a_coroutine(make_engine: EngineMaker, way
 
 async def test_state_of_a_call_can_be_inspected() -> None:
     handler = Cleans()
-    call = PooledEngine(handler, unary=True, worker="attached").call(None)
+    call: Any = PooledEngine(handler, unary=True, worker="attached").call(None)
     assert inspect.getcoroutinestate(call) == inspect.CORO_CREATED
     task = asyncio.create_task(call)
     await handler.started.wait()

@@ -203,6 +203,21 @@ class Engine:
         parent: Context | None = None,
         inherit: bool = True,
     ) -> Stream[Any]: ...
+    def call(
+        self,
+        request: Any,
+        codec: Codec | None = None,
+        *,
+        encoded: Codec | None = None,
+        request_id: str | None = None,
+        metadata: dict[str, str] | None = None,
+        timeout: float | None = None,
+        idle_timeout: float | None = None,
+        traceparent: str | None = None,
+        tracestate: str | None = None,
+        parent: Context | None = None,
+        inherit: bool = True,
+    ) -> Awaited[Any]: ...
     def iterate(self, stream: Stream[_T]) -> BlockingStream: ...
     def drain(self) -> None: ...
     def close(self) -> None: ...

@@ -170,16 +170,10 @@ class PooledEngine:
         Raises:
             ValueError: The handler gave none or several.
         """
-        nothing = object()
-        item: Any = nothing
-        async with self._open("items", request, codec, "none", options) as stream:
-            async for another in stream:
-                if item is not nothing:
-                    raise ValueError(f"{self._name} gave more than one item: iterate over engine(request)")
-                item = another
-        if item is nothing:
-            raise ValueError(f"{self._name} gave no item")
-        return item
+        if codec is None and not options:
+            return await self._core.call(request)
+        native = None if codec is None else native_codec(codec)
+        return await self._core.call(request, native, **self._keywords(options))
 
     def iter(
         self, request: Any, *, codec: CodecName | Codec | None = None, **options: Unpack[CallOptions]
@@ -303,15 +297,19 @@ class PooledEngine:
         self, kind: str, request: Any, codec: CodecName | Codec | None, framing: Framing, options: CallOptions
     ) -> _pybridge.Stream[Any]:
         native = None if codec is None else native_codec(codec)
+        return self._core.open(kind, request, native, framing, **self._keywords(options))
+
+    def _keywords(self, options: CallOptions) -> dict[str, Any]:
+        """The options as the extension takes them."""
         if not options:
-            return self._core.open(kind, request, native, framing)
+            return {}
         keywords = checked(options, self._limits)
         encoded = keywords.pop("encoded", None)
         if encoded is not None:
             keywords["encoded"] = native_codec(encoded, "encoded")
         if "parent" in keywords and keywords["parent"] is None:
             keywords["inherit"] = False
-        return self._core.open(kind, request, native, framing, **keywords)
+        return keywords
 
     def _text_codec(self, framing: str, codec: CodecName | Codec | None) -> Codec:
         if codec is not None:

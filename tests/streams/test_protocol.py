@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import inspect
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import anyio
@@ -142,7 +143,7 @@ async def test_awaitable_follows_the_coroutine_protocol(operation: str) -> None:
     assert engine.stats().streams.started <= 2
 
 
-async def test_pending_wait_can_be_closed_and_is_an_asyncio_future() -> None:
+async def test_pending_wait_can_be_closed_and_is_a_future_to_asyncio() -> None:
     async def handler(request: object) -> AsyncGenerator[int, None]:
         await asyncio.Event().wait()
         yield 1
@@ -150,7 +151,7 @@ async def test_pending_wait_can_be_closed_and_is_an_asyncio_future() -> None:
     stream = PooledEngine(handler, worker="attached")(None)
     pending = stream.__anext__()
     future = pending.send(None)
-    assert isinstance(future, asyncio.Future)
+    assert asyncio.isfuture(future)
     assert future._asyncio_future_blocking
     with pytest.raises(RuntimeError, match="wasn't used with future"):
         pending.send(None)
@@ -161,6 +162,67 @@ async def test_pending_wait_can_be_closed_and_is_an_asyncio_future() -> None:
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(stream.__anext__(), 0.001)
     await stream.aclose()
+
+
+async def test_what_a_task_waits_for_behaves_as_a_future() -> None:
+    async def handler(request: object) -> AsyncGenerator[int, None]:
+        await asyncio.Event().wait()
+        yield 1
+
+    called: list[tuple[str, Any]] = []
+    variable = contextvars.ContextVar("variable", default="outside")
+    inside = contextvars.copy_context()
+    inside.run(variable.set, "inside")
+    stream = PooledEngine(handler, worker="attached")(None)
+    pending = stream.__anext__()
+    future: Any = pending.send(None)
+
+    def first(done: Any) -> None:
+        called.append((variable.get(), done))
+
+    def second(done: Any) -> None:
+        called.append(("second", done))
+        raise LookupError("of a callback")
+
+    assert future.get_loop() is asyncio.get_running_loop()
+    assert (future.done(), future.cancelled(), repr(future)) == (False, False, "<pybridge.Wait: pending>")
+    for ask in (future.result, future.exception):
+        with pytest.raises(asyncio.InvalidStateError):
+            ask()
+    future.add_done_callback(first, context=inside)
+    for _ in range(2):
+        future.add_done_callback(called.append)
+    assert (future.remove_done_callback(called.append), future.remove_done_callback(print)) == (2, 0)
+    future.add_done_callback(second)
+    future.add_done_callback(first)
+    failures = LoopFailures()
+    with failures:
+        assert (future.cancel(msg="enough"), future.cancel()) == (True, False)
+        assert (future.done(), future.cancelled(), called) == (True, True, [])
+        await turns(2)
+    assert called == [("inside", future), ("second", future), ("outside", future)]
+    assert [type(failure) for failure in failures.seen] == [LookupError]
+    for ask in (future.result, future.exception):
+        with pytest.raises(asyncio.CancelledError, match="enough"):
+            ask()
+    future.add_done_callback(first)
+    await turns(1)
+    assert len(called) == 4
+    pending.close()
+    await stream.aclose()
+
+
+class LoopFailures:
+    """What callbacks of the running loop raise meanwhile."""
+
+    def __init__(self) -> None:
+        self.seen: list[BaseException] = []
+
+    def __enter__(self) -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: self.seen.append(context["exception"]))
+
+    def __exit__(self, *_: object) -> None:
+        asyncio.get_running_loop().set_exception_handler(None)
 
 
 async def test_aclose_wakes_a_reader_that_waits(make_engine: EngineMaker) -> None:
@@ -246,46 +308,6 @@ async def test_driving_task_shows_the_handler(make_engine: EngineMaker) -> None:
     shown, stack = await collect(make_engine(shown_handler)(None))
     assert "shown_handler" in shown
     assert "shown_handler" in stack
-
-
-class BusyLoop(asyncio.SelectorEventLoop):
-    """Does something else, once, when a future is asked for: what another thread may do at that moment."""
-
-    meanwhile: Callable[[], object] | None = None
-
-    def create_future(self) -> asyncio.Future[Any]:
-        meanwhile, self.meanwhile = self.meanwhile, None
-        if meanwhile is not None:
-            meanwhile()
-        return super().create_future()
-
-
-def test_second_reader_that_comes_while_the_first_begins_to_wait_is_refused() -> None:
-    async def handler(request: object) -> AsyncGenerator[int, None]:
-        await gate.wait()
-        yield 1
-
-    async def read() -> None:
-        stream = PooledEngine(handler, worker="attached")(None)
-        async with stream:
-            await turns(2)
-            loop.meanwhile = lambda: read_too(stream.__anext__())
-            first = asyncio.ensure_future(anext(stream))
-            await turns(2)
-            gate.set()
-            assert await first == 1
-
-    def read_too(second: Any) -> None:
-        with pytest.raises(RuntimeError, match="another task is reading this stream"):
-            second.send(None)
-        refused.append(1)
-
-    gate = asyncio.Event()
-    refused: list[int] = []
-    loop = BusyLoop()
-    with asyncio.Runner(loop_factory=lambda: loop) as runner:
-        runner.run(asyncio.wait_for(read(), 10))
-    assert refused == [1]
 
 
 async def test_reader_that_comes_while_the_stream_starts_does_not_take_that_for_its_end() -> None:

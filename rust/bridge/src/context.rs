@@ -11,6 +11,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyMappingProxy};
 
 use crate::awaitable::{Awaited, Goal};
+use crate::interp::{context_value, copy_context, set_context_value};
 use crate::stream::{Driver, Reason, StreamCore};
 use crate::worker::Port;
 
@@ -28,13 +29,12 @@ fn variable(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
 
 /// Makes `driver` the current stream of the context that code runs in.
 pub(crate) fn enter(py: Python<'_>, driver: &Bound<'_, Driver>) -> PyResult<()> {
-    variable(py)?.call_method1(intern!(py, "set"), (driver,)).map(drop)
+    set_context_value(variable(py)?, driver)
 }
 
 /// The driver of the stream that code runs in.
 fn current_driver(py: Python<'_>) -> PyResult<Option<Bound<'_, Driver>>> {
-    let driver = variable(py)?.call_method1(intern!(py, "get"), (py.None(),))?;
-    Ok(driver.cast_into::<Driver>().ok())
+    Ok(context_value(variable(py)?)?.and_then(|driver| driver.cast_into::<Driver>().ok()))
 }
 
 /// The stream that code runs in: the parent of a nested call.
@@ -44,7 +44,7 @@ pub(crate) fn current_stream(py: Python<'_>) -> PyResult<Option<Arc<StreamCore>>
 
 /// A copy of the context that code runs in, which belongs to no stream.
 pub(crate) fn copy_outside(py: Python<'_>) -> PyResult<Py<PyAny>> {
-    let copy = py.import("contextvars")?.call_method0("copy_context")?;
+    let copy = copy_context(py)?;
     copy.call_method1("run", (variable(py)?.getattr("set")?, py.None()))?;
     Ok(copy.unbind())
 }

@@ -6,10 +6,88 @@ use std::ffi::c_ulong;
 use pyo3::exceptions::{PyImportError, PyStopIteration, PySystemExit};
 use pyo3::ffi;
 use pyo3::prelude::*;
+use pyo3::types::PyTuple;
 
 /// `StopIteration(value)`, which is how an awaitable returns.
 pub(crate) fn stop_iteration(_py: Python<'_>, value: Bound<'_, PyAny>) -> PyErr {
     PyStopIteration::new_err((value.unbind(),))
+}
+
+/// Most arguments of a [`call_with_keywords`].
+const MOST_ARGUMENTS: usize = 4;
+
+/// Calls with a few arguments, of which the last ones have these names.
+#[inline]
+pub(crate) fn call_with_keywords<'py>(
+    callable: &Bound<'py, PyAny>,
+    arguments: &[&Bound<'py, PyAny>],
+    names: &Bound<'py, PyTuple>,
+) -> PyResult<Bound<'py, PyAny>> {
+    assert!(names.len() <= arguments.len() && arguments.len() <= MOST_ARGUMENTS);
+    // One place before the first argument, which the callable may use.
+    let mut places = [std::ptr::null_mut(); 1 + MOST_ARGUMENTS];
+    for (place, argument) in places[1..].iter_mut().zip(arguments) {
+        *place = argument.as_ptr();
+    }
+    let positional = (arguments.len() - names.len()) | ffi::PY_VECTORCALL_ARGUMENTS_OFFSET;
+    // SAFETY: attached; all are live objects, there are as many arguments as are said, and the place before them is ours.
+    unsafe {
+        let result = ffi::PyObject_Vectorcall(callable.as_ptr(), places.as_ptr().add(1), positional, names.as_ptr());
+        Bound::from_owned_ptr_or_err(callable.py(), result)
+    }
+}
+
+/// True if nobody else has a reference to the object.
+pub(crate) fn is_unshared<T>(_py: Python<'_>, object: &Py<T>) -> bool {
+    // SAFETY: attached; the object is alive.
+    unsafe { ffi::Py_REFCNT(object.as_ptr()) == 1 }
+}
+
+/// A copy of the context that code runs in.
+pub(crate) fn copy_context(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    // SAFETY: attached; NULL means an exception is set.
+    unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyContext_CopyCurrent()) }
+}
+
+/// Calls with one argument, in this context.
+pub(crate) fn call_in_context<'py>(
+    context: &Bound<'py, PyAny>,
+    callable: &Bound<'py, PyAny>,
+    argument: &Bound<'py, PyAny>,
+) -> PyResult<()> {
+    let py = callable.py();
+    // SAFETY: attached; the call checks that it is a context.
+    if unsafe { ffi::PyContext_Enter(context.as_ptr()) } < 0 {
+        return Err(PyErr::fetch(py));
+    }
+    let result = callable.call1((argument,));
+    // SAFETY: as above; it was entered just now, and whatever was entered meanwhile has been left.
+    if unsafe { ffi::PyContext_Exit(context.as_ptr()) } < 0 {
+        return Err(PyErr::fetch(py));
+    }
+    result.map(drop)
+}
+
+/// What a `contextvars.ContextVar` holds where code runs, if anything.
+pub(crate) fn context_value<'py>(variable: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let py = variable.py();
+    let mut value = std::ptr::null_mut();
+    // SAFETY: attached; the call checks the variable's type; `value` receives a new reference, or NULL.
+    unsafe {
+        if ffi::PyContextVar_Get(variable.as_ptr(), std::ptr::null_mut(), &raw mut value) < 0 {
+            return Err(PyErr::fetch(py));
+        }
+        Ok(Bound::from_owned_ptr_or_opt(py, value))
+    }
+}
+
+/// Sets a `contextvars.ContextVar` where code runs.
+pub(crate) fn set_context_value(variable: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<()> {
+    // SAFETY: attached; the call checks the variable's type; what it gives is a new reference, or NULL with an exception.
+    unsafe {
+        let token = ffi::PyContextVar_Set(variable.as_ptr(), value.as_ptr());
+        Bound::from_owned_ptr_or_err(variable.py(), token).map(drop)
+    }
 }
 
 /// `ImportError` in an interpreter that this module cannot run in.

@@ -3,6 +3,7 @@
 use pyo3::prelude::*;
 use pyo3::types::PyModule;
 
+use crate::awaitable::prepare as prepare_coroutines;
 use crate::context::{Context, current_context};
 use crate::engine::{PyCodec, PyEngine, PyPool, close_all, decode, encode};
 use crate::frame::{PyFrame, restore_frame};
@@ -82,6 +83,7 @@ pub mod _pybridge {
         super::check_interpreter(m.py())?;
         #[cfg(Py_3_14)]
         crate::codec::look_at_strings(m.py());
+        super::prepare_coroutines(m.py());
         m.add("__version__", env!("CARGO_PKG_VERSION"))?;
         super::add_baselines(m)
     }

@@ -29,16 +29,19 @@ impl Target<'_> {
     }
 }
 
+/// A stream that was started, and the port of the loop that runs here, if one does.
+pub(crate) type Opened<'py> = (Arc<StreamCore>, Option<Bound<'py, Port>>);
+
 /// Starts the stream of `call`; one that is refused is counted as nothing else.
 ///
 /// Raises `EngineClosed`, `Overloaded`, `PoolExhausted`, `ForkError`, and `RuntimeError` where an attached engine finds no
 /// running loop or the call comes from the lifespan that it would wait for.
-pub(crate) fn open(py: Python<'_>, call: Call) -> PyResult<Arc<StreamCore>> {
+pub(crate) fn open(py: Python<'_>, call: Call) -> PyResult<Opened<'_>> {
     let engine = Arc::clone(&call.engine.get().core);
     start(py, call).inspect_err(|_| engine.metrics.count_refused())
 }
 
-fn start(py: Python<'_>, call: Call) -> PyResult<Arc<StreamCore>> {
+fn start(py: Python<'_>, call: Call) -> PyResult<Opened<'_>> {
     crate::runtime::start().map_err(|error| crate::error::runtime_error(py, error))?;
     worker::drain_orphans(py);
     let engine = call.engine.get();
@@ -47,7 +50,8 @@ fn start(py: Python<'_>, call: Call) -> PyResult<Arc<StreamCore>> {
     if !engine.core.life().takes(nested) {
         return Err(Class::EngineClosed.error(py, (format!("engine {} is closed", engine.core.name),)));
     }
-    let target = locate(py, engine, call.parent.is_some())?;
+    let port = port_here(py)?;
+    let target = locate(py, engine, port.as_ref(), call.parent.is_some())?;
     let home = target.mailbox();
     let core = StreamCore::new(Arc::clone(&engine.core), Arc::clone(&home), call.options, call.parent.as_ref(), true);
     if let Some(lifespan) = lifespan {
@@ -80,23 +84,34 @@ fn start(py: Python<'_>, call: Call) -> PyResult<Arc<StreamCore>> {
             return Err(Class::Overloaded.error(py, (message,)));
         }
     }
-    Ok(core)
+    Ok((core, port))
 }
 
-fn locate<'py>(py: Python<'py>, engine: &PyEngine, nested: bool) -> PyResult<Target<'py>> {
-    let running = worker::running_loop(py)?.is_some();
-    if !running && worker::trio_runs_here(py)? {
+/// The port of the loop that runs here; an error under trio.
+fn port_here(py: Python<'_>) -> PyResult<Option<Bound<'_, Port>>> {
+    let port = worker::running_port(py)?;
+    if port.is_none() && worker::trio_runs_here(py)? {
         return Err(PyRuntimeError::new_err(
             "a stream is read on an event loop of asyncio, and trio runs here: use engine.iter() within \
              trio.to_thread.run_sync()",
         ));
     }
-    if let Placement::Pinned(worker) = &engine.placement {
-        let mailbox = worker.get().mailbox(py)?;
-        return if mailbox.is_home() { here(py, mailbox) } else { Ok(Target::There(mailbox)) };
-    }
-    let port = if running { worker::running_port(py)? } else { None };
-    match (&engine.placement, port) {
+    Ok(port)
+}
+
+fn locate<'py>(
+    py: Python<'py>,
+    engine: &PyEngine,
+    here: Option<&Bound<'py, Port>>,
+    nested: bool,
+) -> PyResult<Target<'py>> {
+    let here = here.cloned();
+    match (&engine.placement, here) {
+        (Placement::Pinned(worker), here) => {
+            let mailbox = worker.get().mailbox(py)?;
+            let here = here.filter(|port| Arc::ptr_eq(&port.get().mailbox, &mailbox));
+            Ok(here.map_or(Target::There(mailbox), Target::Here))
+        }
         (Placement::Auto | Placement::Attached, Some(port)) => Ok(Target::Here(port)),
         (Placement::Dedicated, Some(port)) if nested || port.get().is_dedicated() => Ok(Target::Here(port)),
         (Placement::Attached, None) => Err(PyRuntimeError::new_err(
@@ -104,10 +119,4 @@ fn locate<'py>(py: Python<'py>, engine: &PyEngine, nested: bool) -> PyResult<Tar
         )),
         _ => Ok(Target::There(worker::shared_worker(py)?.get().mailbox(py)?)),
     }
-}
-
-/// The port of this very thread, which `mailbox` belongs to.
-fn here(py: Python<'_>, mailbox: Arc<Mailbox>) -> PyResult<Target<'_>> {
-    let port = worker::running_port(py)?.filter(|port| Arc::ptr_eq(&port.get().mailbox, &mailbox));
-    Ok(port.map_or(Target::There(mailbox), Target::Here))
 }

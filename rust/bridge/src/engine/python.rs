@@ -14,12 +14,13 @@ use super::codec::{PyCodec, body_of};
 use super::core::EngineCore;
 use super::pool::{PyPool, shared_pool};
 use super::settings::{self, Flow};
-use crate::awaitable::{Awaited, Goal};
+use crate::awaitable::{Awaited, Goal, Single};
 use crate::blocking;
 use crate::codec::{CodecSpec, Format, Framing};
 use crate::context::{self, Context};
 use crate::error::Class;
 use crate::frame::PyFrame;
+use crate::interp::copy_context;
 use crate::stream::{BlockingStream, Call, CallOptions, Kind, PyStream, StreamCore};
 use crate::worker::{self, Mailbox, PyWorker};
 
@@ -185,15 +186,51 @@ impl PyEngine {
             request,
             encoded: encoded.map(|codec| Arc::clone(&codec.get().spec)),
             codec: codec.map(|codec| codec.clone().unbind().into_any()),
-            context: py
-                .import(pyo3::intern!(py, "contextvars"))?
-                .call_method0(pyo3::intern!(py, "copy_context"))?
-                .unbind(),
+            context: copy_context(py)?.unbind(),
             framing,
             options,
             parent,
         };
         Ok(PyStream::new(call, kind, spec, py))
+    }
+
+    /// The one item of a call, once its stream has ended; the options are those of `open`.
+    #[pyo3(signature = (
+        request, codec=None, *, encoded=None, request_id=None, metadata=None, timeout=None, idle_timeout=None,
+        traceparent=None, tracestate=None, parent=None, inherit=true
+    ))]
+    #[expect(clippy::too_many_arguments, reason = "called by PooledEngine only, by keyword")]
+    fn call<'py>(
+        slf: &Bound<'py, Self>,
+        request: Py<PyAny>,
+        codec: Option<&Bound<'py, PyCodec>>,
+        encoded: Option<&Bound<'py, PyCodec>>,
+        request_id: Option<String>,
+        metadata: Option<HashMap<String, String>>,
+        timeout: Option<f64>,
+        idle_timeout: Option<f64>,
+        traceparent: Option<String>,
+        tracestate: Option<String>,
+        parent: Option<&Bound<'py, Context>>,
+        inherit: bool,
+    ) -> PyResult<Bound<'py, Awaited>> {
+        let stream = Self::open(
+            slf,
+            "items",
+            request,
+            codec,
+            "none",
+            encoded,
+            request_id,
+            metadata,
+            timeout,
+            idle_timeout,
+            traceparent,
+            tracestate,
+            parent,
+            inherit,
+        )?;
+        Awaited::new(slf.py(), Goal::Single(Single::new(stream)))
     }
 
     /// A blocking iterator over a stream made by `open`, for threads without an event loop.

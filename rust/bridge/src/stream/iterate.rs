@@ -2,7 +2,7 @@
 
 use std::task::Poll;
 
-use pyo3::exceptions::{PyRuntimeError, PyStopAsyncIteration};
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
@@ -55,12 +55,7 @@ impl BlockingStream {
             Poll::Ready(result) => Some(result),
             Poll::Pending => None,
         })?;
-        match item {
-            Some(Ok(item)) => Ok(Some(item)),
-            Some(Err(error)) if error.is_instance_of::<PyStopAsyncIteration>(py) => Ok(None),
-            Some(Err(error)) => Err(error),
-            None => Ok(None),
-        }
+        item.transpose().map(Option::flatten)
     }
 
     /// Ends the stream with the reason `caller`. Does not wait for the handler's cleanup.

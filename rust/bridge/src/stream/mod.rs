@@ -1,5 +1,7 @@
 //! One stream: driver, output, queue, ending; and the consumers' sides of it.
 
+mod call;
+mod close_reason;
 mod consumer;
 mod core;
 mod drive;
@@ -19,6 +21,7 @@ mod resume;
 mod source;
 mod start;
 mod timers;
+mod wait;
 mod waiter;
 mod wakers;
 
@@ -27,13 +30,15 @@ pub use ending::{Cancellation, Ending, Failure, FailureKind, PublicAnswer, Reaso
 pub use error::StreamError;
 pub use options::CallOptions;
 
+pub(crate) use call::{Call, Kind};
 pub(crate) use core::StreamCore;
 pub(crate) use driver::Driver;
 pub(crate) use iterate::BlockingStream;
 pub(crate) use outbox::{Delivery, Outbox};
 pub(crate) use output::SharedWriter;
-pub(crate) use python::{Call, Kind, PyStream};
+pub(crate) use python::PyStream;
 pub(crate) use queue::Marks;
 pub(crate) use start::{Request, RequestCodec, StartRequest, fail, start};
+pub(crate) use wait::Wait;
 pub(crate) use waiter::Waiter;
 pub(crate) use wakers::Wakers;

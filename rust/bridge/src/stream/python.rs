@@ -6,46 +6,25 @@ use std::sync::{Arc, PoisonError, Weak};
 use std::task::{Poll, Waker};
 
 use bytes::Bytes;
-use pyo3::exceptions::{PyRuntimeError, PyStopAsyncIteration};
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
+use super::call::{Call, Kind};
+use super::close_reason::CloseReason;
 use super::core::StreamCore;
 use super::ending::{Ending, Failure, Reason};
 use super::queue::Cursor;
 use super::readers::Readers;
 use crate::awaitable::{Awaited, Goal};
-use crate::codec::{self, CodecSpec, Framing};
+use crate::codec::{self, CodecSpec};
 use crate::engine::PyEngine;
-use crate::error::{Class, raise_cancelled, raise_failure};
+use crate::error::{raise_cancelled, raise_failure};
 use crate::fault;
 use crate::frame::PyFrame;
 use crate::lock::{Mutex, MutexGuard};
-use crate::worker::Deferred;
-
-/// What `__anext__` gives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// Values decoded from their frames.
-    Items,
-    /// Frames.
-    Frames,
-    /// All frames that are there, framing included, as one `bytes`.
-    Chunks,
-}
-
-/// What one call asks for, kept until the stream starts.
-pub(crate) struct Call {
-    pub(crate) engine: Py<PyEngine>,
-    pub(crate) request: Py<PyAny>,
-    pub(crate) encoded: Option<Arc<CodecSpec>>,
-    pub(crate) codec: Option<Py<PyAny>>,
-    pub(crate) context: Py<PyAny>,
-    pub(crate) framing: Framing,
-    pub(crate) options: super::CallOptions,
-    pub(crate) parent: Option<Arc<StreamCore>>,
-}
+use crate::worker::{Deferred, Port};
 
 enum State {
     New(Box<Call>),
@@ -69,6 +48,8 @@ pub(crate) struct PyStream {
     spec: Arc<CodecSpec>,
     engine: Py<PyEngine>,
     pub(crate) readers: Readers,
+    /// The coroutine of the last read, which is done: the next one's if nobody else has it. It refers to nothing.
+    spare: Mutex<Option<Py<Awaited>>>,
     /// The name that the caller gave the request, and the number that the stream got when it started (else 0).
     request_id: Option<String>,
     number: AtomicU64,
@@ -79,7 +60,16 @@ impl PyStream {
         let engine = call.engine.clone_ref(py);
         let request_id = call.options.request_id.clone();
         let state = Mutex::new(State::New(Box::new(call)));
-        Self { state, kind, spec, engine, readers: Readers::default(), request_id, number: AtomicU64::new(0) }
+        Self {
+            state,
+            kind,
+            spec,
+            engine,
+            readers: Readers::default(),
+            spare: Mutex::new(None),
+            request_id,
+            number: AtomicU64::new(0),
+        }
     }
 
     /// What it gives, for whom, and how far it is; waits for nobody.
@@ -116,34 +106,49 @@ impl PyStream {
         }
     }
 
-    /// Starts the stream if it has not been; raises `Overloaded`, `EngineClosed`, `ForkError`.
-    pub(crate) fn start(&self, py: Python<'_>) -> PyResult<()> {
+    /// The name of its engine.
+    pub(crate) fn engine_name(&self) -> &str {
+        &self.engine.get().core.name
+    }
+
+    /// Takes the coroutine that [`Self::keep_spare`] has put here.
+    pub(crate) fn take_spare(&self) -> Option<Py<Awaited>> {
+        self.spare.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Keeps the coroutine of a read that is done.
+    pub(crate) fn keep_spare(&self, coroutine: &Bound<'_, Awaited>) {
+        let old = self.spare.lock().unwrap_or_else(PoisonError::into_inner).replace(coroutine.clone().unbind());
+        drop(old);
+    }
+
+    /// Starts the stream if it has not been; raises `Overloaded`, `EngineClosed`, `ForkError`. Gives the port of the loop
+    /// that runs here if it was looked up.
+    pub(crate) fn start<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, Port>>> {
         let call = {
             let mut state = self.state();
             if !matches!(*state, State::New(_)) {
-                return Ok(());
+                return Ok(None);
             }
             match std::mem::replace(&mut *state, State::Starting) {
                 State::New(call) => call,
                 other => {
                     *state = other;
-                    return Ok(());
+                    return Ok(None);
                 }
             }
         };
         let opened = crate::engine::open(py, *call);
         let mut state = self.state();
         let abandoned = !matches!(*state, State::Starting);
-        let core = match opened {
-            Ok(core) => {
-                self.number.store(core.id, Ordering::Relaxed);
-                core
-            }
+        let (core, port) = match opened {
+            Ok(opened) => opened,
             Err(error) => {
                 *state = State::Closed(Weak::new());
                 return Err(error);
             }
         };
+        self.number.store(core.id, Ordering::Relaxed);
         if abandoned {
             *state = State::Closed(Arc::downgrade(&core));
             drop(state);
@@ -151,18 +156,22 @@ impl PyStream {
         } else {
             *state = State::Open { core, cursor: Cursor::default() };
         }
-        Ok(())
+        Ok(port)
     }
 
-    /// What is there now; `Pending` after `waker` was noted.
-    pub(crate) fn poll<'py>(&self, py: Python<'py>, waker: Option<&Waker>) -> Poll<PyResult<Bound<'py, PyAny>>> {
+    /// What is there now, `None` after a clean end; `Pending` after `waker` was noted.
+    pub(crate) fn poll<'py>(
+        &self,
+        py: Python<'py>,
+        waker: Option<&Waker>,
+    ) -> Poll<PyResult<Option<Bound<'py, PyAny>>>> {
         let mut state = self.state();
         let (core, cursor) = match &mut *state {
             State::Open { core, cursor } => (core, cursor),
             State::Starting => {
                 return Poll::Ready(Err(PyRuntimeError::new_err("another task is starting this stream")));
             }
-            State::New(_) | State::Closed(_) => return Poll::Ready(Err(PyStopAsyncIteration::new_err(()))),
+            State::New(_) | State::Closed(_) => return Poll::Ready(Ok(None)),
         };
         if cursor.is_empty() {
             match core.queue.poll(waker) {
@@ -175,7 +184,7 @@ impl PyStream {
                     let old = std::mem::replace(&mut *state, State::Closed(Weak::new()));
                     drop(state);
                     drop(old);
-                    return Poll::Ready(Err(raise_ending(py, ending)));
+                    return Poll::Ready(raise_ending(py, ending).map_or(Ok(None), Err));
                 }
             }
         }
@@ -200,7 +209,7 @@ impl PyStream {
                     // An error ends the stream for its consumer, so for its handler too.
                     self.abandon(Reason::Caller);
                 }
-                Poll::Ready(decoded.map(|item| item.into_bound(py)))
+                Poll::Ready(decoded.map(|item| Some(item.into_bound(py))))
             }
             Kind::Frames => {
                 let Some(range) = cursor.advance() else { return Poll::Pending };
@@ -213,7 +222,7 @@ impl PyStream {
                 drop(state);
                 core.settle(taken);
                 let frame = PyFrame::new(bytes, Arc::clone(&self.spec), Arc::clone(&core.engine.limits));
-                Poll::Ready(Bound::new(py, frame).map(Bound::into_any))
+                Poll::Ready(Bound::new(py, frame).map(|frame| Some(frame.into_any())))
             }
             Kind::Chunks => {
                 let Some(range) = cursor.advance_to_end() else { return Poll::Pending };
@@ -221,7 +230,7 @@ impl PyStream {
                 let taken = cursor.settle();
                 drop(state);
                 core.settle(taken);
-                Poll::Ready(Ok(chunk))
+                Poll::Ready(Ok(Some(chunk)))
             }
         }
     }
@@ -240,6 +249,26 @@ impl PyStream {
         if let State::Open { core, mut cursor } = old {
             core.settle(cursor.settle());
             core.abandon(reason);
+        }
+    }
+
+    /// Shows the collector what it refers to.
+    pub(crate) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.engine)?;
+        let Ok(state) = self.state.try_lock() else { return Ok(()) };
+        match &*state {
+            State::New(call) => {
+                visit.call(&call.engine)?;
+                visit.call(&call.request)?;
+                visit.call(&call.codec)?;
+                visit.call(&call.context)
+            }
+            // The frames of an exception that nobody took lead back to the stream if an eager task raised it.
+            State::Open { core, .. } => core
+                .queue
+                .peek_ending(|ending| visit.call(ending.exception().and_then(Deferred::peek_unshared)))
+                .unwrap_or(Ok(())),
+            State::Starting | State::Closed(_) => Ok(()),
         }
     }
 
@@ -284,34 +313,18 @@ fn taken(core: &StreamCore, cursor: &mut Cursor) -> (usize, usize) {
     if cursor.is_empty() || core.queue.is_paused() { cursor.settle() } else { (0, 0) }
 }
 
-/// The exception that stands for an ending in `__anext__`.
-pub(crate) fn raise_ending(py: Python<'_>, ending: Ending) -> PyErr {
+/// The exception that stands for an ending; `None` for the clean one.
+fn raise_ending(py: Python<'_>, ending: Ending) -> Option<PyErr> {
     match ending {
-        Ending::Finished => PyStopAsyncIteration::new_err(()),
-        Ending::Raised(failure) => raise_failure(py, &failure),
+        Ending::Finished => None,
+        Ending::Raised(failure) => Some(raise_failure(py, &failure)),
         Ending::Cancelled(cancellation) => {
             let error = raise_cancelled(py, cancellation.reason);
             if let Some(context) = cancellation.context {
                 error.set_context(py, Some(PyErr::from_value(context.get(py).bind(py).clone())));
             }
-            error
+            Some(error)
         }
-    }
-}
-
-/// A reason that a Python consumer may close with.
-struct CloseReason(Reason);
-
-impl FromPyObject<'_, '_> for CloseReason {
-    type Error = PyErr;
-
-    fn extract(given: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
-        let name = given.extract::<&str>().unwrap_or_default();
-        if let Some(reason) = [Reason::Caller, Reason::Client].into_iter().find(|reason| reason.as_str() == name) {
-            return Ok(Self(reason));
-        }
-        let text = format!("must be 'caller' or 'client', not {}", given.repr()?);
-        Err(Class::Config.error(given.py(), ("reason", text)))
     }
 }
 
@@ -329,7 +342,7 @@ impl PyStream {
 
     /// The next item, frame or chunk. Suspends until there is one.
     fn __anext__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, Awaited>> {
-        Awaited::new(slf.py(), Goal::Next(slf.clone().unbind()))
+        Awaited::next(slf)
     }
 
     /// Starts the stream. Does not suspend.
@@ -360,22 +373,7 @@ impl PyStream {
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        visit.call(&self.engine)?;
-        let Ok(state) = self.state.try_lock() else { return Ok(()) };
-        match &*state {
-            State::New(call) => {
-                visit.call(&call.engine)?;
-                visit.call(&call.request)?;
-                visit.call(&call.codec)?;
-                visit.call(&call.context)
-            }
-            // The frames of an exception that nobody took lead back to the stream if an eager task raised it.
-            State::Open { core, .. } => core
-                .queue
-                .peek_ending(|ending| visit.call(ending.exception().and_then(Deferred::peek_unshared)))
-                .unwrap_or(Ok(())),
-            State::Starting | State::Closed(_) => Ok(()),
-        }
+        self.traverse(&visit)
     }
 
     fn __clear__(&self) {

@@ -4,11 +4,11 @@ use std::sync::{Arc, PoisonError};
 use std::task::{Wake, Waker};
 
 use pyo3::gc::{PyTraverseError, PyVisit};
-use pyo3::intern;
 use pyo3::prelude::*;
 
+use super::wait::Wait;
 use crate::lock::Mutex;
-use crate::worker::{Command, Deferred, Mailbox, Port, at_home};
+use crate::worker::{Command, Deferred, Mailbox, at_home};
 
 /// Woken once per wait; at home it resolves its future at once, from elsewhere through the loop's mailbox.
 #[derive(Debug)]
@@ -16,18 +16,18 @@ pub(crate) struct Waiter {
     mailbox: Arc<Mailbox>,
     at_once: bool,
     /// Locked with the interpreter held, and never while Python runs: the collector finds it free.
-    future: Mutex<Option<Deferred>>,
+    wait: Mutex<Option<Deferred>>,
 }
 
 impl Waiter {
     pub(crate) fn new(mailbox: Arc<Mailbox>) -> Arc<Self> {
-        Arc::new(Self { mailbox, at_once: true, future: Mutex::new(None) })
+        Arc::new(Self { mailbox, at_once: true, wait: Mutex::new(None) })
     }
 
     /// One that is always woken through the mailbox: for wakers that the end of a Python object may call, when the
     /// interpreter is between two frames and code that looks at its stack finds no sound one.
     pub(crate) fn by_mail(mailbox: Arc<Mailbox>) -> Arc<Self> {
-        Arc::new(Self { mailbox, at_once: false, future: Mutex::new(None) })
+        Arc::new(Self { mailbox, at_once: false, wait: Mutex::new(None) })
     }
 
     /// That of the loop on which it waits.
@@ -36,15 +36,14 @@ impl Waiter {
     }
 
     /// The future that a wake-up will resolve, if there is one.
-    pub(crate) fn future(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        let future = self.future.lock().unwrap_or_else(PoisonError::into_inner);
-        future.as_ref().map(|future| future.get(py).clone_ref(py))
+    pub(crate) fn wait(&self, py: Python<'_>) -> Option<Py<Wait>> {
+        let wait = self.wait.lock().unwrap_or_else(PoisonError::into_inner).as_ref()?.get(py).clone_ref(py);
+        wait.into_bound(py).cast_into().map(Bound::unbind).ok()
     }
 
     /// True if nobody has resolved or cancelled the future yet.
-    pub(crate) fn is_pending(&self, py: Python<'_>) -> PyResult<bool> {
-        let Some(future) = self.future(py) else { return Ok(false) };
-        Ok(!future.bind(py).call_method0(intern!(py, "done"))?.is_truthy()?)
+    pub(crate) fn is_pending(&self, py: Python<'_>) -> bool {
+        self.wait(py).is_some_and(|wait| wait.get().is_pending())
     }
 
     /// Shows the future to the collector, for the one coroutine that waits for it, once its loop is closed. Until then a
@@ -53,29 +52,31 @@ impl Waiter {
         if self.mailbox.is_open() {
             return Ok(());
         }
-        let Ok(future) = self.future.try_lock() else { return Ok(()) };
-        visit.call(future.as_ref().and_then(Deferred::peek))
+        let Ok(wait) = self.wait.try_lock() else { return Ok(()) };
+        visit.call(wait.as_ref().and_then(Deferred::peek))
     }
 
     /// The future to resolve at the next wake-up.
-    pub(crate) fn arm(self: &Arc<Self>, future: Py<PyAny>) -> Waker {
-        let future = Deferred::new(future, Arc::clone(&self.mailbox));
-        let old = self.future.lock().unwrap_or_else(PoisonError::into_inner).replace(future);
+    pub(crate) fn arm(self: &Arc<Self>, wait: Py<Wait>) -> Waker {
+        let wait = Deferred::new(wait.into_any(), Arc::clone(&self.mailbox));
+        let old = self.wait.lock().unwrap_or_else(PoisonError::into_inner).replace(wait);
         drop(old);
         Waker::from(Arc::clone(self))
     }
 
     /// Forgets the future; a wake-up does nothing.
     pub(crate) fn disarm(&self) {
-        let old = self.future.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let old = self.wait.lock().unwrap_or_else(PoisonError::into_inner).take();
         drop(old);
     }
 
     /// Resolves the future; on its loop's thread only.
     pub(crate) fn notify(&self, py: Python<'_>) {
-        let future = self.future.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(future) = future.filter(|_| self.mailbox.is_open()) {
-            Port::resolve(py, future.get(py).bind(py), true);
+        let wait = self.wait.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(wait) = wait.filter(|_| self.mailbox.is_open())
+            && let Ok(wait) = wait.get(py).bind(py).cast()
+        {
+            Wait::resolve(wait);
         }
     }
 }

@@ -70,6 +70,13 @@ pub(crate) fn in_dealloc<R>(act: impl FnOnce(Python<'_>) -> R) -> R {
     act(unsafe { Python::assume_attached() })
 }
 
+/// Runs `act` in a slot of a Python class of ours.
+pub(crate) fn in_slot<R>(act: impl FnOnce(Python<'_>) -> R) -> R {
+    enter();
+    // SAFETY: slots are called by the interpreter, on attached threads.
+    act(unsafe { Python::assume_attached() })
+}
+
 /// Runs `act` on the home thread of `mailbox`, if it is attached: between two runs of its loop a host may have detached it.
 /// False: it did not run.
 pub(crate) fn at_home(mailbox: &Mailbox, act: impl FnOnce(Python<'_>)) -> bool {

@@ -10,6 +10,7 @@ use pyo3::sync::PyOnceLock;
 
 use super::mailbox::Mailbox;
 use crate::engine::EngineCore;
+use crate::interp::context_value;
 use crate::lock::{Mutex, MutexGuard};
 use crate::stream::StreamCore;
 
@@ -87,8 +88,7 @@ pub(super) fn mark(py: Python<'_>, context: &Py<PyAny>, id: u64) -> PyResult<()>
 
 /// The lifespan that code runs for, as long as it is being entered.
 pub(crate) fn current_lifespan(py: Python<'_>) -> PyResult<Option<u64>> {
-    let found = variable(py)?.call_method1(intern!(py, "get"), (py.None(),))?;
-    let Some(id) = found.extract::<Option<u64>>()? else { return Ok(None) };
+    let Some(id) = context_value(variable(py)?)?.map(|id| id.extract::<u64>()).transpose()? else { return Ok(None) };
     Ok(entries().iter().any(|entry| entry.id == id).then_some(id))
 }
 

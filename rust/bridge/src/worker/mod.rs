@@ -1,6 +1,7 @@
 //! Event-loop threads: the only place, with the driver, where Python runs.
 
 mod attach;
+mod calls;
 mod cell;
 mod dedicated;
 mod entering;
@@ -16,12 +17,13 @@ mod release;
 mod stall;
 mod sync;
 mod thread;
+mod wakes;
 mod wakeup;
 mod watch;
 
 #[cfg(feature = "naive")]
 pub(crate) use attach::attach;
-pub(crate) use attach::{at_home, attaches};
+pub(crate) use attach::{at_home, attaches, in_slot};
 pub(crate) use cell::{Here, ThreadCell};
 pub(crate) use dedicated::{PyWorker, open_port, shared_worker};
 pub(crate) use entering::{current_lifespan, wait_for};
@@ -32,4 +34,5 @@ pub(crate) use mailbox::{Command, Mailbox};
 pub(crate) use port::Port;
 pub(crate) use release::{Deferred, deferred_counts, drain_orphans};
 pub(crate) use stall::finish_reports;
+pub(crate) use wakes::{Callback, Wakes};
 pub(crate) use watch::{run_on_any, workers};

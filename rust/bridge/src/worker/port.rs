@@ -4,19 +4,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use pybridge_pool::Pool;
-use pyo3::call::PyCallArgs;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
 use slab::Slab;
 
+use super::calls::LoopCalls;
 use super::cell::ThreadCell;
 use super::lag::Lag;
 use super::lifespan::Lifespans;
 use super::mailbox::Mailbox;
 use super::reader::Reader;
 use super::thread;
+use super::wakes::Wakes;
 use crate::engine::{pools_of_engines, streams_of};
 use crate::log;
 use crate::stream::{Outbox, SharedWriter, StreamCore};
@@ -64,10 +64,7 @@ pub(crate) struct Port {
     pub(crate) mailbox: Arc<Mailbox>,
     pub(crate) info: Arc<WorkerInfo>,
     event_loop: Py<PyAny>,
-    call_soon: Py<PyAny>,
-    create_future: Py<PyAny>,
-    task_type: Py<PyAny>,
-    loop_context: Py<PyAny>,
+    wakes: Py<Wakes>,
     retired: AtomicBool,
     outbox: ThreadCell<Outbox>,
     pub(super) tables: ThreadCell<Tables>,
@@ -78,8 +75,6 @@ impl Port {
     pub(crate) fn open<'py>(event_loop: &Bound<'py, PyAny>, kind: Kind, name: &str) -> PyResult<Bound<'py, Self>> {
         let py = event_loop.py();
         let loop_name = event_loop.get_type().module()?.to_string();
-        // An empty one: what the loop keeps must not keep the context of the caller who happens to be the first.
-        let loop_context = py.import("contextvars")?.call_method0("Context")?;
         let info = Arc::new(WorkerInfo {
             name: name.to_owned(),
             kind,
@@ -93,10 +88,7 @@ impl Port {
             Self {
                 mailbox: Arc::new(Mailbox::new()?),
                 info,
-                call_soon: event_loop.getattr("call_soon")?.unbind(),
-                create_future: event_loop.getattr("create_future")?.unbind(),
-                task_type: py.import("asyncio")?.getattr("Task")?.unbind(),
-                loop_context: loop_context.clone().unbind(),
+                wakes: Wakes::new(event_loop)?.unbind(),
                 event_loop: event_loop.clone().unbind(),
                 retired: AtomicBool::new(false),
                 outbox: ThreadCell::new(Outbox::default()),
@@ -104,7 +96,8 @@ impl Port {
             },
         )?;
         let reader = Reader::new(&port)?;
-        loop_context.call_method1("run", (event_loop.getattr("add_reader")?, port.get().mailbox.fd(), reader))?;
+        let add_reader = event_loop.getattr("add_reader")?;
+        port.get().calls().context(py).call_method1("run", (add_reader, port.get().mailbox.fd(), reader))?;
         super::watch::register(&port.get().mailbox, &port.get().info);
         Ok(port)
     }
@@ -131,23 +124,16 @@ impl Port {
     /// Hands over what is parked when the loop's turn ends.
     pub(crate) fn schedule_hand_over(slf: &Bound<'_, Self>) {
         let py = slf.py();
-        if slf.get().call_soon(py, (slf,)).is_err() {
+        if slf.get().calls().call_soon(slf, None).is_err() {
             PyErr::take(py);
             slf.get().hand_over();
         }
     }
 
-    fn call_soon<'py>(&self, py: Python<'py>, callback_and_arguments: impl PyCallArgs<'py>) -> PyResult<()> {
-        let keywords = PyDict::new(py);
-        keywords.set_item(intern!(py, "context"), &self.loop_context)?;
-        self.call_soon.bind(py).call(callback_and_arguments, Some(&keywords))?;
-        Ok(())
-    }
-
     /// The loop ends with `error` in its next turn.
     pub(crate) fn raise_in_loop(&self, py: Python<'_>, error: &PyErr) -> PyResult<()> {
         let reraise = py.import("pybridge._worker")?.getattr("reraise")?;
-        self.call_soon(py, (reraise, crate::error::object_of(py, error)))
+        self.calls().call_soon(&reraise, Some(crate::error::object_of(py, error).bind(py)))
     }
 
     /// Nobody needs the loop any more: it stops.
@@ -213,16 +199,7 @@ impl Port {
         driver: Bound<'py, PyAny>,
         context: Py<PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let event_loop = self.event_loop.bind(py);
-        let keywords = PyDict::new(py);
-        keywords.set_item(intern!(py, "context"), context)?;
-        let factory = event_loop.call_method0(intern!(py, "get_task_factory"))?;
-        if factory.is_none() {
-            keywords.set_item(intern!(py, "loop"), event_loop)?;
-            self.task_type.bind(py).call((driver,), Some(&keywords))
-        } else {
-            event_loop.call_method(intern!(py, "create_task"), (driver,), Some(&keywords))
-        }
+        self.calls().create_task(&driver, context.bind(py))
     }
 
     /// Forgets a stream whose driver is done.
@@ -238,7 +215,16 @@ impl Port {
     }
 
     pub(crate) fn create_future<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.create_future.bind(py).call0()
+        self.calls().create_future(py)
+    }
+
+    fn calls(&self) -> &LoopCalls {
+        &self.wakes.get().calls
+    }
+
+    /// What wakes tasks on the loop.
+    pub(crate) fn wakes<'a, 'py>(&'a self, py: Python<'py>) -> &'a Bound<'py, Wakes> {
+        self.wakes.bind(py)
     }
 
     /// Notes what the stream's driver waits for until its consumer has taken enough.
@@ -325,10 +311,7 @@ impl Port {
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.event_loop)?;
-        visit.call(&self.call_soon)?;
-        visit.call(&self.create_future)?;
-        visit.call(&self.task_type)?;
-        visit.call(&self.loop_context)?;
+        visit.call(&self.wakes)?;
         let Some(tables) = self.tables.look() else { return Ok(()) };
         for (_, live) in &tables.live {
             visit.call(&live.task)?;

@@ -1,0 +1,119 @@
+//! What can be awaited, and one look at whether it is there.
+
+use std::sync::Arc;
+use std::task::{Poll, Waker};
+
+use pyo3::exceptions::PyStopAsyncIteration;
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::prelude::*;
+
+use super::single::Single;
+use crate::engine::EngineCore;
+use crate::stream::{PyStream, Reason, StreamCore, Waiter};
+use crate::worker::{Mailbox, Port};
+
+/// What is awaited.
+pub(crate) enum Goal {
+    /// The next item.
+    Next(Py<PyStream>),
+    /// The start.
+    Enter(Py<PyStream>),
+    /// The end, asked for with this reason.
+    Close(Py<PyStream>, Reason),
+    /// The one item of a call.
+    Single(Box<Single>),
+    /// Whether a stream is cancelled.
+    Cancelled(Arc<StreamCore>),
+    /// That no stream of an engine is live.
+    Idle(Arc<EngineCore>),
+}
+
+impl Goal {
+    /// The name of its coroutines.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Next(_) => "Stream.__anext__",
+            Self::Enter(_) => "Stream.__aenter__",
+            Self::Close(..) => "Stream.aclose",
+            Self::Single(_) => "Engine.call",
+            Self::Cancelled(_) => "Context.wait_cancelled",
+            Self::Idle(_) => "Engine.until_idle",
+        }
+    }
+
+    /// The stream, if the next item is awaited.
+    pub(super) fn read(&self) -> Option<&PyStream> {
+        match self {
+            Self::Next(stream) => Some(stream.get()),
+            Self::Enter(_) | Self::Close(..) | Self::Single(_) | Self::Cancelled(_) | Self::Idle(_) => None,
+        }
+    }
+
+    /// Starts the stream that it is about, if that has not been; gives the port of the loop that runs here if that was
+    /// looked up.
+    pub(super) fn start<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, Port>>> {
+        match self {
+            Self::Next(stream) | Self::Enter(stream) => stream.get().start(py),
+            Self::Single(single) => single.start(py),
+            Self::Close(..) | Self::Cancelled(_) | Self::Idle(_) => Ok(None),
+        }
+    }
+
+    /// One look: the result, an error, or `Pending` with the waker noted.
+    pub(super) fn look<'py>(&mut self, py: Python<'py>, waker: Option<&Waker>) -> Poll<PyResult<Bound<'py, PyAny>>> {
+        let done = |is_done: bool| {
+            if is_done { Poll::Ready(Ok(py.None().into_bound(py))) } else { Poll::Pending }
+        };
+        match self {
+            Self::Next(stream) => {
+                let next = stream.get().poll(py, waker);
+                next.map(|next| next?.ok_or_else(|| PyStopAsyncIteration::new_err(())))
+            }
+            Self::Enter(stream) => Poll::Ready(Ok(stream.bind(py).clone().into_any())),
+            Self::Close(stream, reason) => {
+                stream.get().abandon(*reason);
+                done(stream.get().is_over_or_wake(waker))
+            }
+            Self::Single(single) => single.look(py, waker),
+            Self::Cancelled(core) => {
+                core.poll_cancelled(waker).map(|cancelled| Ok(cancelled.into_pyobject(py)?.to_owned().into_any()))
+            }
+            Self::Idle(core) => done(core.is_idle_or_wake(waker)),
+        }
+    }
+
+    /// What wakes the task that waits for it on the loop of `mailbox`.
+    pub(super) fn waiter(&self, mailbox: Arc<Mailbox>) -> Arc<Waiter> {
+        match self {
+            Self::Idle(_) => Waiter::by_mail(mailbox),
+            Self::Next(_) | Self::Enter(_) | Self::Close(..) | Self::Single(_) | Self::Cancelled(_) => {
+                Waiter::new(mailbox)
+            }
+        }
+    }
+
+    /// Nobody waits any more: nothing of the wait is kept.
+    pub(super) fn forget(&self, waiter: &Arc<Waiter>) {
+        waiter.disarm();
+        let waker = || Waker::from(Arc::clone(waiter));
+        match self {
+            Self::Next(stream) => {
+                stream.get().readers.end();
+                stream.get().forget_closer(&waker());
+            }
+            Self::Enter(_) => {}
+            Self::Close(stream, _) => stream.get().forget_closer(&waker()),
+            Self::Single(single) => single.forget(&waker()),
+            Self::Cancelled(core) => core.forget_cancel_waiter(&waker()),
+            Self::Idle(core) => core.forget_idle_waker(&waker()),
+        }
+    }
+
+    pub(super) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        match self {
+            Self::Next(stream) | Self::Enter(stream) | Self::Close(stream, _) => visit.call(stream),
+            Self::Single(single) => single.traverse(visit),
+            Self::Cancelled(_) | Self::Idle(_) => Ok(()),
+        }
+    }
+}

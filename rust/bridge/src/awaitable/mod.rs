@@ -1,0 +1,11 @@
+//! Coroutines made in Rust: what `await` and asyncio's tasks drive for streams, calls, contexts and engines.
+
+mod coroutine;
+mod goal;
+mod single;
+mod slots;
+
+pub(crate) use coroutine::{Awaited, stand_in};
+pub(crate) use goal::Goal;
+pub(crate) use single::Single;
+pub(crate) use slots::prepare;

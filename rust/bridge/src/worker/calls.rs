@@ -1,0 +1,108 @@
+//! What a port asks of its event loop, looked up once: its way to call soon, its futures, its tasks.
+
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::PyTuple;
+
+use crate::interp::call_with_keywords;
+
+/// Calls of one event loop.
+pub(super) struct LoopCalls {
+    call_soon: Py<PyAny>,
+    create_future: Py<PyAny>,
+    /// `asyncio.Future`, where that is all that the loop's `create_future` calls.
+    future_type: Option<Py<PyAny>>,
+    get_task_factory: Py<PyAny>,
+    task_type: Py<PyAny>,
+    event_loop: Py<PyAny>,
+    /// An empty one: what the loop keeps must not keep the context of the caller who happens to be the first.
+    context: Py<PyAny>,
+    context_keyword: Py<PyTuple>,
+    loop_keyword: Py<PyTuple>,
+    task_keywords: Py<PyTuple>,
+}
+
+impl LoopCalls {
+    pub(super) fn of(event_loop: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let py = event_loop.py();
+        let asyncio = py.import("asyncio")?;
+        let (context, event_loop_name) = (intern!(py, "context"), intern!(py, "loop"));
+        let create_future = event_loop.getattr("create_future")?;
+        let base = asyncio.getattr("BaseEventLoop")?.getattr("create_future")?;
+        let is_plain = create_future.getattr_opt("__func__")?.is_some_and(|function| function.is(&base));
+        Ok(Self {
+            call_soon: event_loop.getattr("call_soon")?.unbind(),
+            create_future: create_future.unbind(),
+            future_type: if is_plain { Some(asyncio.getattr("Future")?.unbind()) } else { None },
+            get_task_factory: event_loop.getattr("get_task_factory")?.unbind(),
+            task_type: asyncio.getattr("Task")?.unbind(),
+            event_loop: event_loop.clone().unbind(),
+            context: py.import("contextvars")?.call_method0("Context")?.unbind(),
+            context_keyword: PyTuple::new(py, [context])?.unbind(),
+            loop_keyword: PyTuple::new(py, [event_loop_name])?.unbind(),
+            task_keywords: PyTuple::new(py, [event_loop_name, context])?.unbind(),
+        })
+    }
+
+    pub(super) fn event_loop<'a, 'py>(&'a self, py: Python<'py>) -> &'a Bound<'py, PyAny> {
+        self.event_loop.bind(py)
+    }
+
+    /// The context that callbacks of the loop's own run in.
+    pub(super) fn context<'a, 'py>(&'a self, py: Python<'py>) -> &'a Bound<'py, PyAny> {
+        self.context.bind(py)
+    }
+
+    /// Has `callback()` called in the loop's next turn, or `callback(argument)`.
+    pub(super) fn call_soon<'py>(
+        &self,
+        callback: &Bound<'py, PyAny>,
+        argument: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<()> {
+        let py = callback.py();
+        let context = self.context(py);
+        let keyword = self.context_keyword.bind(py);
+        let call_soon = self.call_soon.bind(py);
+        match argument {
+            Some(argument) => call_with_keywords(call_soon, &[callback, argument, context], keyword),
+            None => call_with_keywords(call_soon, &[callback, context], keyword),
+        }
+        .map(drop)
+    }
+
+    pub(super) fn create_future<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        match &self.future_type {
+            Some(future) => {
+                call_with_keywords(future.bind(py), &[self.event_loop.bind(py)], self.loop_keyword.bind(py))
+            }
+            None => self.create_future.bind(py).call0(),
+        }
+    }
+
+    /// A task that runs `coroutine` in `context`; by the loop's task factory, where it has one.
+    pub(super) fn create_task<'py>(
+        &self,
+        coroutine: &Bound<'py, PyAny>,
+        context: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = coroutine.py();
+        let event_loop = self.event_loop.bind(py);
+        if self.get_task_factory.bind(py).call0()?.is_none() {
+            let arguments = [coroutine, event_loop, context];
+            return call_with_keywords(self.task_type.bind(py), &arguments, self.task_keywords.bind(py));
+        }
+        let create_task = event_loop.getattr(intern!(py, "create_task"))?;
+        call_with_keywords(&create_task, &[coroutine, context], self.context_keyword.bind(py))
+    }
+
+    pub(super) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.call_soon)?;
+        visit.call(&self.create_future)?;
+        visit.call(&self.future_type)?;
+        visit.call(&self.get_task_factory)?;
+        visit.call(&self.task_type)?;
+        visit.call(&self.event_loop)?;
+        visit.call(&self.context)
+    }
+}

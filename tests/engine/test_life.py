@@ -545,7 +545,7 @@ async def test_bare_exception_of_a_lifespan_that_is_entered_is_told_to_its_calle
         await engine.call(None)
     await engine.aclose()
     gc.collect()  # asyncio would log what nobody took
-    assert not caplog.records
+    assert reports(caplog) == []
 
 
 @pytest.mark.parametrize("kind", [ValueError, Bare])

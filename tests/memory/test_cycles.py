@@ -7,7 +7,7 @@ import gc
 import sys
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
@@ -187,6 +187,8 @@ def test_a_loop_that_nobody_closes_is_collected_with_a_handler_that_is_being_clo
             raise ValueError(running.time())
 
         async def aclose(self) -> None:
+            with suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
             await asyncio.Event().wait()
 
     engine = PooledEngine(lambda request: Numbers(), worker="attached", flow=FlowConfig(cancel_grace=0.01))

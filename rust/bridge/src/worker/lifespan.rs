@@ -123,17 +123,17 @@ impl Port {
 
     /// The context manager was entered, or failed to be: requests that waited go on, or fail with it.
     fn entered(&self, py: Python<'_>, port: &Bound<'_, Self>, id: u64, state: Py<PyAny>, error: Option<Py<PyAny>>) {
-        let (over, stage) = {
+        let (over, before) = {
             let Some(mut lifespans) = self.lifespans() else { return };
             let Some(lifespan) = lifespans.get_mut(&id) else { return };
             if !matches!(lifespan.stage, Stage::Entering { .. }) {
                 return;
             }
-            let stage = std::mem::replace(&mut lifespan.stage, Stage::Entered(state));
-            (if error.is_some() { lifespans.remove(&id) } else { None }, stage)
+            let before = std::mem::replace(&mut lifespan.stage, Stage::Entered(state));
+            (if error.is_some() { lifespans.remove(&id) } else { None }, before)
         };
         drop(over);
-        let Stage::Entering { waiting, entering } = stage else { return };
+        let Stage::Entering { waiting, entering } = before else { return };
         drop(entering);
         for start in waiting {
             match &error {

@@ -15,7 +15,7 @@ import traceback
 import weakref
 from collections.abc import AsyncIterator, Callable, Generator
 from contextlib import AbstractAsyncContextManager
-from typing import Any
+from typing import Any, Protocol
 
 from pybridge import _pybridge
 from pybridge.errors import ConfigError
@@ -31,8 +31,8 @@ JOIN_MARGIN = 0.25
 
 _threads: weakref.WeakSet[WorkerThread] = weakref.WeakSet()
 
-_lifespans: set[asyncio.Task[Any] | None] = set()
-"""Tasks that hold lifespans; their loops hold them weakly."""
+lifespan_number: contextvars.ContextVar[int] = contextvars.ContextVar("pybridge.lifespan")
+"""The lifespan that code belongs to; whether that is still being entered, Rust knows."""
 
 
 class WorkerThread:
@@ -138,6 +138,15 @@ def _started(loop: str, cpu: int | None, name: str) -> WorkerThread:
 
 
 def _new_loop(kind: str) -> asyncio.AbstractEventLoop:
+    loop = _loop_of(kind)
+    with contextlib.suppress(RuntimeError):  # in exit handlers no executor is to be had
+        from pybridge._executor import LoopExecutor
+
+        loop.set_default_executor(LoopExecutor(lifespan_number))
+    return loop
+
+
+def _loop_of(kind: str) -> asyncio.AbstractEventLoop:
     if kind == "asyncio":
         return asyncio.new_event_loop()
     try:
@@ -153,9 +162,15 @@ def _manager(made: AbstractAsyncContextManager[Any]) -> AbstractAsyncContextMana
     return made
 
 
+class _Progress(Protocol):
+    def entered(self, state: Any, failure: BaseException | None) -> None: ...
+
+    def left(self) -> None: ...
+
+
 async def hold_lifespan(
     factory: Callable[[], AbstractAsyncContextManager[Any]],
-    entered: Callable[[Any, BaseException | None], None],
+    progress: _Progress,
     stop: asyncio.Future[Any],
     engine: str,
 ) -> None:
@@ -163,37 +178,35 @@ async def hold_lifespan(
 
     An exception when it is left is logged with the engine's name: nobody is there to raise it to.
     """
-    task = asyncio.current_task()
-    _lifespans.add(task)
+    # A loop that is closed, or dropped, runs nothing to its end.
+    asyncio.current_task()._log_destroy_pending = False  # type: ignore[union-attr]  # noqa: SLF001
     try:
         try:
             manager = _manager(factory())
             state = await manager.__aenter__()
         except BaseException as failure:
-            entered(None, failure)
-            if not isinstance(failure, Exception):
+            progress.entered(None, failure)
+            if isinstance(failure, _FOR_THE_LOOP):
                 raise
             return
-        entered(state, None)
+        progress.entered(state, None)
         try:
             await stop
         finally:
             try:
                 await manager.__aexit__(None, None, None)
-            except Exception:
+            except _FOR_THE_LOOP:
+                raise
+            except BaseException:
                 logging.getLogger("pybridge.engine").exception("engine %s: leaving its lifespan failed", engine)
     finally:
-        _lifespans.discard(task)
-        # The frame may live on in the traceback of a failure, which the task holds: with these it would hold the task,
-        # and the engine's end would wait for the collector.
-        del task, entered
+        progress.left()
+        # The frame may live on in the traceback of a failure: with this the engine's end would wait for the collector.
+        del progress
 
 
-def forget_lifespans(loop: asyncio.AbstractEventLoop) -> None:
-    """Lets go of the lifespans on a loop that is closed: what of their end does not wait happens now."""
-    for task in [task for task in _lifespans if task is not None and task.get_loop() is loop]:
-        task._log_destroy_pending = False  # type: ignore[attr-defined]  # noqa: SLF001 - nobody can run it to its end
-        _lifespans.discard(task)
+_FOR_THE_LOOP = (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt, SystemExit)
+"""What a task hands on; another exception would only be logged by asyncio, which knows nobody who takes it."""
 
 
 def _stop(threads: list[WorkerThread], grace: float) -> None:

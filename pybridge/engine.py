@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import dataclasses
 import logging
 import threading
@@ -243,7 +244,9 @@ class PooledEngine:
     async def _idle_within(self, timeout: float) -> bool:
         idle = self._core.until_idle()
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(None) as bound:
+                # A loop keeps a timer that was cancelled until it is due: this one must not keep the caller's context.
+                contextvars.Context().run(bound.reschedule, asyncio.get_running_loop().time() + timeout)
                 await idle
         except TimeoutError:
             return False

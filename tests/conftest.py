@@ -23,6 +23,37 @@ def pytest_pycollect_makeitem(collector: pytest.Module, name: str, obj: object) 
         pytest.mark.usefixtures("loop_factory")(obj)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--all-pairs`: tests with each loop and each kind of worker, not only with the pairs that differ most."""
+    parser.addoption("--all-pairs", action="store_true", help="every pair of the test's loop and the engine's worker")
+
+
+PAIRS = {
+    ("asyncio", "attached"),
+    ("asyncio", "dedicated"),
+    ("uvloop", "attached"),
+    ("uvloop", "uvloop-worker"),
+    ("eager", "attached"),
+}
+"""Each loop with handlers on itself and on another thread; a thread's loop is of the same kind."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leaves out the pairs that show nothing new."""
+    if config.getoption("--all-pairs"):
+        return
+    left_out = [item for item in items if not _is_worth_it(item)]
+    items[:] = [item for item in items if _is_worth_it(item)]
+    config.hook.pytest_deselected(items=left_out)
+
+
+def _is_worth_it(item: pytest.Item) -> bool:
+    chosen = getattr(item, "callspec", None)
+    if chosen is None or not {"loop_factory", "make_engine"} <= chosen.params.keys():
+        return True
+    return (chosen.params["loop_factory"], chosen.params["make_engine"]) in PAIRS
+
+
 def pytest_collection_finish() -> None:
     """Takes what was imported so far out of the collector's work: every test is followed by a full collection."""
     gc.collect()

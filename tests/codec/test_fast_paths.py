@@ -100,7 +100,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(VALUES)
 def test_generated_values_are_the_same_on_every_way_and_in_public_encoders(value: Any) -> None:
     """T-66"""

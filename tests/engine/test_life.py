@@ -527,13 +527,35 @@ def test_subinterpreter_is_refused(run_python: Any) -> None:
     )
 
 
-async def test_lifespan_that_fails_to_be_left_is_logged_and_does_not_hold_up_the_end(
+class Bare(BaseException):
+    """Nothing that a loop or the process is ended by."""
+
+
+async def test_bare_exception_of_a_lifespan_that_is_entered_is_told_to_its_callers_only(
     make_engine: EngineMaker, caplog: pytest.LogCaptureFixture
 ) -> None:
     @contextlib.asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
+        if engine.stats().streams.started:
+            raise Bare
         yield
-        raise ValueError("left badly")
+
+    engine = make_engine(many, lifespan=lifespan)
+    with pytest.raises(Bare):
+        await engine.call(None)
+    await engine.aclose()
+    gc.collect()  # asyncio would log what nobody took
+    assert reports(caplog) == []
+
+
+@pytest.mark.parametrize("kind", [ValueError, Bare])
+async def test_lifespan_that_fails_to_be_left_is_logged_and_does_not_hold_up_the_end(
+    make_engine: EngineMaker, caplog: pytest.LogCaptureFixture, kind: type[BaseException]
+) -> None:
+    @contextlib.asynccontextmanager
+    async def lifespan() -> AsyncIterator[None]:
+        yield
+        raise kind("left badly")
 
     engine = make_engine(many, lifespan=lifespan, flow=FlowConfig(cancel_grace=1000), name="leaver")
     gc.disable()

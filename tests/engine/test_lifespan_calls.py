@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import functools
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -75,6 +76,26 @@ async def test_engine_called_from_its_own_lifespan_says_so_at_once(
             await engine.call(None)
     streams = engine.stats().streams
     assert (streams.started, streams.raised, streams.refused) == (2, 2, 2)
+
+
+@pytest.mark.parametrize("kind", ["asyncio", "uvloop"])
+async def test_function_that_a_lifespan_has_its_loop_run_in_a_thread_is_told_as_well(
+    kind: Literal["asyncio", "uvloop"],
+) -> None:
+    """S-23: `run_in_executor` hands on no context."""
+
+    async def warm_up() -> None:
+        seen.append(await asyncio.get_running_loop().run_in_executor(None, lambda: var.get(None)))
+        await asyncio.get_running_loop().run_in_executor(None, lambda: list(engine.iter(None)))
+
+    seen: list[object] = []
+    var: contextvars.ContextVar[int] = contextvars.ContextVar("var")
+    var.set(1)
+    engine = PooledEngine(single, worker=Worker(loop=kind), lifespan=lifespan_that(warm_up), name="warm")
+    with pytest.raises(RuntimeError, match=OWN):
+        await engine.call(None)
+    assert seen == [None]
+    engine.close()
 
 
 async def test_lifespan_that_goes_on_after_its_refused_call_is_entered(make_engine: EngineMaker) -> None:

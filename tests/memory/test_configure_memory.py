@@ -215,6 +215,40 @@ def test_pythons_share_stays_while_the_process_works(run_python: PythonRunner) -
     run_python(BURST, "all", "busy", options=PLAIN, environment=MIN_GAIN)
 
 
+def test_what_asyncio_keeps_of_each_request_holds_no_arena(run_python: PythonRunner) -> None:
+    snippet = """
+        import asyncio, time
+        import pybridge
+        from pybridge import PoolConfig, PooledEngine
+        from pybridge.memory import recent_memory
+
+        async def handler(request):
+            rows = [n.to_bytes(7, "big") for n in range(20_000)]
+            await asyncio.sleep(0.01)  # the object that awaits is as large as they are
+            yield len(rows)
+            all_begun.append(1)
+            while len(all_begun) < 48:
+                await asyncio.sleep(0.01)
+
+        all_begun = []
+        engine = PooledEngine(handler, worker="dedicated", pool=PoolConfig(idle_timeout=0.2))
+        all_begun += range(47)
+        assert list(engine.iter(None)) == [20_000]
+        all_begun.clear()
+        start = pybridge.memory().resident
+        streams = [engine.iter(None) for _ in range(48)]
+        assert [next(stream) for stream in streams] == [20_000] * 48
+        assert [list(stream) for stream in streams] == [[]] * 48
+        deadline = time.monotonic() + 10
+        while "malloc" not in {release.what for release in recent_memory(60).releases}:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        print((pybridge.memory().resident - start) // 2**20)
+        engine.close()
+    """
+    assert int(run_python(snippet, options=PLAIN, environment=MIN_GAIN)) <= 16
+
+
 def test_system_allocator_lets_no_survivor_hold_an_arena(run_python: PythonRunner) -> None:
     snippet = """
         import pybridge, sys

@@ -7,13 +7,13 @@ import gc
 import sys
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
 
 import pybridge
-from pybridge import JsonCodec, MsgpackCodec, PooledEngine, Worker, current_context
+from pybridge import FlowConfig, JsonCodec, MsgpackCodec, PooledEngine, Worker, current_context
 from pybridge.engine import native_codec
 
 from support.processes import PythonRunner
@@ -146,20 +146,53 @@ def test_an_engine_shows_all_that_it_holds() -> None:
     assert sum(isinstance(held, type(native_codec("raw"))) for held in gc.get_referents(engine._core)) == 1
 
 
-def test_a_loop_that_nobody_closes_is_collected_with_its_streams() -> None:
+@pytest.mark.parametrize("with_lifespan", [False, True])
+def test_a_loop_that_nobody_closes_is_collected_with_its_streams_and_lifespans(with_lifespan: bool) -> None:
+    @asynccontextmanager
+    async def lifespan() -> AsyncIterator[object]:
+        yield asyncio.get_running_loop()
+
     async def handler(request: Owner) -> AsyncIterator[object]:
         request.owned.append(current_context())
         yield Foreign()
         await asyncio.Event().wait()
 
     owner = Owner()
-    engine = PooledEngine(handler, worker="attached", codec=MsgpackCodec(default=owner.convert))
+    codec = MsgpackCodec(default=owner.convert)
+    engine = PooledEngine(handler, worker="attached", codec=codec, lifespan=lifespan if with_lifespan else None)
     event_loop = asyncio.SelectorEventLoop()
     stream = engine(owner)
     assert event_loop.run_until_complete(anext(stream)) == "converted"
     owner.owned += [event_loop, stream, engine]
     gone = weakref.ref(owner), weakref.ref(event_loop)
-    del owner, event_loop, stream, engine
+    del owner, event_loop, stream, engine, codec
     with pytest.warns(ResourceWarning, match="unclosed event loop"):
         gc.collect()
     assert [one() for one in gone] == [None, None]
+
+
+def test_a_loop_that_nobody_closes_is_collected_with_a_handler_that_is_being_closed() -> None:
+    """The exception that its stream has ended with leads to the loop, by its frames."""
+
+    class Numbers:
+        def __aiter__(self) -> AsyncIterator[int]:
+            return self
+
+        async def __anext__(self) -> int:
+            running = asyncio.get_running_loop()
+            raise ValueError(running.time())
+
+        async def aclose(self) -> None:
+            with suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
+            await asyncio.Event().wait()
+
+    engine = PooledEngine(lambda request: Numbers(), worker="attached", flow=FlowConfig(cancel_grace=0.01))
+    event_loop = asyncio.SelectorEventLoop()
+    with pytest.raises(ValueError, match=r"\d"):
+        event_loop.run_until_complete(anext(engine(None)))
+    gone = weakref.ref(event_loop)
+    del event_loop
+    with pytest.warns(ResourceWarning, match="unclosed event loop"):
+        gc.collect()
+    assert gone() is None

@@ -15,6 +15,8 @@ from support.waiting import turns
 KIB = 2**10
 MIB = 2**20
 SEGMENT = 64 * KIB
+FAST = 12_000
+"""Bytes of the frames that fill segments."""
 
 
 def assert_within_bound(stats: PoolStats) -> None:
@@ -22,7 +24,8 @@ def assert_within_bound(stats: PoolStats) -> None:
 
 
 async def test_stalled_streams_among_fast_ones_pin_no_more_than_the_bound() -> None:
-    """T-61, the pin test: 1,000 stalled streams with one frame of 50 bytes each."""
+    """T-61, the pin test: 600 stalled streams with one frame of 50 bytes each."""
+    asyncio.get_running_loop().set_debug(False)  # which takes most of the time, of 3.12 and later above all
     stop = asyncio.Event()
 
     async def handler(request: int) -> AsyncIterator[bytes]:
@@ -31,7 +34,7 @@ async def test_stalled_streams_among_fast_ones_pin_no_more_than_the_bound() -> N
             await stop.wait()
             return
         while not stop.is_set():
-            yield bytes(6000)
+            yield bytes(FAST)
             await asyncio.sleep(0)
 
     pool = Pool(PoolConfig(decay_interval=60))  # what is idle stays, on a slow machine as well
@@ -47,16 +50,16 @@ async def test_stalled_streams_among_fast_ones_pin_no_more_than_the_bound() -> N
 
         fast = [asyncio.create_task(read_fast()) for _ in range(16)]
         stalled = []
-        for number in range(1000):
+        for number in range(600):
             stream = engine.frames(number)
             await stream.__aenter__()
             stalled.append(stream)
-            enough = taken + 1.2 * SEGMENT / 6000
+            enough = taken + 1.2 * SEGMENT / FAST
             while taken < enough:
                 await turns(1)
         stats = pool.stats()
         assert_within_bound(stats)
-        assert stats.misses * SEGMENT < 32 * MIB, "every frame has pinned a segment of its own"
+        assert stats.peak_bytes < 16 * MIB, "every frame has pinned a segment of its own"
         stop.set()
         await asyncio.gather(*fast)
         for number, stream in enumerate(stalled):

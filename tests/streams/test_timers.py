@@ -53,11 +53,11 @@ async def test_consumer_that_takes_nothing_is_slow(make_engine: EngineMaker) -> 
 
 async def test_consumer_that_takes_now_and_then_is_not_slow() -> None:
     """S-11: whenever a timer looks, the handler waits with as much in flight as before."""
-    engine = PooledEngine(endless, worker="attached", flow=FlowConfig(high_water_items=4, write_timeout=2))
+    engine = PooledEngine(endless, worker="attached", flow=FlowConfig(high_water_items=4, write_timeout=1))
     async with engine(None) as stream:
         for taken in range(0, 40, 5):
             # The timer looks as often.
-            assert await take_late(stream, 5, 0.5) == list(range(taken, taken + 5))
+            assert await take_late(stream, 5, 0.25) == list(range(taken, taken + 5))
 
 
 async def test_streams_that_do_not_wait_for_their_consumers_cost_no_time() -> None:

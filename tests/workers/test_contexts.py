@@ -16,7 +16,7 @@ from pybridge import Context, PooledEngine, StreamCancelled, Worker, current_con
 
 from support.engines import EngineMaker
 from support.forms import FORMS
-from support.waiting import until
+from support.waiting import turns, until
 
 var: contextvars.ContextVar[Any] = contextvars.ContextVar("var", default=None)
 
@@ -93,6 +93,48 @@ async def test_context_of_a_caller_goes_with_a_stream_that_is_refused_left_or_la
     async with PooledEngine(waits, worker=own_worker(kind)) as engine:
         kept = [await asyncio.create_task(keeps(act)) for act in (left, late)]
         await until(lambda: all(map(is_gone, kept)), "the contexts of the callers are gone")
+
+
+@pytest.mark.parametrize("kind", ["asyncio", "uvloop"])
+async def test_context_of_a_caller_goes_although_its_handler_cancelled_a_timer(kind: str) -> None:
+    """S-38: the loop sleeps once the handler has ended."""
+
+    async def in_time(request: object) -> AsyncGenerator[int, None]:
+        async with asyncio.timeout(3600):
+            yield 1
+
+    async def calls() -> weakref.ref[Big]:
+        big = Big()
+        var.set(big)
+        assert await engine.call(None) == 1
+        return weakref.ref(big)
+
+    async with PooledEngine(in_time, worker=own_worker(kind)) as engine:
+        kept = await asyncio.create_task(calls())
+        await until(lambda: is_gone(kept), "the context of the caller is gone")
+
+
+async def test_context_of_who_closes_an_engine_goes_although_it_could_have_waited_longer(
+    make_engine: EngineMaker,
+) -> None:
+    """S-38"""
+
+    async def closes() -> weakref.ref[Big]:
+        big = Big()
+        var.set(big)
+        async with contextlib.aclosing(engine(None)) as stream:
+            await anext(stream)
+            closing = asyncio.create_task(engine.aclose(3600))
+            await turns(2)
+        await closing
+        return weakref.ref(big)
+
+    # A timer that is due earlier keeps a later one in asyncio's heap, cancelled or not.
+    timer = asyncio.get_running_loop().call_later(1800, print)
+    engine = make_engine(reads)
+    kept = await asyncio.create_task(closes())
+    await until(lambda: is_gone(kept), "the context of who closed is gone")
+    timer.cancel()
 
 
 async def test_lifespan_runs_in_the_context_of_its_engines_making(make_engine: EngineMaker) -> None:

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use super::malloc;
 use super::resident::resident;
 use crate::lock::{Mutex, MutexGuard};
-use crate::worker::run_on_any;
+use crate::worker::{Port, run_on_any};
 
 /// Longest wait for a loop to take its turn; one that does not run must not keep malloc's share from going back.
 const LOOP_TIMEOUT: Duration = Duration::from_secs(5);
@@ -18,6 +18,9 @@ const LOOP_TIMEOUT: Duration = Duration::from_secs(5);
 /// More than an interpreter freezes by itself: 3.12's collector does so with immortal objects, some hundred. A program's
 /// freeze takes all there are, tens of thousands.
 const FROZEN_BY_INTERPRETER: usize = 2_000;
+
+/// As many as asyncio keeps of the objects by which a future is awaited. The collector does not know of them.
+const KEPT_AWAITS: usize = 255;
 
 /// Records kept.
 const HISTORY: usize = 64;
@@ -80,12 +83,13 @@ pub(super) async fn release_malloc() {
 /// reason where that must not be, or where no loop does it in time.
 pub(super) async fn release_python() -> Result<(), String> {
     let (done, finished) = oneshot::channel::<Result<(), String>>();
-    let call = Box::new(move |py: Python<'_>, _: &Bound<'_, _>| {
+    let call = Box::new(move |py: Python<'_>, port: &Bound<'_, Port>| {
         if done.is_closed() {
             return;
         }
         let mut outcome = Ok(());
         recorded("python", || {
+            renew_kept_awaits(port);
             outcome = empty_free_lists(py).unwrap_or_else(|error| Err(format!("the collector failed: {error}")));
             outcome.is_ok()
         });
@@ -126,6 +130,17 @@ fn collects_incrementally(version: (u8, u8, u8)) -> bool {
 
 fn frozen_objects(py: Python<'_>) -> PyResult<usize> {
     py.import("gc")?.call_method0("get_freeze_count")?.extract()
+}
+
+/// Puts new objects in the place of those that asyncio keeps: an old one lies among what its request allocated, and holds an
+/// arena of that alone; new ones lie side by side.
+fn renew_kept_awaits(port: &Bound<'_, Port>) {
+    let Ok(future) = port.get().create_future(port.py()) else { return };
+    let take_all = || (0..KEPT_AWAITS).map(|_| future.try_iter()).collect::<PyResult<Vec<_>>>();
+    let (Ok(old), Ok(new)) = (take_all(), take_all()) else { return };
+    drop(new);
+    // The list is full by now: these are freed.
+    drop(old);
 }
 
 /// A collection that looks at no object empties the free lists all the same. Fails with the reason where it must not be.

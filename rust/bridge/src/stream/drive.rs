@@ -5,7 +5,7 @@ mod opening;
 
 use std::mem;
 
-use pyo3::exceptions::PyRuntimeError;
+use pyo3::exceptions::{PyBaseException, PyRuntimeError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
@@ -18,7 +18,7 @@ use super::start::{Request, StartRequest};
 use crate::codec::Decoder;
 use crate::engine::PyEngine;
 use crate::fault;
-use crate::worker::{Here, Port};
+use crate::worker::{Deferred, Here, Port};
 
 enum Phase {
     /// Nothing has happened; the handler may still never be called.
@@ -32,7 +32,7 @@ enum Phase {
     /// Taking items.
     Iterate,
     /// `aclose()` runs; then this ending, and this error for the asyncio task.
-    Close(Ending, Option<PyErr>),
+    Close(Ending, Option<Py<PyBaseException>>),
     /// The ending has been delivered, or is about to be with no code of the user's in between.
     Done,
 }
@@ -110,10 +110,15 @@ impl Drive {
         if let Some(Pending::Awaitable(pending)) = &self.pending {
             visit.call(pending)?;
         }
-        if let Phase::Begin(Request::Object(request)) = &self.phase {
-            visit.call(request.peek())?;
+        match &self.phase {
+            Phase::Begin(Request::Object(request)) => visit.call(request.peek()),
+            // Until the grace is over its timer owns the ending's exception as well, and nobody shows it.
+            Phase::Close(ending, outward) => {
+                visit.call(ending.exception().and_then(Deferred::peek_unshared))?;
+                visit.call(outward)
+            }
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// One step of the task: until the handler waits, credit is used up, others should run, or the end.

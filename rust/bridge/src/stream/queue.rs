@@ -14,6 +14,7 @@ use super::ending::Ending;
 use super::wakers::Wakers;
 
 use crate::lock::{Mutex, MutexGuard};
+use crate::runtime;
 
 /// What a frame counts beside its bytes: its share of queue and bookkeeping.
 pub(crate) const FRAME_OVERHEAD: usize = 64;
@@ -181,8 +182,11 @@ impl Queue {
     /// moves values under it, so it never waits for the interpreter, and drops nothing that may own a Python reference.
     ///
     /// To try the lock instead would be wrong: an ending that one pass of a collection sees and the next does not would
-    /// be taken for garbage.
+    /// be taken for garbage. In the child of a fork a thread that is no more may hold the lock: nothing is seen there.
     pub(crate) fn peek_ending<R>(&self, look: impl FnOnce(&Ending) -> R) -> Option<R> {
+        if runtime::forked() {
+            return None;
+        }
         self.lock().ending.as_ref().map(look)
     }
 

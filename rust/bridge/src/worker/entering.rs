@@ -69,15 +69,10 @@ impl Drop for Entering {
 }
 
 /// The `contextvars.ContextVar` that holds the number of the lifespan that code belongs to. Tasks inherit it, and so do
-/// threads that are given a copy of the context, and handlers.
+/// threads that are given a copy of the context, those of a worker's default executor, and handlers.
 fn variable(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
     static VARIABLE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    VARIABLE
-        .get_or_try_init(py, || {
-            let class = py.import("contextvars")?.getattr("ContextVar")?;
-            Ok(class.call1(("pybridge.lifespan",))?.unbind())
-        })
-        .map(|variable| variable.bind(py))
+    VARIABLE.import(py, "pybridge._worker", "lifespan_number")
 }
 
 /// Makes `context` the one of the lifespan with this number.

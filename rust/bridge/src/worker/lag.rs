@@ -24,6 +24,8 @@ pub(super) struct Lag {
     last: AtomicU64,
     stalls: AtomicU64,
     stalled: AtomicBool,
+    /// It has run a handler since it was last given a turn of its own.
+    used: AtomicBool,
 }
 
 impl Lag {
@@ -40,6 +42,11 @@ impl Lag {
     /// True while the loop stands still.
     pub(super) fn stands(&self) -> bool {
         self.stalled.load(Ordering::Relaxed)
+    }
+
+    /// Notes that the loop runs a handler.
+    pub(super) fn note_use(&self) {
+        self.used.store(true, Ordering::Relaxed);
     }
 
     fn open_for(&self) -> Option<u64> {
@@ -72,6 +79,11 @@ fn look(mailbox: &Mailbox, info: &Arc<WorkerInfo>) {
         }
     } else if info.live.load(Ordering::Relaxed) == 0 {
         lag.last.store(0, Ordering::Relaxed);
+        if lag.used.swap(false, Ordering::Relaxed) {
+            // asyncio's loop sleeps with the last timer that it threw out in its hands, and that with the context of the
+            // handler that cancelled it: one more turn, and it sleeps with empty hands.
+            drop(mailbox.post(Command::CallPort(Box::new(|_py, _port| {}))));
+        }
     } else {
         lag.asked.store(micros(), Ordering::Relaxed);
         let asked = Arc::clone(info);

@@ -5,35 +5,41 @@ use std::sync::Arc;
 
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
-use pyo3::types::PyCFunction;
 
 use super::entering::{self, Entering};
 use super::mailbox::Command;
 use super::port::Port;
-use crate::engine::{EngineCore, PyEngine};
+use crate::engine::{EngineCore, LifespanGuard, PyEngine};
 use crate::stream::{self, StartRequest};
 
 /// Lifespans on one worker, by engine.
 pub(super) type Lifespans = HashMap<u64, Lifespan>;
 
 /// One engine's lifespan on one worker.
-pub(super) enum Lifespan {
-    /// Its context manager is being entered; these requests wait for that. The future ends it.
-    Entering { waiting: Vec<StartRequest>, stop: Py<PyAny>, entering: Entering },
-    /// It is entered: what it yielded, and the future that ends it.
-    Entered { state: Py<PyAny>, stop: Py<PyAny> },
+pub(super) struct Lifespan {
+    /// No other one of the process has it.
+    number: u64,
+    stage: Stage,
+    /// The future that ends it.
+    stop: Py<PyAny>,
+    /// The asyncio task that holds it, whose loop does not keep it; `None` while it is being made.
+    task: Option<Py<PyAny>>,
+}
+
+enum Stage {
+    /// Its context manager is being entered; these requests wait for that.
+    Entering { waiting: Vec<StartRequest>, entering: Entering },
+    /// It is entered: what it yielded.
+    Entered(Py<PyAny>),
+    /// Its context manager is being left.
+    Leaving,
 }
 
 impl Lifespan {
     pub(super) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
-        visit.call(self.stop())?;
-        if let Self::Entered { state, .. } = self { visit.call(state) } else { Ok(()) }
-    }
-
-    fn stop(&self) -> &Py<PyAny> {
-        match self {
-            Self::Entering { stop, .. } | Self::Entered { stop, .. } => stop,
-        }
+        visit.call(&self.stop)?;
+        visit.call(&self.task)?;
+        if let Stage::Entered(state) = &self.stage { visit.call(state) } else { Ok(()) }
     }
 }
 
@@ -54,17 +60,18 @@ impl Gate {
         let stop = port.get().create_future(py)?;
         let number = {
             let Some(mut lifespans) = port.get().lifespans() else { return Ok(Self::Open(start)) };
-            match lifespans.get_mut(&core.id) {
-                Some(Lifespan::Entered { .. }) => return Ok(Self::Open(start)),
-                Some(Lifespan::Entering { waiting, .. }) => {
+            match lifespans.get_mut(&core.id).map(|lifespan| &mut lifespan.stage) {
+                Some(Stage::Entered(_) | Stage::Leaving) => return Ok(Self::Open(start)),
+                Some(Stage::Entering { waiting, .. }) => {
                     waiting.push(start);
                     return Ok(Self::Waiting);
                 }
                 None => {
                     let entering = Entering::begin(core, &port.get().mailbox);
                     let number = entering.id();
-                    let (waiting, stop) = (vec![start], stop.clone().unbind());
-                    lifespans.insert(core.id, Lifespan::Entering { waiting, stop, entering });
+                    let stage = Stage::Entering { waiting: vec![start], entering };
+                    let stop = stop.clone().unbind();
+                    lifespans.insert(core.id, Lifespan { number, stage, stop, task: None });
                     number
                 }
             }
@@ -81,8 +88,8 @@ impl Port {
     /// What the engine's lifespan yielded here, or None.
     pub(crate) fn lifespan_state(&self, py: Python<'_>, engine: &Arc<EngineCore>) -> Py<PyAny> {
         let lifespans = self.lifespans();
-        match lifespans.as_ref().and_then(|lifespans| lifespans.get(&engine.id)) {
-            Some(Lifespan::Entered { state, .. }) => state.clone_ref(py),
+        match lifespans.as_ref().and_then(|lifespans| lifespans.get(&engine.id)).map(|lifespan| &lifespan.stage) {
+            Some(Stage::Entered(state)) => state.clone_ref(py),
             _ => py.None(),
         }
     }
@@ -99,32 +106,34 @@ impl Port {
     ) -> PyResult<()> {
         let context = engine.copy_context(py)?;
         entering::mark(py, &context, number)?;
-        let home = port.clone().unbind();
         let guard = engine.core.enter_lifespan();
         let id = engine.core.id;
-        let entered = PyCFunction::new_closure(py, None, None, move |args, _keywords| {
-            crate::parking::enter();
-            let _held_by_the_task = &guard;
-            let py = args.py();
-            let (state, error): (Py<PyAny>, Option<Py<PyAny>>) = args.extract()?;
-            home.get().entered(py, home.bind(py), id, state, error);
-            PyResult::Ok(())
-        })?;
-        let arguments = (factory, entered, stop, &engine.core.name);
+        let progress = Bound::new(py, Progress { port: port.clone().unbind(), engine: id, number, _guard: guard })?;
+        let arguments = (factory, progress, stop, &engine.core.name);
         let held = py.import("pybridge._worker")?.call_method1("hold_lifespan", arguments)?;
-        self.create_task(py, held, context).map(drop)
+        let task = self.create_task(py, held, context)?;
+        // It is kept here until it is over: a loop that nobody closes can be collected with the task.
+        if let Some(lifespan) = self.lifespans().as_mut().and_then(|lifespans| lifespans.get_mut(&id))
+            && lifespan.number == number
+        {
+            lifespan.task = Some(task.unbind());
+        }
+        Ok(())
     }
 
     /// The context manager was entered, or failed to be: requests that waited go on, or fail with it.
     fn entered(&self, py: Python<'_>, port: &Bound<'_, Self>, id: u64, state: Py<PyAny>, error: Option<Py<PyAny>>) {
-        let (waiting, entering) = {
+        let (over, before) = {
             let Some(mut lifespans) = self.lifespans() else { return };
-            let Some(Lifespan::Entering { waiting, stop, entering }) = lifespans.remove(&id) else { return };
-            if error.is_none() {
-                lifespans.insert(id, Lifespan::Entered { state, stop });
+            let Some(lifespan) = lifespans.get_mut(&id) else { return };
+            if !matches!(lifespan.stage, Stage::Entering { .. }) {
+                return;
             }
-            (waiting, entering)
+            let before = std::mem::replace(&mut lifespan.stage, Stage::Entered(state));
+            (if error.is_some() { lifespans.remove(&id) } else { None }, before)
         };
+        drop(over);
+        let Stage::Entering { waiting, entering } = before else { return };
         drop(entering);
         for start in waiting {
             match &error {
@@ -135,13 +144,52 @@ impl Port {
     }
 }
 
+/// What the task that holds a lifespan tells of it.
+#[python_entry]
+#[pyclass(frozen, module = "pybridge._pybridge")]
+struct Progress {
+    port: Py<Port>,
+    engine: u64,
+    number: u64,
+    /// The engine's end waits for the task.
+    _guard: LifespanGuard,
+}
+
+#[python_entry]
+#[pymethods]
+impl Progress {
+    /// The context manager was entered, or failed to be.
+    fn entered(&self, py: Python<'_>, state: Py<PyAny>, error: Option<Py<PyAny>>) {
+        let port = self.port.bind(py);
+        port.get().entered(py, port, self.engine, state, error);
+    }
+
+    /// The context manager has been left.
+    fn left(&self) {
+        let over = self.port.get().lifespans().and_then(|mut lifespans| {
+            let current = lifespans.get(&self.engine).is_some_and(|lifespan| lifespan.number == self.number);
+            if current { lifespans.remove(&self.engine) } else { None }
+        });
+        drop(over);
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.port)
+    }
+}
+
 /// The engine is closed and its streams have ended: its lifespans end on every worker.
 pub(crate) fn leave_lifespans(engine: u64) {
     for mailbox in super::watch::mailboxes() {
         let leave = Command::CallPort(Box::new(move |py, port| {
-            let left = port.get().lifespans().and_then(|mut lifespans| lifespans.remove(&engine));
-            if let Some(left) = left {
-                Port::resolve(py, left.stop().bind(py), true);
+            let stop = port.get().lifespans().and_then(|mut lifespans| {
+                let lifespan = lifespans.get_mut(&engine)?;
+                let old = std::mem::replace(&mut lifespan.stage, Stage::Leaving);
+                Some((lifespan.stop.clone_ref(py), old))
+            });
+            if let Some((stop, old)) = stop {
+                drop(old);
+                Port::resolve(py, stop.bind(py), true);
             }
         }));
         drop(mailbox.post(leave));

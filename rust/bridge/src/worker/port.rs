@@ -179,6 +179,7 @@ impl Port {
             let live = LiveTask { core: Arc::clone(core), task: None, credit: None };
             core.slot.store(tables.live.insert(live), Ordering::Relaxed);
             self.info.live.store(tables.live.len(), Ordering::Relaxed);
+            self.info.lag.note_use();
         }
         match self.create_task(py, driver, context) {
             Ok(task) => {
@@ -287,9 +288,6 @@ impl Port {
         self.info.live.store(0, Ordering::Relaxed);
         let lifespans = self.lifespans().map(|mut lifespans| std::mem::take(&mut *lifespans));
         drop(lifespans);
-        let module = py.import(intern!(py, "pybridge._worker"));
-        // An interpreter that goes away has no module to ask any more, and needs none.
-        drop(module.and_then(|module| module.call_method1("forget_lifespans", (self.event_loop(py),))));
     }
 }
 

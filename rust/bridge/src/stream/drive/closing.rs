@@ -78,7 +78,7 @@ impl Drive {
         if let (Ending::Cancelled(cancellation), Some(_)) = (&mut ending, &context) {
             cancellation.context = context;
         }
-        self.finish(driver, ending, outward)
+        self.finish(driver, ending, outward.map(|error| PyErr::from_value(error.into_bound(driver.py()).into_any())))
     }
 
     /// The source raised: a generator is done by that, any other iterator is closed if it can be.
@@ -128,7 +128,7 @@ impl Drive {
         if self.source.is_some() || self.pending.is_some() {
             timers::start_grace(core, ending.clone());
         }
-        self.phase = Phase::Close(ending, outward);
+        self.phase = Phase::Close(ending, outward.map(|error| error.into_value(driver.py())));
         fault::reach(fault::Point::Close);
     }
 

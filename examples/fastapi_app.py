@@ -1,0 +1,42 @@
+"""A FastAPI app: one endpoint that streams server-sent events.
+
+`pip install fastapi uvicorn`, then in this folder `uvicorn fastapi_app:app`, and
+`curl -N -d '{"prompt": "Hello pooled world"}' http://127.0.0.1:8000/generate`
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.responses import StreamingResponse
+
+from pybridge import PooledEngine
+
+
+async def chat(request: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
+    """One token for each word, a little apart, as a model would."""
+    for word in request["prompt"].split():
+        await asyncio.sleep(0.01)
+        yield {"token": word}
+
+
+engine = PooledEngine(chat)  # starts nothing yet
+
+
+@asynccontextmanager
+async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    """Lets the streams that are live end before the server does."""
+    async with engine:
+        yield
+
+
+app = FastAPI(lifespan=lifespan)
+
+
+@app.post("/generate")
+async def generate(request: Request) -> StreamingResponse:
+    """The handler runs on the server's own loop; a client that goes ends it."""
+    chunks = engine.chunks(await request.body(), encoded="json", framing="sse")
+    return StreamingResponse(chunks, media_type="text/event-stream")

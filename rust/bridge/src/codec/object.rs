@@ -1,7 +1,7 @@
 //! Reading the storage of Python's own types.
 #![allow(unsafe_code)] // each function reads one object's storage, which no code of that object can alter meanwhile
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use pyo3::ffi;
 
@@ -29,16 +29,16 @@ struct LongHead {
 /// Bits of a digit.
 const DIGIT: u32 = 30;
 
-/// Ints are read here and not by the interpreter: their layout was found to be as expected. `CPython` can be built with
-/// smaller digits.
-pub(super) static READ_DIGITS: AtomicBool = AtomicBool::new(false);
+/// The most digits of an int that is read here and not by the interpreter: two, once the layout of ints was found to be
+/// as expected; else none, for `CPython` can be built with smaller digits.
+pub(super) static READ_DIGITS: AtomicUsize = AtomicUsize::new(0);
 
 /// Whether the layout was looked at.
 static PROBED: AtomicBool = AtomicBool::new(false);
 
-/// The value of `ob` if it has no more than two digits.
+/// The value of `ob` if it has no more than `most` digits, which are two or fewer.
 #[inline]
-unsafe fn small_int(ob: *mut ffi::PyObject) -> Option<i64> {
+unsafe fn small_int(ob: *mut ffi::PyObject, most: usize) -> Option<i64> {
     // SAFETY: the caller passes a live int; the second digit is read only where there is one.
     unsafe {
         let head = ob.cast::<LongHead>();
@@ -47,24 +47,16 @@ unsafe fn small_int(ob: *mut ffi::PyObject) -> Option<i64> {
         #[cfg(not(Py_3_12))]
         let (negative, size) = ((*head).size < 0, (*head).size.unsigned_abs());
         let digits = &raw const (*head).digits;
+        if size > most {
+            return None;
+        }
         let value = match size {
             0 => 0,
             1 => i64::from((*digits)[0]),
-            2 => i64::from((*digits)[0]) | i64::from((*digits)[1]) << DIGIT,
-            _ => return None,
+            _ => i64::from((*digits)[0]) | i64::from((*digits)[1]) << DIGIT,
         };
         Some(if negative { -value } else { value })
     }
-}
-
-/// True if digits are read here; looks at the layout first.
-///
-/// # Safety
-/// The calling thread is attached.
-#[inline]
-pub(super) unsafe fn reads_digits() -> bool {
-    // SAFETY: the caller's promise.
-    READ_DIGITS.load(Ordering::Relaxed) || unsafe { probe() }
 }
 
 /// The value of `ob`.
@@ -74,34 +66,7 @@ pub(super) unsafe fn reads_digits() -> bool {
 #[inline]
 pub(super) unsafe fn int(ob: *mut ffi::PyObject) -> Int {
     // SAFETY: the caller's promise; digits are read where they were found to be as expected.
-    unsafe { if reads_digits() { int_of::<true>(ob) } else { large_int(ob) } }
-}
-
-/// The same, `READ`: after [`reads_digits`] said yes.
-///
-/// # Safety
-/// As for [`int`].
-#[inline]
-pub(super) unsafe fn int_of<const READ: bool>(ob: *mut ffi::PyObject) -> Int {
-    // SAFETY: the caller's promise.
-    unsafe {
-        if READ && let Some(value) = small_int(ob) {
-            return Int::Signed(value);
-        }
-        large_int(ob)
-    }
-}
-
-#[cold]
-#[inline(never)]
-unsafe fn probe() -> bool {
-    if PROBED.swap(true, Ordering::Relaxed) {
-        return false;
-    }
-    // SAFETY: the caller is attached.
-    let found = unsafe { probe_digits() };
-    READ_DIGITS.store(found, Ordering::Relaxed);
-    found
+    unsafe { small_int(ob, READ_DIGITS.load(Ordering::Relaxed)).map_or_else(|| large_int(ob), Int::Signed) }
 }
 
 /// True if digits are as the interpreter says that they are, and ints of every small size read as what they are.
@@ -127,7 +92,7 @@ unsafe fn probe_digits() -> bool {
                         ffi::PyErr_Clear();
                         return false;
                     }
-                    let read = small_int(ob);
+                    let read = small_int(ob, 2);
                     ffi::Py_DECREF(ob);
                     read == Some(value)
                 })
@@ -137,6 +102,11 @@ unsafe fn probe_digits() -> bool {
 
 #[inline(never)]
 unsafe fn large_int(ob: *mut ffi::PyObject) -> Int {
+    if !PROBED.load(Ordering::Relaxed) {
+        // SAFETY: the caller is attached.
+        READ_DIGITS.store(if unsafe { probe_digits() } { 2 } else { 0 }, Ordering::Relaxed);
+        PROBED.store(true, Ordering::Relaxed);
+    }
     let mut overflow = 0;
     // SAFETY: the caller passes a live int.
     let value = unsafe { ffi::PyLong_AsLongLongAndOverflow(ob, &raw mut overflow) };

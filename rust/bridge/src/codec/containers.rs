@@ -83,11 +83,32 @@ impl Value<'_, '_, '_> {
                 seq.serialize_element(&ffi::PyFloat_AS_DOUBLE(item)).map_err(|error| self.at_index(index, error))?;
                 index += 1;
             }
+        }
+        // SAFETY: the thread is attached.
+        if unsafe { object::reads_digits() } {
+            self.ints::<true, Q>(seq, index, len)
+        } else {
+            self.ints::<false, Q>(seq, index, len)
+        }
+    }
+
+    /// Serializes the ints from `index` on, of which there may be none; returns where they end. `READ`: as for
+    /// [`object::int_of`].
+    #[inline(always)]
+    fn ints<const READ: bool, Q: SerializeSeq>(
+        self,
+        seq: &mut Q,
+        mut index: isize,
+        len: isize,
+    ) -> Result<isize, Q::Error> {
+        // SAFETY: as for `numbers`.
+        unsafe {
             while index < len
-                && let (item, ty) = item(index)
-                && ty == &raw mut ffi::PyLong_Type
+                && let item = ffi::PyList_GET_ITEM(self.ob, index)
+                && !item.is_null()
+                && ffi::Py_TYPE(item) == &raw mut ffi::PyLong_Type
             {
-                match object::int(item) {
+                match object::int_of::<READ>(item) {
                     Int::Signed(value) => seq.serialize_element(&value),
                     Int::Unsigned(value) => seq.serialize_element(&value),
                     Int::TooLarge => Err(self.child(item).too_large()),

@@ -1,7 +1,8 @@
 //! Reading the storage of Python's own types.
 #![allow(unsafe_code)] // each function reads one object's storage, which no code of that object can alter meanwhile
+#![expect(clippy::inline_always, reason = "one int of a list of many")]
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use pyo3::ffi;
 
@@ -29,16 +30,16 @@ struct LongHead {
 /// Bits of a digit.
 const DIGIT: u32 = 30;
 
-/// The most digits of an int that is read here and not by the interpreter: two, once the layout of ints was found to be
-/// as expected; else none, for `CPython` can be built with smaller digits.
-pub(super) static READ_DIGITS: AtomicUsize = AtomicUsize::new(0);
+/// Ints of two digits and fewer are read here and not by the interpreter: their layout was found to be as expected.
+/// `CPython` can be built with smaller digits.
+pub(super) static READ_DIGITS: AtomicBool = AtomicBool::new(false);
 
 /// Whether the layout was looked at.
 static PROBED: AtomicBool = AtomicBool::new(false);
 
-/// The value of `ob` if it has no more than `most` digits, which are two or fewer.
-#[inline]
-unsafe fn small_int(ob: *mut ffi::PyObject, most: usize) -> Option<i64> {
+/// The value of `ob` if it has no more than two digits.
+#[inline(always)]
+unsafe fn small_int(ob: *mut ffi::PyObject) -> Option<i64> {
     // SAFETY: the caller passes a live int; the second digit is read only where there is one.
     unsafe {
         let head = ob.cast::<LongHead>();
@@ -47,16 +48,24 @@ unsafe fn small_int(ob: *mut ffi::PyObject, most: usize) -> Option<i64> {
         #[cfg(not(Py_3_12))]
         let (negative, size) = ((*head).size < 0, (*head).size.unsigned_abs());
         let digits = &raw const (*head).digits;
-        if size > most {
-            return None;
-        }
         let value = match size {
             0 => 0,
             1 => i64::from((*digits)[0]),
-            _ => i64::from((*digits)[0]) | i64::from((*digits)[1]) << DIGIT,
+            2 => i64::from((*digits)[0]) | i64::from((*digits)[1]) << DIGIT,
+            _ => return None,
         };
         Some(if negative { -value } else { value })
     }
+}
+
+/// True if the digits of ints are read here; looks at their layout first.
+///
+/// # Safety
+/// The calling thread is attached.
+#[inline]
+pub(super) unsafe fn reads_digits() -> bool {
+    // SAFETY: the caller's promise.
+    READ_DIGITS.load(Ordering::Relaxed) || unsafe { probe() }
 }
 
 /// The value of `ob`.
@@ -65,8 +74,35 @@ unsafe fn small_int(ob: *mut ffi::PyObject, most: usize) -> Option<i64> {
 /// `ob` is a live `int` or of a subclass; the calling thread is attached.
 #[inline]
 pub(super) unsafe fn int(ob: *mut ffi::PyObject) -> Int {
+    // SAFETY: the caller's promise.
+    unsafe { if reads_digits() { int_of::<true>(ob) } else { large_int(ob) } }
+}
+
+/// The value of `ob`, for many of them in a row; `READ`: [`reads_digits`] said yes.
+///
+/// # Safety
+/// As for [`int`].
+#[inline(always)]
+pub(super) unsafe fn int_of<const READ: bool>(ob: *mut ffi::PyObject) -> Int {
     // SAFETY: the caller's promise; digits are read where they were found to be as expected.
-    unsafe { small_int(ob, READ_DIGITS.load(Ordering::Relaxed)).map_or_else(|| large_int(ob), Int::Signed) }
+    unsafe {
+        if READ && let Some(value) = small_int(ob) {
+            return Int::Signed(value);
+        }
+        large_int(ob)
+    }
+}
+
+#[cold]
+#[inline(never)]
+unsafe fn probe() -> bool {
+    if PROBED.swap(true, Ordering::Relaxed) {
+        return false;
+    }
+    // SAFETY: the caller is attached.
+    let found = unsafe { probe_digits() };
+    READ_DIGITS.store(found, Ordering::Relaxed);
+    found
 }
 
 /// True if digits are as the interpreter says that they are, and ints of every small size read as what they are.
@@ -92,7 +128,7 @@ unsafe fn probe_digits() -> bool {
                         ffi::PyErr_Clear();
                         return false;
                     }
-                    let read = small_int(ob, 2);
+                    let read = small_int(ob);
                     ffi::Py_DECREF(ob);
                     read == Some(value)
                 })
@@ -102,11 +138,6 @@ unsafe fn probe_digits() -> bool {
 
 #[inline(never)]
 unsafe fn large_int(ob: *mut ffi::PyObject) -> Int {
-    if !PROBED.load(Ordering::Relaxed) {
-        // SAFETY: the caller is attached.
-        READ_DIGITS.store(if unsafe { probe_digits() } { 2 } else { 0 }, Ordering::Relaxed);
-        PROBED.store(true, Ordering::Relaxed);
-    }
     let mut overflow = 0;
     // SAFETY: the caller passes a live int.
     let value = unsafe { ffi::PyLong_AsLongLongAndOverflow(ob, &raw mut overflow) };

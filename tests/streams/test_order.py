@@ -155,22 +155,24 @@ async def test_items_that_take_long_to_make_leave_one_by_one() -> None:
 
 async def test_streams_of_one_turn_cross_together() -> None:
     """S-30: one hand-over per turn, however many streams."""
-    turn: list[asyncio.Event] = []
+    turn = asyncio.Event()
 
     async def handler(request: object) -> AsyncGenerator[int, None]:
-        await turn[0].wait()
+        await turn.wait()
         yield 1
+        await asyncio.Event().wait()
 
     engine = PooledEngine(handler, worker="attached")
-    turn.append(asyncio.Event())
-    consumers = [asyncio.create_task(collect(engine(None))) for _ in range(64)]
+    streams = [engine(None) for _ in range(64)]
+    readers = [asyncio.ensure_future(anext(stream)) for stream in streams]
     await until(lambda: engine.stats().streams.live == 64, "all streams run")
     await turns(3)
     before = engine.stats().crossings
-    turn[0].set()
-    assert await asyncio.gather(*consumers) == [[1]] * 64
-    # Endings cross at once, each with what is parked.
-    assert engine.stats().crossings - before <= 64
+    turn.set()
+    assert await asyncio.gather(*readers) == [1] * 64
+    # One, or a few where the machine takes its time for the turn; endings cross at once, each by itself.
+    assert engine.stats().crossings - before <= 8
+    await asyncio.gather(*(stream.aclose() for stream in streams))
 
 
 @pytest.mark.parametrize("items", [[], [None], [b""], [None, b"", "", [], {}], [None] * 1000], ids=len)

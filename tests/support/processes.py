@@ -11,8 +11,13 @@ from pathlib import Path
 
 
 def noise(stderr: str) -> str:
-    """What a program wrote to standard error, but for asyncio's remarks on time in debug mode."""
-    return "".join(line for line in stderr.splitlines(keepends=True) if not line.startswith("Executing <"))
+    """What a program wrote to standard error, but for remarks on slow loops, of asyncio and of pybridge."""
+    kept, in_stack = "", False
+    for line in stderr.splitlines(keepends=True):
+        in_stack = line.startswith("the event loop of worker ") or (in_stack and line.startswith("  "))
+        if not in_stack and not line.startswith("Executing <"):
+            kept += line
+    return kept
 
 
 class PythonRunner:

@@ -12,14 +12,16 @@ use pyo3::types::PyDict;
 use slab::Slab;
 
 use super::cell::ThreadCell;
+use super::handoff::Handoff;
 use super::lag::Lag;
+use super::lendable::Lendable;
 use super::lifespan::Lifespans;
 use super::mailbox::Mailbox;
 use super::reader::Reader;
 use super::thread;
 use crate::engine::{pools_of_engines, streams_of};
 use crate::log;
-use crate::stream::{Outbox, SharedWriter, StreamCore};
+use crate::stream::{SharedWriter, StreamCore};
 
 /// What a worker runs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +54,7 @@ pub(super) struct LiveTask {
 #[derive(Default)]
 pub(super) struct Tables {
     pub(super) live: Slab<LiveTask>,
-    pub(super) writers: Vec<(usize, Arc<ThreadCell<SharedWriter>>)>,
+    pub(super) writers: Vec<(usize, Arc<Lendable<SharedWriter>>)>,
     lifespans: Lifespans,
     /// Streams whose queues were looked at for pinned segments, all told.
     pub(super) looked_at: usize,
@@ -69,7 +71,7 @@ pub(crate) struct Port {
     task_type: Py<PyAny>,
     loop_context: Py<PyAny>,
     retired: AtomicBool,
-    outbox: ThreadCell<Outbox>,
+    pub(crate) handoff: Arc<Handoff>,
     pub(super) tables: ThreadCell<Tables>,
 }
 
@@ -99,13 +101,14 @@ impl Port {
                 loop_context: loop_context.clone().unbind(),
                 event_loop: event_loop.clone().unbind(),
                 retired: AtomicBool::new(false),
-                outbox: ThreadCell::new(Outbox::default()),
+                handoff: Arc::default(),
                 tables: ThreadCell::new(Tables::default()),
             },
         )?;
         let reader = Reader::new(&port)?;
         loop_context.call_method1("run", (event_loop.getattr("add_reader")?, port.get().mailbox.fd(), reader))?;
         super::watch::register(&port.get().mailbox, &port.get().info);
+        super::prompt::register(&port.get().handoff);
         Ok(port)
     }
 
@@ -117,24 +120,25 @@ impl Port {
         self.event_loop.is(event_loop)
     }
 
-    /// What drivers park into; `None` only on a foreign thread or while a hand-over takes it.
-    pub(crate) fn outbox(&self) -> Option<std::cell::RefMut<'_, Outbox>> {
-        self.outbox.borrow()
-    }
-
     /// Hands over what is parked, now.
     pub(crate) fn hand_over(&self) {
-        let Some(turn) = self.outbox.borrow().map(|mut outbox| outbox.take()) else { return };
-        turn.hand_over();
+        self.handoff.hand_over();
     }
 
-    /// Hands over what is parked when the loop's turn ends.
+    /// Hands over what is parked when the loop's turn ends; the hand-off has said that the loop must be asked.
     pub(crate) fn schedule_hand_over(slf: &Bound<'_, Self>) {
         let py = slf.py();
-        if slf.get().call_soon(py, (slf,)).is_err() {
+        let this = slf.get();
+        if this.call_soon(py, (slf,)).is_err() {
             PyErr::take(py);
-            slf.get().hand_over();
+            this.handoff.outbox().begin_scheduled();
+            this.hand_over();
         }
+    }
+
+    /// True while one stream, or none, is live.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.info.live.load(Ordering::Relaxed) <= 1
     }
 
     fn call_soon<'py>(&self, py: Python<'py>, callback_and_arguments: impl PyCallArgs<'py>) -> PyResult<()> {
@@ -166,8 +170,12 @@ impl Port {
     }
 
     /// The writer that this worker's drivers share for `pool`.
-    pub(crate) fn writer(&self, pool: &Pool) -> Arc<ThreadCell<SharedWriter>> {
-        let fresh = || Arc::new(ThreadCell::new(SharedWriter::new(pool)));
+    pub(crate) fn writer(&self, pool: &Pool) -> Arc<Lendable<SharedWriter>> {
+        let fresh = || {
+            let writer = Arc::new(Lendable::new(SharedWriter::new(pool)));
+            self.handoff.add(&writer);
+            writer
+        };
         let Some(mut tables) = self.tables.borrow() else { return fresh() };
         if let Some((_, writer)) = tables.writers.iter().find(|(id, _)| *id == pool.id()) {
             return Arc::clone(writer);
@@ -275,11 +283,7 @@ impl Port {
         }
         self.mailbox.adopt(py);
         self.info.thread.store(thread::identifier(), Ordering::Relaxed);
-        self.outbox.adopt(py);
         self.tables.adopt(py);
-        for (_, writer) in self.tables.borrow().iter().flat_map(|tables| &tables.writers) {
-            writer.adopt(py);
-        }
     }
 
     /// The loop is closed, or was dropped: its streams end.
@@ -312,9 +316,11 @@ impl Port {
 impl Port {
     /// The end of a loop turn.
     fn __call__(slf: &Bound<'_, Self>) {
-        slf.get().follow_loop(slf.py());
-        slf.get().hand_over();
-        slf.get().look_at_pins();
+        let this = slf.get();
+        this.follow_loop(slf.py());
+        this.handoff.outbox().begin_scheduled();
+        this.hand_over();
+        this.look_at_pins();
     }
 
     /// True once a dedicated worker's thread should end.

@@ -169,8 +169,8 @@ async def test_streams_of_one_turn_cross_together() -> None:
     before = engine.stats().crossings
     turn[0].set()
     assert await asyncio.gather(*consumers) == [[1]] * 64
-    # Endings cross at once, each with what is parked.
-    assert engine.stats().crossings - before <= 64
+    # An item that takes long to make leaves at once: a busy machine.
+    assert engine.stats().crossings - before <= 32
 
 
 @pytest.mark.parametrize("items", [[], [None], [b""], [None, b"", "", [], {}], [None] * 1000], ids=len)

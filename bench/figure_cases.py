@@ -135,6 +135,15 @@ STREAMS = (
         probe=True,
     ),
     Case(
+        "blocked",
+        "an item, then a handler that blocks for 50 ms, 1 stream",
+        "blocked",
+        1,
+        ("naive", "pooled"),
+        (Target("p99 latency in us, pooled", lambda medians: medians["pooled"]["probe_p99_us"], at_most=25_000),),
+        probe=True,
+    ),
+    Case(
         "frames",
         "`frames()` consumed on the same loop, tight, 1 stream",
         "tight",

@@ -7,6 +7,7 @@ from typing import Any
 
 PROBE_PERIOD = 0.001
 HOLD_SECONDS = 0.05
+BLOCKED_SECONDS = 0.05
 
 Items = AsyncIterator[dict[str, Any]]
 
@@ -74,6 +75,15 @@ class Probe:
 
 
 probe = Probe()
+
+
+async def blocked(request: dict[str, Any]) -> Items:
+    """Items say when they were yielded; after each the thread is kept busy, as by a computation outside of Python."""
+    end = time.perf_counter() + request["seconds"]
+    while time.perf_counter() < end:
+        await asyncio.sleep(0)
+        yield {"t": time.perf_counter_ns()}
+        time.sleep(BLOCKED_SECONDS)  # noqa: ASYNC251
 
 
 async def memory_text(request: dict[str, Any]) -> Items:

@@ -60,7 +60,11 @@ KNOWS_NO_PYTHON = {
     "codec/spec.rs",
     "stream/ending.rs",
     "stream/queue.rs",
+    "worker/alarm.rs",
+    "worker/handoff.rs",
     "worker/inbox.rs",
+    "worker/lendable.rs",
+    "worker/prompt.rs",
     "lock.rs",
 }
 

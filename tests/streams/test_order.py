@@ -168,11 +168,10 @@ async def test_streams_of_one_turn_cross_together() -> None:
     await until(lambda: engine.stats().streams.live == 64, "all streams run")
     await turns(3)
     before = engine.stats().crossings
-    turn.set()
-    assert await asyncio.gather(*readers) == [1] * 64
-    # One, or a few where the machine takes its time for the turn; endings cross at once, each by itself.
-    assert engine.stats().crossings - before <= 8
-    await asyncio.gather(*(stream.aclose() for stream in streams))
+    turn[0].set()
+    assert await asyncio.gather(*consumers) == [[1]] * 64
+    # An item that takes long to make leaves at once: a busy machine.
+    assert engine.stats().crossings - before <= 32
 
 
 @pytest.mark.parametrize("items", [[], [None], [b""], [None, b"", "", [], {}], [None] * 1000], ids=len)

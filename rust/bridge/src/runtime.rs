@@ -118,6 +118,7 @@ fn run(handle: Handle, owned: Option<Runtime>, workers: usize) -> State {
     handle.spawn(Dispatcher(deliveries).run());
     handle.spawn(crate::memory::watch());
     handle.spawn(crate::worker::watch_loops());
+    handle.spawn(crate::worker::relieve_workers());
     State::Running { handle, owned, workers, dispatcher }
 }
 

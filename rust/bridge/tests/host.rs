@@ -110,6 +110,30 @@ fn batches_hold_the_frames_that_crossed_together() {
     assert!(crossings < 100, "{crossings} batches");
 }
 
+/// S-30
+#[test]
+fn an_item_before_a_handler_blocks_arrives_while_it_does() {
+    let script = Script::new(
+        "
+import threading
+seen = threading.Event()
+async def handler(request):
+    yield {'number': 1}
+    assert seen.wait(10), 'the item waited behind the handler'
+    yield {'number': 2}
+",
+    );
+    let engine = script.engine();
+    run(async move {
+        let mut items = engine.generate::<_, Item>((), CallOptions::default()).await.expect("a place");
+        assert_eq!(items.next().await.expect("an item").expect("no failure"), Item { number: 1 });
+        script.eval("seen.set()");
+        let (rest, ending) = collect(items).await;
+        assert!(ending.is_none(), "{ending:?}");
+        assert_eq!(rest, [Item { number: 2 }]);
+    });
+}
+
 #[test]
 fn dropping_a_stream_cancels_the_handler_whose_cleanup_runs() {
     let script = Script::new(PARKED);

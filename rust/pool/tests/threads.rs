@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::sync::mpsc;
+use std::sync::{Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -28,6 +28,33 @@ fn producer(pool: &Pool, consumers: &[mpsc::SyncSender<(usize, Vec<Bytes>)>]) {
             consumer.send((turn, frames.clone())).unwrap();
         }
     }
+}
+
+#[test]
+fn a_writer_goes_on_behind_what_another_thread_sealed() {
+    let pool = Pool::new(tight()).unwrap();
+    let writer = Mutex::new(pool.writer());
+    let (sender, receiver) = mpsc::channel::<Vec<Bytes>>();
+    let wanted: Vec<_> = (0..TURNS).map(|turn| content(SIZES[turn % SIZES.len()], turn)).collect();
+    thread::scope(|scope| {
+        for every in [1, 7] {
+            let (writer, sender, wanted) = (&writer, sender.clone(), &wanted);
+            scope.spawn(move || {
+                for (turn, frame) in wanted.iter().enumerate() {
+                    let mut writer = writer.lock().unwrap();
+                    if every == 1 {
+                        write(&mut writer, frame);
+                    } else if turn.is_multiple_of(every) {
+                        sender.send(frames(&mut sealed(&mut writer))).unwrap();
+                    }
+                }
+            });
+        }
+    });
+    sender.send(frames(&mut sealed(&mut writer.into_inner().unwrap()))).unwrap();
+    drop(sender);
+    assert_eq!(receiver.into_iter().flatten().collect::<Vec<_>>(), wanted);
+    assert_eq!(pool.stats().live_bytes, 0);
 }
 
 #[test]

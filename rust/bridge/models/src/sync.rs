@@ -1,6 +1,7 @@
 //! Loom's primitives, and a queue of them in the place of the real one.
 
-pub(super) use loom::sync::atomic::{AtomicBool, Ordering, fence};
+pub(super) use loom::cell::UnsafeCell;
+pub(super) use loom::sync::atomic::{AtomicBool, AtomicU8, Ordering, fence};
 
 use loom::sync::Mutex;
 use loom::sync::atomic::AtomicUsize;
@@ -8,6 +9,12 @@ use loom::thread;
 
 /// Commands that a model may post.
 const SLOTS: usize = 4;
+
+/// Waits for another thread.
+pub(super) fn wait(_round: u32) -> bool {
+    thread::yield_now();
+    true
+}
 
 /// A queue with the orderings of crossbeam's: a push claims the tail and then fills the slot, a pop looks at the tail behind
 /// a fence, claims the head, and waits for its slot.

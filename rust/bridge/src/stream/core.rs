@@ -31,7 +31,7 @@ pub(crate) struct StreamCore {
     pub(crate) created: Instant,
     pub(crate) deadline: Option<Instant>,
     pub(crate) parent: Option<Weak<StreamCore>>,
-    /// The consumer lives on the worker's own loop: no hand-over between threads.
+    /// Its consumer is Python's and is woken by the worker itself, not by the runtime's dispatcher.
     pub(crate) direct: bool,
     /// Place in the worker's table of live tasks.
     pub(crate) slot: AtomicUsize,

@@ -18,7 +18,7 @@ use super::start::{Request, StartRequest};
 use crate::codec::Decoder;
 use crate::engine::PyEngine;
 use crate::fault;
-use crate::worker::{Deferred, Here, Port};
+use crate::worker::{Deferred, Port};
 
 enum Phase {
     /// Nothing has happened; the handler may still never be called.
@@ -175,7 +175,6 @@ impl Drive {
     /// Takes items while they are ready.
     fn iterate<'py>(&mut self, driver: &Bound<'py, Driver>) -> Flow<'py> {
         let py = driver.py();
-        let here = Here::now();
         loop {
             let Some(source) = &mut self.source else { unreachable!("set before the phase") };
             let (awaitable, step) = match source.ask(py) {
@@ -186,7 +185,7 @@ impl Drive {
             match step {
                 Step::Returned(item) => {
                     drop(awaitable);
-                    match self.output.item(driver, here, &item, self.thrown) {
+                    match self.output.item(driver, &item, self.thrown) {
                         Verdict::Next => {}
                         verdict => return self.after_item(driver, verdict),
                     }
@@ -216,10 +215,10 @@ impl Drive {
                 drop(awaitable);
                 match self.phase {
                     Phase::Iterate => {
-                        let verdict = self.output.item(driver, Here::now(), &value, self.thrown);
+                        let verdict = self.output.item(driver, &value, self.thrown);
                         self.after_item(driver, verdict)
                     }
-                    Phase::Await if self.unary => match self.output.item(driver, Here::now(), &value, self.thrown) {
+                    Phase::Await if self.unary => match self.output.item(driver, &value, self.thrown) {
                         Verdict::Failed(error) => self.fail(driver, &error),
                         _ => self.on_end(driver),
                     },

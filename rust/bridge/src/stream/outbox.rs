@@ -51,32 +51,39 @@ impl Delivery {
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
     parked: Vec<Delivery>,
+    /// How many of them go through the runtime's dispatcher.
+    crossing: usize,
     /// Most deliveries of a turn lately: the next turn's room.
     room: usize,
+    /// The loop has been asked for a hand-over at the turn's end.
+    scheduled: bool,
+    /// When the worker itself last handed over, and how often it has.
     crossed: Option<Instant>,
+    turns: u64,
+    /// The worker serves consumers with what it has taken, and has not come back.
+    delivering: usize,
     dispatcher: Option<UnboundedSender<Vec<Delivery>>>,
 }
 
 impl Outbox {
-    /// Parks frames, charged to their stream. True: nothing was parked before, so a hand-over must be scheduled.
-    pub(crate) fn park(&mut self, core: &Arc<StreamCore>, batch: Batch) -> bool {
+    /// Parks frames, charged to their stream.
+    pub(crate) fn park(&mut self, core: Arc<StreamCore>, batch: Batch) {
         core.queue.charge(&batch);
         core.engine.metrics.count_batch(batch.frames(), batch.bytes().len());
-        self.push(core, Parcel::Batch(batch))
+        self.push(core, Parcel::Batch(batch));
     }
 
     /// Parks an ending behind the frames.
-    pub(crate) fn park_ending(&mut self, core: &Arc<StreamCore>, ending: Ending) -> bool {
-        self.push(core, Parcel::Ending(ending))
+    pub(crate) fn park_ending(&mut self, core: Arc<StreamCore>, ending: Ending) {
+        self.push(core, Parcel::Ending(ending));
     }
 
-    fn push(&mut self, core: &Arc<StreamCore>, parcel: Parcel) -> bool {
-        let first = self.parked.is_empty();
-        if first {
+    fn push(&mut self, core: Arc<StreamCore>, parcel: Parcel) {
+        if self.parked.is_empty() {
             self.parked.reserve(self.room);
         }
-        self.parked.push(Delivery { core: Arc::clone(core), parcel });
-        first
+        self.crossing += usize::from(!core.direct);
+        self.parked.push(Delivery { core, parcel });
     }
 
     /// True when a batch that is full at `now` should not wait for the turn's end.
@@ -84,67 +91,115 @@ impl Outbox {
         self.crossed.is_none_or(|crossed| now.saturating_duration_since(crossed) >= CROSSING_GAP)
     }
 
-    /// Takes what is parked; the caller hands it over with no borrow of the outbox held, since consumers are woken.
-    pub(crate) fn take(&mut self) -> Turn {
-        let parked = std::mem::take(&mut self.parked);
-        self.room = parked.len();
+    /// True: something is parked and the loop has not been asked for a hand-over yet; the caller asks it.
+    pub(crate) fn must_schedule(&mut self) -> bool {
+        !self.parked.is_empty() && !std::mem::replace(&mut self.scheduled, true)
+    }
+
+    /// The loop does what it was asked for.
+    pub(crate) fn begin_scheduled(&mut self) {
+        self.scheduled = false;
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.parked.is_empty()
+    }
+
+    /// How often the worker has handed over.
+    pub(crate) fn turns(&self) -> u64 {
+        self.turns
+    }
+
+    /// Sends what is parked on its way, on the worker. The caller delivers what comes back with nothing locked, since
+    /// consumers may run Python on this thread, and then calls [`Self::delivered`].
+    pub(crate) fn hand_over(&mut self) -> Option<Turn> {
+        if self.parked.is_empty() {
+            return None;
+        }
+        self.room = self.parked.len();
         self.crossed = Some(Instant::now());
-        if self.dispatcher.as_ref().is_none_or(UnboundedSender::is_closed) && !parked.is_empty() {
+        self.turns += 1;
+        let turn = self.send();
+        let delivers = !turn.direct.is_empty() || !turn.crossing.is_empty();
+        self.delivering += usize::from(delivers);
+        delivers.then_some(turn)
+    }
+
+    /// The worker has delivered what it took.
+    pub(crate) fn delivered(&mut self) {
+        self.delivering -= 1;
+    }
+
+    /// Hands over what is parked; on any thread but the worker's, while that is busy. Consumers are woken under the lock, so
+    /// that nothing which the worker parks and takes meanwhile overtakes; this thread's wakes run no Python.
+    pub(crate) fn relieve(&mut self) {
+        if self.delivering == 0 && !self.parked.is_empty() {
+            self.send().deliver();
+        }
+    }
+
+    /// What goes through the dispatcher is sent under the lock, so that a stream's deliveries go in the order they were
+    /// parked in, whichever thread sends them.
+    fn send(&mut self) -> Turn {
+        let parked = std::mem::take(&mut self.parked);
+        let crossing = std::mem::take(&mut self.crossing);
+        let (direct, crossing) = if crossing == 0 {
+            (parked, Vec::new())
+        } else if crossing == parked.len() {
+            (Vec::new(), parked)
+        } else {
+            parked.into_iter().partition(|delivery| delivery.core.direct)
+        };
+        let mut turn = Turn { direct, crossing, failed: false };
+        if self.dispatcher.as_ref().is_none_or(UnboundedSender::is_closed) && !turn.crossing.is_empty() {
             self.dispatcher = runtime::dispatcher();
         }
-        Turn { parked, dispatcher: self.dispatcher.clone() }
+        turn.send(self.dispatcher.as_ref());
+        turn
     }
 }
 
-/// All that a loop turn made. What is not handed over, because of a panic on the way, ends its streams.
+/// What a loop turn made. What is not handed over, because of a panic on the way, ends its streams.
 pub(crate) struct Turn {
-    parked: Vec<Delivery>,
-    dispatcher: Option<UnboundedSender<Vec<Delivery>>>,
+    direct: Vec<Delivery>,
+    crossing: Vec<Delivery>,
+    failed: bool,
 }
 
 impl Turn {
-    /// One crossing: consumers on this loop are served here, all others by the runtime's dispatcher. It never panics.
-    pub(crate) fn hand_over(self) {
-        if !self.parked.is_empty() {
-            // The streams of what a panic leaves behind were ended by the drop.
-            drop(catch_unwind(AssertUnwindSafe(|| self.cross())));
-        }
-    }
-
-    fn cross(mut self) {
-        fault::reach(fault::Point::Send);
-        let mut last = std::ptr::null();
-        for delivery in &self.parked {
-            let engine = &delivery.core.engine;
-            if !std::ptr::eq(Arc::as_ptr(engine), last) {
-                last = Arc::as_ptr(engine);
-                engine.metrics.crossings.fetch_add(1, Ordering::Relaxed);
-            }
-        }
-        let parked = std::mem::take(&mut self.parked);
-        let (direct, crossing): (Vec<_>, Vec<_>) = if parked.iter().any(|delivery| delivery.core.direct) {
-            parked.into_iter().partition(|delivery| delivery.core.direct)
-        } else {
-            (Vec::new(), parked)
-        };
-        direct.into_iter().for_each(Delivery::hand_over);
-        if crossing.is_empty() {
-            return;
-        }
-        match self.dispatcher.take() {
-            Some(dispatcher) => {
-                if let Err(failed) = dispatcher.send(crossing) {
-                    failed.0.into_iter().for_each(Delivery::hand_over);
+    fn send(&mut self, dispatcher: Option<&UnboundedSender<Vec<Delivery>>>) {
+        let act = || {
+            fault::reach(fault::Point::Send);
+            let mut last = std::ptr::null();
+            for delivery in self.direct.iter().chain(&self.crossing) {
+                let engine = &delivery.core.engine;
+                if !std::ptr::eq(Arc::as_ptr(engine), last) {
+                    last = Arc::as_ptr(engine);
+                    engine.metrics.crossings.fetch_add(1, Ordering::Relaxed);
                 }
             }
-            None => crossing.into_iter().for_each(Delivery::hand_over),
+            if !self.crossing.is_empty()
+                && let Some(dispatcher) = dispatcher
+                && let Err(failed) = dispatcher.send(std::mem::take(&mut self.crossing))
+            {
+                self.crossing = failed.0;
+            }
+        };
+        self.failed = catch_unwind(AssertUnwindSafe(act)).is_err();
+    }
+
+    /// Serves the consumers that no dispatcher serves. It never panics.
+    pub(crate) fn deliver(mut self) {
+        if !self.failed {
+            std::mem::take(&mut self.direct).into_iter().for_each(Delivery::hand_over);
+            std::mem::take(&mut self.crossing).into_iter().for_each(Delivery::hand_over);
         }
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        for delivery in std::mem::take(&mut self.parked) {
+        for delivery in std::mem::take(&mut self.direct).into_iter().chain(std::mem::take(&mut self.crossing)) {
             delivery.core.fail_internally();
         }
     }

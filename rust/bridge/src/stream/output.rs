@@ -14,6 +14,7 @@ use super::core::StreamCore;
 use super::driver::Driver;
 use super::ending::Ending;
 use super::kept::Keeper;
+use super::outbox::Outbox;
 use super::pace::{Pace, Pacer};
 use super::queue::FRAME_OVERHEAD;
 use super::start::StartRequest;
@@ -21,7 +22,7 @@ use super::timers;
 use crate::codec::{Encoder, Format};
 use crate::engine::{Flush, PyCodec, PyEngine};
 use crate::error::EncodeError;
-use crate::worker::{Here, Port, ThreadCell};
+use crate::worker::{self, Lendable, Port};
 use crate::{fault, log, runtime};
 
 /// What the driver does after an item.
@@ -42,20 +43,25 @@ pub(super) enum Verdict {
 #[derive(Debug)]
 pub(crate) struct SharedWriter {
     writer: Writer,
-    /// The stream whose committed frames are not yet sealed; 0: none.
-    run_of: u64,
+    /// The stream whose committed frames are not yet sealed.
+    run: Option<Arc<StreamCore>>,
+    /// Frames of the run, and what they count in its stream's queue.
+    items: usize,
+    bytes: usize,
+}
+
+/// What an item came to.
+struct Made {
+    /// What it counts in its stream's queue.
+    weight: usize,
+    /// Items of its stream that the queue does not count yet, and what they will count.
+    items: usize,
+    bytes: usize,
 }
 
 impl SharedWriter {
     pub(crate) fn new(pool: &Pool) -> Self {
-        Self { writer: pool.writer(), run_of: 0 }
-    }
-
-    /// A writer that no other stream uses.
-    fn for_stream(core: &StreamCore) -> Self {
-        let mut alone = Self::new(&core.engine.pool);
-        alone.writer.set_stream(core.id);
-        alone
+        Self { writer: pool.writer(), run: None, items: 0, bytes: 0 }
     }
 
     /// The pool, when frames that wait somewhere hold more segments than its bound allows.
@@ -63,18 +69,72 @@ impl SharedWriter {
         let pool = self.writer.pool();
         pool.over_pinned().then(|| pool.clone())
     }
+
+    /// True while frames are committed and not yet cut.
+    pub(crate) fn has_run(&self) -> bool {
+        self.run.is_some()
+    }
+
+    /// Parks the run.
+    pub(crate) fn cut(&mut self, outbox: &mut Outbox) {
+        let Some(core) = self.run.take() else { return };
+        self.items = 0;
+        self.bytes = 0;
+        let mut last = None;
+        self.writer.seal(|batch| {
+            if let Some(batch) = last.replace(batch) {
+                outbox.park(Arc::clone(&core), batch);
+            }
+        });
+        if let Some(batch) = last {
+            outbox.park(core, batch);
+        }
+    }
+
+    /// Adds an item to the run of `core`, which the calling thread's stream is.
+    #[inline]
+    fn encode(
+        &mut self,
+        core: &Arc<StreamCore>,
+        encoder: &mut Encoder,
+        item: &Bound<'_, PyAny>,
+    ) -> Result<Made, EncodeError> {
+        let goes_on = self.run.is_some();
+        if !goes_on {
+            self.writer.set_stream(core.id);
+        }
+        let frame = OpenFrame(&mut self.writer);
+        let length = encoder.encode(item, frame.0)?;
+        mem::forget(frame);
+        let weight = length + FRAME_OVERHEAD;
+        self.items += 1;
+        self.bytes += weight;
+        if !goes_on {
+            self.run = Some(Arc::clone(core));
+            worker::ring();
+        }
+        Ok(Made { weight, items: self.items, bytes: self.bytes })
+    }
+}
+
+/// Takes the open frame back, after an error or a panic in the encoder.
+struct OpenFrame<'a>(&'a mut Writer);
+
+impl Drop for OpenFrame<'_> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(super) struct Output {
     pub(super) pacer: Pacer,
     encoder: Encoder,
-    shared: Arc<ThreadCell<SharedWriter>>,
+    shared: Arc<Lendable<SharedWriter>>,
     /// Used while the shared writer is busy with another stream further up the stack.
     private: Option<Box<SharedWriter>>,
-    in_private: bool,
-    items: usize,
-    bytes: usize,
+    /// Something was made that the turn's hand-over may not know of.
+    made: bool,
     /// What may be added before credit must be looked at again.
     spare_items: usize,
     spare_bytes: usize,
@@ -101,9 +161,7 @@ impl Output {
             encoder,
             shared: port.writer(&engine.core.pool),
             private: None,
-            in_private: false,
-            items: 0,
-            bytes: 0,
+            made: false,
             spare_items: 0,
             spare_bytes: 0,
             first: true,
@@ -119,25 +177,16 @@ impl Output {
 
     /// Encodes one item, unless the stream has been cancelled: then it is dropped.
     #[inline]
-    pub(super) fn item(
-        &mut self,
-        driver: &Bound<'_, Driver>,
-        here: Here,
-        item: &Bound<'_, PyAny>,
-        thrown: bool,
-    ) -> Verdict {
+    pub(super) fn item(&mut self, driver: &Bound<'_, Driver>, item: &Bound<'_, PyAny>, thrown: bool) -> Verdict {
         let core = &driver.get().core;
         if core.cancel_reason().is_some() {
             return self.discard(item.py(), core, thrown);
         }
         fault::reach(fault::Point::Encode);
-        let length = match self.encode(core, here, item) {
-            Ok(length) => length,
+        let Made { weight, items, bytes } = match self.encode(driver.get(), item) {
+            Ok(made) => made,
             Err(error) => return Verdict::Failed(error.into_py(item.py())),
         };
-        let weight = length + FRAME_OVERHEAD;
-        self.items += 1;
-        self.bytes += weight;
         if self.first {
             self.first_item(core);
         }
@@ -145,7 +194,7 @@ impl Output {
             core.touch(Instant::now());
         }
         let flow = &core.engine.flow;
-        let full = self.items >= flow.batch_items || self.bytes >= flow.batch_bytes;
+        let full = items >= flow.batch_items || bytes >= flow.batch_bytes;
         let pace = self.pacer.item();
         if pace == Pace::HandOver {
             self.hand_over(driver);
@@ -153,7 +202,7 @@ impl Output {
             self.leave_full(driver);
         }
         if self.spare_items == 0 || self.spare_bytes < weight {
-            let Some((items, bytes)) = core.queue.spare(self.items, self.bytes) else { return Verdict::NoCredit };
+            let Some((items, bytes)) = core.queue.spare(items, bytes) else { return Verdict::NoCredit };
             self.spare_items = items;
             self.spare_bytes = bytes;
         } else {
@@ -196,48 +245,38 @@ impl Output {
     }
 
     #[inline]
-    fn encode(&mut self, core: &StreamCore, here: Here, item: &Bound<'_, PyAny>) -> Result<usize, EncodeError> {
-        if !self.in_private
-            && let Some(mut shared) = self.shared.borrow_here(here)
-            && (shared.run_of == 0 || shared.run_of == core.id)
-        {
-            if shared.run_of == 0 {
-                shared.writer.set_stream(core.id);
+    fn encode(&mut self, driver: &Driver, item: &Bound<'_, PyAny>) -> Result<Made, EncodeError> {
+        self.made = true;
+        let Self { shared, encoder, .. } = self;
+        let made = shared.work(|shared| {
+            if shared.run.as_ref().is_some_and(|run| !Arc::ptr_eq(run, &driver.core)) {
+                driver.port.get().handoff.park(shared);
             }
-            let length = self.encoder.encode(item, &mut shared.writer)?;
-            shared.run_of = core.id;
-            return Ok(length);
-        }
-        self.in_private = true;
-        let private = self.private.get_or_insert_with(|| Box::new(SharedWriter::for_stream(core)));
-        self.encoder.encode(item, &mut private.writer)
+            shared.encode(&driver.core, encoder, item)
+        });
+        made.unwrap_or_else(|| self.encode_aside(driver, item))
     }
 
-    /// Parks what was made since the last time. True: a hand-over must be scheduled.
-    fn seal(&mut self, port: &Port, core: &Arc<StreamCore>) -> bool {
-        if self.items == 0 {
-            return false;
+    /// Encodes an item while the shared writer is busy with one of another stream, further up the stack.
+    #[cold]
+    fn encode_aside(&mut self, driver: &Driver, item: &Bound<'_, PyAny>) -> Result<Made, EncodeError> {
+        let core = &driver.core;
+        let private = self.private.get_or_insert_with(|| Box::new(SharedWriter::new(&core.engine.pool)));
+        let made = private.encode(core, &mut self.encoder, item)?;
+        driver.port.get().handoff.park(private);
+        Ok(Made { items: 0, bytes: 0, ..made })
+    }
+
+    /// Parks what was made since the last time.
+    fn seal(&mut self, port: &Port) {
+        if mem::take(&mut self.made) {
+            self.shared.work(|shared| port.handoff.park(shared));
         }
-        self.items = 0;
-        self.bytes = 0;
-        let Some(mut outbox) = port.outbox() else { return false };
-        let mut first = false;
-        if self.in_private {
-            self.in_private = false;
-            if let Some(private) = &mut self.private {
-                private.writer.seal(|batch| first |= outbox.park(core, batch));
-            }
-        } else if let Some(mut shared) = self.shared.borrow() {
-            shared.run_of = 0;
-            shared.writer.seal(|batch| first |= outbox.park(core, batch));
-        }
-        first
     }
 
     /// A batch is full: it leaves now, or with the turn if the worker has only just crossed.
     fn leave_full(&mut self, driver: &Bound<'_, Driver>) {
-        let due = driver.get().port.get().outbox().is_none_or(|outbox| outbox.is_due(self.pacer.looked()));
-        if due {
+        if driver.get().port.get().handoff.is_due(self.pacer.looked()) {
             self.hand_over(driver);
         } else {
             self.leave_step(driver);
@@ -249,16 +288,20 @@ impl Output {
         let this = driver.get();
         if this.core.engine.flow.flush == Flush::Suspend {
             self.hand_over(driver);
-        } else if self.seal(this.port.get(), &this.core) {
-            Port::schedule_hand_over(this.port.bind(driver.py()));
+        } else if mem::take(&mut self.made) {
+            let handoff = &this.port.get().handoff;
+            let asked = self.shared.work(|shared| handoff.park_for_turn(shared));
+            if asked.unwrap_or_else(|| handoff.must_schedule()) {
+                Port::schedule_hand_over(this.port.bind(driver.py()));
+            }
         }
     }
 
     /// What was made leaves at once, with all that other streams have parked.
     fn hand_over(&mut self, driver: &Bound<'_, Driver>) {
-        let this = driver.get();
-        self.seal(this.port.get(), &this.core);
-        this.port.get().hand_over();
+        let port = driver.get().port.get();
+        self.seal(port);
+        port.hand_over();
     }
 
     /// A future that resolves when the consumer has taken enough; `None`: it has already.
@@ -278,34 +321,22 @@ impl Output {
     }
 
     /// Hands over the rest and the ending, and gives back all the stream holds.
+    ///
+    /// The ending leaves with the turn, as items do: of short streams that run together many end in one.
     pub(super) fn finish(&mut self, driver: &Bound<'_, Driver>, ending: Ending) {
         let this = driver.get();
         let port = this.port.get();
-        self.seal(port, &this.core);
-        let unparked = match port.outbox() {
-            Some(mut outbox) => {
-                outbox.park_ending(&this.core, ending);
-                None
-            }
-            None => Some(ending),
-        };
+        self.seal(port);
+        port.handoff.park_ending(&this.core, ending);
+        let now = port.is_alone() || this.core.engine.flow.flush == Flush::Suspend;
         this.core.wake_cancel_waiters();
         fault::reach(fault::Point::Finish);
         this.core.release();
-        if let Some(ending) = unparked {
-            this.core.deliver_ending(ending);
-        }
         port.forget(&this.core);
-        port.hand_over();
-    }
-
-    /// After a panic in the encoder: takes the open frame back.
-    pub(super) fn rewind(&mut self) {
-        if let Some(mut shared) = self.shared.borrow() {
-            shared.writer.abort();
-        }
-        if let Some(private) = &mut self.private {
-            private.writer.abort();
+        if now {
+            port.hand_over();
+        } else if port.handoff.must_schedule() {
+            Port::schedule_hand_over(this.port.bind(driver.py()));
         }
     }
 }

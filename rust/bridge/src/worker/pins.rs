@@ -13,7 +13,8 @@ impl Port {
     /// Once a turn: copies some frames out of the segments that they pin too much of, of other streams each time.
     pub(super) fn look_at_pins(&self) {
         let Some(mut tables) = self.tables.borrow() else { return };
-        let over: Vec<_> = tables.writers.iter().filter_map(|(_, writer)| writer.borrow()?.over_pinned()).collect();
+        let over: Vec<_> =
+            tables.writers.iter().filter_map(|(_, writer)| writer.work(|writer| writer.over_pinned())?).collect();
         if over.is_empty() {
             return;
         }

@@ -11,7 +11,9 @@ use slab::Slab;
 
 use super::calls::LoopCalls;
 use super::cell::ThreadCell;
+use super::handoff::Handoff;
 use super::lag::Lag;
+use super::lendable::Lendable;
 use super::lifespan::Lifespans;
 use super::mailbox::Mailbox;
 use super::reader::Reader;
@@ -19,7 +21,7 @@ use super::thread;
 use super::wakes::Wakes;
 use crate::engine::{pools_of_engines, streams_of};
 use crate::log;
-use crate::stream::{Outbox, SharedWriter, StreamCore};
+use crate::stream::{SharedWriter, StreamCore};
 
 /// What a worker runs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +54,7 @@ pub(super) struct LiveTask {
 #[derive(Default)]
 pub(super) struct Tables {
     pub(super) live: Slab<LiveTask>,
-    pub(super) writers: Vec<(usize, Arc<ThreadCell<SharedWriter>>)>,
+    pub(super) writers: Vec<(usize, Arc<Lendable<SharedWriter>>)>,
     lifespans: Lifespans,
     /// Streams whose queues were looked at for pinned segments, all told.
     pub(super) looked_at: usize,
@@ -66,7 +68,7 @@ pub(crate) struct Port {
     event_loop: Py<PyAny>,
     wakes: Py<Wakes>,
     retired: AtomicBool,
-    outbox: ThreadCell<Outbox>,
+    pub(crate) handoff: Arc<Handoff>,
     pub(super) tables: ThreadCell<Tables>,
 }
 
@@ -91,7 +93,7 @@ impl Port {
                 wakes: Wakes::new(event_loop)?.unbind(),
                 event_loop: event_loop.clone().unbind(),
                 retired: AtomicBool::new(false),
-                outbox: ThreadCell::new(Outbox::default()),
+                handoff: Arc::default(),
                 tables: ThreadCell::new(Tables::default()),
             },
         )?;
@@ -99,6 +101,7 @@ impl Port {
         let add_reader = event_loop.getattr("add_reader")?;
         port.get().calls().context(py).call_method1("run", (add_reader, port.get().mailbox.fd(), reader))?;
         super::watch::register(&port.get().mailbox, &port.get().info);
+        super::prompt::register(&port.get().handoff);
         Ok(port)
     }
 
@@ -110,24 +113,25 @@ impl Port {
         self.event_loop.is(event_loop)
     }
 
-    /// What drivers park into; `None` only on a foreign thread or while a hand-over takes it.
-    pub(crate) fn outbox(&self) -> Option<std::cell::RefMut<'_, Outbox>> {
-        self.outbox.borrow()
-    }
-
     /// Hands over what is parked, now.
     pub(crate) fn hand_over(&self) {
-        let Some(turn) = self.outbox.borrow().map(|mut outbox| outbox.take()) else { return };
-        turn.hand_over();
+        self.handoff.hand_over();
     }
 
-    /// Hands over what is parked when the loop's turn ends.
+    /// Hands over what is parked when the loop's turn ends; the hand-off has said that the loop must be asked.
     pub(crate) fn schedule_hand_over(slf: &Bound<'_, Self>) {
         let py = slf.py();
-        if slf.get().calls().call_soon(slf, None).is_err() {
+        let this = slf.get();
+        if this.calls().call_soon(slf, None).is_err() {
             PyErr::take(py);
-            slf.get().hand_over();
+            this.handoff.outbox().begin_scheduled();
+            this.hand_over();
         }
+    }
+
+    /// True while one stream, or none, is live.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.info.live.load(Ordering::Relaxed) <= 1
     }
 
     /// The loop ends with `error` in its next turn.
@@ -152,8 +156,12 @@ impl Port {
     }
 
     /// The writer that this worker's drivers share for `pool`.
-    pub(crate) fn writer(&self, pool: &Pool) -> Arc<ThreadCell<SharedWriter>> {
-        let fresh = || Arc::new(ThreadCell::new(SharedWriter::new(pool)));
+    pub(crate) fn writer(&self, pool: &Pool) -> Arc<Lendable<SharedWriter>> {
+        let fresh = || {
+            let writer = Arc::new(Lendable::new(SharedWriter::new(pool)));
+            self.handoff.add(&writer);
+            writer
+        };
         let Some(mut tables) = self.tables.borrow() else { return fresh() };
         if let Some((_, writer)) = tables.writers.iter().find(|(id, _)| *id == pool.id()) {
             return Arc::clone(writer);
@@ -262,11 +270,7 @@ impl Port {
         }
         self.mailbox.adopt(py);
         self.info.thread.store(thread::identifier(), Ordering::Relaxed);
-        self.outbox.adopt(py);
         self.tables.adopt(py);
-        for (_, writer) in self.tables.borrow().iter().flat_map(|tables| &tables.writers) {
-            writer.adopt(py);
-        }
     }
 
     /// The loop is closed, or was dropped: its streams end.
@@ -296,9 +300,11 @@ impl Port {
 impl Port {
     /// The end of a loop turn.
     fn __call__(slf: &Bound<'_, Self>) {
-        slf.get().follow_loop(slf.py());
-        slf.get().hand_over();
-        slf.get().look_at_pins();
+        let this = slf.get();
+        this.follow_loop(slf.py());
+        this.handoff.outbox().begin_scheduled();
+        this.hand_over();
+        this.look_at_pins();
     }
 
     /// True once a dedicated worker's thread should end.

@@ -168,7 +168,6 @@ impl Drive {
 
     /// After a panic: the stream ends as an internal failure, the handler is closed, the worker lives.
     pub(in crate::stream) fn fail_internally<'py>(&mut self, driver: &Bound<'py, Driver>) -> Turn<'py> {
-        self.output.rewind();
         let ending = Ending::Raised(Box::new(Failure::panicked()));
         let (flow, input) = match (&self.phase, &self.pending) {
             (Phase::Done, _) => (self.finish(driver, ending, None), None),

@@ -154,24 +154,22 @@ async def test_items_that_take_long_to_make_leave_one_by_one() -> None:
 
 
 async def test_streams_of_one_turn_cross_together() -> None:
-    """S-30: one hand-over per turn, however many streams."""
+    """S-30: one hand-over per turn, however many streams, of items and of endings."""
     turn = asyncio.Event()
 
     async def handler(request: object) -> AsyncGenerator[int, None]:
         await turn.wait()
         yield 1
-        await asyncio.Event().wait()
 
     engine = PooledEngine(handler, worker="attached")
-    streams = [engine(None) for _ in range(64)]
-    readers = [asyncio.ensure_future(anext(stream)) for stream in streams]
+    consumers = [asyncio.create_task(collect(engine(None))) for _ in range(64)]
     await until(lambda: engine.stats().streams.live == 64, "all streams run")
     await turns(3)
     before = engine.stats().crossings
-    turn[0].set()
+    turn.set()
     assert await asyncio.gather(*consumers) == [[1]] * 64
-    # An item that takes long to make leaves at once: a busy machine.
-    assert engine.stats().crossings - before <= 32
+    # A few where the machine takes its time for the turn: items that are slow to make leave at once.
+    assert engine.stats().crossings - before <= 8
 
 
 @pytest.mark.parametrize("items", [[], [None], [b""], [None, b"", "", [], {}], [None] * 1000], ids=len)

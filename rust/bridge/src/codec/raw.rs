@@ -7,8 +7,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyString};
 
 use super::object;
-use super::strings::{self, Text};
 use super::sink::{Halt, Sink};
+use super::strings::{self, Text};
 use super::transcode::{BLOCK, Block, Surrogate};
 use super::view::View;
 use super::{CodecSpec, Format, Framing, Limits};

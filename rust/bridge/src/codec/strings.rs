@@ -187,7 +187,8 @@ mod layout {
 
     /// True if strs of each kind, and one of a subclass, read as the interpreter's functions say that they are.
     fn is_as_expected(py: Python<'_>) -> PyResult<bool> {
-        let subclass = py.get_type::<PyType>().call1(("Text", (py.get_type::<PyString>(),), pyo3::types::PyDict::new(py)))?;
+        let subclass =
+            py.get_type::<PyType>().call1(("Text", (py.get_type::<PyString>(),), pyo3::types::PyDict::new(py)))?;
         for (text, kind) in [
             ("", ffi::PyUnicode_1BYTE_KIND),
             ("a", ffi::PyUnicode_1BYTE_KIND),
@@ -209,7 +210,8 @@ mod layout {
                         && (!is_compact || text.is_ascii() || {
                             let asked = ffi::PyUnicode_AsUTF8AndSize(ob, std::ptr::null_mut());
                             !asked.is_null()
-                                && cached(ob).is_some_and(|kept| std::ptr::eq(kept.as_ptr(), asked.cast()) && kept == text)
+                                && cached(ob)
+                                    .is_some_and(|kept| std::ptr::eq(kept.as_ptr(), asked.cast()) && kept == text)
                         })
                 };
                 if !as_expected {

@@ -58,7 +58,7 @@ async def test_every_response_holds_its_own_marker_alone(worker: Literal["attach
         for start in range(0, 600, 300):
             await asyncio.gather(*map(run, range(start, start + 300)))
         stats = pool.stats()
-        assert stats.hits > 100, "buffers were used again"
+        assert stats.hits > 30, "buffers were used again"
         del stats
 
 

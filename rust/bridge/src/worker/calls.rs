@@ -1,4 +1,4 @@
-//! What a port asks of its event loop, looked up once: its way to call soon, its futures, its tasks.
+//! The functions of one event loop that a port calls, looked up once: for callbacks, futures and tasks.
 
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
@@ -11,15 +11,12 @@ use crate::interp::call_with_keywords;
 pub(super) struct LoopCalls {
     call_soon: Py<PyAny>,
     create_future: Py<PyAny>,
-    /// `asyncio.Future`, where that is all that the loop's `create_future` calls.
-    future_type: Option<Py<PyAny>>,
     get_task_factory: Py<PyAny>,
     task_type: Py<PyAny>,
     event_loop: Py<PyAny>,
     /// An empty one: what the loop keeps must not keep the context of the caller who happens to be the first.
     context: Py<PyAny>,
     context_keyword: Py<PyTuple>,
-    loop_keyword: Py<PyTuple>,
     task_keywords: Py<PyTuple>,
 }
 
@@ -28,19 +25,14 @@ impl LoopCalls {
         let py = event_loop.py();
         let asyncio = py.import("asyncio")?;
         let (context, event_loop_name) = (intern!(py, "context"), intern!(py, "loop"));
-        let create_future = event_loop.getattr("create_future")?;
-        let base = asyncio.getattr("BaseEventLoop")?.getattr("create_future")?;
-        let is_plain = create_future.getattr_opt("__func__")?.is_some_and(|function| function.is(&base));
         Ok(Self {
             call_soon: event_loop.getattr("call_soon")?.unbind(),
-            create_future: create_future.unbind(),
-            future_type: if is_plain { Some(asyncio.getattr("Future")?.unbind()) } else { None },
+            create_future: event_loop.getattr("create_future")?.unbind(),
             get_task_factory: event_loop.getattr("get_task_factory")?.unbind(),
             task_type: asyncio.getattr("Task")?.unbind(),
             event_loop: event_loop.clone().unbind(),
             context: py.import("contextvars")?.call_method0("Context")?.unbind(),
             context_keyword: PyTuple::new(py, [context])?.unbind(),
-            loop_keyword: PyTuple::new(py, [event_loop_name])?.unbind(),
             task_keywords: PyTuple::new(py, [event_loop_name, context])?.unbind(),
         })
     }
@@ -72,12 +64,7 @@ impl LoopCalls {
     }
 
     pub(super) fn create_future<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        match &self.future_type {
-            Some(future) => {
-                call_with_keywords(future.bind(py), &[self.event_loop.bind(py)], self.loop_keyword.bind(py))
-            }
-            None => self.create_future.bind(py).call0(),
-        }
+        self.create_future.bind(py).call0()
     }
 
     /// A task that runs `coroutine` in `context`; by the loop's task factory, where it has one.
@@ -99,7 +86,6 @@ impl LoopCalls {
     pub(super) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.call_soon)?;
         visit.call(&self.create_future)?;
-        visit.call(&self.future_type)?;
         visit.call(&self.get_task_factory)?;
         visit.call(&self.task_type)?;
         visit.call(&self.event_loop)?;

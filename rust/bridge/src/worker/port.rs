@@ -65,7 +65,6 @@ pub(super) struct Tables {
 pub(crate) struct Port {
     pub(crate) mailbox: Arc<Mailbox>,
     pub(crate) info: Arc<WorkerInfo>,
-    event_loop: Py<PyAny>,
     wakes: Py<Wakes>,
     retired: AtomicBool,
     pub(crate) handoff: Arc<Handoff>,
@@ -91,7 +90,6 @@ impl Port {
                 mailbox: Arc::new(Mailbox::new()?),
                 info,
                 wakes: Wakes::new(event_loop)?.unbind(),
-                event_loop: event_loop.clone().unbind(),
                 retired: AtomicBool::new(false),
                 handoff: Arc::default(),
                 tables: ThreadCell::new(Tables::default()),
@@ -110,7 +108,7 @@ impl Port {
     }
 
     pub(crate) fn is_loop(&self, event_loop: &Bound<'_, PyAny>) -> bool {
-        self.event_loop.is(event_loop)
+        self.event_loop(event_loop.py()).is(event_loop)
     }
 
     /// Hands over what is parked, now.
@@ -152,7 +150,7 @@ impl Port {
     }
 
     pub(super) fn event_loop<'a, 'py>(&'a self, py: Python<'py>) -> &'a Bound<'py, PyAny> {
-        self.event_loop.bind(py)
+        self.wakes.get().event_loop(py)
     }
 
     /// The writer that this worker's drivers share for `pool`.
@@ -314,7 +312,6 @@ impl Port {
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        visit.call(&self.event_loop)?;
         visit.call(&self.wakes)?;
         let Some(tables) = self.tables.look() else { return Ok(()) };
         for (_, live) in &tables.live {

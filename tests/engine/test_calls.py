@@ -122,26 +122,18 @@ async def test_call_that_is_cancelled_again_waits_no_longer(make_engine: EngineM
     await until(lambda: engine.stats().streams.live == 0, "the handler has ended")
 
 
-async def test_call_that_is_closed_cancels_its_handler() -> None:
+@pytest.mark.parametrize("closed", [True, False], ids=["closed", "dropped"])
+async def test_call_that_is_closed_or_dropped_cancels_its_handler(closed: bool) -> None:
     handler = Cleans()
     handler.leave = True
     engine = PooledEngine(handler, unary=True, worker="attached")
     call = engine.call(None)
     call.send(None)
     await handler.started.wait()
-    call.close()
-    await until(lambda: engine.stats().streams.live == 0, "the handler has ended")
-    assert handler.reason == "caller"
-
-
-async def test_call_that_is_dropped_cancels_its_handler() -> None:
-    handler = Cleans()
-    handler.leave = True
-    engine = PooledEngine(handler, unary=True, worker="attached")
-    call = engine.call(None)
-    call.send(None)
-    await handler.started.wait()
-    del call
+    if closed:
+        call.close()
+    else:
+        del call
     await until(lambda: engine.stats().streams.live == 0, "the handler has ended")
     assert handler.reason == "caller"
 

@@ -1,4 +1,4 @@
-"""What the codec is measured against, and how each lane is timed."""
+"""The lanes of the codec bench: ours and other libraries, each with its timing."""
 
 from __future__ import annotations
 

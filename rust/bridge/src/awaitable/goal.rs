@@ -1,4 +1,4 @@
-//! What can be awaited, and one look at whether it is there.
+//! The goals of coroutines made in Rust: items, starts, ends, calls; and one look at whether a goal is reached.
 
 use std::sync::Arc;
 use std::task::{Poll, Waker};

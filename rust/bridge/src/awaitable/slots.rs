@@ -1,4 +1,4 @@
-//! How the interpreter resumes our coroutines: by the slots that its own have, which the class macro does not know.
+//! The slots by which the interpreter resumes our coroutines, as it does its own; the class macro does not know them.
 #![allow(unsafe_code)] // the interpreter's C API has no safe form of these calls
 
 use pyo3::ffi;

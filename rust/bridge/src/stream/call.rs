@@ -1,4 +1,4 @@
-//! What one call from Python asks for.
+//! The request of one call from Python, with its options.
 
 use std::sync::Arc;
 

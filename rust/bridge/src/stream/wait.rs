@@ -1,4 +1,4 @@
-//! What a task of asyncio waits for while it waits for a stream: a future that lasts for one wait.
+//! The future that a task of asyncio waits for while it waits for a stream; it lasts for one wait.
 
 use std::mem;
 use std::sync::PoisonError;

@@ -1,4 +1,4 @@
-//! What a worker has made and not yet handed over, where the watcher can take it too.
+//! The hand-off of one worker: frames and endings that it has made and not handed over, which the watcher can take too.
 
 use std::fmt;
 use std::sync::{Arc, PoisonError, Weak};

@@ -113,9 +113,8 @@ HOST = $(shell rustc -vV | sed -n 's/^host: //p')
 asan: ## Runs the pool's tests under AddressSanitizer; needs a nightly toolchain
 	RUSTFLAGS="-Zsanitizer=address" $(CARGO) +$(NIGHTLY) test --quiet --target $(HOST) --target-dir target/asan -p pybridge-pool --tests
 
-tsan: ## Runs the pool's tests between threads under ThreadSanitizer; needs a nightly toolchain
-	RUSTFLAGS="-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer" TSAN_OPTIONS="suppressions=$(abspath rust/pool/tests/tsan.supp)" \
-		$(CARGO) +$(NIGHTLY) test --quiet --target $(HOST) --target-dir target/tsan -p pybridge-pool --test threads
+tsan: ## Runs the pool's tests between threads under ThreadSanitizer, std instrumented as well; needs a nightly toolchain with rust-src
+	RUSTFLAGS="-Zsanitizer=thread" $(CARGO) +$(NIGHTLY) test -Zbuild-std --quiet --target $(HOST) --target-dir target/tsan -p pybridge-pool --test threads
 
 MEMCHECK := valgrind --quiet --leak-check=no --error-exitcode=9
 memcheck: build ## Valgrind: the pool's tests between threads, and hostile objects against the codec

@@ -66,7 +66,7 @@ impl Value<'_, '_, '_> {
     }
 
     /// Serializes the floats, then the ints, that a list begins with; returns how many. They run no code, so the list
-    /// stays as it is.
+    /// stays as it is. One loop for each: the serializer's code in a second one would be called instead of inlined.
     #[inline(never)]
     pub(super) fn numbers<Q: SerializeSeq>(self, seq: &mut Q, len: isize) -> Result<isize, Q::Error> {
         let mut index = 0;
@@ -83,32 +83,13 @@ impl Value<'_, '_, '_> {
                 seq.serialize_element(&ffi::PyFloat_AS_DOUBLE(item)).map_err(|error| self.at_index(index, error))?;
                 index += 1;
             }
-        }
-        // SAFETY: the thread is attached.
-        if unsafe { object::reads_digits() } {
-            self.ints::<true, Q>(seq, index, len)
-        } else {
-            self.ints::<false, Q>(seq, index, len)
-        }
-    }
-
-    /// Serializes the ints from `index` on, of which there may be none; returns where they end. `READ`: as for
-    /// [`object::int_of`].
-    #[inline(always)]
-    fn ints<const READ: bool, Q: SerializeSeq>(
-        self,
-        seq: &mut Q,
-        mut index: isize,
-        len: isize,
-    ) -> Result<isize, Q::Error> {
-        // SAFETY: as for `numbers`.
-        unsafe {
+            // Where digits are not read, ints go the way of all other values.
+            let len = if object::reads_digits() { len } else { index };
             while index < len
-                && let item = ffi::PyList_GET_ITEM(self.ob, index)
-                && !item.is_null()
-                && ffi::Py_TYPE(item) == &raw mut ffi::PyLong_Type
+                && let (item, ty) = item(index)
+                && ty == &raw mut ffi::PyLong_Type
             {
-                match object::int_of::<READ>(item) {
+                match object::int_of_digits(item) {
                     Int::Signed(value) => seq.serialize_element(&value),
                     Int::Unsigned(value) => seq.serialize_element(&value),
                     Int::TooLarge => Err(self.child(item).too_large()),

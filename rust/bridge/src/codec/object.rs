@@ -75,22 +75,17 @@ pub(super) unsafe fn reads_digits() -> bool {
 #[inline]
 pub(super) unsafe fn int(ob: *mut ffi::PyObject) -> Int {
     // SAFETY: the caller's promise.
-    unsafe { if reads_digits() { int_of::<true>(ob) } else { large_int(ob) } }
+    unsafe { if reads_digits() { int_of_digits(ob) } else { large_int(ob) } }
 }
 
-/// The value of `ob`, for many of them in a row; `READ`: [`reads_digits`] said yes.
+/// The value of `ob`, for many of them in a row.
 ///
 /// # Safety
-/// As for [`int`].
+/// As for [`int`]; [`reads_digits`] said yes.
 #[inline(always)]
-pub(super) unsafe fn int_of<const READ: bool>(ob: *mut ffi::PyObject) -> Int {
-    // SAFETY: the caller's promise; digits are read where they were found to be as expected.
-    unsafe {
-        if READ && let Some(value) = small_int(ob) {
-            return Int::Signed(value);
-        }
-        large_int(ob)
-    }
+pub(super) unsafe fn int_of_digits(ob: *mut ffi::PyObject) -> Int {
+    // SAFETY: the caller's promise.
+    unsafe { small_int(ob).map_or_else(|| large_int(ob), Int::Signed) }
 }
 
 #[cold]

@@ -8,7 +8,6 @@ PYTHON   ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11
 
 CARGO    ?= cargo
 NIGHTLY  ?= nightly
-FEATURES := naive
 # The versions of Python that are tested and released; tests hold classifiers and workflows to it.
 PYTHONS  := 3.11 3.12 3.13 3.14 3.15
 MSRV      = $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
@@ -22,15 +21,14 @@ PYTHON_LIBDIR = $(shell $(PY) -c 'import sysconfig; print(sysconfig.get_config_v
 HAS_LIBPYTHON = $(shell $(PY) -c 'import pathlib, sysconfig as s; \
 	print((pathlib.Path(s.get_config_var("LIBDIR")) / s.get_config_var("LDLIBRARY")).exists() or "")')
 EMBED = PATH="$(abspath $(BIN)):$$PATH" LD_LIBRARY_PATH="$(PYTHON_LIBDIR):$$LD_LIBRARY_PATH"
-RUST_SCOPE = $(if $(HAS_LIBPYTHON),--workspace --features $(FEATURES)$(comma)fault,-p pybridge-pool)
-comma := ,
+RUST_SCOPE = $(if $(HAS_LIBPYTHON),--workspace --features pybridge/fault,-p pybridge-pool)
 # A workspace of its own, as a program elsewhere would be.
 RUST_HOST := examples/rust_host/Cargo.toml
 RUST_TEST := $(if $(shell command -v cargo-nextest),$(CARGO) nextest run --no-tests=pass,$(CARGO) test --lib --bins --tests)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup build quick bench test test-rust test-python lint lint-workflows fmt types loom miri asan tsan memcheck fuzz soak figures
-.PHONY: msrv deny locks system-deps clean sdist wheels dist
+.PHONY: msrv crates deny locks system-deps clean sdist wheels dist
 
 help: ## Shows the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -139,6 +137,9 @@ soak: build ## Twenty cycles of 1,000 requests of 1 MB, text and trees, also wit
 msrv: ## Checks that everything compiles with the least Rust version; adds that toolchain
 	@$(CARGO) +$(MSRV) --version >/dev/null 2>&1 || rustup toolchain install $(MSRV) --profile minimal --no-self-update
 	PYO3_PYTHON=$(PYTHON) $(CARGO) +$(MSRV) check --locked --workspace --all-features --target-dir target/msrv
+
+crates: ## Packages the crates that are published into target/package, and compiles each from there
+	PYO3_PYTHON=$(THIS_PYTHON) $(CARGO) package --locked --workspace --exclude pybridge-extension --exclude pybridge-models
 
 deny: ## Licences, advisories and sources of what is compiled in; needs cargo-deny
 	@command -v cargo-deny >/dev/null || { echo "cargo-deny is needed: cargo install cargo-deny --locked"; exit 1; }

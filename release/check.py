@@ -67,7 +67,7 @@ def _tag_findings(root: Path, tag: str) -> Iterator[str]:
         yield f"tag {tag}: the version in Cargo.toml is {version}, so the tag must be v{version}"
     for name in LOCKS:
         for package in tomllib.loads((root / name).read_text())["package"]:
-            ours = package["name"] in {"pybridge-bridge", "pybridge-macros", "pybridge-pool"}
+            ours = package["name"] in {"pybridge", "pybridge-macros", "pybridge-pool"}
             if ours and package["version"] != version:
                 yield f"{name}: {package['name']} is {package['version']} there; run cargo check beside it"
     try:

@@ -17,10 +17,7 @@ fn main() {
 
 /// Writes `sources.rs`: an array of module names and their text, the parents first.
 fn write_sources() {
-    let package = Path::new(&env::var_os("CARGO_MANIFEST_DIR").expect("set by cargo")).join("../../pybridge");
-    let package = package.canonicalize().unwrap_or_else(|error| {
-        panic!("the feature `embed` compiles the Python package in, but {} is not there: {error}", package.display())
-    });
+    let package = Path::new(&env::var_os("CARGO_MANIFEST_DIR").expect("set by cargo")).join("python/pybridge");
     let mut array = "[\n".to_owned();
     for (name, path) in modules("pybridge", &package) {
         println!("cargo::rerun-if-changed={}", path.display());

@@ -110,9 +110,18 @@ def rust_sources() -> list[Path]:
     return sorted(ROOT.glob("rust/*/src/**/*.rs"))
 
 
-def in_bridge(path: Path) -> str:
-    """Its name below the bridge's sources: `stream/queue.rs`."""
-    return path.relative_to(ROOT / "rust/bridge/src").as_posix()
+# The crates that Python calls; of a file in the extension the name begins so.
+WITH_PYTHON = {ROOT / "rust/bridge/src": "", ROOT / "rust/extension/src": "extension/"}
+
+
+def sources_with_python() -> dict[str, Path]:
+    """The files by their names below the crate's sources: `stream/queue.rs`."""
+    return {
+        prefix + path.relative_to(folder).as_posix(): path
+        for folder, prefix in WITH_PYTHON.items()
+        for path in folder.rglob("*.rs")
+        if "tests" not in path.parts
+    }
 
 
 @pytest.mark.parametrize("path", rust_sources(), ids=lambda path: str(path.relative_to(ROOT)))
@@ -126,61 +135,60 @@ def code(path: Path) -> str:
     return "\n".join(line.split("//")[0] for line in lines)
 
 
-def bridge_files_with(pattern: str) -> set[str]:
-    sources = (ROOT / "rust/bridge/src").rglob("*.rs")
-    return {in_bridge(path) for path in sources if "tests" not in path.parts and re.search(pattern, code(path))}
+def files_with(pattern: str) -> set[str]:
+    return {name for name, path in sources_with_python().items() if re.search(pattern, code(path))}
 
 
 def test_only_the_worker_attaches() -> None:
     banned = tomllib.loads((ROOT / "rust/bridge/clippy.toml").read_text())["disallowed-methods"]
     assert {entry["path"].rpartition("::")[2] for entry in banned} == {"attach", "try_attach", "attach_unchecked"}
-    assert bridge_files_with(r"Python::(attach|try_attach|attach_unchecked)\b") <= MAY_ATTACH
-    assert bridge_files_with(r"Python::assume_attached\b") == {"worker/attach.rs"}
-    assert bridge_files_with(r"clippy::disallowed_methods") <= MAY_ATTACH
+    assert files_with(r"Python::(attach|try_attach|attach_unchecked)\b") <= MAY_ATTACH
+    assert files_with(r"Python::assume_attached\b") == {"worker/attach.rs"}
+    assert files_with(r"clippy::disallowed_methods") <= MAY_ATTACH
 
 
 def test_every_way_from_python_into_rust_prepares_its_thread_for_the_interpreters_end() -> None:
     """`rust/bridge/src/parking.rs`: a thread that comes back for the interpreter too late must not be unwound."""
     ways, missing = 0, []
-    for path in (ROOT / "rust/bridge/src").rglob("*.rs"):
-        text = code(path) if "tests" not in path.parts else ""
+    for name, path in sources_with_python().items():
+        text = code(path)
         for way in re.finditer(
             r"#\[(pyfunction|pymethods|pymodule_init|pyclass)\b[^{;]*?\b(?:fn|impl|struct) (\w+)", text
         ):
             ways += 1
             marked = text[: way.start()].rstrip().endswith("#[python_entry]")
             if not marked and f"#[python_entry]\nimpl Drop for {way[2]} " not in text:
-                missing.append(f"{in_bridge(path)}: {way[1]} {way[2]}")
+                missing.append(f"{name}: {way[1]} {way[2]}")
         callbacks = re.findall(r"Python::(?:attach|try_attach|assume_attached)\b|PyCFunction::new_\w+", text)
         if len(callbacks) > len(re.findall(r"\benter\(\);", text)):
-            missing.append(in_bridge(path))
+            missing.append(name)
     assert ways > 30
     assert not missing
 
 
 def test_mutexes_are_those_that_debug_builds_count() -> None:
     """A lock that is held while Python runs may never be given back; `rust/bridge/tests/locks.rs` looks for one."""
-    assert bridge_files_with(r"\bsync::(\{[^}]*\b)?(Mutex|RwLock|Condvar)\b") == {"lock.rs"}
+    assert files_with(r"\bsync::(\{[^}]*\b)?(Mutex|RwLock|Condvar)\b") == {"lock.rs"}
 
 
 def test_extension_declares_that_it_needs_the_interpreter_lock() -> None:
     """T-51: nothing here was examined for free threading; PyO3 says the opposite unless told."""
-    assert bridge_files_with(r"#\[pymodule\b") == {"module.rs"}
-    assert bridge_files_with(r"#\[pymodule\(gil_used = true\)\]") == {"module.rs"}
+    assert files_with(r"#\[pymodule\b") == {"extension/module.rs"}
+    assert files_with(r"#\[pymodule\(gil_used = true\)\]") == {"extension/module.rs"}
 
 
 def test_only_the_catalogue_names_exception_classes_of_the_package() -> None:
-    assert bridge_files_with(r"pybridge\.errors|create_exception!") == {"error.rs"}
+    assert files_with(r"pybridge\.errors|create_exception!") == {"error.rs"}
 
 
 @pytest.mark.parametrize("name", sorted(KNOWS_NO_PYTHON))
 def test_file_knows_no_python(name: str) -> None:
-    assert name not in bridge_files_with(r"\bpyo3\b")
+    assert name not in files_with(r"\bpyo3\b")
 
 
 def test_unsafe_code_is_fenced_in_named_files() -> None:
     fence = r"allow\(unsafe_code\)"
-    assert bridge_files_with(r"\bunsafe (\{|fn|impl|extern)") <= bridge_files_with(fence)
+    assert files_with(r"\bunsafe (\{|fn|impl|extern)") <= files_with(fence)
 
 
 def is_timed_sleep(call: ast.Call) -> bool:

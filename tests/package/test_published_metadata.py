@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import re
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -75,5 +76,31 @@ def test_crates_share_the_metadata_of_the_workspace() -> None:
     assert CARGO["documentation"] == PROJECT["urls"]["Documentation"]
     for manifest in ROOT.glob("rust/*/Cargo.toml"):
         package = tomllib.loads(manifest.read_text())["package"]
-        for key in ("version", "license", "authors", "repository", "homepage", "documentation", "rust-version"):
+        for key in ("version", "license", "authors", "repository", "homepage", "rust-version"):
             assert package[key] == {"workspace": True}, f"{manifest}: {key}"
+
+
+@pytest.mark.parametrize("crate", ["pool", "macros", "bridge"])
+def test_a_published_crate_is_found_read_and_licensed_from_its_package(crate: str) -> None:
+    folder = ROOT / "rust" / crate
+    package = tomllib.loads((folder / "Cargo.toml").read_text())["package"]
+    assert package.get("publish", True)
+    assert 3 <= len(package["keywords"]) <= 5
+    assert package["categories"]
+    assert package["description"]
+    assert package["name"] in (folder / package["readme"]).read_text()
+    assert (folder / "LICENSE").read_text() == (ROOT / "LICENSE").read_text()
+
+
+def test_the_crate_for_hosts_packs_the_python_sources_that_it_compiles_in() -> None:
+    listed = subprocess.run(
+        ["cargo", "package", "--package", "pybridge", "--list", "--allow-dirty", "--offline"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+    packed = {name.removeprefix("python/") for name in listed if name.startswith("python/")}
+    command_line = {"__main__.py", "_pybridge.pyi", "cli.py", "doctor.py"}
+    needed = [path for path in (ROOT / "pybridge").glob("*.py*") if path.name not in command_line]
+    assert packed == {path.relative_to(ROOT).as_posix() for path in needed} | {"pybridge/py.typed"}

@@ -7,7 +7,7 @@ use std::ffi::CString;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use pybridge_bridge::{Annotated, CallOptions, Engine, FailureKind, PoolConfig, StreamError, embed, runtime};
+use pybridge::{Annotated, CallOptions, Engine, FailureKind, PoolConfig, StreamError, embed, runtime};
 use pyo3::prelude::*;
 use serde::{Deserialize, Serialize};
 

@@ -60,8 +60,8 @@ fn add_importer(py: Python<'_>) -> PyResult<()> {
     }
     let packages = SOURCES.iter().filter_map(|(name, _)| name.strip_suffix('.'));
     let packages = PyFrozenSet::new(py, packages)?;
-    let extension = pyo3::wrap_pymodule!(crate::module::_pybridge)(py);
-    extension.bind(py).setattr("__name__", EXTENSION)?;
+    let extension = PyModule::new(py, EXTENSION)?;
+    crate::module::fill(&extension)?;
     let code = CString::new(include_str!("importer.py"))?;
     let importer = PyModule::from_code(py, &code, c"<embedded>/importer.py", c"pybridge_importer")?;
     importer.call_method1("install", (sources, packages, extension)).map(drop)

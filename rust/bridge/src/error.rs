@@ -137,7 +137,7 @@ impl Class {
 
 impl EncodeError {
     /// The Python exception for this failure.
-    pub(crate) fn into_py(self, py: Python<'_>) -> PyErr {
+    pub fn into_py(self, py: Python<'_>) -> PyErr {
         let message = self.to_string();
         match self {
             Self::Value { path, .. } => Class::Encode.error(py, (message, path)),
@@ -155,7 +155,7 @@ impl EncodeError {
 
 impl DecodeError {
     /// The Python exception for this failure.
-    pub(crate) fn into_py(self, py: Python<'_>) -> PyErr {
+    pub fn into_py(self, py: Python<'_>) -> PyErr {
         match self {
             Self::Invalid { offset, .. } => Class::Decode.error(py, (self.to_string(), offset)),
             Self::Mismatch { reason } => Class::Decode.error(py, (reason, 0)),
@@ -263,7 +263,8 @@ pub(crate) fn contained_exit(py: Python<'_>, error: &PyErr) -> Option<PyErr> {
 }
 
 /// The exception a Python consumer gets for a failure: the original object where there is one.
-pub(crate) fn raise_failure(py: Python<'_>, failure: &Failure) -> PyErr {
+#[doc(hidden)]
+pub fn raise_failure(py: Python<'_>, failure: &Failure) -> PyErr {
     if let Some(original) = &failure.original {
         return PyErr::from_value(original.get(py).clone_ref(py).into_bound(py));
     }
@@ -283,12 +284,14 @@ pub(crate) fn raise_failure(py: Python<'_>, failure: &Failure) -> PyErr {
 }
 
 /// The exception a Python consumer gets for a cancelled stream.
-pub(crate) fn raise_cancelled(py: Python<'_>, reason: Reason) -> PyErr {
+#[doc(hidden)]
+pub fn raise_cancelled(py: Python<'_>, reason: Reason) -> PyErr {
     Class::StreamCancelled.error(py, (reason.as_str(),))
 }
 
 /// The exception for a runtime that cannot be had.
-pub(crate) fn runtime_error(py: Python<'_>, error: RuntimeError) -> PyErr {
+#[doc(hidden)]
+pub fn runtime_error(py: Python<'_>, error: RuntimeError) -> PyErr {
     match error {
         RuntimeError::Forked => Class::Fork.error(
             py,
@@ -306,8 +309,8 @@ pub(crate) fn runtime_error(py: Python<'_>, error: RuntimeError) -> PyErr {
 pub(crate) fn foreign_extension(loaded: &Bound<'_, PyModule>, version: &str) -> PyErr {
     let file = loaded.filename().map_or_else(|_| "another binary".to_owned(), |name| name.to_string());
     PyImportError::new_err(format!(
-        "pybridge was imported from {file}, but this program has pybridge-bridge {version} linked in, and they share no \
-         types: call pybridge_bridge::embed::install before anything imports pybridge"
+        "pybridge was imported from {file}, but this program has pybridge {version} linked in, and they share no \
+         types: call pybridge::embed::install before anything imports pybridge"
     ))
 }
 

@@ -7,7 +7,7 @@
 //!
 //! ```no_run
 //! use futures_util::StreamExt;
-//! use pybridge_bridge::{CallOptions, Engine, PoolConfig, StreamError, embed};
+//! use pybridge::{CallOptions, Engine, PoolConfig, StreamError, embed};
 //! use pyo3::prelude::*;
 //! use serde::{Deserialize, Serialize};
 //!
@@ -50,19 +50,19 @@
 
 #[macro_use]
 extern crate pybridge_macros;
+// What `python_entry` writes names the crate as other crates do.
+extern crate self as pybridge;
 
 mod admission;
 mod awaitable;
-#[cfg(feature = "naive")]
-mod bench;
 mod blocking;
-#[cfg(feature = "naive")]
-mod bridge_thread;
 pub mod codec;
 mod context;
 pub mod embed;
 mod engine;
 pub mod error;
+#[doc(hidden)]
+pub mod extension;
 #[cfg(feature = "fault")]
 pub mod fault;
 #[cfg(not(feature = "fault"))]
@@ -74,8 +74,6 @@ mod log;
 mod memory;
 mod metrics;
 mod module;
-#[cfg(feature = "naive")]
-mod naive;
 mod parking;
 pub mod runtime;
 mod stream;
@@ -83,8 +81,12 @@ mod worker;
 
 pub use engine::{Annotated, Engine, EngineBuilder};
 pub use frame::Frame;
-pub use module::_pybridge;
 pub use pybridge_pool::{Batch, Pool, PoolConfig};
+pub use pyo3;
 pub use stream::{
     CallOptions, Cancellation, Ending, Failure, FailureKind, FrameStream, ItemStream, PublicAnswer, Reason, StreamError,
 };
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

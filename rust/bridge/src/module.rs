@@ -9,7 +9,7 @@ use crate::engine::{PyCodec, PyEngine, PyPool, close_all, decode, encode};
 use crate::frame::{PyFrame, restore_frame};
 use crate::interp::{check_interpreter, interrupt_thread};
 use crate::memory::{apply_memory, memory_obstacles, memory_snapshot};
-use crate::parking::thread_parking;
+use crate::parking::{enter, thread_parking};
 use crate::stream::{Driver, PyStream};
 use crate::worker::{Port, PyWorker, open_port};
 use crate::{blocking, error, runtime};
@@ -52,39 +52,38 @@ fn stop_runtime(py: Python<'_>) {
     py.detach(runtime::shutdown);
 }
 
-/// Adds what the benchmark compares with.
-#[cfg(feature = "naive")]
-fn add_baselines(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    crate::bench::register(module)
-}
-
-/// Nothing to add.
-#[cfg(not(feature = "naive"))]
-#[expect(clippy::unnecessary_wraps, reason = "the other one can fail")]
-fn add_baselines(_: &Bound<'_, PyModule>) -> PyResult<()> {
-    Ok(())
-}
-
-/// Private to the package; the public names are in `pybridge`.
-#[pymodule(gil_used = true)]
-pub mod _pybridge {
-    #[pymodule_export]
-    use super::{
-        Context, Driver, Port, PyCodec, PyEngine, PyFrame, PyPool, PyStream, PyWorker, apply_memory, close_engines,
-        configure_runtime, current_context, decode, encode, interrupt_thread, memory_obstacles, memory_snapshot,
-        open_port, restore_frame, stop_runtime, thread_parking,
-    };
-
-    use pyo3::types::PyModuleMethods;
-
-    #[python_entry]
-    #[pymodule_init]
-    fn init(m: &pyo3::Bound<'_, pyo3::types::PyModule>) -> pyo3::PyResult<()> {
-        super::check_interpreter(m.py())?;
-        #[cfg(Py_3_14)]
-        crate::codec::look_at_strings(m.py());
-        super::prepare_coroutines(m.py());
-        m.add("__version__", env!("CARGO_PKG_VERSION"))?;
-        super::add_baselines(m)
-    }
+/// Adds everything that the Python package uses to its extension module.
+///
+/// # Errors
+/// `ImportError`: this interpreter is not supported. The module does not take the names.
+pub fn fill(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let py = module.py();
+    enter();
+    check_interpreter(py)?;
+    #[cfg(Py_3_14)]
+    crate::codec::look_at_strings(py);
+    prepare_coroutines(py);
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add_class::<Context>()?;
+    module.add_class::<Driver>()?;
+    module.add_class::<Port>()?;
+    module.add_class::<PyCodec>()?;
+    module.add_class::<PyEngine>()?;
+    module.add_class::<PyFrame>()?;
+    module.add_class::<PyPool>()?;
+    module.add_class::<PyStream>()?;
+    module.add_class::<PyWorker>()?;
+    module.add_function(wrap_pyfunction!(apply_memory, module)?)?;
+    module.add_function(wrap_pyfunction!(close_engines, module)?)?;
+    module.add_function(wrap_pyfunction!(configure_runtime, module)?)?;
+    module.add_function(wrap_pyfunction!(current_context, module)?)?;
+    module.add_function(wrap_pyfunction!(decode, module)?)?;
+    module.add_function(wrap_pyfunction!(encode, module)?)?;
+    module.add_function(wrap_pyfunction!(interrupt_thread, module)?)?;
+    module.add_function(wrap_pyfunction!(memory_obstacles, module)?)?;
+    module.add_function(wrap_pyfunction!(memory_snapshot, module)?)?;
+    module.add_function(wrap_pyfunction!(open_port, module)?)?;
+    module.add_function(wrap_pyfunction!(restore_frame, module)?)?;
+    module.add_function(wrap_pyfunction!(stop_runtime, module)?)?;
+    module.add_function(wrap_pyfunction!(thread_parking, module)?)
 }

@@ -121,7 +121,7 @@ mod system {
 ///
 /// Every way from Python into Rust begins with it: a thread is safe from its first one on.
 #[inline]
-pub(crate) fn enter() {
+pub fn enter() {
     crate::lock::assert_none_held();
     system::enter();
 }

@@ -18,7 +18,7 @@ fn the_package_comes_from_the_program_whatever_is_installed() {
 fn installing_again_changes_nothing() {
     let script = Script::new("import sys");
     let finders = script.eval("sys.meta_path");
-    python(|py| pybridge_bridge::embed::install(py).expect("it is there"));
+    python(|py| pybridge::embed::install(py).expect("it is there"));
     assert_eq!(script.eval("sys.meta_path"), finders);
 }
 

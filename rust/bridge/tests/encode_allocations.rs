@@ -7,8 +7,8 @@ use std::cell::Cell;
 use std::ffi::CString;
 use std::sync::Arc;
 
-use pybridge_bridge::codec::{CodecSpec, Encoder, Format, Framing, Limits};
-use pybridge_bridge::{Pool, PoolConfig};
+use pybridge::codec::{CodecSpec, Encoder, Format, Framing, Limits};
+use pybridge::{Pool, PoolConfig};
 use pybridge_pool::Writer;
 use pyo3::prelude::*;
 

@@ -4,8 +4,8 @@ mod support;
 
 use futures_util::StreamExt;
 use futures_util::future::join_all;
-use pybridge_bridge::fault::{Point, arm};
-use pybridge_bridge::{CallOptions, Engine, Failure, FailureKind, StreamError};
+use pybridge::fault::{Point, arm};
+use pybridge::{CallOptions, Engine, Failure, FailureKind, StreamError};
 use pyo3::prelude::*;
 use pyo3::types::{PyCFunction, PyTuple};
 use support::{Script, alone, collect, python, run, until};

@@ -21,7 +21,7 @@ fn a_package_imported_from_elsewhere_is_refused_with_both_names_and_the_remedy()
     Python::initialize();
     Python::attach(|py| {
         py.run(FOREIGN, None, None).expect("it runs");
-        let error = pybridge_bridge::embed::install(py).expect_err("its types are not ours").to_string();
+        let error = pybridge::embed::install(py).expect_err("its types are not ours").to_string();
         assert!(error.starts_with("ImportError: "), "{error}");
         for part in ["/site-packages/pybridge/_pybridge.so", env!("CARGO_PKG_VERSION"), "embed::install"] {
             assert!(error.contains(part), "{part} is not in {error}");

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use futures_util::future::join_all;
-use pybridge_bridge::codec::Format;
-use pybridge_bridge::{Annotated, CallOptions, Engine, Frame, PoolConfig, Reason, StreamError};
+use pybridge::codec::Format;
+use pybridge::{Annotated, CallOptions, Engine, Frame, PoolConfig, Reason, StreamError};
 use pyo3::types::PyAnyMethods;
 use serde::{Deserialize, Serialize};
 use support::{HOST_THREAD, Script, collect, python, run, setting, spawn, until};
@@ -97,7 +97,7 @@ fn batches_hold_the_frames_that_crossed_together() {
     let engine = Script::new(COUNT).engine();
     let (crossings, frames) = run(async move {
         let request = Request { count: 500 };
-        let body = pybridge_bridge::codec::to_bytes(Format::Msgpack, &request).expect("encodable");
+        let body = pybridge::codec::to_bytes(Format::Msgpack, &request).expect("encodable");
         let mut stream = engine.frames(body, CallOptions::default()).expect("a place");
         let (mut crossings, mut frames) = (0, 0);
         while let Some(batch) = stream.next_batch().await {

@@ -5,8 +5,8 @@ mod support;
 use std::collections::HashMap;
 
 use futures_util::StreamExt;
-use pybridge_bridge::codec::Format;
-use pybridge_bridge::{CallOptions, Engine, FailureKind, Reason, StreamError};
+use pybridge::codec::Format;
+use pybridge::{CallOptions, Engine, FailureKind, Reason, StreamError};
 use pyo3::prelude::*;
 use serde::ser::Error as _;
 use serde::{Deserialize, Serialize, Serializer};

@@ -4,8 +4,8 @@ mod support;
 
 use std::sync::Arc;
 
-use pybridge_bridge::fault::{Point, arm};
-use pybridge_bridge::{CallOptions, Engine, FailureKind, StreamError};
+use pybridge::fault::{Point, arm};
+use pybridge::{CallOptions, Engine, FailureKind, StreamError};
 use support::{Script, alone, collect, run, setting, until};
 
 /// Handlers by the phase that they pass through; each counts how often its cleanup was entered and left.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use pybridge_bridge::{CallOptions, Engine, embed, runtime};
+use pybridge::{CallOptions, Engine, embed, runtime};
 use pyo3::prelude::*;
 use tokio::runtime::Builder;
 

@@ -3,7 +3,7 @@
 mod support;
 
 use futures_util::StreamExt;
-use pybridge_bridge::{CallOptions, FailureKind, Reason, StreamError, embed};
+use pybridge::{CallOptions, FailureKind, Reason, StreamError, embed};
 use pyo3::types::PyAnyMethods;
 use support::{Script, collect, python, run};
 

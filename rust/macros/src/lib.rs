@@ -2,10 +2,10 @@
 
 use proc_macro::{Delimiter, Group, TokenStream, TokenTree};
 
-const ENTER: &str = "crate::parking::enter();";
+const ENTER: &str = "::pybridge::extension::enter();";
 
 /// Lets every function that it stands at, or that is in the `impl` block that it stands at, first prepare the calling
-/// thread for the interpreter's end (`parking::enter`). At a class it does so for the destructor.
+/// thread for the interpreter's end (`pybridge::extension::enter`). At a class it does so for the destructor.
 ///
 /// It stands above `#[pymethods]`, `#[pyfunction]` and `#[pyclass]`, and at the `Drop` of a class that has its own.
 #[proc_macro_attribute]

@@ -87,3 +87,7 @@ pub use pool::{Pool, PoolError, WeakPool};
 pub use stats::{ClassStats, PoolStats, Released, SegmentStats};
 pub use system::memory_limit;
 pub use writer::Writer;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

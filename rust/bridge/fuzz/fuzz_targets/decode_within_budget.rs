@@ -4,9 +4,9 @@
 
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
-use pybridge_bridge::codec::Decoder;
-use pybridge_bridge_fuzz::counted::{self, Counted, PYTHON, RUST};
-use pybridge_bridge_fuzz::{Input, attach, decoded, depth_and_nodes, shown};
+use pybridge::codec::Decoder;
+use pybridge_fuzz::counted::{self, Counted, PYTHON, RUST};
+use pybridge_fuzz::{Input, attach, decoded, depth_and_nodes, shown};
 use pyo3::prelude::*;
 
 #[global_allocator]

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use libfuzzer_sys::fuzz_target;
-use pybridge_bridge::codec::{CodecSpec, Format, Limits, decode};
-use pybridge_bridge_fuzz::{Input, attach, decoded, encoded, shown};
+use pybridge::codec::{CodecSpec, Format, Limits, decode};
+use pybridge_fuzz::{Input, attach, decoded, encoded, shown};
 use pyo3::prelude::*;
 
 fn again<'py>(py: Python<'py>, spec: &CodecSpec, frame: &[u8]) -> Bound<'py, PyAny> {

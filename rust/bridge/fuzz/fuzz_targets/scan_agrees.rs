@@ -3,8 +3,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use pybridge_bridge::codec::{from_frame, scan};
-use pybridge_bridge_fuzz::{Input, Tree, attach, decoded, encoded};
+use pybridge::codec::{from_frame, scan};
+use pybridge_fuzz::{Input, Tree, attach, decoded, encoded};
 
 fuzz_target!(|data: &[u8]| {
     let Some((options, message)) = data.split_first() else { return };

@@ -5,9 +5,9 @@ mod tree;
 
 use std::sync::{Arc, Once};
 
-use pybridge_bridge::Pool;
-use pybridge_bridge::codec::{CodecSpec, DuplicateKeys, Encoder, Format, Framing, Limits, decode};
-use pybridge_bridge::error::EncodeError;
+use pybridge::Pool;
+use pybridge::codec::{CodecSpec, DuplicateKeys, Encoder, Format, Framing, Limits, decode};
+use pybridge::error::EncodeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 

@@ -14,8 +14,9 @@ use crate::error::DecodeError;
 /// A format with its options, made from a validated `pybridge` codec.
 #[python_entry]
 #[pyclass(frozen, name = "Codec", module = "pybridge._pybridge")]
-pub(crate) struct PyCodec {
-    pub(crate) spec: Arc<CodecSpec>,
+pub struct PyCodec {
+    #[doc(hidden)]
+    pub spec: Arc<CodecSpec>,
     /// Hook for objects that nothing else converts: `default(object)`.
     pub(super) default: Option<Py<PyAny>>,
     /// Arguments for the serializers of pydantic models; a dict that nobody else changes.

@@ -15,7 +15,7 @@ mod stats;
 pub use annotated::Annotated;
 pub use host::{Engine, EngineBuilder};
 
-pub(crate) use codec::PyCodec;
+pub use codec::PyCodec;
 pub(crate) use core::{EngineCore, Life, LifespanGuard, activity, close_all, pools_of_engines, streams_of};
 pub(crate) use open::open;
 pub(crate) use pool::PyPool;

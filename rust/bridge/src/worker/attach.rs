@@ -34,9 +34,8 @@ fn counter_of(name: &str) -> Arc<AtomicU64> {
 ///
 /// Only the reference bridges do this on threads of a tokio runtime; whatever of pybridge's own does shows in the same
 /// counters.
-#[cfg(feature = "naive")]
 #[expect(clippy::disallowed_methods, reason = "the reference bridges do")]
-pub(crate) fn attach<R>(act: impl FnOnce(Python<'_>) -> R) -> R {
+pub fn attach<R>(act: impl FnOnce(Python<'_>) -> R) -> R {
     enter();
     count(std::thread::current().name().unwrap_or("unnamed"));
     Python::attach(act)

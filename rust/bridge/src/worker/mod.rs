@@ -25,8 +25,7 @@ mod wakes;
 mod wakeup;
 mod watch;
 
-#[cfg(feature = "naive")]
-pub(crate) use attach::attach;
+pub use attach::attach;
 pub(crate) use attach::{at_home, attaches, in_slot};
 pub(crate) use cell::ThreadCell;
 pub(crate) use dedicated::{PyWorker, open_port, shared_worker};

@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt};
-use pybridge_bridge::{Engine, EngineBuilder, StreamError, embed, runtime};
+use pybridge::{Engine, EngineBuilder, StreamError, embed, runtime};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use tokio::runtime::Runtime;

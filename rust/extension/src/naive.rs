@@ -20,8 +20,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 
-use crate::codec::Format;
-use crate::worker::attach;
+use pybridge::codec::Format;
+use pybridge::extension::attach;
 
 /// Items between the conversion and the consumer, as such bridges have it.
 const CHANNEL_DEPTH: usize = 128;

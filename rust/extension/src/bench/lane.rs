@@ -10,10 +10,10 @@ use serde::de::DeserializeOwned;
 use tokio::runtime::Handle;
 
 use crate::bridge_thread::BridgeThread;
-use crate::codec::Format;
-use crate::engine::Engine;
 use crate::naive::{BridgeError, Naive, Responses, decode_request, encode_response};
-use crate::stream::{CallOptions, FrameStream, StreamError};
+use pybridge::Engine;
+use pybridge::codec::Format;
+use pybridge::{CallOptions, FrameStream, StreamError};
 
 /// Why a lane could not receive a stream to its end.
 #[derive(Debug, thiserror::Error)]

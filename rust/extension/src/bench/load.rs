@@ -12,8 +12,8 @@ use tokio::task::JoinSet;
 
 use super::lane::{Frames, Lane, LaneError};
 use super::latency::Latency;
-use crate::codec::Format;
 use crate::naive::{BridgeError, decode_request};
+use pybridge::codec::Format;
 
 /// What to send, and what to look at; read off a Python object with these attributes.
 #[derive(Debug, FromPyObject)]

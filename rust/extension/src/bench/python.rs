@@ -10,10 +10,10 @@ use super::lane::{Lane, LaneError, Pooled, Reference};
 use super::load::{self, Outcome, Plan};
 use super::typed::{ChatChunk, ChatRequest};
 use crate::bridge_thread::BridgeThread;
-use crate::engine::Engine;
-use crate::error;
 use crate::naive::{Handler, Naive, TraceContext};
-use crate::stream::StreamError;
+use pybridge::Engine;
+use pybridge::StreamError;
+use pybridge::extension;
 
 /// Threads of the reference bridges' runtime, whatever the machine: as such bridges have at least.
 const RUNTIME_WORKERS: usize = 2;
@@ -70,7 +70,7 @@ fn bench_run<'py>(
             run(py, Reference { bridge: BridgeThread::<Value, Value>::new(bound()?)?, format }, plan)
         }
         ("pooled", _) => {
-            let runtime = crate::runtime::start().map_err(|failed| error::runtime_error(py, failed))?;
+            let runtime = pybridge::runtime::start().map_err(|failed| extension::runtime_error(py, failed))?;
             run(py, Pooled { engine: Engine::of(handler)?, runtime }, plan)
         }
         (other, _) => Err(PyValueError::new_err(format!("no lane is called {other:?}"))),
@@ -82,8 +82,8 @@ fn run<L: Lane>(py: Python<'_>, lane: L, plan: Plan) -> PyResult<Outcome> {
     let runtime = lane.runtime();
     py.detach(|| runtime.block_on(load::run(lane, plan))).map_err(|failed| match failed {
         LaneError::Reference(failed) => failed.into(),
-        LaneError::Engine(StreamError::Failed(failure)) => error::raise_failure(py, &failure),
-        LaneError::Engine(StreamError::Cancelled(reason)) => error::raise_cancelled(py, reason),
+        LaneError::Engine(StreamError::Failed(failure)) => extension::raise_failure(py, &failure),
+        LaneError::Engine(StreamError::Cancelled(reason)) => extension::raise_cancelled(py, reason),
         LaneError::Engine(StreamError::Response(reason)) => PyValueError::new_err(reason),
     })
 }

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 
 use crate::naive::{BridgeError, Handler, Responses, convert};
-use crate::worker::attach;
+use pybridge::extension::attach;
 
 type Job = Box<dyn FnOnce(Python<'_>) + Send>;
 

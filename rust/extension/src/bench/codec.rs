@@ -10,9 +10,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::codec::{CodecSpec, Encoder, Format, Framing, Limits, decode};
-use crate::engine::PyCodec;
 use crate::naive::{decode_request, encode_response};
+use pybridge::codec::{CodecSpec, Encoder, Format, Framing, Limits, decode};
+use pybridge::extension::PyCodec;
 
 /// Frames and bytes of a batch, as a stream has them by default.
 const BATCH_FRAMES: usize = 64;

@@ -14,6 +14,7 @@ UVLOOP_HAS_NO_EAGER_TASKS = "this uvloop gives the eager factory of this Python 
 
 HOLDS = {
     "eager tasks came with Python 3.12": sys.version_info < (3, 12),
+    "call graphs came with Python 3.14": sys.version_info < (3, 14),
     "classes written in Python have a buffer from Python 3.12 on": sys.version_info < (3, 12),
     "peaks are read from /proc": not Path("/proc/self/clear_refs").exists(),
     "other systems do not count a thread's sleeps": sys.platform != "linux",

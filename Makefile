@@ -51,9 +51,12 @@ $(VENV)/.setup: pyproject.toml
 
 DEVELOP = VIRTUAL_ENV=$(abspath $(VENV)) PIP_QUIET=1 $(BIN)/maturin develop --group build --quiet
 build: $(VENV)/.build ## Builds the extension into .venv (optimised); does nothing when no source changed
-$(VENV)/.build: $(VENV)/.setup $(RUST_SOURCES)
+# A clone that was cleaned, or copied, may have the stamp and no extension.
+SUFFIX   := $(if $(wildcard $(PY)),$(shell $(PY) -c 'import sysconfig; print(sysconfig.get_config_var("EXT_SUFFIX"))'))
+$(VENV)/.build: $(VENV)/.setup $(RUST_SOURCES) $(if $(wildcard pybridge/_pybridge$(SUFFIX)),,FORCE)
 	$(DEVELOP) --release
 	@touch $@
+FORCE:
 
 quick: $(VENV)/.setup ## Builds it in a third of the time, less optimised, for everyday work
 	@rm -f $(VENV)/.build

@@ -1,10 +1,15 @@
 # Everything works on a machine that has Rust and Python 3.11 or newer; the rest goes into .venv.
 
-VENV     := .venv
+PYTHON   ?= $(shell for p in python3 python3.15 python3.14 python3.13 python3.12 python3.11; do \
+	command -v $$p >/dev/null && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+version_of = $(shell $(1) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+
+# The Python that a clone was set up with lives in .venv. Another one that PYTHON names has an environment of its own.
+NAMED    := $(if $(filter file,$(origin PYTHON)),,$(wildcard .venv/bin/python))
+OTHER    := $(if $(NAMED),$(filter-out $(call version_of,$(NAMED)),$(or $(call version_of,$(PYTHON)),$(error PYTHON=$(PYTHON) does not run))))
+VENV     := .venv$(addprefix -,$(OTHER))
 BIN      := $(VENV)/bin
 PY       := $(BIN)/python
-PYTHON   ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
-	command -v $$p >/dev/null && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
 CARGO    ?= cargo
 NIGHTLY  ?= nightly
@@ -27,7 +32,7 @@ RUST_HOST := examples/rust_host/Cargo.toml
 RUST_TEST := $(if $(shell command -v cargo-nextest),$(CARGO) nextest run --no-tests=pass,$(CARGO) test --lib --bins --tests)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build quick bench test test-rust test-python lint lint-workflows fmt types loom miri asan tsan memcheck fuzz soak figures
+.PHONY: help setup build quick bench test test-rust test-python matrix lint lint-workflows fmt types loom miri asan tsan memcheck fuzz soak figures
 .PHONY: msrv crates deny locks system-deps clean sdist wheels dist
 
 help: ## Shows the targets
@@ -42,14 +47,18 @@ $(VENV)/.setup: pyproject.toml
 	$(PY) -m pip install --quiet --group dev
 	@touch $@
 
+DEVELOP = VIRTUAL_ENV=$(abspath $(VENV)) PIP_QUIET=1 $(BIN)/maturin develop --group build --quiet
 build: $(VENV)/.build ## Builds the extension into .venv (optimised); does nothing when no source changed
-$(VENV)/.build: $(VENV)/.setup $(RUST_SOURCES)
-	PIP_QUIET=1 $(BIN)/maturin develop --release --group build --quiet
+# A clone that was cleaned, or copied, may have the stamp and no extension.
+SUFFIX   := $(if $(wildcard $(PY)),$(shell $(PY) -c 'import sysconfig; print(sysconfig.get_config_var("EXT_SUFFIX"))'))
+$(VENV)/.build: $(VENV)/.setup $(RUST_SOURCES) $(if $(wildcard pybridge/_pybridge$(SUFFIX)),,FORCE)
+	$(DEVELOP) --release
 	@touch $@
+FORCE:
 
 quick: $(VENV)/.setup ## Builds it in a third of the time, less optimised, for everyday work
 	@rm -f $(VENV)/.build
-	PIP_QUIET=1 $(BIN)/maturin develop --profile quick --group build --quiet
+	$(DEVELOP) --profile quick
 
 bench: build ## Measures all lanes on the demo handler: table, bench/out/bench.json, bench/out/bench.png
 	@mkdir -p bench/out
@@ -69,6 +78,9 @@ test-rust: build ## cargo tests; those of the bridge embed the interpreter of .v
 
 test-python: build ## pytest, on asyncio and uvloop
 	$(BIN)/pytest
+
+matrix: ## test-python with each of PYTHONS that is on PATH or, by its path, in PYTHONS_AT; a line for each at the end
+	@$(PYTHON) tests/matrix.py $(PYTHONS) $(addprefix --at ,$(PYTHONS_AT))
 
 lint: lint-workflows ## rustfmt, clippy, ruff, what each crate may depend on, and the workflows
 	$(CARGO) fmt --all --check
@@ -180,5 +192,5 @@ dist: sdist ## Builds the source distribution and a wheel for this Python into d
 	$(WHEEL) $(THIS_PYTHON)
 
 clean: ## Removes what was built
-	rm -rf $(VENV) target dist bench/out pybridge/*.so .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-* target dist bench/out pybridge/*.so .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +

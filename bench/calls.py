@@ -1,4 +1,5 @@
-"""Measures what a call costs beside a task of the same coroutine, and writes bench/results/calls.{json,md}.
+"""Measures what a call costs beside a task of the same coroutine, and writes bench/results/calls.{json,md}; with
+another CPython than 3.11 bench/results/calls-3.X.{json,md}, beside the figures of 3.11.
 
 python -m bench.calls
 
@@ -11,22 +12,21 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
-import json
 import shlex
 import statistics
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from bench.figure_report import column
+from bench.result_files import judged_beside, write
 from pybridge import PooledEngine
 from pybridge.bench.system import machine, measured
 
-RESULTS = Path(__file__).parent / "results"
 TOGETHER = 64
 ANSWER = {"a": 1}
 REQUEST = {"prompt": "Why is the sky blue?", "temperature": 0.5}
@@ -141,8 +141,8 @@ async def measure(count: int, repeat: int) -> list[dict[str, Any]]:
     return found
 
 
-def markdown(document: dict[str, Any]) -> str:
-    """The results as a page to read."""
+def markdown(document: dict[str, Any], beside: dict[str, Any] | None = None) -> str:
+    """The results as a page to read, with the ratios of another run `beside` them."""
     of = document["machine"]
     setting = (
         f"{of['cores']} cores of {of['cpu']}, {of['system']}, CPython {of['python']}. Medians of {document['repeats']} "
@@ -160,14 +160,16 @@ def markdown(document: dict[str, Any]) -> str:
         "",
         lanes,
         "",
-        "| calls | call, CPU us | task, CPU us | call / task | target | reached | stretch |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
+        "| calls | call, CPU us | task, CPU us | call / task | target | reached | stretch |" + column(beside),
+        "| --- | --- | --- | --- | --- | --- | --- |" + " --- |" * bool(beside),
     ]
+    others = {case["title"]: f"{case['ratio']:.2f}" for case in beside["cases"]} if beside else {}
     for case in document["cases"]:
         cells = [f"{case['cpu_us'][lane]:.2f} ±{case['spreads'][lane] * 50:.0f} %" for lane in ("call", "task")]
         lines.append(
             f"| {case['title']} | {' | '.join(cells)} | {case['ratio']:.2f} | ≤ {case['at_most']} "
             f"| {'yes' if case['reached'] else '**no**'} | {case['stretch_us']} us |"
+            + (f" {others.get(case['title'], '')} |" if beside else "")
         )
     return "\n".join([*lines, "", f"`{document['command']}`, {document['measured_at']}"]) + "\n"
 
@@ -188,9 +190,9 @@ def main() -> int:
         "calls": args.calls,
         "cases": asyncio.run(measure(args.calls, args.repeat)),
     }
-    (RESULTS / "calls.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    (RESULTS / "calls.md").write_text(markdown(document), encoding="utf-8")
-    print(markdown(document))
+    page = markdown(document, judged_beside("calls"))
+    write("calls", document, page)
+    print(page)
     return 0 if all(case["reached"] for case in document["cases"]) else 1
 
 

@@ -20,8 +20,13 @@ UNITS = {
 }
 
 
-def markdown(document: dict[str, Any]) -> str:
-    """The page: the targets first, then what was measured."""
+def column(beside: dict[str, Any] | None) -> str:
+    """The heading of the column with the figures of another run, if there is one."""
+    return f" CPython {beside['machine']['python']} |" if beside else ""
+
+
+def markdown(document: dict[str, Any], beside: dict[str, Any] | None = None) -> str:
+    """The page: the targets first, with the figures of another run `beside` them, then what was measured."""
     machine = document["machine"]
     setting = (
         f"{machine['cores']} cores of {machine['cpu']}, {machine['system']}, CPython {machine['python']}. "
@@ -32,13 +37,19 @@ def markdown(document: dict[str, Any]) -> str:
         "",
         setting,
         "",
-        "| case | figure | target | measured | reached | repeats |",
-        "| --- | --- | --- | --- | --- | --- |",
+        "| case | figure | target | measured | reached | repeats |" + column(beside),
+        "| --- | --- | --- | --- | --- | --- |" + " --- |" * bool(beside),
     ]
+    others = {
+        (case["key"], target["name"]): number(target["value"], target)
+        for case in (beside or {"cases": []})["cases"]
+        for target in case["targets"]
+    }
     for case in document["cases"]:
         lines += [
             f"| {case['title']} | {target['name']} | {bound(target)} | {number(target['value'], target)} "
             f"| {'yes' if target['reached'] else '**no**'} | {case['repeats']} |"
+            + (f" {others.get((case['key'], target['name']), '')} |" if beside else "")
             for target in case["targets"]
         ]
     for case in document["cases"]:

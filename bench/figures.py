@@ -1,4 +1,5 @@
-"""Measures every figure to reach, lanes and repeats interleaved, and writes bench/results/streams.{json,md}.
+"""Measures every figure to reach, lanes and repeats interleaved, and writes bench/results/streams.{json,md}; with
+another CPython than 3.11 bench/results/streams-3.X.{json,md}, beside the figures of 3.11.
 
 python -m bench.figures                      everything
 python -m bench.figures --only tight,await   cases whose key begins so; others keep their last result
@@ -13,19 +14,18 @@ import sys
 from collections.abc import Iterable
 from contextlib import ExitStack
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from bench.figure_cases import MEMORY, STREAMS, Case, Medians, MemoryCase
 from bench.figure_report import markdown
+from bench.result_files import judged_beside, stored, write
 from pybridge.bench import memory
 from pybridge.bench.process import LaneError, LaneProcess
 from pybridge.bench.protocol import Lane, Plan, Result
 from pybridge.bench.system import machine
 
-RESULTS = Path(__file__).parent / "results"
 HANDLERS = "pybridge.bench.handlers"
 PROBE_SECONDS = 3.0
 PROBE_SAMPLES = 1500
@@ -223,7 +223,7 @@ def main() -> int:
     measured = measure_streams(streams, args.repeat, args.seconds)
     measured |= measure_memory(memories, args.memory_repeat, args.memory_requests, args.memory_cycles)
 
-    store = RESULTS / "streams.json"
+    store = stored("streams")
     before = json.loads(store.read_text(encoding="utf-8"))["cases"] if store.exists() else []
     results = {result["key"]: result for result in before}
     cases: list[Case | MemoryCase] = [*streams, *memories]
@@ -232,13 +232,12 @@ def main() -> int:
             results[case.key] = summary(case, measured[case.key], command)
     known: list[Case | MemoryCase] = [*STREAMS, *MEMORY]
     ordered = [results[case.key] for case in known if case.key in results]
-    RESULTS.mkdir(exist_ok=True)
     document = {"schema": 1, "machine": machine(), "cases": ordered}
-    store.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    (RESULTS / "streams.md").write_text(markdown(document), encoding="utf-8")
+    page = markdown(document, judged_beside("streams"))
+    write("streams", document, page)
 
     missed = [target for result in ordered for target in result["targets"] if not target["reached"]]
-    print(markdown(document))
+    print(page)
     return 1 if missed or len(measured) < len(streams) + len(memories) else 0
 
 

@@ -21,7 +21,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench.soak_report import JUDGED_PYTHON, judge, markdown
+from bench.result_files import JUDGED_PYTHON
+from bench.soak_report import judge, markdown
 from pybridge.bench import memory
 from pybridge.bench.system import machine
 

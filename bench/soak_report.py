@@ -6,14 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bench.result_files import JUDGED_PYTHON
+
 PARKED_CAP = 36.0
 """MiB that a pool may keep idle: `small_parked_bytes` and `large_parked_bytes`."""
 
 BODIES_IN_FLIGHT = 96.0
 """MiB of request bodies at a time."""
-
-JUDGED_PYTHON = (3, 11)
-"""The CPython that the bounds are for."""
 
 ABOVE_START = {"text": 16.0, "tree": 32.0, "tree-survivors": 48.0}
 """MiB above the start that may stay resident when idle."""

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from support import engines, leaks, loops
+from support import engines, leaks, loops, skips
 from support.processes import PythonRunner
 
 
@@ -21,6 +21,11 @@ def pytest_pycollect_makeitem(collector: pytest.Module, name: str, obj: object) 
     """Runs every async test once per event loop."""
     if name.startswith("test_") and inspect.iscoroutinefunction(obj):
         pytest.mark.usefixtures("loop_factory")(obj)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Fails tests that are skipped for reasons that nobody has allowed."""
+    config.pluginmanager.register(skips)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

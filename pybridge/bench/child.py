@@ -31,6 +31,7 @@ def main() -> None:
     for line in sys.stdin.buffer:
         send(answers, execute(runner, decoder.decode(line)))
     # Daemon threads and runtimes of the reference bridges have no orderly end to wait for.
+    sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)
 

@@ -7,7 +7,6 @@ import itertools
 import struct
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +14,7 @@ import pytest
 import pybridge
 from pybridge import DecodeError, JsonCodec, LimitExceeded, Limits, MsgpackCodec
 
+from support import skips
 from support.consumers import collect
 from support.engines import EngineMaker
 from support.processes import PythonRunner
@@ -24,7 +24,7 @@ CODECS = ("msgpack", "json")
 ANY_KEYS = MsgpackCodec(keys="any")
 STRICT = Limits(duplicate_keys="error")
 
-measured = pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="peaks are read from /proc")
+measured = skips.where("peaks are read from /proc")
 
 MEASURE = """
 import re, struct, sys, threading, time

@@ -16,6 +16,7 @@ import pytest
 import pybridge
 from pybridge import EncodeError, JsonCodec, MsgpackCodec
 
+from support import skips
 from support.processes import PythonRunner
 
 CODECS: list[Callable[..., Any]] = [MsgpackCodec, JsonCodec]
@@ -201,7 +202,7 @@ def test_text_of_no_code_points_is_refused(codec: Any) -> None:
             pybridge.encode(item, codec)
 
 
-@pytest.mark.skipif(sys.version_info < (3, 12), reason="__buffer__ came with Python 3.12")
+@skips.where("classes written in Python have a buffer from Python 3.12 on")
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
 def test_what_a_buffer_raises_is_not_swallowed(error: type[BaseException]) -> None:
     class Shy:

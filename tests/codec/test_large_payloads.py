@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import sys
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -12,6 +11,7 @@ import pytest
 
 from pybridge import PooledEngine, RawCodec, Worker
 
+from support.leaks import reference_count
 from support.waiting import turns, until
 
 MEGABYTE = 1 << 20
@@ -33,14 +33,15 @@ async def test_immutable_bytes_of_a_raw_stream_are_shared_and_smaller_ones_copie
     for size, shared in ((MEGABYTE, True), (64 << 10, True), ((64 << 10) - 1, False), (100, False)):
         payload = bytes(range(256)) * (size // 256) + b"x" * (size % 256)
         async with PooledEngine(handler_of(payload), codec="raw", worker="attached") as engine:
-            before = sys.getrefcount(payload)
+            references = reference_count(payload)
+            before = references()
             frames = [frame async for frame in engine.frames(3)]
             assert [bytes(frame) for frame in frames] == [payload] * 3
-            assert sys.getrefcount(payload) - before == (3 if shared else 0)
+            assert references() - before == (3 if shared else 0)
             if shared:
                 assert live_bytes(engine) < MEGABYTE
             del frames
-            assert sys.getrefcount(payload) == before
+            assert references() == before
 
 
 @pytest.mark.parametrize("kind", ["attached", "dedicated"])
@@ -49,20 +50,22 @@ async def test_a_payload_is_let_go_two_turns_after_the_last_frame_was_taken(kind
     worker: Any = Worker(name="pybridge-payload") if kind == "dedicated" else "attached"
     payload = bytes(MEGABYTE)
     async with PooledEngine(handler_of(payload), codec="raw", worker=worker) as engine:
-        before = sys.getrefcount(payload)
+        references = reference_count(payload)
+        before = references()
         async for frame in engine.frames(20):
             assert len(frame) == MEGABYTE
         del frame
         if kind == "attached":
             await turns(2)
         else:
-            await until(lambda: sys.getrefcount(payload) <= before, "the worker has let the payload go")
-        assert sys.getrefcount(payload) == before
+            await until(lambda: references() <= before, "the worker has let the payload go")
+        assert references() == before
 
 
 async def test_a_view_keeps_the_payload_and_only_as_long_as_it_lives() -> None:
     payload = bytes(MEGABYTE)
-    before = sys.getrefcount(payload)
+    references = reference_count(payload)
+    before = references()
     async with PooledEngine(handler_of(payload), codec="raw", worker="attached") as engine:
         frame = await anext(stream := engine.frames(1))
         await stream.aclose()
@@ -70,9 +73,9 @@ async def test_a_view_keeps_the_payload_and_only_as_long_as_it_lives() -> None:
     del frame, stream, engine
     gc.collect()
     assert view.nbytes == MEGABYTE
-    assert sys.getrefcount(payload) > before
+    assert references() > before
     view.release()
-    await until(lambda: sys.getrefcount(payload) == before, "the payload is let go with its last view")
+    await until(lambda: references() == before, "the payload is let go with its last view")
 
 
 @pytest.mark.parametrize(
@@ -118,8 +121,9 @@ async def test_bytes_objects_of_subclasses_are_copied() -> None:
 
     payload = Own(MEGABYTE)
     async with PooledEngine(handler_of(payload), codec="raw", worker="attached") as engine:
-        before = sys.getrefcount(payload)
+        references = reference_count(payload)
+        before = references()
         frames = [frame async for frame in engine.frames(2)]
-        assert sys.getrefcount(payload) == before
+        assert references() == before
         assert [len(frame) for frame in frames] == [MEGABYTE] * 2
         del frames

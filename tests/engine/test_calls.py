@@ -244,7 +244,8 @@ async def test_coroutine_that_is_done_keeps_nothing(operation: str) -> None:
     await turns(2)
     gc.collect()
     assert [reference() for reference in kept] == [None] * len(kept)
-    assert task.get_coro() is coroutine
+    # A task that ends while it is made forgets its coroutine.
+    assert task.get_coro() in (coroutine, None)
 
 
 async def test_reads_share_a_coroutine_only_where_nobody_keeps_it() -> None:

@@ -26,6 +26,7 @@ from pybridge import (
     encode,
 )
 
+from support import skips
 from support.consumers import collect, take
 from support.engines import EngineMaker
 from support.logs import reports
@@ -443,7 +444,6 @@ async def test_encoding_hook_may_call_engines_and_start_streams(make_engine: Eng
 
 def test_threads_that_start_cancel_and_drop_streams_do_not_block_each_other() -> None:
     """T-06, short form: the switch interval is as short as can be."""
-    import sys
 
     async def handler(request: int) -> AsyncGenerator[Any, None]:
         for number in range(request):
@@ -598,7 +598,7 @@ async def test_waiting_request_may_start_when_another_turns_out_to_need_less_mem
         assert await asyncio.wait_for(anext(second), 10) == 100_000
 
 
-@pytest.mark.skipif(sys.version_info < (3, 12), reason="classes written in Python have no buffer before")
+@skips.where("classes written in Python have a buffer from Python 3.12 on")
 def test_call_whose_parent_is_cancelled_while_it_is_made_leaves_nothing_behind() -> None:
     class Body:
         def __init__(self, context: Context) -> None:

@@ -86,7 +86,6 @@ def test_every_example_says_what_it_shows() -> None:
 
 
 async def test_fastapi_app_streams_events() -> None:
-    pytest.importorskip("fastapi")
     app = runpy.run_path(str(EXAMPLES / "fastapi_app.py"))["app"]
     body: list[dict[str, Any]] = [{"type": "http.request", "body": b'{"prompt": "Hello pooled world"}'}]
     sent: list[dict[str, Any]] = []

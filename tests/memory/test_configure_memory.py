@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 
 import pytest
 
@@ -11,12 +10,11 @@ import pybridge
 from pybridge import ConfigError, MemoryStats, metrics_text
 from pybridge.config import MemoryConfig
 
+from support import skips
 from support.processes import PythonRunner
 
 PLAIN = ("-W", "error")
 """Without `-X dev`, whose debug hooks are in the way of the system's allocator."""
-
-JEMALLOC = sorted(Path("/usr/lib").glob("**/libjemalloc.so.2"))
 
 
 def test_snapshot_says_whose_the_memory_is() -> None:
@@ -189,9 +187,9 @@ def test_memory_of_both_goes_back_where_nothing_is_configured(run_python: Python
     run_python(BURST, "default", "plain", options=PLAIN, environment=MIN_GAIN)
 
 
-@pytest.mark.skipif(not JEMALLOC, reason="libjemalloc2 is not installed")
+@skips.where("libjemalloc2 is not installed")
 def test_memory_goes_back_when_idle_with_jemalloc_preloaded(run_python: PythonRunner) -> None:
-    run_python(BURST, "malloc", "plain", options=PLAIN, environment={"LD_PRELOAD": str(JEMALLOC[0])} | MIN_GAIN)
+    run_python(BURST, "malloc", "plain", options=PLAIN, environment={"LD_PRELOAD": str(skips.JEMALLOC[0])} | MIN_GAIN)
 
 
 def test_nothing_goes_back_when_that_is_off(run_python: PythonRunner) -> None:

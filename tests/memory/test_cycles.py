@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import sys
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
@@ -16,6 +15,7 @@ import pybridge
 from pybridge import FlowConfig, JsonCodec, MsgpackCodec, PooledEngine, Worker, current_context
 from pybridge.engine import native_codec
 
+from support.leaks import reference_count
 from support.processes import PythonRunner
 
 CODECS = pytest.mark.parametrize("make_codec", [MsgpackCodec, JsonCodec])
@@ -116,19 +116,20 @@ async def test_each_reference_to_a_hook_is_shown_to_the_collector_once() -> None
     def hook(value: object) -> str:
         return "converted"
 
-    before = sys.getrefcount(hook)
+    references = reference_count(hook)
+    before = references()
     engine = PooledEngine(handler, worker="attached")
     codec = native_codec(MsgpackCodec(default=hook))
-    assert sys.getrefcount(hook) - before == shown([codec], hook) == 1
+    assert references() - before == shown([codec], hook) == 1
     async with engine._core.open("frames", None, codec, "none") as stream:
         frame = await anext(stream)
         await begun.wait()
         drivers = [one for one in gc.get_objects() if type(one).__qualname__ == "Driver"]
         assert shown(drivers, hook) == 1
         assert shown([frame, stream], hook) == 0
-        assert sys.getrefcount(hook) - before == shown([codec, *drivers], hook) == 2
+        assert references() - before == shown([codec, *drivers], hook) == 2
     del stream, drivers
-    assert sys.getrefcount(hook) - before == 1
+    assert references() - before == 1
 
 
 def test_an_engine_shows_all_that_it_holds() -> None:

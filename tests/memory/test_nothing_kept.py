@@ -13,7 +13,9 @@ import pytest
 
 from pybridge import Context, FlowConfig, PooledEngine, Stream, current_context
 
+from support import skips
 from support.consumers import collect, take
+from support.loops import skip_without_eager_tasks
 from support.waiting import until, wait_until
 
 pytestmark = pytest.mark.usefixtures("collector_off")
@@ -154,12 +156,11 @@ async def test_encoded_request_dies_with_its_stream(case: str) -> None:
         await all_dead([])
 
 
+@skips.where("eager tasks came with Python 3.12")
 @pytest.mark.parametrize("case", CONSUMERS)
 async def test_request_dies_with_its_stream_with_eager_tasks(case: str) -> None:
-    factory = getattr(asyncio, "eager_task_factory", None)
-    if factory is None:
-        pytest.skip("eager tasks came with Python 3.12")
-    asyncio.get_running_loop().set_task_factory(factory)
+    await skip_without_eager_tasks()
+    asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)  # type: ignore[attr-defined, unused-ignore]
     await test_request_and_items_die_with_their_stream(case, "attached")
 
 

@@ -6,8 +6,6 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("msgspec")
-
 from pybridge.bench import memory
 
 MIB_OF_BODIES = 16

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import gc
 import inspect
 import sys
@@ -67,6 +68,8 @@ WAYS: dict[str, Callable[[Any], Any]] = {
 }
 if sys.version_info >= (3, 12):
     WAYS["eager task"] = in_eager_task
+if sys.version_info >= (3, 14):
+    WAYS["eager start"] = functools.partial(asyncio.create_task, eager_start=True)
 
 
 @pytest.mark.parametrize("way", WAYS)

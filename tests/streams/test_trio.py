@@ -6,10 +6,9 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+import trio
 
 from pybridge import PooledEngine, StreamCancelled
-
-trio = pytest.importorskip("trio")
 
 
 async def handler(request: int) -> AsyncIterator[int]:

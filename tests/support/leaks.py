@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import gc
+import sys
+from collections.abc import Callable
 
 from pybridge.engine import live_engines
 
@@ -30,3 +33,11 @@ def left() -> dict[str, object]:
         }
         found |= {f"{engine}: {name}": count for name, count in counts.items() if count}
     return found
+
+
+def reference_count(thing: object) -> Callable[[], int]:
+    """Counts the references to `thing` in the same way each time.
+
+    From CPython 3.14 on `sys.getrefcount(name)` counts its own argument in some places and not in others.
+    """
+    return functools.partial(sys.getrefcount, thing)

@@ -15,6 +15,8 @@ from typing import Self
 import pytest
 import uvloop
 
+from support import skips
+
 FACTORIES: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
     "asyncio": asyncio.SelectorEventLoop,
     "uvloop": uvloop.new_event_loop,
@@ -41,7 +43,7 @@ async def skip_without_eager_tasks() -> None:
         await event_loop.create_task(probe)
     except TypeError:
         probe.close()
-        pytest.skip("this uvloop gives the eager factory of this Python an argument that it does not take")
+        pytest.skip(skips.UVLOOP_HAS_NO_EAGER_TASKS)
     finally:
         event_loop.set_task_factory(factory)
 

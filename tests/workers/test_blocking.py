@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 import threading
 import time
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
-import pytest
-
 from pybridge import Context, PooledEngine, StreamCancelled
 
+from support import skips
 from support.waiting import wait_until
 
 
@@ -22,7 +20,7 @@ def switches(thread: threading.Thread) -> int:
     return int(status.split("\nvoluntary_ctxt_switches:")[1].split()[0])
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not count a thread's sleeps")
+@skips.where("other systems do not count a thread's sleeps")
 def test_thread_that_waits_is_not_woken_for_signals_that_are_not_its_own() -> None:
     contexts: list[Context] = []
 

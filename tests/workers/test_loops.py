@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import sys
 import threading
 import weakref
 from collections.abc import AsyncGenerator, Callable
@@ -15,6 +14,7 @@ import pytest
 
 from pybridge import FlowConfig, PooledEngine, StreamCancelled
 
+from support import skips
 from support.consumers import collect, take
 from support.engines import EngineMaker
 from support.loops import FACTORIES, skip_without_eager_tasks
@@ -235,7 +235,7 @@ def test_a_loop_dropped_with_live_streams_is_collected_with_them(run_python: Pyt
     )
 
 
-@pytest.mark.skipif(sys.version_info < (3, 12), reason="eager tasks came with Python 3.12")
+@skips.where("eager tasks came with Python 3.12")
 @pytest.mark.parametrize("request_", [0, 1, 5, 700])
 async def test_eager_tasks_change_nothing(request_: int) -> None:
     """T-22"""

@@ -73,7 +73,9 @@ pub(crate) fn wait<T>(
 ///
 /// There `signal.signal` refuses what is no handler with a `TypeError`; elsewhere it refuses to be called, with a `ValueError`.
 fn runs_signal_handlers(py: Python<'_>) -> bool {
-    let refused =
-        py.import(intern!(py, "signal")).and_then(|module| module.call_method1("signal", (libc::SIGINT, py.None())));
+    // CPython's cache of attributes is by the address of their names, and keeps each: one of a request would pin its arena.
+    let refused = py
+        .import(intern!(py, "signal"))
+        .and_then(|module| module.call_method1(intern!(py, "signal"), (libc::SIGINT, py.None())));
     !refused.is_err_and(|error| error.is_instance_of::<PyValueError>(py))
 }

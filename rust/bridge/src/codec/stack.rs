@@ -6,8 +6,11 @@ use std::ops::Range;
 
 use super::Limits;
 
+/// What the interpreter keeps of each stack: with less left its functions raise `RecursionError`, with less than half of it
+/// they end the process.
+const OF_INTERPRETER: usize = if cfg!(Py_3_14) { 32 << 10 } else { 0 };
 /// What a leaf, an error and its message may need.
-pub(super) const FOR_LEAVES: usize = 16 << 10;
+pub(super) const FOR_LEAVES: usize = OF_INTERPRETER + (16 << 10);
 /// What Python code, or the code of a caller's types, may need besides.
 pub(super) const FOR_CODE: usize = 16 << 10;
 

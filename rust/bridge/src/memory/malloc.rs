@@ -44,6 +44,7 @@ fn library_of(address: *mut c_void) -> Option<*mut c_void> {
 
 /// True if `address` only leads to a function that lies elsewhere: a program that is not position-independent and takes
 /// a function's address has an entry of its own for it, which stands for the function everywhere.
+#[cfg(target_os = "linux")]
 fn is_entry(address: *mut c_void) -> bool {
     /// Asks `dladdr1` for the symbol's description.
     const RTLD_DL_SYMENT: c_int = 1;
@@ -60,6 +61,12 @@ fn is_entry(address: *mut c_void) -> bool {
             && !description.is_null()
             && (*description).st_shndx == 0
     }
+}
+
+/// Programs of other systems have none.
+#[cfg(not(target_os = "linux"))]
+fn is_entry(_address: *mut c_void) -> bool {
+    false
 }
 
 /// The library whose malloc is in use.

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::PoisonError;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use pyo3::intern;
 use pyo3::prelude::*;
 use tokio::sync::oneshot;
 
@@ -129,7 +130,7 @@ fn collects_incrementally(version: (u8, u8, u8)) -> bool {
 }
 
 fn frozen_objects(py: Python<'_>) -> PyResult<usize> {
-    py.import("gc")?.call_method0("get_freeze_count")?.extract()
+    py.import(intern!(py, "gc"))?.call_method0(intern!(py, "get_freeze_count"))?.extract()
 }
 
 /// Puts new objects in the place of those that asyncio keeps: an old one lies among what its request allocated, and holds an
@@ -151,12 +152,12 @@ fn empty_free_lists(py: Python<'_>) -> PyResult<Result<(), String>> {
     if let Some(reason) = python_obstacle(py)? {
         return Ok(Err(reason));
     }
-    let gc = py.import("gc")?;
-    gc.call_method0("freeze")?;
+    let gc = py.import(intern!(py, "gc"))?;
+    gc.call_method0(intern!(py, "freeze"))?;
     let frozen_here = frozen_objects(py)?;
-    let collected = gc.call_method0("collect");
+    let collected = gc.call_method0(intern!(py, "collect"));
     if frozen_objects(py)? <= frozen_here {
-        gc.call_method0("unfreeze")?;
+        gc.call_method0(intern!(py, "unfreeze"))?;
     }
     collected.map(|_| Ok(()))
 }

@@ -251,6 +251,20 @@ impl Port {
         Ok(self.with_live(core, |live| live.task.as_ref().is_none_or(|task| task.is(&current))) == Some(true))
     }
 
+    /// Lets the task that drives the stream, and runs now, end in the child of a fork. asyncio forgets there which loop and
+    /// which task run, and from CPython 3.14 on raises `RuntimeError` in place of what such a task ends with.
+    pub(crate) fn let_task_end_in_child(&self, py: Python<'_>, core: &Arc<StreamCore>) -> PyResult<()> {
+        let (asyncio, event_loop) = (py.import(intern!(py, "asyncio"))?, self.event_loop(py));
+        asyncio.call_method1(intern!(py, "_set_running_loop"), (event_loop,))?;
+        let task = self.with_live(core, |live| live.task.as_ref().map(|task| task.clone_ref(py))).flatten();
+        match task {
+            Some(task) if asyncio.call_method0(intern!(py, "current_task"))?.is_none() => {
+                asyncio.call_method1(intern!(py, "_enter_task"), (event_loop, task)).map(drop)
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Sets a future's result unless it is done.
     pub(crate) fn resolve(py: Python<'_>, future: &Bound<'_, PyAny>, result: bool) {
         let outcome = future.call_method0(intern!(py, "done")).and_then(|done| {

@@ -208,9 +208,12 @@ fn asked_to_stop(driver: &Bound<'_, Driver>, error: &PyErr) -> Option<(Ending, O
         return Some((Ending::cancelled(reason), Some(without_frames(py, error))));
     }
     error::contained_exit(py, error).map(|exit| {
+        let (port, forked) = (this.port.get(), crate::runtime::forked());
         // In the child of a fork that a handler made nobody else would end the process.
-        let contained = this.port.get().is_dedicated() && !crate::runtime::forked();
-        (Ending::Raised(Box::new(failure(driver, &exit))), (!contained).then(|| error.clone_ref(py)))
+        let contained = port.is_dedicated() && !forked;
+        let obstacle = if forked { port.let_task_end_in_child(py, &this.core).err() } else { None };
+        let raised = (!contained).then(|| obstacle.unwrap_or_else(|| error.clone_ref(py)));
+        (Ending::Raised(Box::new(failure(driver, &exit))), raised)
     })
 }
 

@@ -1,0 +1,50 @@
+"""Reasons for which tests may be skipped, and the plugin that fails a test which is skipped for any other."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Generator
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+JEMALLOC = sorted(Path("/usr/lib").glob("**/libjemalloc.so.2"))
+UVLOOP_HAS_NO_EAGER_TASKS = "this uvloop gives the eager factory of this Python an argument that it does not take"
+
+HOLDS = {
+    "eager tasks came with Python 3.12": sys.version_info < (3, 12),
+    "call graphs came with Python 3.14": sys.version_info < (3, 14),
+    "classes written in Python have a buffer from Python 3.12 on": sys.version_info < (3, 12),
+    "peaks are read from /proc": not Path("/proc/self/clear_refs").exists(),
+    "other systems do not count a thread's sleeps": sys.platform != "linux",
+    "libjemalloc2 is not installed": not JEMALLOC,
+    UVLOOP_HAS_NO_EAGER_TASKS: True,
+}
+"""Each reason, and whether it may hold with this Python on this machine. What tests import is always there."""
+
+Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
+
+
+def where(reason: str) -> pytest.MarkDecorator:
+    """Marks a test that is skipped where this reason holds."""
+    return pytest.mark.skipif(HOLDS[reason], reason=reason)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    return _judged((yield))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    return _judged((yield))
+
+
+def _judged(report: Report) -> Report:
+    if report.skipped and not hasattr(report, "wasxfail") and isinstance(report.longrepr, tuple):
+        reason = report.longrepr[2].removeprefix("Skipped: ")
+        if not HOLDS.get(reason):
+            report.outcome = "failed"
+            report.longrepr = f"skipped, and tests/support/skips.py does not allow it here: {reason}"
+    return report

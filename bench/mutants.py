@@ -38,8 +38,13 @@ takes too long counts as caught. `python -m bench.mutants --help` explains how t
 writes this page from what they found.
 """
 
-# The files of the bridge that are changed have unit tests; its other tests would each be linked again for each mutant.
-CRATES = {"pool": ["pybridge-pool"], "bridge": ["pybridge-bridge", "--cargo-test-arg=--lib"]}
+POOL_TESTS = ["lib", "test=fork", "test=limits", "test=model", "test=writer"]
+# Every test binary is linked again for each mutant: those of which the others say nothing new stay out. The files of the
+# bridge that are changed have unit tests.
+CRATES = {
+    "pool": ["pybridge-pool", *(f"--cargo-test-arg=--{tests}" for tests in POOL_TESTS)],
+    "bridge": ["pybridge-bridge", "--cargo-test-arg=--lib"],
+}
 OUTCOMES = {"CaughtMutant": "caught", "MissedMutant": "missed", "Timeout": "timeout", "Unviable": "unviable"}
 
 

@@ -230,6 +230,21 @@ mod tests {
     }
 
     #[test]
+    fn a_take_that_finds_nothing_is_a_use() {
+        let large = Large::new(SMALLEST_CLASS);
+        let (start, timeout) = (Instant::now(), Duration::from_secs(3));
+        let reason = |now| {
+            let mut first = None;
+            large.tick(now, timeout, |_, reason| first = first.or(Some(reason)));
+            first
+        };
+        assert_eq!(reason(start), Some(Reason::Decay));
+        assert!(large.take(0).is_none());
+        assert_eq!(reason(start + timeout), Some(Reason::Decay));
+        assert_eq!(reason(start + 2 * timeout), Some(Reason::Idle));
+    }
+
+    #[test]
     fn what_is_drained_is_no_longer_counted_and_a_closed_tier_parks_nothing() {
         let large = parked(4, 3);
         assert_eq!(large.drain(false).len(), 3);

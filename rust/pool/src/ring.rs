@@ -318,6 +318,16 @@ mod tests {
     }
 
     #[test]
+    fn a_take_that_finds_nothing_is_a_use() {
+        let tier = Tier::new(SEGMENT, 4);
+        let start = Instant::now();
+        assert_eq!(tier.tick(start).2, Reason::Decay);
+        assert!(tier.ring.take().0.is_none());
+        assert_eq!(tier.tick(start + 3 * SECOND).2, Reason::Decay);
+        assert_eq!(tier.tick(start + 6 * SECOND).2, Reason::Idle);
+    }
+
+    #[test]
     fn a_closed_ring_keeps_nothing_and_retires_nothing() {
         let tier = Tier::new(SEGMENT, 4);
         assert!(tier.retire(0).is_none());

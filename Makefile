@@ -138,7 +138,7 @@ fuzz: setup ## Runs every fuzz target for FUZZ_SECONDS (60) from its seeds; need
 # A part of them: make mutants-rust ONLY=queue,ending or SHARD=0/8, make mutants-python ONLY=sizes
 MUTANTS = $(EMBED) $(PY) -m bench.mutants $(if $(ONLY),--only $(ONLY))
 mutants: mutants-rust mutants-python ## Changes one place at a time and counts what no test sees; hours; writes bench/results/mutants.md
-	$(MUTANTS) --report
+	$(MUTANTS) report
 
 mutants-rust: build ## The same for the pool and parts of the bridge; needs cargo-mutants
 	@command -v cargo-mutants >/dev/null && command -v cargo-nextest >/dev/null || \

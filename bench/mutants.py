@@ -1,9 +1,9 @@
 """Changes of the code that no test sees: makes them, runs the tests, and writes bench/results/mutants.md.
 
 python -m bench.mutants pool bridge python         everything
-python -m bench.mutants bridge --only queue,ending files whose path holds one of the texts; others keep their last result
+python -m bench.mutants bridge --only queue,ending files whose path holds one of the texts; others keep what they had
 python -m bench.mutants bridge --shard 2/8         the third of eight parts of a crate
-python -m bench.mutants --report                   runs nothing
+python -m bench.mutants report                     writes the page of what all of them found
 """
 
 import argparse
@@ -32,15 +32,15 @@ LEAST_CAUGHT = 0.92
 
 HEAD = """# Mutation tests
 
-`make mutants` changes one place at a time and runs the tests of what it changed: those of the crate (cargo-mutants), or those
-named in `bench/mutants.toml` (cosmic-ray). It fails below 92 % caught. A mutant that is *unviable* does not compile; one that
-takes too long counts as caught. `python -m bench.mutants --help` explains how to run parts; `python -m bench.mutants --report`
-writes this page from what they found.
+`make mutants` changes one place at a time and runs the tests of what it changed: those of the crate (cargo-mutants), or
+those named in `bench/mutants.toml` (cosmic-ray). It fails below 92 % caught. A mutant that is *unviable* does not
+compile; one that takes too long counts as caught. `python -m bench.mutants --help` explains how to run parts, which
+takes hours less; `python -m bench.mutants report` writes this page from what they found.
 """
 
 POOL_TESTS = ["lib", "test=fork", "test=limits", "test=model", "test=writer"]
-# Every test binary is linked again for each mutant: those of which the others say nothing new stay out. The files of the
-# bridge that are changed have unit tests.
+# Every test binary is linked again for each mutant: those that see nothing new stay out. The files of the bridge that
+# are changed have unit tests.
 CRATES = {
     "pool": ["pybridge-pool", *(f"--cargo-test-arg=--{tests}" for tests in POOL_TESTS)],
     "bridge": ["pybridge-bridge", "--cargo-test-arg=--lib"],
@@ -68,7 +68,13 @@ class Crate:
             return
         chosen = f"--re=^({'|'.join(map(re.escape, files))}):"
         self._directory.mkdir(parents=True, exist_ok=True)
-        command = [*self._command, chosen, "--jobs=1", f"--output={self._directory}", *(["--shard", shard] if shard else [])]
+        command = [
+            *self._command,
+            chosen,
+            "--jobs=1",
+            f"--output={self._directory}",
+            *(["--shard", shard] if shard else []),
+        ]
         # Crates that are not changed are built once, wherever the changed one lies.
         environment = os.environ | {"CARGO_TARGET_DIR": str(OUT / "build")}
         status = subprocess.run(command, cwd=ROOT, check=False, env=environment).returncode
@@ -89,7 +95,8 @@ class Crate:
 def line_of(found: dict[str, Any]) -> str:
     """The line that a mutant changes."""
     lines = (ROOT / found["file"]).read_text().splitlines()
-    return lines[found["span"]["start"]["line"] - 1].strip()
+    line: str = lines[found["span"]["start"]["line"] - 1]
+    return line.strip()
 
 
 class Package:
@@ -122,9 +129,8 @@ class Package:
         shutil.copy(ROOT / "pyproject.toml", self._tree)
 
     def _call(self, program: str, *arguments: str) -> str:
-        return subprocess.run(
-            [Path(sys.executable).with_name(program), *arguments], cwd=self._tree, check=True, stdout=subprocess.PIPE, text=True
-        ).stdout
+        command = [str(Path(sys.executable).with_name(program)), *arguments]
+        return subprocess.run(command, cwd=self._tree, check=True, stdout=subprocess.PIPE, text=True).stdout
 
     def _prepare(self, module: str) -> list[Mutant]:
         """Writes the session of a module."""
@@ -148,7 +154,7 @@ class Package:
 
     def _run(self, module: str) -> list[tuple[str, str]]:
         environment = os.environ | {"PYTHONPATH": str(self._tree), "PYTHONDONTWRITEBYTECODE": "1"}
-        command = [Path(sys.executable).with_name("cosmic-ray"), "exec", "session.toml", "session"]
+        command = [str(Path(sys.executable).with_name("cosmic-ray")), "exec", "session.toml", "session"]
         left = len([result for *_, result in self._dump() if result is None])
         with subprocess.Popen(command, cwd=self._tree, env=environment) as process:
             while process.poll() is None:
@@ -200,29 +206,29 @@ def keep(outcomes: Iterable[tuple[str, str]]) -> None:
 
 
 def main() -> None:
-    """Runs what is asked for, and judges all that is known."""
+    """Runs what is asked for, and judges what is known of it."""
     settings = Settings(**tomllib.loads((ROOT / "bench" / "mutants.toml").read_text()))
     parts = {name: Crate(name) for name in CRATES} | {"python": Package(settings.modules, settings.left_out)}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", choices=[[], *parts], help="what is changed")
+    parser.add_argument("parts", nargs="+", choices=[*parts, "report"], help="what is changed")
     parser.add_argument("--only", type=lambda text: text.split(","), default=[""], help="texts in paths of files")
     parser.add_argument("--shard", help="NUMBER/PARTS of a crate's mutants")
-    parser.add_argument("--report", action="store_true", help="also judges and writes the page of all parts")
     arguments = parser.parse_args()
 
     def takes(file: str) -> bool:
         return any(text in file for text in arguments.only)
 
     began = time.monotonic()
-    for name in arguments.parts:
-        parts[name].run(takes, arguments.shard)
-    judged = parts if arguments.report else arguments.parts
-    mutants = [mutant for name in judged for mutant in parts[name].mutants()]
+    report = "report" in arguments.parts
+    chosen = list(parts.values()) if report else [parts[name] for name in arguments.parts]
+    for part in [] if report else chosen:
+        part.run(takes, arguments.shard)
+    mutants = [mutant for part in chosen for mutant in part.mutants() if takes(mutant.file)]
     rows = table(mutants, kept(), settings)
-    if arguments.report:
-        PAGE.write_text(markdown(rows, settings, HEAD))
     minutes = (time.monotonic() - began) / 60
     print("\n".join([*lines_of_missed(rows), *lines_of_table(rows), f"{minutes:.0f} minutes"]))
+    if report:
+        PAGE.write_text(markdown(rows, settings, HEAD))
     caught = share(total(rows))
     if caught < LEAST_CAUGHT:
         sys.exit(f"{caught:.1%} are caught, {LEAST_CAUGHT:.0%} should be")

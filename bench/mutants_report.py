@@ -94,21 +94,23 @@ def lines_of_missed(rows: list[Row]) -> list[str]:
 
 def markdown(rows: list[Row], settings: Settings, head: str) -> str:
     """The page: `head`, the table, what is accepted and what is left."""
-    reasons = defaultdict(list)
+    reasons: dict[tuple[str, str], list[str]] = defaultdict(list)
     for group in settings.accepted:
         for line, changes in group["changes"].items():
             reasons[group["file"], group["reason"]] += [f"`{line}`: {c.split(': ', 1)[1]}" for c in changes]
     accepted = [f"| `{file}` | {'<br>'.join(changes)} | {reason} |" for (file, reason), changes in reasons.items()]
     missed = [f"* `{mutant.name}`" for row in rows for mutant in row.missed]
-    return "\n".join([
-        head,
-        *lines_of_table(rows),
-        "",
-        "## Accepted",
-        "",
-        "| file | change | why no test need see it |",
-        "| --- | --- | --- |",
-        *accepted,
-        *(["", "## Missed", "", *missed] if missed else []),
-        "",
-    ])
+    return "\n".join(
+        [
+            head,
+            *lines_of_table(rows),
+            "",
+            "## Accepted",
+            "",
+            "| file | change | why no test need see it |",
+            "| --- | --- | --- |",
+            *accepted,
+            *(["", "## Missed", "", *missed] if missed else []),
+            "",
+        ]
+    )

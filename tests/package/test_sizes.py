@@ -21,7 +21,14 @@ from pybridge.sizes import MAX_SIZE, format_size, parse_size
         (" 1.5MiB ", 1536 * 1024),
         ("10MB", 10_000_000),
         ("2GiB", 2 * 2**30),
-        ("1tb", 10**12),
+        ("3kb", 3_000),
+        ("2GB", 2_000_000_000),
+        ("1tb", 1_000_000_000_000),
+        ("1TiB", 1_099_511_627_776),
+        ("0.000000001GB", 1),
+        ("9223372036854775807", 2**63 - 1),
+        (2**63 - 1, 2**63 - 1),
+        (f"{'1':>64}", 1),
     ],
 )
 def test_size_is_bytes_or_text_with_a_unit(text: int | str, size: int) -> None:
@@ -35,6 +42,15 @@ def test_size_is_bytes_or_text_with_a_unit(text: int | str, size: int) -> None:
 def test_what_is_no_size_is_refused(wrong: object) -> None:
     with pytest.raises(ValueError, match=r"size|bytes"):
         parse_size(wrong)
+
+
+def test_long_text_is_refused_unread_and_shown_in_part() -> None:
+    with pytest.raises(ValueError, match=f"^'{'7' * 64}' is not a size"):
+        parse_size("7" * 65)
+    with pytest.raises(ValueError, match="is not a size"):
+        parse_size(f"{'1':>65}")
+    with pytest.raises(ValueError, match=r"^'0\.5' is not a whole number of bytes"):
+        parse_size("0.5")
 
 
 @pytest.mark.parametrize("wrong", [True, None, 1.5, b"64KiB", [64]])
@@ -55,7 +71,18 @@ def test_any_text_is_a_size_or_a_value_error(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "text"), [(0, "0 B"), (17, "17 B"), (65536, "64 KiB"), (1536 * 1024, "1.5 MiB"), (2**30, "1 GiB")]
+    ("size", "text"),
+    [
+        (0, "0 B"),
+        (17, "17 B"),
+        (1023, "1023 B"),
+        (1024, "1 KiB"),
+        (-2048, "-2 KiB"),
+        (65536, "64 KiB"),
+        (1536 * 1024, "1.5 MiB"),
+        (2**30, "1 GiB"),
+        (2**50, "1,024 TiB"),
+    ],
 )
 def test_size_is_shown_with_a_binary_unit(size: int, text: str) -> None:
     assert format_size(size) == text

@@ -189,3 +189,216 @@ impl std::fmt::Debug for Admission {
         f.debug_struct("Admission").field("places", &self.places).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::disallowed_methods, reason = "a test's thread is its own")]
+
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use bytes::Bytes;
+    use pybridge_pool::{Pool, PoolConfig};
+    use pyo3::Python;
+
+    use super::*;
+    use crate::codec::{Framing, Limits};
+    use crate::engine::{EngineCore, Flow, Flush};
+    use crate::stream::{CallOptions, Marks, Request, RequestCodec};
+    use crate::worker::{Deferred, Mailbox};
+
+    const OPEN: Places = Places { max_concurrency: None, max_queue: None, max_held_bytes: usize::MAX };
+
+    /// An engine's door, and what its calls are made of.
+    struct Door {
+        engine: Arc<EngineCore>,
+        home: Arc<Mailbox>,
+        object: Arc<Deferred>,
+    }
+
+    impl Door {
+        fn new(places: Places) -> Self {
+            let marks = Marks { high_bytes: 1, low_bytes: 1, high_items: 1, low_items: 1 };
+            let flow = Flow {
+                flush: Flush::Turn,
+                batch_items: 1,
+                batch_bytes: 1,
+                marks,
+                write_timeout: None,
+                cancel_grace: Duration::ZERO,
+                abandon_timeout: None,
+                places,
+            };
+            let pool = Pool::new(PoolConfig::default()).expect("the defaults are valid");
+            let home = Arc::new(Mailbox::new().expect("a descriptor"));
+            let object = Arc::new(Deferred::new(Python::attach(|py| py.None()), Arc::clone(&home)));
+            Self { engine: EngineCore::new(String::new(), flow, Limits::default(), pool), home, object }
+        }
+
+        fn admission(&self) -> &Admission {
+            &self.engine.admission
+        }
+
+        /// A call whose request has so many bytes.
+        fn call(&self, len: usize) -> Box<StartRequest> {
+            let (engine, home) = (Arc::clone(&self.engine), Arc::clone(&self.home));
+            Box::new(StartRequest {
+                core: StreamCore::new(engine, home, CallOptions::default(), None, false),
+                engine: Arc::clone(&self.object),
+                request: Request::Encoded(Bytes::from(vec![0; len]), RequestCodec::Engine),
+                codec: None,
+                context: None,
+                framing: Framing::None,
+            })
+        }
+
+        fn admitted(&self, len: usize) -> Arc<StreamCore> {
+            match self.admission().enter(self.call(len), false) {
+                Entry::Admitted(start) => start.core,
+                Entry::Waiting => panic!("it waits"),
+                Entry::Refused(_, reason) => panic!("{reason}"),
+            }
+        }
+
+        fn waiting(&self, len: usize) -> Arc<StreamCore> {
+            let start = self.call(len);
+            let core = Arc::clone(&start.core);
+            assert!(matches!(self.admission().enter(start, false), Entry::Waiting));
+            core
+        }
+
+        fn refused(&self, len: usize) -> String {
+            match self.admission().enter(self.call(len), false) {
+                Entry::Refused(_, reason) => reason,
+                Entry::Admitted(_) | Entry::Waiting => panic!("it has a place"),
+            }
+        }
+
+        /// The numbers of the streams that a stream's leaving lets in.
+        fn leave(&self, stream: &StreamCore) -> Vec<u64> {
+            ids(&self.admission().leave(stream))
+        }
+    }
+
+    #[expect(clippy::vec_box, reason = "what the door names")]
+    fn ids(starts: &Vec<Box<StartRequest>>) -> Vec<u64> {
+        starts.iter().map(|start| start.core.id).collect()
+    }
+
+    #[test]
+    fn so_many_run_at_once_and_the_rest_follow_in_order() {
+        let door = Door::new(Places { max_concurrency: Some(2), ..OPEN });
+        let running = [door.admitted(0), door.admitted(0)];
+        let waiting = [door.waiting(0), door.waiting(0), door.waiting(0)];
+        assert_eq!(door.admission().counts(), (3, 0));
+        assert_eq!(door.leave(&running[0]), [waiting[0].id]);
+        assert_eq!(door.leave(&running[0]), [0; 0], "it held one place");
+        assert_eq!(door.leave(&waiting[0]), [waiting[1].id]);
+        assert_eq!(door.leave(&running[1]), [waiting[2].id]);
+        assert_eq!((door.leave(&waiting[1]), door.leave(&waiting[2])), (vec![], vec![]));
+        assert_eq!(door.admission().counts(), (0, 0));
+        door.admitted(0);
+        door.admitted(0);
+        door.waiting(0);
+    }
+
+    #[test]
+    fn a_call_that_is_part_of_another_passes_and_holds_no_place() {
+        let door = Door::new(Places { max_concurrency: Some(1), max_queue: Some(0), ..OPEN });
+        let running = door.admitted(0);
+        assert!(matches!(door.admission().enter(door.call(9), true), Entry::Admitted(_)));
+        assert_eq!(door.admission().counts(), (0, 0));
+        door.leave(&running);
+        door.admitted(0);
+    }
+
+    #[test]
+    fn a_full_queue_refuses_with_what_keeps_it_full() {
+        let door = Door::new(Places { max_concurrency: Some(2), max_queue: Some(1), max_held_bytes: 1000 });
+        let first = door.admitted(100);
+        door.waiting(100);
+        assert_eq!(
+            door.refused(0),
+            "1 run and hold 800 of 1000 bytes of requests (max_held_bytes), 1 of 1 wait (max_queue)"
+        );
+        assert_eq!(door.leave(&first).len(), 1);
+        door.admitted(0);
+        door.waiting(0);
+        assert_eq!(door.refused(0), "2 of 2 run (max_concurrency), 1 of 1 wait (max_queue)");
+    }
+
+    #[test]
+    fn requests_hold_eight_times_their_length_until_they_are_decoded() {
+        let door = Door::new(Places { max_held_bytes: 1000, ..OPEN });
+        let first = door.admitted(100);
+        let second = door.admitted(25);
+        assert_eq!(door.admission().counts(), (0, 1000), "the limit itself is allowed");
+        let third = door.waiting(1);
+        let empty = door.waiting(0);
+        assert_eq!(door.leave(&second), [third.id, empty.id]);
+        assert_eq!(door.admission().counts(), (0, 808));
+        assert_eq!((door.leave(&first), door.leave(&third), door.leave(&empty)), (vec![], vec![], vec![]));
+        assert_eq!(door.admission().counts(), (0, 0));
+    }
+
+    #[test]
+    fn a_request_that_alone_is_over_the_limit_runs_alone() {
+        let door = Door::new(Places { max_held_bytes: 1000, ..OPEN });
+        let large = door.admitted(1000);
+        door.admitted(0);
+        let small = door.waiting(1);
+        assert_eq!(door.leave(&large), [small.id]);
+    }
+
+    #[test]
+    fn what_the_decoder_counted_replaces_the_guess_and_moves_the_next_one() {
+        let door = Door::new(Places { max_held_bytes: 1000, ..OPEN });
+        let first = door.admitted(100);
+        let second = door.waiting(100);
+        assert_eq!(ids(&door.admission().charge(&first, 100, 200)), [second.id]);
+        let guess = (100.0 * (8.0 + (2.0 - 8.0) / 8.0)) as usize;
+        assert_eq!(door.admission().counts(), (0, 200 + guess));
+        assert_eq!(door.leave(&first), [0; 0]);
+        assert_eq!(door.admission().counts(), (0, guess));
+        assert!(door.admission().charge(&first, 100, 5000).is_empty(), "it has left");
+        assert!(door.admission().charge(&second, 0, 10).is_empty(), "nothing to learn from no bytes");
+        assert_eq!(door.admission().counts(), (0, 10));
+        let third = door.admitted(100);
+        assert_eq!(door.admission().counts(), (0, 10 + guess));
+        for _ in 0..100 {
+            door.admission().charge(&third, 100, 10);
+        }
+        door.admitted(100);
+        assert_eq!(door.admission().counts(), (0, 10 + 10 + 100), "objects are never smaller than their message");
+    }
+
+    #[test]
+    fn a_call_that_is_withdrawn_gets_no_place() {
+        let door = Door::new(Places { max_concurrency: Some(1), ..OPEN });
+        let running = door.admitted(0);
+        let waiting = [door.waiting(0), door.waiting(0)];
+        assert!(door.admission().withdraw(&waiting[0]));
+        assert!(!door.admission().withdraw(&waiting[0]) && !door.admission().withdraw(&running));
+        assert_eq!(door.admission().counts(), (1, 0));
+        assert_eq!(door.leave(&running), [waiting[1].id]);
+    }
+
+    #[test]
+    fn a_call_that_ended_while_it_waited_takes_no_place() {
+        let door = Door::new(Places { max_concurrency: Some(1), ..OPEN });
+        let running = door.admitted(0);
+        let waiting = [door.waiting(0), door.waiting(0)];
+        waiting[0].release();
+        assert_eq!(door.leave(&running), [waiting[1].id]);
+    }
+
+    #[test]
+    fn all_that_wait_are_drained_in_order() {
+        let door = Door::new(Places { max_concurrency: Some(1), ..OPEN });
+        let running = door.admitted(0);
+        let waiting = [door.waiting(0), door.waiting(0)];
+        assert_eq!(ids(&door.admission().drain()), waiting.map(|core| core.id));
+        assert_eq!(door.admission().counts(), (0, 0));
+        assert_eq!(door.leave(&running), [0; 0]);
+    }
+}

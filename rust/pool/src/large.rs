@@ -164,3 +164,127 @@ impl Large {
         ClassCounters { parked: list.parked.len(), ..list.counters }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One of the smallest class.
+    fn mapping() -> Mapping {
+        Mapping::new(SMALLEST_CLASS).expect("room")
+    }
+
+    /// A tier that may keep `most` buffers, and had as many on lease as it has parked.
+    fn parked(most: usize, count: usize) -> Large {
+        let large = Large::new(most * SMALLEST_CLASS);
+        assert!((0..count).all(|_| large.take(0).is_none()));
+        assert!((0..count).all(|_| large.put(0, mapping()).is_ok()));
+        large
+    }
+
+    fn counted(large: &Large) -> (usize, usize, usize) {
+        let counters = large.counters(0);
+        assert_eq!(large.parked(), counters.parked * SMALLEST_CLASS);
+        (counters.live, counters.peak, counters.parked)
+    }
+
+    #[test]
+    fn a_lease_that_did_not_come_about_is_not_live() {
+        let large = parked(2, 1);
+        assert!(large.take(0).is_some() && large.take(0).is_none());
+        large.untake(0);
+        assert_eq!(counted(&large), (1, 2, 0));
+        large.untake(0);
+        assert_eq!(counted(&large), (0, 2, 0));
+    }
+
+    #[test]
+    fn parked_buffers_fill_the_limit_exactly() {
+        let large = parked(2, 2);
+        assert!(large.take(0).is_some());
+        assert!(large.take(1).is_none());
+        assert!(large.put(0, mapping()).is_ok());
+        assert!(large.put(1, Mapping::new(CLASSES[1]).expect("room")).is_err());
+        assert_eq!(counted(&large), (0, 2, 2));
+        assert_eq!((large.counters(0).hits, large.counters(0).misses), (1, 2));
+    }
+
+    #[test]
+    fn a_tick_takes_out_what_it_no_longer_counts() {
+        let large = parked(8, 8);
+        let second = Duration::from_secs(1);
+        let start = Instant::now();
+        let ticked = |now| {
+            let mut taken = Vec::new();
+            large.tick(now, 3 * second, |surplus, reason| taken.extend(surplus.iter().map(|_| reason)));
+            taken
+        };
+        assert_eq!(ticked(start), [], "all of them were needed since the last tick");
+        assert_eq!(ticked(start + second), [Reason::Decay; 4]);
+        assert_eq!(counted(&large), (0, 8, 4));
+        assert!(large.take(0).is_some());
+        assert_eq!(ticked(start + 4 * second), [Reason::Decay; 2], "half of three, rounded up");
+        assert_eq!(counted(&large), (1, 8, 1));
+        assert_eq!(ticked(start + 7 * second), [Reason::Idle], "no take for the timeout");
+        assert_eq!(counted(&large), (1, 8, 0));
+    }
+
+    #[test]
+    fn a_take_that_finds_nothing_is_a_use() {
+        let large = Large::new(SMALLEST_CLASS);
+        let (start, timeout) = (Instant::now(), Duration::from_secs(3));
+        let reason = |now| {
+            let mut first = None;
+            large.tick(now, timeout, |_, reason| first = first.or(Some(reason)));
+            first
+        };
+        assert_eq!(reason(start), Some(Reason::Decay));
+        assert!(large.take(0).is_none());
+        assert_eq!(reason(start + timeout), Some(Reason::Decay));
+        assert_eq!(reason(start + 2 * timeout), Some(Reason::Idle));
+    }
+
+    #[test]
+    fn what_is_drained_is_no_longer_counted_and_a_closed_tier_parks_nothing() {
+        let large = parked(4, 3);
+        assert_eq!(large.drain(false).len(), 3);
+        assert_eq!(counted(&large), (0, 3, 0));
+        assert!(large.take(0).is_none());
+        assert!(large.put(0, mapping()).is_ok());
+        assert_eq!(large.drain(true).len(), 1);
+        assert!(large.take(0).is_none());
+        assert!(large.put(0, mapping()).is_err());
+        assert_eq!(counted(&large), (0, 3, 0));
+    }
+
+    #[test]
+    fn a_length_fits_the_smallest_class_that_the_limit_allows_else_whole_pages() {
+        let fit = |len, limit| Fit::of(len, limit).map(|fit| (fit.capacity, fit.class));
+        let all = usize::MAX;
+        for (class, capacity) in CLASSES.into_iter().enumerate() {
+            assert_eq!(fit(capacity, all), Some((capacity, Some(class))));
+            assert_eq!(fit(capacity, capacity), Some((capacity, Some(class))));
+        }
+        assert_eq!(fit(0, all), Some((SMALLEST_CLASS, Some(0))));
+        assert_eq!(fit(CLASSES[2] + 1, all), Some((CLASSES[3], Some(3))));
+        assert_eq!(fit(LARGEST_CLASS + 1, all), Some((LARGEST_CLASS + PAGE, None)));
+        assert_eq!(fit(5000, SMALLEST_CLASS - 1), Some((2 * PAGE, None)));
+        assert_eq!(fit(0, PAGE), Some((PAGE, None)));
+        assert_eq!(fit(PAGE + 1, 2 * PAGE - 1), None);
+        assert_eq!(fit(all, all), None);
+        for limit in [PAGE - 1, PAGE, 3 * PAGE + 5, SMALLEST_CLASS, LARGEST_CLASS + PAGE] {
+            let most = Fit::most(limit);
+            assert!(most == 0 || fit(most, limit).is_some(), "{limit}");
+            assert_eq!(fit(most + 1, limit), None, "{limit}");
+        }
+    }
+
+    #[test]
+    fn a_frame_grows_fourfold_up_to_the_last_class_and_twofold_beyond() {
+        assert_eq!(grown(SMALLEST_CLASS), CLASSES[1]);
+        assert_eq!(grown(5 << 20), LARGEST_CLASS);
+        assert_eq!(grown(LARGEST_CLASS - 1), LARGEST_CLASS);
+        assert_eq!(grown(LARGEST_CLASS), 2 * LARGEST_CLASS);
+        assert_eq!(grown(usize::MAX - 1), usize::MAX);
+    }
+}

@@ -106,3 +106,56 @@ impl fmt::Debug for LeaseWatch {
         f.debug_struct("LeaseWatch").finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn watched(watch: &Arc<LeaseWatch>, count: usize) -> Vec<Sample> {
+        (0..count).filter_map(|stream| LeaseWatch::begun(watch, stream as u64, 10)).collect()
+    }
+
+    #[test]
+    fn so_many_leases_are_watched_at_once_and_those_that_end_make_room() {
+        let watch = Arc::new(LeaseWatch::default());
+        let mut samples = watched(&watch, MAX_SAMPLES + 1);
+        assert_eq!(samples.len(), MAX_SAMPLES);
+        samples.truncate(MAX_SAMPLES - 2);
+        assert_eq!(watched(&watch, 3).len(), 2);
+    }
+
+    #[test]
+    fn a_lease_is_old_from_its_age_on_and_is_reported_once() {
+        let watch = Arc::new(LeaseWatch::default());
+        let samples = watched(&watch, 2);
+        let (now, age) = (Instant::now(), Duration::from_secs(60));
+        assert_eq!(watch.report(now, age), 0);
+        assert_eq!(watch.report(now + age, age), 2);
+        assert_eq!(watch.report(now + 2 * age, age), 0);
+        let late = watched(&watch, 1);
+        drop(samples);
+        assert_eq!(watch.report(now + 3 * age, age), 1);
+        drop(late);
+        assert_eq!(watch.report(now + 4 * age, age), 0);
+    }
+
+    #[test]
+    fn the_hook_stays_and_may_look_at_the_pool_it_is_called_by() {
+        let watch = Arc::new(LeaseWatch::default());
+        let (seen, inner) = (Arc::new(Mutex::new(Vec::new())), watch.clone());
+        let sink = seen.clone();
+        watch.set_hook(Box::new(move |leak| {
+            assert_eq!(inner.report(Instant::now(), Duration::from_secs(3600)), 0);
+            lock(&sink).push((leak.stream, leak.bytes));
+        }));
+        let later = Instant::now() + Duration::from_secs(60);
+        for _ in 0..2 {
+            let samples = watched(&watch, 2);
+            assert_eq!(watch.report(later + Duration::from_secs(1), Duration::from_secs(60)), 2);
+            drop(samples);
+        }
+        let mut found = lock(&seen).clone();
+        found.sort_unstable();
+        assert_eq!(found, [(0, 10), (0, 10), (1, 10), (1, 10)]);
+    }
+}

@@ -147,3 +147,81 @@ mod system {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use super::*;
+
+    #[test]
+    fn parked_memory_that_was_written_is_noticed_wherever_that_was() {
+        let mut mapping = Mapping::new(3 * 4096).expect("room");
+        for place in [None, Some(0), Some(4096), Some(3 * 4096 - 1)] {
+            mapping.poison();
+            if let Some(place) = place {
+                mapping.bytes_mut()[place] = 0;
+            }
+            let found = catch_unwind(AssertUnwindSafe(|| mapping.prepare(true))).is_err();
+            assert_eq!(found, cfg!(debug_assertions) && place.is_some(), "{place:?}");
+        }
+        assert!(catch_unwind(|| assert_poisoned(&[POISON; 5000])).is_ok());
+    }
+
+    #[test]
+    fn memory_is_zero_at_first_and_on_demand() {
+        let mut mapping = Mapping::new(4096).expect("room");
+        assert_eq!((mapping.len(), mapping.bytes(4096)), (4096, &[0; 4096][..]));
+        mapping.poison();
+        mapping.prepare(true);
+        assert_eq!(mapping.bytes_mut(), [0; 4096]);
+        assert!(catch_unwind(AssertUnwindSafe(|| mapping.bytes(4097).len())).is_err());
+    }
+
+    /// A number of kibibytes in a file of the process.
+    #[cfg(all(target_os = "linux", not(miri)))]
+    fn kibibytes(text: &str, name: &str) -> usize {
+        let line = text.lines().find_map(|line| line.strip_prefix(name)).expect("the kernel tells");
+        line.trim().trim_end_matches("kB").trim().parse().expect("a number")
+    }
+
+    #[test]
+    #[cfg(all(target_os = "linux", not(any(miri, loom))))]
+    fn a_dropped_mapping_goes_back_to_the_system() {
+        const GIB: usize = 1 << 30;
+        let mapped = || kibibytes(&std::fs::read_to_string("/proc/self/status").expect("readable"), "VmSize:");
+        let before = mapped();
+        for _ in 0..64 {
+            drop(Mapping::new(GIB).expect("room for what is never touched"));
+        }
+        assert!(mapped() < before + (GIB >> 10));
+        assert!(Mapping::new(usize::MAX / 2).is_none());
+    }
+
+    #[test]
+    #[cfg(all(target_os = "linux", not(any(miri, loom))))]
+    fn memory_that_could_hold_a_huge_page_is_kept_from_it() {
+        if !std::path::Path::new("/sys/kernel/mm/transparent_hugepage").exists() {
+            return;
+        }
+        let refused = |len| {
+            let mapping = Mapping::new(len).expect("room");
+            let start = mapping.start().addr().get();
+            let maps = std::fs::read_to_string("/proc/self/smaps").expect("readable");
+            let mut inside = false;
+            for line in maps.lines() {
+                let range = line.split_once(' ').and_then(|(range, _)| range.split_once('-'));
+                let range = range.and_then(|(from, to)| {
+                    Some(usize::from_str_radix(from, 16).ok()?..usize::from_str_radix(to, 16).ok()?)
+                });
+                if let Some(range) = range {
+                    inside = range.contains(&start);
+                } else if inside && line.starts_with("VmFlags:") {
+                    return line.split_whitespace().any(|flag| flag == "nh");
+                }
+            }
+            panic!("the mapping is not among those of the process");
+        };
+        assert_eq!([refused(1 << 20), refused(2 << 20), refused(3 << 20)], [false, true, true]);
+    }
+}

@@ -203,3 +203,42 @@ impl WeakPool {
         self.0.upgrade().map(|handle| Pool { handle })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pool() -> Pool {
+        Pool::new(PoolConfig { max_live_bytes: Some(1 << 30), ..PoolConfig::default() }).expect("a valid configuration")
+    }
+
+    #[test]
+    fn clones_are_one_pool_and_others_are_not() {
+        let (one, other) = (pool(), pool());
+        assert_eq!(one.id(), one.clone().id());
+        assert_ne!(one.id(), other.id());
+        let weak = one.downgrade();
+        assert_eq!(weak.upgrade().map(|pool| pool.id()), Some(one.id()));
+        drop(one);
+        assert!(weak.upgrade().is_none());
+    }
+
+    #[test]
+    fn a_pool_that_is_gone_keeps_nothing_and_parks_nothing() {
+        let pool = pool();
+        let core = pool.core().clone();
+        let mut writer = pool.writer();
+        writer.begin(0);
+        writer.put(b"frame");
+        writer.commit();
+        let leases = [pool.acquire(1), pool.acquire(1)];
+        drop(pool.acquire(1));
+        assert_eq!(core.large.parked(), 64 << 10);
+        drop(pool);
+        assert_eq!(core.large.parked(), 64 << 10, "the writer still has it");
+        drop(writer);
+        assert_eq!(core.large.parked(), 0);
+        drop(leases);
+        assert_eq!((core.large.parked(), core.budget.held()), (0, 0));
+    }
+}

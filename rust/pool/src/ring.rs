@@ -224,3 +224,171 @@ impl Ring {
         (counted, surplus)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::budget::{Budget, Direction};
+    use crate::segment::Run;
+
+    const SEGMENT: usize = 4 << 10;
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// A ring of small segments and the budget that charges them.
+    struct Tier {
+        ring: Ring,
+        budget: Arc<Budget>,
+    }
+
+    impl Tier {
+        /// One that may keep `most` segments.
+        fn new(segment: usize, most: usize) -> Self {
+            Self { ring: Ring::new(segment, most * segment), budget: Arc::new(Budget::new(1 << 30)) }
+        }
+
+        /// A writer takes a new segment, fills `live` bytes of it, and is done with it. Consumers hold what comes back.
+        fn retire(&self, live: usize) -> Option<Run> {
+            let mut segment = Segment::new(self.ring.segment_bytes).expect("room");
+            self.ring.activate(&segment);
+            let run = (live > 0).then(|| segment.seal(0, live, None));
+            let charge = Budget::charge(&self.budget, Direction::Outbound, self.ring.segment_bytes);
+            assert!(charge.is_some());
+            drop(self.ring.retire(Leased { segment, charge }, self.budget.held()));
+            run
+        }
+
+        fn stats(&self) -> RingStats {
+            self.ring.stats().0
+        }
+
+        /// Segments that a tick takes out, and why.
+        fn tick(&self, now: Instant) -> (usize, usize, Reason) {
+            let (capped, surplus, reason) = self.ring.tick(now, 3 * SECOND, self.budget.held());
+            (capped.len(), surplus.len(), reason)
+        }
+    }
+
+    #[test]
+    fn a_take_finds_a_free_segment_behind_busy_ones() {
+        let tier = Tier::new(SEGMENT, 8);
+        let held = [tier.retire(8), tier.retire(8)];
+        assert!(tier.retire(0).is_none());
+        let (found, surplus) = tier.ring.take();
+        assert!(found.is_some_and(|segment| segment.is_free()) && surplus.is_empty());
+        drop(held);
+    }
+
+    #[test]
+    fn a_take_looks_at_three_segments_and_the_next_one_goes_on_there() {
+        let tier = Tier::new(SEGMENT, 8);
+        let held: Vec<_> = (0..4).map(|_| tier.retire(8)).collect();
+        assert!(tier.retire(0).is_none());
+        assert!(tier.ring.take().0.is_none());
+        assert!(tier.ring.take().0.is_some());
+        let stats = tier.stats();
+        assert_eq!((stats.hits, stats.misses, stats.reclaimed), (1, 1, 1));
+        assert_eq!(stats.busy, 3 + 2 + 4, "two takes of three segments, and the statistics' own look");
+        drop(held);
+    }
+
+    #[test]
+    fn free_segments_park_up_to_the_limit_and_the_rest_is_surplus() {
+        let tier = Tier::new(SEGMENT, 2);
+        assert!((0..4).all(|_| tier.retire(0).is_none()));
+        let (stats, surplus) = tier.ring.stats();
+        assert_eq!((stats.parked, surplus.len(), stats.reclaimed), (2 * SEGMENT, 2, 4));
+        assert_eq!(tier.budget.held(), 0);
+        assert_eq!(tier.ring.trim().len(), 2);
+        assert_eq!(tier.stats().parked, 0);
+    }
+
+    #[test]
+    fn a_tick_reclaims_and_takes_half_of_what_nobody_needed() {
+        let tier = Tier::new(SEGMENT, 4);
+        assert!((0..6).all(|_| tier.retire(0).is_none()));
+        let start = Instant::now();
+        assert_eq!(tier.tick(start), (2, 0, Reason::Decay), "six were free, four may park");
+        assert_eq!(tier.tick(start + SECOND), (0, 2, Reason::Decay));
+        assert!(tier.ring.take().0.is_some());
+        assert_eq!(tier.tick(start + 2 * SECOND), (0, 1, Reason::Decay));
+        assert_eq!(tier.stats().parked, 0);
+        assert!(tier.retire(0).is_none());
+        assert_eq!(tier.tick(start + 4 * SECOND), (0, 0, Reason::Decay));
+        assert_eq!(tier.tick(start + 5 * SECOND), (0, 1, Reason::Idle), "no take for the timeout");
+    }
+
+    #[test]
+    fn a_take_that_finds_nothing_is_a_use() {
+        let tier = Tier::new(SEGMENT, 4);
+        let start = Instant::now();
+        assert_eq!(tier.tick(start).2, Reason::Decay);
+        assert!(tier.ring.take().0.is_none());
+        assert_eq!(tier.tick(start + 3 * SECOND).2, Reason::Decay);
+        assert_eq!(tier.tick(start + 6 * SECOND).2, Reason::Idle);
+    }
+
+    #[test]
+    fn a_closed_ring_keeps_nothing_and_retires_nothing() {
+        let tier = Tier::new(SEGMENT, 4);
+        assert!(tier.retire(0).is_none());
+        let held = tier.retire(8);
+        assert_eq!(tier.stats().parked, SEGMENT);
+        tier.ring.close();
+        let late = tier.retire(8);
+        let stats = tier.stats();
+        assert_eq!((stats.parked, stats.pinned, stats.writers), (0, 0, 0));
+        assert_eq!(tier.budget.held(), 0);
+        drop((held, late));
+    }
+
+    #[test]
+    fn statistics_count_the_segments_of_writers_and_what_slices_pin() {
+        let tier = Tier::new(SEGMENT, 4);
+        let mut active = Segment::new(SEGMENT).expect("room");
+        let run = active.seal(0, 100, None);
+        tier.ring.activate(&active);
+        let held = tier.retire(24);
+        let stats = tier.stats();
+        assert_eq!((stats.writers, stats.pinned), (1, 2 * SEGMENT - 124));
+        drop(run);
+        assert_eq!(tier.stats().pinned, 2 * SEGMENT - 24);
+        drop(held);
+        assert_eq!(tier.stats().pinned, SEGMENT);
+    }
+
+    /// Large segments, so that few of them are over the bound.
+    const LARGE: usize = 1 << 20;
+
+    #[test]
+    fn retired_segments_are_few_up_to_the_allowance() {
+        let tier = Tier::new(LARGE, 16);
+        let mut held: Vec<_> = (0..6).map(|_| tier.retire(8)).collect();
+        assert!(tier.ring.is_small() && !tier.ring.is_crowded());
+        held.push(tier.retire(8));
+        assert!(!tier.ring.is_small() && tier.ring.is_crowded());
+        assert!(tier.ring.over_pinned(tier.budget.held()).0);
+        held.truncate(6);
+        assert!(!tier.ring.over_pinned(tier.budget.held()).0);
+        assert!(tier.ring.is_small() && !tier.ring.is_crowded());
+        assert_eq!(tier.budget.held(), 6 * LARGE);
+    }
+
+    #[test]
+    fn live_bytes_allow_three_times_as_much_to_be_pinned() {
+        let tier = Tier::new(LARGE, 16);
+        // Nine segments pin 9 MiB less their live bytes, and may pin 6 MiB and three times those.
+        let live = 3 * LARGE / 4;
+        let mut held = vec![tier.retire(live)];
+        held.extend((0..8).map(|_| tier.retire(8)));
+        let over = |held: usize| tier.ring.over_pinned(held).0;
+        assert!(!over(tier.budget.held()));
+        held[0] = None;
+        assert_eq!(tier.stats().parked, LARGE);
+        assert!(over(tier.budget.held()));
+        assert!(!over(tier.budget.held() + LARGE), "bytes held elsewhere are live");
+        assert!(over(tier.budget.held()));
+        held.truncate(3);
+        assert_eq!(tier.tick(Instant::now()), (0, 0, Reason::Decay));
+        assert!(!tier.ring.is_crowded(), "a tick judges as well");
+    }
+}

@@ -167,3 +167,86 @@ impl Drop for Run {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use super::*;
+
+    const CAPACITY: usize = 4 << 10;
+
+    fn segment() -> Segment {
+        Segment::new(CAPACITY).expect("room")
+    }
+
+    fn panics(act: impl FnOnce()) -> bool {
+        catch_unwind(AssertUnwindSafe(act)).is_err()
+    }
+
+    #[test]
+    fn sealed_bytes_are_live_until_they_are_returned() {
+        let mut segment = segment();
+        let (one, other) = (segment.seal(0, 8, None), segment.seal(CAPACITY - 16, CAPACITY, None));
+        assert_eq!((one.len(), other.len(), segment.live(), segment.is_free()), (8, 16, 24, false));
+        assert_eq!((one.as_ref().as_ptr(), one.as_ref().len()), (segment.start().as_ptr().cast_const(), 8));
+        assert_eq!(other.as_ref().as_ptr().addr() - one.as_ref().as_ptr().addr(), CAPACITY - 16);
+        drop(one);
+        assert_eq!(segment.live(), 16);
+        drop(other);
+        assert!(segment.is_free());
+    }
+
+    #[test]
+    fn only_bytes_of_the_segment_are_sealed() {
+        let mut segment = segment();
+        for (from, to) in [(8, 8), (9, 8), (0, CAPACITY + 1), (CAPACITY, CAPACITY + 1)] {
+            assert!(panics(|| drop(segment.seal(from, to, None))), "{from}..{to}");
+        }
+        assert!(segment.is_free());
+        assert_eq!(segment.seal(0, CAPACITY, None).len(), CAPACITY);
+    }
+
+    #[test]
+    fn a_segment_that_is_read_can_neither_start_over_nor_be_written() {
+        let mut segment = segment();
+        let run = segment.seal(0, 8, None);
+        assert!(panics(|| segment.reset()) && panics(|| segment.prepare(true)));
+        assert!(!cfg!(debug_assertions) || panics(|| segment.poison()));
+        drop(run);
+        segment.reset();
+        assert_eq!(segment.seal(8, 12, None).len(), 4);
+    }
+
+    #[test]
+    fn a_parked_segment_is_poisoned_and_looked_at_when_it_is_taken_again() {
+        let mut segment = segment();
+        segment.poison();
+        if cfg!(debug_assertions) {
+            assert_eq!(segment.memory(), [POISON; CAPACITY]);
+        }
+        segment.prepare(false);
+        segment.prepare(true);
+        assert_eq!(segment.memory(), [0; CAPACITY]);
+        assert!(!cfg!(debug_assertions) || panics(|| segment.prepare(false)), "somebody wrote to it");
+    }
+
+    #[test]
+    fn whoever_ends_last_lets_the_memory_go() {
+        for owner_first in [true, false] {
+            let mut segment = segment();
+            let count = segment.shared().clone();
+            let runs = [segment.seal(0, 8, None), segment.seal(8, 9, None)];
+            if owner_first {
+                drop(segment);
+                assert_eq!(Arc::strong_count(&count), 2);
+                drop(runs);
+            } else {
+                drop(runs);
+                assert_eq!(Arc::strong_count(&count), 2);
+                drop(segment);
+            }
+            assert_eq!(Arc::strong_count(&count), 1);
+        }
+    }
+}

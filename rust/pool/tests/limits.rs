@@ -5,7 +5,7 @@ mod support;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use pybridge_pool::{Pool, PoolConfig, PoolError, Writer};
+use pybridge_pool::{Pool, PoolConfig, PoolError, PooledBuf, Writer};
 use support::{content, defaults, frames, pool, sealed, sized, tight, write, write_all};
 
 const KIB: usize = 1 << 10;
@@ -40,7 +40,7 @@ fn inbound_bodies_have_at_most_half_of_the_ceiling() {
 fn over_the_ceiling_try_acquire_fails_and_acquire_falls_back_untracked() {
     let pool = Pool::new(tight()).unwrap();
     let held: Vec<_> = std::iter::from_fn(|| pool.try_acquire(256 * KIB).ok()).collect();
-    assert_eq!(held.len(), 8);
+    assert!(held.len() == 8 && held.iter().all(PooledBuf::is_tracked));
     assert_eq!(pool.try_acquire(1).err(), Some(PoolError::Exhausted));
     let fallback = pool.acquire(256 * KIB);
     assert!(!fallback.is_tracked());
@@ -430,4 +430,60 @@ fn ticks_of_many_processes_are_spread() {
     let waits: Vec<_> = (0..200).map(|_| pool.next_tick()).collect();
     assert!(waits.iter().any(|wait| *wait < Duration::from_millis(900)));
     assert!(waits.iter().any(|wait| *wait > Duration::from_millis(1100)));
+}
+
+#[test]
+fn one_large_lease_in_128_is_watched_and_none_that_is_untracked() {
+    let pool = Pool::new(PoolConfig { leak_after: seconds(60), max_live_bytes: Some(16 * MIB), ..defaults() }).unwrap();
+    let leases: Vec<_> = (0..256).map(|_| pool.acquire(1)).collect();
+    assert_eq!(pool.stats().held_bytes, 16 * MIB);
+    let untracked: Vec<_> = (0..256).map(|_| pool.acquire(1)).collect();
+    pool.tick(Instant::now() + seconds(61));
+    assert_eq!((pool.stats().leaks, pool.stats().fallbacks), (2, 256));
+    drop((leases, untracked));
+}
+
+#[test]
+fn only_tracked_buffers_beyond_the_classes_are_exact() {
+    let pool = Pool::new(PoolConfig { max_live_bytes: Some(48 * MIB), ..defaults() }).unwrap();
+    let classed = pool.acquire(16 * MIB);
+    assert_eq!(pool.stats().exact_bytes, 0);
+    let exact = pool.acquire(16 * MIB + 1);
+    let untracked = pool.acquire(17 * MIB);
+    assert!(classed.is_tracked() && exact.is_tracked() && !untracked.is_tracked());
+    assert_eq!((exact.capacity(), pool.stats().exact_bytes), (16 * MIB + 4 * KIB, 16 * MIB + 4 * KIB));
+    drop((classed, exact, untracked));
+    let stats = pool.stats();
+    assert_eq!((stats.exact_bytes, stats.parked_bytes, stats.held_bytes), (0, 16 * MIB, 0));
+}
+
+#[test]
+fn a_tick_half_an_interval_after_the_last_one_is_a_tick() {
+    let pool = pool();
+    drop((0..8).map(|_| pool.acquire(1)).collect::<Vec<_>>());
+    let start = Instant::now();
+    let parked_after = |millis| {
+        pool.tick(start + Duration::from_millis(millis));
+        pool.stats().classes[0].parked
+    };
+    assert_eq!([0, 499, 500, 999, 1000].map(parked_after), [8, 8, 4, 4, 2]);
+}
+
+#[test]
+fn hits_and_misses_are_those_of_both_tiers() {
+    let pool = pool();
+    drop(pool.acquire(1));
+    drop([pool.acquire(1), pool.acquire(1), pool.acquire(MIB)]);
+    let mut writer = pool.writer();
+    for _ in 0..4 {
+        write_all(&mut writer, &vec![content(1000, 1); 100]);
+        drop(sealed(&mut writer));
+    }
+    let stats = pool.stats();
+    let large: (u64, u64) = stats.classes.iter().fold((0, 0), |sum, class| (sum.0 + class.hits, sum.1 + class.misses));
+    assert_eq!(large, (1, 3));
+    assert!(stats.segments.hits > 1 && stats.segments.misses > 1, "{stats:?}");
+    assert_eq!((stats.hits, stats.misses), (1 + stats.segments.hits, 3 + stats.segments.misses));
+    let smallest = stats.classes[0];
+    assert_eq!((smallest.capacity, smallest.live, smallest.peak, smallest.parked), (64 * KIB, 0, 2, 2));
 }

@@ -104,3 +104,33 @@ pub(super) fn over(limit: &'static str, offset: usize, reason: String) -> Fault 
 pub(super) fn invalid(offset: usize, reason: impl Into<String>) -> Fault {
     DecodeError::Invalid { offset, reason: reason.into() }.into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(result: Result<(), Fault>) -> Option<String> {
+        result.err().map(|fault| format!("{:?}", DecodeError::from(fault)))
+    }
+
+    #[test]
+    fn a_limit_itself_is_allowed_and_one_more_is_not() {
+        let limits = Limits { max_nodes: 10, max_depth: 3, ..Limits::default() };
+        let mut budget = Budget::new(&limits, false);
+        assert_eq!((refused(budget.nodes(4, 0)), refused(budget.nodes(6, 0))), (None, None));
+        let error = refused(budget.nodes(1, 7)).expect("eleven");
+        assert!(
+            error.contains("max_nodes") && error.contains("offset: 7") && error.contains("more than 10"),
+            "{error}"
+        );
+        assert_eq!((refused(budget.depth(0, 0)), refused(budget.depth(3, 0))), (None, None));
+        let error = refused(budget.depth(4, 9)).expect("the fourth");
+        assert!(error.contains("max_depth") && error.contains("offset: 9") && error.contains("more than 3"), "{error}");
+    }
+
+    #[test]
+    fn a_map_goes_over_in_parts_while_it_goes_on() {
+        let lens = [0, 1, PART, PART + 1, 2 * PART, 2 * PART + 1];
+        assert_eq!(lens.map(in_parts), [0, 0, 0, PART, PART, 2 * PART]);
+    }
+}

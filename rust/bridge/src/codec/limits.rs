@@ -86,3 +86,28 @@ impl Default for Limits {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn objects_are_bound_by_the_message_above_64_mib_and_by_their_own_limit_in_any_case() {
+        let limits = Limits::default();
+        let bound = |limits: &Limits, len| (limits.decoded_bound(len).bytes, limits.decoded_bound(len).field);
+        assert_eq!(bound(&limits, 0), (64 << 20, "max_expansion"));
+        assert_eq!(bound(&limits, 8 << 20), (64 << 20, "max_expansion"));
+        assert_eq!(bound(&limits, 10 << 20), (80 << 20, "max_expansion"));
+        assert_eq!(bound(&limits, 32 << 20), (256 << 20, "max_decoded_bytes"), "where both say the same");
+        assert_eq!(bound(&limits, usize::MAX), (256 << 20, "max_decoded_bytes"));
+        assert_eq!(bound(&Limits { max_decoded_bytes: 100, ..limits }, 10), (100, "max_decoded_bytes"));
+        let reason = Limits::default().decoded_bound(5).reason();
+        assert_eq!(reason, "objects of more than 67108864 bytes from a message of 5 bytes");
+    }
+
+    #[test]
+    fn no_more_than_384_containers_lie_inside_one_another() {
+        let depth = |max_depth| Limits { max_depth, ..Limits::default() }.depth();
+        assert_eq!([depth(0), depth(128), depth(384), depth(385), depth(usize::MAX)], [0, 128, 384, 384, 384]);
+    }
+}

@@ -20,6 +20,8 @@ pub(crate) use core::{EngineCore, Life, LifespanGuard, activity, close_all, pool
 pub(crate) use open::open;
 pub(crate) use pool::PyPool;
 pub(crate) use python::PyEngine;
+#[cfg(test)]
+pub(crate) use settings::Flow;
 pub(crate) use settings::Flush;
 pub(crate) use single::{decode, encode};
 pub(crate) use stats::pool_totals;

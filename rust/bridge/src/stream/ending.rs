@@ -267,3 +267,83 @@ impl Ending {
         Self::Cancelled(reason.into())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::disallowed_methods, reason = "a test's thread is its own")]
+
+    use pyo3::Python;
+
+    use super::*;
+    use crate::worker::Mailbox;
+
+    #[test]
+    fn every_reason_has_its_code_and_its_name() {
+        for (number, reason) in (1_u8..).zip(Reason::ALL) {
+            assert_eq!((reason as u8, Reason::from_code(number)), (number, Some(reason)));
+            assert_eq!(Reason::from_name(reason.as_str()), Some(reason));
+        }
+        assert_eq!((Reason::from_code(0), Reason::from_code(9), Reason::from_name("")), (None, None, None));
+        assert_eq!(Reason::SlowConsumer.as_str(), "slow_consumer");
+    }
+
+    #[test]
+    fn reasons_and_kinds_have_a_status_and_say_whether_to_try_again() {
+        let reasons = Reason::ALL.map(|reason| (reason.status(), reason.retryable()));
+        let again = (503, true);
+        let expected =
+            [(499, false), (499, false), (504, false), (504, false), again, (499, false), (408, false), again];
+        assert_eq!(reasons, expected);
+        let kinds = FailureKind::ALL.map(|kind| (kind.status(), kind.retryable()));
+        let (theirs, ours) = ((400, false), (500, false));
+        let expected =
+            [ours, (504, false), theirs, theirs, ours, theirs, again, again, again, ours, (503, false), ours];
+        assert_eq!(kinds, expected);
+    }
+
+    #[test]
+    fn clients_are_told_the_text_of_what_they_did_and_no_text_of_the_handlers() {
+        for kind in FailureKind::ALL {
+            let theirs = kind.status() == 400;
+            assert_eq!(kind.public_text().is_none(), theirs, "{kind:?}");
+            assert!(kind.public_text().is_none_or(|text| text.len() > 10 && text.is_ascii()), "{kind:?}");
+        }
+        assert_eq!(FailureKind::Handler.public_text(), Some("the handler failed"));
+    }
+
+    #[test]
+    fn the_answer_of_a_public_error_stands_above_its_kind() {
+        let mut failure = Failure::new(FailureKind::Handler, "ValueError", "why");
+        assert_eq!((failure.status(), failure.retryable()), (500, false));
+        assert_eq!((&*failure.message, &*failure.public_message), ("why", "why"));
+        let answer = PublicAnswer { status: 429, retryable: true, code: None, headers: BTreeMap::new() };
+        failure.answer = Some(Box::new(answer));
+        assert_eq!((failure.status(), failure.retryable()), (429, true));
+        assert_eq!(Failure::panicked().kind, FailureKind::Internal);
+    }
+
+    #[test]
+    fn an_exception_goes_to_whoever_asks_first() {
+        let home = Arc::new(Mailbox::new().expect("a descriptor"));
+        let exception = || Some(Arc::new(Deferred::new(Python::attach(|py| py.None()), Arc::clone(&home))));
+        let original = exception();
+        let failure = Failure { original, ..Failure::new(FailureKind::Handler, "ValueError", "why") };
+        let cancelled = Cancellation { reason: Reason::Deadline, context: exception() };
+        for mut ending in [Ending::Raised(Box::new(failure)), Ending::Cancelled(cancelled)] {
+            assert!(ending.exception().is_some());
+            let first = ending.hand_out();
+            assert!(first.exception().is_some() && ending.exception().is_none());
+            let second = ending.hand_out();
+            assert!(second.exception().is_none());
+            match (first, second) {
+                (Ending::Raised(first), Ending::Raised(second)) => assert_eq!(first.message, second.message),
+                (Ending::Cancelled(first), Ending::Cancelled(second)) => assert_eq!(first.reason, second.reason),
+                other => panic!("{other:?}"),
+            }
+        }
+        let mut finished = Ending::Finished;
+        assert!(matches!(finished.hand_out(), Ending::Finished) && finished.exception().is_none());
+        let Ending::Cancelled(asked) = Ending::cancelled(Reason::Idle) else { panic!("it is no other ending") };
+        assert!(asked.reason == Reason::Idle && asked.context.is_none());
+    }
+}

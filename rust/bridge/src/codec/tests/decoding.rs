@@ -1,4 +1,5 @@
 use bytes::Bytes;
+use pyo3::types::PyDict;
 
 use super::*;
 use crate::codec::{Decoder, decode, from_frame, scan};
@@ -164,6 +165,46 @@ fn a_decoder_that_has_ended_makes_nothing_more() {
             let mut decoder = Decoder::new(spec(format), Arc::default(), Bytes::from_static(b"7"));
             assert!(decoder.run(py, usize::MAX).unwrap().is_some());
             assert!(decoder.run(py, usize::MAX).is_err());
+        }
+    });
+}
+
+/// Bytes of an object and of all that it holds, by the interpreter's own count.
+fn sizes(value: &Bound<'_, PyAny>) -> usize {
+    let own: usize = value.py().import("sys").unwrap().call_method1("getsizeof", (value,)).unwrap().extract().unwrap();
+    let held: usize = match value.get_type().name().unwrap().to_str().unwrap() {
+        "list" => value.try_iter().unwrap().map(|item| sizes(&item.unwrap())).sum(),
+        "dict" => {
+            let pairs = value.cast::<PyDict>().unwrap().iter();
+            pairs.map(|(key, value)| sizes(&key) + sizes(&value)).sum()
+        }
+        _ => 0,
+    };
+    own + held
+}
+
+#[test]
+fn what_objects_are_estimated_at_is_near_what_the_interpreter_counts() {
+    let values = [
+        "[]",
+        "[[[]]]",
+        "[1.5] * 1000",
+        "'x' * 10_000",
+        "['é' * 5000, '日' * 5000, '😀' * 5000]",
+        "[{}] * 1000",
+        "{'kéy' * 300 + str(n): None for n in range(300)}",
+        "{'key' * 300 + str(n): 1 for n in range(300)}",
+        "[{'a': n, 'b': 1.5} for n in range(1000)]",
+    ];
+    Python::attach(|py| {
+        for (format, code) in [Format::Json, Format::Msgpack].into_iter().flat_map(|format| values.map(|v| (format, v)))
+        {
+            let frame = encode(spec(format), &eval(py, code)).unwrap();
+            let mut decoder = Decoder::new(spec(format), Arc::default(), Bytes::from(frame));
+            let value = decoder.run(py, usize::MAX).unwrap().unwrap();
+            let (counted, estimated) = (sizes(value.bind(py)), decoder.decoded_bytes());
+            let near = counted * 95 / 100..=counted * 13 / 10;
+            assert!(near.contains(&estimated), "{code}: {estimated} for {counted}");
         }
     });
 }

@@ -43,7 +43,7 @@ POOL_TESTS = ["lib", "test=fork", "test=limits", "test=model", "test=writer"]
 # are changed have unit tests.
 CRATES = {
     "pool": ["pybridge-pool", *(f"--cargo-test-arg=--{tests}" for tests in POOL_TESTS)],
-    "bridge": ["pybridge-bridge", "--cargo-test-arg=--lib"],
+    "bridge": ["pybridge", "--cargo-test-arg=--lib"],
 }
 OUTCOMES = {"CaughtMutant": "caught", "MissedMutant": "missed", "Timeout": "timeout", "Unviable": "unviable"}
 

@@ -272,6 +272,16 @@ pub(crate) fn stand_in<'py>(py: Python<'py>, attribute: &str) -> PyResult<Bound<
     GENERATOR.import(py, "pybridge._worker", "rust_coroutine")?.getattr(attribute)
 }
 
+/// The `cr_state` of a coroutine, which `inspect` reads from Python 3.15 on.
+pub(crate) fn state_name(running: bool, suspended: bool, done: bool) -> &'static str {
+    match (running, suspended, done) {
+        (true, _, _) => "CORO_RUNNING",
+        (_, true, _) => "CORO_SUSPENDED",
+        (_, _, true) => "CORO_CLOSED",
+        _ => "CORO_CREATED",
+    }
+}
+
 #[python_entry]
 #[pymethods]
 impl Awaited {
@@ -328,6 +338,11 @@ impl Awaited {
     #[getter]
     fn cr_suspended(&self) -> bool {
         self.state().waiter().is_some()
+    }
+
+    #[getter]
+    fn cr_state(&self) -> &'static str {
+        state_name(self.cr_running(), self.cr_suspended(), matches!(*self.state(), State::Done))
     }
 
     #[getter]

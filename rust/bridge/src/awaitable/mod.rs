@@ -5,7 +5,7 @@ mod goal;
 mod single;
 mod slots;
 
-pub(crate) use coroutine::{Awaited, stand_in};
+pub(crate) use coroutine::{Awaited, stand_in, state_name};
 pub(crate) use goal::Goal;
 pub(crate) use single::Single;
 pub(crate) use slots::prepare;

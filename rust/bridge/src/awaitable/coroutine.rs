@@ -9,9 +9,9 @@ use pyo3::exceptions::asyncio::CancelledError;
 use pyo3::exceptions::{PyBaseException, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 
 use super::goal::Goal;
+use super::inspected::{stand_in, state_name};
 use crate::interp::{is_unshared, stop_iteration};
 use crate::lock::{Mutex, MutexGuard};
 use crate::log;
@@ -264,22 +264,6 @@ fn arm<'py>(port: &Bound<'py, Port>, waiter: &Arc<Waiter>) -> PyResult<(Bound<'p
     let wait = Wait::new(port.get().wakes(port.py()))?;
     let waker = waiter.arm(wait.clone().unbind());
     Ok((wait.into_any(), waker))
-}
-
-/// An attribute of the Python generator whose frame and code stand for those of coroutines made in Rust.
-pub(crate) fn stand_in<'py>(py: Python<'py>, attribute: &str) -> PyResult<Bound<'py, PyAny>> {
-    static GENERATOR: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    GENERATOR.import(py, "pybridge._worker", "rust_coroutine")?.getattr(attribute)
-}
-
-/// The `cr_state` of a coroutine, which `inspect` reads from Python 3.15 on.
-pub(crate) fn state_name(running: bool, suspended: bool, done: bool) -> &'static str {
-    match (running, suspended, done) {
-        (true, _, _) => "CORO_RUNNING",
-        (_, true, _) => "CORO_SUSPENDED",
-        (_, _, true) => "CORO_CLOSED",
-        _ => "CORO_CREATED",
-    }
 }
 
 #[python_entry]

@@ -9,9 +9,9 @@ use pyo3::exceptions::asyncio::CancelledError;
 use pyo3::exceptions::{PyBaseException, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 
 use super::goal::Goal;
+use super::inspected::{stand_in, state_name};
 use crate::interp::{is_unshared, stop_iteration};
 use crate::lock::{Mutex, MutexGuard};
 use crate::log;
@@ -266,12 +266,6 @@ fn arm<'py>(port: &Bound<'py, Port>, waiter: &Arc<Waiter>) -> PyResult<(Bound<'p
     Ok((wait.into_any(), waker))
 }
 
-/// An attribute of the Python generator whose frame and code stand for those of coroutines made in Rust.
-pub(crate) fn stand_in<'py>(py: Python<'py>, attribute: &str) -> PyResult<Bound<'py, PyAny>> {
-    static GENERATOR: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    GENERATOR.import(py, "pybridge._worker", "rust_coroutine")?.getattr(attribute)
-}
-
 #[python_entry]
 #[pymethods]
 impl Awaited {
@@ -328,6 +322,11 @@ impl Awaited {
     #[getter]
     fn cr_suspended(&self) -> bool {
         self.state().waiter().is_some()
+    }
+
+    #[getter]
+    fn cr_state(&self) -> &'static str {
+        state_name(self.cr_running(), self.cr_suspended(), matches!(*self.state(), State::Done))
     }
 
     #[getter]

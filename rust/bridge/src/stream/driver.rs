@@ -12,7 +12,7 @@ use pyo3::prelude::*;
 use super::core::StreamCore;
 use super::drive::Drive;
 use super::start::StartRequest;
-use crate::awaitable::stand_in;
+use crate::awaitable::{stand_in, state_name};
 use crate::context::Context;
 use crate::engine::PyEngine;
 use crate::lock::Mutex;
@@ -201,6 +201,12 @@ impl Driver {
     #[getter]
     fn cr_suspended(&self) -> bool {
         self.drive.look().is_some_and(|drive| drive.is_suspended())
+    }
+
+    #[getter]
+    fn cr_state(&self) -> &'static str {
+        let done = self.drive.look().is_some_and(|drive| drive.is_done());
+        state_name(self.cr_running(), self.cr_suspended(), done)
     }
 
     #[getter]

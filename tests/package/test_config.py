@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ast
 import dataclasses
 import inspect
 import pickle
@@ -264,6 +265,18 @@ def test_low_water_above_high_water_is_refused_on_copy_as_well() -> None:
 def test_signature_shows_the_defaults(kind: type[Any]) -> None:
     shown = {name: repr(parameter.default) for name, parameter in inspect.signature(kind).parameters.items()}
     assert kind(**{name: eval(default) for name, default in shown.items()}) == kind()
+
+
+@pytest.mark.parametrize("kind", [*ALL, MemoryConfig])
+def test_defaults_that_editors_see_are_those_of_the_fields(kind: type[Any]) -> None:
+    tree = ast.parse(inspect.getsource(kind))
+    shown = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef) and node.name == "__init__":
+            names = [argument.arg for argument in [*node.args.args[1:], *node.args.kwonlyargs]]
+            defaults = [*node.args.defaults, *filter(None, node.args.kw_defaults)]
+            shown = {name: ast.unparse(default) for name, default in zip(names, defaults, strict=True)}
+    assert shown == {name: repr(parameter.default) for name, parameter in inspect.signature(kind).parameters.items()}
 
 
 @pytest.mark.parametrize(

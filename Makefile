@@ -33,7 +33,7 @@ RUST_TEST := $(if $(shell command -v cargo-nextest),$(CARGO) nextest run --no-te
 
 .DEFAULT_GOAL := help
 .PHONY: help setup build quick bench test test-rust test-python matrix lint lint-workflows fmt types loom miri asan tsan memcheck fuzz soak figures
-.PHONY: mutants mutants-rust mutants-python
+.PHONY: mutants mutants-rust mutants-python mutation-tools
 .PHONY: msrv crates deny locks system-deps clean sdist wheels dist
 
 help: ## Shows the targets
@@ -145,18 +145,22 @@ fuzz: setup ## Runs every fuzz target for FUZZ_SECONDS (60) from its seeds; need
 		-max_total_time=$(FUZZ_SECONDS) || exit 1; done) || exit 1; done
 
 # A part of them: make mutants-rust ONLY=queue,ending or SHARD=0/8, make mutants-python ONLY=sizes
-MUTANTS = $(EMBED) $(PY) -m bench.mutants $(if $(ONLY),--only $(ONLY))
-mutants: mutants-rust mutants-python ## Changes one place at a time and counts what no test sees; hours; writes bench/results/mutants.md
-	$(MUTANTS) report
+MUTANTS = $(EMBED) $(PY) -m bench.mutants $(if $(ONLY),--only $(ONLY)) $(if $(SHARD),--shard $(SHARD))
+MUTANTS_OF_RUST = pool $(if $(HAS_LIBPYTHON),bridge)
+mutants: mutation-tools ## Changes one place at a time and counts what no test sees; takes hours; writes bench/results/mutants.md
+	$(PY) -m pip install --quiet --disable-pip-version-check --group mutants
+	$(MUTANTS) $(MUTANTS_OF_RUST) python report
 
-mutants-rust: build ## The same for the pool and parts of the bridge; needs cargo-mutants
-	@command -v cargo-mutants >/dev/null && command -v cargo-nextest >/dev/null || \
-		{ echo "They are needed: cargo install --locked cargo-mutants cargo-nextest"; exit 1; }
-	$(MUTANTS) pool $(if $(HAS_LIBPYTHON),bridge) $(if $(SHARD),--shard $(SHARD))
+mutants-rust: mutation-tools ## The same for the pool and parts of the bridge, without the page
+	$(MUTANTS) $(MUTANTS_OF_RUST)
 
-mutants-python: build ## The same for the settings, handlers and options of the package
+mutants-python: build ## The same for settings, handlers and options of the package
 	$(PY) -m pip install --quiet --disable-pip-version-check --group mutants
 	$(MUTANTS) python
+
+mutation-tools: build
+	@command -v cargo-mutants >/dev/null && command -v cargo-nextest >/dev/null || \
+		{ echo "They are needed: cargo install --locked cargo-mutants cargo-nextest"; exit 1; }
 
 soak: build ## Twenty cycles of 1,000 requests of 1 MB, text and trees, also with two arenas and with jemalloc; judged
 	$(PY) -m bench.soak

@@ -60,7 +60,7 @@ def table(mutants: list[Mutant], outcomes: dict[str, str], settings: Settings) -
         row.counts[outcome] += 1
         if outcome == "missed":
             row.missed.append(mutant)
-    return [row for row in rows.values() if set(row.counts) != {"not run"}]
+    return list(rows.values())
 
 
 def share(counts: Counter[str]) -> float:

@@ -87,11 +87,6 @@ def innermost(handler: object) -> object:
     """The function below partials and callable objects, whose kind `inspect` can tell."""
     while isinstance(handler, functools.partial):
         handler = handler.func
-    if inspect.isroutine(handler) or inspect.isclass(handler):
-        return handler
     call = getattr(type(handler), "__call__", None)
-    return (
-        call
-        if inspect.isfunction(call) and hasattr(handler, "__dict__") and not hasattr(handler, "__name__")
-        else handler
-    )
+    # Functions, classes and what wraps a function have a name of their own.
+    return call if inspect.isfunction(call) and not hasattr(handler, "__name__") else handler

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
@@ -18,6 +19,7 @@ from pybridge import (
     decode,
     encode,
 )
+from pybridge.options import CallOptions, checked
 
 
 async def handler(request: object) -> AsyncGenerator[object, None]:
@@ -53,6 +55,41 @@ def test_option_that_cannot_be_is_named_before_anything_starts(options: dict[str
         with pytest.raises(ConfigError, match=said):
             call(None, **options)
     assert engine.stats().streams.started == 0
+
+
+@pytest.mark.parametrize("name", ["timeout", "idle_timeout"])
+def test_timeout_is_a_number_of_seconds_from_zero_to_below_a_thousand_million(name: Any) -> None:
+    for seconds in (None, 0, 0.5, 999_999_999):
+        assert checked({name: seconds}, Limits()) == {name: seconds}
+    for wrong in (True, -0.001, -1, 1e9, float("nan"), float("inf"), "5"):
+        with pytest.raises(ConfigError, match=rf"^{name}: must be seconds, at least 0, not {re.escape(repr(wrong))}$"):
+            checked({name: wrong}, Limits())
+
+
+def test_options_that_are_none_are_as_good_as_left_out() -> None:
+    unset: Any = {"request_id": None, "traceparent": None, "tracestate": None, "parent": None}
+    assert checked(unset, Limits()) == unset
+    absent: Any = {"metadata": None}
+    assert checked(absent, Limits(max_metadata_entries=0, max_metadata_bytes=0)) == {"metadata": {}}
+    assert checked({}, Limits()) == {}
+
+
+def test_options_are_copied_and_metadata_as_well() -> None:
+    options: CallOptions = {"metadata": {"a": "b"}, "request_id": "mine"}
+    found = checked(options, Limits())
+    assert found == options
+    assert found is not options
+    assert found["metadata"] is not options["metadata"]
+
+
+def test_limit_of_metadata_says_what_was_given() -> None:
+    for metadata, limits, said in (
+        ({"a": "", "b": ""}, Limits(max_metadata_entries=1), "metadata of 2 entries is over max_metadata_entries"),
+        ({"é": "ü"}, Limits(max_metadata_bytes=3), "metadata of 4 bytes is over max_metadata_bytes"),
+    ):
+        with pytest.raises(LimitExceeded, match=said):
+            checked({"metadata": metadata}, limits)
+    assert checked({"metadata": {"é": "ü"}}, Limits(max_metadata_bytes=4, max_metadata_entries=1))
 
 
 def test_unknown_option_is_a_type_error_that_names_the_known_ones() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ast
 import dataclasses
 import inspect
 import pickle
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 
 from pybridge import ConfigError, FlowConfig, JsonCodec, Limits, MsgpackCodec, PoolConfig, RawCodec
+from pybridge.config import MemoryConfig
 from pybridge.settings import Settings
 
 ALL: list[type[Settings]] = [PoolConfig, FlowConfig, Limits, MsgpackCodec, JsonCodec, RawCodec]
@@ -156,6 +158,86 @@ def test_bound_is_shown_exactly() -> None:
         PoolConfig(segment_bytes=1)
 
 
+@pytest.mark.parametrize(
+    ("kind", "field", "value", "said"),
+    [
+        (Limits, "max_nodes", 0, "must be at least 1, not 0"),
+        (Limits, "max_depth", 385, "must be between 1 and 384, not 385"),
+        (Limits, "max_decoded_bytes", 0, "must be at least 1 B, not 0"),
+        (PoolConfig, "segment_bytes", 5000, "must be a multiple of 4 KiB, not 5000"),
+        (PoolConfig, "decay_interval", 0, "must be above 0 seconds, not 0"),
+        (PoolConfig, "decay_interval", -1.5, "must be above 0 seconds, not -1.5"),
+        (PoolConfig, "idle_timeout", -1, "must be at least 0 seconds, not -1"),
+        (PoolConfig, "leak_after", 315_360_001, "must be at most 315,360,000 seconds, not 315360001"),
+        (PoolConfig, "leak_after", float("nan"), "must be a finite number of seconds, not a value of type float"),
+        (PoolConfig, "leak_after", True, "must be a finite number of seconds, not True"),
+        (PoolConfig, "zero_on_reuse", "x" * 100, f"must be True or False, not '{'x' * 64}'"),
+        (Limits, "max_expansion", -(10**40), "must be at least 1, not a value of type int"),
+        (Limits, "max_nodes", 2**63, "must be at least 1, not 9223372036854775808"),
+        (FlowConfig, "flush", b"turn", "must be one of 'turn', 'suspend', not a value of type bytes"),
+    ],
+)
+def test_message_names_what_is_allowed_and_what_was_given(
+    kind: type[Any], field: str, value: object, said: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        kind(**{field: value})
+    assert caught.value.reason == said
+
+
+@pytest.mark.parametrize(
+    ("kind", "field", "value"),
+    [
+        (PoolConfig, "segment_bytes", 4 * KIB),
+        (PoolConfig, "segment_bytes", MIB),
+        (PoolConfig, "small_parked_bytes", 0),
+        (PoolConfig, "large_parked_bytes", 2**63 - 1),
+        (PoolConfig, "max_live_bytes", 1),
+        (PoolConfig, "decay_interval", 5e-324),
+        (PoolConfig, "leak_after", 315_360_000.0),
+        (FlowConfig, "batch_items", 1),
+        (FlowConfig, "batch_bytes", 1),
+        (FlowConfig, "high_water", 1),
+        (FlowConfig, "high_water_items", 1),
+        (FlowConfig, "low_water", 0),
+        (FlowConfig, "low_water", MIB),
+        (FlowConfig, "max_concurrency", 1),
+        (FlowConfig, "max_queue", 0),
+        (FlowConfig, "max_held_bytes", 1),
+        (FlowConfig, "cancel_grace", 0.0),
+        (Limits, "max_depth", 1),
+        (Limits, "max_depth", 384),
+        (Limits, "max_nodes", 1),
+        (Limits, "max_nodes", 2**63 - 1),
+        (Limits, "max_frame_bytes", 1),
+        (Limits, "max_frame_bytes", 2**32 - 1),
+        (Limits, "max_decoded_bytes", 1),
+        (Limits, "max_metadata_bytes", 0),
+        (Limits, "max_metadata_entries", 0),
+        (Limits, "max_expansion", 1),
+        (MemoryConfig, "min_gain", 0),
+    ],
+)
+def test_bound_itself_is_allowed(kind: type[Any], field: str, value: object) -> None:
+    assert getattr(kind(**{field: value}), field) == value
+
+
+def test_number_in_the_environment_has_at_most_32_characters(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYBRIDGE_FLOW_BATCH_ITEMS", f"{'7':>032}")
+    assert FlowConfig().batch_items == 7
+    monkeypatch.setenv("PYBRIDGE_FLOW_BATCH_ITEMS", f"{'7':>033}")
+    with pytest.raises(ConfigError, match="must be a whole number, not '0000"):
+        FlowConfig()
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("1", True), ("YES", True), (" on ", True), ("True", True), ("0", False), ("no", False)]
+)
+def test_switch_in_the_environment_is_a_word(monkeypatch: pytest.MonkeyPatch, text: str, value: bool) -> None:
+    monkeypatch.setenv("PYBRIDGE_POOL_ZERO_ON_REUSE", text)
+    assert PoolConfig().zero_on_reuse is value
+
+
 def test_unknown_setting_is_a_type_error() -> None:
     with pytest.raises(TypeError, match="segment_size"):
         PoolConfig(segment_size=1)  # type: ignore[call-arg]
@@ -183,6 +265,18 @@ def test_low_water_above_high_water_is_refused_on_copy_as_well() -> None:
 def test_signature_shows_the_defaults(kind: type[Any]) -> None:
     shown = {name: repr(parameter.default) for name, parameter in inspect.signature(kind).parameters.items()}
     assert kind(**{name: eval(default) for name, default in shown.items()}) == kind()
+
+
+@pytest.mark.parametrize("kind", [*ALL, MemoryConfig])
+def test_defaults_that_editors_see_are_those_of_the_fields(kind: type[Any]) -> None:
+    tree = ast.parse(inspect.getsource(kind))
+    shown = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef) and node.name == "__init__":
+            names = [argument.arg for argument in [*node.args.args[1:], *node.args.kwonlyargs]]
+            defaults = [*node.args.defaults, *filter(None, node.args.kw_defaults)]
+            shown = {name: ast.unparse(default) for name, default in zip(names, defaults, strict=True)}
+    assert shown == {name: repr(parameter.default) for name, parameter in inspect.signature(kind).parameters.items()}
 
 
 @pytest.mark.parametrize(

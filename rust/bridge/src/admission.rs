@@ -373,23 +373,15 @@ mod tests {
     }
 
     #[test]
-    fn a_call_that_is_withdrawn_gets_no_place() {
+    fn a_call_that_is_withdrawn_or_ended_while_it_waits_gets_no_place() {
         let door = Door::new(Places { max_concurrency: Some(1), ..OPEN });
         let running = door.admitted(0);
-        let waiting = [door.waiting(0), door.waiting(0)];
+        let waiting = [door.waiting(0), door.waiting(0), door.waiting(0)];
         assert!(door.admission().withdraw(&waiting[0]));
         assert!(!door.admission().withdraw(&waiting[0]) && !door.admission().withdraw(&running));
-        assert_eq!(door.admission().counts(), (1, 0));
-        assert_eq!(door.leave(&running), [waiting[1].id]);
-    }
-
-    #[test]
-    fn a_call_that_ended_while_it_waited_takes_no_place() {
-        let door = Door::new(Places { max_concurrency: Some(1), ..OPEN });
-        let running = door.admitted(0);
-        let waiting = [door.waiting(0), door.waiting(0)];
-        waiting[0].release();
-        assert_eq!(door.leave(&running), [waiting[1].id]);
+        waiting[1].release();
+        assert_eq!(door.admission().counts(), (2, 0));
+        assert_eq!(door.leave(&running), [waiting[2].id]);
     }
 
     #[test]

@@ -127,7 +127,7 @@ mod system {
 
 /// Heap memory in place of mappings, for checkers that know no `mmap`.
 #[cfg(any(miri, loom))]
-mod system {
+mod heap {
     use std::alloc::{Layout, alloc_zeroed, dealloc};
     use std::ptr::NonNull;
 
@@ -147,6 +147,9 @@ mod system {
         }
     }
 }
+
+#[cfg(any(miri, loom))]
+use heap as system;
 
 #[cfg(test)]
 mod tests {

@@ -71,4 +71,12 @@ mod tests {
         assert_eq!(limit_files("7:cpu,memory:/a"), ["/sys/fs/cgroup/memory/a/memory.limit_in_bytes"]);
         assert!(limit_files("3:pids:/a").is_empty());
     }
+
+    #[test]
+    #[cfg(all(target_os = "linux", not(miri)))]
+    fn the_limit_is_at_most_what_the_machine_has() {
+        let machine = fs::read_to_string("/proc/meminfo").ok().and_then(|text| parse_meminfo(&text)).expect("readable");
+        let limit = memory_limit().expect("the machine's at least");
+        assert!((1 << 20..=machine).contains(&limit), "{limit} of {machine}");
+    }
 }

@@ -2,7 +2,6 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use pybridge_pool::Batch;
@@ -11,6 +10,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::core::StreamCore;
 use super::ending::Ending;
 use crate::fault;
+use crate::metrics::Batches;
 use crate::runtime;
 
 /// Full batches cross at most this often within a turn: a crossing that finds the runtime asleep costs as much as fifty
@@ -69,7 +69,6 @@ impl Outbox {
     /// Parks frames, charged to their stream.
     pub(crate) fn park(&mut self, core: Arc<StreamCore>, batch: Batch) {
         core.queue.charge(&batch);
-        core.engine.metrics.count_batch(batch.frames(), batch.bytes().len());
         self.push(core, Parcel::Batch(batch));
     }
 
@@ -159,6 +158,19 @@ impl Outbox {
     }
 }
 
+/// Counts what crosses, for each engine that it is of.
+fn count(deliveries: &[Delivery]) {
+    for of_one in deliveries.chunk_by(|one, next| Arc::ptr_eq(&one.core.engine, &next.core.engine)) {
+        let mut batches = Batches::default();
+        for delivery in of_one {
+            if let Parcel::Batch(batch) = &delivery.parcel {
+                batches.add(batch.frames(), batch.bytes().len());
+            }
+        }
+        of_one[0].core.engine.metrics.count_crossing(&batches);
+    }
+}
+
 /// What a loop turn made. What is not handed over, because of a panic on the way, ends its streams.
 pub(crate) struct Turn {
     direct: Vec<Delivery>,
@@ -170,14 +182,8 @@ impl Turn {
     fn send(&mut self, dispatcher: Option<&UnboundedSender<Vec<Delivery>>>) {
         let act = || {
             fault::reach(fault::Point::Send);
-            let mut last = std::ptr::null();
-            for delivery in self.direct.iter().chain(&self.crossing) {
-                let engine = &delivery.core.engine;
-                if !std::ptr::eq(Arc::as_ptr(engine), last) {
-                    last = Arc::as_ptr(engine);
-                    engine.metrics.crossings.fetch_add(1, Ordering::Relaxed);
-                }
-            }
+            count(&self.direct);
+            count(&self.crossing);
             if !self.crossing.is_empty()
                 && let Some(dispatcher) = dispatcher
                 && let Err(failed) = dispatcher.send(std::mem::take(&mut self.crossing))

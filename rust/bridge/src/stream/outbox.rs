@@ -17,6 +17,10 @@ use crate::runtime;
 /// items, and what waits leaves with the turn or with the next batch that is full.
 const CROSSING_GAP: Duration = Duration::from_micros(500);
 
+/// Turns that end sooner after a crossing leave together, as long as each makes something: a crossing that finds the
+/// runtime asleep costs more than a short turn. First items and endings never wait for that.
+const TURNS_TOGETHER: Duration = Duration::from_micros(50);
+
 /// Something for the consumer of one stream.
 #[derive(Debug)]
 pub(crate) struct Delivery {
@@ -53,6 +57,10 @@ pub(crate) struct Outbox {
     parked: Vec<Delivery>,
     /// How many of them go through the runtime's dispatcher.
     crossing: usize,
+    /// How many of them there were when the last turn ended.
+    looked_at: usize,
+    /// One of them is a stream's first batch or its ending.
+    urgent: bool,
     /// Most deliveries of a turn lately: the next turn's room.
     room: usize,
     /// The loop has been asked for a hand-over at the turn's end.
@@ -68,12 +76,13 @@ pub(crate) struct Outbox {
 impl Outbox {
     /// Parks frames, charged to their stream.
     pub(crate) fn park(&mut self, core: Arc<StreamCore>, batch: Batch) {
-        core.queue.charge(&batch);
+        self.urgent |= core.queue.charge(&batch);
         self.push(core, Parcel::Batch(batch));
     }
 
     /// Parks an ending behind the frames.
     pub(crate) fn park_ending(&mut self, core: Arc<StreamCore>, ending: Ending) {
+        self.urgent = true;
         self.push(core, Parcel::Ending(ending));
     }
 
@@ -87,7 +96,19 @@ impl Outbox {
 
     /// True when a batch that is full at `now` should not wait for the turn's end.
     pub(crate) fn is_due(&self, now: Instant) -> bool {
-        self.crossed.is_none_or(|crossed| now.saturating_duration_since(crossed) >= CROSSING_GAP)
+        !self.crossed_within(CROSSING_GAP, now)
+    }
+
+    fn crossed_within(&self, time: Duration, now: Instant) -> bool {
+        self.crossed.is_some_and(|crossed| now.saturating_duration_since(crossed) < time)
+    }
+
+    /// True when a turn has ended that should leave together with the next one: the worker has only just crossed, and this
+    /// turn made something for consumers on the runtime.
+    pub(crate) fn waits_for_next_turn(&mut self) -> bool {
+        let grew = self.parked.len() > std::mem::replace(&mut self.looked_at, self.parked.len());
+        let may_wait = grew && !self.urgent && self.crossing == self.parked.len();
+        may_wait && self.crossed_within(TURNS_TOGETHER, Instant::now())
     }
 
     /// True: something is parked and the loop has not been asked for a hand-over yet; the caller asks it.
@@ -142,6 +163,8 @@ impl Outbox {
     fn send(&mut self) -> Turn {
         let parked = std::mem::take(&mut self.parked);
         let crossing = std::mem::take(&mut self.crossing);
+        self.looked_at = 0;
+        self.urgent = false;
         let (direct, crossing) = if crossing == 0 {
             (parked, Vec::new())
         } else if crossing == parked.len() {

@@ -300,8 +300,12 @@ impl Port {
     fn __call__(slf: &Bound<'_, Self>) {
         let this = slf.get();
         this.follow_loop(slf.py());
-        this.handoff.outbox().begin_scheduled();
-        this.hand_over();
+        if this.handoff.outbox().waits_for_next_turn() {
+            Self::schedule_hand_over(slf);
+        } else {
+            this.handoff.outbox().begin_scheduled();
+            this.hand_over();
+        }
         this.look_at_pins();
     }
 

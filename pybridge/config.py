@@ -77,8 +77,8 @@ class FlowConfig(Settings):
     variable `PYBRIDGE_FLOW_<FIELD>`, if that is set.
 
     Attributes:
-        flush: When items cross to Rust: once per turn of the event loop (`"turn"`: highest throughput), or each time
-            the handler waits (`"suspend"`: lowest latency under load).
+        flush: When items cross to Rust: once per turn of the event loop, or every 50 us where turns are shorter
+            (`"turn"`: highest throughput), or each time the handler waits (`"suspend"`: lowest latency under load).
         batch_items: Items after which a batch crosses at once.
         batch_bytes: Bytes after which a batch crosses at once.
         high_water: Bytes in flight of one stream above which its handler waits at its `yield`; each frame counts its

@@ -35,7 +35,7 @@ async def echo(request: bytes) -> AsyncIterator[bytes]:
 async def test_every_response_holds_its_own_marker_alone(worker: Literal["attached", "dedicated"], zero: bool) -> None:
     """SEC-12: unique markers, fuzzed sizes, reused buffers, consumers that break off: all responses searched."""
     sizes = random.Random(12)
-    config = PoolConfig(segment_bytes="16KiB", large_parked_bytes="1MiB", max_live_bytes="512MiB", zero_on_reuse=zero)
+    config = PoolConfig(segment_bytes="16KiB", large_parked_bytes="16MiB", max_live_bytes="512MiB", zero_on_reuse=zero)
     pool = Pool(config)
     flow = FlowConfig(max_concurrency=48)
     async with PooledEngine(echo, pool=pool, codec="raw", worker=worker, flow=flow) as engine:
@@ -58,7 +58,7 @@ async def test_every_response_holds_its_own_marker_alone(worker: Literal["attach
         for start in range(0, 600, 300):
             await asyncio.gather(*map(run, range(start, start + 300)))
         stats = pool.stats()
-        assert stats.hits > 30, "buffers were used again"
+        assert stats.hits > 200, "buffers were used again"
         del stats
 
 

@@ -158,6 +158,34 @@ async def test_endings_of_one_turn_cross_together() -> None:
     assert engine.stats().crossings - before <= 2
 
 
+async def test_unary_calls_cross_about_once_a_turn() -> None:
+    """S-30: 3,200 calls, 64 at a time; neither their items nor their endings cross alone."""
+
+    async def handler(request: object) -> AsyncGenerator[int, None]:
+        yield 1
+
+    engine = PooledEngine(handler, worker="attached")
+    passed = 0
+
+    async def count_turns() -> None:
+        nonlocal passed
+        while True:
+            passed += 1
+            await asyncio.sleep(0)
+
+    async def call_often() -> None:
+        for _ in range(50):
+            assert await engine.call(None) == 1
+
+    counter = asyncio.create_task(count_turns())
+    await asyncio.gather(*(call_often() for _ in range(64)))
+    counter.cancel()
+    crossings = engine.stats().crossings
+    # More where the machine takes its time for the turn: items that are slow to make leave at once.
+    assert crossings <= 2 * passed, (crossings, passed)
+    assert crossings <= 3200 / 4, (crossings, passed)
+
+
 async def test_ending_of_a_loop_that_stops_in_that_turn_reaches_another_loop() -> None:
     """S-30: the hand-over of the last turn is left in a loop that nobody runs."""
     attached = asyncio.new_event_loop()

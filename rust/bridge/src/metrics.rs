@@ -1,4 +1,4 @@
-//! Counters of one engine. Plain atomics, written per batch or per stream, never per item.
+//! Counters of one engine. Plain atomics, written per crossing or per stream, never per item.
 
 use std::collections::HashMap;
 use std::sync::PoisonError;
@@ -26,8 +26,11 @@ pub(crate) struct Histogram {
 
 impl Histogram {
     fn count(&self, bounds: &Bounds, value: f64) {
-        let range = bounds.iter().position(|&bound| value <= bound).unwrap_or(bounds.len() - 1);
-        self.counts[range].fetch_add(1, Ordering::Relaxed);
+        self.counts[range_of(bounds, value)].fetch_add(1, Ordering::Relaxed);
+        self.add_to_total(value);
+    }
+
+    fn add_to_total(&self, value: f64) {
         let add = |total| Some((f64::from_bits(total) + value).to_bits());
         let _ = self.total.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
     }
@@ -36,6 +39,27 @@ impl Histogram {
     pub(crate) fn read(&self) -> ([u64; 10], f64) {
         let counts = std::array::from_fn(|range| self.counts[range].load(Ordering::Relaxed));
         (counts, f64::from_bits(self.total.load(Ordering::Relaxed)))
+    }
+}
+
+/// Which range of a histogram has `value`.
+fn range_of(bounds: &Bounds, value: f64) -> usize {
+    bounds.iter().position(|&bound| value <= bound).unwrap_or(bounds.len() - 1)
+}
+
+/// Batches of one engine that leave together.
+#[derive(Debug, Default)]
+pub(crate) struct Batches {
+    frames: usize,
+    bytes: usize,
+    items: [u64; 10],
+}
+
+impl Batches {
+    pub(crate) fn add(&mut self, frames: usize, bytes: usize) {
+        self.frames += frames;
+        self.bytes += bytes;
+        self.items[range_of(&BATCH_ITEMS, frames as f64)] += 1;
     }
 }
 
@@ -98,11 +122,18 @@ impl Metrics {
         self.refused.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Counts one sealed batch.
-    pub(crate) fn count_batch(&self, frames: usize, bytes: usize) {
-        self.frames.fetch_add(frames as u64, Ordering::Relaxed);
-        self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
-        self.batch_items.count(&BATCH_ITEMS, frames as f64);
+    /// Counts a crossing with these batches.
+    pub(crate) fn count_crossing(&self, batches: &Batches) {
+        self.crossings.fetch_add(1, Ordering::Relaxed);
+        if batches.frames == 0 {
+            return;
+        }
+        self.frames.fetch_add(batches.frames as u64, Ordering::Relaxed);
+        self.bytes.fetch_add(batches.bytes as u64, Ordering::Relaxed);
+        for (range, &count) in self.batch_items.counts.iter().zip(&batches.items).filter(|(_, count)| **count > 0) {
+            range.fetch_add(count, Ordering::Relaxed);
+        }
+        self.batch_items.add_to_total(batches.frames as f64);
     }
 
     /// Counts the time from a stream's start to its first item.

@@ -112,6 +112,51 @@ fn batches_hold_the_frames_that_crossed_together() {
 
 /// S-30
 #[test]
+fn fast_turns_cross_together() {
+    let script = Script::new(
+        "
+import asyncio
+from pybridge import PooledEngine
+async def handler(request):
+    for number in range(2000):
+        await asyncio.sleep(0)
+        yield {'number': number}
+engine = PooledEngine(handler)
+",
+    );
+    let engine = python(|py| Engine::of(&script.module(py).getattr("engine").expect("defined")).expect("an engine"));
+    let (items, ending) = run(async move {
+        collect(engine.generate::<_, Item>((), CallOptions::default()).await.expect("a place")).await
+    });
+    assert!(ending.is_none(), "{ending:?}");
+    assert_eq!(items, numbers(2000));
+    let crossings: u32 = script.eval("engine.stats().crossings").parse().expect("a number");
+    assert!(crossings < 1500, "{crossings} crossings");
+}
+
+/// S-30: what fast turns keep back leaves when there is no next one.
+#[test]
+fn an_item_of_a_fast_turn_leaves_before_the_loop_waits() {
+    let script = Script::new(
+        "
+import asyncio
+async def handler(request):
+    for number in range(20):
+        yield {'number': number}
+        await asyncio.sleep(0)
+    await asyncio.Event().wait()
+",
+    );
+    let engine = script.engine();
+    run(async move {
+        let items = engine.generate::<_, Item>((), CallOptions::default()).await.expect("a place");
+        let seen: Vec<_> = items.take(20).map(|item| item.expect("no failure")).collect().await;
+        assert_eq!(seen, numbers(20));
+    });
+}
+
+/// S-30
+#[test]
 fn an_item_before_a_handler_blocks_arrives_while_it_does() {
     let script = Script::new(
         "

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyString};
 
 use super::codec::{PyCodec, body_of};
 use super::core::EngineCore;
@@ -49,6 +49,8 @@ pub(crate) struct PyEngine {
     handler: Py<PyAny>,
     pub(crate) codec: Py<PyCodec>,
     context: Py<PyAny>,
+    /// What the tasks of its handlers are called.
+    pub(crate) task_name: Py<PyString>,
 }
 
 impl PyEngine {
@@ -115,6 +117,7 @@ impl PyEngine {
             Some(pool) => pool.get().pool.clone(),
             None => shared_pool(py)?,
         };
+        let task_name = PyString::new(py, &name).unbind();
         let core = EngineCore::new(name, Flow::of(flow)?, settings::limits(limits)?, pool);
         Ok(Self {
             core,
@@ -126,6 +129,7 @@ impl PyEngine {
             handler,
             codec,
             context: context::copy_outside(py)?,
+            task_name,
         })
     }
 

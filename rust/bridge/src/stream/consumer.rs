@@ -62,10 +62,12 @@ impl FrameStream {
         if self.done {
             return Poll::Ready(None);
         }
-        if self.cursor.advance_to_end().is_some() {
-            self.core.settle(self.cursor.settle());
+        if !self.cursor.is_clear() {
+            if self.cursor.advance_to_end().is_some() {
+                self.core.settle(self.cursor.settle());
+            }
+            self.cursor.clear();
         }
-        self.cursor.clear();
         match std::task::ready!(self.core.queue.poll(Some(context.waker()))) {
             Ok(batch) => Poll::Ready(Some(Ok(batch))),
             Err(ending) => {

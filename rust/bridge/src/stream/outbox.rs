@@ -2,7 +2,6 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use pybridge_pool::Batch;
@@ -11,11 +10,16 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::core::StreamCore;
 use super::ending::Ending;
 use crate::fault;
+use crate::metrics::Batches;
 use crate::runtime;
 
 /// Full batches cross at most this often within a turn: a crossing that finds the runtime asleep costs as much as fifty
 /// items, and what waits leaves with the turn or with the next batch that is full.
 const CROSSING_GAP: Duration = Duration::from_micros(500);
+
+/// Turns that end sooner after a crossing leave together, as long as each makes something: a crossing that finds the
+/// runtime asleep costs more than a short turn. First items and endings never wait for that.
+const TURNS_TOGETHER: Duration = Duration::from_micros(50);
 
 /// Something for the consumer of one stream.
 #[derive(Debug)]
@@ -53,6 +57,10 @@ pub(crate) struct Outbox {
     parked: Vec<Delivery>,
     /// How many of them go through the runtime's dispatcher.
     crossing: usize,
+    /// How many of them there were when the last turn ended.
+    looked_at: usize,
+    /// One of them is a stream's first batch or its ending.
+    urgent: bool,
     /// Most deliveries of a turn lately: the next turn's room.
     room: usize,
     /// The loop has been asked for a hand-over at the turn's end.
@@ -68,13 +76,13 @@ pub(crate) struct Outbox {
 impl Outbox {
     /// Parks frames, charged to their stream.
     pub(crate) fn park(&mut self, core: Arc<StreamCore>, batch: Batch) {
-        core.queue.charge(&batch);
-        core.engine.metrics.count_batch(batch.frames(), batch.bytes().len());
+        self.urgent |= core.queue.charge(&batch);
         self.push(core, Parcel::Batch(batch));
     }
 
     /// Parks an ending behind the frames.
     pub(crate) fn park_ending(&mut self, core: Arc<StreamCore>, ending: Ending) {
+        self.urgent = true;
         self.push(core, Parcel::Ending(ending));
     }
 
@@ -88,7 +96,19 @@ impl Outbox {
 
     /// True when a batch that is full at `now` should not wait for the turn's end.
     pub(crate) fn is_due(&self, now: Instant) -> bool {
-        self.crossed.is_none_or(|crossed| now.saturating_duration_since(crossed) >= CROSSING_GAP)
+        !self.crossed_within(CROSSING_GAP, now)
+    }
+
+    fn crossed_within(&self, time: Duration, now: Instant) -> bool {
+        self.crossed.is_some_and(|crossed| now.saturating_duration_since(crossed) < time)
+    }
+
+    /// True when a turn has ended that should leave together with the next one: the worker has only just crossed, and this
+    /// turn made something for consumers on the runtime.
+    pub(crate) fn waits_for_next_turn(&mut self) -> bool {
+        let grew = self.parked.len() > std::mem::replace(&mut self.looked_at, self.parked.len());
+        let may_wait = grew && !self.urgent && self.crossing == self.parked.len();
+        may_wait && self.crossed_within(TURNS_TOGETHER, Instant::now())
     }
 
     /// True: something is parked and the loop has not been asked for a hand-over yet; the caller asks it.
@@ -143,6 +163,8 @@ impl Outbox {
     fn send(&mut self) -> Turn {
         let parked = std::mem::take(&mut self.parked);
         let crossing = std::mem::take(&mut self.crossing);
+        self.looked_at = 0;
+        self.urgent = false;
         let (direct, crossing) = if crossing == 0 {
             (parked, Vec::new())
         } else if crossing == parked.len() {
@@ -159,6 +181,19 @@ impl Outbox {
     }
 }
 
+/// Counts what crosses, for each engine that it is of.
+fn count(deliveries: &[Delivery]) {
+    for of_one in deliveries.chunk_by(|one, next| Arc::ptr_eq(&one.core.engine, &next.core.engine)) {
+        let mut batches = Batches::default();
+        for delivery in of_one {
+            if let Parcel::Batch(batch) = &delivery.parcel {
+                batches.add(batch.frames(), batch.bytes().len());
+            }
+        }
+        of_one[0].core.engine.metrics.count_crossing(&batches);
+    }
+}
+
 /// What a loop turn made. What is not handed over, because of a panic on the way, ends its streams.
 pub(crate) struct Turn {
     direct: Vec<Delivery>,
@@ -170,14 +205,8 @@ impl Turn {
     fn send(&mut self, dispatcher: Option<&UnboundedSender<Vec<Delivery>>>) {
         let act = || {
             fault::reach(fault::Point::Send);
-            let mut last = std::ptr::null();
-            for delivery in self.direct.iter().chain(&self.crossing) {
-                let engine = &delivery.core.engine;
-                if !std::ptr::eq(Arc::as_ptr(engine), last) {
-                    last = Arc::as_ptr(engine);
-                    engine.metrics.crossings.fetch_add(1, Ordering::Relaxed);
-                }
-            }
+            count(&self.direct);
+            count(&self.crossing);
             if !self.crossing.is_empty()
                 && let Some(dispatcher) = dispatcher
                 && let Err(failed) = dispatcher.send(std::mem::take(&mut self.crossing))

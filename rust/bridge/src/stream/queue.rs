@@ -38,7 +38,9 @@ pub(crate) struct Marks {
 
 #[derive(Debug, Default)]
 struct Inner {
-    batches: VecDeque<Batch>,
+    /// The next batch lies here, and mostly is the only one: so it needs no memory elsewhere.
+    next: Option<Batch>,
+    later: VecDeque<Batch>,
     ending: Option<Ending>,
     reader: Option<Waker>,
     /// Wait for the ending, whoever reads.
@@ -46,9 +48,25 @@ struct Inner {
     abandoned: bool,
 }
 
-/// Written by the stream's driver (through the hand-over), read by its one consumer.
+/// What one side writes for every batch, on lines of the memory that the other side need not touch for that.
+///
+/// A line that two processors write in turn costs each of them as much as ten lines of code.
+#[repr(align(64))]
 #[derive(Debug)]
-pub(crate) struct Queue {
+struct Own<T>(T);
+
+/// All that was ever put in, and beside it what only the producer looks at.
+#[derive(Debug)]
+struct Made {
+    /// Written under the lock of the outbox.
+    bytes: AtomicUsize,
+    items: AtomicUsize,
+    marks: Marks,
+}
+
+/// All that was ever taken out, and what the consumer looks at.
+#[derive(Debug)]
+struct Taken {
     inner: Mutex<Inner>,
     bytes: AtomicUsize,
     items: AtomicUsize,
@@ -56,49 +74,73 @@ pub(crate) struct Queue {
     /// How often the producer has waited for credit.
     pauses: AtomicUsize,
     abandoned: AtomicBool,
-    marks: Marks,
+}
+
+/// Written by the stream's driver (through the hand-over), read by its one consumer.
+#[derive(Debug)]
+pub(crate) struct Queue {
+    made: Own<Made>,
+    taken: Own<Taken>,
 }
 
 impl Queue {
     pub(crate) fn new(marks: Marks) -> Self {
-        Self {
+        let made = Made { bytes: AtomicUsize::new(0), items: AtomicUsize::new(0), marks };
+        let taken = Taken {
             inner: Mutex::default(),
             bytes: AtomicUsize::new(0),
             items: AtomicUsize::new(0),
             paused: AtomicBool::new(false),
             pauses: AtomicUsize::new(0),
             abandoned: AtomicBool::new(false),
-            marks,
-        }
+        };
+        Self { made: Own(made), taken: Own(taken) }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        self.taken.0.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts frames as in flight; the producer calls this when it seals them.
-    pub(crate) fn charge(&self, batch: &Batch) {
-        self.bytes.fetch_add(weight(batch), Ordering::SeqCst);
-        self.items.fetch_add(batch.frames(), Ordering::SeqCst);
+    /// Counts frames as in flight; the producer's side calls this when it seals them, one thread at a time. True: they are
+    /// the first.
+    pub(crate) fn charge(&self, batch: &Batch) -> bool {
+        let made = &self.made.0;
+        let (bytes, items) = (made.bytes.load(Ordering::Relaxed), made.items.load(Ordering::Relaxed));
+        made.bytes.store(bytes.wrapping_add(weight(batch)), Ordering::Release);
+        made.items.store(items.wrapping_add(batch.frames()), Ordering::Release);
+        items == 0
+    }
+
+    fn count_taken(&self, bytes: usize, items: usize) {
+        self.taken.0.bytes.fetch_add(bytes, Ordering::SeqCst);
+        self.taken.0.items.fetch_add(items, Ordering::SeqCst);
+    }
+
+    /// Bytes and items in flight; one of them may be old, and is too much then.
+    pub(crate) fn in_flight(&self) -> (usize, usize) {
+        let taken = (self.taken.0.bytes.load(Ordering::SeqCst), self.taken.0.items.load(Ordering::SeqCst));
+        let made = (self.made.0.bytes.load(Ordering::SeqCst), self.made.0.items.load(Ordering::SeqCst));
+        (made.0.wrapping_sub(taken.0), made.1.wrapping_sub(taken.1))
     }
 
     /// Items and bytes that may still be added, `items` and `bytes` of them not yet charged; `None`: over a mark.
     pub(crate) fn spare(&self, items: usize, bytes: usize) -> Option<(usize, usize)> {
-        let items = self.marks.high_items.checked_sub(self.items.load(Ordering::SeqCst) + items)?;
-        let bytes = self.marks.high_bytes.checked_sub(self.bytes.load(Ordering::SeqCst) + bytes)?;
+        let (in_flight, marks) = (self.in_flight(), &self.made.0.marks);
+        let items = marks.high_items.checked_sub(in_flight.1 + items)?;
+        let bytes = marks.high_bytes.checked_sub(in_flight.0 + bytes)?;
         Some((items, bytes))
     }
 
     fn is_low(&self) -> bool {
-        self.bytes.load(Ordering::SeqCst) <= self.marks.low_bytes
-            && self.items.load(Ordering::SeqCst) <= self.marks.low_items
+        let ((bytes, items), marks) = (self.in_flight(), &self.made.0.marks);
+        bytes <= marks.low_bytes && items <= marks.low_items
     }
 
     /// The producer is about to wait for credit; false: there is enough again, go on.
     pub(crate) fn pause(&self) -> bool {
-        self.pauses.fetch_add(1, Ordering::SeqCst);
-        self.paused.store(true, Ordering::SeqCst);
-        if (self.is_low() || self.is_abandoned()) && self.paused.swap(false, Ordering::SeqCst) {
+        self.taken.0.pauses.fetch_add(1, Ordering::SeqCst);
+        self.taken.0.paused.store(true, Ordering::SeqCst);
+        if (self.is_low() || self.is_abandoned()) && self.taken.0.paused.swap(false, Ordering::SeqCst) {
             return false;
         }
         true
@@ -106,25 +148,27 @@ impl Queue {
 
     /// The producer no longer waits for credit, with or without it.
     pub(crate) fn unpause(&self) {
-        self.paused.store(false, Ordering::SeqCst);
+        self.taken.0.paused.store(false, Ordering::SeqCst);
     }
 
     /// True while the producer waits for credit.
     pub(crate) fn is_paused(&self) -> bool {
-        self.paused.load(Ordering::Relaxed)
+        self.taken.0.paused.load(Ordering::Relaxed)
     }
 
     /// While the producer waits for credit: how often it has, and what is in flight. The same twice: nothing was taken.
     pub(crate) fn pause_state(&self) -> Option<(usize, usize, usize)> {
         let (bytes, items) = self.in_flight();
-        self.paused.load(Ordering::SeqCst).then(|| (self.pauses.load(Ordering::SeqCst), bytes, items))
+        self.taken.0.paused.load(Ordering::SeqCst).then(|| (self.taken.0.pauses.load(Ordering::SeqCst), bytes, items))
     }
 
     /// Counts frames as taken. Calls `resume` if the producer waits and may go on now.
     pub(crate) fn credit(&self, bytes: usize, items: usize, resume: impl FnOnce()) {
-        self.bytes.fetch_sub(bytes, Ordering::SeqCst);
-        self.items.fetch_sub(items, Ordering::SeqCst);
-        if self.paused.load(Ordering::SeqCst) && self.is_low() && self.paused.swap(false, Ordering::SeqCst) {
+        self.count_taken(bytes, items);
+        if self.taken.0.paused.load(Ordering::SeqCst)
+            && self.is_low()
+            && self.taken.0.paused.swap(false, Ordering::SeqCst)
+        {
             resume();
         }
     }
@@ -139,7 +183,11 @@ impl Queue {
             self.credit(weight(&batch), batch.frames(), resume);
             return None;
         }
-        inner.batches.push_back(batch);
+        if inner.next.is_none() {
+            inner.next = Some(batch);
+        } else {
+            inner.later.push_back(batch);
+        }
         inner.reader.take()
     }
 
@@ -198,7 +246,8 @@ impl Queue {
     /// The next batch, or the ending once the batches are out; else `waker` is called when there is one.
     pub(crate) fn poll(&self, waker: Option<&Waker>) -> Poll<Result<Batch, Ending>> {
         let mut inner = self.lock();
-        if let Some(batch) = inner.batches.pop_front() {
+        if let Some(batch) = inner.next.take() {
+            inner.next = inner.later.pop_front();
             return Poll::Ready(Ok(batch));
         }
         if let Some(ending) = &mut inner.ending {
@@ -214,19 +263,18 @@ impl Queue {
     /// `resume` if the producer waits: it may go on.
     #[must_use]
     pub(crate) fn abandon(&self, resume: impl FnOnce()) -> Option<Waker> {
-        self.abandoned.store(true, Ordering::SeqCst);
+        self.taken.0.abandoned.store(true, Ordering::SeqCst);
         let mut inner = self.lock();
         inner.abandoned = true;
-        let batches = mem::take(&mut inner.batches);
+        let batches = inner.next.take().into_iter().chain(mem::take(&mut inner.later));
         let reader = inner.reader.take();
         let unread = inner.ending.as_mut().map(Ending::hand_out);
         drop(inner);
         drop(unread);
         for batch in batches {
-            self.bytes.fetch_sub(weight(&batch), Ordering::SeqCst);
-            self.items.fetch_sub(batch.frames(), Ordering::SeqCst);
+            self.count_taken(weight(&batch), batch.frames());
         }
-        if self.paused.swap(false, Ordering::SeqCst) {
+        if self.taken.0.paused.swap(false, Ordering::SeqCst) {
             resume();
         }
         reader
@@ -234,14 +282,16 @@ impl Queue {
 
     /// True once the consumer has gone.
     pub(crate) fn is_abandoned(&self) -> bool {
-        self.abandoned.load(Ordering::SeqCst)
+        self.taken.0.abandoned.load(Ordering::SeqCst)
     }
 
     /// Replaces the memory of queued frames by exact copies, so that the segments they pin can go home. Stops after
     /// about `most` bytes; returns how many were copied.
     pub(crate) fn copy_out(&self, pool: &Pool, most: usize) -> usize {
         let mut copied = 0;
-        for batch in &mut self.lock().batches {
+        let mut inner = self.lock();
+        let Inner { next, later, .. } = &mut *inner;
+        for batch in next.iter_mut().chain(later) {
             if copied >= most {
                 break;
             }
@@ -250,11 +300,6 @@ impl Queue {
             }
         }
         copied
-    }
-
-    /// Bytes and items in flight.
-    pub(crate) fn in_flight(&self) -> (usize, usize) {
-        (self.bytes.load(Ordering::Relaxed), self.items.load(Ordering::Relaxed))
     }
 }
 
@@ -315,6 +360,11 @@ impl Cursor {
         let to = self.batch.range(self.next - 1).map_or(0, |range| range.end);
         self.credited = self.next;
         (to - from + FRAME_OVERHEAD * (self.next - start), self.next - start)
+    }
+
+    /// True while it has no batch.
+    pub(crate) fn is_clear(&self) -> bool {
+        self.batch.frames() == 0
     }
 
     /// Gives the batch's memory up.

@@ -104,7 +104,7 @@ fn try_start(py: Python<'_>, port: &Bound<'_, Port>, start: StartRequest) -> PyR
     };
     let driver = Driver::new(py, port, start, &engine)?;
     core.restart_idle();
-    match port.get().spawn(py, &core, driver.clone().into_any(), context) {
+    match port.get().spawn(py, &core, driver.clone().into_any(), context, &engine.get().task_name) {
         // An eager task has run to its end, and what only an exit does, raised into its maker: the loop's to hear.
         Err(error) if core.is_released() => port.get().raise_in_loop(py, &error),
         Err(error) => {

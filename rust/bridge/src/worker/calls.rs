@@ -11,7 +11,8 @@ use crate::interp::call_with_keywords;
 pub(super) struct LoopCalls {
     call_soon: Py<PyAny>,
     create_future: Py<PyAny>,
-    get_task_factory: Py<PyAny>,
+    /// `None`: it is read as an attribute, as asyncio's own loops do.
+    get_task_factory: Option<Py<PyAny>>,
     task_type: Py<PyAny>,
     event_loop: Py<PyAny>,
     /// An empty one: what the loop keeps must not keep the context of the caller who happens to be the first.
@@ -24,16 +25,16 @@ impl LoopCalls {
     pub(super) fn of(event_loop: &Bound<'_, PyAny>) -> PyResult<Self> {
         let py = event_loop.py();
         let asyncio = py.import("asyncio")?;
-        let (context, event_loop_name) = (intern!(py, "context"), intern!(py, "loop"));
+        let (context, event_loop_name, name) = (intern!(py, "context"), intern!(py, "loop"), intern!(py, "name"));
         Ok(Self {
             call_soon: event_loop.getattr("call_soon")?.unbind(),
             create_future: event_loop.getattr("create_future")?.unbind(),
-            get_task_factory: event_loop.getattr("get_task_factory")?.unbind(),
+            get_task_factory: get_task_factory(event_loop)?,
             task_type: asyncio.getattr("Task")?.unbind(),
             event_loop: event_loop.clone().unbind(),
             context: py.import("contextvars")?.call_method0("Context")?.unbind(),
             context_keyword: PyTuple::new(py, [context])?.unbind(),
-            task_keywords: PyTuple::new(py, [event_loop_name, context])?.unbind(),
+            task_keywords: PyTuple::new(py, [event_loop_name, context, name])?.unbind(),
         })
     }
 
@@ -67,16 +68,22 @@ impl LoopCalls {
         self.create_future.bind(py).call0()
     }
 
-    /// A task that runs `coroutine` in `context`; by the loop's task factory, where it has one.
+    /// A task that runs `coroutine` in `context`; by the loop's task factory, where it has one, else with this name, which
+    /// spares asyncio to make one up.
     pub(super) fn create_task<'py>(
         &self,
         coroutine: &Bound<'py, PyAny>,
         context: &Bound<'py, PyAny>,
+        name: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = coroutine.py();
         let event_loop = self.event_loop.bind(py);
-        if self.get_task_factory.bind(py).call0()?.is_none() {
-            let arguments = [coroutine, event_loop, context];
+        let factory = match &self.get_task_factory {
+            Some(get) => get.bind(py).call0()?,
+            None => event_loop.getattr(intern!(py, "_task_factory"))?,
+        };
+        if factory.is_none() {
+            let arguments = [coroutine, event_loop, context, name];
             return call_with_keywords(self.task_type.bind(py), &arguments, self.task_keywords.bind(py));
         }
         let create_task = event_loop.getattr(intern!(py, "create_task"))?;
@@ -91,4 +98,15 @@ impl LoopCalls {
         visit.call(&self.event_loop)?;
         visit.call(&self.context)
     }
+}
+
+/// The method of `event_loop` that gives its task factory, unless that is asyncio's own.
+fn get_task_factory(event_loop: &Bound<'_, PyAny>) -> PyResult<Option<Py<PyAny>>> {
+    let py = event_loop.py();
+    let own = py.import("asyncio.base_events")?.getattr("BaseEventLoop")?.getattr("get_task_factory")?;
+    let is_own = event_loop.get_type().getattr("get_task_factory")?.is(&own);
+    if is_own && event_loop.hasattr("_task_factory")? {
+        return Ok(None);
+    }
+    event_loop.getattr("get_task_factory").map(|get| Some(get.unbind()))
 }

@@ -111,7 +111,7 @@ impl Port {
         let progress = Bound::new(py, Progress { port: port.clone().unbind(), engine: id, number, _guard: guard })?;
         let arguments = (factory, progress, stop, &engine.core.name);
         let held = py.import("pybridge._worker")?.call_method1("hold_lifespan", arguments)?;
-        let task = self.create_task(py, held, context)?;
+        let task = self.create_task(py, held, context, &engine.task_name)?;
         // It is kept here until it is over: a loop that nobody closes can be collected with the task.
         if let Some(lifespan) = self.lifespans().as_mut().and_then(|lifespans| lifespans.get_mut(&id))
             && lifespan.number == number

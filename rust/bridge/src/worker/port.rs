@@ -7,6 +7,7 @@ use pybridge_pool::Pool;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::types::PyString;
 use slab::Slab;
 
 use super::calls::LoopCalls;
@@ -180,6 +181,7 @@ impl Port {
         core: &Arc<StreamCore>,
         driver: Bound<'_, PyAny>,
         context: Py<PyAny>,
+        name: &Py<PyString>,
     ) -> PyResult<()> {
         if let Some(mut tables) = self.tables.borrow() {
             let live = LiveTask { core: Arc::clone(core), task: None, credit: None };
@@ -187,7 +189,7 @@ impl Port {
             self.info.live.store(tables.live.len(), Ordering::Relaxed);
             self.info.lag.note_use();
         }
-        match self.create_task(py, driver, context) {
+        match self.create_task(py, driver, context, name) {
             Ok(task) => {
                 self.with_live(core, |live| live.task = Some(task.unbind()));
                 Ok(())
@@ -205,8 +207,9 @@ impl Port {
         py: Python<'py>,
         driver: Bound<'py, PyAny>,
         context: Py<PyAny>,
+        name: &Py<PyString>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        self.calls().create_task(&driver, context.bind(py))
+        self.calls().create_task(&driver, context.bind(py), name.bind(py))
     }
 
     /// Forgets a stream whose driver is done.
@@ -314,8 +317,12 @@ impl Port {
     fn __call__(slf: &Bound<'_, Self>) {
         let this = slf.get();
         this.follow_loop(slf.py());
-        this.handoff.outbox().begin_scheduled();
-        this.hand_over();
+        if this.handoff.outbox().waits_for_next_turn() {
+            Self::schedule_hand_over(slf);
+        } else {
+            this.handoff.outbox().begin_scheduled();
+            this.hand_over();
+        }
         this.look_at_pins();
     }
 

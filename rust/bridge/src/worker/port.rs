@@ -252,7 +252,7 @@ impl Port {
     }
 
     /// Lets the task that drives the stream, and runs now, end in the child of a fork. asyncio forgets there which loop and
-    /// which task run, and from CPython 3.14 on raises `RuntimeError` in place of what such a task ends with.
+    /// which task run, and from `CPython` 3.14 on raises `RuntimeError` in place of what such a task ends with.
     pub(crate) fn let_task_end_in_child(&self, py: Python<'_>, core: &Arc<StreamCore>) -> PyResult<()> {
         let (asyncio, event_loop) = (py.import(intern!(py, "asyncio"))?, self.event_loop(py));
         asyncio.call_method1(intern!(py, "_set_running_loop"), (event_loop,))?;

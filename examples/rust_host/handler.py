@@ -26,7 +26,7 @@ async def chat(request: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
 
 async def annotated(request: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
     """Yields data with the fields that protocols such as server-sent events have beside it."""
-    yield {"comment": "warming up"}
+    yield {"comments": ["warming up"]}
     async for token in chat(request):
         yield {"event": "token", "data": token}
     yield {"event": "done"}

@@ -34,6 +34,7 @@ ALLOWED: dict[str, set[str]] = {
     "engine": {"codecs", "config", "errors", "handlers", "memory", "options", "pool", "stats"},
     "codec": {"codecs", "config", "engine"},
     "_executor": set(),
+    "_traceback": set(),
     "_worker": {"_executor", "errors"},
     "prometheus": {"engine", "memory", "stats"},
     "_extension": {"_interpreter"},

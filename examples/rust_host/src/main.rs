@@ -73,7 +73,7 @@ async fn print_annotated(engine: &Engine, prompt: &str) -> Result<(), StreamErro
     let mut items = engine.generate::<ChatRequest, Annotated<Token>>(request(prompt), CallOptions::default()).await?;
     while let Some(item) = items.next().await {
         match item? {
-            Annotated { comment: Some(comment), .. } => println!(": {comment}"),
+            Annotated { comments: Some(comments), .. } => println!(": {}", comments.join(", ")),
             Annotated { event, data: Some(token), .. } => println!("{}: {}", event.unwrap_or_default(), token.text),
             Annotated { event, .. } => println!("{}", event.unwrap_or_default()),
         }
@@ -100,7 +100,7 @@ async fn print_failures(chat: &Engine) -> Result<(), StreamError> {
             match token {
                 Ok(token) => println!("token {}: {}", token.index, token.text),
                 Err(StreamError::Failed(failure)) if failure.kind == FailureKind::Handler => {
-                    println!("the handler raised {}: {}", failure.class, failure.message);
+                    println!("the handler raised {}: {}", failure.class, failure.message); // for logs; `Display` is for clients
                 }
                 Err(StreamError::Cancelled(reason)) => println!("cancelled: {}", reason.as_str()),
                 Err(StreamError::Response(reason)) => println!("not a token: {reason}"),

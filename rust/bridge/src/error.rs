@@ -15,6 +15,7 @@ use pyo3::types::{PyModule, PyTraceback, PyType};
 
 use crate::runtime::RuntimeError;
 use crate::stream::{Failure, FailureKind, PublicAnswer, Reason};
+use crate::traceback;
 use crate::worker::Deferred;
 
 /// Why an item could not become a frame.
@@ -165,8 +166,9 @@ impl DecodeError {
     }
 }
 
-/// The failure that an exception of the handler (or of its encoding) ends a stream with.
-pub(crate) fn failure_of(py: Python<'_>, error: &PyErr, release: impl FnOnce(Py<PyAny>) -> Deferred) -> Failure {
+/// The failure that an exception of the handler (or of its encoding) ends a stream with. `keep` holds the exception itself for
+/// a consumer in Python; for all others the traceback becomes text.
+pub(crate) fn failure_of(py: Python<'_>, error: &PyErr, keep: Option<impl FnOnce(Py<PyAny>) -> Deferred>) -> Failure {
     let replaced = in_place_of_stop(py, error);
     let error = replaced.as_ref().unwrap_or(error);
     let class = error.get_type(py).qualname().map_or_else(|_| "Exception".to_owned(), |name| name.to_string());
@@ -196,8 +198,15 @@ pub(crate) fn failure_of(py: Python<'_>, error: &PyErr, release: impl FnOnce(Py<
     let message =
         error.value(py).str().map_or_else(|_| "<unprintable>".to_owned(), |text| text.to_string_lossy().into_owned());
     let public_message = kind.public_text().map_or_else(|| message.clone(), str::to_owned);
-    let original = Some(Arc::new(release(object_of(py, error))));
-    Failure { kind, class, public_message, message, answer, original }
+    let limit = if is(Class::LimitExceeded) {
+        error.value(py).getattr(intern!(py, "limit")).and_then(|limit| limit.extract::<String>()).ok()
+    } else {
+        None
+    };
+    let traceback = if keep.is_none() && answer.is_none() { traceback::text_of(py, error) } else { None };
+    let original = keep.map(|keep| Arc::new(keep(object_of(py, error))));
+    let limit = limit.map(String::into_boxed_str);
+    Failure { kind, class, public_message, message, traceback, limit, answer, original }
 }
 
 /// What a `PublicError` says beside its text; an error where a subclass holds something else, whose text is then not
@@ -263,8 +272,7 @@ pub(crate) fn contained_exit(py: Python<'_>, error: &PyErr) -> Option<PyErr> {
 }
 
 /// The exception a Python consumer gets for a failure: the original object where there is one.
-#[doc(hidden)]
-pub fn raise_failure(py: Python<'_>, failure: &Failure) -> PyErr {
+pub(crate) fn raise_failure(py: Python<'_>, failure: &Failure) -> PyErr {
     if let Some(original) = &failure.original {
         return PyErr::from_value(original.get(py).clone_ref(py).into_bound(py));
     }
@@ -273,6 +281,10 @@ pub fn raise_failure(py: Python<'_>, failure: &Failure) -> PyErr {
         FailureKind::InvalidArgument => Class::InvalidArgument,
         FailureKind::Encode => return Class::Encode.error(py, (failure.message.clone(), "$")),
         FailureKind::Decode => return Class::Decode.error(py, (failure.message.clone(), 0)),
+        FailureKind::TooLarge => {
+            let limit = failure.limit.as_deref().unwrap_or("max_frame_bytes");
+            return Class::LimitExceeded.error(py, (failure.message.clone(), limit));
+        }
         FailureKind::Overloaded => Class::Overloaded,
         FailureKind::PoolExhausted => Class::PoolExhausted,
         FailureKind::Closed => Class::EngineClosed,
@@ -284,9 +296,13 @@ pub fn raise_failure(py: Python<'_>, failure: &Failure) -> PyErr {
 }
 
 /// The exception a Python consumer gets for a cancelled stream.
-#[doc(hidden)]
-pub fn raise_cancelled(py: Python<'_>, reason: Reason) -> PyErr {
+pub(crate) fn raise_cancelled(py: Python<'_>, reason: Reason) -> PyErr {
     Class::StreamCancelled.error(py, (reason.as_str(),))
+}
+
+/// The exception for a frame that does not fit the type asked for.
+pub(crate) fn decode_error(py: Python<'_>, reason: &str) -> PyErr {
+    Class::Decode.error(py, (reason, 0))
 }
 
 /// The exception for a runtime that cannot be had.

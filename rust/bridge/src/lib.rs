@@ -77,6 +77,7 @@ mod module;
 mod parking;
 pub mod runtime;
 mod stream;
+mod traceback;
 mod worker;
 
 pub use engine::{Annotated, Engine, EngineBuilder};

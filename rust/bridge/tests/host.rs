@@ -73,11 +73,11 @@ fn items_are_typed_values() {
 }
 
 #[test]
-fn annotated_items_carry_event_comment_and_error() {
+fn annotated_items_carry_id_event_comments_and_error() {
     let script = Script::new(
         "
 async def handler(request):
-    yield {'comment': 'soon'}
+    yield {'comments': ['soon'], 'id': '7'}
     yield {'event': 'number', 'data': {'number': 1}}
     yield {'error': 'skipped'}
 ",
@@ -87,9 +87,21 @@ async def handler(request):
         collect(engine.generate::<_, Annotated<Item>>((), CallOptions::default()).await.expect("a place")).await
     });
     let [first, second, third] = <[Annotated<Item>; 3]>::try_from(items).expect("three");
-    assert_eq!((first.comment.as_deref(), first.data), (Some("soon"), None));
+    assert_eq!((first.comments, first.id.as_deref(), first.data), (Some(vec!["soon".to_owned()]), Some("7"), None));
     assert_eq!((second.event.as_deref(), second.data), (Some("number"), Some(Item { number: 1 })));
     assert_eq!((third.error.as_deref(), third.event), (Some("skipped"), None));
+}
+
+#[test]
+fn an_item_with_none_of_the_fields_is_no_annotated_item() {
+    let engine = Script::new(COUNT).engine();
+    let (items, ending) = run(async move {
+        let request = Request { count: 1 };
+        collect(engine.generate::<_, Annotated<Item>>(request, CallOptions::default()).await.expect("a place")).await
+    });
+    assert!(items.is_empty());
+    let Some(StreamError::Response(reason)) = ending else { panic!("{ending:?}") };
+    assert!(reason.contains("none of data, id, event, comments and error"), "{reason}");
 }
 
 #[test]

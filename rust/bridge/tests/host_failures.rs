@@ -173,10 +173,12 @@ fn class_of(kind: FailureKind) -> &'static str {
         FailureKind::Decode => "DecodeError",
         FailureKind::Overloaded => "Overloaded",
         FailureKind::PoolExhausted => "PoolExhausted",
+        FailureKind::TooLarge => "LimitExceeded",
         FailureKind::Closed => "EngineClosed",
         FailureKind::HandlerExit => "HandlerExit",
         FailureKind::Fork => "ForkError",
         FailureKind::Internal => "InternalError",
+        other => panic!("{other:?} is new"),
     }
 }
 
@@ -198,10 +200,94 @@ fn what_is_worth_another_try_is_the_same_in_rust_in_python_and_in_the_document()
     }
     for kind in FailureKind::ALL {
         let class = class_of(kind);
-        let name =
-            if kind == FailureKind::Handler { "any other of the handler's".into() } else { format!("`{class}`") };
+        let name = match kind {
+            FailureKind::Handler => "any other of the handler's".to_owned(),
+            FailureKind::TooLarge => "a request that is too large, in a Rust host".to_owned(),
+            _ => format!("`{class}`"),
+        };
         check(&name, class, kind.status(), kind.retryable());
     }
+}
+
+#[test]
+fn a_failure_brings_its_traceback_as_text_and_no_object() {
+    let script = Script::new(
+        "
+import gc, weakref
+from pybridge import PublicError
+class Witness:
+    pass
+witnesses = []
+def fail(depth):
+    witness = Witness()
+    witnesses.append(weakref.ref(witness))
+    if depth:
+        fail(depth - 1)
+    raise LookupError('x' * 20_000 if depth == 99 else 'a secret') from ValueError('a cause')
+async def handler(request):
+    if request == 'public':
+        raise PublicError('sorry')
+    fail(int(request))
+    yield
+def alive():
+    gc.collect()
+    return sum(witness() is not None for witness in witnesses)
+",
+    );
+    let engine = script.engine();
+    let detail = |request| {
+        let error = call(&engine, request).1.expect("it fails");
+        assert!(!error.to_string().contains("secret"), "{error}");
+        error.detail().expect("a failure").clone()
+    };
+    let failure = detail("3");
+    let text = failure.traceback.as_deref().expect("a traceback");
+    assert!(text.starts_with("ValueError: a cause\n\nThe above exception was the direct cause"), "{text}");
+    assert!(text.ends_with("LookupError: a secret\n") && text.contains("in fail\n"), "{text}");
+    assert_eq!(script.eval("alive()"), "0", "the error holds no frame of the handler");
+    drop(failure);
+
+    let long = detail("99");
+    let text = long.traceback.expect("a traceback");
+    assert!(text.len() <= 8 << 10 && text.contains("[...]"), "{} bytes", text.len());
+    assert!(detail("public").traceback.is_none(), "its text is the answer");
+
+    let plain = (0..20).filter_map(|_| detail("1").traceback).filter(|text| !text.contains("fail(depth - 1)")).count();
+    assert!(plain > 0, "lines of source are read ten times a second at most");
+}
+
+#[test]
+fn a_failure_of_the_handler_is_the_same_exception_for_python() {
+    let engine = Script::new(SCRIPT).engine();
+    for (request, class) in [("refuse", "InvalidArgument"), ("raise", "InternalError"), ("item", "EncodeError")] {
+        let error = call(&engine, request).1.expect("it fails");
+        python(|py| {
+            let raised = error.to_pyerr(py);
+            assert_eq!(raised.get_type(py).name().expect("a name").to_string(), class, "{raised}");
+        });
+        assert!(!error.is_cancelled());
+        assert_eq!(error.is_timeout(), false);
+    }
+    assert!(call(&engine, "time out").1.expect("it fails").is_timeout());
+}
+
+#[test]
+fn a_request_that_is_too_large_is_refused_where_it_is_made() {
+    let engine = Script::new(SCRIPT)
+        .engine_with(|py, builder| builder.option("limits", setting(py, "Limits(max_frame_bytes=1000)")));
+    let body = vec![0_u8; 1001];
+    for error in [
+        engine.body(&body).expect_err("it is too large"),
+        engine.frames(body, CallOptions::default()).expect_err("it is too large"),
+    ] {
+        assert_eq!((error.status(), error.retryable(), error.kind()), (413, false, Some(FailureKind::TooLarge)));
+        assert_eq!(error.detail().expect("a failure").limit.as_deref(), Some("max_frame_bytes"));
+    }
+    let small = Script::new(SCRIPT).engine_with(|_, builder| {
+        builder.pool(pybridge::PoolConfig { max_live_bytes: Some(1 << 20), ..Default::default() })
+    });
+    let error = small.body(&vec![0; 1 << 20]).expect_err("more than half of the pool");
+    assert_eq!((error.status(), error.kind()), (413, Some(FailureKind::TooLarge)));
 }
 
 #[test]

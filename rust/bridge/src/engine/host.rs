@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use pybridge_pool::{Pool, PoolConfig};
+use pybridge_pool::{Pool, PoolConfig, PoolError};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -21,6 +21,18 @@ use crate::stream::{
     StreamError,
 };
 use crate::worker::{Deferred, Mailbox};
+
+const FORKED: &str = "pybridge was started before this process was forked";
+
+fn failed(kind: FailureKind, class: &str, message: impl Into<String>) -> StreamError {
+    StreamError::Failed(Box::new(Failure::new(kind, class, message)))
+}
+
+fn too_large(message: String, limit: &str) -> StreamError {
+    let mut failure = Failure::new(FailureKind::TooLarge, "LimitExceeded", message);
+    failure.limit = Some(limit.into());
+    StreamError::Failed(Box::new(failure))
+}
 
 /// Calls one Python handler from Rust. Clones share it.
 ///
@@ -112,11 +124,27 @@ impl Engine {
     /// Copies an encoded request into memory of the engine's pool, as a server reads one from its socket.
     ///
     /// # Errors
-    /// [`FailureKind::PoolExhausted`]: requests hold all that they may.
+    /// [`FailureKind::TooLarge`]: it is longer than one request may be; [`FailureKind::PoolExhausted`]: requests hold all
+    /// that they may.
     pub fn body(&self, encoded: &[u8]) -> Result<Bytes, StreamError> {
-        self.core.pool.inbound(encoded).map_err(|error| {
-            StreamError::Failed(Box::new(Failure::new(FailureKind::PoolExhausted, "PoolExhausted", error.to_string())))
+        self.check_size(encoded.len())?;
+        self.core.pool.inbound(encoded).map_err(|error| match error {
+            PoolError::Oversized { .. } | PoolError::TooLong { .. } => too_large(error.to_string(), "max_live_bytes"),
+            PoolError::Forked => failed(FailureKind::Fork, "ForkError", FORKED),
+            PoolError::Exhausted => failed(FailureKind::PoolExhausted, "PoolExhausted", error.to_string()),
         })
+    }
+
+    /// Refuses an encoded request that the worker would refuse, before it is copied or sent anywhere.
+    fn check_size(&self, len: usize) -> Result<(), StreamError> {
+        let most = self.core.limits.max_frame_bytes;
+        if len > most && self.format != Format::Raw {
+            return Err(too_large(
+                format!("a request of {len} bytes is over max_frame_bytes = {most}"),
+                "max_frame_bytes",
+            ));
+        }
+        Ok(())
     }
 
     /// Calls the handler with an encoded request; it is decoded on the worker, by the engine's codec.
@@ -124,21 +152,21 @@ impl Engine {
     /// Nothing is awaited here; the stream yields frames as the handler yields items.
     ///
     /// # Errors
-    /// [`FailureKind::Closed`], [`FailureKind::Overloaded`]; [`FailureKind::InvalidArgument`]: the options.
+    /// [`FailureKind::Closed`], [`FailureKind::Overloaded`]; [`FailureKind::TooLarge`]: the request;
+    /// [`FailureKind::InvalidArgument`]: the options.
     pub fn frames(&self, request: impl Into<Bytes>, options: CallOptions) -> Result<FrameStream, StreamError> {
         self.start(request.into(), options).inspect_err(|_| self.core.metrics.count_refused())
     }
 
     fn start(&self, request: Bytes, options: CallOptions) -> Result<FrameStream, StreamError> {
-        let failed =
-            |kind, class, message: &str| Err(StreamError::Failed(Box::new(Failure::new(kind, class, message))));
         if crate::runtime::check_fork().is_err() {
-            return failed(FailureKind::Fork, "ForkError", "pybridge was started before this process was forked");
+            return Err(failed(FailureKind::Fork, "ForkError", FORKED));
         }
         if self.core.life() != Life::Serving {
-            return failed(FailureKind::Closed, "EngineClosed", "the engine is closed");
+            return Err(failed(FailureKind::Closed, "EngineClosed", "the engine is closed"));
         }
-        options.check(&self.core.limits).map_err(|failure| StreamError::Failed(Box::new(failure)))?;
+        self.check_size(request.len())?;
+        options.check(&self.core.limits).map_err(StreamError::Failed)?;
         let core = StreamCore::new(Arc::clone(&self.core), Arc::clone(&self.mailbox), options, None, false);
         let start = Box::new(StartRequest {
             core: Arc::clone(&core),
@@ -175,8 +203,7 @@ impl Engine {
         Resp: DeserializeOwned,
     {
         let body = codec::to_bytes(self.format, &request).map_err(|error| {
-            let message = format!("request not encodable: {error}");
-            StreamError::Failed(Box::new(Failure::new(FailureKind::InvalidArgument, "EncodeError", message)))
+            failed(FailureKind::InvalidArgument, "EncodeError", format!("request not encodable: {error}"))
         })?;
         Ok(ItemStream::new(self.frames(body, options)?, self.format))
     }

@@ -7,6 +7,7 @@ use crate::worker::Deferred;
 
 /// Why a stream was cancelled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 #[repr(u8)]
 pub enum Reason {
     /// The remote peer has gone.
@@ -81,6 +82,7 @@ impl Reason {
 
 /// What kind of failure ended a stream; decides status and retry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum FailureKind {
     /// The handler raised.
     Handler,
@@ -98,6 +100,8 @@ pub enum FailureKind {
     Overloaded,
     /// The pool's budget is used up.
     PoolExhausted,
+    /// The request is larger than a request may be.
+    TooLarge,
     /// The engine is closing or closed.
     Closed,
     /// `SystemExit` or `KeyboardInterrupt` from the handler.
@@ -110,7 +114,7 @@ pub enum FailureKind {
 
 impl FailureKind {
     /// All kinds.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Handler,
         Self::Timeout,
         Self::Public,
@@ -119,6 +123,7 @@ impl FailureKind {
         Self::Decode,
         Self::Overloaded,
         Self::PoolExhausted,
+        Self::TooLarge,
         Self::Closed,
         Self::HandlerExit,
         Self::Fork,
@@ -130,6 +135,7 @@ impl FailureKind {
         match self {
             Self::Public | Self::InvalidArgument | Self::Decode => 400,
             Self::Timeout => 504,
+            Self::TooLarge => 413,
             Self::Overloaded | Self::PoolExhausted | Self::Closed | Self::Fork => 503,
             Self::Handler | Self::Encode | Self::HandlerExit | Self::Internal => 500,
         }
@@ -138,7 +144,7 @@ impl FailureKind {
     /// What a remote client is told of an exception of this kind; `None`: its own text.
     pub(crate) fn public_text(self) -> Option<&'static str> {
         Some(match self {
-            Self::Public | Self::InvalidArgument | Self::Decode => return None,
+            Self::Public | Self::InvalidArgument | Self::Decode | Self::TooLarge => return None,
             Self::Handler => "the handler failed",
             Self::Timeout => "the handler timed out",
             Self::Encode => "an item could not be encoded",
@@ -169,8 +175,9 @@ pub struct PublicAnswer {
     pub headers: BTreeMap<String, String>,
 }
 
-/// A failure as it crosses to the consumer.
+/// A failure as it crosses to the consumer. It holds text and no object of Python's, unless a Python program consumes.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Failure {
     /// What kind it is.
     pub kind: FailureKind,
@@ -180,9 +187,14 @@ pub struct Failure {
     pub public_message: String,
     /// The full text, for logs and for callers in the same process.
     pub message: String,
+    /// Python's traceback as text, at most 8 KiB: its head and its tail, for logs. Made where the consumer is a Rust program
+    /// and the handler raised something other than `PublicError`; with lines of source ten times a second at most.
+    pub traceback: Option<Box<str>>,
+    /// Name of the `Limits` field that was passed.
+    pub limit: Option<Box<str>>,
     /// What the handler says to the client, if it raised `PublicError`.
     pub answer: Option<Box<PublicAnswer>>,
-    /// The exception object, for consumers in the same process.
+    /// The exception object, for Python consumers.
     pub(crate) original: Option<Arc<Deferred>>,
 }
 
@@ -190,7 +202,16 @@ impl Failure {
     /// A failure of pybridge's own, whose text is public.
     pub fn new(kind: FailureKind, class: &str, message: impl Into<String>) -> Self {
         let message = message.into();
-        Self { kind, class: class.to_owned(), public_message: message.clone(), message, answer: None, original: None }
+        Self {
+            kind,
+            class: class.to_owned(),
+            public_message: message.clone(),
+            message,
+            traceback: None,
+            limit: None,
+            answer: None,
+            original: None,
+        }
     }
 
     /// HTTP status of this failure before the first item.
@@ -296,15 +317,28 @@ mod tests {
         assert_eq!(reasons, expected);
         let kinds = FailureKind::ALL.map(|kind| (kind.status(), kind.retryable()));
         let (theirs, ours) = ((400, false), (500, false));
-        let expected =
-            [ours, (504, false), theirs, theirs, ours, theirs, again, again, again, ours, (503, false), ours];
+        let expected = [
+            ours,
+            (504, false),
+            theirs,
+            theirs,
+            ours,
+            theirs,
+            again,
+            again,
+            (413, false),
+            again,
+            ours,
+            (503, false),
+            ours,
+        ];
         assert_eq!(kinds, expected);
     }
 
     #[test]
     fn clients_are_told_the_text_of_what_they_did_and_no_text_of_the_handlers() {
         for kind in FailureKind::ALL {
-            let theirs = kind.status() == 400;
+            let theirs = matches!(kind.status(), 400 | 413);
             assert_eq!(kind.public_text().is_none(), theirs, "{kind:?}");
             assert!(kind.public_text().is_none_or(|text| text.len() > 10 && text.is_ascii()), "{kind:?}");
         }

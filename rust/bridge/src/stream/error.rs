@@ -1,22 +1,51 @@
 //! How a stream that did not finish looks to a Rust consumer.
 
+use pyo3::{PyErr, Python};
+
 use super::ending::{Failure, FailureKind, PublicAnswer, Reason};
+use crate::error::{decode_error, raise_cancelled, raise_failure};
 
 /// What a Rust consumer sees instead of the next item.
-#[derive(Debug, Clone, thiserror::Error)]
+///
+/// After [`Failed`](Self::Failed) and [`Cancelled`](Self::Cancelled) a stream gives `None`; after
+/// [`Response`](Self::Response) it goes on with the next item. `Display` shows what a remote client may see and nothing
+/// else; [`detail`](Self::detail) is for logs. It keeps no object of Python's: a kept one costs the text that it holds, at most
+/// about 8 KiB of traceback.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
 pub enum StreamError {
     /// The stream ended with a failure.
-    #[error("{}: {}", .0.class, .0.message)]
     Failed(Box<Failure>),
     /// The stream was cancelled.
-    #[error("stream cancelled: {}", .0.as_str())]
     Cancelled(Reason),
-    /// A frame does not decode to the type asked for.
-    #[error("response not decodable: {0}")]
+    /// A frame does not decode to the type asked for; why.
     Response(String),
 }
 
+impl std::fmt::Display for StreamError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Failed(failure) => f.write_str(&failure.public_message),
+            Self::Cancelled(reason) => write!(f, "stream cancelled: {}", reason.as_str()),
+            Self::Response(_) => f.write_str(INTERNAL),
+        }
+    }
+}
+
+impl std::error::Error for StreamError {}
+
+const INTERNAL: &str = "internal error";
+
 impl StreamError {
+    /// What kind of failure it is; `None` for a cancellation.
+    pub fn kind(&self) -> Option<FailureKind> {
+        match self {
+            Self::Failed(failure) => Some(failure.kind),
+            Self::Cancelled(_) => None,
+            Self::Response(_) => Some(FailureKind::Internal),
+        }
+    }
+
     /// HTTP status of a call that ends this way before its first item.
     pub fn status(&self) -> u16 {
         match self {
@@ -35,20 +64,40 @@ impl StreamError {
         }
     }
 
-    /// What a remote client may be told.
+    /// What a remote client may be told; `Display` shows the same.
     pub fn public_message(&self) -> String {
+        self.to_string()
+    }
+
+    /// Everything that is known of a failure, for logs: class, message and traceback. `None` for the other endings.
+    pub fn detail(&self) -> Option<&Failure> {
         match self {
-            Self::Failed(failure) => failure.public_message.clone(),
-            Self::Cancelled(_) => self.to_string(),
-            Self::Response(_) => "internal error".to_owned(),
+            Self::Failed(failure) => Some(failure),
+            Self::Cancelled(_) | Self::Response(_) => None,
         }
     }
 
     /// The answer that the handler chose by raising `PublicError`: code and headers for the client.
     pub fn answer(&self) -> Option<&PublicAnswer> {
+        self.detail()?.answer.as_deref()
+    }
+
+    /// True if time ran out: the deadline, the idle timeout, or a `TimeoutError` of the handler's.
+    pub fn is_timeout(&self) -> bool {
+        matches!(self, Self::Cancelled(Reason::Deadline | Reason::Idle)) || self.kind() == Some(FailureKind::Timeout)
+    }
+
+    /// True if either side asked the stream to stop, time limits included.
+    pub fn is_cancelled(&self) -> bool {
+        matches!(self, Self::Cancelled(_))
+    }
+
+    /// The exception that a Python consumer would see for it, made anew.
+    pub fn to_pyerr(&self, py: Python<'_>) -> PyErr {
         match self {
-            Self::Failed(failure) => failure.answer.as_deref(),
-            Self::Cancelled(_) | Self::Response(_) => None,
+            Self::Failed(failure) => raise_failure(py, failure),
+            Self::Cancelled(reason) => raise_cancelled(py, *reason),
+            Self::Response(reason) => decode_error(py, reason),
         }
     }
 }

@@ -41,15 +41,22 @@ impl CallOptions {
     }
 
     /// Refuses more metadata than the limits allow, and text that would not stay on its line, in a log or a header.
-    pub(crate) fn check(&self, limits: &Limits) -> Result<(), Failure> {
-        let refused = |class: &str, message: String| Err(Failure::new(FailureKind::InvalidArgument, class, message));
+    pub(crate) fn check(&self, limits: &Limits) -> Result<(), Box<Failure>> {
+        let refused =
+            |class: &str, message: String| Err(Box::new(Failure::new(FailureKind::InvalidArgument, class, message)));
+        let over = |limit: &str, message: String| {
+            Err(Box::new(Failure {
+                limit: Some(limit.into()),
+                ..Failure::new(FailureKind::InvalidArgument, "LimitExceeded", message)
+            }))
+        };
         let entries = self.metadata.len();
         if entries > limits.max_metadata_entries {
-            return refused("LimitExceeded", format!("metadata of {entries} entries is over max_metadata_entries"));
+            return over("max_metadata_entries", format!("metadata of {entries} entries is over max_metadata_entries"));
         }
         let bytes: usize = self.metadata.iter().map(|(key, value)| key.len() + value.len()).sum();
         if bytes > limits.max_metadata_bytes {
-            return refused("LimitExceeded", format!("metadata of {bytes} bytes is over max_metadata_bytes"));
+            return over("max_metadata_bytes", format!("metadata of {bytes} bytes is over max_metadata_bytes"));
         }
         let metadata = self.metadata.iter().flat_map(|(key, value)| [("metadata", key), ("metadata", value)]);
         let named =

@@ -91,7 +91,8 @@ pub(crate) fn fail(py: Python<'_>, core: &Arc<StreamCore>, error: &PyErr) {
     }
     let home = Arc::clone(&core.home);
     let exit = contained_exit(py, error);
-    let failure = failure_of(py, exit.as_ref().unwrap_or(error), |object| Deferred::new(object, home));
+    let keep = core.direct.then_some(|object| Deferred::new(object, home));
+    let failure = failure_of(py, exit.as_ref().unwrap_or(error), keep);
     core.finish(Ending::Raised(Box::new(failure)));
 }
 

@@ -12,7 +12,6 @@ use super::typed::{ChatChunk, ChatRequest};
 use crate::bridge_thread::BridgeThread;
 use crate::naive::{Handler, Naive, TraceContext};
 use pybridge::Engine;
-use pybridge::StreamError;
 use pybridge::extension;
 
 /// Threads of the reference bridges' runtime, whatever the machine: as such bridges have at least.
@@ -82,9 +81,7 @@ fn run<L: Lane>(py: Python<'_>, lane: L, plan: Plan) -> PyResult<Outcome> {
     let runtime = lane.runtime();
     py.detach(|| runtime.block_on(load::run(lane, plan))).map_err(|failed| match failed {
         LaneError::Reference(failed) => failed.into(),
-        LaneError::Engine(StreamError::Failed(failure)) => extension::raise_failure(py, &failure),
-        LaneError::Engine(StreamError::Cancelled(reason)) => extension::raise_cancelled(py, reason),
-        LaneError::Engine(StreamError::Response(reason)) => PyValueError::new_err(reason),
+        LaneError::Engine(failed) => failed.to_pyerr(py),
     })
 }
 

@@ -227,6 +227,7 @@ fn without_frames(py: Python<'_>, cancelled: &PyErr) -> PyErr {
 }
 
 pub(super) fn failure(driver: &Bound<'_, Driver>, error: &PyErr) -> Failure {
-    let home = Arc::clone(&driver.get().core.home);
-    error::failure_of(driver.py(), error, |object| Deferred::new(object, home))
+    let core = &driver.get().core;
+    let home = Arc::clone(&core.home);
+    error::failure_of(driver.py(), error, core.direct.then_some(|object| Deferred::new(object, home)))
 }

@@ -266,7 +266,7 @@ fn a_failure_of_the_handler_is_the_same_exception_for_python() {
             assert_eq!(raised.get_type(py).name().expect("a name").to_string(), class, "{raised}");
         });
         assert!(!error.is_cancelled());
-        assert_eq!(error.is_timeout(), false);
+        assert!(!error.is_timeout());
     }
     assert!(call(&engine, "time out").1.expect("it fails").is_timeout());
 }

@@ -14,7 +14,8 @@ _CONTEXT = "\nDuring handling of the above exception, another exception occurred
 def text_of(error: BaseException, source: bool) -> str:
     """The traceback of `error` and of what led to it, as the interpreter prints it.
 
-    At most 8 KiB of UTF-8, its head and its tail; of each exception the last 64 frames, of what led to it 8 exceptions. `source` adds the lines of source, which are read from files.
+    At most 8 KiB of UTF-8, its head and its tail; of each exception the last 64 frames, of what led to it 8 exceptions.
+    `source` adds the lines of source, which are read from files.
     """
     chain = list(islice(_chain(error), _MAX_CHAINED))
     parts = [lead + _one(member, source) for member, lead in reversed(chain)]

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use pyo3::intern;
 use pyo3::prelude::*;
 
+use crate::error::object_of;
 use crate::lock::Mutex;
 
 /// Tracebacks with lines of source that are made in a second; to read them takes the loop's time.
@@ -26,6 +27,6 @@ fn may_read_source() -> bool {
 pub(crate) fn text_of(py: Python<'_>, error: &PyErr) -> Option<Box<str>> {
     let render =
         py.import(intern!(py, "pybridge._traceback")).and_then(|module| module.getattr(intern!(py, "text_of")));
-    let text = render.and_then(|render| render.call1((error.value(py), may_read_source()))).ok()?;
+    let text = render.and_then(|render| render.call1((object_of(py, error), may_read_source()))).ok()?;
     text.extract::<String>().ok().map(String::into_boxed_str)
 }

@@ -252,7 +252,8 @@ def alive():
     assert!(text.len() <= 8 << 10 && text.contains("[...]"), "{} bytes", text.len());
     assert!(detail("public").traceback.is_none(), "its text is the answer");
 
-    let plain = (0..20).filter_map(|_| detail("1").traceback).filter(|text| !text.contains("fail(depth - 1, text)")).count();
+    let plain =
+        (0..20).filter_map(|_| detail("1").traceback).filter(|text| !text.contains("fail(depth - 1, text)")).count();
     assert!(plain > 0, "lines of source are read ten times a second at most");
 }
 

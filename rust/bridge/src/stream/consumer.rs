@@ -10,9 +10,10 @@ use pybridge_pool::Batch;
 use serde::de::DeserializeOwned;
 
 use super::core::StreamCore;
+use super::cursor::Cursor;
 use super::ending::{Ending, Reason};
 use super::error::StreamError;
-use super::queue::{Cursor, weight};
+use super::queue::weight;
 use crate::codec;
 use crate::frame::Frame;
 

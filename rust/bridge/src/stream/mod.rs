@@ -4,6 +4,7 @@ mod call;
 mod close_reason;
 mod consumer;
 mod core;
+mod cursor;
 mod drive;
 mod driver;
 mod ending;

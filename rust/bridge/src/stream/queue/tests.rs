@@ -4,8 +4,11 @@ use std::cell::Cell;
 use std::sync::Arc;
 use std::task::Wake;
 
+use bytes::Bytes;
+
 use super::*;
 use crate::stream::Reason;
+use crate::stream::cursor::Cursor;
 
 /// Two batches are in flight, of which the producer needs one to be taken.
 fn queue_that_waits() -> Queue {

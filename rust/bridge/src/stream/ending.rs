@@ -273,6 +273,7 @@ mod tests {
     #![allow(clippy::disallowed_methods, reason = "a test's thread is its own")]
 
     use pyo3::Python;
+    use pyo3::types::PyDict;
 
     use super::*;
     use crate::worker::Mailbox;
@@ -325,7 +326,9 @@ mod tests {
     #[test]
     fn an_exception_goes_to_whoever_asks_first() {
         let home = Arc::new(Mailbox::new().expect("a descriptor"));
-        let exception = || Some(Arc::new(Deferred::new(Python::attach(|py| py.None()), Arc::clone(&home))));
+        let exception = || {
+            Some(Arc::new(Deferred::new(Python::attach(|py| PyDict::new(py).into_any().unbind()), Arc::clone(&home))))
+        };
         let original = exception();
         let failure = Failure { original, ..Failure::new(FailureKind::Handler, "ValueError", "why") };
         let cancelled = Cancellation { reason: Reason::Deadline, context: exception() };

@@ -69,6 +69,11 @@ def share(counts: Counter[str]) -> float:
     return caught / max(caught + counts["missed"], 1) if caught or counts["missed"] else 1.0
 
 
+def percent(counts: Counter[str]) -> str:
+    """The share as text, nothing where nothing ran."""
+    return f"{share(counts):.1%}" if counts["caught"] or counts["timeout"] or counts["missed"] else ""
+
+
 def total(rows: list[Row]) -> Counter[str]:
     """Of all files together."""
     return sum((row.counts for row in rows), Counter())
@@ -81,7 +86,7 @@ def lines_of_table(rows: list[Row]) -> list[str]:
         "| file | " + " | ".join(COLUMNS) + " | caught of viable |",
         "| --- |" + " ---: |" * (len(COLUMNS) + 1),
         *(
-            f"| {name} | {' | '.join(str(counts[column]) for column in COLUMNS)} | {share(counts):.1%} |"
+            f"| {name} | {' | '.join(str(counts[column]) for column in COLUMNS)} | {percent(counts)} |"
             for name, counts in named
         ),
     ]

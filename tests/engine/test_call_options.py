@@ -60,12 +60,12 @@ def test_option_that_cannot_be_is_named_before_anything_starts(options: dict[str
 @pytest.mark.parametrize("name", ["timeout", "idle_timeout"])
 def test_timeout_is_a_number_of_seconds_from_zero_to_below_a_thousand_million(name: Any) -> None:
     for seconds in (None, 0, 0.5, 999_999_999):
-        options: Any = {name: seconds}
-        assert checked(options, Limits()) == options
+        allowed: Any = {name: seconds}
+        assert checked(allowed, Limits()) == allowed
     for wrong in (True, -0.001, -1, 1e9, float("nan"), float("inf"), "5"):
+        refused: Any = {name: wrong}
         with pytest.raises(ConfigError, match=rf"^{name}: must be seconds, at least 0, not {re.escape(repr(wrong))}$"):
-            options = {name: wrong}
-            checked(options, Limits())
+            checked(refused, Limits())
 
 
 def test_options_that_are_none_are_as_good_as_left_out() -> None:

@@ -294,7 +294,7 @@ mod tests {
     #![allow(clippy::disallowed_methods, reason = "a test's thread is its own")]
 
     use pyo3::Python;
-    use pyo3::types::PyString;
+    use pyo3::types::PyDict;
 
     use super::*;
     use crate::worker::Mailbox;
@@ -361,10 +361,7 @@ mod tests {
     fn an_exception_goes_to_whoever_asks_first() {
         let home = Arc::new(Mailbox::new().expect("a descriptor"));
         let exception = || {
-            Some(Arc::new(Deferred::new(
-                Python::attach(|py| PyString::new(py, "").into_any().unbind()),
-                Arc::clone(&home),
-            )))
+            Some(Arc::new(Deferred::new(Python::attach(|py| PyDict::new(py).into_any().unbind()), Arc::clone(&home))))
         };
         let original = exception();
         let failure = Failure { original, ..Failure::new(FailureKind::Handler, "ValueError", "why") };

@@ -271,6 +271,16 @@ pub(crate) fn contained_exit(py: Python<'_>, error: &PyErr) -> Option<PyErr> {
     })
 }
 
+/// What a handler raised, made anew from its text: of the same class if that is one of Python's own.
+fn raised_again(py: Python<'_>, failure: &Failure) -> PyErr {
+    let class = py.import(intern!(py, "builtins")).and_then(|builtins| builtins.getattr(failure.class.as_str()));
+    let made = class.and_then(|class| class.call1((failure.message.as_str(),)));
+    match made {
+        Ok(error) if error.is_instance_of::<PyException>() => PyErr::from_value(error),
+        _ => PyRuntimeError::new_err(format!("{}: {}", failure.class, failure.message)),
+    }
+}
+
 /// The exception a Python consumer gets for a failure: the original object where there is one.
 pub(crate) fn raise_failure(py: Python<'_>, failure: &Failure) -> PyErr {
     if let Some(original) = &failure.original {
@@ -290,7 +300,8 @@ pub(crate) fn raise_failure(py: Python<'_>, failure: &Failure) -> PyErr {
         FailureKind::Closed => Class::EngineClosed,
         FailureKind::HandlerExit => Class::HandlerExit,
         FailureKind::Fork => Class::Fork,
-        FailureKind::Handler | FailureKind::Timeout | FailureKind::Internal => Class::Internal,
+        FailureKind::Handler | FailureKind::Timeout => return raised_again(py, failure),
+        FailureKind::Internal => Class::Internal,
     };
     class.error(py, (failure.message.clone(),))
 }

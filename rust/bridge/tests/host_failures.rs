@@ -260,7 +260,7 @@ def alive():
 #[test]
 fn a_failure_of_the_handler_is_the_same_exception_for_python() {
     let engine = Script::new(SCRIPT).engine();
-    for (request, class) in [("refuse", "InvalidArgument"), ("raise", "InternalError"), ("item", "EncodeError")] {
+    for (request, class) in [("refuse", "InvalidArgument"), ("raise", "LookupError"), ("item", "EncodeError")] {
         let error = call(&engine, request).1.expect("it fails");
         python(|py| {
             let raised = error.to_pyerr(py);

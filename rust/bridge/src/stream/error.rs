@@ -92,7 +92,8 @@ impl StreamError {
         matches!(self, Self::Cancelled(_))
     }
 
-    /// The exception that a Python consumer would see for it, made anew.
+    /// The exception that a Python consumer would see for it, made anew: for what a handler raised of the same class where that
+    /// is one of Python's own, else a `RuntimeError` that names it.
     pub fn to_pyerr(&self, py: Python<'_>) -> PyErr {
         match self {
             Self::Failed(failure) => raise_failure(py, failure),

@@ -238,14 +238,15 @@ async def test_coroutine_that_is_done_keeps_nothing(operation: str) -> None:
         coroutine = anext(stream) if operation == "anext" else stream.aclose()
         del stream
     task = asyncio.create_task(coroutine)
+    ended_at_once = task.done()
     assert await task in (1, None)
     del request
     await until(lambda: engine.stats().streams.live == 0, "the handler has ended")
     await turns(2)
     gc.collect()
     assert [reference() for reference in kept] == [None] * len(kept)
-    # A task that ends while it is made forgets its coroutine.
-    assert task.get_coro() in (coroutine, None)
+    # A task that ends while it is made forgets its coroutine, and CPython 3.12.1 crashes when it is asked for it.
+    assert ended_at_once or task.get_coro() is coroutine
 
 
 async def test_reads_share_a_coroutine_only_where_nobody_keeps_it() -> None:

@@ -162,6 +162,7 @@ async def test_unary_calls_cross_about_once_a_turn() -> None:
     """S-30: 3,200 calls, 64 at a time; neither their items nor their endings cross alone."""
 
     async def handler(request: object) -> AsyncGenerator[int, None]:
+        await asyncio.sleep(0)  # an eager task would end here, each alone
         yield 1
 
     engine = PooledEngine(handler, worker="attached")

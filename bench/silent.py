@@ -1,4 +1,5 @@
-"""Measures what a stream takes of memory while its handler is silent, and writes bench/results/silent.{json,md}.
+"""Measures what a stream takes of memory while its handler is silent, and writes bench/results/silent.{json,md}; with
+another CPython than 3.11 bench/results/silent-3.X.{json,md}.
 
 python -m bench.silent
 
@@ -11,7 +12,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
-import json
 import os
 import shlex
 import statistics
@@ -19,13 +19,12 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
+from bench.result_files import write
 from pybridge import PooledEngine
 from pybridge.bench.system import machine, process_status
 
-RESULTS = Path(__file__).parent / "results"
 AT_MOST = {"attached": 3.0, "dedicated": 4.0}
 LANES = ("plain", *AT_MOST)
 WARM_UP = 100
@@ -144,9 +143,9 @@ def main() -> int:
         "measured_at": datetime.now(UTC).isoformat(timespec="minutes"),
         "found": found,
     }
-    (RESULTS / "silent.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    (RESULTS / "silent.md").write_text(markdown(document), encoding="utf-8")
-    print(markdown(document))
+    page = markdown(document)
+    write("silent", document, page)
+    print(page)
     return 0 if all(found["reached"].values()) else 1
 
 

@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 
-use crate::naive::{BridgeError, Handler, Responses, convert};
+use crate::naive::{Bridge, BridgeError, Handler, Responses, convert};
 use pybridge::extension::attach;
 
 type Job = Box<dyn FnOnce(Python<'_>) + Send>;
@@ -42,12 +42,17 @@ where
         })?;
         Ok(Self { handler: Arc::new(handler), jobs: sender, types: PhantomData })
     }
+}
 
-    /// Starts the handler for one request. Must be called on a tokio runtime.
-    ///
-    /// # Errors
-    /// The request cannot be converted, or the handler refuses the call.
-    pub(crate) async fn generate(&self, request: Request) -> Result<Responses<Response>, BridgeError> {
+impl<Request, Response> Bridge for BridgeThread<Request, Response>
+where
+    Request: Serialize + DeserializeOwned + Send + 'static,
+    Response: Serialize + DeserializeOwned + Send + 'static,
+{
+    type Request = Request;
+    type Response = Response;
+
+    async fn generate(&self, request: Request) -> Result<Responses<Response>, BridgeError> {
         let handler = Arc::clone(&self.handler);
         let started = run(&self.jobs, move |py| handler.call(py, &request)).await?;
         let mut items = started.map_err(BridgeError::Raised)?;

@@ -163,6 +163,21 @@ pub(crate) struct Naive<Request, Response> {
     types: PhantomData<fn(Request) -> Response>,
 }
 
+/// A bridge from typed requests to typed answers.
+pub(crate) trait Bridge: Send + Sync + 'static {
+    type Request: DeserializeOwned + Send + 'static;
+    type Response: Serialize + Send + 'static;
+
+    /// Starts the handler for one request. Must be called on a tokio runtime.
+    ///
+    /// # Errors
+    /// The request cannot be converted, or the handler refuses the call.
+    fn generate(
+        &self,
+        request: Self::Request,
+    ) -> impl Future<Output = Result<Responses<Self::Response>, BridgeError>> + Send;
+}
+
 impl<Request, Response> Naive<Request, Response>
 where
     Request: Serialize + Send + 'static,
@@ -172,12 +187,17 @@ where
     pub(crate) fn new(handler: Handler) -> Self {
         Self { handler: Arc::new(handler), types: PhantomData }
     }
+}
 
-    /// Starts the handler for one request. Must be called on a tokio runtime.
-    ///
-    /// # Errors
-    /// The request cannot be converted, or the handler refuses the call.
-    pub(crate) async fn generate(&self, request: Request) -> Result<Responses<Response>, BridgeError> {
+impl<Request, Response> Bridge for Naive<Request, Response>
+where
+    Request: Serialize + DeserializeOwned + Send + 'static,
+    Response: Serialize + DeserializeOwned + Send + 'static,
+{
+    type Request = Request;
+    type Response = Response;
+
+    async fn generate(&self, request: Request) -> Result<Responses<Response>, BridgeError> {
         let handler = Arc::clone(&self.handler);
         let started = tokio::task::spawn_blocking(move || attach(|py| handler.call(py, &request)));
         let mut items = started.await.map_err(|_| BridgeError::Gone)?.map_err(BridgeError::Raised)?;

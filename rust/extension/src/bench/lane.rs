@@ -9,8 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::runtime::Handle;
 
-use crate::bridge_thread::BridgeThread;
-use crate::naive::{BridgeError, Naive, Responses, decode_request, encode_response};
+use crate::naive::{Bridge, BridgeError, Responses, decode_request, encode_response};
 use pybridge::Engine;
 use pybridge::codec::Format;
 use pybridge::{CallOptions, FrameStream, StreamError};
@@ -100,34 +99,13 @@ fn receive_request<T: DeserializeOwned>(format: Format, body: &[u8]) -> Result<T
 
 /// Either reference bridge, with the format that its host speaks.
 #[derive(Debug)]
-pub(crate) struct Reference<Bridge> {
-    pub(crate) bridge: Bridge,
+pub(crate) struct Reference<B> {
+    pub(crate) bridge: B,
     pub(crate) format: Format,
 }
 
-impl<Request, Response> Lane for Reference<Naive<Request, Response>>
-where
-    Request: Serialize + DeserializeOwned + Send + 'static,
-    Response: Serialize + DeserializeOwned + Send + 'static,
-{
-    type Frames = Encoded<Response>;
-
-    fn runtime(&self) -> Handle {
-        pyo3_async_runtimes::tokio::get_runtime().handle().clone()
-    }
-
-    async fn start(&self, body: &[u8]) -> Result<Self::Frames, LaneError> {
-        let request = receive_request(self.format, body)?;
-        Ok(Encoded { responses: self.bridge.generate(request).await?, format: self.format })
-    }
-}
-
-impl<Request, Response> Lane for Reference<BridgeThread<Request, Response>>
-where
-    Request: Serialize + DeserializeOwned + Send + 'static,
-    Response: Serialize + DeserializeOwned + Send + 'static,
-{
-    type Frames = Encoded<Response>;
+impl<B: Bridge> Lane for Reference<B> {
+    type Frames = Encoded<B::Response>;
 
     fn runtime(&self) -> Handle {
         pyo3_async_runtimes::tokio::get_runtime().handle().clone()

@@ -44,7 +44,9 @@ def _one(error: BaseException, source: bool) -> str:
     frames = list(traceback.walk_tb(error.__traceback__))[-_MAX_FRAMES:]
     lines = [f'  File "{frame.f_code.co_filename}", line {line}, in {frame.f_code.co_name}\n' for frame, line in frames]
     head = ["Traceback (most recent call last):\n"] if lines else []
-    return "".join([*head, *lines, *traceback.format_exception_only(type(error), error)])
+    # Not `format_exception_only`, which reads the source of all that led to it.
+    said = traceback.TracebackException(type(error), error, None, limit=0, lookup_lines=False, compact=True)
+    return "".join([*head, *lines, *said.format_exception_only()])
 
 
 def _bounded(text: str) -> str:

@@ -1,4 +1,4 @@
-"""What mutation tests found, as a page to read."""
+"""The page of what mutation tests found."""
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass

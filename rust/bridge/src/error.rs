@@ -159,7 +159,7 @@ impl DecodeError {
     pub fn into_py(self, py: Python<'_>) -> PyErr {
         match self {
             Self::Invalid { offset, .. } => Class::Decode.error(py, (self.to_string(), offset)),
-            Self::Mismatch { reason } => Class::Decode.error(py, (reason, 0)),
+            Self::Mismatch { reason } => decode_error(py, &reason),
             Self::Limit { limit, .. } => Class::LimitExceeded.error(py, (self.to_string(), limit)),
             Self::Python(error) => error,
         }
@@ -198,14 +198,10 @@ pub(crate) fn failure_of(py: Python<'_>, error: &PyErr, keep: Option<impl FnOnce
     let message =
         error.value(py).str().map_or_else(|_| "<unprintable>".to_owned(), |text| text.to_string_lossy().into_owned());
     let public_message = kind.public_text().map_or_else(|| message.clone(), str::to_owned);
-    let limit = if is(Class::LimitExceeded) {
-        error.value(py).getattr(intern!(py, "limit")).and_then(|limit| limit.extract::<String>()).ok()
-    } else {
-        None
-    };
+    let limit_of = || error.value(py).getattr(intern!(py, "limit")).ok()?.extract::<String>().ok();
+    let limit = if is(Class::LimitExceeded) { limit_of().map(String::into_boxed_str) } else { None };
     let traceback = if keep.is_none() && answer.is_none() { traceback::text_of(py, error) } else { None };
     let original = keep.map(|keep| Arc::new(keep(object_of(py, error))));
-    let limit = limit.map(String::into_boxed_str);
     Failure { kind, class, public_message, message, traceback, limit, answer, original }
 }
 
@@ -290,7 +286,7 @@ pub(crate) fn raise_failure(py: Python<'_>, failure: &Failure) -> PyErr {
         FailureKind::Public => Class::Public,
         FailureKind::InvalidArgument => Class::InvalidArgument,
         FailureKind::Encode => return Class::Encode.error(py, (failure.message.clone(), "$")),
-        FailureKind::Decode => return Class::Decode.error(py, (failure.message.clone(), 0)),
+        FailureKind::Decode => return decode_error(py, &failure.message),
         FailureKind::TooLarge => {
             let limit = failure.limit.as_deref().unwrap_or("max_frame_bytes");
             return Class::LimitExceeded.error(py, (failure.message.clone(), limit));
@@ -311,7 +307,7 @@ pub(crate) fn raise_cancelled(py: Python<'_>, reason: Reason) -> PyErr {
     Class::StreamCancelled.error(py, (reason.as_str(),))
 }
 
-/// The exception for a frame that does not fit the type asked for.
+/// The exception for a message that could not be decoded, wherever in it.
 pub(crate) fn decode_error(py: Python<'_>, reason: &str) -> PyErr {
     Class::Decode.error(py, (reason, 0))
 }

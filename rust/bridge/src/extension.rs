@@ -1,4 +1,4 @@
-//! What only the extension module of the Python package takes from this crate; no promise is made about it.
+//! Items for the extension module of the Python package alone, without any promise to others.
 
 pub use crate::engine::PyCodec;
 pub use crate::error::runtime_error;

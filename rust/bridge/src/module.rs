@@ -9,7 +9,7 @@ use crate::engine::{PyCodec, PyEngine, PyPool, close_all, decode, encode};
 use crate::frame::{PyFrame, restore_frame};
 use crate::interp::{check_interpreter, interrupt_thread};
 use crate::memory::{apply_memory, memory_obstacles, memory_snapshot};
-use crate::parking::{enter, thread_parking};
+use crate::parking::thread_parking;
 use crate::stream::{Driver, PyStream};
 use crate::worker::{Port, PyWorker, open_port};
 use crate::{blocking, error, runtime};
@@ -58,7 +58,6 @@ fn stop_runtime(py: Python<'_>) {
 /// `ImportError`: this interpreter is not supported. The module does not take the names.
 pub fn fill(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
-    enter();
     check_interpreter(py)?;
     #[cfg(Py_3_14)]
     crate::codec::look_at_strings(py);

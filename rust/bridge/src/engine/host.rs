@@ -16,22 +16,23 @@ use super::python::PyEngine;
 use crate::admission::Entry;
 use crate::codec::{self, Format, Framing};
 use crate::error::config_error;
+use crate::runtime::RuntimeError;
 use crate::stream::{
     CallOptions, Failure, FailureKind, FrameStream, ItemStream, Request, RequestCodec, StartRequest, StreamCore,
     StreamError,
 };
 use crate::worker::{Deferred, Mailbox};
 
-const FORKED: &str = "pybridge was started before this process was forked";
-
 fn failed(kind: FailureKind, class: &str, message: impl Into<String>) -> StreamError {
     StreamError::Failed(Box::new(Failure::new(kind, class, message)))
 }
 
+fn forked() -> StreamError {
+    failed(FailureKind::Fork, "ForkError", RuntimeError::Forked.to_string())
+}
+
 fn too_large(message: String, limit: &str) -> StreamError {
-    let mut failure = Failure::new(FailureKind::TooLarge, "LimitExceeded", message);
-    failure.limit = Some(limit.into());
-    StreamError::Failed(Box::new(failure))
+    StreamError::Failed(Box::new(Failure::over(FailureKind::TooLarge, limit, message)))
 }
 
 /// Calls one Python handler from Rust. Clones share it.
@@ -130,7 +131,7 @@ impl Engine {
         self.check_size(encoded.len())?;
         self.core.pool.inbound(encoded).map_err(|error| match error {
             PoolError::Oversized { .. } | PoolError::TooLong { .. } => too_large(error.to_string(), "max_live_bytes"),
-            PoolError::Forked => failed(FailureKind::Fork, "ForkError", FORKED),
+            PoolError::Forked => forked(),
             PoolError::Exhausted => failed(FailureKind::PoolExhausted, "PoolExhausted", error.to_string()),
         })
     }
@@ -159,9 +160,7 @@ impl Engine {
     }
 
     fn start(&self, request: Bytes, options: CallOptions) -> Result<FrameStream, StreamError> {
-        if crate::runtime::check_fork().is_err() {
-            return Err(failed(FailureKind::Fork, "ForkError", FORKED));
-        }
+        crate::runtime::check_fork().map_err(|_| forked())?;
         if self.core.life() != Life::Serving {
             return Err(failed(FailureKind::Closed, "EngineClosed", "the engine is closed"));
         }

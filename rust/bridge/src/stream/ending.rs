@@ -80,6 +80,9 @@ impl Reason {
     }
 }
 
+/// What a remote client is told where the bridge or the host is at fault.
+pub(super) const INTERNAL: &str = "internal error";
+
 /// What kind of failure ended a stream; decides status and retry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -151,7 +154,7 @@ impl FailureKind {
             Self::Overloaded | Self::PoolExhausted => "there is no room for the call now",
             Self::Closed | Self::Fork => "the service is closed",
             Self::HandlerExit => "the handler asked the process to exit",
-            Self::Internal => "internal error",
+            Self::Internal => INTERNAL,
         })
     }
 
@@ -212,6 +215,11 @@ impl Failure {
             answer: None,
             original: None,
         }
+    }
+
+    /// A limit of [`Limits`](crate::codec::Limits) or of the pool that was passed, by the name of its field.
+    pub(crate) fn over(kind: FailureKind, limit: &str, message: String) -> Self {
+        Self { limit: Some(limit.into()), ..Self::new(kind, "LimitExceeded", message) }
     }
 
     /// HTTP status of this failure before the first item.

@@ -1,8 +1,8 @@
-//! How a stream that did not finish looks to a Rust consumer.
+//! The error that a Rust consumer sees of a stream that did not finish.
 
 use pyo3::{PyErr, Python};
 
-use super::ending::{Failure, FailureKind, PublicAnswer, Reason};
+use super::ending::{Failure, FailureKind, INTERNAL, PublicAnswer, Reason};
 use crate::error::{decode_error, raise_cancelled, raise_failure};
 
 /// What a Rust consumer sees instead of the next item.
@@ -33,8 +33,6 @@ impl std::fmt::Display for StreamError {
 }
 
 impl std::error::Error for StreamError {}
-
-const INTERNAL: &str = "internal error";
 
 impl StreamError {
     /// What kind of failure it is; `None` for a cancellation.

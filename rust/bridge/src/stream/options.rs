@@ -44,12 +44,8 @@ impl CallOptions {
     pub(crate) fn check(&self, limits: &Limits) -> Result<(), Box<Failure>> {
         let refused =
             |class: &str, message: String| Err(Box::new(Failure::new(FailureKind::InvalidArgument, class, message)));
-        let over = |limit: &str, message: String| {
-            Err(Box::new(Failure {
-                limit: Some(limit.into()),
-                ..Failure::new(FailureKind::InvalidArgument, "LimitExceeded", message)
-            }))
-        };
+        let over =
+            |limit: &str, message: String| Err(Box::new(Failure::over(FailureKind::InvalidArgument, limit, message)));
         let entries = self.metadata.len();
         if entries > limits.max_metadata_entries {
             return over("max_metadata_entries", format!("metadata of {entries} entries is over max_metadata_entries"));

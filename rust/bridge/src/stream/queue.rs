@@ -46,14 +46,11 @@ struct Inner {
     abandoned: bool,
 }
 
-/// What one side writes for every batch, on lines of the memory that the other side need not touch for that.
-///
-/// A line that two processors write in turn costs each of them as much as ten lines of code.
-#[repr(align(64))]
-#[derive(Debug)]
-struct Own<T>(T);
-
 /// All that was ever put in, and beside it what only the producer looks at.
+///
+/// What one side writes for every batch lies on lines of the memory that the other side need not touch for that: a line that
+/// two processors write in turn costs each of them as much as ten lines of code.
+#[repr(align(64))]
 #[derive(Debug)]
 struct Made {
     /// Written under the lock of the outbox.
@@ -63,6 +60,7 @@ struct Made {
 }
 
 /// All that was ever taken out, and what the consumer looks at.
+#[repr(align(64))]
 #[derive(Debug)]
 struct Taken {
     inner: Mutex<Inner>,
@@ -77,8 +75,8 @@ struct Taken {
 /// Written by the stream's driver (through the hand-over), read by its one consumer.
 #[derive(Debug)]
 pub(crate) struct Queue {
-    made: Own<Made>,
-    taken: Own<Taken>,
+    made: Made,
+    taken: Taken,
 }
 
 impl Queue {
@@ -92,17 +90,17 @@ impl Queue {
             pauses: AtomicUsize::new(0),
             abandoned: AtomicBool::new(false),
         };
-        Self { made: Own(made), taken: Own(taken) }
+        Self { made, taken }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.taken.0.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        self.taken.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Counts frames as in flight; the producer's side calls this when it seals them, one thread at a time. True: they are
     /// the first.
     pub(crate) fn charge(&self, batch: &Batch) -> bool {
-        let made = &self.made.0;
+        let made = &self.made;
         let (bytes, items) = (made.bytes.load(Ordering::Relaxed), made.items.load(Ordering::Relaxed));
         made.bytes.store(bytes.wrapping_add(weight(batch)), Ordering::Release);
         made.items.store(items.wrapping_add(batch.frames()), Ordering::Release);
@@ -110,35 +108,35 @@ impl Queue {
     }
 
     fn count_taken(&self, bytes: usize, items: usize) {
-        self.taken.0.bytes.fetch_add(bytes, Ordering::SeqCst);
-        self.taken.0.items.fetch_add(items, Ordering::SeqCst);
+        self.taken.bytes.fetch_add(bytes, Ordering::SeqCst);
+        self.taken.items.fetch_add(items, Ordering::SeqCst);
     }
 
     /// Bytes and items in flight; one of them may be old, and is too much then.
     pub(crate) fn in_flight(&self) -> (usize, usize) {
-        let taken = (self.taken.0.bytes.load(Ordering::SeqCst), self.taken.0.items.load(Ordering::SeqCst));
-        let made = (self.made.0.bytes.load(Ordering::SeqCst), self.made.0.items.load(Ordering::SeqCst));
+        let taken = (self.taken.bytes.load(Ordering::SeqCst), self.taken.items.load(Ordering::SeqCst));
+        let made = (self.made.bytes.load(Ordering::SeqCst), self.made.items.load(Ordering::SeqCst));
         (made.0.wrapping_sub(taken.0), made.1.wrapping_sub(taken.1))
     }
 
     /// Items and bytes that may still be added, `items` and `bytes` of them not yet charged; `None`: over a mark.
     pub(crate) fn spare(&self, items: usize, bytes: usize) -> Option<(usize, usize)> {
-        let (in_flight, marks) = (self.in_flight(), &self.made.0.marks);
+        let (in_flight, marks) = (self.in_flight(), &self.made.marks);
         let items = marks.high_items.checked_sub(in_flight.1 + items)?;
         let bytes = marks.high_bytes.checked_sub(in_flight.0 + bytes)?;
         Some((items, bytes))
     }
 
     fn is_low(&self) -> bool {
-        let ((bytes, items), marks) = (self.in_flight(), &self.made.0.marks);
+        let ((bytes, items), marks) = (self.in_flight(), &self.made.marks);
         bytes <= marks.low_bytes && items <= marks.low_items
     }
 
     /// The producer is about to wait for credit; false: there is enough again, go on.
     pub(crate) fn pause(&self) -> bool {
-        self.taken.0.pauses.fetch_add(1, Ordering::SeqCst);
-        self.taken.0.paused.store(true, Ordering::SeqCst);
-        if (self.is_low() || self.is_abandoned()) && self.taken.0.paused.swap(false, Ordering::SeqCst) {
+        self.taken.pauses.fetch_add(1, Ordering::SeqCst);
+        self.taken.paused.store(true, Ordering::SeqCst);
+        if (self.is_low() || self.is_abandoned()) && self.taken.paused.swap(false, Ordering::SeqCst) {
             return false;
         }
         true
@@ -146,26 +144,24 @@ impl Queue {
 
     /// The producer no longer waits for credit, with or without it.
     pub(crate) fn unpause(&self) {
-        self.taken.0.paused.store(false, Ordering::SeqCst);
+        self.taken.paused.store(false, Ordering::SeqCst);
     }
 
     /// True while the producer waits for credit.
     pub(crate) fn is_paused(&self) -> bool {
-        self.taken.0.paused.load(Ordering::Relaxed)
+        self.taken.paused.load(Ordering::Relaxed)
     }
 
     /// While the producer waits for credit: how often it has, and what is in flight. The same twice: nothing was taken.
     pub(crate) fn pause_state(&self) -> Option<(usize, usize, usize)> {
         let (bytes, items) = self.in_flight();
-        self.taken.0.paused.load(Ordering::SeqCst).then(|| (self.taken.0.pauses.load(Ordering::SeqCst), bytes, items))
+        self.taken.paused.load(Ordering::SeqCst).then(|| (self.taken.pauses.load(Ordering::SeqCst), bytes, items))
     }
 
     /// Counts frames as taken. Calls `resume` if the producer waits and may go on now.
     pub(crate) fn credit(&self, bytes: usize, items: usize, resume: impl FnOnce()) {
         self.count_taken(bytes, items);
-        if self.taken.0.paused.load(Ordering::SeqCst)
-            && self.is_low()
-            && self.taken.0.paused.swap(false, Ordering::SeqCst)
+        if self.taken.paused.load(Ordering::SeqCst) && self.is_low() && self.taken.paused.swap(false, Ordering::SeqCst)
         {
             resume();
         }
@@ -261,7 +257,7 @@ impl Queue {
     /// `resume` if the producer waits: it may go on.
     #[must_use]
     pub(crate) fn abandon(&self, resume: impl FnOnce()) -> Option<Waker> {
-        self.taken.0.abandoned.store(true, Ordering::SeqCst);
+        self.taken.abandoned.store(true, Ordering::SeqCst);
         let mut inner = self.lock();
         inner.abandoned = true;
         let batches = inner.next.take().into_iter().chain(mem::take(&mut inner.later));
@@ -272,7 +268,7 @@ impl Queue {
         for batch in batches {
             self.count_taken(weight(&batch), batch.frames());
         }
-        if self.taken.0.paused.swap(false, Ordering::SeqCst) {
+        if self.taken.paused.swap(false, Ordering::SeqCst) {
             resume();
         }
         reader
@@ -280,7 +276,7 @@ impl Queue {
 
     /// True once the consumer has gone.
     pub(crate) fn is_abandoned(&self) -> bool {
-        self.taken.0.abandoned.load(Ordering::SeqCst)
+        self.taken.abandoned.load(Ordering::SeqCst)
     }
 
     /// Replaces the memory of queued frames by exact copies, so that the segments they pin can go home. Stops after

@@ -7,7 +7,7 @@ use std::cell::Cell;
 use pyo3::ffi;
 use pyo3::prelude::*;
 
-use super::events::{Fault, PART, Receiver, in_parts, invalid, over};
+use super::events::{Fault, Numbers, PART, Receiver, in_parts, invalid, over};
 use super::limits::DecodedBound;
 use super::{Format, Limits, keys, make, scan, shapes, utf8};
 use crate::error::DecodeError;
@@ -161,24 +161,7 @@ impl Builder<'_, '_> {
     }
 }
 
-impl Receiver for Builder<'_, '_> {
-    #[inline]
-    fn expect(&mut self, count: usize) -> Result<(), Fault> {
-        self.spend(count * cost::VALUE)
-    }
-
-    #[inline]
-    fn null(&mut self) -> Result<(), Fault> {
-        // SAFETY: attached; a new reference to a singleton.
-        self.push(unsafe { ffi::Py_NewRef(ffi::Py_None()) })
-    }
-
-    #[inline]
-    fn bool(&mut self, value: bool) -> Result<(), Fault> {
-        // SAFETY: attached; a new reference to a singleton.
-        self.push(unsafe { ffi::Py_NewRef(if value { ffi::Py_True() } else { ffi::Py_False() }) })
-    }
-
+impl Numbers for Builder<'_, '_> {
     #[inline]
     fn signed(&mut self, value: i64) -> Result<(), Fault> {
         // SAFETY: attached.
@@ -200,6 +183,25 @@ impl Receiver for Builder<'_, '_> {
     fn float(&mut self, value: f64) -> Result<(), Fault> {
         // SAFETY: attached.
         self.push(unsafe { ffi::PyFloat_FromDouble(value) })
+    }
+}
+
+impl Receiver for Builder<'_, '_> {
+    #[inline]
+    fn expect(&mut self, count: usize) -> Result<(), Fault> {
+        self.spend(count * cost::VALUE)
+    }
+
+    #[inline]
+    fn null(&mut self) -> Result<(), Fault> {
+        // SAFETY: attached; a new reference to a singleton.
+        self.push(unsafe { ffi::Py_NewRef(ffi::Py_None()) })
+    }
+
+    #[inline]
+    fn bool(&mut self, value: bool) -> Result<(), Fault> {
+        // SAFETY: attached; a new reference to a singleton.
+        self.push(unsafe { ffi::Py_NewRef(if value { ffi::Py_True() } else { ffi::Py_False() }) })
     }
 
     #[inline]

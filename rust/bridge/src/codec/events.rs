@@ -32,15 +32,19 @@ pub(super) fn in_parts(len: usize) -> usize {
 /// What a container costs beside its bytes, as input bytes: an empty one is a single byte, and an object to make.
 pub(super) const CONTAINER_WORK: usize = 8;
 
+/// A receiver of numbers, each as the smallest of the three that holds it.
+pub(super) trait Numbers {
+    fn signed(&mut self, value: i64) -> Result<(), Fault>;
+    fn unsigned(&mut self, value: u64) -> Result<(), Fault>;
+    fn float(&mut self, value: f64) -> Result<(), Fault>;
+}
+
 /// A receiver of one message, bottom up: values first, then the container that holds them.
-pub(super) trait Receiver {
+pub(super) trait Receiver: Numbers {
     /// `count` values come next; said before the first of them.
     fn expect(&mut self, count: usize) -> Result<(), Fault>;
     fn null(&mut self) -> Result<(), Fault>;
     fn bool(&mut self, value: bool) -> Result<(), Fault>;
-    fn signed(&mut self, value: i64) -> Result<(), Fault>;
-    fn unsigned(&mut self, value: u64) -> Result<(), Fault>;
-    fn float(&mut self, value: f64) -> Result<(), Fault>;
     /// Text that lies at `offset`; whether it is UTF-8 is for the receiver to find out, once, if it is not ASCII.
     fn text(&mut self, text: &[u8], ascii: bool, offset: usize) -> Result<(), Fault>;
     fn bytes(&mut self, bytes: &[u8]) -> Result<(), Fault>;

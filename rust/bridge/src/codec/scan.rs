@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::fmt;
 
-use super::events::{Budget, Fault, Receiver, invalid};
+use super::events::{Budget, Fault, Numbers, Receiver, invalid};
 use super::limits::DuplicateKeys;
 use super::path::cut;
 use super::{Format, Limits, json, msgpack};
@@ -81,6 +81,20 @@ fn utf8(text: &[u8], offset: usize) -> Result<(), Fault> {
     }
 }
 
+impl Numbers for Scan {
+    fn signed(&mut self, value: i64) -> Result<(), Fault> {
+        self.note(|| Key::Int(value.into()));
+        Ok(())
+    }
+    fn unsigned(&mut self, value: u64) -> Result<(), Fault> {
+        self.note(|| Key::Int(value.into()));
+        Ok(())
+    }
+    fn float(&mut self, _: f64) -> Result<(), Fault> {
+        Ok(())
+    }
+}
+
 impl Receiver for Scan {
     fn expect(&mut self, _: usize) -> Result<(), Fault> {
         Ok(())
@@ -92,17 +106,6 @@ impl Receiver for Scan {
         Ok(())
     }
     fn bool(&mut self, _: bool) -> Result<(), Fault> {
-        Ok(())
-    }
-    fn signed(&mut self, value: i64) -> Result<(), Fault> {
-        self.note(|| Key::Int(value.into()));
-        Ok(())
-    }
-    fn unsigned(&mut self, value: u64) -> Result<(), Fault> {
-        self.note(|| Key::Int(value.into()));
-        Ok(())
-    }
-    fn float(&mut self, _: f64) -> Result<(), Fault> {
         Ok(())
     }
     fn text(&mut self, text: &[u8], ascii: bool, offset: usize) -> Result<(), Fault> {

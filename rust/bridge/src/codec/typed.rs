@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use super::guard::Guard;
 use super::limits::DuplicateKeys;
 use super::stack::{self, Room};
-use super::{Format, Limits, msgpack, scan};
+use super::{Format, Limits, json, msgpack, scan};
 use crate::error::{DecodeError, EncodeError};
 
 /// Decodes a frame into a Rust value.
@@ -35,8 +35,7 @@ fn read<T: DeserializeOwned>(format: Format, limits: &Limits, frame: &[u8]) -> R
             T::deserialize(Guard::new(&mut from, &room)).map_err(mismatch)
         }
         Format::Json => {
-            let mut from = serde_json::Deserializer::from_slice(frame);
-            from.disable_recursion_limit();
+            let mut from = json::JsonDeserializer::new(frame);
             T::deserialize(Guard::new(&mut from, &room)).map_err(mismatch)
         }
         Format::Raw => {

@@ -3,6 +3,7 @@
 mod ascii;
 mod cursor;
 mod decimal;
+mod deserializer;
 mod digits;
 mod escape;
 mod number;
@@ -10,5 +11,6 @@ mod read;
 mod text;
 mod write;
 
+pub(super) use deserializer::JsonDeserializer;
 pub(super) use read::Reader;
 pub(super) use write::Json;

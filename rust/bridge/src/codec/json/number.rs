@@ -1,7 +1,7 @@
 //! JSON numbers.
 
 use super::decimal;
-use crate::codec::events::{Fault, Receiver, invalid};
+use crate::codec::events::{Fault, Numbers, invalid};
 use crate::codec::path::cut;
 
 /// Digits that always fit an u64.
@@ -11,7 +11,7 @@ const ENDLESS: i64 = 1 << 40;
 
 /// Reads the number that starts at `start`; gives the offset after it.
 #[inline]
-pub(super) fn read(input: &[u8], start: usize, to: &mut impl Receiver) -> Result<usize, Fault> {
+pub(super) fn read(input: &[u8], start: usize, to: &mut impl Numbers) -> Result<usize, Fault> {
     let negative = input[start] == b'-';
     let first = start + usize::from(negative);
     // The most common integer parts have one digit, and the processor need not wait to know how many there are.
@@ -78,7 +78,7 @@ fn out_of_range(input: &[u8], start: usize) -> Fault {
 
 /// Goes on at `at` with what follows the integer part `value`.
 #[inline]
-fn float(input: &[u8], start: usize, mut at: usize, value: u64, to: &mut impl Receiver) -> Result<usize, Fault> {
+fn float(input: &[u8], start: usize, mut at: usize, value: u64, to: &mut impl Numbers) -> Result<usize, Fault> {
     let negative = input[start] == b'-';
     let first = start + usize::from(negative);
     let mut digits_read = at - first;

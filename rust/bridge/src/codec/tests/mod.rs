@@ -5,6 +5,7 @@ mod decoding;
 mod encoding;
 mod texts;
 mod typed;
+mod typed_json;
 
 use std::ffi::CString;
 use std::sync::Arc;

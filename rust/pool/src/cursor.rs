@@ -359,3 +359,37 @@ unsafe fn copy(from: *const u8, to: *mut u8, len: usize) {
         }
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    /// Puts `len` bytes behind a head of one byte, for which two have to be free.
+    fn put_after(cursor: &mut Cursor, len: usize) -> bool {
+        cursor.put_after::<2>(&vec![7; len], |head| {
+            head[0] = 9;
+            1
+        })
+    }
+
+    #[test]
+    fn a_head_and_its_bytes_are_put_where_there_is_room_for_all_of_them_or_not_at_all() {
+        for (room, len, fits) in [(8, 6, true), (8, 7, false), (2, 0, true), (1, 0, false), (0, 0, false), (5, 0, true)]
+        {
+            let mut cursor = Cursor::in_scratch(room);
+            assert_eq!(put_after(&mut cursor, len), fits, "{room} {len}");
+            let expected = if fits { [vec![9], vec![7; len]].concat() } else { vec![] };
+            assert_eq!(cursor.frame(), expected);
+        }
+    }
+
+    #[test]
+    fn only_the_first_frame_in_memory_of_its_own_begins_there() {
+        let mut cursor = Cursor::in_scratch(8);
+        assert!(cursor.begins_scratch() && cursor.put(b"one") && cursor.begins_scratch());
+        cursor.open();
+        assert!(!cursor.begins_scratch());
+        cursor.take_back(false);
+        assert!(cursor.begins_scratch() && !Cursor::nowhere().begins_scratch());
+    }
+}

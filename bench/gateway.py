@@ -1,0 +1,333 @@
+"""Measures servers over one handler, and writes bench/results/gateway.{json,md}; with another CPython than 3.11
+bench/results/gateway-3.X.{json,md}.
+
+python -m bench.gateway                      everything
+python -m bench.gateway --only awaiting      cases whose key begins so; others keep their last result
+
+Each server in a process of its own, runs of all servers of a case in turn; a client on the same machine. What counts is
+the CPU of the server, for each item: that of *pooled*, an engine of pybridge under axum, against *python* and *ready*
+together: the bare handler with an encoder per item, and hyper writing events that are ready.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shlex
+import statistics
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+from bench.result_files import stored, write
+from pybridge.bench.process import LaneProcess
+from pybridge.bench.protocol import Lane, Plan, Settle
+from pybridge.bench.system import machine, process_status
+
+CRATE = Path(__file__).parent / "http"
+PROGRAM = CRATE / "target" / "release" / "http_bench"
+ITEMS = 100
+IDLE_SECONDS = 15.0
+CYCLES = 3
+LARGE_BODIES_TOGETHER = 96
+TEXT_CHARS = 1_000_000
+
+
+@dataclass(frozen=True)
+class Case:
+    """Streams of one handler; how much more than its floor the gateway may cost."""
+
+    key: str
+    title: str
+    connections: int
+    requests: int
+    at_most: float
+
+
+CASES = (
+    Case("awaiting", "`sleep(0)` before each item, 64 connections", 64, 1280, 1.25),
+    Case("bursts", "8 items per await, 64 connections", 64, 2560, 1.6),
+    Case("paced", "50 items a second, 400 connections", 400, 400, 1.3),
+)
+
+BODIES: dict[str, Any] = {
+    "text": {"prompt": "x" * TEXT_CHARS},
+    "trees": {
+        "rows": [{"id": index, "name": f"row {index}", "tags": ["a", "b"], "score": 0.5} for index in range(15_000)]
+    },
+}
+IDLE_AT_MOST_MIB = 8.0
+
+
+class Server:
+    """One server over one handler; a context manager that ends it."""
+
+    def __init__(self, way: str, handler: str) -> None:
+        self.process = subprocess.Popen(
+            [str(PROGRAM), way, handler], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=_environment()
+        )
+        assert self.process.stdout is not None
+        self.port = int(self.process.stdout.readline())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def cpu_seconds(self) -> float:
+        """Time on processors so far, of all its threads."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def resident_mib(self) -> float:
+        """Memory in RAM."""
+        return process_status(self.process.pid)["VmRSS"] / 1024
+
+    def load(self, connections: int, requests: int, items: int, body: Any) -> dict[str, float]:
+        """Sends requests and checks that every answer has so many items; CPU of the server for each item, in us."""
+        with tempfile.NamedTemporaryFile(suffix=".json") as file:
+            file.write(json.dumps(body).encode())
+            file.flush()
+            before = self.cpu_seconds()
+            command = [str(PROGRAM), "load", str(self.port), str(connections), str(requests), str(items), file.name]
+            output = subprocess.run(command, check=True, capture_output=True).stdout
+        found: dict[str, float] = json.loads(output)
+        if found["items"] != requests * items:
+            raise SystemExit(f"{found['items']} of {requests * items} items came")
+        spent = self.cpu_seconds() - before
+        return {"cpu_us": spent / found["items"] * 1e6, "items_per_s": found["items"] / found["seconds"]}
+
+
+class Floor:
+    """The bare handler in asyncio tasks, each item encoded by msgspec."""
+
+    def __init__(self, handler: str) -> None:
+        self.handler = handler
+        self.lane = LaneProcess(Lane(name="python"))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.lane.__exit__(None, None, None)
+
+    def load(self, connections: int, requests: int, items: int, body: Any) -> dict[str, float]:
+        """The same without a server."""
+        plan = Plan(
+            handler=f"handlers:{self.handler}",
+            bodies=[json.dumps(body).encode()],
+            codec="json",
+            concurrency=connections,
+            requests=requests,
+        )
+        result = self.lane.run(plan)
+        if result.items != requests * items:
+            raise SystemExit(f"{result.items} of {requests * items} items came")
+        return {"cpu_us": result.cpu_seconds / result.items * 1e6, "items_per_s": result.items / result.seconds}
+
+    def resident_mib(self, *, settle: float) -> float:
+        """Memory in RAM, after so many seconds without work and with a release of what is free."""
+        state = self.lane.run(Settle(seconds=settle, trim=True)).state
+        assert state is not None
+        return state.rss_mib
+
+
+def _environment() -> dict[str, str]:
+    library = sysconfig.get_config_var("LIBDIR")
+    return {**os.environ, "PYTHONPATH": str(CRATE), "LD_LIBRARY_PATH": str(library)}
+
+
+def build() -> None:
+    """Builds the servers as programs elsewhere are built."""
+    environment = {**_environment(), "PYO3_PYTHON": sys.executable}
+    subprocess.run(["cargo", "build", "--release", "--quiet"], cwd=CRATE, env=environment, check=True)
+
+
+def measure_case(case: Case, repeat: int) -> dict[str, Any]:
+    """All lanes in turn, so many times; medians."""
+    samples: dict[str, list[float]] = {lane: [] for lane in ("pooled", "by-hand", "ready", "python")}
+    rates: dict[str, list[float]] = {lane: [] for lane in samples}
+    body = {"items": ITEMS}
+    with ExitStack() as stack:
+        lanes: dict[str, Server | Floor] = {
+            lane: stack.enter_context(Server(lane, case.key)) for lane in samples if lane != "python"
+        }
+        lanes["python"] = stack.enter_context(Floor(case.key))
+        for round_number in range(repeat + 1):
+            for lane, runner in lanes.items():
+                # By hand it takes ten times as long; a tenth tells as much.
+                few = lane == "by-hand" and case.requests > case.connections
+                found = runner.load(case.connections, case.requests // 10 if few else case.requests, ITEMS, body)
+                if round_number:
+                    samples[lane].append(found["cpu_us"])
+                    rates[lane].append(found["items_per_s"])
+    medians = {lane: statistics.median(values) for lane, values in samples.items()}
+    ratios = [
+        pooled / (ready + python)
+        for pooled, ready, python in zip(samples["pooled"], samples["ready"], samples["python"], strict=True)
+    ]
+    by_hand = [hand / pooled for hand, pooled in zip(samples["by-hand"], samples["pooled"], strict=True)]
+    ratio = statistics.median(ratios)
+    return {
+        "key": case.key,
+        "title": case.title,
+        "cpu_us": medians,
+        "spreads": {lane: (max(values) - min(values)) / medians[lane] for lane, values in samples.items()},
+        "items_per_s": {lane: statistics.median(values) for lane, values in rates.items()},
+        "ratio": ratio,
+        "ratio_range": [min(ratios), max(ratios)],
+        "by_hand": [min(by_hand), max(by_hand)],
+        "at_most": case.at_most,
+        "reached": ratio <= case.at_most,
+        "repeats": repeat,
+    }
+
+
+def measure_memory(name: str, cycles: int) -> dict[str, Any]:
+    """Large requests, so many at a time, then nothing: what the processes keep."""
+    kept: dict[str, float] = {}
+    body = BODIES[name]
+    for way in ("pooled", "by-hand"):
+        with Server(way, "single") as server:
+            server.load(8, 16, 1, {"items": 1})
+            start = server.resident_mib()
+            for _ in range(cycles):
+                server.load(LARGE_BODIES_TOGETHER, LARGE_BODIES_TOGETHER, 1, body)
+            time.sleep(IDLE_SECONDS)
+            kept[way] = server.resident_mib() - start
+    with Floor("single") as floor:
+        floor.load(8, 16, 1, {"items": 1})
+        start = floor.resident_mib(settle=0)
+        for _ in range(cycles):
+            floor.load(LARGE_BODIES_TOGETHER, LARGE_BODIES_TOGETHER, 1, body)
+        kept["python"] = floor.resident_mib(settle=IDLE_SECONDS) - start
+    at_most = IDLE_AT_MOST_MIB + (max(kept["python"], 0) if name == "trees" else 0)
+    return {"key": f"memory-{name}", "kept_mib": kept, "at_most": at_most, "reached": kept["pooled"] <= at_most}
+
+
+SETTING = """\
+CPU of the server for each item, in microseconds; streams of {items} OpenAI chunks as server-sent events over HTTP/1.1
+on loopback, with a client that is another process; medians of interleaved runs with (max - min) / median. Trust the
+ratios, not the absolutes.
+
+*pooled* is axum over `Engine::chunks`. *ready* is hyper writing events that are ready, one write for what one step of
+the handler gives; *python* is the bare handler in asyncio tasks with msgspec encoding each item: what a gateway does
+costs at least both, its floor. *by hand* is the same service with pyo3-async-runtimes and pythonize.
+"""
+
+MEMORY = """\
+{together} requests of 1 MB at a time, {cycles} cycles; MiB resident {idle:g} s later above the start. *python* gives
+free memory back as pybridge does.
+"""
+
+
+def markdown(document: dict[str, Any]) -> str:
+    """The results as a page to read."""
+    of = document["machine"]
+    lines = [
+        "# A gateway's costs",
+        "",
+        f"{of['cores']} cores of {of['cpu']}, {of['system']}, CPython {of['python']}.",
+        SETTING.format(items=ITEMS),
+        "| case | pooled | ready | python | pooled / floor | target | reached | by hand | by hand / pooled |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+        *map(_case_row, document["cases"]),
+        "",
+        "## Memory",
+        "",
+        MEMORY.format(together=LARGE_BODIES_TOGETHER, cycles=CYCLES, idle=IDLE_SECONDS),
+        "| requests | pooled | python | by hand | target | reached |",
+        "| --- | --- | --- | --- | --- | --- |",
+        *map(_memory_row, document["memory"]),
+        "",
+        f"`{document['command']}`, {document['measured_at']}",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _case_row(case: dict[str, Any]) -> str:
+    cpu = {lane: f"{case['cpu_us'][lane]:.2f} ±{case['spreads'][lane] * 50:.0f} %" for lane in case["cpu_us"]}
+    low, high = case["ratio_range"]
+    few, many = case["by_hand"]
+    cells = [
+        case["title"],
+        cpu["pooled"],
+        cpu["ready"],
+        cpu["python"],
+        f"{case['ratio']:.2f} ({low:.2f} to {high:.2f})",
+        f"≤ {case['at_most']:g}",
+        "yes" if case["reached"] else "**no**",
+        cpu["by-hand"],
+        f"{few:.0f} to {many:.0f}",
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def _memory_row(found: dict[str, Any]) -> str:
+    kept = [f"{found['kept_mib'][lane]:.1f}" for lane in ("pooled", "python", "by-hand")]
+    reached = "yes" if found["reached"] else "**no**"
+    cells = [found["key"].removeprefix("memory-"), *kept, f"≤ {found['at_most']:.1f}", reached]
+    return f"| {' | '.join(cells)} |"
+
+
+@contextmanager
+def _handlers_on_path() -> Iterator[None]:
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = str(CRATE)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["PYTHONPATH"]
+        else:
+            os.environ["PYTHONPATH"] = before
+
+
+def main() -> int:
+    """Measures, writes, and says which figures are not reached: exit status 1 if any."""
+    parser = argparse.ArgumentParser(prog="python -m bench.gateway", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("--only", default="", help="cases whose key begins with one of these, separated by commas")
+    parser.add_argument("--repeat", type=int, default=5, help="runs of each lane (5)")
+    args = parser.parse_args()
+    wanted = tuple(args.only.split(","))
+    build()
+    before = json.loads(stored("gateway").read_text(encoding="utf-8")) if stored("gateway").exists() else {}
+    kept = {found["key"]: found for found in [*before.get("cases", []), *before.get("memory", [])]}
+    with _handlers_on_path():
+        for case in CASES:
+            if case.key.startswith(wanted):
+                print(f"{case.title} ...", file=sys.stderr, flush=True)
+                kept[case.key] = measure_case(case, args.repeat)
+        for name in BODIES:
+            if f"memory-{name}".startswith(wanted):
+                print(f"memory, {name} ...", file=sys.stderr, flush=True)
+                kept[f"memory-{name}"] = measure_memory(name, CYCLES)
+    document: dict[str, Any] = {
+        "schema": 1,
+        "machine": machine(),
+        "command": shlex.join(["python", "-m", "bench.gateway", *sys.argv[1:]]),
+        "measured_at": datetime.now(UTC).isoformat(timespec="minutes"),
+        "cases": [kept[case.key] for case in CASES if case.key in kept],
+        "memory": [kept[f"memory-{name}"] for name in BODIES if f"memory-{name}" in kept],
+    }
+    page = markdown(document)
+    write("gateway", document, page)
+    print(page)
+    return 0 if all(found["reached"] for found in [*document["cases"], *document["memory"]]) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -77,19 +77,22 @@ mod memory;
 mod metrics;
 mod module;
 mod parking;
+mod prometheus;
 pub mod runtime;
 mod stream;
 mod traceback;
 mod worker;
 
-pub use engine::{Annotated, Engine, EngineBuilder};
+pub use engine::{Annotated, Engine, EngineBuilder, EngineStats, FlowStats, Histogram, StreamStats};
 pub use frame::Frame;
-pub use pybridge_pool::{Batch, Pool, PoolConfig};
+pub use prometheus::metrics_text;
+pub use pybridge_pool::{Batch, Pool, PoolConfig, PoolStats};
 pub use pyo3;
 pub use stream::{
     CallOptions, Cancellation, Canceller, ChunkStream, Ending, Failure, FailureKind, FrameStream, ItemStream,
     PublicAnswer, Reason, StreamError,
 };
+pub use worker::WorkerStats;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

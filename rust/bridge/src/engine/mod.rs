@@ -1,6 +1,7 @@
 //! Handler, worker, codec and pool put together: the face for Rust hosts and for the Python package.
 
 mod annotated;
+mod as_dict;
 mod calls;
 mod codec;
 mod core;
@@ -15,11 +16,14 @@ mod stats;
 
 pub use annotated::Annotated;
 pub use host::{Engine, EngineBuilder};
+pub use stats::{EngineStats, FlowStats, Histogram, StreamStats};
 
 pub use codec::PyCodec;
-pub(crate) use core::{EngineCore, Life, LifespanGuard, activity, close_all, pools_of_engines, streams_of};
+pub(crate) use core::{
+    EngineCore, Life, LifespanGuard, activity, close_all, live_engines, pools_of_engines, streams_of,
+};
 pub(crate) use open::open;
-pub(crate) use pool::PyPool;
+pub(crate) use pool::{PyPool, is_shared};
 pub(crate) use python::PyEngine;
 #[cfg(test)]
 pub(crate) use settings::Flow;

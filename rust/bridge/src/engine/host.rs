@@ -3,19 +3,16 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use pybridge_pool::{Pool, PoolConfig, PoolError};
+use pybridge_pool::PoolError;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::core::{EngineCore, Life, post_start};
-use super::pool::PyPool;
 use super::python::PyEngine;
 use crate::admission::Entry;
 use crate::codec::{self, Format, Framing};
-use crate::error::config_error;
 use crate::runtime::RuntimeError;
 use crate::stream::{
     CallOptions, Failure, FailureKind, FrameStream, ItemStream, Request, RequestCodec, StartRequest, StreamCore,
@@ -40,70 +37,13 @@ fn too_large(message: String, limit: &str) -> StreamError {
 /// The handler runs on a worker thread of its own event loop; callers' threads never touch the interpreter.
 #[derive(Debug, Clone)]
 pub struct Engine {
-    core: Arc<EngineCore>,
+    pub(super) core: Arc<EngineCore>,
     object: Arc<Deferred>,
     mailbox: Arc<Mailbox>,
     format: Format,
 }
 
-/// Settings of an [`Engine`].
-#[derive(Debug)]
-pub struct EngineBuilder {
-    handler: Py<PyAny>,
-    pool: Option<PoolConfig>,
-    format: Format,
-    options: Vec<(&'static str, Py<PyAny>)>,
-}
-
-impl EngineBuilder {
-    /// A pool of the engine's own; without this it uses the process's shared pool.
-    #[must_use]
-    pub fn pool(mut self, config: PoolConfig) -> Self {
-        self.pool = Some(config);
-        self
-    }
-
-    /// The format of requests and frames; `MessagePack` unless set.
-    #[must_use]
-    pub fn format(mut self, format: Format) -> Self {
-        self.format = format;
-        self
-    }
-
-    /// Any keyword argument of the Python `PooledEngine`: `flow`, `limits`, `worker`, `unary`, `lifespan`, `name`, `context`.
-    #[must_use]
-    pub fn option(mut self, name: &'static str, value: Py<PyAny>) -> Self {
-        self.options.push((name, value));
-        self
-    }
-
-    /// Makes the engine and starts its worker.
-    ///
-    /// # Errors
-    /// What the Python constructor raises: `TypeError` for a wrong handler, `ConfigError` for a wrong setting.
-    pub fn build(self, py: Python<'_>) -> PyResult<Engine> {
-        crate::embed::install(py)?;
-        let keywords = PyDict::new(py);
-        keywords.set_item("codec", self.format.name())?;
-        keywords.set_item("worker", "dedicated")?;
-        if let Some(config) = self.pool {
-            let pool = Pool::new(config).map_err(|error| config_error(py, &error))?;
-            keywords.set_item("pool", Bound::new(py, PyPool::of(pool))?)?;
-        }
-        for (name, value) in self.options {
-            keywords.set_item(name, value)?;
-        }
-        let outer = py.import("pybridge.engine")?.getattr("PooledEngine")?.call((self.handler,), Some(&keywords))?;
-        Engine::of(&outer)
-    }
-}
-
 impl Engine {
-    /// Settings for an engine that calls `handler`.
-    pub fn builder(handler: Py<PyAny>) -> EngineBuilder {
-        EngineBuilder { handler, pool: None, format: Format::default(), options: Vec::new() }
-    }
-
     /// The Rust side of a Python `PooledEngine`; starts its worker.
     ///
     /// # Errors

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use pybridge::{CallOptions, Engine, Reason, metrics_text};
-use support::{Script, collect, python, run, setting, spawn, until};
+use pyo3::types::PyAnyMethods;
+use support::{Script, collect, python, run, spawn, until};
 
 const SCRIPT: &str = "
 import asyncio
@@ -22,7 +23,7 @@ async def handler(request):
 ";
 
 fn engine(name: &str) -> Engine {
-    Script::new(SCRIPT).engine_with(|py, builder| builder.option("name", setting(py, &format!("'{name}'"))))
+    Script::new(SCRIPT).engine_with(|builder| builder.name(name))
 }
 
 /// The value of the one sample that begins with `sample`.
@@ -72,7 +73,7 @@ fn metrics_show_engines_that_the_builder_made() {
     assert_eq!(value(&text, ended), Some(1.0));
     assert!(value(&text, r#"pybridge_pool_live_bytes{pool="shared"}"#).is_some());
     assert!(value(&text, "pybridge_memory_resident_bytes") > Some(1e6));
-    let python = python(|py| setting(py, "metrics_text()").extract::<String>(py).expect("text"));
+    let python = python(|py| py.import("pybridge").unwrap().call_method0("metrics_text").unwrap().extract::<String>().unwrap());
     let names = |text: &str| text.lines().filter(|line| line.starts_with("# ")).map(str::to_owned).collect::<Vec<_>>();
     assert_eq!(names(&python).len() % 2, 0);
     assert!(names(&text).iter().all(|line| names(&python).contains(line)), "{text}");

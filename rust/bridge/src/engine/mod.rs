@@ -2,20 +2,29 @@
 
 mod annotated;
 mod as_dict;
+mod builder;
+mod callable;
 mod calls;
 mod codec;
+mod config;
 mod core;
+mod failures;
 mod host;
+mod keywords;
 mod leaks;
 mod open;
 mod pool;
 mod python;
 mod settings;
+mod setup;
 mod single;
 mod stats;
 
 pub use annotated::Annotated;
-pub use host::{Engine, EngineBuilder};
+pub use builder::{EngineBuilder, PoolChoice};
+pub use callable::Callable;
+pub use config::{FlowConfig, Flush, ModelDump};
+pub use host::Engine;
 pub use stats::{EngineStats, FlowStats, Histogram, StreamStats};
 
 pub use codec::PyCodec;
@@ -27,6 +36,5 @@ pub(crate) use pool::{PyPool, is_shared};
 pub(crate) use python::PyEngine;
 #[cfg(test)]
 pub(crate) use settings::Flow;
-pub(crate) use settings::Flush;
 pub(crate) use single::{decode, encode};
 pub(crate) use stats::pool_totals;

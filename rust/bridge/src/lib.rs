@@ -77,19 +77,28 @@ mod memory;
 mod metrics;
 mod module;
 mod parking;
+mod prometheus;
 pub mod runtime;
+mod setup_error;
 mod stream;
 mod traceback;
 mod worker;
 
-pub use engine::{Annotated, Engine, EngineBuilder};
+pub use codec::{CodecSpec, DuplicateKeys, Format, Framing, Limits};
+pub use engine::{
+    Annotated, Callable, Engine, EngineBuilder, EngineStats, FlowConfig, FlowStats, Flush, Histogram, ModelDump, PoolChoice,
+    StreamStats,
+};
 pub use frame::Frame;
-pub use pybridge_pool::{Batch, Pool, PoolConfig};
+pub use prometheus::metrics_text;
+pub use pybridge_pool::{Batch, Pool, PoolConfig, PoolStats};
 pub use pyo3;
+pub use setup_error::SetupError;
 pub use stream::{
     CallOptions, Cancellation, Canceller, ChunkStream, Ending, Failure, FailureKind, FrameStream, ItemStream,
     PublicAnswer, Reason, StreamError,
 };
+pub use worker::{EventLoop, Worker, WorkerStats};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

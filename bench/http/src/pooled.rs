@@ -9,18 +9,13 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use pybridge::codec::{Format, Framing};
-use pybridge::{CallOptions, Engine, Reason, runtime};
-use pyo3::prelude::*;
+use pybridge::{CallOptions, CodecSpec, Engine, Framing, Reason, embed, runtime};
 
 pub(crate) fn serve(handler: &str) -> Result<(), Box<dyn Error>> {
     let tokio = crate::runtime()?;
     runtime::use_handle(tokio.handle().clone())?;
-    Python::initialize();
-    let engine = Python::attach(|py| {
-        let handler = py.import("handlers")?.getattr(handler)?.unbind();
-        Engine::builder(handler).format(Format::Json).build(py)
-    })?;
+    embed::initialize()?;
+    let engine = Engine::import(format!("handlers:{handler}")).codec(CodecSpec::json()).blocking()?;
     let router = Router::new().route("/", post(generate)).with_state(engine);
     tokio.block_on(crate::serve_axum(router))?;
     Ok(())

@@ -73,7 +73,8 @@ fn metrics_show_engines_that_the_builder_made() {
     assert_eq!(value(&text, ended), Some(1.0));
     assert!(value(&text, r#"pybridge_pool_live_bytes{pool="shared"}"#).is_some());
     assert!(value(&text, "pybridge_memory_resident_bytes") > Some(1e6));
-    let python = python(|py| py.import("pybridge").unwrap().call_method0("metrics_text").unwrap().extract::<String>().unwrap());
+    let python =
+        python(|py| py.import("pybridge").unwrap().call_method0("metrics_text").unwrap().extract::<String>().unwrap());
     let names = |text: &str| text.lines().filter(|line| line.starts_with("# ")).map(str::to_owned).collect::<Vec<_>>();
     assert_eq!(names(&python).len() % 2, 0);
     assert!(names(&text).iter().all(|line| names(&python).contains(line)), "{text}");

@@ -18,6 +18,7 @@ const LOOK: &str = "PYBRIDGE_TEST_LOOK";
 #[test]
 #[ignore = "a program of the other tests"]
 #[expect(clippy::disallowed_methods, reason = "a host's own thread is no thread of the runtime")]
+#[expect(clippy::print_stdout, reason = "what the tests read")]
 fn program() {
     let Ok(look) = std::env::var(LOOK) else { return };
     if look.starts_with("# already started") {

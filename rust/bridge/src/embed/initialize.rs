@@ -23,9 +23,16 @@ use crate::worker;
 /// * Where the host has started the interpreter, or pyo3 has at a first `Python::attach`, prefix, environment and `sys.path` are
 ///   as that left them.
 ///
-/// The linker has to find libpython when the program starts. Where it is in no folder that the loader searches, a `build.rs`
-/// tells it to look where it was linked from: `fn main() { pyo3_build_config::add_libpython_rpath_link_args() }`, with
-/// `pyo3-build-config = "0.30"` among the build dependencies.
+/// The loader has to find libpython when the program starts. Where it is in no folder that the loader searches, as with pyenv and
+/// uv, a `build.rs` has it look where libpython was linked from:
+///
+/// ```
+/// fn main() {
+///     if let Ok(folder) = std::env::var("DEP_PYBRIDGE_LIBPYTHON") {
+///         println!("cargo::rustc-link-arg=-Wl,-rpath,{folder}");
+///     }
+/// }
+/// ```
 ///
 /// ```no_run
 /// fn main() -> Result<(), pybridge::SetupError> {

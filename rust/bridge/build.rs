@@ -29,6 +29,10 @@ fn name_interpreter() {
     println!("cargo::rustc-env=PYBRIDGE_PYTHON_VERSION={}.{}", version.major, version.minor);
     println!("cargo::rustc-env=PYBRIDGE_PYTHON_FLAGS={flags}");
     println!("cargo::rustc-env=PYBRIDGE_PYTHON_FOLDER={}", config.lib_dir().unwrap_or_default());
+    // For the build scripts of programs, as DEP_PYBRIDGE_LIBPYTHON.
+    if let Some(folder) = config.lib_dir() {
+        println!("cargo::metadata=LIBPYTHON={folder}");
+    }
 }
 
 /// Writes `sources.rs`: an array of module names and their text, the parents first.

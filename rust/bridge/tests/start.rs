@@ -18,10 +18,14 @@ const LOOK: &str = "PYBRIDGE_TEST_LOOK";
 #[test]
 #[ignore = "a program of the other tests"]
 #[expect(clippy::disallowed_methods, reason = "a host's own thread is no thread of the runtime")]
+#[expect(clippy::print_stdout, reason = "what the tests read")]
 fn program() {
     let Ok(look) = std::env::var(LOOK) else { return };
     if look.starts_with("# already started") {
         Python::initialize();
+    }
+    if look.starts_with("# by several threads") {
+        std::thread::scope(|scope| (0..4).for_each(|_| drop(scope.spawn(|| embed::initialize().expect("it starts")))));
     }
     if let Err(error) = embed::initialize().and_then(|()| embed::initialize()) {
         println!("\nERROR {error}");
@@ -149,6 +153,15 @@ fn the_working_directory_comes_first_unless_it_is_said_to_be_unsafe() {
     let mut program = place.program(look);
     program.env("PYTHONSAFEPATH", "1");
     assert_eq!(found(program), serde_json::json!([false, 0, [""]]));
+}
+
+#[test]
+fn threads_that_start_it_at_the_same_time_start_it_once() {
+    let place = Place::new();
+    let look = "# by several threads\nimport sys, os; found = [sys.path.count(os.getcwd()), len(sys.meta_path)]";
+    let alone = found(place.program(look.trim_start_matches("# by several threads")));
+    assert_eq!(found(place.program(look)), alone);
+    assert_eq!(alone[0], 1);
 }
 
 #[test]

@@ -11,6 +11,9 @@ use pyo3::ffi;
 
 use crate::setup_error::SetupError;
 
+/// The flags of the library that the program was compiled for.
+const FLAGS: &str = env!("PYBRIDGE_PYTHON_FLAGS");
+
 /// Major and minor number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Version(u8, u8);
@@ -44,7 +47,7 @@ impl Abi {
     /// What the program was compiled for.
     pub(super) fn compiled() -> Self {
         let version = Version::of(env!("PYBRIDGE_PYTHON_VERSION")).expect("written by the build script");
-        Self { version, flags: env!("PYBRIDGE_PYTHON_FLAGS").to_owned() }
+        Self { version, flags: FLAGS.to_owned() }
     }
 }
 

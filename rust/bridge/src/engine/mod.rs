@@ -8,6 +8,7 @@ mod calls;
 mod codec;
 mod config;
 mod core;
+mod drain;
 mod failures;
 mod host;
 mod keywords;
@@ -24,6 +25,7 @@ pub use annotated::Annotated;
 pub use builder::{EngineBuilder, PoolChoice};
 pub use callable::Callable;
 pub use config::{FlowConfig, Flush, ModelDump};
+pub use drain::Drained;
 pub use host::Engine;
 pub use stats::{EngineStats, FlowStats, Histogram, StreamStats};
 

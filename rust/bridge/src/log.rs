@@ -6,22 +6,27 @@ use pyo3::types::PyDict;
 
 /// Logs `message` with `error`'s traceback as a warning of the logger `pybridge.<part>`. Never fails.
 pub(crate) fn warning(py: Python<'_>, part: &str, message: &str, error: &PyErr) {
-    warn(py, part, message, Some(error));
+    log(py, "warning", part, message, Some(error));
 }
 
 /// Logs `message` as a warning of the logger `pybridge.<part>`. Never fails.
 pub(crate) fn notice(py: Python<'_>, part: &str, message: &str) {
-    warn(py, part, message, None);
+    log(py, "warning", part, message, None);
 }
 
-fn warn(py: Python<'_>, part: &str, message: &str, error: Option<&PyErr>) {
+/// Logs `message` as an error of the logger `pybridge.<part>`. Never fails.
+pub(crate) fn error(py: Python<'_>, part: &str, message: &str) {
+    log(py, "error", part, message, None);
+}
+
+fn log(py: Python<'_>, level: &str, part: &str, message: &str, error: Option<&PyErr>) {
     let logged = py.import(intern!(py, "logging")).and_then(|logging| {
         let logger = logging.call_method1(intern!(py, "getLogger"), (format!("pybridge.{part}"),))?;
         let keywords = PyDict::new(py);
         if let Some(error) = error {
             keywords.set_item(intern!(py, "exc_info"), error.clone_ref(py))?;
         }
-        logger.call_method(intern!(py, "warning"), ("%s", message), Some(&keywords))
+        logger.call_method(level, ("%s", message), Some(&keywords))
     });
     if let Err(failed) = logged {
         failed.write_unraisable(py, None);

@@ -159,8 +159,8 @@ class PooledEngine:
         """
         if framing not in ("none", "sse", "ndjson", "length"):
             raise ConfigError("framing", f"must be 'none', 'sse', 'ndjson' or 'length', not {framing!r}")
-        if framing in ("sse", "ndjson"):
-            codec = self._text_codec(framing, codec)
+        if framing in ("sse", "ndjson") and codec is not None and isinstance(resolve_codec(codec), MsgpackCodec):
+            raise ConfigError("codec", f"MessagePack is binary and cannot be framed as {framing}")
         return self._open("chunks", request, codec, framing, options)
 
     async def call(
@@ -313,17 +313,6 @@ class PooledEngine:
         if "parent" in keywords and keywords["parent"] is None:
             keywords["inherit"] = False
         return keywords
-
-    def _text_codec(self, framing: str, codec: CodecName | Codec | None) -> Codec:
-        if codec is not None:
-            asked = resolve_codec(codec)
-            if isinstance(asked, MsgpackCodec):
-                raise ConfigError("codec", f"MessagePack is binary and cannot be framed as {framing}")
-            return asked
-        if isinstance(self._codec, MsgpackCodec):
-            codec = self._codec
-            return JsonCodec(default=codec.default, keys=codec.keys, model_dump=codec.model_dump)
-        return self._codec
 
 
 def _checked(field: str, value: _T, kind: type[_T]) -> _T:

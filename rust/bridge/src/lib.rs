@@ -30,7 +30,7 @@
 //!
 //! async fn serve(engine: &Engine) -> Result<(), StreamError> {
 //!     let request = ChatRequest { prompt: "Hello".into() };
-//!     let mut tokens = engine.generate::<ChatRequest, Token>(request, CallOptions::default()).await?;
+//!     let mut tokens = engine.generate::<ChatRequest, Token>(request, CallOptions::default())?;
 //!     while let Some(token) = tokens.next().await {
 //!         print!("{} ", token?.text);
 //!     }
@@ -42,8 +42,10 @@
 //!
 //! * [`runtime::use_handle`] lends the host's tokio runtime; else the bridge starts one with two threads.
 //! * [`embed::install`] provides the Python package, whose sources are compiled in: nothing has to be installed.
-//! * [`Engine::frames`] gives encoded items, [`Engine::generate`] typed ones. [`Annotated`] is for items that carry event,
-//!   comment and error beside their data.
+//! * [`Engine::frames`] gives encoded items, [`Engine::generate`] typed ones, [`Engine::chunks`] framed bytes for a socket,
+//!   [`Engine::call`] the one item of a unary handler. [`Annotated`] is for items that carry event, comment and error beside
+//!   their data.
+//! * A [`Canceller`] stops a stream from elsewhere; `on_drop` sets the reason that dropping one gives.
 //! * A stream ends with `None` only when its handler finished. Every other ending is one [`StreamError`]: the handler
 //!   raised ([`Failure`] has kind, class and messages), or the stream was cancelled, with its [`Reason`].
 //! * [`embed::shutdown`] ends streams and lifespans when the program ends.
@@ -85,7 +87,8 @@ pub use frame::Frame;
 pub use pybridge_pool::{Batch, Pool, PoolConfig};
 pub use pyo3;
 pub use stream::{
-    CallOptions, Cancellation, Ending, Failure, FailureKind, FrameStream, ItemStream, PublicAnswer, Reason, StreamError,
+    CallOptions, Cancellation, Canceller, ChunkStream, Ending, Failure, FailureKind, FrameStream, ItemStream,
+    PublicAnswer, Reason, StreamError,
 };
 
 #[cfg(doctest)]

@@ -1,6 +1,7 @@
 //! Handler, worker, codec and pool put together: the face for Rust hosts and for the Python package.
 
 mod annotated;
+mod calls;
 mod codec;
 mod core;
 mod host;

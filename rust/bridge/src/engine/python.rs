@@ -184,7 +184,7 @@ impl PyEngine {
             "length" => Framing::Length,
             _ => Framing::None,
         };
-        let spec = Arc::clone(codec.map_or(&slf.get().spec, |codec| &codec.get().spec));
+        let spec = Arc::clone(codec.map_or_else(|| slf.get().codec.get(), |codec| codec.get()).spec_for(framing));
         let call = Call {
             engine: slf.clone().unbind(),
             request,

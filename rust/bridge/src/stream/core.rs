@@ -50,6 +50,8 @@ pub(crate) struct StreamCore {
     pub(super) pause_watched: AtomicBool,
     last_item: AtomicU64,
     cancel: AtomicU8,
+    /// Why it is cancelled when a Rust consumer drops it.
+    drop_reason: AtomicU8,
     /// When it was asked to stop.
     cancelled_at: OnceLock<Instant>,
     /// Its handler is being closed, and has an ending that waits for that.
@@ -87,6 +89,7 @@ impl StreamCore {
             pause_watched: AtomicBool::new(false),
             last_item: AtomicU64::new(0),
             cancel: AtomicU8::new(0),
+            drop_reason: AtomicU8::new(Reason::Caller as u8),
             cancelled_at: OnceLock::new(),
             closing: AtomicBool::new(false),
             released: AtomicBool::new(false),
@@ -193,6 +196,16 @@ impl StreamCore {
             self.cancel_children();
         }
         self.cancel_reason().unwrap_or(Reason::External)
+    }
+
+    /// Sets why the stream is cancelled when its consumer drops it.
+    pub(super) fn set_drop_reason(&self, reason: Reason) {
+        self.drop_reason.store(reason as u8, Ordering::Release);
+    }
+
+    /// The consumer has dropped its stream.
+    pub(super) fn note_dropped(self: &Arc<Self>) {
+        self.abandon(Reason::from_code(self.drop_reason.load(Ordering::Acquire)).unwrap_or(Reason::Caller));
     }
 
     /// The consumer has gone: nothing more is delivered.

@@ -1,6 +1,7 @@
 //! One stream: driver, output, queue, ending; and the consumers' sides of it.
 
 mod call;
+mod canceller;
 mod close_reason;
 mod consumer;
 mod core;
@@ -26,7 +27,8 @@ mod wait;
 mod waiter;
 mod wakers;
 
-pub use consumer::{FrameStream, ItemStream};
+pub use canceller::Canceller;
+pub use consumer::{ChunkStream, FrameStream, ItemStream};
 pub use ending::{Cancellation, Ending, Failure, FailureKind, PublicAnswer, Reason};
 pub use error::StreamError;
 pub use options::CallOptions;

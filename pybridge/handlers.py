@@ -3,9 +3,27 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import inspect
 from collections.abc import Callable
 from typing import Any
+
+
+def load(path: str) -> Any:
+    """What `module:attribute` names; the attribute may have dots.
+
+    Raises:
+        ValueError: The path is of another form.
+        ImportError: The module cannot be imported; what else it raises is passed on.
+        AttributeError: It has no such attribute.
+    """
+    module, separator, attribute = path.partition(":")
+    if not (module and separator and attribute):
+        raise ValueError(f"{path!r} is not of the form module:attribute")
+    found: Any = importlib.import_module(module)
+    for name in attribute.split("."):
+        found = getattr(found, name)
+    return found
 
 
 def check_handler(handler: object) -> None:

@@ -1,6 +1,5 @@
 """Finding handlers, and calling them as the lanes without a bridge do."""
 
-import importlib
 import inspect
 import sys
 from collections.abc import AsyncIterator, Callable, Iterable
@@ -8,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from pybridge import handlers
 from pybridge.bench.names import WITHOUT_PYBRIDGE
 from pybridge.engine import PooledEngine
 from pybridge.handlers import check_handler, innermost
@@ -23,16 +23,11 @@ def load(target: str) -> Handler:
     Raises:
         ValueError: It cannot be imported, has no such attribute, or is no handler.
     """
-    module_name, separator, path = target.partition(":")
-    if not (module_name and separator and path):
-        raise ValueError(f"{target!r} is not of the form module:handler")
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)
     try:
-        found: Any = importlib.import_module(module_name)
-        for name in path.split("."):
-            found = getattr(found, name)
+        found = handlers.load(target)
     except (ImportError, AttributeError) as error:
         raise ValueError(f"{target}: {error}") from error
     if isinstance(found, PooledEngine):

@@ -50,7 +50,7 @@ fn load(py: Python<'_>) -> PyResult<(Engine, Engine)> {
     let source = CString::new(std::fs::read_to_string(path)?)?;
     let module = PyModule::from_code(py, &source, &CString::new(path)?, c"handler")?;
     let engine = |name| Engine::builder(module.getattr(name)?.unbind()).build(py);
-    let pool = PoolConfig { large_parked_bytes: 8 << 20, ..PoolConfig::default() };
+    let pool = PoolConfig::default().large_parked_bytes(8 << 20);
     let chat = Engine::builder(module.getattr("chat")?.unbind()).pool(pool).build(py)?;
     Ok((chat, engine("annotated")?))
 }

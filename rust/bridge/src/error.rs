@@ -171,7 +171,7 @@ impl DecodeError {
 pub(crate) fn failure_of(py: Python<'_>, error: &PyErr, keep: Option<impl FnOnce(Py<PyAny>) -> Deferred>) -> Failure {
     let replaced = in_place_of_stop(py, error);
     let error = replaced.as_ref().unwrap_or(error);
-    let class = error.get_type(py).qualname().map_or_else(|_| "Exception".to_owned(), |name| name.to_string());
+    let class = class_name(py, error);
     let is = |class: Class| class.of(py).is_ok_and(|class| error.is_instance(py, class.as_any()));
     let answer = if is(Class::Public) { public_answer(error.value(py)).ok().map(Box::new) } else { None };
     let kind = if answer.is_some() {
@@ -195,14 +195,23 @@ pub(crate) fn failure_of(py: Python<'_>, error: &PyErr, keep: Option<impl FnOnce
     } else {
         FailureKind::Handler
     };
-    let message =
-        error.value(py).str().map_or_else(|_| "<unprintable>".to_owned(), |text| text.to_string_lossy().into_owned());
+    let message = text(py, error);
     let public_message = kind.public_text().map_or_else(|| message.clone(), str::to_owned);
     let limit_of = || error.value(py).getattr(intern!(py, "limit")).ok()?.extract::<String>().ok();
     let limit = if is(Class::LimitExceeded) { limit_of().map(String::into_boxed_str) } else { None };
     let traceback = if keep.is_none() && answer.is_none() { traceback::text_of(py, error) } else { None };
     let original = keep.map(|keep| Arc::new(keep(object_of(py, error))));
     Failure { kind, class, public_message, message, traceback, limit, answer, original }
+}
+
+/// The name of an exception's class.
+pub(crate) fn class_name(py: Python<'_>, error: &PyErr) -> String {
+    error.get_type(py).qualname().map_or_else(|_| "Exception".to_owned(), |name| name.to_string())
+}
+
+/// What an exception says.
+pub(crate) fn text(py: Python<'_>, error: &PyErr) -> String {
+    error.value(py).str().map_or_else(|_| "<unprintable>".to_owned(), |text| text.to_string_lossy().into_owned())
 }
 
 /// What a `PublicError` says beside its text; an error where a subclass holds something else, whose text is then not

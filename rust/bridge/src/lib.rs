@@ -78,18 +78,24 @@ mod metrics;
 mod module;
 mod parking;
 pub mod runtime;
+mod setup_error;
 mod stream;
 mod traceback;
 mod worker;
 
-pub use engine::{Annotated, Engine, EngineBuilder};
+pub use codec::{CodecSpec, DuplicateKeys, Format, Framing, Limits};
+pub use engine::{
+    AcquirePermit, Annotated, Callable, Engine, EngineBuilder, FlowConfig, Flush, ModelDump, Permit, PoolChoice,
+};
 pub use frame::Frame;
 pub use pybridge_pool::{Batch, Pool, PoolConfig};
 pub use pyo3;
+pub use setup_error::SetupError;
 pub use stream::{
     CallOptions, Cancellation, Canceller, ChunkStream, Ending, Failure, FailureKind, FrameStream, ItemStream,
     PublicAnswer, Reason, StreamError,
 };
+pub use worker::{EventLoop, Worker};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -74,7 +74,7 @@ fn encoding_builtin_types_allocates_nothing_outside_the_pool() {
         for format in [Format::Msgpack, Format::Json] {
             for code in SMALL {
                 let item = py.eval(&CString::new(code).unwrap(), None, None).unwrap();
-                let spec = Arc::new(CodecSpec { format, ..CodecSpec::default() });
+                let spec = Arc::new(CodecSpec::from(format));
                 let mut encoder = Encoder::new(spec, Framing::None, Arc::new(Limits::default()));
                 let mut len = 0;
                 let encoding = allocations(|out| len = encoder.encode(&item, out).unwrap());
@@ -96,7 +96,7 @@ fn a_megabyte_of_any_text_takes_one_buffer_of_the_pool() {
         for format in [Format::Msgpack, Format::Json, Format::Raw] {
             for code in ["'x' * 1_000_000", "'é' * 500_000", "'日' * 333_333", "'😀' * 250_000"] {
                 let item = py.eval(&CString::new(code).unwrap(), None, None).unwrap();
-                let spec = Arc::new(CodecSpec { format, ..CodecSpec::default() });
+                let spec = Arc::new(CodecSpec::from(format));
                 let mut out = Pool::new(PoolConfig::default()).unwrap().writer();
                 let mut encoder = Encoder::new(spec, Framing::None, Arc::new(Limits::default()));
                 let mut turn = || {

@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use pybridge::codec::Format;
-use pybridge::{Annotated, CallOptions, Engine, Frame, PoolConfig, Reason, StreamError};
+use pybridge::{Annotated, CallOptions, CodecSpec, Engine, FlowConfig, Frame, PoolConfig, Reason, StreamError};
 use pyo3::types::PyAnyMethods;
 use serde::{Deserialize, Serialize};
-use support::{HOST_THREAD, Script, collect, python, run, setting, spawn, until};
+use support::{HOST_THREAD, Script, collect, python, run, spawn, until};
 
 #[derive(Serialize)]
 struct Request {
@@ -52,7 +52,7 @@ fn numbers(count: u32) -> Vec<Item> {
 
 #[test]
 fn frames_come_in_order_each_with_one_encoded_item() {
-    let engine = Script::new(COUNT).engine_with(|_, builder| builder.format(Format::Json));
+    let engine = Script::new(COUNT).engine_with(|builder| builder.codec(CodecSpec::json()));
     let (frames, ending) = run(async move {
         let stream = engine.frames(&br#"{"count": 3}"#[..], CallOptions::default()).expect("a place");
         collect(stream).await
@@ -267,9 +267,8 @@ async def handler(request):
         yield {'number': made - 1}
 ",
     );
-    let engine = script.engine_with(|py, builder| {
-        builder.option("flow", setting(py, "FlowConfig(high_water_items=32, batch_items=8)"))
-    });
+    let flow = FlowConfig::default().high_water_items(32).batch_items(8);
+    let engine = script.engine_with(|builder| builder.flow(flow));
     let (sender, receiver) = mpsc::channel();
     spawn(async move {
         let mut stream = engine.generate::<_, Item>(Request { count: 1_000 }, CallOptions::default()).unwrap();
@@ -415,7 +414,7 @@ fn many_streams_at_once_are_exact_and_no_runtime_thread_attaches() {
 #[test]
 fn clones_keep_the_engine_when_its_python_object_is_gone() {
     let script = Script::new(COUNT);
-    let engine = script.engine_with(|_, builder| builder.pool(PoolConfig::default()));
+    let engine = script.engine_with(|builder| builder.pool(PoolConfig::default()));
     let clone = engine.clone();
     drop((script, engine));
     python(|py| py.import("gc").and_then(|gc| gc.call_method0("collect")).map(drop)).expect("collects");

@@ -3,12 +3,11 @@
 mod support;
 
 use futures_util::StreamExt;
-use pybridge::codec::Format;
-use pybridge::{CallOptions, Engine, FailureKind, Reason, StreamError};
+use pybridge::{CallOptions, CodecSpec, Engine, FailureKind, FlowConfig, Limits, PoolConfig, Reason, StreamError};
 use pyo3::prelude::*;
 use serde::ser::Error as _;
 use serde::{Deserialize, Serialize, Serializer};
-use support::{Script, collect, python, run, setting, until};
+use support::{Script, collect, python, run, until};
 
 /// The request says what happens after the first item.
 const SCRIPT: &str = "
@@ -93,16 +92,14 @@ handler = Handler()
 fn what_an_encoding_hook_raises_is_not_public() {
     let script = Script::new(
         "
-from pybridge import MsgpackCodec
 def default(item):
     raise ValueError('a secret')
-codec = MsgpackCodec(default=default)
 async def handler(request):
     yield object()
 ",
     );
-    let codec = |py: Python<'_>| script.module(py).getattr("codec").expect("defined").unbind();
-    let engine = script.engine_with(|py, builder| builder.option("codec", codec(py)));
+    let default = python(|py| script.module(py).getattr("default").expect("defined").unbind());
+    let engine = script.engine_with(|builder| builder.default_hook(default));
     let Some(StreamError::Failed(failure)) = call(&engine, "").1 else { panic!("no failure") };
     assert_eq!((failure.kind, failure.class.as_str()), (FailureKind::Encode, "EncodeError"));
     assert!(failure.message.contains("a secret"), "{}", failure.message);
@@ -270,8 +267,7 @@ fn a_failure_of_the_handler_is_the_same_exception_for_python() {
 
 #[test]
 fn a_request_that_is_too_large_is_refused_where_it_is_made() {
-    let engine = Script::new(SCRIPT)
-        .engine_with(|py, builder| builder.option("limits", setting(py, "Limits(max_frame_bytes=1000)")));
+    let engine = Script::new(SCRIPT).engine_with(|builder| builder.limits(Limits::default().max_frame_bytes(1000)));
     let body = vec![0_u8; 1001];
     for error in [
         engine.body(&body).expect_err("it is too large"),
@@ -280,9 +276,7 @@ fn a_request_that_is_too_large_is_refused_where_it_is_made() {
         assert_eq!((error.status(), error.retryable(), error.kind()), (413, false, Some(FailureKind::TooLarge)));
         assert_eq!(error.detail().expect("a failure").limit.as_deref(), Some("max_frame_bytes"));
     }
-    let small = Script::new(SCRIPT).engine_with(|_, builder| {
-        builder.pool(pybridge::PoolConfig { max_live_bytes: Some(1 << 20), ..Default::default() })
-    });
+    let small = Script::new(SCRIPT).engine_with(|builder| builder.pool(PoolConfig::default().max_live_bytes(1 << 20)));
     let error = small.body(&vec![0; 1 << 20]).expect_err("more than half of the pool");
     assert_eq!((error.status(), error.kind()), (413, Some(FailureKind::TooLarge)));
 }
@@ -385,7 +379,7 @@ fn a_request_that_does_not_serialise_never_reaches_the_handler() {
 
 #[test]
 fn request_bytes_of_another_format_are_the_callers_failure() {
-    let engine = Script::new(SCRIPT).engine_with(|_, builder| builder.format(Format::Json));
+    let engine = Script::new(SCRIPT).engine_with(|builder| builder.codec(CodecSpec::json()));
     let (frames, ending) =
         run(async move { collect(engine.frames(&b"{\"a\" 1}"[..], CallOptions::default()).expect("a place")).await });
     assert!(frames.is_empty());
@@ -395,8 +389,8 @@ fn request_bytes_of_another_format_are_the_callers_failure() {
 
 #[test]
 fn a_call_beyond_the_engines_places_is_overloaded_at_once() {
-    let engine = Script::new(SCRIPT)
-        .engine_with(|py, builder| builder.option("flow", setting(py, "FlowConfig(max_concurrency=1, max_queue=0)")));
+    let engine =
+        Script::new(SCRIPT).engine_with(|builder| builder.flow(FlowConfig::default().max_concurrency(1).max_queue(0)));
     run(async move {
         let mut first = engine.generate::<_, Item>("wait", CallOptions::default()).expect("a place");
         first.next().await.expect("an item").expect("no failure");
@@ -424,24 +418,5 @@ fn closing_cancels_what_is_live_and_refuses_what_comes() {
         let error = engine.generate::<_, Item>("more", CallOptions::default()).expect_err("it is closed");
         let StreamError::Failed(failure) = error else { panic!("{error:?}") };
         assert_eq!(failure.kind, FailureKind::Closed);
-    });
-}
-
-#[test]
-fn wrong_handlers_and_settings_fail_when_the_engine_is_made() {
-    python(|py| {
-        let error = Engine::builder(setting(py, "1")).build(py).expect_err("not callable");
-        assert!(error.to_string().starts_with("TypeError"), "{error}");
-
-        let handler = |py: Python<'_>| setting(py, "encode");
-        let wrong = Engine::builder(handler(py)).option("lifespan", setting(py, "'text'"));
-        let error = wrong.build(py).expect_err("no context manager");
-        assert!(error.to_string().starts_with("ConfigError: lifespan"), "{error}");
-
-        let attached = Engine::builder(handler(py)).option("worker", setting(py, "'attached'"));
-        let error = attached.build(py).expect_err("there is no loop to attach to");
-        assert!(error.to_string().contains("attached engine"), "{error}");
-        let error = Engine::of(py.None().bind(py)).expect_err("not an engine");
-        assert!(error.to_string().contains("PooledEngine"), "{error}");
     });
 }

@@ -5,8 +5,8 @@ mod support;
 use std::sync::Arc;
 
 use pybridge::fault::{Point, arm};
-use pybridge::{CallOptions, Engine, FailureKind, StreamError};
-use support::{Script, alone, collect, run, setting, until};
+use pybridge::{CallOptions, Engine, FailureKind, FlowConfig, StreamError};
+use support::{Script, alone, collect, run, until};
 
 /// Handlers by the phase that they pass through; each counts how often its cleanup was entered and left.
 const SCRIPT: &str = "
@@ -48,7 +48,7 @@ def handler(kind):
 ";
 
 fn engine(script: &Script) -> Engine {
-    script.engine_with(|py, builder| builder.option("flow", setting(py, "FlowConfig(max_concurrency=1, max_queue=0)")))
+    script.engine_with(|builder| builder.flow(FlowConfig::default().max_concurrency(1).max_queue(0)))
 }
 
 fn call(engine: &Engine, kind: &'static str) -> (Vec<u32>, Option<StreamError>) {

@@ -27,7 +27,7 @@ async def handler(request):
 ",
     );
     let lifespan = python(|py| script.module(py).getattr("lifespan").expect("defined").unbind());
-    let engine = script.engine_with(|_, builder| builder.option("lifespan", lifespan));
+    let engine = script.engine_with(|builder| builder.lifespan(lifespan));
     let caller = engine.clone();
     let stream = run(async move {
         let mut stream = caller.generate::<_, u32>((), CallOptions::default()).expect("a place");

@@ -138,7 +138,7 @@ pub(crate) fn decode_request<T: DeserializeOwned>(format: Format, body: &[u8]) -
     match format {
         Format::Msgpack => rmp_serde::from_slice(body).map_err(convert),
         Format::Json => serde_json::from_slice(body).map_err(convert),
-        Format::Raw => Err(BridgeError::Convert("the raw codec has no typed values".into())),
+        _ => Err(BridgeError::Convert("the raw codec has no typed values".into())),
     }
 }
 
@@ -147,7 +147,7 @@ pub(crate) fn encode_response<T: Serialize>(format: Format, response: &T) -> Res
     match format {
         Format::Msgpack => rmp_serde::to_vec_named(response).map(Bytes::from).map_err(convert),
         Format::Json => serde_json::to_vec(response).map(Bytes::from).map_err(convert),
-        Format::Raw => Err(BridgeError::Convert("the raw codec has no typed values".into())),
+        _ => Err(BridgeError::Convert("the raw codec has no typed values".into())),
     }
 }
 

@@ -131,7 +131,10 @@ impl Body for ChunkBody {
     type Data = Bytes;
     type Error = Interrupted;
 
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Interrupted>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Interrupted>>> {
         match std::mem::replace(&mut self.stage, Stage::Over) {
             Stage::Streaming => {
                 self.stage = Stage::Streaming;

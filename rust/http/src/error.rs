@@ -17,13 +17,8 @@ const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
 
 /// What a handler's `PublicError` may not say: it belongs to the body that is sent, or to the connection.
-const NOT_THE_HANDLERS: [HeaderName; 5] = [
-    header::CONNECTION,
-    header::CONTENT_LENGTH,
-    header::CONTENT_TYPE,
-    header::TRANSFER_ENCODING,
-    header::UPGRADE,
-];
+const NOT_THE_HANDLERS: [HeaderName; 5] =
+    [header::CONNECTION, header::CONTENT_LENGTH, header::CONTENT_TYPE, header::TRANSFER_ENCODING, header::UPGRADE];
 
 /// HTTP status of a call that ends with `error` before its first item.
 ///
@@ -210,7 +205,9 @@ fn code_of(error: &StreamError) -> Option<&str> {
         FailureKind::Handler => "handler_error",
         FailureKind::Timeout => "timeout",
         FailureKind::Public => return error.answer()?.code.as_deref(),
-        FailureKind::InvalidArgument => return error.answer().map_or(Some("invalid_argument"), |answer| answer.code.as_deref()),
+        FailureKind::InvalidArgument => {
+            return error.answer().map_or(Some("invalid_argument"), |answer| answer.code.as_deref());
+        }
         FailureKind::Encode => "encode_error",
         FailureKind::Decode => "decode_error",
         FailureKind::Overloaded => "overloaded",

@@ -125,7 +125,9 @@ impl Door {
     fn take(&mut self) -> Result<Permit, StreamError> {
         match std::mem::replace(&mut self.next, Next::Unasked) {
             Next::Ready(permit) => permit,
-            Next::Unasked | Next::Asked(_) => panic!("`poll_ready` must say that the service is ready before each `call`"),
+            Next::Unasked | Next::Asked(_) => {
+                panic!("`poll_ready` must say that the service is ready before each `call`")
+            }
         }
     }
 }

@@ -38,7 +38,8 @@ impl Service {
         H: axum::handler::Handler<T, Engine>,
         T: 'static,
     {
-        let chat = engine("chat").flow(FlowConfig::default().max_concurrency(2).max_queue(0)).await.expect("it is there");
+        let chat =
+            engine("chat").flow(FlowConfig::default().max_concurrency(2).max_queue(0)).await.expect("it is there");
         let notes = engine("noted").unary(true).await.expect("it is there");
         let address = serve(Router::new().route("/", post(handler)).with_state(chat)).await;
         Self { address, notes }
@@ -144,7 +145,8 @@ fn a_request_that_is_none_is_the_clients_fault() {
 fn a_call_without_a_place_is_told_when_to_come_again() {
     run(async {
         let service = Service::with(events).await;
-        let running = [service.ask(Version::Http1, "r-1", "a wait!").await, service.ask(Version::Http1, "r-2", "a wait!").await];
+        let running =
+            [service.ask(Version::Http1, "r-1", "a wait!").await, service.ask(Version::Http1, "r-2", "a wait!").await];
         let answer = service.ask(Version::Http1, "r-3", "Hello").await;
         assert_eq!(answer.response.status(), 503);
         assert_eq!((answer.header("retry-after"), answer.header("x-should-retry")), (Some("1"), None));
@@ -199,7 +201,8 @@ fn large_items_before_a_failure_arrive_whole() {
     run(async {
         for (service, framing) in [(Service::with(events).await, 8), (Service::with(lines).await, 1)] {
             for version in VERSIONS {
-                let (text, whole) = service.ask(version, "r-1", "megabyte! megabyte! megabyte! raise!").await.text().await;
+                let (text, whole) =
+                    service.ask(version, "r-1", "megabyte! megabyte! megabyte! raise!").await.text().await;
                 let items = 3 * ((1 << 20) + r#"{"text":""}"#.len() + framing);
                 let told = text.find("event: error").unwrap_or(text.len());
                 assert_eq!((told, whole), (items, false), "{version:?}");

@@ -26,7 +26,8 @@ fn kind<T>(answer: Result<T, StreamError>) -> Option<FailureKind> {
 fn services_answer_with_chunks_or_with_frames() {
     run(async {
         let engine = chat(FlowConfig::default()).await;
-        let chunks = ChunkService::new(engine.clone(), Framing::Sse).oneshot(call("Hello world")).await.expect("a place");
+        let chunks =
+            ChunkService::new(engine.clone(), Framing::Sse).oneshot(call("Hello world")).await.expect("a place");
         let chunks: Vec<_> = chunks.map(|chunk| chunk.expect("an item")).collect().await;
         assert_eq!(chunks.concat(), b"data: {\"text\":\"Hello\"}\n\ndata: {\"text\":\"world\"}\n\n");
         let frames = FrameService::new(engine).oneshot(call("Hello world")).await.expect("a place");
@@ -41,7 +42,8 @@ fn a_service_is_ready_when_it_holds_a_place() {
         let mut service = FrameService::new(chat(FlowConfig::default().max_concurrency(1)).await);
         let running = service.ready().await.expect("serving").call(call("wait!")).await.expect("a place");
         let mut clone = service.clone();
-        let (mut first, mut second) = (tokio_test::task::spawn(service.ready()), tokio_test::task::spawn(clone.ready()));
+        let (mut first, mut second) =
+            (tokio_test::task::spawn(service.ready()), tokio_test::task::spawn(clone.ready()));
         assert!(first.poll().is_pending() && second.poll().is_pending());
         drop(running);
         (&mut first).await.expect("serving");
@@ -71,7 +73,10 @@ fn with_a_full_queue_the_call_is_refused_and_the_service_stays_whole() {
         let engine = chat(FlowConfig::default().max_concurrency(1).max_queue(0)).await;
         let running = engine.frames(call("wait!").body, CallOptions::default()).expect("a place");
         let mut service = FrameService::new(engine);
-        assert_eq!(kind(service.ready().await.expect("it is not broken").call(call("Hello")).await), Some(FailureKind::Overloaded));
+        assert_eq!(
+            kind(service.ready().await.expect("it is not broken").call(call("Hello")).await),
+            Some(FailureKind::Overloaded)
+        );
         drop(running);
         loop {
             match service.ready().await.expect("it is not broken").call(call("Hello")).await {

@@ -116,7 +116,7 @@ fn timed(act: impl FnOnce()) -> Duration {
 }
 
 fn pool(max_parked: usize) -> Pool {
-    let config = PoolConfig { large_parked_bytes: max_parked, ..PoolConfig::default() };
+    let config = PoolConfig::default().large_parked_bytes(max_parked);
     Pool::new(config).expect("a valid configuration")
 }
 

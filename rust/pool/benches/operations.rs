@@ -25,7 +25,7 @@ fn main() {
 }
 
 fn pool(large_parked_bytes: usize) -> Pool {
-    let config = PoolConfig { large_parked_bytes, ..PoolConfig::default() };
+    let config = PoolConfig::default().large_parked_bytes(large_parked_bytes);
     Pool::new(config).expect("a valid configuration")
 }
 

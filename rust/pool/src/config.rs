@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::system;
+use crate::{setters, system};
 
 /// A setting that cannot be.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -15,7 +15,15 @@ pub struct ConfigError {
 }
 
 /// Sizes in bytes, validated once by [`Pool::new`](crate::Pool::new).
-#[derive(Debug, Clone)]
+///
+/// ```
+/// use pybridge_pool::PoolConfig;
+///
+/// let config = PoolConfig::default().large_parked_bytes(8 << 20).max_live_bytes(256 << 20);
+/// assert_eq!((config.large_parked_bytes, config.max_live_bytes), (8 << 20, Some(256 << 20)));
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct PoolConfig {
     /// Size of one shared segment: whole pages of 4 KiB, at most 1 MiB.
     pub segment_bytes: usize,
@@ -49,6 +57,17 @@ impl Default for PoolConfig {
         }
     }
 }
+
+setters!(PoolConfig {
+    segment_bytes: usize,
+    small_parked_bytes: usize,
+    large_parked_bytes: usize,
+    max_live_bytes: Option<usize>,
+    decay_interval: Duration,
+    idle_timeout: Duration,
+    zero_on_reuse: bool,
+    leak_after: Duration,
+});
 
 /// Least size of a segment, and what it must be a multiple of: a page.
 const PAGE: usize = 4 << 10;

@@ -73,6 +73,7 @@ mod models;
 mod pool;
 mod ring;
 mod segment;
+mod setters;
 mod stats;
 mod sync;
 mod system;

@@ -262,7 +262,7 @@ fn write_a_segment(writer: &mut Writer) {
 
 #[test]
 fn a_thousand_stalled_streams_pin_no_more_than_the_bound() {
-    let pool = Pool::new(PoolConfig { segment_bytes: PINNED, ..defaults() }).unwrap();
+    let pool = Pool::new(defaults().segment_bytes(PINNED)).unwrap();
     let mut writer = pool.writer();
     let mut queued = std::collections::VecDeque::new();
     for stream in 0..sized(1000, 40) {
@@ -285,7 +285,7 @@ fn a_thousand_stalled_streams_pin_no_more_than_the_bound() {
 
 #[test]
 fn sec_12_a_frame_holds_no_byte_of_another_request() {
-    let pool = Pool::new(PoolConfig { zero_on_reuse: true, ..tight() }).unwrap();
+    let pool = Pool::new(tight().zero_on_reuse(true)).unwrap();
     let mut writer = pool.writer();
     for request in 0..sized(3000, 60) {
         let marker = request.to_be_bytes();
@@ -301,7 +301,7 @@ fn sec_12_a_frame_holds_no_byte_of_another_request() {
 
 #[test]
 fn zero_on_reuse_hides_what_the_last_lease_wrote() {
-    let pool = Pool::new(PoolConfig { zero_on_reuse: true, ..defaults() }).unwrap();
+    let pool = Pool::new(defaults().zero_on_reuse(true)).unwrap();
     let mut first = pool.acquire(KIB);
     first.put(&[7; KIB]);
     drop(first);
@@ -313,7 +313,7 @@ fn zero_on_reuse_hides_what_the_last_lease_wrote() {
 
 #[test]
 fn a_sampled_lease_older_than_leak_after_is_reported_once_with_its_stream() {
-    let config = PoolConfig { leak_after: seconds(60), ..defaults() };
+    let config = defaults().leak_after(seconds(60));
     let pool = Pool::new(config).unwrap();
     let reports = Arc::new(Mutex::new(Vec::new()));
     let sink = reports.clone();
@@ -372,7 +372,7 @@ fn next_tick_is_the_interval_within_a_fifth() {
 
 #[test]
 fn frames_that_a_consumer_keeps_for_ever_pin_no_more_than_the_bound() {
-    let pool = Pool::new(PoolConfig { segment_bytes: PINNED, ..defaults() }).unwrap();
+    let pool = Pool::new(defaults().segment_bytes(PINNED)).unwrap();
     let mut writer = pool.writer();
     let mut kept = Vec::new();
     for consumer in 0..sized(1000, 40) {
@@ -390,7 +390,7 @@ fn frames_that_a_consumer_keeps_for_ever_pin_no_more_than_the_bound() {
 #[test]
 fn a_frame_alone_holds_at_most_four_times_its_length_whatever_its_hint() {
     for segment_bytes in [4 * KIB, 64 * KIB] {
-        let pool = Pool::new(PoolConfig { segment_bytes, ..defaults() }).unwrap();
+        let pool = Pool::new(defaults().segment_bytes(segment_bytes)).unwrap();
         let mut writer = pool.writer();
         let lens = [3 * KIB, 20 * KIB, 33 * KIB, 65 * KIB, 257 * KIB, 641 * KIB, 3 * MIB, 17 * MIB];
         for len in lens.into_iter().take(sized(8, 5)) {
@@ -434,7 +434,7 @@ fn ticks_of_many_processes_are_spread() {
 
 #[test]
 fn one_large_lease_in_128_is_watched_and_none_that_is_untracked() {
-    let pool = Pool::new(PoolConfig { leak_after: seconds(60), max_live_bytes: Some(16 * MIB), ..defaults() }).unwrap();
+    let pool = Pool::new(defaults().leak_after(seconds(60)).max_live_bytes(16 * MIB)).unwrap();
     let leases: Vec<_> = (0..256).map(|_| pool.acquire(1)).collect();
     assert_eq!(pool.stats().held_bytes, 16 * MIB);
     let untracked: Vec<_> = (0..256).map(|_| pool.acquire(1)).collect();
@@ -445,7 +445,7 @@ fn one_large_lease_in_128_is_watched_and_none_that_is_untracked() {
 
 #[test]
 fn only_tracked_buffers_beyond_the_classes_are_exact() {
-    let pool = Pool::new(PoolConfig { max_live_bytes: Some(48 * MIB), ..defaults() }).unwrap();
+    let pool = Pool::new(defaults().max_live_bytes(48 * MIB)).unwrap();
     let classed = pool.acquire(16 * MIB);
     assert_eq!(pool.stats().exact_bytes, 0);
     let exact = pool.acquire(16 * MIB + 1);

@@ -59,7 +59,7 @@ fn a_writer_goes_on_behind_what_another_thread_sealed() {
 
 #[test]
 fn every_consumer_reads_what_the_producer_wrote_while_segments_are_reused() {
-    let pool = Pool::new(PoolConfig { zero_on_reuse: true, ..tight() }).unwrap();
+    let pool = Pool::new(tight().zero_on_reuse(true)).unwrap();
     thread::scope(|scope| {
         let mut senders = Vec::new();
         for lag in [1, 20] {
@@ -121,7 +121,7 @@ fn writer_and_pool_may_go_while_consumers_still_read() {
 
 #[test]
 fn bodies_and_large_frames_come_home_from_any_thread() {
-    let pool = Pool::new(PoolConfig { max_live_bytes: Some(64 << 20), ..PoolConfig::default() }).unwrap();
+    let pool = Pool::new(PoolConfig::default().max_live_bytes(64 << 20)).unwrap();
     let mut readers = Vec::new();
     for round in 0..TURNS / 20 {
         let body = content(40_000 + round, round);

@@ -23,7 +23,7 @@ fuzz_target!(|data: &[u8]| {
         assert_eq!(frame, encoded(spec, &second).expect("as before"));
 
         let format = if input.format() == Format::Json { Format::Msgpack } else { Format::Json };
-        let other = Arc::new(CodecSpec { format, ..CodecSpec::default() });
+        let other = Arc::new(CodecSpec::from(format));
         match encoded(Arc::clone(&other), &first) {
             Ok(frame) => assert_eq!(shown(&first), shown(&again(py, &other, &frame))),
             Err(_) => assert_eq!(format, Format::Json, "MessagePack holds all that JSON does"),

@@ -30,7 +30,7 @@ impl<'i> Input<'i> {
     }
 
     pub fn spec(&self) -> Arc<CodecSpec> {
-        Arc::new(CodecSpec { format: self.format(), any_keys: self.options & 2 != 0, ..CodecSpec::default() })
+        Arc::new(CodecSpec::from(self.format()).any_keys(self.options & 2 != 0))
     }
 
     pub fn limits(&self) -> Arc<Limits> {

@@ -1,7 +1,10 @@
 //! How much one message may be.
 
+use pybridge_pool::setters;
+
 /// What to do with a key that comes twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum DuplicateKeys {
     /// The last value wins.
     #[default]
@@ -10,8 +13,18 @@ pub enum DuplicateKeys {
     Error,
 }
 
-/// Limits of one message, both directions.
-#[derive(Debug, Clone)]
+/// Limits of one message, both directions; a value that cannot be is refused when the engine is made.
+///
+/// A field that has its default takes the value of the environment variable `PYBRIDGE_LIMITS_<FIELD>`, if that is set.
+///
+/// ```
+/// use pybridge::{DuplicateKeys, Limits};
+///
+/// let limits = Limits::default().max_frame_bytes(1 << 20).duplicate_keys(DuplicateKeys::Error);
+/// assert_eq!((limits.max_frame_bytes, limits.max_depth), (1 << 20, 128));
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Limits {
     /// Containers inside containers; at most 384 ([`MAX_DEPTH`](Self::MAX_DEPTH)), and no more than the stack of the
     /// thread holds.
@@ -31,6 +44,17 @@ pub struct Limits {
     /// Bytes of the Python objects made from each byte of a message, above the first 64 MiB.
     pub max_expansion: usize,
 }
+
+setters!(Limits {
+    max_depth: usize,
+    max_nodes: usize,
+    max_frame_bytes: usize,
+    max_decoded_bytes: usize,
+    max_metadata_bytes: usize,
+    max_metadata_entries: usize,
+    duplicate_keys: DuplicateKeys,
+    max_expansion: usize,
+});
 
 /// What one decoding may always make, however small its message.
 const DECODED_FLOOR: usize = 64 << 20;

@@ -1,7 +1,10 @@
 //! Which format a stream speaks, with its options.
 
+use pybridge_pool::setters;
+
 /// Wire format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Format {
     /// `MessagePack`.
     #[default]
@@ -30,7 +33,17 @@ impl Format {
 
 /// A format and its options; one per engine or call, shared by reference. Holds no Python object, so that frames and
 /// threads without the interpreter may share it: what needs the `default` hook is given it by the hook's owner.
-#[derive(Debug, Default)]
+///
+/// An option that the format does not have is refused when the engine is made.
+///
+/// ```
+/// use pybridge::{CodecSpec, Format};
+///
+/// let codec = CodecSpec::json().bytes_base64(true).nonfinite_null(true);
+/// assert_eq!(codec.format, Format::Json);
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
 #[expect(clippy::struct_excessive_bools, reason = "options that do not depend on each other")]
 pub struct CodecSpec {
     /// Wire format.
@@ -44,3 +57,31 @@ pub struct CodecSpec {
     /// JSON: NaN and infinities become null instead of an error.
     pub nonfinite_null: bool,
 }
+
+impl CodecSpec {
+    /// `MessagePack`, without options.
+    #[must_use]
+    pub fn msgpack() -> Self {
+        Self::from(Format::Msgpack)
+    }
+
+    /// JSON, without options.
+    #[must_use]
+    pub fn json() -> Self {
+        Self::from(Format::Json)
+    }
+
+    /// Bytes or text as they are.
+    #[must_use]
+    pub fn raw() -> Self {
+        Self::from(Format::Raw)
+    }
+}
+
+impl From<Format> for CodecSpec {
+    fn from(format: Format) -> Self {
+        Self { format, ..Self::default() }
+    }
+}
+
+setters!(CodecSpec { any_keys: bool, ascii: bool, bytes_base64: bool, nonfinite_null: bool });

@@ -2,13 +2,14 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError, Weak};
+use std::sync::{Arc, OnceLock, PoisonError, Weak};
 use std::task::Waker;
 use std::time::Duration;
 
 use pybridge_pool::Pool;
 use slab::Slab;
 
+use super::failures::OnFailure;
 use super::settings::Flow;
 use crate::admission::Admission;
 use crate::codec::Limits;
@@ -55,6 +56,8 @@ pub(crate) struct EngineCore {
     pub(crate) admission: Admission,
     /// Attaches of the process when the engine was made, by thread name.
     pub(crate) attaches_before: HashMap<String, u64>,
+    /// What the host has done with failures of its handler; it is set before the first call.
+    pub(crate) on_failure: OnceLock<OnFailure>,
     live: Mutex<Slab<Weak<StreamCore>>>,
     live_count: AtomicUsize,
     idle_wakers: Mutex<Wakers>,
@@ -75,6 +78,7 @@ impl EngineCore {
             pool,
             metrics: Metrics::default(),
             attaches_before: attaches(),
+            on_failure: OnceLock::new(),
             live: Mutex::default(),
             live_count: AtomicUsize::new(0),
             idle_wakers: Mutex::default(),

@@ -2,16 +2,12 @@
 
 use std::sync::Arc;
 
-use pybridge_pool::{Pool, PoolConfig};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
 
 use super::core::EngineCore;
-use super::pool::PyPool;
 use super::python::PyEngine;
 use crate::codec::Format;
-use crate::error::config_error;
 use crate::worker::{Deferred, Mailbox};
 
 /// Calls one Python handler from Rust. Clones share it.
@@ -25,64 +21,7 @@ pub struct Engine {
     pub(super) format: Format,
 }
 
-/// Settings of an [`Engine`].
-#[derive(Debug)]
-pub struct EngineBuilder {
-    handler: Py<PyAny>,
-    pool: Option<PoolConfig>,
-    format: Format,
-    options: Vec<(&'static str, Py<PyAny>)>,
-}
-
-impl EngineBuilder {
-    /// A pool of the engine's own; without this it uses the process's shared pool.
-    #[must_use]
-    pub fn pool(mut self, config: PoolConfig) -> Self {
-        self.pool = Some(config);
-        self
-    }
-
-    /// The format of requests and frames; `MessagePack` unless set.
-    #[must_use]
-    pub fn format(mut self, format: Format) -> Self {
-        self.format = format;
-        self
-    }
-
-    /// Any keyword argument of the Python `PooledEngine`: `flow`, `limits`, `worker`, `unary`, `lifespan`, `name`, `context`.
-    #[must_use]
-    pub fn option(mut self, name: &'static str, value: Py<PyAny>) -> Self {
-        self.options.push((name, value));
-        self
-    }
-
-    /// Makes the engine and starts its worker.
-    ///
-    /// # Errors
-    /// What the Python constructor raises: `TypeError` for a wrong handler, `ConfigError` for a wrong setting.
-    pub fn build(self, py: Python<'_>) -> PyResult<Engine> {
-        crate::embed::install(py)?;
-        let keywords = PyDict::new(py);
-        keywords.set_item("codec", self.format.name())?;
-        keywords.set_item("worker", "dedicated")?;
-        if let Some(config) = self.pool {
-            let pool = Pool::new(config).map_err(|error| config_error(py, &error))?;
-            keywords.set_item("pool", Bound::new(py, PyPool::of(pool))?)?;
-        }
-        for (name, value) in self.options {
-            keywords.set_item(name, value)?;
-        }
-        let outer = py.import("pybridge.engine")?.getattr("PooledEngine")?.call((self.handler,), Some(&keywords))?;
-        Engine::of(&outer)
-    }
-}
-
 impl Engine {
-    /// Settings for an engine that calls `handler`.
-    pub fn builder(handler: Py<PyAny>) -> EngineBuilder {
-        EngineBuilder { handler, pool: None, format: Format::default(), options: Vec::new() }
-    }
-
     /// The Rust side of a Python `PooledEngine`; starts its worker.
     ///
     /// # Errors

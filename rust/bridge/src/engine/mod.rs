@@ -1,20 +1,31 @@
 //! Handler, worker, codec and pool put together: the face for Rust hosts and for the Python package.
 
 mod annotated;
+mod builder;
+mod callable;
 mod calls;
 mod codec;
+mod config;
 mod core;
+mod failures;
 mod host;
+mod keywords;
 mod leaks;
 mod open;
+mod permit;
 mod pool;
 mod python;
 mod settings;
+mod setup;
 mod single;
 mod stats;
 
 pub use annotated::Annotated;
-pub use host::{Engine, EngineBuilder};
+pub use builder::{EngineBuilder, PoolChoice};
+pub use callable::Callable;
+pub use config::{FlowConfig, Flush, ModelDump};
+pub use host::Engine;
+pub use permit::{AcquirePermit, Permit};
 
 pub use codec::PyCodec;
 pub(crate) use core::{EngineCore, Life, LifespanGuard, activity, close_all, pools_of_engines, streams_of};
@@ -23,6 +34,5 @@ pub(crate) use pool::PyPool;
 pub(crate) use python::PyEngine;
 #[cfg(test)]
 pub(crate) use settings::Flow;
-pub(crate) use settings::Flush;
 pub(crate) use single::{decode, encode};
 pub(crate) use stats::pool_totals;

@@ -30,16 +30,15 @@ impl PyPool {
     fn new(py: Python<'_>, config: &Bound<'_, PyAny>) -> PyResult<Self> {
         let seconds =
             |name: &str| -> PyResult<Duration> { Ok(Duration::from_secs_f64(config.getattr(name)?.extract()?)) };
-        let config = PoolConfig {
-            segment_bytes: config.getattr("segment_bytes")?.extract()?,
-            small_parked_bytes: config.getattr("small_parked_bytes")?.extract()?,
-            large_parked_bytes: config.getattr("large_parked_bytes")?.extract()?,
-            max_live_bytes: config.getattr("max_live_bytes")?.extract()?,
-            decay_interval: seconds("decay_interval")?,
-            idle_timeout: seconds("idle_timeout")?,
-            zero_on_reuse: config.getattr("zero_on_reuse")?.extract()?,
-            leak_after: seconds("leak_after")?,
-        };
+        let config = PoolConfig::default()
+            .segment_bytes(config.getattr("segment_bytes")?.extract()?)
+            .small_parked_bytes(config.getattr("small_parked_bytes")?.extract()?)
+            .large_parked_bytes(config.getattr("large_parked_bytes")?.extract()?)
+            .max_live_bytes(config.getattr("max_live_bytes")?.extract::<Option<_>>()?)
+            .decay_interval(seconds("decay_interval")?)
+            .idle_timeout(seconds("idle_timeout")?)
+            .zero_on_reuse(config.getattr("zero_on_reuse")?.extract()?)
+            .leak_after(seconds("leak_after")?);
         Ok(Self::of(Pool::new(config).map_err(|error| config_error(py, &error))?))
     }
 

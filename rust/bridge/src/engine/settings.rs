@@ -4,21 +4,13 @@ use std::time::Duration;
 
 use pyo3::prelude::*;
 
+use super::config::Flush;
 use crate::admission::Places;
 use crate::codec::{DuplicateKeys, Limits};
 use crate::stream::Marks;
 
 /// `max_held_bytes` where the memory limit is unknown.
 const FALLBACK_HELD_BYTES: usize = 1 << 30;
-
-/// When what drivers made leaves the worker.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Flush {
-    /// At the end of the loop turn, all streams together.
-    Turn,
-    /// When the handler suspends.
-    Suspend,
-}
 
 /// Flow control of one engine.
 #[derive(Debug, Clone)]

@@ -43,12 +43,37 @@ pub fn attach<R>(act: impl FnOnce(Python<'_>) -> R) -> R {
 
 /// Attaches the calling thread, counted, unless the interpreter is going away.
 #[expect(clippy::disallowed_methods, reason = "for a thread that is not the runtime's")]
-pub(super) fn try_attach(act: impl FnOnce(Python<'_>)) {
+pub(crate) fn try_attach<R>(act: impl FnOnce(Python<'_>) -> R) -> Option<R> {
     enter();
     Python::try_attach(|py| {
         count(std::thread::current().name().unwrap_or("unnamed"));
-        act(py);
-    });
+        act(py)
+    })
+}
+
+/// True on a thread that holds the interpreter, as a host's own may or may not.
+fn is_attached() -> bool {
+    // SAFETY: both calls only look; without an interpreter the second could not tell.
+    unsafe { ffi::Py_IsInitialized() != 0 && ffi::PyGILState_Check() != 0 }
+}
+
+/// Runs `act` if the calling thread is attached.
+pub(crate) fn if_attached<R>(act: impl FnOnce(Python<'_>) -> R) -> Option<R> {
+    is_attached().then(|| {
+        enter();
+        // SAFETY: this thread is attached, as was seen just now.
+        act(unsafe { Python::assume_attached() })
+    })
+}
+
+/// Runs `act`, which waits for others, while the calling thread is not attached.
+pub(crate) fn detached<R: Send>(act: impl FnOnce() -> R + Send) -> R {
+    if is_attached() {
+        // SAFETY: as above.
+        unsafe { Python::assume_attached() }.detach(act)
+    } else {
+        act()
+    }
 }
 
 /// Counts one return of the calling thread, which has this name, to the interpreter on pybridge's account.

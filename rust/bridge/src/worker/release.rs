@@ -18,12 +18,17 @@ static LEAKED: AtomicU64 = AtomicU64::new(0);
 #[derive(Debug)]
 pub(crate) struct Deferred {
     object: Option<Py<PyAny>>,
-    home: Arc<Mailbox>,
+    home: Option<Arc<Mailbox>>,
 }
 
 impl Deferred {
     pub(crate) fn new(object: Py<PyAny>, home: Arc<Mailbox>) -> Self {
-        Self { object: Some(object), home }
+        Self { object: Some(object), home: Some(home) }
+    }
+
+    /// A reference of no worker: the next Python thread that comes by releases it.
+    pub(crate) fn homeless(object: Py<PyAny>) -> Self {
+        Self { object: Some(object), home: None }
     }
 
     /// The object; the caller is attached.
@@ -51,10 +56,10 @@ impl Deferred {
 impl Drop for Deferred {
     fn drop(&mut self) {
         let Some(object) = self.object.take() else { return };
-        if self.home.is_home() {
-            drop(object);
-        } else {
-            self.home.post_release(object);
+        match &self.home {
+            Some(home) if home.is_home() => drop(object),
+            Some(home) => home.post_release(object),
+            None => orphan(object),
         }
     }
 }

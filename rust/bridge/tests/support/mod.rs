@@ -10,7 +10,6 @@ use std::time::Duration;
 use futures_util::{Stream, StreamExt};
 use pybridge::{Engine, EngineBuilder, StreamError, embed, runtime};
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
 use tokio::runtime::Runtime;
 
 /// Names of the runtime's threads begin with this.
@@ -83,14 +82,14 @@ impl Script {
 
     /// An engine for the function `handler`.
     pub(crate) fn engine(&self) -> Engine {
-        self.engine_with(|_, builder| builder)
+        self.engine_with(|builder| builder)
     }
 
     /// The same, with settings.
-    pub(crate) fn engine_with(&self, settings: impl FnOnce(Python<'_>, EngineBuilder) -> EngineBuilder) -> Engine {
+    pub(crate) fn engine_with(&self, settings: impl FnOnce(EngineBuilder) -> EngineBuilder) -> Engine {
         python(|py| {
             let handler = self.0.bind(py).getattr("handler").expect("defined").unbind();
-            settings(py, Engine::builder(handler)).build(py).expect("right settings")
+            settings(Engine::builder(handler)).build(py).expect("right settings")
         })
     }
 
@@ -102,12 +101,6 @@ impl Script {
             py.eval(&expression, Some(&names), None).expect("it evaluates").to_string()
         })
     }
-}
-
-/// An object of `pybridge` made with keyword arguments given as Python text: `FlowConfig(max_queue=0)`.
-pub(crate) fn setting(py: Python<'_>, expression: &str) -> Py<PyAny> {
-    let names: Bound<'_, PyDict> = py.import("pybridge").expect("installed").dict();
-    py.eval(&CString::new(expression).expect("no NUL"), Some(&names), None).expect("right").unbind()
 }
 
 /// Items up to the ending, which is `None` where the handler finished.

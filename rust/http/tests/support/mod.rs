@@ -30,7 +30,9 @@ pub(crate) fn engine(handler: &str) -> EngineBuilder {
 /// Runs a test on a runtime of its own.
 pub(crate) fn run<F: Future>(test: F) -> F::Output {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    runtime.expect("threads can be had").block_on(async { tokio::time::timeout(DEADLINE, test).await.expect("in time") })
+    runtime
+        .expect("threads can be had")
+        .block_on(async { tokio::time::timeout(DEADLINE, test).await.expect("in time") })
 }
 
 /// The protocols that a server may speak.

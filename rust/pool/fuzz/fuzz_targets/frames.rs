@@ -195,14 +195,12 @@ fn step(pool: &Pool, writers: &mut Vec<Open>, held: &mut Held, now: &mut Instant
 
 fuzz_target!(|input: (Setup, Vec<Step>)| {
     let (setup, steps) = input;
-    let config = PoolConfig {
-        segment_bytes: 4096 * (1 + usize::from(setup.segment_pages % 16)),
-        small_parked_bytes: setup.small_parked.into(),
-        large_parked_bytes: setup.large_parked as usize % (8 << 20),
-        max_live_bytes: Some(1 + setup.max_live as usize % (16 << 20)),
-        zero_on_reuse: setup.zero_on_reuse,
-        ..PoolConfig::default()
-    };
+    let config = PoolConfig::default()
+        .segment_bytes(4096 * (1 + usize::from(setup.segment_pages % 16)))
+        .small_parked_bytes(setup.small_parked.into())
+        .large_parked_bytes(setup.large_parked as usize % (8 << 20))
+        .max_live_bytes(1 + setup.max_live as usize % (16 << 20))
+        .zero_on_reuse(setup.zero_on_reuse);
     let pool = Pool::new(config.clone()).expect("within bounds");
     let mut writers: Vec<_> = (0..3).map(|_| Open { writer: pool.writer(), frames: Vec::new() }).collect();
     let mut held = Held::default();

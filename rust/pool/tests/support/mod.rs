@@ -12,7 +12,7 @@ pub const fn sized(full: usize, in_miri: usize) -> usize {
 
 /// The defaults; in Miri the ceiling is not read from files of the system.
 pub fn defaults() -> PoolConfig {
-    PoolConfig { max_live_bytes: cfg!(miri).then_some(1 << 30), ..PoolConfig::default() }
+    PoolConfig::default().max_live_bytes(cfg!(miri).then_some(1 << 30))
 }
 
 pub fn pool() -> Pool {
@@ -66,11 +66,9 @@ const PATTERN: [u8; 2 * PERIOD] = {
 
 /// A small pool, so that limits are near.
 pub fn tight() -> PoolConfig {
-    PoolConfig {
-        segment_bytes: 4 << 10,
-        small_parked_bytes: 32 << 10,
-        large_parked_bytes: 512 << 10,
-        max_live_bytes: Some(2 << 20),
-        ..PoolConfig::default()
-    }
+    PoolConfig::default()
+        .segment_bytes(4 << 10)
+        .small_parked_bytes(32 << 10)
+        .large_parked_bytes(512 << 10)
+        .max_live_bytes(2 << 20)
 }

@@ -32,18 +32,6 @@ pub fn install(py: Python<'_>) -> PyResult<()> {
     Err(error::foreign_extension(&loaded, env!("CARGO_PKG_VERSION")))
 }
 
-/// Ends all streams, leaves the lifespans and stops the workers, as the interpreter's exit does.
-///
-/// For programs that end without finalizing the interpreter. Blocks, detached, for at most three seconds; pybridge cannot
-/// be used afterwards. The host's own runtime is left alone.
-///
-/// # Errors
-/// What Python raises, such as `KeyboardInterrupt` while it waits.
-pub fn shutdown(py: Python<'_>) -> PyResult<()> {
-    install(py)?;
-    py.import("pybridge._worker")?.call_method0("stop_all").map(drop)
-}
-
 /// Lets the interpreter find the compiled-in sources and this crate's own extension module before anything installed.
 #[cfg(feature = "embed")]
 fn add_importer(py: Python<'_>) -> PyResult<()> {

@@ -1,0 +1,43 @@
+//! What a host learns of an interpreter or an engine that could not be had.
+
+use pyo3::prelude::*;
+
+use crate::{error, traceback};
+
+/// Why the interpreter could not be started or an engine could not be made. Holds no Python object.
+///
+/// ```
+/// # fn report(error: pybridge::SetupError) {
+/// eprintln!("{error}"); // ModuleNotFoundError: No module named 'handlers'
+/// if let Some(traceback) = &error.traceback {
+///     eprintln!("{traceback}");
+/// }
+/// # }
+/// ```
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{class}: {message}")]
+#[non_exhaustive]
+pub struct SetupError {
+    /// Name of the Python exception's class, or of the one that stands for what Rust found.
+    pub class: String,
+    /// The exception's text.
+    pub message: String,
+    /// The Python traceback, at most 8 KiB, where Python raised.
+    pub traceback: Option<Box<str>>,
+}
+
+impl SetupError {
+    /// What Rust found, under the name of the exception that stands for it.
+    pub(crate) fn new(class: &str, message: impl Into<String>) -> Self {
+        Self { class: class.to_owned(), message: message.into(), traceback: None }
+    }
+
+    /// What Python raised.
+    pub(crate) fn of(py: Python<'_>, error: &PyErr) -> Self {
+        Self {
+            class: error::class_name(py, error),
+            message: error::text(py, error),
+            traceback: traceback::text_of(py, error),
+        }
+    }
+}

@@ -5,7 +5,7 @@
 //! ```console
 //! $ cd examples/axum_gateway && cargo run -- 8000
 //! $ curl -N localhost:8000/v1/chat/completions -d '{"messages": [{"role": "user", "content": "Hello pooled world"}]}'
-//! $ curl localhost:8000/count --json '{"text": "Hello pooled world"}'
+//! $ curl localhost:8000/count -H 'content-type: application/json' -d '{"text": "Hello pooled world"}'
 //! ```
 
 use std::error::Error;

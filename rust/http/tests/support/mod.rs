@@ -1,7 +1,6 @@
 //! An interpreter, engines for the handlers beside the tests, and real connections to an axum server.
 #![allow(dead_code, reason = "every test binary uses its part")]
 
-use std::convert::Infallible;
 use std::sync::Once;
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use pybridge::{CallOptions, CodecSpec, Engine, EngineBuilder, Worker, embed};
+use pybridge::{CallOptions, CodecSpec, Engine, EngineBuilder, embed};
 use tokio::net::{TcpListener, TcpStream};
 
 /// Far above what anything takes on a loaded machine.
@@ -22,7 +21,12 @@ pub(crate) fn engine(handler: &str) -> EngineBuilder {
     static STARTED: Once = Once::new();
     STARTED.call_once(|| {
         std::env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests")).expect("it is there");
-        embed::initialize().expect("an interpreter");
+        use pybridge::pyo3::prelude::*; // INTERIM
+        Python::initialize();
+        Python::attach(|py| {
+            embed::install(py).unwrap();
+            py.import("sys").unwrap().getattr("path").unwrap().call_method1("insert", (0, ".")).unwrap();
+        });
     });
     Engine::import(format!("handlers:{handler}")).codec(CodecSpec::json())
 }

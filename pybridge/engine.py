@@ -7,7 +7,6 @@ import contextvars
 import dataclasses
 import logging
 import threading
-import weakref
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
@@ -35,13 +34,6 @@ PATIENCE = 10.0
 _log = logging.getLogger("pybridge.engine")
 
 _T = TypeVar("_T")
-
-_live: weakref.WeakSet[PooledEngine] = weakref.WeakSet()
-
-
-def live_engines() -> list[PooledEngine]:
-    """The engines of this process."""
-    return list(_live)
 
 
 class PooledEngine:
@@ -101,21 +93,19 @@ class PooledEngine:
         wants_context = takes_context(handler) if context is None else context
         check_call(handler, context=wants_context, unary=bool(unary))
         settle_memory()
-        self._pool = _native_pool(pool)
         self._core = _pybridge.Engine(
             handler,
             name=handler_name(handler) if name is None else name,
             wants_context=wants_context,
             unary=bool(unary),
             codec=native_codec(self._codec),
-            pool=self._pool,
+            pool=_native_pool(pool),
             flow=self._flow,
             limits=self._limits,
             worker=worker,
             lifespan=lifespan,
         )
         self._name = handler_name(handler) if name is None else name
-        _live.add(self)
 
     def __call__(
         self, request: Any, *, codec: CodecName | Codec | None = None, **options: Unpack[CallOptions]
@@ -285,11 +275,6 @@ class PooledEngine:
     def name(self) -> str:
         """Name in statistics and logs."""
         return self._name
-
-    @property
-    def shares_pool_with(self) -> object:
-        """What the engines on the same pool have in common; None: the process's shared pool."""
-        return self._pool
 
     def _raw_stats(self) -> dict[str, Any]:
         raw = self._core.stats()

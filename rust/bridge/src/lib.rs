@@ -77,6 +77,7 @@ mod memory;
 mod metrics;
 mod module;
 mod parking;
+mod prometheus;
 pub mod runtime;
 mod setup_error;
 mod stream;
@@ -85,17 +86,19 @@ mod worker;
 
 pub use codec::{CodecSpec, DuplicateKeys, Format, Framing, Limits};
 pub use engine::{
-    AcquirePermit, Annotated, Callable, Engine, EngineBuilder, FlowConfig, Flush, ModelDump, Permit, PoolChoice,
+    AcquirePermit, Annotated, Callable, Engine, EngineBuilder, EngineStats, FlowConfig, FlowStats, Flush, Histogram,
+    ModelDump, Permit, PoolChoice, StreamStats,
 };
 pub use frame::Frame;
-pub use pybridge_pool::{Batch, Pool, PoolConfig};
+pub use prometheus::metrics_text;
+pub use pybridge_pool::{Batch, Pool, PoolConfig, PoolStats};
 pub use pyo3;
 pub use setup_error::SetupError;
 pub use stream::{
     CallOptions, Cancellation, Canceller, ChunkStream, Ending, Failure, FailureKind, FrameStream, ItemStream,
     PublicAnswer, Reason, StreamError,
 };
-pub use worker::{EventLoop, Worker};
+pub use worker::{EventLoop, Worker, WorkerStats};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -41,7 +41,7 @@ impl Service {
         let chat =
             engine("chat").flow(FlowConfig::default().max_concurrency(2).max_queue(0)).await.expect("it is there");
         let notes = engine("noted").unary(true).await.expect("it is there");
-        let address = serve(Router::new().route("/", post(handler)).with_state(chat)).await;
+        let address = serve(Router::new().route("/", post(handler)).with_state(chat));
         Self { address, notes }
     }
 
@@ -191,6 +191,24 @@ fn a_failure_after_the_head_arrives_and_then_the_answer_breaks_off() {
                 let answer = service.ask(version, &id, "Hello raise!").await;
                 let expected = format!("data: {{\"text\":\"Hello\"}}\n\nevent: error\ndata: {told}\n\n");
                 assert_eq!(answer.text().await, (expected, false), "{version:?}");
+            }
+        }
+    });
+}
+
+/// S-06: with a client that reads nothing until then, all of it waits in the server when the stream fails.
+#[test]
+fn what_waits_in_the_server_when_the_stream_fails_arrives() {
+    run(async {
+        for (service, framing) in [(Service::with(events).await, 8), (Service::with(lines).await, 1)] {
+            for version in VERSIONS {
+                let id = format!("{version:?}");
+                let answer = service.ask(version, &id, "quarter! raise!").await;
+                assert_eq!(noted(&service.notes, &id, 1).await, "ValueError");
+                let (text, whole) = answer.text().await;
+                let items = (1 << 18) + r#"{"text":""}"#.len() + framing;
+                let told = text.find("event: error").unwrap_or(text.len());
+                assert_eq!((told, whole), (items, false), "{version:?}");
             }
         }
     });

@@ -28,6 +28,8 @@ async def chat(request: dict[str, Any], context: Context) -> AsyncIterator[dict[
                     yield {"id": context.id, "metadata": dict(context.metadata), "trace": context.traceparent}
                 case "pause!":
                     await asyncio.sleep(0.05)
+                case "quarter!":
+                    yield {"text": "x" * (1 << 18)}
                 case "megabyte!":
                     yield {"text": "x" * (1 << 20)}
                 case _:

@@ -7,6 +7,7 @@ use pyo3::prelude::*;
 
 use super::core::EngineCore;
 use super::python::PyEngine;
+use super::stats::EngineStats;
 use crate::codec::Format;
 use crate::worker::{Deferred, Mailbox};
 
@@ -43,6 +44,18 @@ impl Engine {
     /// Its name in statistics and logs.
     pub fn name(&self) -> &str {
         &self.core.name
+    }
+
+    /// The counters since the engine was made; nothing of it needs the interpreter.
+    ///
+    /// ```no_run
+    /// # fn show(engine: &pybridge::Engine) {
+    /// let stats = engine.stats();
+    /// println!("{} of {} calls are live, {} items", stats.streams.live, stats.streams.started, stats.frames);
+    /// # }
+    /// ```
+    pub fn stats(&self) -> EngineStats {
+        EngineStats::of(&self.core)
     }
 
     /// Streams that are live now.

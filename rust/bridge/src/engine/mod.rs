@@ -1,6 +1,7 @@
 //! Handler, worker, codec and pool put together: the face for Rust hosts and for the Python package.
 
 mod annotated;
+mod as_dict;
 mod builder;
 mod callable;
 mod calls;
@@ -26,11 +27,14 @@ pub use callable::Callable;
 pub use config::{FlowConfig, Flush, ModelDump};
 pub use host::Engine;
 pub use permit::{AcquirePermit, Permit};
+pub use stats::{EngineStats, FlowStats, Histogram, StreamStats};
 
 pub use codec::PyCodec;
-pub(crate) use core::{EngineCore, Life, LifespanGuard, activity, close_all, pools_of_engines, streams_of};
+pub(crate) use core::{
+    EngineCore, Life, LifespanGuard, activity, close_all, live_engines, pools_of_engines, streams_of,
+};
 pub(crate) use open::open;
-pub(crate) use pool::PyPool;
+pub(crate) use pool::{PyPool, is_shared};
 pub(crate) use python::PyEngine;
 #[cfg(test)]
 pub(crate) use settings::Flow;

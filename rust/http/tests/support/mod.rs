@@ -11,7 +11,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use pybridge::{CallOptions, CodecSpec, Engine, EngineBuilder, embed};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket};
 
 /// Far above what anything takes on a loaded machine.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -67,10 +67,29 @@ impl Drop for Connection {
     }
 }
 
-/// Serves `app` on a port of its own.
-pub(crate) async fn serve(app: Router) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+/// What the kernel holds of what was sent and not yet read, in each direction; it doubles this.
+const KERNEL_BYTES: u32 = 4096;
+
+/// A socket on which little is on its way: what a client does not read stays in the server.
+fn socket() -> TcpSocket {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.set_send_buffer_size(KERNEL_BYTES).expect("a size");
+    socket.set_recv_buffer_size(KERNEL_BYTES).expect("a size");
+    socket
+}
+
+/// Listens on a port of its own.
+pub(crate) fn listen() -> (TcpListener, String) {
+    let socket = socket();
+    socket.bind(([127, 0, 0, 1], 0).into()).expect("a port");
+    let listener = socket.listen(64).expect("it listens");
     let address = listener.local_addr().expect("bound").to_string();
+    (listener, address)
+}
+
+/// Serves `app` on a port of its own.
+pub(crate) fn serve(app: Router) -> String {
+    let (listener, address) = listen();
     tokio::spawn(async move { axum::serve(listener, app).await });
     address
 }
@@ -82,7 +101,7 @@ pub(crate) async fn send(address: &str, version: Version, headers: &[(&str, &str
         request = request.header(*name, *value);
     }
     let request = request.body(Full::<Bytes>::from(body.to_owned())).expect("a request");
-    let stream = TokioIo::new(TcpStream::connect(address).await.expect("it listens"));
+    let stream = TokioIo::new(socket().connect(address.parse().expect("an address")).await.expect("it listens"));
     let (answer, connection) = match version {
         Version::Http1 => {
             let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await.expect("it speaks");
@@ -90,8 +109,9 @@ pub(crate) async fn send(address: &str, version: Version, headers: &[(&str, &str
             (sender.send_request(request).await, connection)
         }
         Version::Http2 => {
-            let shake = hyper::client::conn::http2::handshake(TokioExecutor::new(), stream);
-            let (mut sender, connection) = shake.await.expect("it speaks");
+            let mut builder = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
+            let (mut sender, connection) =
+                builder.initial_stream_window_size(65_535).handshake(stream).await.expect("it speaks");
             let connection = Connection::of(connection);
             (sender.send_request(request).await, connection)
         }

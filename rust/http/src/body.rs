@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -30,7 +31,11 @@ pub struct ChunkBody {
     /// What follows the last chunk of a stream whose handler finished.
     last: Option<Bytes>,
     keep_alive: Option<KeepAlive>,
-    framing: Failures,
+    failures: Failures,
+    /// Every piece of memory whose way out of the server is watched has a clone; `None`: no more follow.
+    held: Option<Arc<oneshot::Sender<()>>>,
+    /// Resolves when the server has let go of all of them.
+    released: oneshot::Receiver<()>,
 }
 
 /// How a reader learns of a failure after the head.
@@ -45,9 +50,9 @@ pub(crate) enum Failures {
 #[derive(Debug)]
 enum Stage {
     Streaming,
-    /// Everything has been handed to the server; resolves when it has let go of the last of it.
-    Failed(StreamError, oneshot::Receiver<()>),
-    /// The server wrote the last of it, and has this turn to flush.
+    /// The server has all that there is, and writes it.
+    Failed(StreamError),
+    /// The server has written the last of it, and has this turn to flush.
     Breaking(StreamError),
     Over,
 }
@@ -76,8 +81,10 @@ impl std::error::Error for Interrupted {
 }
 
 impl ChunkBody {
-    pub(crate) fn new(chunks: ChunkStream, first: Option<Bytes>, framing: Failures) -> Self {
-        Self { stage: Stage::Streaming, chunks, first, last: None, keep_alive: None, framing }
+    pub(crate) fn new(chunks: ChunkStream, first: Option<Bytes>, failures: Failures) -> Self {
+        let (held, released) = oneshot::channel();
+        let held = Some(Arc::new(held));
+        Self { stage: Stage::Streaming, chunks, first, last: None, keep_alive: None, failures, held, released }
     }
 
     pub(crate) fn keep_alive(&mut self, interval: Duration) {
@@ -88,18 +95,20 @@ impl ChunkBody {
         self.last = Some(last);
     }
 
-    /// What tells the client of `error`, in memory that says when the server is done with it.
-    fn fail(&mut self, error: StreamError) -> Bytes {
-        let told = match self.framing {
-            Failures::Event => {
-                let failure = HttpError::from(error.clone()).with_request_id(self.chunks.request_id());
-                [b"event: error\ndata: ", &*failure.body(), b"\n\n"].concat().into()
-            }
-            Failures::End => Bytes::new(),
-        };
-        let (held, released) = oneshot::channel();
-        self.stage = Stage::Failed(error, released);
-        Bytes::from_owner(Told { bytes: told, _held: held })
+    /// What tells the client of `error`, if anything does.
+    fn fail(&mut self, error: StreamError) -> Option<Bytes> {
+        let event = (self.failures == Failures::Event).then(|| {
+            let failure = HttpError::from(error.clone()).with_request_id(self.chunks.request_id());
+            self.watch([b"event: error\ndata: ", &*failure.body(), b"\n\n"].concat().into())
+        });
+        self.held = None;
+        self.stage = Stage::Failed(error);
+        event
+    }
+
+    /// The same bytes, in memory that tells when the server is done with them: what it has written it drops.
+    fn watch(&self, bytes: Bytes) -> Bytes {
+        Bytes::from_owner(Watched { bytes, _held: self.held.clone() })
     }
 
     fn poll_streaming(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
@@ -117,8 +126,10 @@ impl ChunkBody {
             keep_alive.sent = Instant::now();
         }
         Poll::Ready(match next {
+            // An event of the failure's comes after all chunks; without one they are watched themselves.
+            Some(Ok(chunk)) if self.failures == Failures::End => Some(self.watch(chunk)),
             Some(Ok(chunk)) => Some(chunk),
-            Some(Err(error)) => Some(self.fail(error)),
+            Some(Err(error)) => self.fail(error),
             None => {
                 self.stage = Stage::Over;
                 self.last.take()
@@ -135,23 +146,27 @@ impl Body for ChunkBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Interrupted>>> {
-        match std::mem::replace(&mut self.stage, Stage::Over) {
-            Stage::Streaming => {
-                self.stage = Stage::Streaming;
-                let bytes = ready!(self.poll_streaming(context));
-                Poll::Ready(bytes.map(|bytes| Ok(Frame::data(bytes))))
-            }
-            Stage::Failed(error, mut released) => {
-                if Pin::new(&mut released).poll(context).is_pending() {
-                    self.stage = Stage::Failed(error, released);
-                } else {
-                    self.stage = Stage::Breaking(error);
-                    context.waker().wake_by_ref();
+        loop {
+            match std::mem::replace(&mut self.stage, Stage::Over) {
+                Stage::Streaming => {
+                    self.stage = Stage::Streaming;
+                    let bytes = ready!(self.poll_streaming(context));
+                    if bytes.is_some() || matches!(self.stage, Stage::Over) {
+                        return Poll::Ready(bytes.map(|bytes| Ok(Frame::data(bytes))));
+                    }
                 }
-                Poll::Pending
+                Stage::Failed(error) => {
+                    if Pin::new(&mut self.released).poll(context).is_pending() {
+                        self.stage = Stage::Failed(error);
+                    } else {
+                        self.stage = Stage::Breaking(error);
+                        context.waker().wake_by_ref();
+                    }
+                    return Poll::Pending;
+                }
+                Stage::Breaking(error) => return Poll::Ready(Some(Err(Interrupted(error)))),
+                Stage::Over => return Poll::Ready(None),
             }
-            Stage::Breaking(error) => Poll::Ready(Some(Err(Interrupted(error)))),
-            Stage::Over => Poll::Ready(None),
         }
     }
 
@@ -160,13 +175,13 @@ impl Body for ChunkBody {
     }
 }
 
-/// The bytes that follow a failure; the receiver of what it holds learns when they are released.
-struct Told {
+/// Bytes that hold what tells of their end.
+struct Watched {
     bytes: Bytes,
-    _held: oneshot::Sender<()>,
+    _held: Option<Arc<oneshot::Sender<()>>>,
 }
 
-impl AsRef<[u8]> for Told {
+impl AsRef<[u8]> for Watched {
     fn as_ref(&self) -> &[u8] {
         &self.bytes
     }

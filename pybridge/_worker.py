@@ -29,6 +29,9 @@ SHORT_GRACE = 0.1
 JOIN_MARGIN = 0.25
 """Seconds beyond the grace after which a thread that does not end is left behind."""
 
+EXIT_TIME = 3.0
+"""Seconds that stopping everything may take at interpreter exit; the grace is two thirds of it."""
+
 _threads: weakref.WeakSet[WorkerThread] = weakref.WeakSet()
 
 lifespan_number: contextvars.ContextVar[int] = contextvars.ContextVar("pybridge.lifespan")
@@ -209,24 +212,25 @@ _FOR_THE_LOOP = (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt, Syste
 """What a task hands on; another exception would only be logged by asyncio, which knows nobody who takes it."""
 
 
-def _stop(threads: list[WorkerThread], grace: float) -> None:
+def _stop(threads: list[WorkerThread], grace: float, margin: float = JOIN_MARGIN) -> None:
     for thread in threads:
         thread.ask_to_stop(grace)
-    end = time.monotonic() + grace + JOIN_MARGIN
+    end = time.monotonic() + grace + margin
     late = [thread for thread in threads if not thread.ends_by(end)]
     # They run Python code that never waits. Left alone they would be torn down in the middle of it.
     for thread in late:
         thread.interrupt()
-    end = time.monotonic() + JOIN_MARGIN
+    end = time.monotonic() + margin
     for thread in late:
         thread.ends_by(end)
 
 
-def stop_all() -> None:
-    """Ends all streams, workers and the runtime, within three seconds, before the interpreter goes."""
-    end = time.monotonic() + EXIT_GRACE
-    _pybridge.close_engines(EXIT_GRACE)
-    _stop(list(_threads), max(end - time.monotonic(), SHORT_GRACE))
+def stop_all(within: float = EXIT_TIME) -> None:
+    """Ends all streams, workers and the runtime, within about `within` seconds, before the interpreter goes."""
+    share = within / EXIT_TIME
+    end = time.monotonic() + EXIT_GRACE * share
+    _pybridge.close_engines(EXIT_GRACE * share)
+    _stop(list(_threads), max(end - time.monotonic(), SHORT_GRACE * share), JOIN_MARGIN * share)
     _pybridge.stop_runtime()
 
 

@@ -1,17 +1,37 @@
-//! Passes the interpreter's version on as `cfg(Py_3_12)` and the like, and lists the Python sources to compile in.
+//! Passes on which interpreter is compiled for, as `cfg(Py_3_12)` and the like and in words, and lists the Python sources to
+//! compile in.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
+
+use pyo3_build_config::BuildFlag;
 
 /// Parts of the package that only the command line uses.
 const COMMAND_LINE: [&str; 4] = ["bench", "cli.py", "doctor.py", "__main__.py"];
 
 fn main() {
     pyo3_build_config::use_pyo3_cfgs();
+    name_interpreter();
     println!("cargo::rerun-if-changed=build.rs");
     if env::var_os("CARGO_FEATURE_EMBED").is_some() {
         write_sources();
+    }
+}
+
+/// The version, ABI flags and library folder that a program which starts the interpreter compares with what it loaded.
+fn name_interpreter() {
+    let config = pyo3_build_config::get();
+    let has = |flag| config.build_flags().0.contains(&flag);
+    let flag = |flag, letter| if has(flag) { letter } else { "" };
+    let flags = [flag(BuildFlag::Py_GIL_DISABLED, "t"), flag(BuildFlag::Py_DEBUG, "d")].concat();
+    let version = config.version();
+    println!("cargo::rustc-env=PYBRIDGE_PYTHON_VERSION={}.{}", version.major, version.minor);
+    println!("cargo::rustc-env=PYBRIDGE_PYTHON_FLAGS={flags}");
+    println!("cargo::rustc-env=PYBRIDGE_PYTHON_FOLDER={}", config.lib_dir().unwrap_or_default());
+    // For the build scripts of programs, as DEP_PYBRIDGE_LIBPYTHON.
+    if let Some(folder) = config.lib_dir() {
+        println!("cargo::metadata=LIBPYTHON={folder}");
     }
 }
 

@@ -1,14 +1,12 @@
 //! Embeds Python, and serves the typed stream of a Python handler to standard output.
 //!
-//! `cargo run --manifest-path examples/rust_host/Cargo.toml -- Hello pooled world`
+//! In this folder, so that `handler.py` is found: `cargo run -- Hello pooled world`
 
 use std::error::Error;
-use std::ffi::CString;
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use pybridge::{Annotated, CallOptions, Engine, FailureKind, PoolConfig, StreamError, embed, runtime};
-use pyo3::prelude::*;
 use serde::{Deserialize, Serialize};
 
 #[derive(Serialize)]
@@ -30,29 +28,20 @@ fn main() -> Result<(), Box<dyn Error>> {
     let tokio = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime::use_handle(tokio.handle().clone())?;
 
-    // Only this thread touches Python, and only to begin and to end.
-    Python::initialize();
-    let (chat, annotated) = Python::attach(load)?;
-    let served = tokio.block_on(async {
-        print_tokens(&chat, &prompt).await?;
-        print_annotated(&annotated, &prompt).await?;
-        stop_early(&chat, &prompt).await?;
-        print_failures(&chat).await
-    });
-    Python::attach(embed::shutdown)?; // waits for the handlers' cleanup
-    Ok(served?)
+    embed::initialize()?; // starts Python, in the virtual environment if there is one
+    let served = tokio.block_on(serve(&prompt));
+    embed::shutdown_blocking(Duration::from_secs(3)); // waits for the handlers' cleanup
+    served
 }
 
-/// Makes an engine for each handler of `handler.py`.
-fn load(py: Python<'_>) -> PyResult<(Engine, Engine)> {
-    embed::install(py)?; // `import pybridge` works from here on, in the handler's module too
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/handler.py");
-    let source = CString::new(std::fs::read_to_string(path)?)?;
-    let module = PyModule::from_code(py, &source, &CString::new(path)?, c"handler")?;
-    let engine = |name| Engine::builder(module.getattr(name)?.unbind()).build(py);
-    let pool = PoolConfig::default().large_parked_bytes(8 << 20);
-    let chat = Engine::builder(module.getattr("chat")?.unbind()).pool(pool).build(py)?;
-    Ok((chat, engine("annotated")?))
+/// The handlers are imported and run on a worker thread; the runtime's threads never touch Python.
+async fn serve(prompt: &str) -> Result<(), Box<dyn Error>> {
+    let chat = Engine::import("handler:chat").pool(PoolConfig::default().large_parked_bytes(8 << 20)).await?;
+    let annotated = Engine::import("handler:annotated").await?;
+    print_tokens(&chat, prompt).await?;
+    print_annotated(&annotated, prompt).await?;
+    stop_early(&chat, prompt).await?;
+    Ok(print_failures(&chat).await?)
 }
 
 fn request(prompt: &str) -> ChatRequest {

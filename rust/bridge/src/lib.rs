@@ -6,9 +6,10 @@
 //! frames. No thread of the runtime ever attaches to the interpreter.
 //!
 //! ```no_run
+//! use std::time::Duration;
+//!
 //! use futures_util::StreamExt;
-//! use pybridge::{CallOptions, Engine, PoolConfig, StreamError, embed};
-//! use pyo3::prelude::*;
+//! use pybridge::{CallOptions, Engine, StreamError, embed};
 //! use serde::{Deserialize, Serialize};
 //!
 //! #[derive(Serialize)]
@@ -21,11 +22,12 @@
 //!     text: String,
 //! }
 //!
-//! /// `handlers.py`: `async def chat(request): …; yield {"text": word}`
-//! fn load(py: Python<'_>) -> PyResult<Engine> {
-//!     embed::install(py)?; // `import pybridge` works from here on, also in the handler's module
-//!     let handler = py.import("handlers")?.getattr("chat")?.unbind();
-//!     Engine::builder(handler).pool(PoolConfig::default()).build(py)
+//! async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//!     embed::initialize()?; // starts Python, in the virtual environment if there is one
+//!     let engine = Engine::import("handlers:chat").await?; // `async def chat(request): …; yield {"text": word}`
+//!     serve(&engine).await?;
+//!     embed::shutdown(Duration::from_secs(10)).await;
+//!     Ok(())
 //! }
 //!
 //! async fn serve(engine: &Engine) -> Result<(), StreamError> {
@@ -41,14 +43,17 @@
 //! `examples/rust_host` is a whole program. In it, in order:
 //!
 //! * [`runtime::use_handle`] lends the host's tokio runtime; else the bridge starts one with two threads.
-//! * [`embed::install`] provides the Python package, whose sources are compiled in: nothing has to be installed.
+//! * [`embed::initialize`] starts the interpreter, in its virtual environment, and provides the Python package, whose sources are
+//!   compiled in: nothing has to be installed. Where libpython is in no folder that the loader searches, the program needs the
+//!   line of `build.rs` that is shown there.
+//! * [`Engine::import`] has a handler imported by the worker, and takes every setting: [`EngineBuilder`].
 //! * [`Engine::frames`] gives encoded items, [`Engine::generate`] typed ones, [`Engine::chunks`] framed bytes for a socket,
 //!   [`Engine::call`] the one item of a unary handler. [`Annotated`] is for items that carry event, comment and error beside
 //!   their data.
 //! * A [`Canceller`] stops a stream from elsewhere; `on_drop` sets the reason that dropping one gives.
 //! * A stream ends with `None` only when its handler finished. Every other ending is one [`StreamError`]: the handler
 //!   raised ([`Failure`] has kind, class and messages), or the stream was cancelled, with its [`Reason`].
-//! * [`embed::shutdown`] ends streams and lifespans when the program ends.
+//! * [`embed::shutdown`] ends streams and lifespans when the program ends, within the time that it is given.
 
 #[macro_use]
 extern crate pybridge_macros;

@@ -2,6 +2,8 @@
 
 mod support;
 
+use std::time::Duration;
+
 use futures_util::StreamExt;
 use pybridge::{CallOptions, FailureKind, Reason, StreamError, embed};
 use pyo3::types::PyAnyMethods;
@@ -34,9 +36,9 @@ async def handler(request):
         stream.next().await.expect("an item").expect("no failure");
         stream
     });
-    run(async { python(embed::shutdown) }).expect("no interrupt, no panic on a thread of another runtime");
+    run(embed::shutdown(Duration::from_secs(10)));
     assert_eq!(script.eval("notes"), "['entered', 'finally', 'left']");
-    python(embed::shutdown).expect("once more does nothing");
+    python(|_| embed::shutdown_blocking(Duration::from_secs(10))); // once more does nothing
 
     let (ending, later) = run(async move {
         let later = engine.generate::<_, u32>((), CallOptions::default()).expect_err("too late");

@@ -5,7 +5,7 @@ mod support;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use pybridge_pool::{Pool, PoolConfig, PoolError, PooledBuf, Writer};
+use pybridge_pool::{Pool, PoolError, PooledBuf, Writer};
 use support::{content, defaults, frames, pool, sealed, sized, tight, write, write_all};
 
 const KIB: usize = 1 << 10;

@@ -1,14 +1,28 @@
 //! Programs that have only the Rust crate: the interpreter's start, the Python package inside the program, the end.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//!
+//! use pybridge::{Engine, embed};
+//!
+//! # async fn serve(engine: Engine) {}
+//! # async fn example() -> Result<(), pybridge::SetupError> {
+//! embed::initialize()?;
+//! let engine = Engine::import("handlers:chat").await?;
+//! serve(engine).await;
+//! embed::shutdown(Duration::from_secs(10)).await;
+//! # Ok(())
+//! # }
+//! ```
 
+mod environment;
+mod initialize;
+mod interpreter;
+mod library;
 mod package;
 mod shutdown;
 
+pub use initialize::initialize;
+pub(crate) use interpreter::is_initialized;
 pub use package::install;
-pub use shutdown::shutdown;
-
-/// True once the interpreter runs.
-#[allow(unsafe_code)]
-pub(crate) fn is_initialized() -> bool {
-    // SAFETY: the call only looks, and may be made at any time.
-    unsafe { pyo3::ffi::Py_IsInitialized() != 0 }
-}
+pub use shutdown::{shutdown, shutdown_blocking};

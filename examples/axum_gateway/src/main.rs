@@ -85,7 +85,11 @@ struct Count {
 }
 
 /// A route whose types are the host's: they cross to Python and back as MessagePack.
-async fn words(State(count): State<Engine>, headers: HeaderMap, Json(text): Json<Text>) -> Result<Json<Count>, HttpError> {
+async fn words(
+    State(count): State<Engine>,
+    headers: HeaderMap,
+    Json(text): Json<Text>,
+) -> Result<Json<Count>, HttpError> {
     Ok(Json(count.call(text, options(&headers)?).await?))
 }
 

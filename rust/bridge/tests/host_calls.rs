@@ -7,8 +7,7 @@ use std::pin::pin;
 use bytes::Bytes;
 use futures_util::stream::{FusedStream, Stream};
 use futures_util::{FutureExt, StreamExt};
-use pybridge::codec::{Format, Framing};
-use pybridge::{CallOptions, Canceller, Engine, FailureKind, Reason, StreamError};
+use pybridge::{CallOptions, Canceller, CodecSpec, Engine, FailureKind, Format, Framing, Reason, StreamError};
 use pyo3::types::PyAnyMethods;
 use serde::Deserialize;
 use support::{Script, collect, python, run, until};
@@ -58,7 +57,7 @@ async fn text(engine: &Engine, request: Bytes, framing: Framing) -> Result<(Stri
 #[test]
 fn chunks_are_framed_by_the_encoder_and_text_ones_are_json() {
     let engine = Script::new(SCRIPT).engine();
-    let json = Script::new(SCRIPT).engine_with(|_, builder| builder.format(Format::Json));
+    let json = Script::new(SCRIPT).engine_with(|builder| builder.codec(CodecSpec::json()));
     run(async move {
         for (framing, expected) in [
             (Framing::Sse, "data: {\"number\":0}\n\ndata: {\"number\":1}\n\n"),
@@ -104,7 +103,7 @@ engine = PooledEngine(handler, codec=MsgpackCodec(default=str, keys='any'), work
 #[test]
 fn raw_text_of_two_lines_is_two_fields_of_an_event_and_no_line_of_ndjson() {
     let script = Script::new("async def handler(request):\n    yield 'a\\nb'\n");
-    let engine = script.engine_with(|_, builder| builder.format(Format::Raw));
+    let engine = script.engine_with(|builder| builder.codec(CodecSpec::raw()));
     run(async move {
         let event = text(&engine, Bytes::new(), Framing::Sse).await.expect("no failure").0;
         assert_eq!(event, "data: a\ndata: b\n\n");
@@ -233,7 +232,7 @@ fn a_canceller_keeps_nothing_of_its_stream() {
 #[test]
 fn a_call_is_the_one_item_of_a_handler_of_either_kind() {
     let unary = Script::new("async def handler(request):\n    return sum(request)\n");
-    let unary = unary.engine_with(|py, builder| builder.option("unary", support::setting(py, "True")));
+    let unary = unary.engine_with(|builder| builder.unary(true));
     let engine = Script::new(SCRIPT).engine();
     run(async move {
         assert_eq!(unary.call::<_, u64>([1, 2, 3], CallOptions::default()).await.expect("a sum"), 6);
@@ -244,7 +243,7 @@ fn a_call_is_the_one_item_of_a_handler_of_either_kind() {
 
 #[test]
 fn a_call_of_a_handler_that_gives_none_or_several_items_says_how_many() {
-    let engine = Script::new(SCRIPT).engine_with(|py, builder| builder.option("name", support::setting(py, "'chat'")));
+    let engine = Script::new(SCRIPT).engine_with(|builder| builder.name("chat"));
     assert_eq!(engine.name(), "chat");
     run(async move {
         for (kind, count, expected) in

@@ -185,19 +185,21 @@ impl EngineCore {
         self.admission.refuse_permits();
     }
 
-    /// Takes no new calls and cancels what is live.
-    pub(crate) fn close(&self) {
+    /// Takes no new calls and cancels what is live; returns how many of those had not been cancelled before.
+    pub(crate) fn close(&self) -> usize {
         self.life.store(Life::Closed as u8, Ordering::Release);
+        let mut cancelled = 0;
         for start in self.admission.drain() {
-            start.core.cancel(Reason::Shutdown);
+            cancelled += usize::from(start.core.cancel(Reason::Shutdown));
             start.core.finish(crate::stream::Ending::cancelled(Reason::Shutdown));
         }
         for stream in self.live() {
-            stream.cancel(Reason::Shutdown);
+            cancelled += usize::from(stream.cancel(Reason::Shutdown));
         }
         if self.live_count() == 0 {
             self.leave_lifespans();
         }
+        cancelled
     }
 }
 

@@ -8,6 +8,7 @@ mod calls;
 mod codec;
 mod config;
 mod core;
+mod drain;
 mod failures;
 mod host;
 mod keywords;
@@ -25,6 +26,7 @@ pub use annotated::Annotated;
 pub use builder::{EngineBuilder, PoolChoice};
 pub use callable::Callable;
 pub use config::{FlowConfig, Flush, ModelDump};
+pub use drain::Drained;
 pub use host::Engine;
 pub use permit::{AcquirePermit, Permit};
 pub use stats::{EngineStats, FlowStats, Histogram, StreamStats};
@@ -33,6 +35,7 @@ pub use codec::PyCodec;
 pub(crate) use core::{
     EngineCore, Life, LifespanGuard, activity, close_all, live_engines, pools_of_engines, streams_of,
 };
+pub(crate) use failures::report;
 pub(crate) use open::open;
 pub(crate) use pool::{PyPool, is_shared};
 pub(crate) use python::PyEngine;

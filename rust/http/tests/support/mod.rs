@@ -21,12 +21,7 @@ pub(crate) fn engine(handler: &str) -> EngineBuilder {
     static STARTED: Once = Once::new();
     STARTED.call_once(|| {
         std::env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests")).expect("it is there");
-        use pybridge::pyo3::prelude::*; // INTERIM
-        Python::initialize();
-        Python::attach(|py| {
-            embed::install(py).unwrap();
-            py.import("sys").unwrap().getattr("path").unwrap().call_method1("insert", (0, ".")).unwrap();
-        });
+        embed::initialize().expect("an interpreter");
     });
     Engine::import(format!("handlers:{handler}")).codec(CodecSpec::json())
 }

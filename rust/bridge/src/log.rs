@@ -24,6 +24,11 @@ pub(crate) fn info(py: Python<'_>, part: &str, message: &str) {
     say(py, part, intern!(py, "info"), message, None);
 }
 
+/// Logs `message` as an error of the logger `pybridge.<part>`. Never fails.
+pub(crate) fn error(py: Python<'_>, part: &str, message: &str) {
+    say(py, part, intern!(py, "error"), message, None);
+}
+
 fn say(py: Python<'_>, part: &str, level: &Bound<'_, PyString>, message: &str, error: Option<&PyErr>) {
     let logged = py.import(intern!(py, "logging")).and_then(|logging| {
         let logger = logging.call_method1(intern!(py, "getLogger"), (format!("pybridge.{part}"),))?;

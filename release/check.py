@@ -20,6 +20,7 @@ PLATFORMS = tuple(
 )
 LOCKS = (
     "Cargo.lock",
+    "bench/http/Cargo.lock",
     "examples/axum_gateway/Cargo.lock",
     "examples/rust_host/Cargo.lock",
     "rust/bridge/fuzz/Cargo.lock",

@@ -14,6 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 LOCKS = [
     "Cargo.lock",
+    "bench/http/Cargo.lock",
     "examples/axum_gateway/Cargo.lock",
     "examples/rust_host/Cargo.lock",
     "rust/bridge/fuzz/Cargo.lock",

@@ -26,7 +26,7 @@ PYTHON_LIBDIR = $(shell $(PY) -c 'import sysconfig; print(sysconfig.get_config_v
 HAS_LIBPYTHON = $(shell $(PY) -c 'import pathlib, sysconfig as s; \
 	print((pathlib.Path(s.get_config_var("LIBDIR")) / s.get_config_var("LDLIBRARY")).exists() or "")')
 EMBED = PATH="$(abspath $(BIN)):$$PATH" LD_LIBRARY_PATH="$(PYTHON_LIBDIR):$$LD_LIBRARY_PATH"
-RUST_SCOPE = $(if $(HAS_LIBPYTHON),--workspace --features pybridge/fault,-p pybridge-pool)
+RUST_SCOPE = $(if $(HAS_LIBPYTHON),--workspace --features pybridge/fault --features pybridge/tracing,-p pybridge-pool)
 # A workspace of its own, as a program elsewhere would be.
 RUST_HOST := examples/rust_host/Cargo.toml
 RUST_TEST := $(if $(shell command -v cargo-nextest),$(CARGO) nextest run --no-tests=pass,$(CARGO) test --lib --bins --tests)

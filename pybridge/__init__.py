@@ -3,7 +3,17 @@
 from pybridge import _extension as _extension  # comes first: tells why the extension is not loaded, where it is not
 from pybridge import _worker as _worker
 from pybridge._extension import __version__
-from pybridge._pybridge import Context, Frame, Stream, Worker, configure_runtime, current_context, decode, encode
+from pybridge._pybridge import (
+    Context,
+    Frame,
+    Stream,
+    Worker,
+    configure_runtime,
+    current_context,
+    decode,
+    encode,
+    metrics_text,
+)
 from pybridge.codecs import JsonCodec, MsgpackCodec, RawCodec
 from pybridge.config import FlowConfig, Limits, PoolConfig
 from pybridge.engine import PooledEngine
@@ -27,7 +37,6 @@ from pybridge.from_sync import from_sync
 from pybridge.memory import configure_memory, memory
 from pybridge.options import CallOptions
 from pybridge.pool import Pool
-from pybridge.prometheus import metrics_text
 from pybridge.stats import EngineStats, MemoryStats
 
 __all__ = [

@@ -7,7 +7,6 @@ import contextvars
 import dataclasses
 import logging
 import threading
-import weakref
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
@@ -35,13 +34,6 @@ PATIENCE = 10.0
 _log = logging.getLogger("pybridge.engine")
 
 _T = TypeVar("_T")
-
-_live: weakref.WeakSet[PooledEngine] = weakref.WeakSet()
-
-
-def live_engines() -> list[PooledEngine]:
-    """The engines of this process."""
-    return list(_live)
 
 
 class PooledEngine:
@@ -101,21 +93,19 @@ class PooledEngine:
         wants_context = takes_context(handler) if context is None else context
         check_call(handler, context=wants_context, unary=bool(unary))
         settle_memory()
-        self._pool = _native_pool(pool)
         self._core = _pybridge.Engine(
             handler,
             name=handler_name(handler) if name is None else name,
             wants_context=wants_context,
             unary=bool(unary),
             codec=native_codec(self._codec),
-            pool=self._pool,
+            pool=_native_pool(pool),
             flow=self._flow,
             limits=self._limits,
             worker=worker,
             lifespan=lifespan,
         )
         self._name = handler_name(handler) if name is None else name
-        _live.add(self)
 
     def __call__(
         self, request: Any, *, codec: CodecName | Codec | None = None, **options: Unpack[CallOptions]
@@ -159,8 +149,8 @@ class PooledEngine:
         """
         if framing not in ("none", "sse", "ndjson", "length"):
             raise ConfigError("framing", f"must be 'none', 'sse', 'ndjson' or 'length', not {framing!r}")
-        if framing in ("sse", "ndjson"):
-            codec = self._text_codec(framing, codec)
+        if framing in ("sse", "ndjson") and codec is not None and isinstance(resolve_codec(codec), MsgpackCodec):
+            raise ConfigError("codec", f"MessagePack is binary and cannot be framed as {framing}")
         return self._open("chunks", request, codec, framing, options)
 
     async def call(
@@ -286,11 +276,6 @@ class PooledEngine:
         """Name in statistics and logs."""
         return self._name
 
-    @property
-    def shares_pool_with(self) -> object:
-        """What the engines on the same pool have in common; None: the process's shared pool."""
-        return self._pool
-
     def _raw_stats(self) -> dict[str, Any]:
         raw = self._core.stats()
         raw["flow"]["config"] = dataclasses.asdict(self._flow)
@@ -313,17 +298,6 @@ class PooledEngine:
         if "parent" in keywords and keywords["parent"] is None:
             keywords["inherit"] = False
         return keywords
-
-    def _text_codec(self, framing: str, codec: CodecName | Codec | None) -> Codec:
-        if codec is not None:
-            asked = resolve_codec(codec)
-            if isinstance(asked, MsgpackCodec):
-                raise ConfigError("codec", f"MessagePack is binary and cannot be framed as {framing}")
-            return asked
-        if isinstance(self._codec, MsgpackCodec):
-            codec = self._codec
-            return JsonCodec(default=codec.default, keys=codec.keys, model_dump=codec.model_dump)
-        return self._codec
 
 
 def _checked(field: str, value: _T, kind: type[_T]) -> _T:

@@ -36,7 +36,6 @@ ALLOWED: dict[str, set[str]] = {
     "_executor": set(),
     "_traceback": set(),
     "_worker": {"_executor", "errors"},
-    "prometheus": {"engine", "memory", "stats"},
     "_extension": {"_interpreter"},
     "doctor": {"__version__", "_worker", "config", "errors", "machine", "memory", "sizes"},
     "cli": {"__version__", "bench", "doctor", "errors"},
@@ -66,6 +65,8 @@ KNOWS_NO_PYTHON = {
     "worker/inbox.rs",
     "worker/lendable.rs",
     "worker/prompt.rs",
+    "engine/stats.rs",
+    "metrics.rs",
     "lock.rs",
 }
 

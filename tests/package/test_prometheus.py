@@ -1,12 +1,12 @@
 from __future__ import annotations
 
+import gc
 import re
 from collections.abc import AsyncIterator
 
 import pytest
 
 from pybridge import Pool, PooledEngine, metrics_text
-from pybridge.prometheus import Exposition
 
 from support.consumers import collect, take
 
@@ -108,17 +108,16 @@ async def test_pool_is_shown_by_class_and_as_stats_has_it() -> None:
     }
 
 
-def test_labels_are_escaped_and_equal_ones_add_up() -> None:
-    out = Exposition()
-    for _ in range(2):
-        out.counter("things", "Things.", 1, thing='a "b"\\\nc')
-    assert out.text() == (
-        "# HELP pybridge_things_total Things.\n# TYPE pybridge_things_total counter\n"
-        'pybridge_things_total{thing="a \\"b\\"\\\\\\nc"} 2\n'
-    )
+async def test_names_are_escaped_in_labels() -> None:
+    async with PooledEngine(handler, name='a "b"\\') as engine:
+        await collect(engine(3))
+        metrics = parse(metrics_text())
+    assert metrics["pybridge_frames_total"][r'engine="a \"b\"\\"'] == 3
 
 
-def test_large_counters_keep_every_digit() -> None:
-    out = Exposition()
-    out.counter("bytes", "Bytes.", 2**53 - 1)
-    assert out.text().endswith(f" {2**53 - 1}\n")
+async def test_an_engine_whose_object_is_gone_is_shown_while_its_stream_lives() -> None:
+    stream = PooledEngine(handler, name="gone")(10**9)
+    await take(stream, 1)
+    gc.collect()
+    assert parse(metrics_text())["pybridge_streams_live"]['engine="gone"'] == 1
+    await stream.aclose()

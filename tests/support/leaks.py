@@ -7,9 +7,22 @@ import gc
 import sys
 from collections.abc import Callable
 
-from pybridge.engine import live_engines
+from pybridge import metrics_text
 
 from support.waiting import wait_until
+
+NOTHING_LEFT = tuple(
+    f"pybridge_{name}{{"
+    for name in (
+        "streams_live",
+        "streams_queued",
+        "pool_live_bytes",
+        "in_flight_bytes",
+        "decoded_bytes",
+        "deferred_releases",
+    )
+)
+"""What samples begin with whose value is 0 when all is well."""
 
 
 def assert_nothing_left() -> None:
@@ -20,19 +33,8 @@ def assert_nothing_left() -> None:
 
 def left() -> dict[str, object]:
     """What is live, by name; empty when all is well."""
-    found: dict[str, object] = {}
-    for engine in live_engines():
-        stats = engine.stats()
-        counts = {
-            "live streams": stats.streams.live,
-            "queued calls": stats.streams.queued,
-            "pool bytes": stats.pool.live_bytes,
-            "bytes in flight": stats.flow.in_flight_bytes,
-            "decoded bytes": stats.flow.decoded_bytes,
-            "deferred releases": stats.deferred_releases,
-        }
-        found |= {f"{engine}: {name}": count for name, count in counts.items() if count}
-    return found
+    samples = (line.rsplit(" ", 1) for line in metrics_text().splitlines() if line.startswith(NOTHING_LEFT))
+    return {name: value for name, value in samples if value != "0"}
 
 
 def reference_count(thing: object) -> Callable[[], int]:

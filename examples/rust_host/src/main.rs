@@ -50,7 +50,7 @@ fn request(prompt: &str) -> ChatRequest {
 
 /// The request is serialised and the items are decoded here, on the runtime's threads, without the interpreter.
 async fn print_tokens(chat: &Engine, prompt: &str) -> Result<(), StreamError> {
-    let mut tokens = chat.generate::<ChatRequest, Token>(request(prompt), CallOptions::default()).await?;
+    let mut tokens = chat.generate::<ChatRequest, Token>(request(prompt), CallOptions::default())?;
     while let Some(token) = tokens.next().await {
         let token = token?;
         println!("token {}: {}", token.index, token.text);
@@ -59,7 +59,7 @@ async fn print_tokens(chat: &Engine, prompt: &str) -> Result<(), StreamError> {
 }
 
 async fn print_annotated(engine: &Engine, prompt: &str) -> Result<(), StreamError> {
-    let mut items = engine.generate::<ChatRequest, Annotated<Token>>(request(prompt), CallOptions::default()).await?;
+    let mut items = engine.generate::<ChatRequest, Annotated<Token>>(request(prompt), CallOptions::default())?;
     while let Some(item) = items.next().await {
         match item? {
             Annotated { comments: Some(comments), .. } => println!(": {}", comments.join(", ")),
@@ -73,7 +73,7 @@ async fn print_annotated(engine: &Engine, prompt: &str) -> Result<(), StreamErro
 /// Dropping the stream cancels the handler, whose `finally` runs.
 async fn stop_early(chat: &Engine, prompt: &str) -> Result<(), StreamError> {
     let prompt = format!("{prompt} wait!");
-    let mut tokens = chat.generate::<ChatRequest, Token>(request(&prompt), CallOptions::default()).await?;
+    let mut tokens = chat.generate::<ChatRequest, Token>(request(&prompt), CallOptions::default())?;
     if let Some(token) = tokens.next().await {
         println!("enough after: {}", token?.text);
     }
@@ -83,8 +83,8 @@ async fn stop_early(chat: &Engine, prompt: &str) -> Result<(), StreamError> {
 /// A stream ends with `None` only when the handler finished; every other ending is an error with a name.
 async fn print_failures(chat: &Engine) -> Result<(), StreamError> {
     for prompt in ["some raise!", "some wait!", "some odd!"] {
-        let options = CallOptions { timeout: Some(Duration::from_millis(500)), ..CallOptions::default() };
-        let mut tokens = chat.generate::<ChatRequest, Token>(request(prompt), options).await?;
+        let options = CallOptions::default().timeout(Duration::from_millis(500));
+        let mut tokens = chat.generate::<ChatRequest, Token>(request(prompt), options)?;
         while let Some(token) = tokens.next().await {
             match token {
                 Ok(token) => println!("token {}: {}", token.index, token.text),

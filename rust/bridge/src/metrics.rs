@@ -1,14 +1,14 @@
 //! Counters of one engine. Plain atomics, written per crossing or per stream, never per item.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::lock::Mutex;
 use crate::stream::{Cancellation, Ending, Reason};
 
-/// Upper bounds, included, of the ranges of a histogram.
-type Bounds = [f64; 10];
+/// Upper bounds, included, of ranges.
+pub(crate) type Bounds = [f64; 10];
 
 /// Items of a batch.
 pub(crate) const BATCH_ITEMS: Bounds = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 256.0, 1024.0, f64::INFINITY];
@@ -18,13 +18,13 @@ pub(crate) const SECONDS: Bounds = [0.000_1, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5,
 
 /// Values counted by range.
 #[derive(Debug, Default)]
-pub(crate) struct Histogram {
+pub(crate) struct Ranges {
     counts: [AtomicU64; 10],
     /// The bits of an `f64`.
     total: AtomicU64,
 }
 
-impl Histogram {
+impl Ranges {
     fn count(&self, bounds: &Bounds, value: f64) {
         self.counts[range_of(bounds, value)].fetch_add(1, Ordering::Relaxed);
         self.add_to_total(value);
@@ -42,7 +42,7 @@ impl Histogram {
     }
 }
 
-/// Which range of a histogram has `value`.
+/// Which range has `value`.
 fn range_of(bounds: &Bounds, value: f64) -> usize {
     bounds.iter().position(|&bound| value <= bound).unwrap_or(bounds.len() - 1)
 }
@@ -81,12 +81,12 @@ pub(crate) struct Metrics {
     pub(crate) close_error: AtomicU64,
     pub(crate) panics: AtomicU64,
     /// Items of each batch.
-    pub(crate) batch_items: Histogram,
+    pub(crate) batch_items: Ranges,
     /// Seconds from a call to its first item.
-    pub(crate) first_item: Histogram,
+    pub(crate) first_item: Ranges,
     /// Seconds from the request to stop a stream to its ending.
-    pub(crate) cancel: Histogram,
-    errors: Mutex<HashMap<String, u64>>,
+    pub(crate) cancel: Ranges,
+    errors: Mutex<BTreeMap<String, u64>>,
 }
 
 /// Distinct exception classes counted by name; the rest are counted together.
@@ -147,7 +147,7 @@ impl Metrics {
     }
 
     /// Failures by exception class.
-    pub(crate) fn errors(&self) -> HashMap<String, u64> {
+    pub(crate) fn errors(&self) -> BTreeMap<String, u64> {
         self.errors.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

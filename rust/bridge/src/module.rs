@@ -10,6 +10,7 @@ use crate::frame::{PyFrame, restore_frame};
 use crate::interp::{check_interpreter, interrupt_thread};
 use crate::memory::{apply_memory, memory_obstacles, memory_snapshot};
 use crate::parking::thread_parking;
+use crate::prometheus::metrics_text_from_python;
 use crate::stream::{Driver, PyStream};
 use crate::worker::{Port, PyWorker, open_port};
 use crate::{blocking, error, runtime};
@@ -81,6 +82,7 @@ pub fn fill(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(interrupt_thread, module)?)?;
     module.add_function(wrap_pyfunction!(memory_obstacles, module)?)?;
     module.add_function(wrap_pyfunction!(memory_snapshot, module)?)?;
+    module.add_function(wrap_pyfunction!(metrics_text_from_python, module)?)?;
     module.add_function(wrap_pyfunction!(open_port, module)?)?;
     module.add_function(wrap_pyfunction!(restore_frame, module)?)?;
     module.add_function(wrap_pyfunction!(stop_runtime, module)?)?;

@@ -39,7 +39,7 @@ const PARKED: u32 = 4_000_000_000;
 
 fn call(engine: &Engine, count: u32) -> (Vec<u32>, Option<StreamError>) {
     let engine = engine.clone();
-    run(async move { collect(engine.generate::<_, u32>(count, CallOptions::default()).await.expect("a place")).await })
+    run(async move { collect(engine.generate::<_, u32>(count, CallOptions::default()).expect("a place")).await })
 }
 
 /// So many calls side by side.
@@ -49,7 +49,7 @@ fn call_together(engine: &Engine, calls: usize, count: u32) -> Vec<(Vec<u32>, Op
         let calls = (0..calls).map(|_| {
             let engine = engine.clone();
             tokio::spawn(async move {
-                collect(engine.generate::<_, u32>(count, CallOptions::default()).await.expect("a place")).await
+                collect(engine.generate::<_, u32>(count, CallOptions::default()).expect("a place")).await
             })
         });
         join_all(calls).await.into_iter().map(|call| call.expect("no panic")).collect()
@@ -71,7 +71,7 @@ fn a_panic_ends_one_stream_and_its_handler_is_closed() {
     let engine = script.engine();
     let other = engine.clone();
     let parked = run(async move {
-        let mut parked = other.generate::<_, u32>(PARKED, CallOptions::default()).await.expect("a place");
+        let mut parked = other.generate::<_, u32>(PARKED, CallOptions::default()).expect("a place");
         assert_eq!(parked.next().await.expect("an item").expect("no failure"), 0);
         parked
     });

@@ -66,7 +66,7 @@ fn frames_come_in_order_each_with_one_encoded_item() {
 fn items_are_typed_values() {
     let engine = Script::new(COUNT).engine();
     let (items, ending) = run(async move {
-        collect(engine.generate::<_, Item>(Request { count: 3 }, CallOptions::default()).await.expect("a place")).await
+        collect(engine.generate::<_, Item>(Request { count: 3 }, CallOptions::default()).expect("a place")).await
     });
     assert!(ending.is_none(), "{ending:?}");
     assert_eq!(items, numbers(3));
@@ -84,7 +84,7 @@ async def handler(request):
     );
     let engine = script.engine();
     let (items, _) = run(async move {
-        collect(engine.generate::<_, Annotated<Item>>((), CallOptions::default()).await.expect("a place")).await
+        collect(engine.generate::<_, Annotated<Item>>((), CallOptions::default()).expect("a place")).await
     });
     let [first, second, third] = <[Annotated<Item>; 3]>::try_from(items).expect("three");
     assert_eq!((first.comments, first.id.as_deref(), first.data), (Some(vec!["soon".to_owned()]), Some("7"), None));
@@ -97,7 +97,7 @@ fn an_item_with_none_of_the_fields_is_no_annotated_item() {
     let engine = Script::new(COUNT).engine();
     let (items, ending) = run(async move {
         let request = Request { count: 1 };
-        collect(engine.generate::<_, Annotated<Item>>(request, CallOptions::default()).await.expect("a place")).await
+        collect(engine.generate::<_, Annotated<Item>>(request, CallOptions::default()).expect("a place")).await
     });
     assert!(items.is_empty());
     let Some(StreamError::Response(reason)) = ending else { panic!("{ending:?}") };
@@ -137,9 +137,8 @@ engine = PooledEngine(handler)
 ",
     );
     let engine = python(|py| Engine::of(&script.module(py).getattr("engine").expect("defined")).expect("an engine"));
-    let (items, ending) = run(async move {
-        collect(engine.generate::<_, Item>((), CallOptions::default()).await.expect("a place")).await
-    });
+    let (items, ending) =
+        run(async move { collect(engine.generate::<_, Item>((), CallOptions::default()).expect("a place")).await });
     assert!(ending.is_none(), "{ending:?}");
     assert_eq!(items, numbers(2000));
     let crossings: u32 = script.eval("engine.stats().crossings").parse().expect("a number");
@@ -161,7 +160,7 @@ async def handler(request):
     );
     let engine = script.engine();
     run(async move {
-        let items = engine.generate::<_, Item>((), CallOptions::default()).await.expect("a place");
+        let items = engine.generate::<_, Item>((), CallOptions::default()).expect("a place");
         let seen: Vec<_> = items.take(20).map(|item| item.expect("no failure")).collect().await;
         assert_eq!(seen, numbers(20));
     });
@@ -182,7 +181,7 @@ async def handler(request):
     );
     let engine = script.engine();
     run(async move {
-        let mut items = engine.generate::<_, Item>((), CallOptions::default()).await.expect("a place");
+        let mut items = engine.generate::<_, Item>((), CallOptions::default()).expect("a place");
         assert_eq!(items.next().await.expect("an item").expect("no failure"), Item { number: 1 });
         script.eval("seen.set()");
         let (rest, ending) = collect(items).await;
@@ -196,7 +195,7 @@ fn dropping_a_stream_cancels_the_handler_whose_cleanup_runs() {
     let script = Script::new(PARKED);
     let engine = script.engine();
     run(async move {
-        let mut items = engine.generate::<_, Item>((), CallOptions::default()).await.expect("a place");
+        let mut items = engine.generate::<_, Item>((), CallOptions::default()).expect("a place");
         assert_eq!(items.next().await.expect("an item").expect("no failure"), Item { number: 7 });
         drop(items);
         until(|| engine.live() == 0).await;
@@ -224,33 +223,34 @@ fn options_reach_the_handlers_context() {
     let script = Script::new(
         "
 async def handler(request, context):
-    yield [context.id, context.metadata['tenant'], context.traceparent]
+    yield [context.id, context.metadata['tenant'], context.metadata['zone'], context.traceparent, context.tracestate]
 ",
     );
     let engine = script.engine();
-    let options = CallOptions {
-        request_id: Some("r-1".into()),
-        metadata: HashMap::from([("tenant".into(), "blue".into())]),
-        traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into()),
-        ..CallOptions::default()
-    };
+    let options = CallOptions::default()
+        .request_id("r-1")
+        .metadata(HashMap::from([("tenant".into(), "red".into()), ("zone".into(), "b".into())]))
+        .metadata_entry("tenant", "blue")
+        .traceparent("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+        .tracestate("vendor=1");
     let (items, ending) =
-        run(async move { collect(engine.generate::<_, [String; 3]>((), options).await.expect("a place")).await });
+        run(async move { collect(engine.generate::<_, [String; 5]>((), options).expect("a place")).await });
     assert!(ending.is_none(), "{ending:?}");
-    assert_eq!(items, [["r-1", "blue", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"]]);
+    let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    assert_eq!(items, [["r-1", "blue", "b", trace, "vendor=1"]]);
 }
 
 #[test]
 fn timeouts_name_their_reason() {
     let engine = Script::new(PARKED).engine();
-    let soon = Some(Duration::from_millis(20));
+    let soon = Duration::from_millis(20);
     for (options, reason) in [
-        (CallOptions { timeout: soon, ..CallOptions::default() }, Reason::Deadline),
-        (CallOptions { idle_timeout: soon, ..CallOptions::default() }, Reason::Idle),
+        (CallOptions::default().timeout(soon), Reason::Deadline),
+        (CallOptions::default().idle_timeout(soon), Reason::Idle),
     ] {
         let engine = engine.clone();
         let (items, ending) =
-            run(async move { collect(engine.generate::<_, Item>((), options).await.expect("a place")).await });
+            run(async move { collect(engine.generate::<_, Item>((), options).expect("a place")).await });
         assert!(items.len() <= 1, "{items:?}");
         assert!(matches!(ending, Some(StreamError::Cancelled(found)) if found == reason), "{ending:?}");
     }
@@ -271,7 +271,7 @@ async def handler(request):
     let engine = script.engine_with(|builder| builder.flow(flow));
     let (sender, receiver) = mpsc::channel();
     spawn(async move {
-        let mut stream = engine.generate::<_, Item>(Request { count: 1_000 }, CallOptions::default()).await.unwrap();
+        let mut stream = engine.generate::<_, Item>(Request { count: 1_000 }, CallOptions::default()).unwrap();
         let first = stream.next().await.unwrap().unwrap();
         sender.send((first, stream)).unwrap();
     });
@@ -300,7 +300,7 @@ async def handler(request):
     let (begin, wait_for_begin) = tokio::sync::oneshot::channel::<()>();
     let (sender, receiver) = mpsc::channel();
     spawn(async move {
-        let items = engine.generate::<_, Item>(Request { count: 500 }, CallOptions::default()).await.expect("a place");
+        let items = engine.generate::<_, Item>(Request { count: 500 }, CallOptions::default()).expect("a place");
         wait_for_begin.await.expect("the test goes on");
         let result = collect(items).await;
         drop(engine);
@@ -350,9 +350,8 @@ async def handler(request):
     ));
     let engine = script.engine();
     let ticks = run(async move {
-        let ready = engine.generate::<_, Item>(Request { count: 50 }, CallOptions::default()).await.expect("a place");
-        let mut dropped =
-            engine.generate::<_, Item>(Request { count: 50 }, CallOptions::default()).await.expect("a place");
+        let ready = engine.generate::<_, Item>(Request { count: 50 }, CallOptions::default()).expect("a place");
+        let mut dropped = engine.generate::<_, Item>(Request { count: 50 }, CallOptions::default()).expect("a place");
         dropped.next().await.expect("an item").expect("no failure");
         let ticker = tokio::spawn(async {
             loop {
@@ -360,14 +359,14 @@ async def handler(request):
                 TICKS.fetch_add(1, Ordering::SeqCst);
             }
         });
-        let holding = engine.generate::<_, Item>(Request { count: 0 }, CallOptions::default()).await.expect("a place");
+        let holding = engine.generate::<_, Item>(Request { count: 0 }, CallOptions::default()).expect("a place");
         until(|| HELD.load(Ordering::SeqCst)).await;
         drop(dropped);
         let mut begun = Vec::new();
         for number in 0..64 {
             let timeout = Some(Duration::from_millis(1)).filter(|_| number % 4 == 0);
-            let options = CallOptions { timeout, ..CallOptions::default() };
-            let call = engine.generate::<_, Item>(Request { count: 5 }, options).await.expect("a place");
+            let options = CallOptions::default().timeout(timeout);
+            let call = engine.generate::<_, Item>(Request { count: 5 }, options).expect("a place");
             match number % 4 {
                 1 => drop(call),
                 2 => call.cancel(Reason::Client),
@@ -399,7 +398,7 @@ fn many_streams_at_once_are_exact_and_no_runtime_thread_attaches() {
             tokio::spawn(async move {
                 let request = Request { count: 200 + extra };
                 let (items, ending) =
-                    collect(engine.generate::<_, Item>(request, CallOptions::default()).await.expect("a place")).await;
+                    collect(engine.generate::<_, Item>(request, CallOptions::default()).expect("a place")).await;
                 assert!(ending.is_none(), "{ending:?}");
                 assert_eq!(items, numbers(200 + extra));
             })
@@ -420,7 +419,7 @@ fn clones_keep_the_engine_when_its_python_object_is_gone() {
     drop((script, engine));
     python(|py| py.import("gc").and_then(|gc| gc.call_method0("collect")).map(drop)).expect("collects");
     let (items, ending) = run(async move {
-        collect(clone.generate::<_, Item>(Request { count: 2 }, CallOptions::default()).await.expect("a place")).await
+        collect(clone.generate::<_, Item>(Request { count: 2 }, CallOptions::default()).expect("a place")).await
     });
     assert!(ending.is_none(), "{ending:?}");
     assert_eq!(items, numbers(2));

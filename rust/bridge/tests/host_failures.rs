@@ -2,8 +2,6 @@
 
 mod support;
 
-use std::collections::HashMap;
-
 use futures_util::StreamExt;
 use pybridge::{CallOptions, CodecSpec, Engine, FailureKind, FlowConfig, Limits, PoolConfig, Reason, StreamError};
 use pyo3::prelude::*;
@@ -42,9 +40,7 @@ struct Item {
 
 fn call(engine: &Engine, request: &'static str) -> (Vec<Item>, Option<StreamError>) {
     let engine = engine.clone();
-    run(
-        async move { collect(engine.generate::<_, Item>(request, CallOptions::default()).await.expect("a place")).await },
-    )
+    run(async move { collect(engine.generate::<_, Item>(request, CallOptions::default()).expect("a place")).await })
 }
 
 /// T-79, SEC-13
@@ -328,21 +324,18 @@ async def handler(request):
 #[test]
 fn hostile_options_are_refused_before_anything_starts() {
     let engine = Script::new(SCRIPT).engine();
-    let metadata = |key: &str, value: String| CallOptions {
-        metadata: HashMap::from([(key.to_owned(), value)]),
-        ..CallOptions::default()
-    };
+    let metadata = |key: &str, value: String| CallOptions::default().metadata_entry(key, value);
     let many = (0..100_000).map(|number| (number.to_string(), String::new())).collect();
-    let line = || Some("a\r\nb".to_owned());
+    let line = "a\r\nb";
     for (options, class) in [
         (metadata("user", "a\r\nSet-Cookie: b".into()), "ConfigError"),
         (metadata("us\0er", "a".into()), "ConfigError"),
         (metadata("user", "\u{85}".into()), "ConfigError"),
-        (CallOptions { request_id: line(), ..CallOptions::default() }, "ConfigError"),
-        (CallOptions { traceparent: line(), ..CallOptions::default() }, "ConfigError"),
-        (CallOptions { tracestate: line(), ..CallOptions::default() }, "ConfigError"),
+        (CallOptions::default().request_id(line), "ConfigError"),
+        (CallOptions::default().traceparent(line), "ConfigError"),
+        (CallOptions::default().tracestate(line), "ConfigError"),
         (metadata("user", "a".repeat(1 << 20)), "LimitExceeded"),
-        (CallOptions { metadata: many, ..CallOptions::default() }, "LimitExceeded"),
+        (CallOptions::default().metadata(many), "LimitExceeded"),
     ] {
         let error = engine.frames(&b"\xc0"[..], options).expect_err("it is refused");
         let StreamError::Failed(failure) = error else { panic!("{error:?}") };
@@ -357,7 +350,7 @@ fn hostile_options_are_refused_before_anything_starts() {
 fn a_response_of_another_shape_is_one_error_and_the_stream_goes_on() {
     let engine = Script::new(SCRIPT).engine();
     let items: Vec<_> = run(async move {
-        let stream = engine.generate::<_, Item>("shape", CallOptions::default()).await.expect("a place");
+        let stream = engine.generate::<_, Item>("shape", CallOptions::default()).expect("a place");
         stream.collect().await
     });
     let [Ok(first), Err(StreamError::Response(reason)), Ok(third)] = &items[..] else { panic!("{items:?}") };
@@ -375,7 +368,7 @@ fn a_request_that_does_not_serialise_never_reaches_the_handler() {
     }
     let engine = Script::new(SCRIPT).engine();
     let error = run(async move {
-        let error = engine.generate::<_, Item>(Stubborn, CallOptions::default()).await.expect_err("it is refused");
+        let error = engine.generate::<_, Item>(Stubborn, CallOptions::default()).expect_err("it is refused");
         assert_eq!(engine.live(), 0);
         error
     });
@@ -399,9 +392,9 @@ fn a_call_beyond_the_engines_places_is_overloaded_at_once() {
     let engine =
         Script::new(SCRIPT).engine_with(|builder| builder.flow(FlowConfig::default().max_concurrency(1).max_queue(0)));
     run(async move {
-        let mut first = engine.generate::<_, Item>("wait", CallOptions::default()).await.expect("a place");
+        let mut first = engine.generate::<_, Item>("wait", CallOptions::default()).expect("a place");
         first.next().await.expect("an item").expect("no failure");
-        let error = engine.generate::<_, Item>("more", CallOptions::default()).await.expect_err("no place");
+        let error = engine.generate::<_, Item>("more", CallOptions::default()).expect_err("no place");
         let StreamError::Failed(failure) = error else { panic!("{error:?}") };
         assert_eq!(failure.kind, FailureKind::Overloaded);
         assert!(failure.kind.retryable());
@@ -409,7 +402,7 @@ fn a_call_beyond_the_engines_places_is_overloaded_at_once() {
         assert_eq!(failure.public_message, "the engine has no place for one more call");
         drop(first);
         until(|| engine.live() == 0).await;
-        assert!(engine.generate::<_, Item>("more", CallOptions::default()).await.is_ok(), "the place is free again");
+        assert!(engine.generate::<_, Item>("more", CallOptions::default()).is_ok(), "the place is free again");
     });
 }
 
@@ -417,12 +410,12 @@ fn a_call_beyond_the_engines_places_is_overloaded_at_once() {
 fn closing_cancels_what_is_live_and_refuses_what_comes() {
     let engine = Script::new(SCRIPT).engine();
     run(async move {
-        let mut live = engine.generate::<_, Item>("wait", CallOptions::default()).await.expect("a place");
+        let mut live = engine.generate::<_, Item>("wait", CallOptions::default()).expect("a place");
         live.next().await.expect("an item").expect("no failure");
         engine.close();
         let ending = collect(live).await.1;
         assert!(matches!(ending, Some(StreamError::Cancelled(Reason::Shutdown))), "{ending:?}");
-        let error = engine.generate::<_, Item>("more", CallOptions::default()).await.expect_err("it is closed");
+        let error = engine.generate::<_, Item>("more", CallOptions::default()).expect_err("it is closed");
         let StreamError::Failed(failure) = error else { panic!("{error:?}") };
         assert_eq!(failure.kind, FailureKind::Closed);
     });

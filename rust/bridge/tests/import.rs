@@ -31,9 +31,8 @@ fn module(name: &str, source: &str) -> String {
 }
 
 fn texts(engine: Engine) -> Vec<String> {
-    let (items, ending) = run(async move {
-        collect(engine.generate::<_, String>((), CallOptions::default()).await.expect("a place")).await
-    });
+    let (items, ending) =
+        run(async move { collect(engine.generate::<_, String>((), CallOptions::default()).expect("a place")).await });
     assert!(ending.is_none(), "{ending:?}");
     items
 }

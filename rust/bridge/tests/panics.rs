@@ -53,7 +53,7 @@ fn engine(script: &Script) -> Engine {
 
 fn call(engine: &Engine, kind: &'static str) -> (Vec<u32>, Option<StreamError>) {
     let engine = engine.clone();
-    run(async move { collect(engine.generate::<_, u32>(kind, CallOptions::default()).await.expect("a place")).await })
+    run(async move { collect(engine.generate::<_, u32>(kind, CallOptions::default()).expect("a place")).await })
 }
 
 /// S-35: whatever the phase, `finally` runs where the handler had begun, and the one place is free again.

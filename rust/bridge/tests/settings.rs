@@ -10,9 +10,8 @@ use support::{Script, collect, python, run};
 /// All items of one call, whatever they are.
 fn items(engine: &Engine) -> Vec<Value> {
     let engine = engine.clone();
-    let (items, ending) = run(async move {
-        collect(engine.generate::<_, Value>((), CallOptions::default()).await.expect("a place")).await
-    });
+    let (items, ending) =
+        run(async move { collect(engine.generate::<_, Value>((), CallOptions::default()).expect("a place")).await });
     assert!(ending.is_none(), "{ending:?}");
     items
 }

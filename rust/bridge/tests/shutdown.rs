@@ -32,7 +32,7 @@ async def handler(request):
     let engine = script.engine_with(|builder| builder.lifespan(lifespan));
     let caller = engine.clone();
     let stream = run(async move {
-        let mut stream = caller.generate::<_, u32>((), CallOptions::default()).await.expect("a place");
+        let mut stream = caller.generate::<_, u32>((), CallOptions::default()).expect("a place");
         stream.next().await.expect("an item").expect("no failure");
         stream
     });
@@ -41,7 +41,7 @@ async def handler(request):
     python(|_| embed::shutdown_blocking(Duration::from_secs(10))); // once more does nothing
 
     let (ending, later) = run(async move {
-        let later = engine.generate::<_, u32>((), CallOptions::default()).await.expect_err("too late");
+        let later = engine.generate::<_, u32>((), CallOptions::default()).expect_err("too late");
         (collect(stream).await.1, later)
     });
     assert!(matches!(ending, Some(StreamError::Cancelled(Reason::Shutdown))), "{ending:?}");

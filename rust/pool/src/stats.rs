@@ -36,6 +36,23 @@ pub struct ClassStats {
     pub misses: u64,
 }
 
+impl ClassStats {
+    /// Bytes on lease now.
+    pub fn live_bytes(&self) -> usize {
+        self.live * self.capacity
+    }
+
+    /// Bytes on the free list now.
+    pub fn parked_bytes(&self) -> usize {
+        self.parked * self.capacity
+    }
+
+    /// Most bytes on lease at once.
+    pub fn peak_bytes(&self) -> usize {
+        self.peak * self.capacity
+    }
+}
+
 /// Counters of the small tier, in segments.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SegmentStats {

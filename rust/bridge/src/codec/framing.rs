@@ -4,6 +4,7 @@ use pybridge_pool::Writer;
 
 /// Written around each item while it is encoded, in the same buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Framing {
     /// The encoded item alone.
     #[default]
@@ -21,7 +22,7 @@ const LENGTH: usize = size_of::<u32>();
 
 impl Framing {
     /// True where an item must be text of one line, or be split into lines.
-    pub(super) fn is_text(self) -> bool {
+    pub(crate) fn is_text(self) -> bool {
         matches!(self, Self::Sse | Self::Ndjson)
     }
 

@@ -17,6 +17,8 @@ use crate::error::DecodeError;
 pub struct PyCodec {
     #[doc(hidden)]
     pub spec: Arc<CodecSpec>,
+    /// What text framings are written in: JSON in the place of `MessagePack`, which is binary.
+    text: Arc<CodecSpec>,
     /// Hook for objects that nothing else converts: `default(object)`.
     pub(super) default: Option<Py<PyAny>>,
     /// Arguments for the serializers of pydantic models; a dict that nobody else changes.
@@ -24,11 +26,17 @@ pub struct PyCodec {
 }
 
 impl PyCodec {
+    /// The format and options of items in this framing.
+    pub(super) fn spec_for(&self, framing: Framing) -> &Arc<CodecSpec> {
+        if framing.is_text() { &self.text } else { &self.spec }
+    }
+
     /// An encoder for one stream, whose owner shows it to the collector.
     pub(crate) fn encoder(&self, py: Python<'_>, framing: Framing, limits: Arc<Limits>) -> codec::Encoder {
         let default = self.default.as_ref().map(|hook| hook.clone_ref(py));
         let model_dump = self.model_dump.as_ref().map(|options| options.clone_ref(py));
-        codec::Encoder::new(Arc::clone(&self.spec), framing, limits).with_default(default).with_model_dump(model_dump)
+        let spec = Arc::clone(self.spec_for(framing));
+        codec::Encoder::new(spec, framing, limits).with_default(default).with_model_dump(model_dump)
     }
 }
 
@@ -50,8 +58,12 @@ impl PyCodec {
         model_dump: Option<Py<PyDict>>,
     ) -> PyResult<Self> {
         let format = Format::from_name(format).ok_or_else(|| PyValueError::new_err(format!("no format {format:?}")))?;
-        let spec = CodecSpec { format, any_keys, ascii, bytes_base64, nonfinite_null };
-        Ok(Self { spec: Arc::new(spec), default, model_dump })
+        let spec = Arc::new(CodecSpec { format, any_keys, ascii, bytes_base64, nonfinite_null });
+        let text = match format {
+            Format::Msgpack => Arc::new(CodecSpec { format: Format::Json, any_keys, ..CodecSpec::default() }),
+            Format::Json | Format::Raw => Arc::clone(&spec),
+        };
+        Ok(Self { spec, text, default, model_dump })
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {

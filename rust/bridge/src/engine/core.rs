@@ -179,19 +179,21 @@ impl EngineCore {
             self.life.compare_exchange(Life::Serving as u8, Life::Draining as u8, Ordering::AcqRel, Ordering::Acquire);
     }
 
-    /// Takes no new calls and cancels what is live.
-    pub(crate) fn close(&self) {
+    /// Takes no new calls and cancels what is live; returns how many of those had not been cancelled before.
+    pub(crate) fn close(&self) -> usize {
         self.life.store(Life::Closed as u8, Ordering::Release);
+        let mut cancelled = 0;
         for start in self.admission.drain() {
-            start.core.cancel(Reason::Shutdown);
+            cancelled += usize::from(start.core.cancel(Reason::Shutdown));
             start.core.finish(crate::stream::Ending::cancelled(Reason::Shutdown));
         }
         for stream in self.live() {
-            stream.cancel(Reason::Shutdown);
+            cancelled += usize::from(stream.cancel(Reason::Shutdown));
         }
         if self.live_count() == 0 {
             self.leave_lifespans();
         }
+        cancelled
     }
 }
 
@@ -222,20 +224,20 @@ pub(crate) fn post_start(start: Box<StartRequest>) {
 
 /// The live streams of all engines that run on the worker of `mailbox`, or wait for it.
 pub(crate) fn streams_of(mailbox: &Arc<Mailbox>) -> Vec<Arc<StreamCore>> {
-    let engines: Vec<_> = lock(&ENGINES).iter().filter_map(Weak::upgrade).collect();
+    let engines = live_engines();
     let live = engines.iter().flat_map(|engine| engine.live());
     live.filter(|stream| Arc::ptr_eq(&stream.home, mailbox)).collect()
 }
 
 /// The pools that engines of the process have, by number.
 pub(crate) fn pools_of_engines() -> HashSet<usize> {
-    let engines: Vec<_> = lock(&ENGINES).iter().filter_map(Weak::upgrade).collect();
+    let engines = live_engines();
     engines.iter().map(|engine| engine.pool.id()).collect()
 }
 
 /// Closes every engine of the process; returns those that still have live streams.
 pub(crate) fn close_all() -> Vec<Arc<EngineCore>> {
-    let engines: Vec<_> = lock(&ENGINES).iter().filter_map(Weak::upgrade).collect();
+    let engines = live_engines();
     for engine in &engines {
         engine.close();
     }
@@ -244,8 +246,13 @@ pub(crate) fn close_all() -> Vec<Arc<EngineCore>> {
 
 /// The request's name of the stream with this number, if it is live.
 pub(super) fn request_of(stream: u64) -> Option<String> {
-    let engines: Vec<_> = lock(&ENGINES).iter().filter_map(Weak::upgrade).collect();
+    let engines = live_engines();
     engines.iter().flat_map(|engine| engine.live()).find(|core| core.id == stream).map(|core| core.request_id())
+}
+
+/// All engines of the process, oldest first.
+pub(crate) fn live_engines() -> Vec<Arc<EngineCore>> {
+    lock(&ENGINES).iter().filter_map(Weak::upgrade).collect()
 }
 
 /// What all engines of the process have to do.
@@ -262,7 +269,7 @@ pub(crate) struct Activity {
 
 /// What all engines of the process have to do now.
 pub(crate) fn activity() -> Activity {
-    let engines: Vec<_> = lock(&ENGINES).iter().filter_map(Weak::upgrade).collect();
+    let engines = live_engines();
     let in_flight =
         |engine: &EngineCore| -> usize { engine.live().iter().map(|stream| stream.queue.in_flight().0).sum() };
     Activity {

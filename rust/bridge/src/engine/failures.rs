@@ -1,9 +1,14 @@
-//! What a host does with failures of its handlers.
+//! What becomes of failures of a handler whose consumer is Rust: the host's function has them, or they are logged.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use crate::stream::Failure;
+use pyo3::prelude::*;
+
+use crate::log;
+use crate::stream::{Failure, FailureKind, StreamCore};
 
 type Act = dyn Fn(&str, &Failure) + Send + Sync;
 
@@ -15,15 +20,47 @@ impl OnFailure {
     pub(super) fn new(act: impl Fn(&str, &Failure) + Send + Sync + 'static) -> Self {
         Self(Arc::new(act))
     }
-
-    #[expect(dead_code, reason = "called where failures of handlers are logged")]
-    pub(crate) fn call(&self, request_id: &str, failure: &Failure) {
-        (self.0)(request_id, failure);
-    }
 }
 
 impl fmt::Debug for OnFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("OnFailure")
     }
+}
+
+/// Tells of what ends a stream, once, on the worker. Python consumers get the exception itself, and are told nothing here.
+pub(crate) fn report(py: Python<'_>, core: &StreamCore, failure: &Failure) {
+    if core.direct {
+        return;
+    }
+    let id = core.request_id();
+    // Detached: what the host's code waits for may need the interpreter.
+    let tell = |act: &(dyn Fn() + Sync)| {
+        if catch_unwind(AssertUnwindSafe(|| py.detach(act))).is_err() {
+            core.engine.metrics.panics.fetch_add(1, Ordering::Relaxed);
+        }
+    };
+    if let Some(act) = core.engine.on_failure.get() {
+        tell(&|| (act.0)(&id, failure));
+    } else if is_the_handlers(failure.kind) {
+        #[cfg(feature = "tracing")]
+        if tracing::dispatcher::has_been_set() {
+            return tell(&|| core.span.tell(&id, failure));
+        }
+        let what = failure.traceback.as_deref().map(str::trim_end);
+        let what = what.map_or_else(|| format!("{}: {}", failure.class, failure.message), str::to_owned);
+        log::error(py, "handler", &format!("request {id}: {}\n{what}", failure.public_message));
+    }
+}
+
+/// True of what somebody has to repair; other failures are answers to what the client did, or to the load.
+fn is_the_handlers(kind: FailureKind) -> bool {
+    matches!(
+        kind,
+        FailureKind::Handler
+            | FailureKind::Timeout
+            | FailureKind::Encode
+            | FailureKind::HandlerExit
+            | FailureKind::Internal
+    )
 }

@@ -1,11 +1,14 @@
 //! Handler, worker, codec and pool put together: the face for Rust hosts and for the Python package.
 
 mod annotated;
+mod as_dict;
 mod builder;
 mod callable;
+mod calls;
 mod codec;
 mod config;
 mod core;
+mod drain;
 mod failures;
 mod host;
 mod keywords;
@@ -22,12 +25,17 @@ pub use annotated::Annotated;
 pub use builder::{EngineBuilder, PoolChoice};
 pub use callable::Callable;
 pub use config::{FlowConfig, Flush, ModelDump};
+pub use drain::Drained;
 pub use host::Engine;
+pub use stats::{EngineStats, FlowStats, Histogram, StreamStats};
 
 pub use codec::PyCodec;
-pub(crate) use core::{EngineCore, Life, LifespanGuard, activity, close_all, pools_of_engines, streams_of};
+pub(crate) use core::{
+    EngineCore, Life, LifespanGuard, activity, close_all, live_engines, pools_of_engines, streams_of,
+};
+pub(crate) use failures::report;
 pub(crate) use open::open;
-pub(crate) use pool::PyPool;
+pub(crate) use pool::{PyPool, is_shared};
 pub(crate) use python::PyEngine;
 #[cfg(test)]
 pub(crate) use settings::Flow;

@@ -1,13 +1,15 @@
 //! The pool object of the Python package, and the pool that engines share.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use pybridge_pool::{Pool, PoolConfig};
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::PyDict;
 
 use crate::error::config_error;
+
+static SHARED: OnceLock<Pool> = OnceLock::new();
 
 /// Buffers that engines share: limits, statistics and the large tier.
 #[python_entry]
@@ -49,18 +51,24 @@ impl PyPool {
 
     /// The counters, as a nested dict.
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        super::stats::pool(py, &self.pool)
+        super::as_dict::pool(py, &self.pool.stats())
     }
 }
 
 /// The pool of engines that were given none.
 pub(crate) fn shared_pool(py: Python<'_>) -> PyResult<Pool> {
-    static SHARED: PyOnceLock<Pool> = PyOnceLock::new();
-    SHARED
-        .get_or_try_init(py, || {
-            let pool = PoolConfig::from_env().and_then(Pool::new).map_err(|error| config_error(py, &error))?;
-            super::stats::know_pool(&pool);
-            Ok(pool)
-        })
-        .cloned()
+    if let Some(pool) = SHARED.get() {
+        return Ok(pool.clone());
+    }
+    let pool = PoolConfig::from_env().and_then(Pool::new).map_err(|error| config_error(py, &error))?;
+    let shared = SHARED.get_or_init(|| {
+        super::stats::know_pool(&pool);
+        pool
+    });
+    Ok(shared.clone())
+}
+
+/// True of the pool of engines that were given none.
+pub(crate) fn is_shared(pool: &Pool) -> bool {
+    SHARED.get().is_some_and(|shared| shared.id() == pool.id())
 }

@@ -14,6 +14,7 @@ use super::codec::{PyCodec, body_of};
 use super::core::EngineCore;
 use super::pool::{PyPool, shared_pool};
 use super::settings::{self, Flow};
+use super::stats::EngineStats;
 use crate::awaitable::{Awaited, Goal, Single};
 use crate::blocking;
 use crate::codec::{CodecSpec, Format, Framing};
@@ -184,7 +185,7 @@ impl PyEngine {
             "length" => Framing::Length,
             _ => Framing::None,
         };
-        let spec = Arc::clone(codec.map_or(&slf.get().spec, |codec| &codec.get().spec));
+        let spec = Arc::clone(codec.map_or_else(|| slf.get().codec.get(), |codec| codec.get()).spec_for(framing));
         let call = Call {
             engine: slf.clone().unbind(),
             request,
@@ -305,7 +306,8 @@ impl PyEngine {
 
     /// The counters, as a nested dict.
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        super::stats::engine(py, &self.core)
+        worker::drain_orphans(py);
+        super::as_dict::engine(py, &EngineStats::of(&self.core))
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {

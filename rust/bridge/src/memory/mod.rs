@@ -10,5 +10,5 @@ mod resident;
 mod settings;
 mod watch;
 
-pub(crate) use report::{apply_memory, memory_obstacles, memory_snapshot};
+pub(crate) use report::{Figures, apply_memory, count_blocks, memory_obstacles, memory_snapshot};
 pub(crate) use watch::watch;

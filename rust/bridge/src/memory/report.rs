@@ -1,6 +1,7 @@
 //! Whose memory it is, and what can be done about it: what the Python package asks for.
 
 use std::sync::PoisonError;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use pyo3::prelude::*;
@@ -41,15 +42,64 @@ impl MallocFigures {
     }
 }
 
+/// Whose the process's memory is, in bytes.
+#[derive(Debug)]
+pub(crate) struct Figures {
+    pub(crate) resident: usize,
+    pub(crate) pool_live: usize,
+    pub(crate) pool_parked: usize,
+    pub(crate) pool_pinned: usize,
+    /// A number of frames.
+    pub(crate) frames_held: usize,
+    pub(crate) malloc_in_use: usize,
+    pub(crate) malloc_free: usize,
+    /// A number of arenas.
+    pub(crate) malloc_arenas: usize,
+    /// A number of blocks; `None`: nobody has counted them yet.
+    pub(crate) python_blocks: Option<usize>,
+}
+
+impl Figures {
+    /// Figures of malloc may be `malloc_age` old; the blocks are those that [`count_blocks`] found last.
+    pub(crate) fn at_most(malloc_age: Duration) -> Self {
+        let malloc = MallocFigures::at_most(malloc_age);
+        let (pool_live, pool_parked, pool_pinned) = pool_totals();
+        Self {
+            resident: resident::resident().unwrap_or_default(),
+            pool_live,
+            pool_parked,
+            pool_pinned,
+            frames_held: PyFrame::held(),
+            malloc_in_use: malloc.in_use,
+            malloc_free: malloc.free,
+            malloc_arenas: malloc.arenas,
+            python_blocks: Some(BLOCKS.load(Ordering::Relaxed)).filter(|&blocks| blocks != UNKNOWN),
+        }
+    }
+}
+
+const UNKNOWN: usize = usize::MAX;
+
+/// Blocks that Python's own allocator had handed out when they were counted last.
+static BLOCKS: AtomicUsize = AtomicUsize::new(UNKNOWN);
+
+/// Counts the blocks of Python's own allocator, which only its threads can.
+pub(crate) fn count_blocks(py: Python<'_>) -> PyResult<()> {
+    let blocks: isize = py.import("sys")?.call_method0("getallocatedblocks")?.extract()?;
+    // With the system's allocator pymalloc counts only what it frees for it.
+    let blocks = if allocator::is_system(py) { 0 } else { usize::try_from(blocks).unwrap_or_default() };
+    BLOCKS.store(blocks, Ordering::Relaxed);
+    Ok(())
+}
+
 /// The process's memory as nested dicts; figures of malloc may be `malloc_age` seconds old.
 #[python_entry]
 #[pyfunction]
 #[pyo3(signature = (malloc_age=0.0))]
 pub(crate) fn memory_snapshot(py: Python<'_>, malloc_age: f64) -> PyResult<Bound<'_, PyDict>> {
     let max_age = Duration::try_from_secs_f64(malloc_age).unwrap_or_default();
-    let figures = py.detach(|| MallocFigures::at_most(max_age));
-    let (live, parked, pinned) = pool_totals();
-    let blocks: isize = py.import("sys")?.call_method0("getallocatedblocks")?.extract()?;
+    count_blocks(py)?;
+    let figures = py.detach(|| Figures::at_most(max_age));
     let releases = PyList::empty(py);
     for release in release::releases() {
         let entry = PyDict::new(py);
@@ -60,16 +110,15 @@ pub(crate) fn memory_snapshot(py: Python<'_>, malloc_age: f64) -> PyResult<Bound
         releases.append(entry)?;
     }
     let snapshot = PyDict::new(py);
-    snapshot.set_item("resident", resident::resident().unwrap_or_default())?;
-    snapshot.set_item("pool_live", live)?;
-    snapshot.set_item("pool_parked", parked)?;
-    snapshot.set_item("pool_pinned", pinned)?;
-    snapshot.set_item("frames_held", PyFrame::held())?;
-    snapshot.set_item("malloc_in_use", figures.in_use)?;
-    snapshot.set_item("malloc_free", figures.free)?;
-    snapshot.set_item("malloc_arenas", figures.arenas)?;
-    // With the system's allocator pymalloc counts only what it frees for it.
-    snapshot.set_item("python_blocks", if allocator::is_system(py) { 0 } else { blocks.max(0) })?;
+    snapshot.set_item("resident", figures.resident)?;
+    snapshot.set_item("pool_live", figures.pool_live)?;
+    snapshot.set_item("pool_parked", figures.pool_parked)?;
+    snapshot.set_item("pool_pinned", figures.pool_pinned)?;
+    snapshot.set_item("frames_held", figures.frames_held)?;
+    snapshot.set_item("malloc_in_use", figures.malloc_in_use)?;
+    snapshot.set_item("malloc_free", figures.malloc_free)?;
+    snapshot.set_item("malloc_arenas", figures.malloc_arenas)?;
+    snapshot.set_item("python_blocks", figures.python_blocks)?;
     snapshot.set_item("releases", releases)?;
     let wanted = settings::current().idle_release == IdleRelease::All;
     let obstacle = if wanted { release::python_obstacle(py)?.or_else(release::last_python_obstacle) } else { None };

@@ -1,14 +1,16 @@
-//! Streams as Rust consumers see them: frames, and values decoded from frames.
+//! Streams as Rust consumers see them: frames, chunks, and values decoded from frames.
 
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
-use futures_core::Stream;
+use bytes::Bytes;
+use futures_core::{FusedStream, Stream};
 use pybridge_pool::Batch;
 use serde::de::DeserializeOwned;
 
+use super::canceller::Canceller;
 use super::core::StreamCore;
 use super::cursor::Cursor;
 use super::ending::{Ending, Reason};
@@ -17,59 +19,19 @@ use super::queue::weight;
 use crate::codec;
 use crate::frame::Frame;
 
-/// The frames of one call, in the order they were yielded. Dropping it cancels the handler.
-///
-/// It ends with `None` only when the handler finished; every other ending is one `Err`.
+/// The reading end of one call: its batches, then its ending, once. Dropping it cancels the handler.
 #[derive(Debug)]
-pub struct FrameStream {
+struct Consumer {
     core: Arc<StreamCore>,
-    cursor: Cursor,
     done: bool,
 }
 
-impl FrameStream {
-    pub(crate) fn new(core: Arc<StreamCore>) -> Self {
-        Self { core, cursor: Cursor::default(), done: false }
-    }
-
-    /// Name of the request in logs and in the handler's `Context`.
-    pub fn request_id(&self) -> String {
-        self.core.request_id()
-    }
-
-    /// Asks the handler to stop; items already queued still come, then [`StreamError::Cancelled`].
-    pub fn cancel(&self, reason: Reason) {
-        self.core.cancel(reason);
-    }
-
-    fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame, StreamError>>> {
-        loop {
-            if let Some(range) = self.cursor.advance() {
-                let bytes = self.cursor.share(range);
-                if self.cursor.is_empty() || self.core.queue.is_paused() {
-                    self.core.settle(self.cursor.settle());
-                }
-                return Poll::Ready(Some(Ok(Frame::new(bytes))));
-            }
-            match std::task::ready!(self.poll_next_batch(context)) {
-                Some(Ok(batch)) => self.cursor.load(batch),
-                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
-                None => return Poll::Ready(None),
-            }
-        }
-    }
-
-    fn poll_next_batch(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Batch, StreamError>>> {
+impl Consumer {
+    fn poll_batch(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Batch, StreamError>>> {
         if self.done {
             return Poll::Ready(None);
         }
-        if !self.cursor.is_clear() {
-            if self.cursor.advance_to_end().is_some() {
-                self.core.settle(self.cursor.settle());
-            }
-            self.cursor.clear();
-        }
-        match std::task::ready!(self.core.queue.poll(Some(context.waker()))) {
+        match ready!(self.core.queue.poll(Some(context.waker()))) {
             Ok(batch) => Poll::Ready(Some(Ok(batch))),
             Err(ending) => {
                 self.done = true;
@@ -81,14 +43,119 @@ impl FrameStream {
             }
         }
     }
+}
+
+impl Drop for Consumer {
+    fn drop(&mut self) {
+        if !self.done {
+            self.core.note_dropped();
+        }
+    }
+}
+
+/// What every kind of stream offers beside its items.
+macro_rules! controls {
+    ($stream:ident $(<$item:ident>)?, $($consumer:ident).+) => {
+        impl $(<$item>)? $stream $(<$item>)? {
+            /// Name of the request in logs and in the handler's `Context`.
+            pub fn request_id(&self) -> String {
+                self.$($consumer).+.core.request_id()
+            }
+
+            /// Asks the handler to stop; items already queued still come, then [`StreamError::Cancelled`]. The first
+            /// reason stands.
+            pub fn cancel(&self, reason: Reason) {
+                self.$($consumer).+.core.cancel(reason);
+            }
+
+            /// What stops the call from elsewhere.
+            pub fn canceller(&self) -> Canceller {
+                Canceller::of(&self.$($consumer).+.core)
+            }
+
+            /// Sets the reason that dropping the stream gives. It is [`Reason::Caller`] unless set; servers, whose answer
+            /// is dropped when the peer goes, say [`Reason::Client`].
+            #[must_use]
+            pub fn on_drop(self, reason: Reason) -> Self {
+                self.$($consumer).+.core.set_drop_reason(reason);
+                self
+            }
+        }
+
+        impl $(<$item: DeserializeOwned>)? FusedStream for $stream $(<$item>)? {
+            fn is_terminated(&self) -> bool {
+                self.$($consumer).+.done
+            }
+        }
+    };
+}
+
+controls!(FrameStream, consumer);
+controls!(ChunkStream, consumer);
+controls!(ItemStream<T>, frames.consumer);
+
+/// The frames of one call, in the order they were yielded. Dropping it cancels the handler.
+///
+/// It ends with `None` only when the handler finished; every other ending is one `Err`, and `None` after it.
+#[derive(Debug)]
+pub struct FrameStream {
+    consumer: Consumer,
+    cursor: Cursor,
+}
+
+impl FrameStream {
+    pub(crate) fn new(core: Arc<StreamCore>) -> Self {
+        Self { consumer: Consumer { core, done: false }, cursor: Cursor::default() }
+    }
+
+    fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame, StreamError>>> {
+        loop {
+            if let Some(range) = self.cursor.advance() {
+                let bytes = self.cursor.share(range);
+                if self.cursor.is_empty() || self.consumer.core.queue.is_paused() {
+                    self.consumer.core.settle(self.cursor.settle());
+                }
+                return Poll::Ready(Some(Ok(Frame::new(bytes))));
+            }
+            match ready!(self.poll_next_batch(context)) {
+                Some(Ok(batch)) => self.cursor.load(batch),
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                None => return Poll::Ready(None),
+            }
+        }
+    }
+
+    fn poll_next_batch(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Batch, StreamError>>> {
+        if !self.cursor.is_clear() {
+            if self.cursor.advance_to_end().is_some() {
+                self.consumer.core.settle(self.cursor.settle());
+            }
+            self.cursor.clear();
+        }
+        self.consumer.poll_batch(context)
+    }
 
     /// The next batch of frames as it crossed; frames of one that was begun by [`Stream::poll_next`] are skipped.
     ///
-    /// Suspends until there is one. `None`: the handler finished.
+    /// Suspends until there is one. `None`: the handler finished. It is for those who look at frames where they lie: no frame
+    /// gets a handle of its own, which saves 10 to 20 ns of the 75 to 85 ns of CPU that a small item costs its consumer, and
+    /// a batch one allocation.
+    ///
+    /// ```no_run
+    /// # async fn answer(mut frames: pybridge::FrameStream) -> Result<(), pybridge::StreamError> {
+    /// while let Some(batch) = frames.next_batch().await {
+    ///     let batch = batch?;
+    ///     for range in (0..batch.frames()).filter_map(|index| batch.range(index)) {
+    ///         println!("an item of {} bytes", batch.bytes()[range].len());
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn next_batch(&mut self) -> Option<Result<Batch, StreamError>> {
         let batch = std::future::poll_fn(|context| self.poll_next_batch(context)).await;
         if let Some(Ok(batch)) = &batch {
-            self.core.settle((weight(batch), batch.frames()));
+            self.consumer.core.settle((weight(batch), batch.frames()));
         }
         batch
     }
@@ -102,15 +169,38 @@ impl Stream for FrameStream {
     }
 }
 
-impl Drop for FrameStream {
-    fn drop(&mut self) {
-        if !self.done {
-            self.core.abandon(Reason::Caller);
-        }
+/// What one call yields, framed and ready for a socket. Dropping it cancels the handler.
+///
+/// A chunk holds whole items, all that crossed together: about one turn of the handler's loop. It lies in the engine's
+/// pool and is not copied. The endings are those of [`FrameStream`].
+#[derive(Debug)]
+pub struct ChunkStream {
+    consumer: Consumer,
+}
+
+impl ChunkStream {
+    pub(crate) fn new(core: Arc<StreamCore>) -> Self {
+        Self { consumer: Consumer { core, done: false } }
+    }
+}
+
+impl Stream for ChunkStream {
+    type Item = Result<Bytes, StreamError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let batch = ready!(self.consumer.poll_batch(context));
+        Poll::Ready(batch.map(|batch| {
+            let mut batch = batch?;
+            self.consumer.core.settle((weight(&batch), batch.frames()));
+            Ok(batch.slice(0..batch.bytes().len()))
+        }))
     }
 }
 
 /// The values of one call, decoded on the consumer's thread, without the interpreter. Dropping it cancels the handler.
+///
+/// An item that is no `T` is a [`StreamError::Response`], after which the next one comes; the endings are those of
+/// [`FrameStream`].
 #[derive(Debug)]
 pub struct ItemStream<T> {
     frames: FrameStream,
@@ -122,11 +212,6 @@ impl<T: DeserializeOwned> ItemStream<T> {
     pub(crate) fn new(frames: FrameStream, format: codec::Format) -> Self {
         Self { frames, format, item: PhantomData }
     }
-
-    /// Asks the handler to stop; items already queued still come, then [`StreamError::Cancelled`].
-    pub fn cancel(&self, reason: Reason) {
-        self.frames.cancel(reason);
-    }
 }
 
 impl<T: DeserializeOwned> Stream for ItemStream<T> {
@@ -134,10 +219,10 @@ impl<T: DeserializeOwned> Stream for ItemStream<T> {
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let format = self.format;
-        let frame = std::task::ready!(self.frames.poll_frame(context));
+        let frame = ready!(self.frames.poll_frame(context));
         Poll::Ready(frame.map(|frame| {
             let frame = frame?;
-            let limits = &self.frames.core.engine.limits;
+            let limits = &self.frames.consumer.core.engine.limits;
             codec::from_frame(format, limits, &frame).map_err(|error| StreamError::Response(error.to_string()))
         }))
     }

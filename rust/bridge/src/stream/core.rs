@@ -50,11 +50,15 @@ pub(crate) struct StreamCore {
     pub(super) pause_watched: AtomicBool,
     last_item: AtomicU64,
     cancel: AtomicU8,
+    /// Why it is cancelled when a Rust consumer drops it.
+    drop_reason: AtomicU8,
     /// When it was asked to stop.
     cancelled_at: OnceLock<Instant>,
     /// Its handler is being closed, and has an ending that waits for that.
     closing: AtomicBool,
     released: AtomicBool,
+    #[cfg(feature = "tracing")]
+    pub(crate) span: super::span::CallSpan,
 }
 
 impl StreamCore {
@@ -68,8 +72,14 @@ impl StreamCore {
         let created = Instant::now();
         let own = options.timeout.and_then(|timeout| created.checked_add(timeout));
         let inherited = parent.and_then(|parent| parent.deadline);
+        let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
+        #[cfg(feature = "tracing")]
+        let span = {
+            let name = options.request_id.clone().unwrap_or_else(|| Self::made_up_name(id));
+            super::span::CallSpan::new(&engine.name, &name, &options, parent.map(|parent| &parent.span))
+        };
         let core = Arc::new(Self {
-            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            id,
             queue: Queue::new(engine.flow.marks),
             home,
             created,
@@ -87,9 +97,12 @@ impl StreamCore {
             pause_watched: AtomicBool::new(false),
             last_item: AtomicU64::new(0),
             cancel: AtomicU8::new(0),
+            drop_reason: AtomicU8::new(Reason::Caller as u8),
             cancelled_at: OnceLock::new(),
             closing: AtomicBool::new(false),
             released: AtomicBool::new(false),
+            #[cfg(feature = "tracing")]
+            span,
             options,
             engine,
         });
@@ -195,6 +208,16 @@ impl StreamCore {
         self.cancel_reason().unwrap_or(Reason::External)
     }
 
+    /// Sets why the stream is cancelled when its consumer drops it.
+    pub(super) fn set_drop_reason(&self, reason: Reason) {
+        self.drop_reason.store(reason as u8, Ordering::Release);
+    }
+
+    /// The consumer has dropped its stream.
+    pub(super) fn note_dropped(self: &Arc<Self>) {
+        self.abandon(Reason::from_code(self.drop_reason.load(Ordering::Acquire)).unwrap_or(Reason::Caller));
+    }
+
     /// The consumer has gone: nothing more is delivered.
     pub(crate) fn abandon(self: &Arc<Self>, reason: Reason) {
         if let Some(reader) = self.queue.abandon(|| self.resume()) {
@@ -242,6 +265,10 @@ impl StreamCore {
         self.engine.metrics.count_ending(&counted);
         if let Some(asked) = self.cancelled_at.get() {
             self.engine.metrics.count_cancel(asked.elapsed().as_secs_f64());
+        }
+        #[cfg(feature = "tracing")]
+        if !self.span.end(&counted, self.queue.made()) {
+            self.engine.metrics.panics.fetch_add(1, Ordering::Relaxed);
         }
         for waker in wakers {
             self.wake(waker);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::worker::Deferred;
 
 /// Why a stream was cancelled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 #[repr(u8)]
 pub enum Reason {

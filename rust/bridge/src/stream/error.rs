@@ -18,7 +18,7 @@ pub enum StreamError {
     Failed(Box<Failure>),
     /// The stream was cancelled.
     Cancelled(Reason),
-    /// A frame does not decode to the type asked for; why.
+    /// What came is not what was asked for, an item of another type or another number of items; why.
     Response(String),
 }
 

@@ -1,6 +1,7 @@
 //! One stream: driver, output, queue, ending; and the consumers' sides of it.
 
 mod call;
+mod canceller;
 mod close_reason;
 mod consumer;
 mod core;
@@ -20,13 +21,16 @@ mod queue;
 mod readers;
 mod resume;
 mod source;
+#[cfg(feature = "tracing")]
+mod span;
 mod start;
 mod timers;
 mod wait;
 mod waiter;
 mod wakers;
 
-pub use consumer::{FrameStream, ItemStream};
+pub use canceller::Canceller;
+pub use consumer::{ChunkStream, FrameStream, ItemStream};
 pub use ending::{Cancellation, Ending, Failure, FailureKind, PublicAnswer, Reason};
 pub use error::StreamError;
 pub use options::CallOptions;

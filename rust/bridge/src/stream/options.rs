@@ -10,7 +10,21 @@ use crate::codec::Limits;
 const BAGGAGE: &str = "baggage";
 
 /// What a caller says about one call. No text may hold control characters.
+///
+/// ```
+/// use std::time::Duration;
+/// use pybridge::CallOptions;
+///
+/// let options = CallOptions::default()
+///     .request_id("r-1")
+///     .metadata_entry("tenant", "blue")
+///     .timeout(Duration::from_secs(60))
+///     .idle_timeout(Duration::from_secs(10))
+///     .traceparent("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+/// assert_eq!(options.metadata["tenant"], "blue");
+/// ```
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub struct CallOptions {
     /// Name of the request in logs and in `Context.id`; made up when absent.
     pub request_id: Option<String>,
@@ -27,6 +41,49 @@ pub struct CallOptions {
 }
 
 impl CallOptions {
+    /// Names the request in logs and in `Context.id`.
+    #[must_use]
+    pub fn request_id(self, id: impl Into<String>) -> Self {
+        Self { request_id: Some(id.into()), ..self }
+    }
+
+    /// Sets all of `Context.metadata`.
+    #[must_use]
+    pub fn metadata(self, entries: HashMap<String, String>) -> Self {
+        Self { metadata: entries, ..self }
+    }
+
+    /// Adds to `Context.metadata`, or replaces what it has of this name.
+    #[must_use]
+    pub fn metadata_entry(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.metadata.insert(name.into(), value.into());
+        self
+    }
+
+    /// Bounds the whole stream, queueing included; `None`: no bound.
+    #[must_use]
+    pub fn timeout(self, timeout: impl Into<Option<Duration>>) -> Self {
+        Self { timeout: timeout.into(), ..self }
+    }
+
+    /// Bounds the time between two items; `None`: no bound.
+    #[must_use]
+    pub fn idle_timeout(self, timeout: impl Into<Option<Duration>>) -> Self {
+        Self { idle_timeout: timeout.into(), ..self }
+    }
+
+    /// Sets the W3C trace context.
+    #[must_use]
+    pub fn traceparent(self, value: impl Into<String>) -> Self {
+        Self { traceparent: Some(value.into()), ..self }
+    }
+
+    /// Sets the W3C trace state.
+    #[must_use]
+    pub fn tracestate(self, value: impl Into<String>) -> Self {
+        Self { tracestate: Some(value.into()), ..self }
+    }
+
     /// A nested call goes on with its parent's trace and baggage unless it names its own.
     pub(crate) fn inherit(&mut self, parent: &Self) {
         if self.traceparent.is_none() {

@@ -11,7 +11,7 @@ use super::core::StreamCore;
 use super::driver::Driver;
 use super::ending::{Ending, FailureKind, Reason};
 use crate::codec::{CodecSpec, Framing};
-use crate::engine::PyEngine;
+use crate::engine::{PyEngine, report};
 use crate::error::{contained_exit, failure_of};
 use crate::worker::{Deferred, Gate, Port};
 
@@ -93,6 +93,7 @@ pub(crate) fn fail(py: Python<'_>, core: &Arc<StreamCore>, error: &PyErr) {
     let exit = contained_exit(py, error);
     let keep = core.direct.then_some(|object| Deferred::new(object, home));
     let failure = failure_of(py, exit.as_ref().unwrap_or(error), keep);
+    report(py, core, &failure);
     core.finish(Ending::Raised(Box::new(failure)));
 }
 

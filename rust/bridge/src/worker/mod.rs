@@ -42,4 +42,5 @@ pub(crate) use prompt::{relieve_workers, ring};
 pub(crate) use release::{Deferred, deferred_counts, drain_orphans};
 pub(crate) use stall::finish_reports;
 pub(crate) use wakes::{Callback, Wakes};
+pub use watch::WorkerStats;
 pub(crate) use watch::{run_on_any, workers};

@@ -42,22 +42,30 @@ fn any_mailbox() -> Option<Arc<Mailbox>> {
     Some(mailbox)
 }
 
-/// One worker as the statistics show it.
-#[derive(Debug, Clone)]
-pub(crate) struct WorkerSnapshot {
-    pub(crate) name: String,
-    pub(crate) kind: &'static str,
-    pub(crate) loop_name: String,
-    pub(crate) lag_ms: f64,
-    pub(crate) stalls: u64,
-    pub(crate) live: usize,
-    pub(crate) wakeups: u64,
+/// One thread that runs handlers.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct WorkerStats {
+    /// Name of the worker.
+    pub name: String,
+    /// `dedicated`, or `attached` to a loop of a Python caller.
+    pub kind: &'static str,
+    /// Class of its event loop.
+    pub loop_name: String,
+    /// How late its event loop is now.
+    pub lag_ms: f64,
+    /// Times that the loop did not turn for longer than a second.
+    pub stalls: u64,
+    /// Streams that run on it, of all engines.
+    pub live: usize,
+    /// Times that Rust woke its loop.
+    pub wakeups: u64,
 }
 
 /// The workers that are open.
-pub(crate) fn workers() -> Vec<WorkerSnapshot> {
+pub(crate) fn workers() -> Vec<WorkerStats> {
     let open = open_workers().into_iter();
-    open.map(|(mailbox, info)| WorkerSnapshot {
+    open.map(|(mailbox, info)| WorkerStats {
         name: info.name.clone(),
         kind: match info.kind {
             Kind::Dedicated => "dedicated",

@@ -11,6 +11,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
 use super::{Drive, Driver, Flow, Pending, Phase, Turn};
+use crate::engine::report;
 use crate::error;
 use crate::fault;
 use crate::log;
@@ -65,8 +66,8 @@ impl Drive {
             let context = self.note_close_error(driver, &error);
             return self.end_early(driver, Ending::Cancelled(Cancellation { reason, context }), None);
         }
-        let failure = failure(driver, &error);
-        self.end_early(driver, Ending::Raised(Box::new(failure)), None)
+        let ending = raised(driver, failure(driver, &error));
+        self.end_early(driver, ending, None)
     }
 
     /// `aclose()` is over: the ending that waited for it goes out.
@@ -93,7 +94,7 @@ impl Drive {
     /// Ends the stream with `error`, after the generator has been closed.
     pub(super) fn fail<'py>(&mut self, driver: &Bound<'py, Driver>, error: &PyErr) -> Flow<'py> {
         let (ending, outward) =
-            asked_to_stop(driver, error).unwrap_or_else(|| (Ending::Raised(Box::new(failure(driver, error))), None));
+            asked_to_stop(driver, error).unwrap_or_else(|| (raised(driver, failure(driver, error)), None));
         self.close(driver, ending, outward)
     }
 
@@ -168,7 +169,10 @@ impl Drive {
 
     /// After a panic: the stream ends as an internal failure, the handler is closed, the worker lives.
     pub(in crate::stream) fn fail_internally<'py>(&mut self, driver: &Bound<'py, Driver>) -> Turn<'py> {
-        let ending = Ending::Raised(Box::new(Failure::panicked()));
+        let ending = match self.phase {
+            Phase::Done | Phase::Close(..) => Ending::Raised(Box::new(Failure::panicked())),
+            _ => raised(driver, Failure::panicked()),
+        };
         let (flow, input) = match (&self.phase, &self.pending) {
             (Phase::Done, _) => (self.finish(driver, ending, None), None),
             // The cleanup goes on, to the ending that it has.
@@ -212,8 +216,8 @@ fn asked_to_stop(driver: &Bound<'_, Driver>, error: &PyErr) -> Option<(Ending, O
         // In the child of a fork that a handler made nobody else would end the process.
         let contained = port.is_dedicated() && !forked;
         let obstacle = if forked { port.let_task_end_in_child(py, &this.core).err() } else { None };
-        let raised = (!contained).then(|| obstacle.unwrap_or_else(|| error.clone_ref(py)));
-        (Ending::Raised(Box::new(failure(driver, &exit))), raised)
+        let outward = (!contained).then(|| obstacle.unwrap_or_else(|| error.clone_ref(py)));
+        (raised(driver, failure(driver, &exit)), outward)
     })
 }
 
@@ -224,6 +228,12 @@ fn without_frames(py: Python<'_>, cancelled: &PyErr) -> PyErr {
         Ok(args) => CancelledError::new_err(args.unbind()),
         Err(_) => CancelledError::new_err(()),
     }
+}
+
+/// The ending of a stream with `failure`, which is told of.
+pub(super) fn raised(driver: &Bound<'_, Driver>, failure: Failure) -> Ending {
+    report(driver.py(), &driver.get().core, &failure);
+    Ending::Raised(Box::new(failure))
 }
 
 pub(super) fn failure(driver: &Bound<'_, Driver>, error: &PyErr) -> Failure {

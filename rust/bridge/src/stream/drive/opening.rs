@@ -11,7 +11,7 @@ use super::{Drive, Driver, Flow, Pending, Phase};
 use crate::codec::Decoder;
 use crate::error;
 use crate::fault;
-use crate::stream::ending::{Ending, FailureKind};
+use crate::stream::ending::FailureKind;
 use crate::stream::resume::{awaiter, is_awaitable};
 use crate::stream::source::Source;
 use crate::stream::start::{Request, RequestCodec};
@@ -64,7 +64,8 @@ impl Drive {
                 let error = error.into_py(py);
                 let mut failure = super::closing::failure(driver, &error);
                 failure.kind = FailureKind::Decode;
-                self.finish(driver, Ending::Raised(Box::new(failure)), None)
+                let ending = super::closing::raised(driver, failure);
+                self.finish(driver, ending, None)
             }
         }
     }

@@ -1,0 +1,226 @@
+//! Calls from Rust hosts: nothing here needs the interpreter.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use pybridge_pool::PoolError;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::core::{Life, post_start};
+use super::host::Engine;
+use crate::admission::Entry;
+use crate::codec::{self, Format, Framing};
+use crate::runtime::RuntimeError;
+use crate::stream::{
+    CallOptions, ChunkStream, Failure, FailureKind, FrameStream, ItemStream, Request, RequestCodec, StartRequest,
+    StreamCore, StreamError,
+};
+
+fn failed(kind: FailureKind, class: &str, message: impl Into<String>) -> StreamError {
+    StreamError::Failed(Box::new(Failure::new(kind, class, message)))
+}
+
+fn forked() -> StreamError {
+    failed(FailureKind::Fork, "ForkError", RuntimeError::Forked.to_string())
+}
+
+fn too_large(message: String, limit: &str) -> StreamError {
+    StreamError::Failed(Box::new(Failure::over(FailureKind::TooLarge, limit, message)))
+}
+
+impl Engine {
+    /// Copies an encoded request into memory of the engine's pool, as a server reads one from its socket.
+    ///
+    /// # Errors
+    /// [`FailureKind::TooLarge`]: it is longer than one request may be; [`FailureKind::PoolExhausted`]: requests hold all
+    /// that they may.
+    pub fn body(&self, encoded: &[u8]) -> Result<Bytes, StreamError> {
+        self.check_size(encoded.len())?;
+        self.core.pool.inbound(encoded).map_err(|error| match error {
+            PoolError::Oversized { .. } | PoolError::TooLong { .. } => too_large(error.to_string(), "max_live_bytes"),
+            PoolError::Forked => forked(),
+            PoolError::Exhausted => failed(FailureKind::PoolExhausted, "PoolExhausted", error.to_string()),
+        })
+    }
+
+    /// Calls the handler with an encoded request, which the worker decodes by the engine's codec; gives the encoded items.
+    ///
+    /// Nothing is awaited here; the stream gives frames as the handler yields items.
+    ///
+    /// ```no_run
+    /// # async fn answer(engine: pybridge::Engine) -> Result<(), pybridge::StreamError> {
+    /// use futures_util::StreamExt;
+    /// use pybridge::CallOptions;
+    ///
+    /// let body = engine.body(b"\x81\xa6prompt\xa5Hello")?; // or any `Bytes`
+    /// let mut frames = engine.frames(body, CallOptions::default().request_id("r-1"))?;
+    /// while let Some(frame) = frames.next().await {
+    ///     println!("an item of {} bytes", frame?.len());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`FailureKind::Closed`], [`FailureKind::Overloaded`]; [`FailureKind::TooLarge`]: the request;
+    /// [`FailureKind::InvalidArgument`]: the options.
+    pub fn frames(&self, request: impl Into<Bytes>, options: CallOptions) -> Result<FrameStream, StreamError> {
+        self.start(request.into(), Framing::None, options).map(FrameStream::new)
+    }
+
+    /// Calls the handler with an encoded request; gives its items framed and ready for a socket, about one chunk for each
+    /// turn of its loop.
+    ///
+    /// The worker writes the framing while it encodes, and nothing is copied. [`Framing::Sse`] and [`Framing::Ndjson`] are
+    /// text: where the engine's codec is `MessagePack`, their items are JSON; the request is of the engine's codec always.
+    ///
+    /// ```no_run
+    /// # async fn answer(engine: pybridge::Engine) -> Result<(), pybridge::StreamError> {
+    /// use futures_util::StreamExt;
+    /// use pybridge::codec::Framing;
+    /// use pybridge::{CallOptions, Reason};
+    ///
+    /// let body = br#"{"prompt": "Hello"}"#; // of an engine whose codec is JSON
+    /// let mut chunks = engine.chunks(&body[..], Framing::Sse, CallOptions::default())?.on_drop(Reason::Client);
+    /// while let Some(chunk) = chunks.next().await {
+    ///     print!("{}", String::from_utf8_lossy(&chunk?)); // data: {"text":"Hello"}
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Self::frames`]. An item that the framing cannot hold, raw text of two lines in [`Framing::Ndjson`], ends the
+    /// stream with [`FailureKind::Encode`].
+    pub fn chunks(
+        &self,
+        request: impl Into<Bytes>,
+        framing: Framing,
+        options: CallOptions,
+    ) -> Result<ChunkStream, StreamError> {
+        self.start(request.into(), framing, options).map(ChunkStream::new)
+    }
+
+    /// Calls the handler with a value and decodes what it yields, both on the caller's threads.
+    ///
+    /// Nothing is awaited here; the stream gives items as the handler yields them.
+    ///
+    /// ```no_run
+    /// # async fn answer(engine: pybridge::Engine) -> Result<(), pybridge::StreamError> {
+    /// use futures_util::StreamExt;
+    /// use pybridge::CallOptions;
+    ///
+    /// #[derive(serde::Serialize)]
+    /// struct Request {
+    ///     prompt: String,
+    /// }
+    /// #[derive(serde::Deserialize)]
+    /// struct Token {
+    ///     text: String,
+    /// }
+    ///
+    /// let request = Request { prompt: "Hello".into() };
+    /// let mut tokens = engine.generate::<Request, Token>(request, CallOptions::default())?;
+    /// while let Some(token) = tokens.next().await {
+    ///     print!("{}", token?.text);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// The request cannot be serialised; otherwise as [`Self::frames`].
+    pub fn generate<Req, Resp>(&self, request: Req, options: CallOptions) -> Result<ItemStream<Resp>, StreamError>
+    where
+        Req: Serialize,
+        Resp: DeserializeOwned,
+    {
+        let body = codec::to_bytes(self.format, &request).map_err(|error| {
+            failed(FailureKind::InvalidArgument, "EncodeError", format!("request not encodable: {error}"))
+        })?;
+        Ok(ItemStream::new(self.frames(body, options)?, self.format))
+    }
+
+    /// Calls a handler that gives exactly one item, as a unary one does, and decodes that. Suspends until the handler has
+    /// ended; dropped before, it cancels the handler.
+    ///
+    /// ```no_run
+    /// # async fn answer(engine: pybridge::Engine) -> Result<(), pybridge::StreamError> {
+    /// let sum: u64 = engine.call([1, 2, 3], pybridge::CallOptions::default()).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Self::generate`], and what the stream ends with. [`StreamError::Response`]: the handler gave no item, or more
+    /// than one, or one that is no `Resp`.
+    pub async fn call<Req, Resp>(&self, request: Req, options: CallOptions) -> Result<Resp, StreamError>
+    where
+        Req: Serialize,
+        Resp: DeserializeOwned,
+    {
+        let mut items = self.generate(request, options)?;
+        let wrong_count = |gave| StreamError::Response(format!("{} gave {gave} where call() takes one", self.name()));
+        let item = items.next().await.ok_or_else(|| wrong_count("no item"))??;
+        match items.next().await {
+            None => Ok(item),
+            Some(Err(error @ (StreamError::Failed(_) | StreamError::Cancelled(_)))) => Err(error),
+            Some(Ok(_) | Err(_)) => Err(wrong_count("more than one item")),
+        }
+    }
+
+    fn start(&self, request: Bytes, framing: Framing, options: CallOptions) -> Result<Arc<StreamCore>, StreamError> {
+        self.try_start(request, framing, options).inspect_err(|_| self.core.metrics.count_refused())
+    }
+
+    fn try_start(
+        &self,
+        request: Bytes,
+        framing: Framing,
+        options: CallOptions,
+    ) -> Result<Arc<StreamCore>, StreamError> {
+        crate::runtime::check_fork().map_err(|_| forked())?;
+        if self.core.life() != Life::Serving {
+            return Err(failed(FailureKind::Closed, "EngineClosed", "the engine is closed"));
+        }
+        self.check_size(request.len())?;
+        options.check(&self.core.limits).map_err(StreamError::Failed)?;
+        let core = StreamCore::new(Arc::clone(&self.core), Arc::clone(&self.mailbox), options, None, false);
+        let start = Box::new(StartRequest {
+            core: Arc::clone(&core),
+            engine: Arc::clone(&self.object),
+            request: Request::Encoded(request, RequestCodec::Engine),
+            codec: None,
+            context: None,
+            framing,
+        });
+        match self.core.admission.enter(start, false) {
+            Entry::Admitted(start) => {
+                core.register();
+                post_start(start);
+            }
+            Entry::Waiting => core.register(),
+            Entry::Refused(_start, reason) => {
+                let public = "the engine has no place for one more call";
+                let mut failure = Failure::new(FailureKind::Overloaded, "Overloaded", public);
+                failure.message = format!("engine {} has no place for one more call: {reason}", self.core.name);
+                return Err(StreamError::Failed(Box::new(failure)));
+            }
+        }
+        Ok(core)
+    }
+
+    /// Refuses an encoded request that the worker would refuse, before it is copied or sent anywhere.
+    fn check_size(&self, len: usize) -> Result<(), StreamError> {
+        let most = self.core.limits.max_frame_bytes;
+        if len > most && self.format != Format::Raw {
+            return Err(too_large(
+                format!("a request of {len} bytes is over max_frame_bytes = {most}"),
+                "max_frame_bytes",
+            ));
+        }
+        Ok(())
+    }
+}

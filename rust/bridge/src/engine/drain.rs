@@ -1,0 +1,89 @@
+//! The orderly end of an engine, for Rust hosts.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Wake, Waker};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use super::core::EngineCore;
+use super::host::Engine;
+use crate::runtime;
+
+/// What became of the calls that were live when [`Engine::drain`] was called, or began while it waited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Drained {
+    /// They ended by themselves, however.
+    pub finished: usize,
+    /// They were cut off, with the reason `shutdown`.
+    pub cancelled: usize,
+}
+
+impl Engine {
+    /// Takes no new calls, lets live ones go on for `timeout`, then cancels the rest with the reason `shutdown`.
+    ///
+    /// Suspends until the endings, at most for the flow's `cancel_grace` beyond `timeout`. Dropped before, it has cancelled
+    /// nothing, and the engine takes no new calls all the same.
+    ///
+    /// ```no_run
+    /// # async fn stop(engine: pybridge::Engine) {
+    /// use std::time::Duration;
+    ///
+    /// let drained = engine.drain(Duration::from_secs(30)).await;
+    /// println!("{} calls finished, {} were cut off", drained.finished, drained.cancelled);
+    /// # }
+    /// ```
+    pub async fn drain(&self, timeout: Duration) -> Drained {
+        let core = &self.core;
+        let before = core.metrics.started.load(Ordering::Relaxed);
+        let live = core.live_count();
+        core.drain();
+        idle_within(core, timeout).await;
+        let cancelled = core.close();
+        let nested = core.metrics.started.load(Ordering::Relaxed) - before;
+        idle_within(core, core.flow.cancel_grace).await;
+        let all = live + usize::try_from(nested).unwrap_or(usize::MAX);
+        Drained { finished: all.saturating_sub(cancelled), cancelled }
+    }
+}
+
+/// Waits until no stream is live, and no lifespan once the engine is closed; at most for `timeout`.
+async fn idle_within(core: &EngineCore, timeout: Duration) {
+    let Some(runtime) = runtime::handle() else { return };
+    let bounded = {
+        let _runtime = runtime.enter();
+        tokio::time::timeout(timeout, until_idle(core))
+    };
+    let _ = bounded.await;
+}
+
+async fn until_idle(core: &EngineCore) {
+    let bell = Arc::new(Bell::default());
+    let waiting = Waiting { core, waker: Waker::from(Arc::clone(&bell)) };
+    while !core.is_idle_or_wake(Some(&waiting.waker)) {
+        bell.0.notified().await;
+    }
+}
+
+/// A waker of its own for each that waits: a task may wait for one engine twice.
+#[derive(Default)]
+struct Bell(Notify);
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.0.notify_one();
+    }
+}
+
+struct Waiting<'a> {
+    core: &'a EngineCore,
+    waker: Waker,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.core.forget_idle_waker(&self.waker);
+    }
+}

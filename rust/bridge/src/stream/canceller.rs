@@ -1,0 +1,59 @@
+//! A stream's cancellation in hands that do not read it.
+
+use std::sync::{Arc, Weak};
+
+use super::core::StreamCore;
+use super::ending::Reason;
+
+/// Stops one call from wherever it is put: another task, the guard of a connection, a list of what is running.
+///
+/// Clones stop the same call. It keeps nothing of the stream alive, and does nothing once that has ended.
+///
+/// ```no_run
+/// # async fn answer(engine: pybridge::Engine, gone: impl Future<Output = ()> + Send + 'static) -> Result<(), pybridge::StreamError> {
+/// use pybridge::codec::Framing;
+/// use pybridge::{CallOptions, Reason};
+///
+/// let chunks = engine.chunks(&br#"{"prompt": "Hello"}"#[..], Framing::Sse, CallOptions::default())?;
+/// let canceller = chunks.canceller();
+/// canceller.on_drop(Reason::Client); // whoever drops `chunks` unread says that the peer has gone
+/// tokio::spawn(async move {
+///     gone.await;
+///     println!("{} is not wanted any more", canceller.request_id());
+///     canceller.cancel(Reason::Client);
+/// });
+/// # drop(chunks);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Canceller {
+    core: Weak<StreamCore>,
+    request_id: Arc<str>,
+}
+
+impl Canceller {
+    pub(super) fn of(core: &Arc<StreamCore>) -> Self {
+        Self { core: Arc::downgrade(core), request_id: core.request_id().into() }
+    }
+
+    /// Asks the handler to stop; items already queued still come, then [`StreamError::Cancelled`](crate::StreamError).
+    /// The first reason stands.
+    pub fn cancel(&self, reason: Reason) {
+        if let Some(core) = self.core.upgrade() {
+            core.cancel(reason);
+        }
+    }
+
+    /// Sets the reason that dropping the stream gives; [`Reason::Caller`] unless set.
+    pub fn on_drop(&self, reason: Reason) {
+        if let Some(core) = self.core.upgrade() {
+            core.set_drop_reason(reason);
+        }
+    }
+
+    /// Name of the request in logs and in the handler's `Context`.
+    pub fn request_id(&self) -> &str {
+        &self.request_id
+    }
+}

@@ -24,6 +24,12 @@ fn program() {
     if look.starts_with("# already started") {
         Python::initialize();
     }
+    if look.starts_with("# not started") {
+        embed::shutdown_blocking(std::time::Duration::from_secs(600));
+        let error = pybridge::Engine::import_blocking("handlers:chat").expect_err("no interpreter runs");
+        println!("\nERROR {error}");
+        return;
+    }
     if look.starts_with("# by several threads") {
         std::thread::scope(|scope| (0..4).for_each(|_| drop(scope.spawn(|| embed::initialize().expect("it starts")))));
     }
@@ -153,6 +159,15 @@ fn the_working_directory_comes_first_unless_it_is_said_to_be_unsafe() {
     let mut program = place.program(look);
     program.env("PYTHONSAFEPATH", "1");
     assert_eq!(found(program), serde_json::json!([false, 0, [""]]));
+}
+
+#[test]
+fn without_an_interpreter_there_is_nothing_to_import_and_nothing_to_stop() {
+    let error = refused(Place::new().program("# not started"));
+    assert_eq!(
+        error,
+        "RuntimeError: the Python interpreter has not been started: call pybridge::embed::initialize() first"
+    );
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Where a reader is in its input.
 
 use crate::codec::events::{Fault, invalid};
+use crate::codec::lanes::plain;
 
 const BYTE_ORDER_MARK: &str = "a byte order mark, which JSON does not have; bytes.decode(\"utf-8-sig\") drops it";
 
@@ -31,6 +32,50 @@ impl Cursor<'_> {
         }
         self.at += N;
         Ok(())
+    }
+
+    /// Passes the next value, whatever it is.
+    pub(super) fn pass_value(&mut self) -> Result<(), Fault> {
+        let mut depth = 0_usize;
+        loop {
+            match self.skip() {
+                Some(b'"') => self.pass_string(),
+                Some(b'{' | b'[') => {
+                    self.at += 1;
+                    depth += 1;
+                }
+                Some(b'}' | b']') => {
+                    self.at += 1;
+                    depth = depth.checked_sub(1).ok_or_else(|| self.unexpected("a value"))?;
+                }
+                Some(b',' | b':') if depth > 0 => self.at += 1,
+                Some(_) => self.pass_word(),
+                None => return Err(self.unexpected("a value")),
+            }
+            if depth == 0 {
+                return Ok(());
+            }
+        }
+    }
+
+    fn pass_string(&mut self) {
+        let input = self.input;
+        let mut at = self.at + 1;
+        loop {
+            at = plain(input, at).end;
+            match input.get(at) {
+                Some(b'\\') => at = (at + 2).min(input.len()),
+                _ => break,
+            }
+        }
+        self.at = (at + 1).min(input.len());
+    }
+
+    /// Passes a number or a word.
+    fn pass_word(&mut self) {
+        let rest = &self.input[self.at..];
+        let end = rest.iter().position(|byte| b",:]} \n\t\r".contains(byte)).unwrap_or(rest.len());
+        self.at += end.max(1);
     }
 
     #[cold]

@@ -4,19 +4,18 @@
 //! scanned before it is read, so that only its types can be wrong here, and it nests no deeper than the limits say.
 
 use std::fmt;
-use std::str::FromStr;
 
 use serde::de::value::BorrowedStrDeserializer;
 use serde::de::{
-    self, DeserializeSeed, Deserializer, EnumAccess, Error as _, IntoDeserializer, MapAccess, SeqAccess, Unexpected,
-    VariantAccess, Visitor,
+    self, DeserializeSeed, Deserializer, Error as _, IntoDeserializer, MapAccess, SeqAccess, Unexpected, Visitor,
 };
 use serde::forward_to_deserialize_any;
 
 use super::cursor::Cursor;
+use super::keys::Key;
+use super::variants::{UnitVariant, Variant};
 use super::{number, text};
 use crate::codec::events::{Fault, Numbers};
-use crate::codec::lanes::plain;
 use crate::error::DecodeError;
 
 /// The name by which `serde_json::value::RawValue` asks for the text of a value, and of the one key that has it.
@@ -52,7 +51,7 @@ impl From<Fault> for Mismatch {
     }
 }
 
-type Result<T> = std::result::Result<T, Mismatch>;
+pub(super) type Result<T> = std::result::Result<T, Mismatch>;
 
 /// A message that was scanned, and how far it was read.
 #[derive(Debug)]
@@ -63,7 +62,7 @@ pub(in crate::codec) struct JsonDeserializer<'de> {
 }
 
 /// Text of the message itself, or made from its escapes.
-enum Text<'de, 's> {
+pub(super) enum Text<'de, 's> {
     Plain(&'de str),
     Unescaped(&'s str),
 }
@@ -75,7 +74,7 @@ impl<'de> JsonDeserializer<'de> {
 
     /// The result, with the offset where an error first has none.
     #[inline]
-    fn located<T>(&self, result: Result<T>) -> Result<T> {
+    pub(super) fn located<T>(&self, result: Result<T>) -> Result<T> {
         result.map_err(|mut error| {
             error.at.get_or_insert(self.from.at);
             error
@@ -89,7 +88,7 @@ impl<'de> JsonDeserializer<'de> {
 
     /// Passes white space and one byte that has to be there.
     #[inline]
-    fn pass(&mut self, byte: u8, wanted: &str) -> Result<()> {
+    pub(super) fn pass(&mut self, byte: u8, wanted: &str) -> Result<()> {
         if self.from.skip() != Some(byte) {
             return Err(self.unexpected(wanted));
         }
@@ -99,7 +98,7 @@ impl<'de> JsonDeserializer<'de> {
 
     /// Reads the string whose opening quote is next.
     #[inline]
-    fn text(&mut self) -> Result<Text<'de, '_>> {
+    pub(super) fn text(&mut self) -> Result<Text<'de, '_>> {
         let Cursor { input, at } = self.from;
         if input.get(at) != Some(&b'"') {
             return Err(self.unexpected("a string"));
@@ -116,7 +115,7 @@ impl<'de> JsonDeserializer<'de> {
     }
 
     #[inline]
-    fn string<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value> {
+    pub(super) fn string<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value> {
         match self.text()? {
             Text::Plain(text) => visitor.visit_borrowed_str(text),
             Text::Unescaped(text) => visitor.visit_str(text),
@@ -160,55 +159,11 @@ impl<'de> JsonDeserializer<'de> {
         Ok(false)
     }
 
-    /// Passes the next value, whatever it is.
-    fn pass_value(&mut self) -> Result<()> {
-        let mut depth = 0_usize;
-        loop {
-            match self.from.skip() {
-                Some(b'"') => self.pass_string(),
-                Some(b'{' | b'[') => {
-                    self.from.at += 1;
-                    depth += 1;
-                }
-                Some(b'}' | b']') => {
-                    self.from.at += 1;
-                    depth = depth.checked_sub(1).ok_or_else(|| self.unexpected("a value"))?;
-                }
-                Some(b',' | b':') if depth > 0 => self.from.at += 1,
-                Some(_) => self.pass_word(),
-                None => return Err(self.unexpected("a value")),
-            }
-            if depth == 0 {
-                return Ok(());
-            }
-        }
-    }
-
-    fn pass_string(&mut self) {
-        let input = self.from.input;
-        let mut at = self.from.at + 1;
-        loop {
-            at = plain(input, at).end;
-            match input.get(at) {
-                Some(b'\\') => at = (at + 2).min(input.len()),
-                _ => break,
-            }
-        }
-        self.from.at = (at + 1).min(input.len());
-    }
-
-    /// Passes a number or a word.
-    fn pass_word(&mut self) {
-        let rest = &self.from.input[self.from.at..];
-        let end = rest.iter().position(|byte| b",:]} \n\t\r".contains(byte)).unwrap_or(rest.len());
-        self.from.at += end.max(1);
-    }
-
     /// The text of the next value, as it stands in the message.
     fn raw(&mut self) -> Result<&'de str> {
         self.from.skip();
         let start = self.from.at;
-        self.pass_value()?;
+        self.from.pass_value()?;
         utf8(&self.from.input[start..self.from.at])
     }
 }
@@ -344,7 +299,7 @@ impl<'de> Deserializer<'de> for &mut JsonDeserializer<'de> {
     }
 
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
-        self.pass_value()?;
+        self.from.pass_value()?;
         visitor.visit_unit()
     }
 
@@ -392,165 +347,6 @@ impl<'de> MapAccess<'de> for Members<'_, 'de> {
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value> {
         self.of.pass(b':', "a colon")?;
         seed.deserialize(&mut *self.of)
-    }
-}
-
-/// A key: text, which also stands for the numbers and truth values that types ask for.
-struct Key<'d, 'de> {
-    of: &'d mut JsonDeserializer<'de>,
-}
-
-/// The number that a key writes; signs and infinities that JSON does not write are none.
-fn number_of<T: FromStr>(text: &str) -> Option<T> {
-    let digits = text.strip_prefix('-').unwrap_or(text);
-    digits.starts_with(|first: char| first.is_ascii_digit()).then(|| text.parse().ok())?
-}
-
-macro_rules! keys_of {
-    ($($method:ident => $visit:ident;)*) => {$(
-        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
-            let value = match self.of.text()? {
-                Text::Plain(text) | Text::Unescaped(text) => match number_of(text) {
-                    Some(value) => visitor.$visit(value),
-                    None => Err(Mismatch::invalid_type(Unexpected::Str(text), &visitor)),
-                },
-            };
-            self.of.located(value)
-        }
-    )*};
-}
-
-impl<'de> Deserializer<'de> for Key<'_, 'de> {
-    type Error = Mismatch;
-
-    #[inline]
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
-        let value = self.of.string(visitor);
-        self.of.located(value)
-    }
-
-    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
-        let value = match self.of.text()? {
-            Text::Plain("true") => visitor.visit_bool(true),
-            Text::Plain("false") => visitor.visit_bool(false),
-            Text::Plain(text) | Text::Unescaped(text) => Err(Mismatch::invalid_type(Unexpected::Str(text), &visitor)),
-        };
-        self.of.located(value)
-    }
-
-    keys_of! {
-        deserialize_i8 => visit_i8;
-        deserialize_i16 => visit_i16;
-        deserialize_i32 => visit_i32;
-        deserialize_i64 => visit_i64;
-        deserialize_i128 => visit_i128;
-        deserialize_u8 => visit_u8;
-        deserialize_u16 => visit_u16;
-        deserialize_u32 => visit_u32;
-        deserialize_u64 => visit_u64;
-        deserialize_u128 => visit_u128;
-        deserialize_f32 => visit_f32;
-        deserialize_f64 => visit_f64;
-    }
-
-    fn deserialize_bytes<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
-        self.of.deserialize_bytes(visitor)
-    }
-
-    fn deserialize_byte_buf<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
-        self.of.deserialize_bytes(visitor)
-    }
-
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
-        visitor.visit_some(self)
-    }
-
-    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _name: &'static str, visitor: V) -> Result<V::Value> {
-        visitor.visit_newtype_struct(self)
-    }
-
-    fn deserialize_enum<V: Visitor<'de>>(
-        self,
-        name: &'static str,
-        variants: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value> {
-        self.of.deserialize_enum(name, variants, visitor)
-    }
-
-    forward_to_deserialize_any! {
-        char str string unit unit_struct seq tuple tuple_struct map struct identifier ignored_any
-    }
-}
-
-/// A variant that is the one key of an object; its content is the value.
-struct Variant<'d, 'de> {
-    of: &'d mut JsonDeserializer<'de>,
-}
-
-impl<'de> EnumAccess<'de> for Variant<'_, 'de> {
-    type Error = Mismatch;
-    type Variant = Self;
-
-    fn variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<(S::Value, Self)> {
-        let name = seed.deserialize(&mut *self.of)?;
-        self.of.pass(b':', "a colon")?;
-        Ok((name, self))
-    }
-}
-
-impl<'de> VariantAccess<'de> for Variant<'_, 'de> {
-    type Error = Mismatch;
-
-    fn unit_variant(self) -> Result<()> {
-        de::Deserialize::deserialize(self.of)
-    }
-
-    fn newtype_variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<S::Value> {
-        seed.deserialize(self.of)
-    }
-
-    fn tuple_variant<V: Visitor<'de>>(self, _len: usize, visitor: V) -> Result<V::Value> {
-        self.of.deserialize_any(visitor)
-    }
-
-    fn struct_variant<V: Visitor<'de>>(self, _fields: &'static [&'static str], visitor: V) -> Result<V::Value> {
-        self.of.deserialize_any(visitor)
-    }
-}
-
-/// A variant that is a string, and has no content.
-struct UnitVariant<'d, 'de> {
-    of: &'d mut JsonDeserializer<'de>,
-}
-
-impl<'de> EnumAccess<'de> for UnitVariant<'_, 'de> {
-    type Error = Mismatch;
-    type Variant = Self;
-
-    fn variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<(S::Value, Self)> {
-        let name = seed.deserialize(&mut *self.of)?;
-        Ok((name, self))
-    }
-}
-
-impl<'de> VariantAccess<'de> for UnitVariant<'_, 'de> {
-    type Error = Mismatch;
-
-    fn unit_variant(self) -> Result<()> {
-        Ok(())
-    }
-
-    fn newtype_variant_seed<S: DeserializeSeed<'de>>(self, _seed: S) -> Result<S::Value> {
-        Err(Mismatch::invalid_type(Unexpected::UnitVariant, &"newtype variant"))
-    }
-
-    fn tuple_variant<V: Visitor<'de>>(self, _len: usize, _visitor: V) -> Result<V::Value> {
-        Err(Mismatch::invalid_type(Unexpected::UnitVariant, &"tuple variant"))
-    }
-
-    fn struct_variant<V: Visitor<'de>>(self, _fields: &'static [&'static str], _visitor: V) -> Result<V::Value> {
-        Err(Mismatch::invalid_type(Unexpected::UnitVariant, &"struct variant"))
     }
 }
 

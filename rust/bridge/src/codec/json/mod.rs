@@ -6,9 +6,11 @@ mod decimal;
 mod deserializer;
 mod digits;
 mod escape;
+mod keys;
 mod number;
 mod read;
 mod text;
+mod variants;
 mod write;
 
 pub(super) use deserializer::JsonDeserializer;

@@ -29,7 +29,7 @@ fn every_kind_of_ending_is_printed() {
     );
     assert!(last.starts_with("not a token: wrong msgpack marker"), "{last}");
     let mut cleaned: Vec<&str> = noted.lines().filter_map(|line| line.strip_prefix("cleaned up after ")).collect();
-    assert_eq!(cleaned.len(), noted.lines().count(), "{noted}");
+    assert_eq!(noted.matches("the handler failed\nTraceback (most recent call last):").count(), 1, "{noted}");
     cleaned.sort_unstable();
     let expected = ["'some odd!'", "'some raise!'", "'some wait!'", "'two words wait!'", "'two words'", "'two words'"];
     assert_eq!(cleaned, expected);

@@ -332,7 +332,7 @@ def test_what_a_handler_prints_disturbs_nothing(tmp_path: Path) -> None:
     [
         (("nowhere:handler",), "No module named 'nowhere'"),
         (("app:absent",), "absent"),
-        (("app",), "module:handler"),
+        (("app",), "module:attribute"),
         (("app:calls",), "not a handler"),
         (("app:synchronous",), "wrap it in pybridge.from_sync()"),
         (("app:answer",), "say --unary if it returns one value"),

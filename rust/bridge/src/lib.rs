@@ -53,7 +53,18 @@
 //! * A [`Canceller`] stops a stream from elsewhere; `on_drop` sets the reason that dropping one gives.
 //! * A stream ends with `None` only when its handler finished. Every other ending is one [`StreamError`]: the handler
 //!   raised ([`Failure`] has kind, class and messages), or the stream was cancelled, with its [`Reason`].
+//! * A failure of a handler is told once, on the worker: to `on_failure` of the builder; else, with the feature `tracing` and a
+//!   subscriber, as an event in the call's span; else to Python's `logging`, by the logger `pybridge.handler`.
+//! * [`Engine::stats`] and [`metrics_text`] count what all engines do, [`Engine::drain`] ends one in order.
 //! * [`embed::shutdown`] ends streams and lifespans when the program ends, within the time that it is given.
+//!
+//! # Features
+//!
+//! * `embed` (on unless defaults are off): the sources of the Python package, for programs that have only the crate.
+//! * `tracing`: each call is a span `pybridge.call` with `engine`, `request_id` and `traceparent`, and when it ends `ending`
+//!   (`finished`, `raised`, `cancelled`), `reason` (a [`Reason`] or the class of the exception), `items` and `bytes`. It is a
+//!   child of the span in which the call is made, and no thread ever enters it. It closes with the ending, whoever still holds
+//!   the stream.
 
 #[macro_use]
 extern crate pybridge_macros;

@@ -2,7 +2,9 @@
 
 mod support;
 
-use pybridge::{CallOptions, CodecSpec, Engine, FlowConfig, Limits, ModelDump, Pool, PoolConfig, SetupError, Worker};
+use pybridge::{
+    CallOptions, CodecSpec, Engine, FailureKind, FlowConfig, Limits, ModelDump, Pool, PoolConfig, SetupError, Worker,
+};
 use pyo3::prelude::*;
 use serde_json::{Value, json};
 use support::{Script, collect, python, run};
@@ -87,6 +89,29 @@ fn a_worker_that_nobody_has_ends() {
     assert_eq!(thread, "True");
     drop(worker);
     run(support::until(move || script.eval("any(t.name == 'short-lived' for t in threading.enumerate())") == "False"));
+}
+
+/// As in Python: a variable stands behind what is given, and before the default.
+#[test]
+fn fields_that_have_their_default_come_from_the_environment() {
+    let script = Script::new(
+        "
+import asyncio, os
+os.environ['PYBRIDGE_FLOW_MAX_QUEUE'] = '0'
+os.environ['PYBRIDGE_FLOW_MAX_CONCURRENCY'] = '50'
+async def handler(request):
+    yield 1
+    await asyncio.sleep(3600)
+",
+    );
+    let engine = script.engine_with(|builder| builder.flow(FlowConfig::default().max_concurrency(1)));
+    script.eval("os.environ.pop('PYBRIDGE_FLOW_MAX_QUEUE') + os.environ.pop('PYBRIDGE_FLOW_MAX_CONCURRENCY')");
+    run(async move {
+        let first = engine.frames(&b"\xc0"[..], CallOptions::default()).expect("the one place");
+        let error = engine.frames(&b"\xc0"[..], CallOptions::default()).expect_err("no queue");
+        assert_eq!(error.kind(), Some(FailureKind::Overloaded));
+        drop(first);
+    });
 }
 
 #[test]

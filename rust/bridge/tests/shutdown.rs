@@ -5,7 +5,7 @@ mod support;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use pybridge::{CallOptions, FailureKind, Reason, StreamError, embed};
+use pybridge::{CallOptions, Engine, FailureKind, Reason, StreamError, embed};
 use pyo3::types::PyAnyMethods;
 use support::{Script, collect, python, run};
 
@@ -47,4 +47,6 @@ async def handler(request):
     assert!(matches!(ending, Some(StreamError::Cancelled(Reason::Shutdown))), "{ending:?}");
     let StreamError::Failed(failure) = later else { panic!("{later:?}") };
     assert_eq!(failure.kind, FailureKind::Closed);
+    let late = run(async { Engine::import("builtins:print").await }).expect_err("the workers have stopped");
+    assert_eq!(late.class, "EngineClosed");
 }

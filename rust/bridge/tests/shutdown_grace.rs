@@ -38,9 +38,9 @@ async def handler(request):
     let (polite, lifespan) = (object("polite"), object("lifespan"));
     let polite = python(|py| pybridge::Engine::builder(polite).lifespan(lifespan).build(py)).expect("right settings");
     let stream = run(async move {
-        let mut other = polite.generate::<_, u32>((), CallOptions::default()).await.expect("a place");
+        let mut other = polite.generate::<_, u32>((), CallOptions::default()).expect("a place");
         while other.next().await.is_some() {}
-        let mut stream = stubborn.generate::<_, u32>((), CallOptions::default()).await.expect("a place");
+        let mut stream = stubborn.generate::<_, u32>((), CallOptions::default()).expect("a place");
         stream.next().await.expect("an item").expect("no failure");
         (stream, polite)
     });

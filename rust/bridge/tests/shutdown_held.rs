@@ -21,7 +21,7 @@ async def handler(request):
     );
     let engine = script.engine();
     let stream = run(async move {
-        let mut stream = engine.generate::<_, u32>((), CallOptions::default()).await.expect("a place");
+        let mut stream = engine.generate::<_, u32>((), CallOptions::default()).expect("a place");
         stream.next().await.expect("an item").expect("no failure");
         (stream, engine)
     });

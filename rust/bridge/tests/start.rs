@@ -24,6 +24,15 @@ fn program() {
     if look.starts_with("# already started") {
         Python::initialize();
     }
+    if look.starts_with("# not started") {
+        embed::shutdown_blocking(std::time::Duration::from_secs(600));
+        let error = pybridge::Engine::import_blocking("handlers:chat").expect_err("no interpreter runs");
+        println!("\nERROR {error}");
+        return;
+    }
+    if look.starts_with("# by several threads") {
+        std::thread::scope(|scope| (0..4).for_each(|_| drop(scope.spawn(|| embed::initialize().expect("it starts")))));
+    }
     if let Err(error) = embed::initialize().and_then(|()| embed::initialize()) {
         println!("\nERROR {error}");
         return;
@@ -150,6 +159,24 @@ fn the_working_directory_comes_first_unless_it_is_said_to_be_unsafe() {
     let mut program = place.program(look);
     program.env("PYTHONSAFEPATH", "1");
     assert_eq!(found(program), serde_json::json!([false, 0, [""]]));
+}
+
+#[test]
+fn without_an_interpreter_there_is_nothing_to_import_and_nothing_to_stop() {
+    let error = refused(Place::new().program("# not started"));
+    assert_eq!(
+        error,
+        "RuntimeError: the Python interpreter has not been started: call pybridge::embed::initialize() first"
+    );
+}
+
+#[test]
+fn threads_that_start_it_at_the_same_time_start_it_once() {
+    let place = Place::new();
+    let look = "# by several threads\nimport sys, os; found = [sys.path.count(os.getcwd()), len(sys.meta_path)]";
+    let alone = found(place.program(look.trim_start_matches("# by several threads")));
+    assert_eq!(found(place.program(look)), alone);
+    assert_eq!(alone[0], 1);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! One call that starts the interpreter where none runs, in the right environment, and makes the package importable.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::OnceLock;
 
 use pyo3::prelude::*;
 
@@ -12,7 +12,7 @@ use crate::setup_error::SetupError;
 use crate::worker;
 
 /// Starts the Python interpreter, unless it runs already, and makes `import pybridge` work. Call it in `main`, before anything
-/// else uses Python; further calls do nothing.
+/// else uses Python; further calls give what the first gave.
 ///
 /// * It runs in the virtual environment that the variable `VIRTUAL_ENV` names, else in `.venv` beside the program, else in
 ///   `.venv` in the working directory. Without any, it is the installation that the loaded libpython belongs to. `PYTHONHOME`
@@ -46,13 +46,11 @@ use crate::worker;
 /// The loaded libpython is of another version than the program was compiled for, or has other ABI flags; the environment was
 /// made with another version; `VIRTUAL_ENV` names none; the interpreter does not start; what [`install`](super::install) raises.
 /// A libpython of the right version in another place is only logged, by the logger `pybridge.embed`, at level info.
+#[expect(clippy::needless_doctest_main, reason = "a whole build script")]
 pub fn initialize() -> Result<(), SetupError> {
-    /// Of the standard library: who holds it attaches, and who waits for it is detached.
-    static STARTING: Mutex<()> = Mutex::new(());
-    worker::detached(|| {
-        let _starting = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
-        start_once()
-    })
+    static STARTED: OnceLock<Result<(), SetupError>> = OnceLock::new();
+    // Who starts it attaches; who waits for that is detached.
+    worker::detached(|| STARTED.get_or_init(start_once).clone())
 }
 
 fn start_once() -> Result<(), SetupError> {

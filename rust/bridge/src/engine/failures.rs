@@ -34,12 +34,19 @@ pub(crate) fn report(py: Python<'_>, core: &StreamCore, failure: &Failure) {
         return;
     }
     let id = core.request_id();
-    if let Some(act) = core.engine.on_failure.get() {
-        // Detached: what it waits for may need the interpreter.
-        if catch_unwind(AssertUnwindSafe(|| py.detach(|| (act.0)(&id, failure)))).is_err() {
+    // Detached: what the host's code waits for may need the interpreter.
+    let tell = |act: &(dyn Fn() + Sync)| {
+        if catch_unwind(AssertUnwindSafe(|| py.detach(act))).is_err() {
             core.engine.metrics.panics.fetch_add(1, Ordering::Relaxed);
         }
+    };
+    if let Some(act) = core.engine.on_failure.get() {
+        tell(&|| (act.0)(&id, failure));
     } else if is_the_handlers(failure.kind) {
+        #[cfg(feature = "tracing")]
+        if tracing::dispatcher::has_been_set() {
+            return tell(&|| core.span.tell(&id, failure));
+        }
         let what = failure.traceback.as_deref().map(str::trim_end);
         let what = what.map_or_else(|| format!("{}: {}", failure.class, failure.message), str::to_owned);
         log::error(py, "handler", &format!("request {id}: {}\n{what}", failure.public_message));

@@ -137,7 +137,21 @@ impl FrameStream {
 
     /// The next batch of frames as it crossed; frames of one that was begun by [`Stream::poll_next`] are skipped.
     ///
-    /// Suspends until there is one. `None`: the handler finished.
+    /// Suspends until there is one. `None`: the handler finished. It is for those who look at frames where they lie: no frame
+    /// gets a handle of its own, which saves 10 to 20 ns of the 75 to 85 ns of CPU that a small item costs its consumer, and
+    /// a batch one allocation.
+    ///
+    /// ```no_run
+    /// # async fn answer(mut frames: pybridge::FrameStream) -> Result<(), pybridge::StreamError> {
+    /// while let Some(batch) = frames.next_batch().await {
+    ///     let batch = batch?;
+    ///     for range in (0..batch.frames()).filter_map(|index| batch.range(index)) {
+    ///         println!("an item of {} bytes", batch.bytes()[range].len());
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn next_batch(&mut self) -> Option<Result<Batch, StreamError>> {
         let batch = std::future::poll_fn(|context| self.poll_next_batch(context)).await;
         if let Some(Ok(batch)) = &batch {

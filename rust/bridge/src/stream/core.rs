@@ -57,6 +57,8 @@ pub(crate) struct StreamCore {
     /// Its handler is being closed, and has an ending that waits for that.
     closing: AtomicBool,
     released: AtomicBool,
+    #[cfg(feature = "tracing")]
+    pub(crate) span: super::span::CallSpan,
 }
 
 impl StreamCore {
@@ -70,8 +72,14 @@ impl StreamCore {
         let created = Instant::now();
         let own = options.timeout.and_then(|timeout| created.checked_add(timeout));
         let inherited = parent.and_then(|parent| parent.deadline);
+        let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
+        #[cfg(feature = "tracing")]
+        let span = {
+            let name = options.request_id.clone().unwrap_or_else(|| Self::made_up_name(id));
+            super::span::CallSpan::new(&engine.name, &name, &options, parent.map(|parent| &parent.span))
+        };
         let core = Arc::new(Self {
-            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            id,
             queue: Queue::new(engine.flow.marks),
             home,
             created,
@@ -93,6 +101,8 @@ impl StreamCore {
             cancelled_at: OnceLock::new(),
             closing: AtomicBool::new(false),
             released: AtomicBool::new(false),
+            #[cfg(feature = "tracing")]
+            span,
             options,
             engine,
         });
@@ -255,6 +265,10 @@ impl StreamCore {
         self.engine.metrics.count_ending(&counted);
         if let Some(asked) = self.cancelled_at.get() {
             self.engine.metrics.count_cancel(asked.elapsed().as_secs_f64());
+        }
+        #[cfg(feature = "tracing")]
+        if !self.span.end(&counted, self.queue.made()) {
+            self.engine.metrics.panics.fetch_add(1, Ordering::Relaxed);
         }
         for waker in wakers {
             self.wake(waker);

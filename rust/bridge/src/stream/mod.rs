@@ -21,6 +21,8 @@ mod queue;
 mod readers;
 mod resume;
 mod source;
+#[cfg(feature = "tracing")]
+mod span;
 mod start;
 mod timers;
 mod wait;

@@ -107,6 +107,13 @@ impl Queue {
         items == 0
     }
 
+    /// Items that were ever put in, and their bytes.
+    #[cfg(feature = "tracing")]
+    pub(crate) fn made(&self) -> (usize, usize) {
+        let (bytes, items) = (self.made.bytes.load(Ordering::Acquire), self.made.items.load(Ordering::Acquire));
+        (items, bytes.wrapping_sub(items.wrapping_mul(FRAME_OVERHEAD)))
+    }
+
     fn count_taken(&self, bytes: usize, items: usize) {
         self.taken.bytes.fetch_add(bytes, Ordering::SeqCst);
         self.taken.items.fetch_add(items, Ordering::SeqCst);

@@ -69,6 +69,7 @@ pub(crate) fn if_attached<R>(act: impl FnOnce(Python<'_>) -> R) -> Option<R> {
 /// Runs `act`, which waits for others, while the calling thread is not attached.
 pub(crate) fn detached<R: Send>(act: impl FnOnce() -> R + Send) -> R {
     if is_attached() {
+        enter();
         // SAFETY: as above.
         unsafe { Python::assume_attached() }.detach(act)
     } else {

@@ -134,7 +134,7 @@ def binary() -> Path:
 @pytest.fixture
 def start(binary: Path, tmp_path: Path) -> Iterator[Starter]:
     """Starts gateways; kills those that still run after the test."""
-    running = []
+    running: list[subprocess.Popen[str]] = []
 
     def start(folder: Path = FAULTS, grace: float = 10) -> Gateway:
         log = tmp_path / "log"
@@ -152,7 +152,9 @@ def start(binary: Path, tmp_path: Path) -> Iterator[Starter]:
     yield start
     for process in running:
         process.kill()
-        process.communicate()
+        process.wait()
+        if process.stdout:
+            process.stdout.close()
 
 
 @pytest.fixture
@@ -177,7 +179,7 @@ def test_the_example_answers_curl(start: Starter) -> None:
     assert failed.startswith("HTTP/1.1 400 ")
     assert "missing_messages" in failed
     metrics = curl(f"{gateway.url}/metrics")
-    assert re.search(r'^pybridge_streams_total\{.*ending="finished".*\} 1$', metrics, re.MULTILINE), metrics
+    assert re.search(r'^pybridge_streams_ended_total\{.*chat",ending="finished",reason=""\} 1$', metrics, re.MULTILINE)
 
 
 async def test_the_client_of_openai_reads_the_example(start: Starter) -> None:

@@ -184,7 +184,7 @@ def test_dependabot_watches_every_lock_file_and_pin() -> None:
     updates = {entry["package-ecosystem"]: entry for entry in load("dependabot.yml")["updates"]}
     locks = {
         f"/{path.relative_to(ROOT).as_posix()}"
-        for folder in ("examples", "rust")
+        for folder in ("bench", "examples", "rust")
         for path in (ROOT / folder).glob("**/Cargo.lock")
         if "target" not in path.parts
     }

@@ -141,8 +141,8 @@ impl Answer {
 /// What the call of `chat` with this name notes in this place: `started`, then how it ended. Waits until it has.
 pub(crate) async fn noted(notes: &Engine, request: &str, place: usize) -> String {
     loop {
-        let lines: Vec<String> = notes.call(request, CallOptions::default()).await.expect("it answers");
-        if let Some(note) = lines.into_iter().nth(place) {
+        let said: Vec<String> = notes.call(request, CallOptions::default()).await.expect("it answers");
+        if let Some(note) = said.into_iter().nth(place) {
             return note;
         }
         tokio::time::sleep(Duration::from_millis(1)).await;

@@ -37,7 +37,7 @@ RUST_TEST := $(if $(shell command -v cargo-nextest),$(CARGO) nextest run --no-te
 .DEFAULT_GOAL := help
 .PHONY: help setup build quick bench test test-rust test-python matrix lint lint-workflows fmt types loom miri asan tsan memcheck fuzz soak figures
 .PHONY: mutants mutants-rust mutants-python mutation-tools
-.PHONY: msrv crates deny locks system-deps clean sdist wheels dist
+.PHONY: msrv crates semver deny locks system-deps clean sdist wheels dist
 
 help: ## Shows the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -175,8 +175,13 @@ msrv: ## Checks that everything compiles with the least Rust version; adds that 
 	@$(CARGO) +$(MSRV) --version >/dev/null 2>&1 || rustup toolchain install $(MSRV) --profile minimal --no-self-update
 	PYO3_PYTHON=$(PYTHON) $(CARGO) +$(MSRV) check --locked --workspace --all-features --target-dir target/msrv
 
+PUBLISHED := pybridge-pool pybridge pybridge-http
 crates: ## Packages the crates that are published into target/package, and compiles each from there
 	PYO3_PYTHON=$(THIS_PYTHON) $(CARGO) package --locked --workspace --exclude pybridge-extension --exclude pybridge-models
+
+semver: ## Compares the public Rust API with that of the commit in release/api_baseline; needs cargo-semver-checks
+	@command -v cargo-semver-checks >/dev/null || { echo "It is needed: cargo install cargo-semver-checks --locked"; exit 1; }
+	PYO3_PYTHON=$(THIS_PYTHON) $(CARGO) semver-checks --baseline-rev "$$(cat release/api_baseline)" $(PUBLISHED:%=--package %)
 
 deny: ## Licences, advisories and sources of what is compiled in; needs cargo-deny
 	@command -v cargo-deny >/dev/null || { echo "cargo-deny is needed: cargo install cargo-deny --locked"; exit 1; }

@@ -134,7 +134,8 @@ def test_actions_are_pinned_by_commit_and_no_checkout_keeps_its_token() -> None:
     for step in uses:
         assert re.search(r"@[0-9a-f]{40}$", step["uses"]) or step["uses"].startswith("$/"), step["uses"]
         if step["uses"].startswith("actions/checkout@"):
-            assert step["with"] == {"persist-credentials": False}
+            assert step["with"]["persist-credentials"] is False
+            assert step["with"].keys() <= {"persist-credentials", "fetch-depth"}
 
 
 def test_an_action_is_pinned_to_one_commit_everywhere() -> None:

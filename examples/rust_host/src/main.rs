@@ -92,7 +92,7 @@ async fn print_failures(chat: &Engine) -> Result<(), StreamError> {
                     println!("the handler raised {}: {}", failure.class, failure.message); // for logs; `Display` is for clients
                 }
                 Err(StreamError::Cancelled(reason)) => println!("cancelled: {}", reason.as_str()),
-                Err(StreamError::Response(reason)) => println!("not a token: {reason}"),
+                Err(StreamError::Response(failure)) => println!("not a token: {}", failure.message),
                 Err(error) => return Err(error),
             }
         }

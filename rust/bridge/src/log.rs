@@ -14,11 +14,6 @@ pub(crate) fn notice(py: Python<'_>, part: &str, message: &str) {
     say(py, part, intern!(py, "warning"), message, None);
 }
 
-/// Logs `message` for information, by the logger `pybridge.<part>`. Never fails.
-pub(crate) fn info(py: Python<'_>, part: &str, message: &str) {
-    say(py, part, intern!(py, "info"), message, None);
-}
-
 /// Logs `message` as an error of the logger `pybridge.<part>`. Never fails.
 pub(crate) fn error(py: Python<'_>, part: &str, message: &str) {
     say(py, part, intern!(py, "error"), message, None);

@@ -1,5 +1,7 @@
 //! What a host learns of an interpreter or an engine that could not be had.
 
+use std::fmt;
+
 use pyo3::prelude::*;
 
 use crate::{error, traceback};
@@ -14,7 +16,7 @@ use crate::{error, traceback};
 /// }
 /// # }
 /// ```
-#[derive(Debug, Clone, thiserror::Error)]
+#[derive(Clone, thiserror::Error)]
 #[error("{class}: {message}")]
 #[non_exhaustive]
 pub struct SetupError {
@@ -24,6 +26,14 @@ pub struct SetupError {
     pub message: String,
     /// The Python traceback, at most 8 KiB, where Python raised.
     pub traceback: Option<Box<str>>,
+}
+
+/// As `Display`, and the traceback after it: what `main` prints of the error that it returns.
+impl fmt::Debug for SetupError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")?;
+        self.traceback.as_deref().map_or(Ok(()), |traceback| write!(f, "\n{traceback}"))
+    }
 }
 
 impl SetupError {

@@ -100,8 +100,8 @@ fn an_item_with_none_of_the_fields_is_no_annotated_item() {
         collect(engine.generate::<_, Annotated<Item>>(request, CallOptions::default()).expect("a place")).await
     });
     assert!(items.is_empty());
-    let Some(StreamError::Response(reason)) = ending else { panic!("{ending:?}") };
-    assert!(reason.contains("none of data, id, event, comments and error"), "{reason}");
+    let Some(StreamError::Response(failure)) = ending else { panic!("{ending:?}") };
+    assert!(failure.message.contains("none of data, id, event, comments and error"), "{failure:?}");
 }
 
 #[test]

@@ -250,8 +250,8 @@ fn a_call_of_a_handler_that_gives_none_or_several_items_says_how_many() {
             [("", 0, "no item"), ("", 2, "more than one item"), ("wait", 2, "more than one item")]
         {
             let error = engine.call::<_, Item>((kind, count), CallOptions::default()).await.expect_err("not one");
-            let StreamError::Response(reason) = error else { panic!("{error:?}") };
-            assert_eq!(reason, format!("chat gave {expected} where call() takes one"));
+            let StreamError::Response(failure) = error else { panic!("{error:?}") };
+            assert_eq!(failure.message, format!("chat gave {expected} where call() takes one"));
         }
         until(|| engine.live() == 0).await;
     });
@@ -266,7 +266,7 @@ fn a_call_fails_as_its_handler_does_before_and_after_the_item() {
             assert_eq!(error.detail().map(|failure| &*failure.class), Some("LookupError"));
         }
         let error = engine.call::<_, u32>(("", 1), CallOptions::default()).await.expect_err("it is no number");
-        assert!(matches!(&error, StreamError::Response(reason) if !reason.contains("gave")), "{error:?}");
+        assert!(matches!(&error, StreamError::Response(failure) if !failure.message.contains("gave")), "{error:?}");
     });
 }
 

@@ -353,9 +353,11 @@ fn a_response_of_another_shape_is_one_error_and_the_stream_goes_on() {
         let stream = engine.generate::<_, Item>("shape", CallOptions::default()).expect("a place");
         stream.collect().await
     });
-    let [Ok(first), Err(StreamError::Response(reason)), Ok(third)] = &items[..] else { panic!("{items:?}") };
+    let [Ok(first), Err(error @ StreamError::Response(_)), Ok(third)] = &items[..] else { panic!("{items:?}") };
     assert_eq!((first.number, third.number), (1, 3));
-    assert!(reason.contains("marker"), "{reason}");
+    let failure = error.detail().expect("what is wrong is for logs");
+    assert!(failure.message.contains("marker"), "{failure:?}");
+    assert_eq!((error.to_string().as_str(), error.status()), ("internal error", 500));
 }
 
 #[test]

@@ -27,21 +27,21 @@ pub enum DuplicateKeys {
 #[non_exhaustive]
 pub struct Limits {
     /// Containers inside containers; at most 384 ([`MAX_DEPTH`](Self::MAX_DEPTH)), and no more than the stack of the
-    /// thread holds.
+    /// thread holds; 128 unless set.
     pub max_depth: usize,
-    /// Values, containers included.
+    /// Values, containers included; 1,000,000 unless set.
     pub max_nodes: usize,
-    /// Encoded bytes.
+    /// Encoded bytes; 16 MiB unless set.
     pub max_frame_bytes: usize,
-    /// Bytes of the Python objects made from one message.
+    /// Bytes of the Python objects made from one message; 256 MiB unless set.
     pub max_decoded_bytes: usize,
-    /// Bytes of all metadata keys and values.
+    /// Bytes of all metadata keys and values; 8 KiB unless set.
     pub max_metadata_bytes: usize,
-    /// Entries of metadata.
+    /// Entries of metadata; 64 unless set.
     pub max_metadata_entries: usize,
-    /// Rule for a key that comes twice.
+    /// Rule for a key that comes twice; the last wins unless set.
     pub duplicate_keys: DuplicateKeys,
-    /// Bytes of the Python objects made from each byte of a message, above the first 64 MiB.
+    /// Bytes of the Python objects made from each byte of a message, above the first 64 MiB; 8 unless set.
     pub max_expansion: usize,
 }
 

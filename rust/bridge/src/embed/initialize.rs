@@ -45,7 +45,7 @@ use crate::worker;
 /// # Errors
 /// The loaded libpython is of another version than the program was compiled for, or has other ABI flags; the environment was
 /// made with another version; `VIRTUAL_ENV` names none; the interpreter does not start; what [`install`](super::install) raises.
-/// A libpython of the right version in another place is only logged, by the logger `pybridge.embed`, at level info.
+/// A libpython of the right version in another place is only logged, by the logger `pybridge.embed`, as a warning.
 #[expect(clippy::needless_doctest_main, reason = "a whole build script")]
 pub fn initialize() -> Result<(), SetupError> {
     static STARTED: OnceLock<Result<(), SetupError>> = OnceLock::new();
@@ -94,8 +94,13 @@ fn settle(py: Python<'_>, library: &Library, compiled: &Abi, started: bool) -> R
     super::install(py).map_err(raised)?;
     if started {
         if let Some(folder) = library.moved() {
-            let text = format!("libpython was loaded from {}, not from where it was linked", folder.display());
-            log::info(py, "embed", &text);
+            let text = format!(
+                "this program was compiled for the libpython in {}, but the one in {} was loaded; packages come from {}",
+                Library::compiled_folder().display(),
+                folder.display(),
+                sys.getattr("prefix").map_err(raised)?,
+            );
+            log::notice(py, "embed", &text);
         }
         release_interrupts(py).map_err(raised)?;
         add_working_directory(&sys).map_err(raised)?;

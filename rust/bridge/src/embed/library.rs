@@ -100,10 +100,15 @@ impl Library {
         folders.map(|folder| folder.join(format!("bin/python{version}"))).find(|file| file.is_file())
     }
 
+    /// The folder of the library that the program was compiled with.
+    pub(super) fn compiled_folder() -> &'static Path {
+        Path::new(env!("PYBRIDGE_PYTHON_FOLDER"))
+    }
+
     /// The library's folder, if it is not the one that the program was compiled with.
     pub(super) fn moved(&self) -> Option<&Path> {
         let folder = self.file.as_deref()?.parent()?;
-        let compiled = Path::new(env!("PYBRIDGE_PYTHON_FOLDER"));
+        let compiled = Self::compiled_folder();
         let compiled = compiled.canonicalize().unwrap_or_else(|_| compiled.to_owned());
         (folder != compiled).then_some(folder)
     }

@@ -167,7 +167,7 @@ impl Engine {
         Resp: DeserializeOwned,
     {
         let mut items = self.generate(request, options)?;
-        let wrong_count = |gave| StreamError::Response(format!("{} gave {gave} where call() takes one", self.name()));
+        let wrong_count = |gave| StreamError::response(format!("{} gave {gave} where call() takes one", self.name()));
         let item = items.next().await.ok_or_else(|| wrong_count("no item"))??;
         match items.next().await {
             None => Ok(item),

@@ -33,31 +33,34 @@ pub enum Flush {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FlowConfig {
-    /// When items leave the worker.
+    /// When items leave the worker; [`Flush::Turn`] unless set.
     pub flush: Flush,
-    /// Items after which a batch leaves at once.
+    /// Items after which a batch leaves at once; 64 unless set.
     pub batch_items: usize,
-    /// Bytes after which a batch leaves at once.
+    /// Bytes after which a batch leaves at once; 1 MiB unless set.
     pub batch_bytes: usize,
     /// Bytes in flight of one stream above which its handler waits at its `yield`; each frame counts its length and 64 bytes.
+    /// 1 MiB unless set.
     pub high_water: usize,
-    /// Items in flight of one stream above which its handler waits at its `yield`.
+    /// Items in flight of one stream above which its handler waits at its `yield`; 1,024 unless set.
     pub high_water_items: usize,
-    /// Bytes in flight at or below which it goes on; `None`: a quarter of `high_water`.
+    /// Bytes in flight at or below which it goes on; `None`, unless set: a quarter of `high_water`.
     pub low_water: Option<usize>,
     /// How long a consumer may let a waiting handler wait before the stream is cancelled with
-    /// [`Reason::SlowConsumer`](crate::Reason::SlowConsumer); `None`: without bound.
+    /// [`Reason::SlowConsumer`](crate::Reason::SlowConsumer); `None`, unless set: without bound.
     pub write_timeout: Option<Duration>,
-    /// Calls whose handlers run at the same time; `None`: no limit.
+    /// Calls whose handlers run at the same time; `None`, unless set: no limit.
     pub max_concurrency: Option<usize>,
-    /// Calls that may wait for a place; one more is [`Overloaded`](crate::FailureKind::Overloaded). `None`: no limit, 0: none.
+    /// Calls that may wait for a place; one more is [`Overloaded`](crate::FailureKind::Overloaded). `None`, unless set:
+    /// no limit; 0: none.
     pub max_queue: Option<usize>,
-    /// Bytes of decoded requests that running handlers may hold together, of which one call always passes; `None`: a quarter
-    /// of the memory limit.
+    /// Bytes of decoded requests that running handlers may hold together, of which one call always passes; `None`, unless
+    /// set: a quarter of the memory limit.
     pub max_held_bytes: Option<usize>,
-    /// How long a cancelled handler may take for its cleanup before it is let go.
+    /// How long a cancelled handler may take for its cleanup before it is let go; 5 s unless set.
     pub cancel_grace: Duration,
-    /// How long a stream whose reader is a Python task waits for its next read after one was cancelled; `None`: for ever.
+    /// How long a stream whose reader is a Python task waits for its next read after one was cancelled; `None`: for ever, 30 s
+    /// unless set.
     /// Streams that Rust reads do not wait: they end when they are dropped.
     pub abandon_timeout: Option<Duration>,
 }

@@ -225,7 +225,7 @@ impl<T: DeserializeOwned> Stream for ItemStream<T> {
         Poll::Ready(frame.map(|frame| {
             let frame = frame?;
             let limits = &self.frames.consumer.core.engine.limits;
-            codec::from_frame(format, limits, &frame).map_err(|error| StreamError::Response(error.to_string()))
+            codec::from_frame(format, limits, &frame).map_err(|error| StreamError::response(error.to_string()))
         }))
     }
 }

@@ -19,15 +19,14 @@ pub enum StreamError {
     /// The stream was cancelled.
     Cancelled(Reason),
     /// What came is not what was asked for, an item of another type or another number of items; why.
-    Response(String),
+    Response(Box<Failure>),
 }
 
 impl std::fmt::Display for StreamError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Failed(failure) => f.write_str(&failure.public_message),
+            Self::Failed(failure) | Self::Response(failure) => f.write_str(&failure.public_message),
             Self::Cancelled(reason) => write!(f, "stream cancelled: {}", reason.as_str()),
-            Self::Response(_) => f.write_str(INTERNAL),
         }
     }
 }
@@ -35,30 +34,33 @@ impl std::fmt::Display for StreamError {
 impl std::error::Error for StreamError {}
 
 impl StreamError {
+    /// What is said of an item, or of their number, that does not fit what was asked for.
+    pub(crate) fn response(reason: impl Into<String>) -> Self {
+        let failure = Failure::new(FailureKind::Internal, "DecodeError", reason);
+        Self::Response(Box::new(Failure { public_message: INTERNAL.to_owned(), ..failure }))
+    }
+
     /// What kind of failure it is; `None` for a cancellation.
     pub fn kind(&self) -> Option<FailureKind> {
         match self {
-            Self::Failed(failure) => Some(failure.kind),
+            Self::Failed(failure) | Self::Response(failure) => Some(failure.kind),
             Self::Cancelled(_) => None,
-            Self::Response(_) => Some(FailureKind::Internal),
         }
     }
 
     /// HTTP status of a call that ends this way before its first item.
     pub fn status(&self) -> u16 {
         match self {
-            Self::Failed(failure) => failure.status(),
+            Self::Failed(failure) | Self::Response(failure) => failure.status(),
             Self::Cancelled(reason) => reason.status(),
-            Self::Response(_) => FailureKind::Internal.status(),
         }
     }
 
     /// Whether the same call may succeed on another try.
     pub fn retryable(&self) -> bool {
         match self {
-            Self::Failed(failure) => failure.retryable(),
+            Self::Failed(failure) | Self::Response(failure) => failure.retryable(),
             Self::Cancelled(reason) => reason.retryable(),
-            Self::Response(_) => FailureKind::Internal.retryable(),
         }
     }
 
@@ -67,11 +69,11 @@ impl StreamError {
         self.to_string()
     }
 
-    /// Everything that is known of a failure, for logs: class, message and traceback. `None` for the other endings.
+    /// Everything that is known of a failure, for logs: class, message and traceback. `None`: it is a cancellation.
     pub fn detail(&self) -> Option<&Failure> {
         match self {
-            Self::Failed(failure) => Some(failure),
-            Self::Cancelled(_) | Self::Response(_) => None,
+            Self::Failed(failure) | Self::Response(failure) => Some(failure),
+            Self::Cancelled(_) => None,
         }
     }
 
@@ -96,7 +98,7 @@ impl StreamError {
         match self {
             Self::Failed(failure) => raise_failure(py, failure),
             Self::Cancelled(reason) => raise_cancelled(py, *reason),
-            Self::Response(reason) => decode_error(py, reason),
+            Self::Response(failure) => decode_error(py, &failure.message),
         }
     }
 }

@@ -64,7 +64,7 @@ impl CallSpan {
             request_id,
             class = failure.class,
             error = failure.message,
-            traceback = failure.traceback.as_deref(),
+            traceback = failure.traceback.as_deref().map(tracing::field::display),
             "{}",
             failure.public_message
         );

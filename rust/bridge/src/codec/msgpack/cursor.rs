@@ -5,7 +5,7 @@ use crate::codec::events::{Fault, invalid};
 /// The input and the offset of its next byte.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Cursor<'i> {
-    input: &'i [u8],
+    pub(super) input: &'i [u8],
     pub(super) at: usize,
 }
 

@@ -103,7 +103,7 @@ impl Reader {
                 match self.outer.pop() {
                     Some(outer) => self.inner = outer,
                     None if from.left() == 0 => return Ok(true),
-                    None => return Err(invalid(from.at, "trailing bytes")),
+                    None => return Err(trailing(from)),
                 }
                 if map { to.map(len as usize, from.at)? } else { to.array(len as usize)? }
             }
@@ -225,4 +225,14 @@ fn unknown(marker: u8, from: &mut Cursor<'_>) -> Fault {
         Ok(code) => invalid(at, format!("extension type {code}{}, which is not taken", timestamp(code))),
         Err(truncated) => truncated,
     }
+}
+
+/// JSON that is read as MessagePack begins with a small number: its first byte.
+#[cold]
+fn trailing(from: &Cursor<'_>) -> Fault {
+    let json = from.at == 1 && matches!(from.input.first(), Some(b'{' | b'[' | b'"'));
+    invalid(
+        from.at,
+        if json { "trailing bytes; it looks like JSON, and is read as MessagePack" } else { "trailing bytes" },
+    )
 }

@@ -1,5 +1,6 @@
 //! A stream's cancellation in hands that do not read it.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 
 use super::core::StreamCore;
@@ -32,6 +33,11 @@ pub struct Canceller {
     request_id: Arc<str>,
 }
 
+/// Sets why the stream is cancelled when its consumer drops it.
+pub(super) fn set_drop_reason(core: &StreamCore, reason: Reason) {
+    core.drop_reason.store(reason as u8, Ordering::Release);
+}
+
 impl Canceller {
     pub(super) fn of(core: &Arc<StreamCore>) -> Self {
         Self { core: Arc::downgrade(core), request_id: core.request_id().into() }
@@ -48,7 +54,7 @@ impl Canceller {
     /// Sets the reason that dropping the stream gives; [`Reason::Caller`] unless set.
     pub fn on_drop(&self, reason: Reason) {
         if let Some(core) = self.core.upgrade() {
-            core.set_drop_reason(reason);
+            set_drop_reason(&core, reason);
         }
     }
 

@@ -3,6 +3,7 @@
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -10,7 +11,7 @@ use futures_core::{FusedStream, Stream};
 use pybridge_pool::Batch;
 use serde::de::DeserializeOwned;
 
-use super::canceller::Canceller;
+use super::canceller::{Canceller, set_drop_reason};
 use super::core::StreamCore;
 use super::cursor::Cursor;
 use super::ending::{Ending, Reason};
@@ -48,7 +49,8 @@ impl Consumer {
 impl Drop for Consumer {
     fn drop(&mut self) {
         if !self.done {
-            self.core.note_dropped();
+            let reason = Reason::from_code(self.core.drop_reason.load(Ordering::Acquire));
+            self.core.abandon(reason.unwrap_or(Reason::Caller));
         }
     }
 }
@@ -77,7 +79,7 @@ macro_rules! controls {
             /// is dropped when the peer goes, say [`Reason::Client`].
             #[must_use]
             pub fn on_drop(self, reason: Reason) -> Self {
-                self.$($consumer).+.core.set_drop_reason(reason);
+                set_drop_reason(&self.$($consumer).+.core, reason);
                 self
             }
         }

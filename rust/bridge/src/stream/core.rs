@@ -50,8 +50,8 @@ pub(crate) struct StreamCore {
     pub(super) pause_watched: AtomicBool,
     last_item: AtomicU64,
     cancel: AtomicU8,
-    /// Why it is cancelled when a Rust consumer drops it.
-    drop_reason: AtomicU8,
+    /// The code of why it is cancelled when a Rust consumer drops it.
+    pub(super) drop_reason: AtomicU8,
     /// When it was asked to stop.
     cancelled_at: OnceLock<Instant>,
     /// Its handler is being closed, and has an ending that waits for that.
@@ -74,10 +74,7 @@ impl StreamCore {
         let inherited = parent.and_then(|parent| parent.deadline);
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
         #[cfg(feature = "tracing")]
-        let span = {
-            let name = options.request_id.clone().unwrap_or_else(|| Self::made_up_name(id));
-            super::span::CallSpan::new(&engine.name, &name, &options, parent.map(|parent| &parent.span))
-        };
+        let span = super::span::CallSpan::new(&engine, id, &options, parent);
         let core = Arc::new(Self {
             id,
             queue: Queue::new(engine.flow.marks),
@@ -206,16 +203,6 @@ impl StreamCore {
             self.cancel_children();
         }
         self.cancel_reason().unwrap_or(Reason::External)
-    }
-
-    /// Sets why the stream is cancelled when its consumer drops it.
-    pub(super) fn set_drop_reason(&self, reason: Reason) {
-        self.drop_reason.store(reason as u8, Ordering::Release);
-    }
-
-    /// The consumer has dropped its stream.
-    pub(super) fn note_dropped(self: &Arc<Self>) {
-        self.abandon(Reason::from_code(self.drop_reason.load(Ordering::Acquire)).unwrap_or(Reason::Caller));
     }
 
     /// The consumer has gone: nothing more is delivered.

@@ -1,13 +1,15 @@
 //! A call as `tracing` sees it: one span from its start to its ending.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 
 use tracing::Span;
 use tracing::field::Empty;
 
+use super::core::StreamCore;
 use super::ending::{Ending, Failure};
 use super::options::CallOptions;
+use crate::engine::EngineCore;
 use crate::lock::Mutex;
 
 /// The span of one call, until that ends. No thread enters it: on each of them the turns of many calls alternate.
@@ -16,13 +18,14 @@ pub(crate) struct CallSpan(Mutex<Option<Span>>);
 
 impl CallSpan {
     /// A child of `parent`, else of the span that the calling thread is in.
-    pub(super) fn new(engine: &str, request_id: &str, options: &CallOptions, parent: Option<&Self>) -> Self {
-        let parent = parent.map_or_else(Span::current, Self::span);
+    pub(super) fn new(engine: &EngineCore, id: u64, options: &CallOptions, parent: Option<&Arc<StreamCore>>) -> Self {
+        let parent = parent.map_or_else(Span::current, |parent| parent.span.span());
+        let request_id = options.request_id.clone().unwrap_or_else(|| StreamCore::made_up_name(id));
         let span = tracing::info_span!(
             target: "pybridge",
             parent: &parent,
             "pybridge.call",
-            engine,
+            engine = engine.name,
             request_id,
             traceparent = options.traceparent,
             ending = Empty,

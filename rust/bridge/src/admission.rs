@@ -1,8 +1,10 @@
 //! Who may start: concurrency, queue length and the bytes that live handlers hold decoded.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
+use std::task::{Poll, Waker};
 
 use crate::lock::{Mutex, MutexGuard};
 use crate::stream::{StartRequest, StreamCore};
@@ -28,8 +30,17 @@ struct Inner {
     held: usize,
     ratio: f64,
     /// By ticket, so that any of them can leave wherever it stands.
-    waiting: BTreeMap<u64, Box<StartRequest>>,
+    waiting: BTreeMap<u64, Waiter>,
+    /// Tickets of permits that have a place which their owners have not yet come to take.
+    granted: BTreeSet<u64>,
     last_ticket: u64,
+}
+
+/// Who stands in the line.
+enum Waiter {
+    Call(Box<StartRequest>),
+    /// Whom to wake once a permit has its place.
+    Permit(Waker),
 }
 
 /// The door of one engine. Nested calls pass it unasked, so that nesting cannot deadlock on its own limit.
@@ -48,6 +59,16 @@ pub(crate) enum Entry {
     Refused(Box<StartRequest>, String),
 }
 
+/// What became of the wish for a permit.
+pub(crate) enum Asked {
+    /// The place with this ticket is held.
+    Granted(u64),
+    /// It stands in the line with this ticket; its waker is called.
+    Waiting(u64),
+    /// The queue is full; why there is no place.
+    Refused(String),
+}
+
 impl Admission {
     pub(crate) fn new(places: Places) -> Self {
         Self { places, inner: Mutex::new(Inner { ratio: FIRST_RATIO, ..Inner::default() }) }
@@ -63,21 +84,91 @@ impl Admission {
             return Entry::Admitted(start);
         }
         let mut inner = self.lock();
-        if inner.waiting.is_empty() && inner.has_place(&self.places, &start) {
+        if inner.waiting.is_empty() && inner.has_place(&self.places, inner.weight(&start)) {
             inner.admit(&start);
             return Entry::Admitted(start);
         }
-        if let Some(most) = self.places.max_queue
-            && inner.waiting.len() >= most
-        {
-            let reason = format!("{}, {} of {most} wait (max_queue)", inner.running(&self.places), inner.waiting.len());
+        if let Some(reason) = inner.why_full(&self.places) {
             return Entry::Refused(start, reason);
         }
-        inner.last_ticket += 1;
-        let ticket = inner.last_ticket;
-        start.core.ticket.store(ticket, Ordering::Relaxed);
-        inner.waiting.insert(ticket, start);
+        let ticket = inner.next_ticket();
+        inner.wait(ticket, start);
         Entry::Waiting
+    }
+
+    /// Starts `start` in the place of the permit with `ticket`, which is over. A request too large for the memory that is free
+    /// waits where the permit stood in the line, before all who came later.
+    pub(crate) fn enter_with(&self, start: Box<StartRequest>, ticket: u64) -> Entry {
+        let mut inner = self.lock();
+        inner.live = inner.live.saturating_sub(1);
+        let is_first = inner.waiting.first_key_value().is_none_or(|(first, _)| ticket < *first);
+        if is_first && inner.has_place(&self.places, inner.weight(&start)) {
+            inner.admit(&start);
+            return Entry::Admitted(start);
+        }
+        inner.wait(ticket, start);
+        Entry::Waiting
+    }
+
+    /// Asks for a place before there is a request; whoever calls [`Self::return_permit`] gives it back.
+    pub(crate) fn ask(&self, waker: &Waker) -> Asked {
+        let mut inner = self.lock();
+        if inner.waiting.is_empty() && inner.has_place(&self.places, 0) {
+            inner.live += 1;
+            return Asked::Granted(inner.next_ticket());
+        }
+        if let Some(reason) = inner.why_full(&self.places) {
+            return Asked::Refused(reason);
+        }
+        let ticket = inner.next_ticket();
+        inner.waiting.insert(ticket, Waiter::Permit(waker.clone()));
+        Asked::Waiting(ticket)
+    }
+
+    /// Whether the permit with `ticket`, which waits, has its place now; false: it left the line without one, and never will.
+    pub(crate) fn poll_granted(&self, ticket: u64, waker: &Waker) -> Poll<bool> {
+        let replaced;
+        let mut inner = self.lock();
+        match inner.waiting.get_mut(&ticket) {
+            Some(Waiter::Permit(known)) => {
+                // Wakers are foreign code: none is dropped under the lock.
+                replaced = (!known.will_wake(waker)).then(|| std::mem::replace(known, waker.clone()));
+            }
+            _ => return Poll::Ready(inner.granted.remove(&ticket)),
+        }
+        drop(inner);
+        drop(replaced);
+        Poll::Pending
+    }
+
+    /// Takes the permit with `ticket`, which waits, out of the line; true: it had its place, which is to be returned.
+    pub(crate) fn forget_permit(&self, ticket: u64) -> bool {
+        let mut inner = self.lock();
+        let (waiter, granted) = (inner.waiting.remove(&ticket), inner.granted.remove(&ticket));
+        drop(inner);
+        drop(waiter);
+        granted
+    }
+
+    /// Gives back the place of a permit without a call, and names the waiting requests that now have one.
+    #[expect(clippy::vec_box, reason = "the boxes move on as they are")]
+    pub(crate) fn return_permit(&self) -> Vec<Box<StartRequest>> {
+        let mut inner = self.lock();
+        inner.live = inner.live.saturating_sub(1);
+        self.admit_waiting(inner)
+    }
+
+    /// Sends all away who wait for a permit: there will be no more calls.
+    pub(crate) fn refuse_permits(&self) {
+        let mut refused = Vec::new();
+        self.lock().waiting.retain(|_, waiter| match waiter {
+            Waiter::Call(_) => true,
+            Waiter::Permit(waker) => {
+                refused.push(std::mem::replace(waker, Waker::noop().clone()));
+                false
+            }
+        });
+        refused.into_iter().for_each(wake);
     }
 
     /// Takes a waiting request back; false: it is not waiting.
@@ -118,33 +209,47 @@ impl Admission {
 
     #[expect(clippy::vec_box, reason = "the boxes move on as they are")]
     fn admit_waiting(&self, mut inner: MutexGuard<'_, Inner>) -> Vec<Box<StartRequest>> {
-        let mut over = Vec::new();
-        let mut admitted = Vec::new();
-        while let Some((ticket, start)) = inner.waiting.pop_first() {
-            if start.core.is_released() {
+        let (mut over, mut admitted, mut granted) = (Vec::new(), Vec::new(), Vec::new());
+        while let Some((ticket, waiter)) = inner.waiting.pop_first() {
+            match waiter {
                 // It ended before it could wait; what it holds is dropped with the lock released.
-                over.push(start);
-                continue;
+                Waiter::Call(start) if start.core.is_released() => over.push(start),
+                Waiter::Call(start) if inner.has_place(&self.places, inner.weight(&start)) => {
+                    inner.admit(&start);
+                    admitted.push(start);
+                }
+                Waiter::Permit(waker) if inner.has_place(&self.places, 0) => {
+                    inner.live += 1;
+                    inner.granted.insert(ticket);
+                    granted.push(waker);
+                }
+                waiter => {
+                    inner.waiting.insert(ticket, waiter);
+                    break;
+                }
             }
-            if !inner.has_place(&self.places, &start) {
-                inner.waiting.insert(ticket, start);
-                break;
-            }
-            inner.admit(&start);
-            admitted.push(start);
         }
         drop(inner);
         drop(over);
+        granted.into_iter().for_each(wake);
         admitted
     }
 
-    /// Takes all waiting requests out, to refuse them.
+    /// Takes all waiting requests out, to refuse them, and sends those away who wait for a permit.
     #[expect(clippy::vec_box, reason = "the boxes move on as they are")]
     pub(crate) fn drain(&self) -> Vec<Box<StartRequest>> {
-        std::mem::take(&mut self.lock().waiting).into_values().collect()
+        let waiting = std::mem::take(&mut self.lock().waiting);
+        let mut calls = Vec::new();
+        for waiter in waiting.into_values() {
+            match waiter {
+                Waiter::Call(start) => calls.push(start),
+                Waiter::Permit(waker) => wake(waker),
+            }
+        }
+        calls
     }
 
-    /// Requests waiting, and bytes held decoded.
+    /// Requests and permits waiting, and bytes held decoded.
     pub(crate) fn counts(&self) -> (usize, usize) {
         let inner = self.lock();
         (inner.waiting.len(), inner.held)
@@ -157,9 +262,8 @@ impl Inner {
         (start.encoded_len() as f64 * self.ratio.max(1.0)) as usize
     }
 
-    fn has_place(&self, places: &Places, start: &StartRequest) -> bool {
+    fn has_place(&self, places: &Places, weight: usize) -> bool {
         let concurrency = places.max_concurrency.is_none_or(|most| self.live < most);
-        let weight = self.weight(start);
         let memory = self.held == 0 || weight == 0 || self.held + weight <= places.max_held_bytes;
         concurrency && memory
     }
@@ -175,6 +279,22 @@ impl Inner {
         }
     }
 
+    /// Why nobody may wait any more; `None`: there is room.
+    fn why_full(&self, places: &Places) -> Option<String> {
+        let most = places.max_queue.filter(|most| self.waiting.len() >= *most)?;
+        Some(format!("{}, {} of {most} wait (max_queue)", self.running(places), self.waiting.len()))
+    }
+
+    fn next_ticket(&mut self) -> u64 {
+        self.last_ticket += 1;
+        self.last_ticket
+    }
+
+    fn wait(&mut self, ticket: u64, start: Box<StartRequest>) {
+        start.core.ticket.store(ticket, Ordering::Relaxed);
+        self.waiting.insert(ticket, Waiter::Call(start));
+    }
+
     fn admit(&mut self, start: &StartRequest) {
         self.live += 1;
         let weight = self.weight(start);
@@ -184,6 +304,11 @@ impl Inner {
     }
 }
 
+/// Wakes who waits for a permit. A panic in foreign code stops nothing of ours.
+fn wake(waker: Waker) {
+    drop(catch_unwind(AssertUnwindSafe(|| waker.wake())));
+}
+
 impl std::fmt::Debug for Admission {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Admission").field("places", &self.places).finish_non_exhaustive()
@@ -191,208 +316,4 @@ impl std::fmt::Debug for Admission {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::disallowed_methods, reason = "a test's thread is its own")]
-
-    use std::sync::Arc;
-    use std::time::Duration;
-
-    use bytes::Bytes;
-    use pybridge_pool::{Pool, PoolConfig};
-    use pyo3::Python;
-    use pyo3::types::PyDict;
-
-    use super::*;
-    use crate::codec::{Framing, Limits};
-    use crate::engine::{EngineCore, Flow, Flush};
-    use crate::stream::{CallOptions, Marks, Request, RequestCodec};
-    use crate::worker::{Deferred, Mailbox};
-
-    const OPEN: Places = Places { max_concurrency: None, max_queue: None, max_held_bytes: usize::MAX };
-
-    /// An engine's door, and what its calls are made of.
-    struct Door {
-        engine: Arc<EngineCore>,
-        home: Arc<Mailbox>,
-        object: Arc<Deferred>,
-    }
-
-    impl Door {
-        fn new(places: Places) -> Self {
-            let marks = Marks { high_bytes: 1, low_bytes: 1, high_items: 1, low_items: 1 };
-            let flow = Flow {
-                flush: Flush::Turn,
-                batch_items: 1,
-                batch_bytes: 1,
-                marks,
-                write_timeout: None,
-                cancel_grace: Duration::ZERO,
-                abandon_timeout: None,
-                places,
-            };
-            let pool = Pool::new(PoolConfig::default()).expect("the defaults are valid");
-            let home = Arc::new(Mailbox::new().expect("a descriptor"));
-            let object =
-                Arc::new(Deferred::new(Python::attach(|py| PyDict::new(py).into_any().unbind()), Arc::clone(&home)));
-            Self { engine: EngineCore::new(String::new(), flow, Limits::default(), pool), home, object }
-        }
-
-        fn admission(&self) -> &Admission {
-            &self.engine.admission
-        }
-
-        /// A call whose request has so many bytes.
-        #[expect(clippy::unnecessary_box_returns, reason = "the door takes boxes")]
-        fn call(&self, len: usize) -> Box<StartRequest> {
-            let (engine, home) = (Arc::clone(&self.engine), Arc::clone(&self.home));
-            Box::new(StartRequest {
-                core: StreamCore::new(engine, home, CallOptions::default(), None, false),
-                engine: Arc::clone(&self.object),
-                request: Request::Encoded(Bytes::from(vec![0; len]), RequestCodec::Engine),
-                codec: None,
-                context: None,
-                framing: Framing::None,
-            })
-        }
-
-        fn admitted(&self, len: usize) -> Arc<StreamCore> {
-            match self.admission().enter(self.call(len), false) {
-                Entry::Admitted(start) => start.core,
-                Entry::Waiting => panic!("it waits"),
-                Entry::Refused(_, reason) => panic!("{reason}"),
-            }
-        }
-
-        fn waiting(&self, len: usize) -> Arc<StreamCore> {
-            let start = self.call(len);
-            let core = Arc::clone(&start.core);
-            assert!(matches!(self.admission().enter(start, false), Entry::Waiting));
-            core
-        }
-
-        fn refused(&self, len: usize) -> String {
-            match self.admission().enter(self.call(len), false) {
-                Entry::Refused(_, reason) => reason,
-                Entry::Admitted(_) | Entry::Waiting => panic!("it has a place"),
-            }
-        }
-
-        /// The numbers of the streams that a stream's leaving lets in.
-        fn leave(&self, stream: &StreamCore) -> Vec<u64> {
-            ids(&self.admission().leave(stream))
-        }
-    }
-
-    fn ids(starts: &[Box<StartRequest>]) -> Vec<u64> {
-        starts.iter().map(|start| start.core.id).collect()
-    }
-
-    #[test]
-    fn so_many_run_at_once_and_the_rest_follow_in_order() {
-        let door = Door::new(Places { max_concurrency: Some(2), ..OPEN });
-        let running = [door.admitted(0), door.admitted(0)];
-        let waiting = [door.waiting(0), door.waiting(0), door.waiting(0)];
-        assert_eq!(door.admission().counts(), (3, 0));
-        assert_eq!(door.leave(&running[0]), [waiting[0].id]);
-        assert_eq!(door.leave(&running[0]), [0; 0], "it held one place");
-        assert_eq!(door.leave(&waiting[0]), [waiting[1].id]);
-        assert_eq!(door.leave(&running[1]), [waiting[2].id]);
-        assert_eq!((door.leave(&waiting[1]), door.leave(&waiting[2])), (vec![], vec![]));
-        assert_eq!(door.admission().counts(), (0, 0));
-        door.admitted(0);
-        door.admitted(0);
-        door.waiting(0);
-    }
-
-    #[test]
-    fn a_call_that_is_part_of_another_passes_and_holds_no_place() {
-        let door = Door::new(Places { max_concurrency: Some(1), max_queue: Some(0), ..OPEN });
-        let running = door.admitted(0);
-        assert!(matches!(door.admission().enter(door.call(9), true), Entry::Admitted(_)));
-        assert_eq!(door.admission().counts(), (0, 0));
-        door.leave(&running);
-        door.admitted(0);
-    }
-
-    #[test]
-    fn a_full_queue_refuses_with_what_keeps_it_full() {
-        let door = Door::new(Places { max_concurrency: Some(2), max_queue: Some(1), max_held_bytes: 1000 });
-        let first = door.admitted(100);
-        door.waiting(100);
-        assert_eq!(
-            door.refused(0),
-            "1 run and hold 800 of 1000 bytes of requests (max_held_bytes), 1 of 1 wait (max_queue)"
-        );
-        assert_eq!(door.leave(&first).len(), 1);
-        door.admitted(0);
-        door.waiting(0);
-        assert_eq!(door.refused(0), "2 of 2 run (max_concurrency), 1 of 1 wait (max_queue)");
-    }
-
-    #[test]
-    fn requests_hold_eight_times_their_length_until_they_are_decoded() {
-        let door = Door::new(Places { max_held_bytes: 1000, ..OPEN });
-        let first = door.admitted(100);
-        let second = door.admitted(25);
-        assert_eq!(door.admission().counts(), (0, 1000), "the limit itself is allowed");
-        let third = door.waiting(1);
-        let empty = door.waiting(0);
-        assert_eq!(door.leave(&second), [third.id, empty.id]);
-        assert_eq!(door.admission().counts(), (0, 808));
-        assert_eq!((door.leave(&first), door.leave(&third), door.leave(&empty)), (vec![], vec![], vec![]));
-        assert_eq!(door.admission().counts(), (0, 0));
-    }
-
-    #[test]
-    fn a_request_that_alone_is_over_the_limit_runs_alone() {
-        let door = Door::new(Places { max_held_bytes: 1000, ..OPEN });
-        let large = door.admitted(1000);
-        door.admitted(0);
-        let small = door.waiting(1);
-        assert_eq!(door.leave(&large), [small.id]);
-    }
-
-    #[test]
-    fn what_the_decoder_counted_replaces_the_guess_and_moves_the_next_one() {
-        let door = Door::new(Places { max_held_bytes: 1000, ..OPEN });
-        let first = door.admitted(100);
-        let second = door.waiting(100);
-        assert_eq!(ids(&door.admission().charge(&first, 100, 200)), [second.id]);
-        let guess = 725; // a ratio of 8, moved an eighth of the way to 2
-        assert_eq!(door.admission().counts(), (0, 200 + guess));
-        assert_eq!(door.leave(&first), [0; 0]);
-        assert_eq!(door.admission().counts(), (0, guess));
-        assert!(door.admission().charge(&first, 100, 5000).is_empty(), "it has left");
-        assert!(door.admission().charge(&second, 0, 10).is_empty(), "nothing to learn from no bytes");
-        assert_eq!(door.admission().counts(), (0, 10));
-        let third = door.admitted(100);
-        assert_eq!(door.admission().counts(), (0, 10 + guess));
-        for _ in 0..100 {
-            door.admission().charge(&third, 100, 10);
-        }
-        door.admitted(100);
-        assert_eq!(door.admission().counts(), (0, 10 + 10 + 100), "objects are never smaller than their message");
-    }
-
-    #[test]
-    fn a_call_that_is_withdrawn_or_ended_while_it_waits_gets_no_place() {
-        let door = Door::new(Places { max_concurrency: Some(1), ..OPEN });
-        let running = door.admitted(0);
-        let waiting = [door.waiting(0), door.waiting(0), door.waiting(0)];
-        assert!(door.admission().withdraw(&waiting[0]));
-        assert!(!door.admission().withdraw(&waiting[0]) && !door.admission().withdraw(&running));
-        waiting[1].release();
-        assert_eq!(door.admission().counts(), (2, 0));
-        assert_eq!(door.leave(&running), [waiting[2].id]);
-    }
-
-    #[test]
-    fn all_that_wait_are_drained_in_order() {
-        let door = Door::new(Places { max_concurrency: Some(1), ..OPEN });
-        let running = door.admitted(0);
-        let waiting = [door.waiting(0), door.waiting(0)];
-        assert_eq!(ids(&door.admission().drain()), waiting.map(|core| core.id));
-        assert_eq!(door.admission().counts(), (0, 0));
-        assert_eq!(door.leave(&running), [0; 0]);
-    }
-}
+mod tests;

@@ -102,8 +102,8 @@ mod worker;
 
 pub use codec::{CodecSpec, DuplicateKeys, Format, Framing, Limits};
 pub use engine::{
-    Annotated, Callable, Drained, Engine, EngineBuilder, EngineStats, FlowConfig, FlowStats, Flush, Histogram,
-    ModelDump, PoolChoice, StreamStats,
+    AcquirePermit, Annotated, Callable, Drained, Engine, EngineBuilder, EngineStats, FlowConfig, FlowStats, Flush,
+    Histogram, ModelDump, Permit, PoolChoice, StreamStats,
 };
 pub use frame::Frame;
 pub use prometheus::metrics_text;

@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 
 use super::core::{Life, post_start};
 use super::host::Engine;
+use super::permit::Permit;
 use crate::admission::Entry;
 use crate::codec::{self, Format, Framing};
 use crate::runtime::RuntimeError;
@@ -22,8 +23,12 @@ fn failed(kind: FailureKind, class: &str, message: impl Into<String>) -> StreamE
     StreamError::Failed(Box::new(Failure::new(kind, class, message)))
 }
 
-fn forked() -> StreamError {
+pub(super) fn forked() -> StreamError {
     failed(FailureKind::Fork, "ForkError", RuntimeError::Forked.to_string())
+}
+
+pub(super) fn closed() -> StreamError {
+    failed(FailureKind::Closed, "EngineClosed", "the engine is closed")
 }
 
 fn too_large(message: String, limit: &str) -> StreamError {
@@ -67,7 +72,7 @@ impl Engine {
     /// [`FailureKind::Closed`], [`FailureKind::Overloaded`]; [`FailureKind::TooLarge`]: the request;
     /// [`FailureKind::InvalidArgument`]: the options.
     pub fn frames(&self, request: impl Into<Bytes>, options: CallOptions) -> Result<FrameStream, StreamError> {
-        self.start(request.into(), Framing::None, options).map(FrameStream::new)
+        self.start(request.into(), Framing::None, options, None).map(FrameStream::new)
     }
 
     /// Calls the handler with an encoded request; gives its items framed and ready for a socket, about one chunk for each
@@ -100,7 +105,7 @@ impl Engine {
         framing: Framing,
         options: CallOptions,
     ) -> Result<ChunkStream, StreamError> {
-        self.start(request.into(), framing, options).map(ChunkStream::new)
+        self.start(request.into(), framing, options, None).map(ChunkStream::new)
     }
 
     /// Calls the handler with a value and decodes what it yields, both on the caller's threads.
@@ -171,8 +176,15 @@ impl Engine {
         }
     }
 
-    fn start(&self, request: Bytes, framing: Framing, options: CallOptions) -> Result<Arc<StreamCore>, StreamError> {
-        self.try_start(request, framing, options).inspect_err(|_| self.core.metrics.count_refused())
+    /// Starts a stream in the place of `permit`, or where the admission finds one.
+    pub(super) fn start(
+        &self,
+        request: Bytes,
+        framing: Framing,
+        options: CallOptions,
+        permit: Option<Permit>,
+    ) -> Result<Arc<StreamCore>, StreamError> {
+        self.try_start(request, framing, options, permit).inspect_err(|_| self.core.metrics.count_refused())
     }
 
     fn try_start(
@@ -180,10 +192,11 @@ impl Engine {
         request: Bytes,
         framing: Framing,
         options: CallOptions,
+        permit: Option<Permit>,
     ) -> Result<Arc<StreamCore>, StreamError> {
         crate::runtime::check_fork().map_err(|_| forked())?;
         if self.core.life() != Life::Serving {
-            return Err(failed(FailureKind::Closed, "EngineClosed", "the engine is closed"));
+            return Err(closed());
         }
         self.check_size(request.len())?;
         options.check(&self.core.limits).map_err(StreamError::Failed)?;
@@ -196,20 +209,26 @@ impl Engine {
             context: None,
             framing,
         });
-        match self.core.admission.enter(start, false) {
+        let entry = match permit.and_then(Permit::into_ticket) {
+            Some(ticket) => self.core.admission.enter_with(start, ticket),
+            None => self.core.admission.enter(start, false),
+        };
+        match entry {
             Entry::Admitted(start) => {
                 core.register();
                 post_start(start);
             }
             Entry::Waiting => core.register(),
-            Entry::Refused(_start, reason) => {
-                let public = "the engine has no place for one more call";
-                let mut failure = Failure::new(FailureKind::Overloaded, "Overloaded", public);
-                failure.message = format!("engine {} has no place for one more call: {reason}", self.core.name);
-                return Err(StreamError::Failed(Box::new(failure)));
-            }
+            Entry::Refused(_start, reason) => return Err(self.overloaded(&reason)),
         }
         Ok(core)
+    }
+
+    pub(super) fn overloaded(&self, reason: &str) -> StreamError {
+        let public = "the engine has no place for one more call";
+        let mut failure = Failure::new(FailureKind::Overloaded, "Overloaded", public);
+        failure.message = format!("engine {} has no place for one more call: {reason}", self.core.name);
+        StreamError::Failed(Box::new(failure))
     }
 
     /// Refuses an encoded request that the worker would refuse, before it is copied or sent anywhere.

@@ -126,6 +126,11 @@ impl EngineCore {
         }
     }
 
+    /// Lets the next waiting request have the place of a permit that is over.
+    pub(crate) fn return_permit(&self) {
+        self.admission.return_permit().into_iter().for_each(post_start);
+    }
+
     fn tell_idle(&self) {
         let wakers = lock(&self.idle_wakers).take();
         wakers.into_iter().for_each(Waker::wake);
@@ -177,6 +182,7 @@ impl EngineCore {
     pub(crate) fn drain(&self) {
         let _ =
             self.life.compare_exchange(Life::Serving as u8, Life::Draining as u8, Ordering::AcqRel, Ordering::Acquire);
+        self.admission.refuse_permits();
     }
 
     /// Takes no new calls and cancels what is live; returns how many of those had not been cancelled before.

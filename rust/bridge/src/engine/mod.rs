@@ -14,6 +14,7 @@ mod host;
 mod keywords;
 mod leaks;
 mod open;
+mod permit;
 mod pool;
 mod python;
 mod settings;
@@ -27,6 +28,7 @@ pub use callable::Callable;
 pub use config::{FlowConfig, Flush, ModelDump};
 pub use drain::Drained;
 pub use host::Engine;
+pub use permit::{AcquirePermit, Permit};
 pub use stats::{EngineStats, FlowStats, Histogram, StreamStats};
 
 pub use codec::PyCodec;

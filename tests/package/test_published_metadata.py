@@ -80,7 +80,7 @@ def test_crates_share_the_metadata_of_the_workspace() -> None:
             assert package[key] == {"workspace": True}, f"{manifest}: {key}"
 
 
-@pytest.mark.parametrize("crate", ["pool", "macros", "bridge"])
+@pytest.mark.parametrize("crate", ["pool", "macros", "bridge", "http"])
 def test_a_published_crate_is_found_read_and_licensed_from_its_package(crate: str) -> None:
     folder = ROOT / "rust" / crate
     package = tomllib.loads((folder / "Cargo.toml").read_text())["package"]

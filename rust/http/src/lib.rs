@@ -1,0 +1,76 @@
+//! Streams of Python async generators as tower services, HTTP answers and axum responses.
+//!
+//! An [`Engine`](pybridge::Engine) of the crate `pybridge` calls a Python handler; this crate puts it behind HTTP. It holds
+//! types and conversions, no server: the host keeps its own. All features are off by default.
+//!
+//! | feature | what it adds |
+//! | --- | --- |
+//! | `http` | [`FromHeaders`], [`status_of`], [`HttpError`]; [`Sse`] and [`Ndjson`], streamed answers for any server with `http-body` |
+//! | `axum` | `IntoResponse` for those, so that axum's handlers return them |
+//! | `tower` | [`ChunkService`] and [`FrameService`], whose readiness is the engine's admission |
+//!
+//! # A route of axum
+//!
+//! ```no_run
+//! use std::time::Duration;
+//!
+//! use axum::body::Bytes;
+//! use axum::extract::State;
+//! use axum::http::HeaderMap;
+//! use axum::routing::post;
+//! use axum::Router;
+//! use pybridge::{CallOptions, Engine};
+//! use pybridge_http::{FromHeaders, HttpError, Sse};
+//!
+//! async fn chat(State(engine): State<Engine>, headers: HeaderMap, body: Bytes) -> Result<Sse, HttpError> {
+//!     let options = CallOptions::from_headers(&headers)?;
+//!     Sse::open(&engine, body, options, Duration::from_secs(10)).await
+//! }
+//!
+//! fn app(engine: Engine) -> Router {
+//!     Router::new().route("/chat", post(chat)).with_state(engine)
+//! }
+//! ```
+//!
+//! The body goes to the worker as it came, in the engine's format: `json` for bodies that browsers and most clients send.
+//!
+//! # How endings reach a client
+//!
+//! | the stream | the client sees |
+//! | --- | --- |
+//! | is refused, or fails before its first item | the real status, a JSON body ([`HttpError`]) |
+//! | fails later | `event: error` ([`Sse`] only), then a message that breaks off: never a whole one |
+//! | finishes | the end of the message, after [`Sse::last`] if that was asked for |
+//!
+//! A client that goes away drops the future or the body, wherever they are: the handler is cancelled with the reason
+//! `client`. A handler that is silent for longer than the `wait` of [`Sse::open`] can only fail late.
+//!
+//! `examples/axum_gateway` in the repository is a whole service.
+
+#[cfg(feature = "axum")]
+mod axum;
+#[cfg(feature = "http")]
+mod body;
+#[cfg(feature = "http")]
+mod error;
+#[cfg(feature = "http")]
+mod headers;
+#[cfg(feature = "http")]
+mod stream;
+#[cfg(feature = "tower")]
+mod tower;
+
+#[cfg(feature = "http")]
+pub use body::{ChunkBody, Interrupted};
+#[cfg(feature = "http")]
+pub use error::{HttpError, status_of};
+#[cfg(feature = "http")]
+pub use headers::{FromHeaders, HeaderError};
+#[cfg(feature = "http")]
+pub use stream::{Ndjson, Sse};
+#[cfg(feature = "tower")]
+pub use tower::{Call, ChunkService, FrameService};
+
+#[cfg(all(doctest, feature = "axum"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,0 +1,193 @@
+//! Streams as HTTP answers: server-sent events and JSON lines.
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_core::Stream;
+use http::{HeaderName, HeaderValue, Response, header};
+use pybridge::codec::Framing;
+use pybridge::{CallOptions, ChunkStream, Engine, Reason};
+
+use crate::body::{ChunkBody, Failures};
+use crate::error::HttpError;
+use crate::headers::REQUEST_ID;
+
+/// Tells nginx, and proxies that follow it, to pass each chunk on.
+const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+
+/// Time without a chunk after which a comment keeps the connection open, unless said otherwise.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// A stream as server-sent events.
+///
+/// [`Sse::open`] waits for the first item, so that a failure before it has its real status; [`Sse::from`] sends the head at
+/// once. Every 15 s without an item a comment keeps proxies from closing the connection. A failure after the head is an
+/// `event: error` whose data is the body of [`HttpError`], then the answer breaks off. When the client goes, before or after
+/// the first item, the handler is cancelled with the reason `client`.
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use bytes::Bytes;
+/// use http::{HeaderMap, Response};
+/// use pybridge::{CallOptions, Engine};
+/// use pybridge_http::{ChunkBody, FromHeaders, HttpError, Sse};
+///
+/// async fn chat(engine: &Engine, headers: &HeaderMap, body: Bytes) -> Result<Response<ChunkBody>, HttpError> {
+///     let options = CallOptions::from_headers(headers)?;
+///     let events = Sse::open(engine, body, options, Duration::from_secs(10)).await?;
+///     Ok(events.last("[DONE]").into_http())
+/// }
+/// ```
+#[derive(Debug)]
+pub struct Sse(Answer);
+
+/// A stream as JSON lines (`application/x-ndjson`).
+///
+/// As [`Sse`], but for two things: nothing keeps a silent answer alive, and a failure after the head is told by nothing but
+/// the abnormal end.
+///
+/// ```no_run
+/// # use std::time::Duration;
+/// # use pybridge::{CallOptions, Engine};
+/// use pybridge_http::{HttpError, Ndjson};
+///
+/// # async fn f(engine: Engine) -> Result<(), HttpError> {
+/// let lines = Ndjson::open(&engine, &br#"{"prompt": "Hello"}"#[..], CallOptions::default(), Duration::from_secs(10)).await?;
+/// let answer = lines.into_http();
+/// assert_eq!(answer.headers()["content-type"], "application/x-ndjson");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Ndjson(Answer);
+
+/// An answer whose head has not been sent.
+#[derive(Debug)]
+struct Answer {
+    body: ChunkBody,
+    request_id: String,
+}
+
+impl Answer {
+    fn new(chunks: ChunkStream, first: Option<Bytes>, failures: Failures) -> Self {
+        Self { request_id: chunks.request_id(), body: ChunkBody::new(chunks, first, failures) }
+    }
+
+    /// Waits for the first chunk, the end or the failure, but no longer than `wait`.
+    async fn ready(chunks: ChunkStream, wait: Duration, failures: Failures) -> Result<Self, HttpError> {
+        let mut chunks = chunks.on_drop(Reason::Client);
+        let first = std::future::poll_fn(|context| Pin::new(&mut chunks).poll_next(context));
+        match tokio::time::timeout(wait, first).await {
+            Ok(Some(Err(error))) => Err(HttpError::from(error).with_request_id(chunks.request_id())),
+            Ok(Some(Ok(first))) => Ok(Self::new(chunks, Some(first), failures)),
+            Ok(None) | Err(_) => Ok(Self::new(chunks, None, failures)),
+        }
+    }
+
+    fn into_http(self, content_type: &'static str) -> Response<ChunkBody> {
+        let mut response = Response::new(self.body);
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        headers.insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
+        if let Ok(id) = HeaderValue::from_bytes(self.request_id.as_bytes()) {
+            headers.insert(REQUEST_ID, id);
+        }
+        response
+    }
+}
+
+/// Starts a call; a failure knows the request's name.
+fn chunks(
+    engine: &Engine,
+    body: impl Into<Bytes>,
+    framing: Framing,
+    options: CallOptions,
+) -> Result<ChunkStream, HttpError> {
+    let id = options.request_id.clone();
+    engine.chunks(body, framing, options).map_err(|error| match id {
+        Some(id) => HttpError::from(error).with_request_id(id),
+        None => error.into(),
+    })
+}
+
+impl Sse {
+    /// Calls the handler and waits for its first item, its end or its failure, but no longer than `wait`: then the head goes out
+    /// and keep-alive begins, so that no proxy gives up.
+    ///
+    /// Dropping the future, as servers do when the client goes, cancels the handler with the reason `client`.
+    ///
+    /// # Errors
+    /// The failure of a call that ended before its first item.
+    pub async fn open(
+        engine: &Engine,
+        body: impl Into<Bytes>,
+        options: CallOptions,
+        wait: Duration,
+    ) -> Result<Self, HttpError> {
+        let chunks = chunks(engine, body, Framing::Sse, options)?;
+        Answer::ready(chunks, wait, Failures::Event).await.map(Self::of)
+    }
+
+    fn of(mut answer: Answer) -> Self {
+        answer.body.keep_alive(KEEP_ALIVE);
+        Self(answer)
+    }
+
+    /// Sets after how long a silence a comment is sent.
+    #[must_use]
+    pub fn keep_alive(mut self, interval: Duration) -> Self {
+        self.0.body.keep_alive(interval);
+        self
+    }
+
+    /// Sends one more event when the handler has finished, and only then: `[DONE]`. `data` has one line.
+    #[must_use]
+    pub fn last(mut self, data: &str) -> Self {
+        self.0.body.last(format!("data: {data}\n\n").into());
+        self
+    }
+
+    /// The answer for any server on the `http` crate's types.
+    pub fn into_http(self) -> Response<ChunkBody> {
+        self.0.into_http("text/event-stream")
+    }
+}
+
+impl From<ChunkStream> for Sse {
+    /// The head goes out at once. `chunks` is framed as [`Framing::Sse`].
+    fn from(chunks: ChunkStream) -> Self {
+        Self::of(Answer::new(chunks.on_drop(Reason::Client), None, Failures::Event))
+    }
+}
+
+impl Ndjson {
+    /// Calls the handler and waits for its first item, its end or its failure, but no longer than `wait`.
+    ///
+    /// Dropping the future, as servers do when the client goes, cancels the handler with the reason `client`.
+    ///
+    /// # Errors
+    /// The failure of a call that ended before its first item.
+    pub async fn open(
+        engine: &Engine,
+        body: impl Into<Bytes>,
+        options: CallOptions,
+        wait: Duration,
+    ) -> Result<Self, HttpError> {
+        let chunks = chunks(engine, body, Framing::Ndjson, options)?;
+        Answer::ready(chunks, wait, Failures::End).await.map(Self)
+    }
+
+    /// The answer for any server on the `http` crate's types.
+    pub fn into_http(self) -> Response<ChunkBody> {
+        self.0.into_http("application/x-ndjson")
+    }
+}
+
+impl From<ChunkStream> for Ndjson {
+    /// The head goes out at once. `chunks` is framed as [`Framing::Ndjson`].
+    fn from(chunks: ChunkStream) -> Self {
+        Self(Answer::new(chunks.on_drop(Reason::Client), None, Failures::End))
+    }
+}

@@ -1,0 +1,49 @@
+"""Handlers that the tests serve over HTTP."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+from pybridge import Context, PublicError
+
+notes: dict[str, list[str]] = {}
+
+
+async def chat(request: dict[str, Any], context: Context) -> AsyncIterator[dict[str, Any]]:
+    """Does what each word of the prompt says; notes how it ended."""
+    said = notes.setdefault(context.id, [])
+    said.append("started")
+    ending = "finished"
+    try:
+        for word in request["prompt"].split():
+            match word:
+                case "raise!":
+                    raise ValueError("a private text")
+                case "public!":
+                    headers = {"X-Model": "large", "Content-Length": "7", "Retry-After": "30"}
+                    raise PublicError("no such model", status=404, code="model_not_found", headers=headers)
+                case "wait!":
+                    await asyncio.sleep(3600)
+                case "metadata!":
+                    yield {"id": context.id, "metadata": dict(context.metadata), "trace": context.traceparent}
+                case "pause!":
+                    await asyncio.sleep(0.05)
+                case "quarter!":
+                    yield {"text": "x" * (1 << 18)}
+                case "megabyte!":
+                    yield {"text": "x" * (1 << 20)}
+                case _:
+                    yield {"text": word}
+    except asyncio.CancelledError:
+        ending = f"cancelled: {context.cancel_reason}"
+        raise
+    except Exception as error:
+        ending = type(error).__name__
+        raise
+    finally:
+        said.append(ending)
+
+
+async def noted(request: str) -> list[str]:
+    """What a call of `chat` noted, the one with this name."""
+    return notes.get(request, [])

@@ -26,9 +26,11 @@ PYTHON_LIBDIR = $(shell $(PY) -c 'import sysconfig; print(sysconfig.get_config_v
 HAS_LIBPYTHON = $(shell $(PY) -c 'import pathlib, sysconfig as s; \
 	print((pathlib.Path(s.get_config_var("LIBDIR")) / s.get_config_var("LDLIBRARY")).exists() or "")')
 EMBED = PATH="$(abspath $(BIN)):$$PATH" LD_LIBRARY_PATH="$(PYTHON_LIBDIR):$$LD_LIBRARY_PATH"
-RUST_SCOPE = $(if $(HAS_LIBPYTHON),--workspace --features pybridge/fault --features pybridge/tracing,-p pybridge-pool)
-# A workspace of its own, as a program elsewhere would be.
+RUST_FEATURES := pybridge/fault pybridge/tracing pybridge-http/axum pybridge-http/tower
+RUST_SCOPE = $(if $(HAS_LIBPYTHON),--workspace --features "$(RUST_FEATURES)",-p pybridge-pool)
+# Workspaces of their own, as programs elsewhere would be. pytest builds and runs the gateway.
 RUST_HOST := examples/rust_host/Cargo.toml
+GATEWAY   := examples/axum_gateway/Cargo.toml
 RUST_TEST := $(if $(shell command -v cargo-nextest),$(CARGO) nextest run --no-tests=pass,$(CARGO) test --lib --bins --tests)
 
 .DEFAULT_GOAL := help
@@ -85,10 +87,12 @@ matrix: ## test-python with each of PYTHONS that is on PATH or, by its path, in 
 
 lint: lint-workflows ## rustfmt, clippy, ruff, what each crate may depend on, and the workflows
 	$(CARGO) fmt --all --check
-	$(CARGO) fmt --manifest-path $(RUST_HOST) --check -- --config-path rustfmt.toml
+	for host in $(RUST_HOST) $(GATEWAY); do $(CARGO) fmt --manifest-path $$host --check -- --config-path rustfmt.toml || exit 1; done
 	$(CARGO) clippy --workspace --all-targets --all-features --quiet -- -D warnings
-	$(CARGO) clippy --manifest-path $(RUST_HOST) --target-dir target --all-targets --quiet -- -D warnings
+	for host in $(RUST_HOST) $(GATEWAY); do \
+		$(CARGO) clippy --manifest-path $$host --target-dir target --all-targets --quiet -- -D warnings || exit 1; done
 	@! $(CARGO) tree -p pybridge-pool -e normal --prefix none | grep -E '^(pyo3|tokio) ' || { echo "the pool knows no Python and no tokio"; exit 1; }
+	@! $(CARGO) tree -p pybridge-http --all-features -e normal --depth 1 --prefix none | grep '^pyo3' || { echo "pybridge-http names no pyo3"; exit 1; }
 	$(BIN)/ruff check --quiet .
 	$(BIN)/ruff format --check --quiet .
 
@@ -106,7 +110,7 @@ types: build ## mypy strict over everything, and the stub against the extension
 
 fmt: setup ## Formats Rust and Python
 	$(CARGO) fmt --all
-	$(CARGO) fmt --manifest-path $(RUST_HOST) -- --config-path rustfmt.toml
+	for host in $(RUST_HOST) $(GATEWAY); do $(CARGO) fmt --manifest-path $$host -- --config-path rustfmt.toml || exit 1; done
 	$(BIN)/ruff check --quiet --fix .
 	$(BIN)/ruff format --quiet .
 
@@ -175,9 +179,9 @@ crates: ## Packages the crates that are published into target/package, and compi
 deny: ## Licences, advisories and sources of what is compiled in; needs cargo-deny
 	@command -v cargo-deny >/dev/null || { echo "cargo-deny is needed: cargo install cargo-deny --locked"; exit 1; }
 	$(CARGO) deny --locked check
-	$(CARGO) deny --locked --manifest-path $(RUST_HOST) --config deny.toml check
+	for host in $(RUST_HOST) $(GATEWAY); do $(CARGO) deny --locked --manifest-path $$host --config deny.toml check || exit 1; done
 
-LOCKED := Cargo.toml $(RUST_HOST) rust/bridge/fuzz/Cargo.toml rust/pool/fuzz/Cargo.toml
+LOCKED := Cargo.toml $(RUST_HOST) $(GATEWAY) rust/bridge/fuzz/Cargo.toml rust/pool/fuzz/Cargo.toml
 locks: ## Writes the versions of the manifests into every Cargo.lock
 	for manifest in $(LOCKED); do $(CARGO) metadata --format-version 1 --manifest-path $$manifest >/dev/null || exit 1; done
 

@@ -18,7 +18,13 @@ ROOT = Path(__file__).resolve().parents[1]
 PLATFORMS = tuple(
     f"{libc}_{machine}" for libc in ("manylinux_2_28", "musllinux_1_2") for machine in ("x86_64", "aarch64")
 )
-LOCKS = ("Cargo.lock", "examples/rust_host/Cargo.lock", "rust/bridge/fuzz/Cargo.lock", "rust/pool/fuzz/Cargo.lock")
+LOCKS = (
+    "Cargo.lock",
+    "examples/axum_gateway/Cargo.lock",
+    "examples/rust_host/Cargo.lock",
+    "rust/bridge/fuzz/Cargo.lock",
+    "rust/pool/fuzz/Cargo.lock",
+)
 
 
 class ReleaseError(Exception):
@@ -67,7 +73,7 @@ def _tag_findings(root: Path, tag: str) -> Iterator[str]:
         yield f"tag {tag}: the version in Cargo.toml is {version}, so the tag must be v{version}"
     for name in LOCKS:
         for package in tomllib.loads((root / name).read_text())["package"]:
-            ours = package["name"] in {"pybridge", "pybridge-macros", "pybridge-pool"}
+            ours = package["name"] in {"pybridge", "pybridge-http", "pybridge-macros", "pybridge-pool"}
             if ours and package["version"] != version:
                 yield f"{name}: {package['name']} is {package['version']} there; run cargo check beside it"
     try:

@@ -12,7 +12,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-LOCKS = ["Cargo.lock", "examples/rust_host/Cargo.lock", "rust/bridge/fuzz/Cargo.lock", "rust/pool/fuzz/Cargo.lock"]
+LOCKS = [
+    "Cargo.lock",
+    "examples/axum_gateway/Cargo.lock",
+    "examples/rust_host/Cargo.lock",
+    "rust/bridge/fuzz/Cargo.lock",
+    "rust/pool/fuzz/Cargo.lock",
+]
 VERSION = tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]["package"]["version"]
 
 

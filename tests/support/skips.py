@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import sysconfig
 from collections.abc import Generator
 from pathlib import Path
 from typing import TypeVar
@@ -10,6 +11,7 @@ from typing import TypeVar
 import pytest
 
 JEMALLOC = sorted(Path("/usr/lib").glob("**/libjemalloc.so.2"))
+LIBPYTHON = Path(sysconfig.get_config_var("LIBDIR") or "") / (sysconfig.get_config_var("LDLIBRARY") or "")
 UVLOOP_HAS_NO_EAGER_TASKS = "this uvloop gives the eager factory of this Python an argument that it does not take"
 
 HOLDS = {
@@ -19,6 +21,7 @@ HOLDS = {
     "peaks are read from /proc": not Path("/proc/self/clear_refs").exists(),
     "other systems do not count a thread's sleeps": sys.platform != "linux",
     "libjemalloc2 is not installed": not JEMALLOC,
+    "there is no libpython that a program could link": not LIBPYTHON.is_file(),
     UVLOOP_HAS_NO_EAGER_TASKS: True,
 }
 """Each reason, and whether it may hold with this Python on this machine. What tests import is always there."""

@@ -90,7 +90,7 @@ async fn words(
     headers: HeaderMap,
     Json(text): Json<Text>,
 ) -> Result<Json<Count>, HttpError> {
-    Ok(Json(count.call(text, options(&headers)?).await?))
+    Ok(Json(pybridge_http::call(&count, text, options(&headers)?).await?))
 }
 
 fn options(headers: &HeaderMap) -> Result<CallOptions, HttpError> {

@@ -110,6 +110,11 @@ impl std::error::Error for HttpError {
 }
 
 impl HttpError {
+    /// A stream's failure, with the name of its request where that is known.
+    pub(crate) fn of(error: StreamError, request_id: Option<String>) -> Self {
+        Self { cause: Cause::Stream(error), request_id }
+    }
+
     /// Names the request in body and headers.
     #[must_use]
     pub fn with_request_id(self, id: impl Into<String>) -> Self {

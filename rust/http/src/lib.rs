@@ -5,7 +5,7 @@
 //!
 //! | feature | what it adds |
 //! | --- | --- |
-//! | `http` | [`FromHeaders`], [`status_of`], [`HttpError`]; [`Sse`] and [`Ndjson`], streamed answers for any server with `http-body` |
+//! | `http` | [`FromHeaders`], [`call`], [`status_of`], [`HttpError`]; [`Sse`] and [`Ndjson`], streamed answers for any server with `http-body` |
 //! | `axum` | `IntoResponse` for those, so that axum's handlers return them |
 //! | `tower` | [`ChunkService`] and [`FrameService`], whose readiness is the engine's admission |
 //!
@@ -32,7 +32,9 @@
 //! }
 //! ```
 //!
-//! The body goes to the worker as it came, in the engine's format: `json` for bodies that browsers and most clients send.
+//! The body goes to the worker as it came, in the engine's format: make it `.codec(CodecSpec::json())` for the bodies that
+//! browsers and most clients send, or they are refused with status 400. [`call`] is for handlers that return one value. To check
+//! a body first, deserialise it and pass `serde_json::to_vec` of the value on.
 //!
 //! # How endings reach a client
 //!
@@ -52,6 +54,8 @@ mod axum;
 #[cfg(feature = "http")]
 mod body;
 #[cfg(feature = "http")]
+mod call;
+#[cfg(feature = "http")]
 mod error;
 #[cfg(feature = "http")]
 mod headers;
@@ -62,6 +66,8 @@ mod tower;
 
 #[cfg(feature = "http")]
 pub use body::{ChunkBody, Interrupted};
+#[cfg(feature = "http")]
+pub use call::call;
 #[cfg(feature = "http")]
 pub use error::{HttpError, status_of};
 #[cfg(feature = "http")]

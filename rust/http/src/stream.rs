@@ -106,10 +106,7 @@ fn chunks(
     options: CallOptions,
 ) -> Result<ChunkStream, HttpError> {
     let id = options.request_id.clone();
-    engine.chunks(body, framing, options).map_err(|error| match id {
-        Some(id) => HttpError::from(error).with_request_id(id),
-        None => error.into(),
-    })
+    engine.chunks(body, framing, options).map_err(|error| HttpError::of(error, id))
 }
 
 impl Sse {

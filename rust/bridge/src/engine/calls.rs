@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::StreamExt;
 use pybridge_pool::PoolError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -166,14 +165,7 @@ impl Engine {
         Req: Serialize,
         Resp: DeserializeOwned,
     {
-        let mut items = self.generate(request, options)?;
-        let wrong_count = |gave| StreamError::response(format!("{} gave {gave} where call() takes one", self.name()));
-        let item = items.next().await.ok_or_else(|| wrong_count("no item"))??;
-        match items.next().await {
-            None => Ok(item),
-            Some(Err(error @ (StreamError::Failed(_) | StreamError::Cancelled(_)))) => Err(error),
-            Some(Ok(_) | Err(_)) => Err(wrong_count("more than one item")),
-        }
+        self.generate(request, options)?.only().await
     }
 
     /// Starts a stream in the place of `permit`, or where the admission finds one.

@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use futures_core::{FusedStream, Stream};
+use futures_util::StreamExt;
 use pybridge_pool::Batch;
 use serde::de::DeserializeOwned;
 
@@ -213,6 +214,35 @@ pub struct ItemStream<T> {
 impl<T: DeserializeOwned> ItemStream<T> {
     pub(crate) fn new(frames: FrameStream, format: codec::Format) -> Self {
         Self { frames, format, item: PhantomData }
+    }
+
+    /// The one item of a `unary` handler. Suspends until the handler has ended.
+    ///
+    /// ```no_run
+    /// # async fn answer(engine: pybridge::Engine) -> Result<(), pybridge::StreamError> {
+    /// use pybridge::{CallOptions, Reason};
+    ///
+    /// let sum = engine.generate::<_, u64>([1, 2, 3], CallOptions::default())?;
+    /// let sum = sum.on_drop(Reason::Client).only().await?; // `Engine::call`, for a server
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// What the stream ends with. [`StreamError::Response`]: the handler gave no item, or more than one, or one that is no
+    /// `T`.
+    pub async fn only(mut self) -> Result<T, StreamError> {
+        let item = self.next().await.ok_or_else(|| self.wrong_count("no item"))??;
+        match self.next().await {
+            None => Ok(item),
+            Some(Err(error @ (StreamError::Failed(_) | StreamError::Cancelled(_)))) => Err(error),
+            Some(Ok(_) | Err(_)) => Err(self.wrong_count("more than one item")),
+        }
+    }
+
+    fn wrong_count(&self, gave: &str) -> StreamError {
+        let engine = &self.frames.consumer.core.engine.name;
+        StreamError::response(format!("{engine} gave {gave} where call() takes one"))
     }
 }
 

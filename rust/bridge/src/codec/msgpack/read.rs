@@ -227,7 +227,7 @@ fn unknown(marker: u8, from: &mut Cursor<'_>) -> Fault {
     }
 }
 
-/// JSON that is read as MessagePack begins with a small number: its first byte.
+/// JSON that is read as `MessagePack` begins with a small number: its first byte.
 #[cold]
 fn trailing(from: &Cursor<'_>) -> Fault {
     let json = from.at == 1 && matches!(from.input.first(), Some(b'{' | b'[' | b'"'));

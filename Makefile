@@ -177,11 +177,11 @@ msrv: ## Checks that everything compiles with the least Rust version; adds that 
 
 PUBLISHED := pybridge-pool pybridge pybridge-http
 crates: ## Packages the crates that are published into target/package, and compiles each from there
-	PYO3_PYTHON=$(THIS_PYTHON) $(CARGO) package --locked --workspace --exclude pybridge-extension --exclude pybridge-models
+	PYO3_PYTHON=$(or $(abspath $(wildcard $(PY))),$(PYTHON)) $(CARGO) package --locked --workspace --exclude pybridge-extension --exclude pybridge-models
 
 semver: ## Compares the public Rust API with that of the commit in release/api_baseline; needs cargo-semver-checks
 	@command -v cargo-semver-checks >/dev/null || { echo "It is needed: cargo install cargo-semver-checks --locked"; exit 1; }
-	PYO3_PYTHON=$(THIS_PYTHON) $(CARGO) semver-checks --baseline-rev "$$(cat release/api_baseline)" $(PUBLISHED:%=--package %)
+	PYO3_PYTHON=$(or $(abspath $(wildcard $(PY))),$(PYTHON)) $(CARGO) semver-checks --baseline-rev "$$(cat release/api_baseline)" $(PUBLISHED:%=--package %)
 
 deny: ## Licences, advisories and sources of what is compiled in; needs cargo-deny
 	@command -v cargo-deny >/dev/null || { echo "cargo-deny is needed: cargo install cargo-deny --locked"; exit 1; }

@@ -18,6 +18,9 @@ use crate::error::HttpError;
 /// A comment, which readers of events skip. No empty line follows: some would take that for an event without data.
 const KEEP_ALIVE: Bytes = Bytes::from_static(b": ka\n");
 
+/// Longest interval that is asked for; what is longer counts as this.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
+
 /// The body of a streamed answer, for any server that takes an [`http_body::Body`].
 ///
 /// After a failure it ends with an error, so that the server breaks the message off (no final chunk, a reset) and no client
@@ -88,7 +91,8 @@ impl ChunkBody {
     }
 
     pub(crate) fn keep_alive(&mut self, interval: Duration) {
-        self.keep_alive = Some(KeepAlive { interval, sent: Instant::now(), timer: None });
+        let interval = interval.min(LONGEST);
+        self.keep_alive = (!interval.is_zero()).then(|| KeepAlive { interval, sent: Instant::now(), timer: None });
     }
 
     pub(crate) fn last(&mut self, last: Bytes) {

@@ -6,6 +6,7 @@ mod support;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use http_body::Body;
 use http_body_util::BodyExt;
 use pybridge::codec::Framing;
@@ -56,6 +57,30 @@ fn a_body_that_has_ended_gives_nothing_more() {
                     assert!(body.is_end_stream() && piece(&mut body).await.is_none(), "{prompt}");
                 }
             }
+        }
+    });
+}
+
+/// What it holds would stay as long as the connection does, and a graceful end would wait for that.
+#[test]
+fn a_client_that_reads_nothing_keeps_a_failed_answer_for_a_while_only() {
+    // Its clock can be moved.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("no threads are needed");
+    let chat = engine("chat").blocking().expect("it is there");
+    runtime.block_on(async {
+        let events = Sse::from(ask(&chat, "Hello raise!", Framing::Sse)).into_http().into_body();
+        for mut body in [events, Ndjson::from(ask(&chat, "Hello raise!", Framing::Ndjson)).into_http().into_body()] {
+            let mut unread = Vec::new();
+            while let Ok(Some(Ok(bytes))) = tokio::time::timeout(Duration::from_secs(1), piece(&mut body)).await {
+                unread.push(bytes);
+            }
+            assert!(piece(&mut body).now_or_never().is_none(), "the server has not written {unread:?}");
+            tokio::time::pause();
+            let ended = tokio::time::timeout(Duration::from_secs(60), piece(&mut body)).await.expect("it breaks off");
+            assert!(matches!(ended, Some(Err(_))), "{ended:?}");
+            assert!(piece(&mut body).await.is_none());
+            tokio::time::resume();
+            drop(unread);
         }
     });
 }

@@ -171,12 +171,14 @@ impl Admission {
         refused.into_iter().for_each(wake);
     }
 
-    /// Takes a waiting request back; false: it is not waiting.
-    pub(crate) fn withdraw(&self, core: &StreamCore) -> bool {
+    /// Takes a waiting request back, and names those that waited behind it and now have a place; `None`: it is not waiting.
+    #[expect(clippy::vec_box, reason = "the boxes move on as they are")]
+    pub(crate) fn withdraw(&self, core: &StreamCore) -> Option<Vec<Box<StartRequest>>> {
         let mut inner = self.lock();
-        let start = inner.waiting.remove(&core.ticket.load(Ordering::Relaxed));
-        drop(inner);
-        start.is_some()
+        let start = inner.waiting.remove(&core.ticket.load(Ordering::Relaxed))?;
+        let admitted = self.admit_waiting(inner);
+        drop(start);
+        Some(admitted)
     }
 
     /// Replaces what was guessed for a stream's request by what its decoder counted, and names the waiting requests that

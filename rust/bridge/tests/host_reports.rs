@@ -163,3 +163,15 @@ fn the_hosts_function_may_wait_for_a_thread_that_needs_the_interpreter() {
     drop(engine);
     drop(answering);
 }
+
+#[test]
+fn the_hosts_function_is_refused_an_engine_that_its_own_thread_would_have_to_make() {
+    let script = Script::new(SCRIPT);
+    let (results, result) = mpsc::channel();
+    let engine = script.engine_with(move |builder| {
+        builder.on_failure(move |_, _| results.send(Engine::import_blocking("builtins:print")).expect("the test waits"))
+    });
+    fail(&script, &engine, "late");
+    let error = result.recv().expect("it was called").expect_err("it would wait for itself").to_string();
+    assert!(error.starts_with("RuntimeError: an event loop runs on this thread"), "{error}");
+}

@@ -18,11 +18,18 @@ use crate::error::HttpError;
 /// A comment, which readers of events skip. No empty line follows: some would take that for an event without data.
 const KEEP_ALIVE: Bytes = Bytes::from_static(b": ka\n");
 
+/// Longest interval that is asked for; what is longer counts as this.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// How long a client may leave unread what is left after a failure; then the answer breaks off without it.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// The body of a streamed answer, for any server that takes an [`http_body::Body`].
 ///
 /// After a failure it ends with an error, so that the server breaks the message off (no final chunk, a reset) and no client
 /// takes what it has for the whole. What was sent before it, the event that tells of the failure included, has left
-/// the server's buffers by then. Dropping it cancels the handler with the reason `client`.
+/// the server's buffers by then, unless the client reads so little that it is not gone after 30 s. Dropping it cancels the
+/// handler with the reason `client`.
 #[derive(Debug)]
 pub struct ChunkBody {
     stage: Stage,
@@ -34,8 +41,9 @@ pub struct ChunkBody {
     failures: Failures,
     /// Every piece of memory whose way out of the server is watched has a clone; `None`: no more follow.
     held: Option<Arc<oneshot::Sender<()>>>,
-    /// Resolves when the server has let go of all of them.
+    /// Resolves when the server has let go of all of them, and bounds the wait for that once the stream has failed.
     released: oneshot::Receiver<()>,
+    patience: Option<Pin<Box<Sleep>>>,
 }
 
 /// How a reader learns of a failure after the head.
@@ -84,11 +92,22 @@ impl ChunkBody {
     pub(crate) fn new(chunks: ChunkStream, first: Option<Bytes>, failures: Failures) -> Self {
         let (held, released) = oneshot::channel();
         let held = Some(Arc::new(held));
-        Self { stage: Stage::Streaming, chunks, first, last: None, keep_alive: None, failures, held, released }
+        Self {
+            stage: Stage::Streaming,
+            chunks,
+            first,
+            last: None,
+            keep_alive: None,
+            failures,
+            held,
+            released,
+            patience: None,
+        }
     }
 
     pub(crate) fn keep_alive(&mut self, interval: Duration) {
-        self.keep_alive = Some(KeepAlive { interval, sent: Instant::now(), timer: None });
+        let interval = interval.min(LONGEST);
+        self.keep_alive = (!interval.is_zero()).then(|| KeepAlive { interval, sent: Instant::now(), timer: None });
     }
 
     pub(crate) fn last(&mut self, last: Bytes) {
@@ -109,6 +128,15 @@ impl ChunkBody {
     /// The same bytes, in memory that tells when the server is done with them: what it has written it drops.
     fn watch(&self, bytes: Bytes) -> Bytes {
         Bytes::from_owner(Watched { bytes, _held: self.held.clone() })
+    }
+
+    /// Ready when the server has written what was watched, or has had the time for it.
+    fn poll_written(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if Pin::new(&mut self.released).poll(context).is_ready() {
+            return Poll::Ready(());
+        }
+        let patience = self.patience.get_or_insert_with(|| Box::pin(tokio::time::sleep(PATIENCE)));
+        patience.as_mut().poll(context)
     }
 
     fn poll_streaming(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
@@ -156,7 +184,7 @@ impl Body for ChunkBody {
                     }
                 }
                 Stage::Failed(error) => {
-                    if Pin::new(&mut self.released).poll(context).is_pending() {
+                    if self.poll_written(context).is_pending() {
                         self.stage = Stage::Failed(error);
                     } else {
                         self.stage = Stage::Breaking(error);

@@ -17,8 +17,14 @@ const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
 
 /// What a handler's `PublicError` may not say: it belongs to the body that is sent, or to the connection.
-const NOT_THE_HANDLERS: [HeaderName; 5] =
-    [header::CONNECTION, header::CONTENT_LENGTH, header::CONTENT_TYPE, header::TRANSFER_ENCODING, header::UPGRADE];
+const NOT_THE_HANDLERS: [HeaderName; 6] = [
+    header::CONNECTION,
+    header::CONTENT_ENCODING,
+    header::CONTENT_LENGTH,
+    header::CONTENT_TYPE,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+];
 
 /// HTTP status of a call that ends with `error` before its first item.
 ///

@@ -105,7 +105,9 @@ impl FromHeaders for CallOptions {
             };
             let Some(value) = joined(headers, name, limits.max_metadata_bytes)? else { continue };
             bytes += key.len() + value.len();
-            options.metadata.insert(key.to_owned(), value);
+            if options.metadata.insert(key.to_owned(), value).is_some() {
+                return Err(refuse(name, "must be given once, with or without the prefix"));
+            }
             if bytes > limits.max_metadata_bytes || options.metadata.len() > limits.max_metadata_entries {
                 return Err(refuse(name, "is more metadata than a request may have"));
             }

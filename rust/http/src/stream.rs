@@ -132,7 +132,7 @@ impl Sse {
         Self(answer)
     }
 
-    /// Sets after how long a silence a comment is sent.
+    /// Sets after how long a silence a comment is sent; zero: never.
     #[must_use]
     pub fn keep_alive(mut self, interval: Duration) -> Self {
         self.0.body.keep_alive(interval);

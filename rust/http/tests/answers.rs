@@ -123,6 +123,7 @@ fn a_public_error_has_its_own_status_text_and_headers() {
         assert_eq!(answer.header("x-model"), Some("large"));
         assert_eq!(answer.header("retry-after"), Some("30"));
         assert_ne!(answer.header("content-length"), Some("7"), "the body's own");
+        assert_eq!(answer.header("content-encoding"), None, "the body's own");
         let body = error("not_found_error", "no such model", "model_not_found", "r-1");
         assert_eq!(answer.text().await, (body, true));
     });

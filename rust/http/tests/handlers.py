@@ -20,7 +20,8 @@ async def chat(request: dict[str, Any], context: Context) -> AsyncIterator[dict[
                 case "raise!":
                     raise ValueError("a private text")
                 case "public!":
-                    headers = {"X-Model": "large", "Content-Length": "7", "Retry-After": "30"}
+                    of_its_body = {"Content-Length": "7", "Content-Encoding": "gzip"}
+                    headers = {"X-Model": "large", "Retry-After": "30", **of_its_body}
                     raise PublicError("no such model", status=404, code="model_not_found", headers=headers)
                 case "wait!":
                     await asyncio.sleep(3600)

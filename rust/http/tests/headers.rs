@@ -78,6 +78,15 @@ fn what_has_one_value_is_refused_with_two() {
     assert_eq!(refused(&[("x-request-id", b"a"), ("x-request-id", b"b")]), "header x-request-id: must be given once");
 }
 
+/// A proxy sets `baggage`, and no client may replace it.
+#[test]
+fn one_header_does_not_replace_the_metadata_of_another() {
+    let [own, prefixed] = [("baggage", b"user=7".as_slice()), ("x-meta-baggage", b"user=1")];
+    assert!(refused(&[own, prefixed]).ends_with("must be given once, with or without the prefix"));
+    assert!(refused(&[prefixed, own]).ends_with("must be given once, with or without the prefix"));
+    assert_eq!(options(&[prefixed, ("baggage", b"")]).expect("one").metadata["baggage"], "user=1");
+}
+
 #[test]
 fn values_are_bounded() {
     let long = |len: usize| vec![b'x'; len];

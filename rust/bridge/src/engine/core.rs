@@ -126,6 +126,14 @@ impl EngineCore {
         }
     }
 
+    /// Takes a waiting request back; those behind it that have a place now start. False: it is not waiting.
+    pub(crate) fn withdraw(&self, stream: &StreamCore) -> bool {
+        let admitted = self.admission.withdraw(stream);
+        let waited = admitted.is_some();
+        admitted.into_iter().flatten().for_each(post_start);
+        waited
+    }
+
     /// Lets the next waiting request have the place of a permit that is over.
     pub(crate) fn return_permit(&self) {
         self.admission.return_permit().into_iter().for_each(post_start);

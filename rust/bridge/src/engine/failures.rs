@@ -43,8 +43,9 @@ pub(crate) fn report(py: Python<'_>, core: &StreamCore, failure: &Failure) {
     if let Some(act) = core.engine.on_failure.get() {
         tell(&|| (act.0)(&id, failure));
     } else if is_the_handlers(failure.kind) {
+        // A subscriber that some other thread has for a while hears nothing of this one.
         #[cfg(feature = "tracing")]
-        if tracing::dispatcher::has_been_set() {
+        if tracing::dispatcher::get_default(|here| !here.is::<tracing::subscriber::NoSubscriber>()) {
             return tell(&|| core.span.tell(&id, failure));
         }
         let what = failure.traceback.as_deref().map(str::trim_end);

@@ -24,7 +24,9 @@ impl EngineBuilder {
     /// The interpreter was not started ([`embed::initialize`]); an event loop runs on this thread, which must not wait; otherwise
     /// as [`build`](Self::build).
     pub fn blocking(self) -> Result<Engine, SetupError> {
-        if worker::if_attached(|py| !matches!(worker::running_loop(py), Ok(None))).unwrap_or_default() {
+        // What a worker calls detached, as `on_failure`, has a loop below it as well.
+        let attached = || worker::if_attached(|py| !matches!(worker::running_loop(py), Ok(None))).unwrap_or_default();
+        if worker::is_worker_thread() || attached() {
             let text = "an event loop runs on this thread, which would wait for itself: use build()";
             return Err(SetupError::new("RuntimeError", text));
         }

@@ -187,7 +187,7 @@ impl StreamCore {
             return false;
         }
         self.cancel_children();
-        if self.engine.admission.withdraw(self) {
+        if self.engine.withdraw(self) {
             self.finish(Ending::cancelled(reason));
         } else if self.home.post(Command::Cancel(Arc::clone(self))).is_err() {
             self.lose_worker();

@@ -29,6 +29,11 @@ pub(super) fn open_workers() -> Vec<(Arc<Mailbox>, Arc<WorkerInfo>)> {
     open.filter(|(mailbox, _)| mailbox.is_open()).collect()
 }
 
+/// True on the thread of a dedicated worker, attached or not.
+pub(crate) fn is_worker_thread() -> bool {
+    open_workers().iter().any(|(mailbox, info)| info.kind == Kind::Dedicated && mailbox.is_home())
+}
+
 /// Has an open worker run `call`, a dedicated one if there is any, for its loop is always running. Without a worker the
 /// call is dropped.
 pub(crate) fn run_on_any(call: PortCall) {

@@ -236,11 +236,23 @@ fn a_call_that_is_withdrawn_or_ended_while_it_waits_gets_no_place() {
     let door = Door::new(Places { max_concurrency: Some(1), ..OPEN });
     let running = door.admitted(0);
     let waiting = [door.waiting(0), door.waiting(0), door.waiting(0)];
-    assert!(door.admission().withdraw(&waiting[0]));
-    assert!(!door.admission().withdraw(&waiting[0]) && !door.admission().withdraw(&running));
+    assert!(door.admission().withdraw(&waiting[0]).is_some_and(|admitted| admitted.is_empty()));
+    assert!(door.admission().withdraw(&waiting[0]).is_none() && door.admission().withdraw(&running).is_none());
     waiting[1].release();
     assert_eq!(door.admission().counts(), (2, 0));
     assert_eq!(door.leave(&running), [waiting[2].id]);
+}
+
+#[test]
+fn who_waited_behind_a_request_too_large_goes_on_once_that_is_withdrawn() {
+    let door = Door::new(Places { max_concurrency: Some(3), max_held_bytes: 1000, ..OPEN });
+    let running = door.admitted(100);
+    let (large, small, permit, last) = (door.waiting(1000), door.waiting(10), door.asker(), door.waiting(0));
+    let admitted = door.admission().withdraw(&large).expect("it waits");
+    assert_eq!(ids(&admitted), [small.id]);
+    assert_eq!((permit.woken.times(), door.poll(&permit)), (1, Poll::Ready(true)));
+    assert_eq!(door.admission().counts().0, 1, "three places are taken");
+    assert_eq!(door.leave(&running), [last.id]);
 }
 
 #[test]

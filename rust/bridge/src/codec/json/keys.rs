@@ -12,10 +12,10 @@ pub(super) struct Key<'d, 'de> {
     pub(super) of: &'d mut JsonDeserializer<'de>,
 }
 
-/// The number that a key writes; signs and infinities that JSON does not write are none.
+/// The number that a key writes; signs, infinities and leading zeros that JSON does not write are none.
 fn number_of<T: FromStr>(text: &str) -> Option<T> {
-    let digits = text.strip_prefix('-').unwrap_or(text);
-    digits.starts_with(|first: char| first.is_ascii_digit()).then(|| text.parse().ok())?
+    let digits = text.strip_prefix('-').unwrap_or(text).as_bytes();
+    matches!(digits, [b'1'..=b'9', ..] | [b'0'] | [b'0', b'.' | b'e' | b'E', ..]).then(|| text.parse().ok())?
 }
 
 macro_rules! keys_of {

@@ -53,13 +53,21 @@ enum Tagged {
 struct Wrapped(u8);
 
 #[derive(Debug, PartialEq, Deserialize)]
+#[serde(tag = "t", content = "c")]
+enum Adjacent {
+    A,
+    B(u8),
+    C { x: Option<f32> },
+}
+
+#[derive(Debug, PartialEq, Deserialize)]
 struct Flat {
     a: i64,
     #[serde(flatten)]
     rest: HashMap<String, Value>,
 }
 
-const TEXTS: [&str; 57] = [
+const TEXTS: [&str; 88] = [
     "null",
     "true",
     "false",
@@ -116,6 +124,37 @@ const TEXTS: [&str; 57] = [
     r#"{"type":"delta","text":"x"}"#,
     r#"{"text":"\t","type":"delta"}"#,
     r#"{"type":"done","more":1}"#,
+    r#"{"01":2}"#,
+    r#"{"-01":2}"#,
+    r#"{"1.":1}"#,
+    r#"{"1e2":1}"#,
+    r#"{"+1":1}"#,
+    r#"{"1 ":1}"#,
+    r#"{"":1}"#,
+    r#"{"340282366920938463463374607431768211455":1}"#,
+    "1e39",
+    r#"{"Named":["x"]}"#,
+    r#"{"One":[1]}"#,
+    r#"["Unit"]"#,
+    r#"["delta","x"]"#,
+    r#"[7,null,[],"Unit"]"#,
+    "[7]",
+    r#"[7,null,[],"Unit",1]"#,
+    r#"{"Two":{"0":1}}"#,
+    r#"{"Unit":[]}"#,
+    r#"{"Unit":{}}"#,
+    r#"{"a":1,"b":{"c":[1,{"d":null}]},"e":-0.0}"#,
+    r#"{"\u0061":1,"\u0062":"\\\""}"#,
+    "[null,[null]]",
+    "5e-324",
+    "123456789012345678901234567890e-20",
+    r#"{"Named":{"a":"x","zz":[[[["]"]]]]}}"#,
+    r#"{"t":"B","c":4}"#,
+    r#"{"c":{"x":1.5},"t":"C"}"#,
+    r#"{"t":"A"}"#,
+    r#"{"secs":1,"nanos":2}"#,
+    r#"{"Ok":3}"#,
+    r#"{"end":3,"start":1}"#,
     r#"{"type":"other"}"#,
 ];
 
@@ -155,6 +194,17 @@ fn types_are_read_from_json_as_serde_json_reads_them() {
         differences::<HashMap<bool, u8>>(),
         differences::<BTreeMap<Option<String>, Value>>(),
         differences::<Value>(),
+        differences::<HashMap<u128, Value>>(),
+        differences::<HashMap<i64, Value>>(),
+        differences::<Vec<Option<u8>>>(),
+        differences::<(Option<()>, Vec<Option<u8>>)>(),
+        differences::<HashMap<char, Value>>(),
+        differences::<HashMap<String, Option<Adjacent>>>(),
+        differences::<Vec<Adjacent>>(),
+        differences::<Adjacent>(),
+        differences::<std::time::Duration>(),
+        differences::<std::ops::Range<u8>>(),
+        differences::<Result<u8, String>>(),
         differences::<Record>(),
         differences::<Kind>(),
         differences::<Loose>(),

@@ -37,9 +37,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         ["load", port, connections, requests, items, body] => {
             load::run(port.parse()?, connections.parse()?, requests.parse()?, items.parse()?, body)
         }
-        _ => {
-            Err("http_bench pooled|by-hand|ready HANDLER, or load PORT CONNECTIONS REQUESTS ITEMS BODY_FILE".into())
-        }
+        _ => Err("http_bench pooled|by-hand|ready HANDLER, or load PORT CONNECTIONS REQUESTS ITEMS BODY_FILE".into()),
     }
 }
 

@@ -182,7 +182,7 @@ mod tests {
     }
 
     /// A number of kibibytes in a file of the process.
-    #[cfg(all(target_os = "linux", not(miri)))]
+    #[cfg(all(target_os = "linux", not(any(miri, loom))))]
     fn kibibytes(text: &str, name: &str) -> usize {
         let line = text.lines().find_map(|line| line.strip_prefix(name)).expect("the kernel tells");
         line.trim().trim_end_matches("kB").trim().parse().expect("a number")

@@ -175,13 +175,13 @@ msrv: ## Checks that everything compiles with the least Rust version; adds that 
 	@$(CARGO) +$(MSRV) --version >/dev/null 2>&1 || rustup toolchain install $(MSRV) --profile minimal --no-self-update
 	PYO3_PYTHON=$(PYTHON) $(CARGO) +$(MSRV) check --locked --workspace --all-features --target-dir target/msrv
 
-PUBLISHED := pybridge-pool pybridge pybridge-http
 crates: ## Packages the crates that are published into target/package, and compiles each from there
-	PYO3_PYTHON=$(or $(abspath $(wildcard $(PY))),$(PYTHON)) $(CARGO) package --locked --workspace --exclude pybridge-extension --exclude pybridge-models
+	PYO3_PYTHON=$(THIS_PYTHON) $(CARGO) package --locked --workspace --exclude pybridge-extension --exclude pybridge-models
 
+RUST_APIS := pybridge-pool pybridge pybridge-http
 semver: ## Compares the public Rust API with that of the commit in release/api_baseline; needs cargo-semver-checks
 	@command -v cargo-semver-checks >/dev/null || { echo "It is needed: cargo install cargo-semver-checks --locked"; exit 1; }
-	PYO3_PYTHON=$(or $(abspath $(wildcard $(PY))),$(PYTHON)) $(CARGO) semver-checks --baseline-rev "$$(cat release/api_baseline)" $(PUBLISHED:%=--package %)
+	PYO3_PYTHON=$(THIS_PYTHON) $(CARGO) semver-checks --baseline-rev "$$(cat release/api_baseline)" $(RUST_APIS:%=--package %)
 
 deny: ## Licences, advisories and sources of what is compiled in; needs cargo-deny
 	@command -v cargo-deny >/dev/null || { echo "cargo-deny is needed: cargo install cargo-deny --locked"; exit 1; }
@@ -203,7 +203,7 @@ system-deps: ## Names and installs the Debian packages that building and testing
 TOOLS     := target/release-tools
 TARGET    ?= $(HOST)
 PLATFORM   = $(if $(findstring -musl,$(TARGET)),musllinux_1_2,manylinux_2_28)
-THIS_PYTHON = $(if $(filter file,$(origin PYTHON)),$(or $(wildcard $(PY)),$(PYTHON)),$(PYTHON))
+THIS_PYTHON = $(if $(filter file,$(origin PYTHON)),$(or $(abspath $(wildcard $(PY))),$(PYTHON)),$(PYTHON))
 MATURIN    = PATH="$(abspath $(TOOLS)/bin):$$PATH" $(TOOLS)/bin/maturin
 WHEEL      = $(MATURIN) build --release --locked --zig --target $(TARGET) --compatibility $(PLATFORM) --out dist --interpreter
 

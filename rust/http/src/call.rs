@@ -38,5 +38,5 @@ where
     let id = options.request_id.clone();
     let items = engine.generate(request, options).map_err(|error| HttpError::of(error, id))?;
     let id = items.request_id();
-    items.on_drop(Reason::Client).only().await.map_err(|error| HttpError::of(error, Some(id)))
+    items.on_drop(Reason::Client).only().await.map_err(|error| HttpError::from(error).with_request_id(id))
 }

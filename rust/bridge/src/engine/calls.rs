@@ -219,7 +219,7 @@ impl Engine {
     pub(super) fn overloaded(&self, reason: &str) -> StreamError {
         let public = "the engine has no place for one more call";
         let mut failure = Failure::new(FailureKind::Overloaded, "Overloaded", public);
-        failure.message = format!("engine {} has no place for one more call: {reason}", self.core.name);
+        failure.message = self.core.no_place(reason);
         StreamError::Failed(Box::new(failure))
     }
 

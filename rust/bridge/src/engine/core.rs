@@ -186,6 +186,11 @@ impl EngineCore {
         }
     }
 
+    /// What is said of a call that is refused.
+    pub(super) fn no_place(&self, reason: &str) -> String {
+        format!("engine {} has no place for one more call: {reason}", self.name)
+    }
+
     /// Takes no new calls; live streams go on.
     pub(crate) fn drain(&self) {
         let _ =

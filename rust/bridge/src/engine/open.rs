@@ -80,8 +80,7 @@ fn start(py: Python<'_>, call: Call) -> PyResult<Opened<'_>> {
         }
         Entry::Waiting => core.register(),
         Entry::Refused(_start, reason) => {
-            let message = format!("engine {} has no place for one more call: {reason}", engine.core.name);
-            return Err(Class::Overloaded.error(py, (message,)));
+            return Err(Class::Overloaded.error(py, (engine.core.no_place(&reason),)));
         }
     }
     Ok((core, port))

@@ -214,9 +214,18 @@ impl<'de> Deserializer<'de> for &mut JsonDeserializer<'de> {
                 Number::Signed(value) => visitor.visit_i64(value),
                 Number::Float(value) => visitor.visit_f64(value),
             },
-            Some(b't') => self.from.word(b"true").map_err(Mismatch::from).and_then(|()| visitor.visit_bool(true)),
-            Some(b'f') => self.from.word(b"false").map_err(Mismatch::from).and_then(|()| visitor.visit_bool(false)),
-            Some(b'n') => self.from.word(b"null").map_err(Mismatch::from).and_then(|()| visitor.visit_unit()),
+            Some(b't') => {
+                self.from.word(b"true")?;
+                visitor.visit_bool(true)
+            }
+            Some(b'f') => {
+                self.from.word(b"false")?;
+                visitor.visit_bool(false)
+            }
+            Some(b'n') => {
+                self.from.word(b"null")?;
+                visitor.visit_unit()
+            }
             _ => Err(self.unexpected("a value")),
         };
         self.located(value)

@@ -1,4 +1,4 @@
-//! Who may start: concurrency, queue length and the bytes that live handlers hold decoded.
+//! Admission of calls: concurrency, the line of those that wait, and the bytes that live handlers hold decoded.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -1,4 +1,4 @@
-//! What a host learns of an interpreter or an engine that could not be had.
+//! The error of an interpreter that could not be started or an engine that could not be made.
 
 use std::fmt;
 

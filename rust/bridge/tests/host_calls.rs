@@ -1,4 +1,4 @@
-//! What a Rust host does with a call beside reading it: framed chunks, one value, cancelling from elsewhere.
+//! Calls of a Rust host beside plain reading: framed chunks, one value, cancelling from elsewhere.
 
 mod support;
 

@@ -1,4 +1,4 @@
-//! Who is told of a failure of a handler whose consumer is Rust.
+//! Reports of handlers' failures to Rust hosts.
 
 mod support;
 

@@ -1,4 +1,4 @@
-//! What a Rust host learns of its engines, and how it ends them.
+//! Statistics and the orderly end of a Rust host's engines.
 
 mod support;
 

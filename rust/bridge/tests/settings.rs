@@ -1,4 +1,4 @@
-//! What a Rust host sets is what the engine does.
+//! Effects of each setting that a Rust host gives an engine.
 
 mod support;
 

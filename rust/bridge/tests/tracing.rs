@@ -1,4 +1,4 @@
-//! What a subscriber of `tracing` sees of calls.
+//! Spans and events of calls, as a subscriber of `tracing` sees them.
 
 mod support;
 

@@ -1,4 +1,4 @@
-//! What the headers of a request say about its call.
+//! Options of a call from the headers of its request.
 #![cfg(feature = "http")]
 
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What a reader says, what a receiver makes of it, and what both count.
+//! Events of a reader, the traits that receive them, and the budget of one message.
 
 use super::Limits;
 use crate::error::DecodeError;

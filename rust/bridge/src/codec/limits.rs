@@ -1,4 +1,4 @@
-//! How much one message may be.
+//! Limits of one message.
 
 use pybridge_pool::setters;
 

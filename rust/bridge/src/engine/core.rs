@@ -1,4 +1,4 @@
-//! What an engine is beside its Python objects: settings, counters, the door, the live streams, the life cycle.
+//! Python-free state of an engine: settings, counters, admission, live streams, life cycle.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};

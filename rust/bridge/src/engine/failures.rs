@@ -1,4 +1,4 @@
-//! What becomes of failures of a handler whose consumer is Rust: the host's function has them, or they are logged.
+//! Reports of handlers' failures to Rust hosts: by the host's function, an event of `tracing`, or Python's logging.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};

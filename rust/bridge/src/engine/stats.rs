@@ -1,4 +1,4 @@
-//! What an engine counts, as one snapshot; no interpreter is needed to take it.
+//! Snapshots of an engine's counters, taken without the interpreter.
 
 use std::collections::BTreeMap;
 use std::sync::PoisonError;

@@ -1,4 +1,4 @@
-//! A stream's cancellation in hands that do not read it.
+//! A handle that cancels a stream without reading it.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};

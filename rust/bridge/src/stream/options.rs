@@ -1,4 +1,4 @@
-//! What a caller says about one call.
+//! Options of one call.
 
 use std::collections::HashMap;
 use std::time::Duration;

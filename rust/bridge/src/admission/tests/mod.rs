@@ -1,4 +1,4 @@
-//! Who gets a place, in which order.
+//! Tests of the admission: places, their order, and permits.
 #![allow(clippy::disallowed_methods, reason = "a test's thread is its own")]
 
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Where a reader is in its input.
+//! A reader's input and its place in it.
 
 use crate::codec::events::{Fault, invalid};
 use crate::codec::lanes::plain;

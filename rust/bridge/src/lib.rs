@@ -36,8 +36,8 @@ mod worker;
 
 pub use codec::{CodecSpec, DuplicateKeys, Format, Framing, Limits};
 pub use engine::{
-    AcquirePermit, Annotated, Callable, Drained, Engine, EngineBuilder, EngineStats, FlowConfig, FlowStats, Flush,
-    Histogram, ModelDump, Permit, PoolChoice, StreamStats,
+    AcquirePermit, Annotated, Callable, Drained, Engine, EngineBuilder, EngineProfile, EngineStats, FlowConfig,
+    FlowStats, Flush, Histogram, ModelDump, Permit, PoolChoice, StreamStats,
 };
 pub use frame::Frame;
 pub use prometheus::metrics_text;

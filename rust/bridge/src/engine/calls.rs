@@ -14,8 +14,8 @@ use crate::admission::Entry;
 use crate::codec::{self, Format, Framing};
 use crate::runtime::RuntimeError;
 use crate::stream::{
-    CallOptions, ChunkStream, Failure, FailureKind, FrameStream, ItemStream, Request, RequestCodec, StartRequest,
-    StreamCore, StreamError,
+    CallOptions, ChunkStream, Failure, FailureKind, FrameStream, ItemCodec, ItemStream, Request, RequestCodec,
+    StartRequest, StreamCore, StreamError,
 };
 
 fn failed(kind: FailureKind, class: &str, message: impl Into<String>) -> StreamError {
@@ -41,7 +41,7 @@ impl Engine {
     /// [`FailureKind::TooLarge`]: it is longer than one request may be; [`FailureKind::PoolExhausted`]: requests hold all
     /// that they may.
     pub fn body(&self, encoded: &[u8]) -> Result<Bytes, StreamError> {
-        self.check_size(encoded.len())?;
+        self.check_size(encoded.len(), self.format)?;
         self.core.pool.inbound(encoded).map_err(|error| match error {
             PoolError::Oversized { .. } | PoolError::TooLong { .. } => too_large(error.to_string(), "max_live_bytes"),
             PoolError::Forked => forked(),
@@ -141,10 +141,11 @@ impl Engine {
         Req: Serialize,
         Resp: DeserializeOwned,
     {
-        let body = codec::to_bytes(self.format, &request).map_err(|error| {
+        let format = options.codec.unwrap_or(self.format);
+        let body = codec::to_bytes(options.encoded.unwrap_or(self.format), &request).map_err(|error| {
             failed(FailureKind::InvalidArgument, "EncodeError", format!("request not encodable: {error}"))
         })?;
-        Ok(ItemStream::new(self.frames(body, options)?, self.format))
+        Ok(ItemStream::new(self.frames(body, options)?, format))
     }
 
     /// Calls a handler that gives exactly one item, as a unary one does, and decodes that. Suspends until the handler has
@@ -190,14 +191,21 @@ impl Engine {
         if self.core.life() != Life::Serving {
             return Err(closed());
         }
-        self.check_size(request.len())?;
+        let encoded = options.encoded.filter(|&format| format != self.format);
+        self.check_size(request.len(), encoded.unwrap_or(self.format))?;
+        if framing.is_text() && options.codec == Some(Format::Msgpack) {
+            let reason = format!("codec: MessagePack is binary and cannot be framed as {framing:?}");
+            return Err(failed(FailureKind::InvalidArgument, "ConfigError", reason));
+        }
         options.check(&self.core.limits).map_err(StreamError::Failed)?;
+        let codec = options.codec.map_or(ItemCodec::Engine, ItemCodec::Format);
         let core = StreamCore::new(Arc::clone(&self.core), Arc::clone(&self.mailbox), options, None, false);
+        let request_codec = encoded.map_or(RequestCodec::Engine, RequestCodec::of);
         let start = Box::new(StartRequest {
             core: Arc::clone(&core),
             engine: Arc::clone(&self.object),
-            request: Request::Encoded(request, RequestCodec::Engine),
-            codec: None,
+            request: Request::Encoded(request, request_codec),
+            codec,
             context: None,
             framing,
         });
@@ -224,9 +232,9 @@ impl Engine {
     }
 
     /// Refuses an encoded request that the worker would refuse, before it is copied or sent anywhere.
-    fn check_size(&self, len: usize) -> Result<(), StreamError> {
+    fn check_size(&self, len: usize, format: Format) -> Result<(), StreamError> {
         let most = self.core.limits.max_frame_bytes;
-        if len > most && self.format != Format::Raw {
+        if len > most && format != Format::Raw {
             return Err(too_large(
                 format!("a request of {len} bytes is over max_frame_bytes = {most}"),
                 "max_frame_bytes",

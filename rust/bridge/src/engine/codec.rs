@@ -27,15 +27,28 @@ pub struct PyCodec {
 
 impl PyCodec {
     /// The format and options of items in this framing.
-    pub(super) fn spec_for(&self, framing: Framing) -> &Arc<CodecSpec> {
-        if framing.is_text() { &self.text } else { &self.spec }
+    pub(crate) fn spec_for(&self, framing: Framing) -> Arc<CodecSpec> {
+        Arc::clone(if framing.is_text() { &self.text } else { &self.spec })
     }
 
-    /// An encoder for one stream, whose owner shows it to the collector.
-    pub(crate) fn encoder(&self, py: Python<'_>, framing: Framing, limits: Arc<Limits>) -> codec::Encoder {
+    /// The options of items in this format: its own, where it is its own.
+    pub(crate) fn spec_in(&self, format: Format) -> Arc<CodecSpec> {
+        match [&self.spec, &self.text].into_iter().find(|spec| spec.format == format) {
+            Some(spec) => Arc::clone(spec),
+            None => Arc::new(CodecSpec { format, any_keys: self.spec.any_keys, ..CodecSpec::default() }),
+        }
+    }
+
+    /// An encoder for one stream in `spec`, with its own hooks; the owner shows it to the collector.
+    pub(crate) fn encoder(
+        &self,
+        py: Python<'_>,
+        spec: Arc<CodecSpec>,
+        framing: Framing,
+        limits: Arc<Limits>,
+    ) -> codec::Encoder {
         let default = self.default.as_ref().map(|hook| hook.clone_ref(py));
         let model_dump = self.model_dump.as_ref().map(|options| options.clone_ref(py));
-        let spec = Arc::clone(self.spec_for(framing));
         codec::Encoder::new(spec, framing, limits).with_default(default).with_model_dump(model_dump)
     }
 }

@@ -20,6 +20,17 @@ pub struct Engine {
     pub(super) object: Arc<Deferred>,
     pub(super) mailbox: Arc<Mailbox>,
     pub(super) format: Format,
+    unary: bool,
+}
+
+/// What of an engine's settings decides how its requests and answers look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct EngineProfile {
+    /// Format of requests and items, unless a call says another.
+    pub format: Format,
+    /// The handler returns one value.
+    pub unary: bool,
 }
 
 impl Engine {
@@ -35,10 +46,10 @@ impl Engine {
             core.ok_or_else(|| PyTypeError::new_err(format!("{engine:?} is no PooledEngine of this program")))?;
         let mailbox = inner.get().host_mailbox(py)?;
         let core = Arc::clone(&inner.get().core);
-        let format = inner.get().spec.format;
+        let EngineProfile { format, unary } = inner.get().profile();
         // The Python object is kept as well: an engine lives as long as its Rust handles.
         let object = Arc::new(Deferred::new(inner.into_any().unbind(), Arc::clone(&mailbox)));
-        Ok(Self { core, object, mailbox, format })
+        Ok(Self { core, object, mailbox, format, unary })
     }
 
     /// Its name in statistics and logs.
@@ -56,6 +67,11 @@ impl Engine {
     /// ```
     pub fn stats(&self) -> EngineStats {
         EngineStats::of(&self.core)
+    }
+
+    /// What of its settings decides how its requests and answers look.
+    pub fn profile(&self) -> EngineProfile {
+        EngineProfile { format: self.format, unary: self.unary }
     }
 
     /// Streams that are live now.

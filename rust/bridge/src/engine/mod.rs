@@ -27,7 +27,7 @@ pub use builder::{EngineBuilder, PoolChoice};
 pub use callable::Callable;
 pub use config::{FlowConfig, Flush, ModelDump};
 pub use drain::Drained;
-pub use host::Engine;
+pub use host::{Engine, EngineProfile};
 pub use permit::{AcquirePermit, Permit};
 pub use stats::{EngineStats, FlowStats, Histogram, StreamStats};
 

@@ -9,7 +9,7 @@ use super::core::post_start;
 use super::python::{Placement, PyEngine};
 use crate::admission::Entry;
 use crate::error::Class;
-use crate::stream::{self, Call, Request, RequestCodec, StartRequest, StreamCore};
+use crate::stream::{self, Call, ItemCodec, Request, RequestCodec, StartRequest, StreamCore};
 use crate::worker::{self, Deferred, Mailbox, Port};
 
 /// Where a stream's handler runs.
@@ -66,7 +66,7 @@ fn start(py: Python<'_>, call: Call) -> PyResult<Opened<'_>> {
         core: Arc::clone(&core),
         request,
         engine: Arc::new(deferred(call.engine.clone_ref(py).into_any())),
-        codec: call.codec.map(&deferred),
+        codec: call.codec.map_or(ItemCodec::Engine, |codec| ItemCodec::Own(deferred(codec))),
         context: Some(deferred(call.context)),
         framing: call.framing,
     });

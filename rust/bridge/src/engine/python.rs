@@ -12,6 +12,7 @@ use pyo3::types::{PyDict, PyString};
 
 use super::codec::{PyCodec, body_of};
 use super::core::EngineCore;
+use super::host::EngineProfile;
 use super::pool::{PyPool, shared_pool};
 use super::settings::{self, Flow};
 use super::stats::EngineStats;
@@ -62,6 +63,11 @@ impl PyEngine {
     /// A copy of the context in which the engine was made, without the stream that it may have been made for.
     pub(crate) fn copy_context(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         self.context.call_method0(py, pyo3::intern!(py, "copy"))
+    }
+
+    /// What decides how its requests and answers look.
+    pub(crate) fn profile(&self) -> EngineProfile {
+        EngineProfile { format: self.spec.format, unary: self.unary }
     }
 
     /// The worker that serves Rust callers.
@@ -170,6 +176,7 @@ impl PyEngine {
             idle_timeout: duration(idle_timeout)?,
             traceparent,
             tracestate,
+            ..CallOptions::default()
         };
         if let Some(parent) = &parent {
             options.inherit(&parent.options);
@@ -185,7 +192,7 @@ impl PyEngine {
             "length" => Framing::Length,
             _ => Framing::None,
         };
-        let spec = Arc::clone(codec.map_or_else(|| slf.get().codec.get(), |codec| codec.get()).spec_for(framing));
+        let spec = codec.map_or_else(|| slf.get().codec.get(), |codec| codec.get()).spec_for(framing);
         let call = Call {
             engine: slf.clone().unbind(),
             request,

@@ -1,10 +1,12 @@
 //! Streams as Rust consumers see them: frames, chunks, and values decoded from frames.
 
+use std::collections::VecDeque;
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_core::{FusedStream, Stream};
@@ -17,6 +19,7 @@ use super::core::StreamCore;
 use super::cursor::Cursor;
 use super::ending::{Ending, Reason};
 use super::error::StreamError;
+use super::gather::{Gather, join};
 use super::queue::weight;
 use crate::codec;
 use crate::frame::Frame;
@@ -35,14 +38,16 @@ impl Consumer {
         }
         match ready!(self.core.queue.poll(Some(context.waker()))) {
             Ok(batch) => Poll::Ready(Some(Ok(batch))),
-            Err(ending) => {
-                self.done = true;
-                Poll::Ready(match ending {
-                    Ending::Finished => None,
-                    Ending::Raised(failure) => Some(Err(StreamError::Failed(failure))),
-                    Ending::Cancelled(cancellation) => Some(Err(StreamError::Cancelled(cancellation.reason))),
-                })
-            }
+            Err(ending) => Poll::Ready(self.end(ending)),
+        }
+    }
+
+    fn end(&mut self, ending: Ending) -> Option<Result<Batch, StreamError>> {
+        self.done = true;
+        match ending {
+            Ending::Finished => None,
+            Ending::Raised(failure) => Some(Err(StreamError::Failed(failure))),
+            Ending::Cancelled(cancellation) => Some(Err(StreamError::Cancelled(cancellation.reason))),
         }
     }
 }
@@ -179,11 +184,54 @@ impl Stream for FrameStream {
 #[derive(Debug)]
 pub struct ChunkStream {
     consumer: Consumer,
+    /// `None`: each chunk leaves as it crosses.
+    gather: Option<Box<Gather>>,
+    /// Of a chunk that leaves now, what [`Self::poll_batch`] has not given yet.
+    leaving: VecDeque<Batch>,
 }
 
 impl ChunkStream {
     pub(crate) fn new(core: Arc<StreamCore>) -> Self {
-        Self { consumer: Consumer { core, done: false } }
+        Self { consumer: Consumer { core, done: false }, gather: None, leaving: VecDeque::new() }
+    }
+
+    /// Gives at most one chunk in each `interval`, in one piece, for proxies and distributed engines to which each piece is
+    /// a message; zero: each as it crosses.
+    ///
+    /// The first chunk and the end leave at once, and so does a chunk once as much has gathered as may be in flight
+    /// (`FlowConfig.high_water`). The handler does not wait for the interval.
+    #[must_use]
+    pub fn flush_interval(mut self, interval: Duration) -> Self {
+        self.gather = Gather::new(interval);
+        self
+    }
+
+    /// The next frames that leave together, framing included, each with its place: for those who look at frames where
+    /// they lie. `Ready(None)`: the handler finished.
+    ///
+    /// A chunk that was gathered over an interval comes as the batches that crossed, one by one and without a wait between
+    /// them.
+    pub fn poll_batch(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Batch, StreamError>>> {
+        if let Some(batch) = self.leaving.pop_front() {
+            return Poll::Ready(Some(Ok(batch)));
+        }
+        let Some(gather) = &mut self.gather else {
+            let batch = ready!(self.consumer.poll_batch(context));
+            if let Some(Ok(batch)) = &batch {
+                self.consumer.core.settle((weight(batch), batch.frames()));
+            }
+            return Poll::Ready(batch);
+        };
+        if self.consumer.done {
+            return Poll::Ready(None);
+        }
+        match ready!(gather.poll(&self.consumer.core, Some(context.waker()))) {
+            Ok(batches) => {
+                self.leaving = batches.into();
+                Poll::Ready(self.leaving.pop_front().map(Ok))
+            }
+            Err(ending) => Poll::Ready(self.consumer.end(ending)),
+        }
     }
 }
 
@@ -191,11 +239,13 @@ impl Stream for ChunkStream {
     type Item = Result<Bytes, StreamError>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let batch = ready!(self.consumer.poll_batch(context));
+        let batch = ready!(self.poll_batch(context));
         Poll::Ready(batch.map(|batch| {
             let mut batch = batch?;
-            self.consumer.core.settle((weight(&batch), batch.frames()));
-            Ok(batch.slice(0..batch.bytes().len()))
+            if self.leaving.is_empty() {
+                return Ok(batch.slice(0..batch.bytes().len()));
+            }
+            Ok(join(&batch, self.leaving.drain(..)))
         }))
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::ending::{Failure, FailureKind};
-use crate::codec::Limits;
+use crate::codec::{Format, Limits};
 
 /// Metadata that belongs to the trace: W3C baggage.
 const BAGGAGE: &str = "baggage";
@@ -38,6 +38,10 @@ pub struct CallOptions {
     pub traceparent: Option<String>,
     /// W3C trace state, passed on unread.
     pub tracestate: Option<String>,
+    /// Format of the encoded request; `None`: the engine's.
+    pub encoded: Option<Format>,
+    /// Format of the items, with the engine's hooks; `None`: the engine's, or JSON in a framing that is text.
+    pub codec: Option<Format>,
 }
 
 impl CallOptions {
@@ -82,6 +86,18 @@ impl CallOptions {
     #[must_use]
     pub fn tracestate(self, value: impl Into<String>) -> Self {
         Self { tracestate: Some(value.into()), ..self }
+    }
+
+    /// Sets the format of the encoded request; `None`: the engine's.
+    #[must_use]
+    pub fn encoded(self, format: impl Into<Option<Format>>) -> Self {
+        Self { encoded: format.into(), ..self }
+    }
+
+    /// Sets the format of the items; `None`: the engine's, or JSON in a framing that is text.
+    #[must_use]
+    pub fn codec(self, format: impl Into<Option<Format>>) -> Self {
+        Self { codec: format.into(), ..self }
     }
 
     /// A nested call goes on with its parent's trace and baggage unless it names its own.

@@ -17,7 +17,7 @@ use super::kept::Keeper;
 use super::outbox::Outbox;
 use super::pace::{Pace, Pacer};
 use super::queue::FRAME_OVERHEAD;
-use super::start::StartRequest;
+use super::start::{ItemCodec, StartRequest};
 use super::timers;
 use crate::codec::{Encoder, Format};
 use crate::engine::{Flush, PyCodec, PyEngine};
@@ -148,12 +148,18 @@ pub(super) struct Output {
 
 impl Output {
     pub(super) fn new(py: Python<'_>, port: &Port, start: &StartRequest, engine: &PyEngine) -> PyResult<Self> {
-        let codec = match &start.codec {
-            Some(codec) => codec.get(py).bind(py).cast::<PyCodec>()?.get(),
-            None => engine.codec.get(),
+        let engines = engine.codec.get();
+        let (codec, spec) = match &start.codec {
+            ItemCodec::Engine => (engines, engines.spec_for(start.framing)),
+            ItemCodec::Own(codec) => {
+                let codec = codec.get(py).bind(py).cast::<PyCodec>()?.get();
+                (codec, codec.spec_for(start.framing))
+            }
+            ItemCodec::Format(format) => (engines, engines.spec_in(*format)),
         };
-        let mut encoder = codec.encoder(py, start.framing, Arc::clone(&engine.core.limits));
-        if codec.spec.format == Format::Raw {
+        let is_raw = spec.format == Format::Raw;
+        let mut encoder = codec.encoder(py, spec, start.framing, Arc::clone(&engine.core.limits));
+        if is_raw {
             encoder = encoder.with_keep(Box::new(Keeper(Arc::clone(&start.core.home))));
         }
         Ok(Self {

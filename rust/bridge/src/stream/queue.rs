@@ -41,6 +41,8 @@ struct Inner {
     later: VecDeque<Batch>,
     ending: Option<Ending>,
     reader: Option<Waker>,
+    /// The reader is woken by the ending, or by so much that the producer will soon wait, and not by each batch.
+    is_patient: bool,
     /// Wait for the ending, whoever reads.
     closers: Wakers,
     abandoned: bool,
@@ -119,6 +121,11 @@ impl Queue {
         self.taken.items.fetch_add(items, Ordering::SeqCst);
     }
 
+    /// Bytes that may be in flight.
+    pub(crate) fn high_bytes(&self) -> usize {
+        self.made.marks.high_bytes
+    }
+
     /// Bytes and items in flight; one of them may be old, and is too much then.
     pub(crate) fn in_flight(&self) -> (usize, usize) {
         let taken = (self.taken.bytes.load(Ordering::SeqCst), self.taken.items.load(Ordering::SeqCst));
@@ -132,6 +139,11 @@ impl Queue {
         let items = marks.high_items.checked_sub(in_flight.1 + items)?;
         let bytes = marks.high_bytes.checked_sub(in_flight.0 + bytes)?;
         Some((items, bytes))
+    }
+
+    fn is_half_full(&self) -> bool {
+        let ((bytes, items), marks) = (self.in_flight(), &self.made.marks);
+        bytes >= marks.high_bytes / 2 || items >= marks.high_items / 2
     }
 
     fn is_low(&self) -> bool {
@@ -189,7 +201,7 @@ impl Queue {
         } else {
             inner.later.push_back(batch);
         }
-        inner.reader.take()
+        if inner.is_patient && !self.is_half_full() { None } else { inner.reader.take() }
     }
 
     /// Ends the stream after what is queued; the caller wakes what comes back. `None`: it has an ending already.
@@ -254,6 +266,25 @@ impl Queue {
         if let Some(ending) = &mut inner.ending {
             return Poll::Ready(Err(ending.hand_out()));
         }
+        inner.is_patient = false;
+        let old = waker.and_then(|waker| inner.reader.replace(waker.clone()));
+        drop(inner);
+        drop(old);
+        Poll::Pending
+    }
+
+    /// The next batch, `None` once there is nothing left but the ending, which stays. Else `waker` is called: at the next
+    /// batch, or for a patient consumer at the ending or when half of what may be in flight is.
+    pub(crate) fn poll_batch(&self, waker: Option<&Waker>, is_patient: bool) -> Poll<Option<Batch>> {
+        let mut inner = self.lock();
+        if let Some(batch) = inner.next.take() {
+            inner.next = inner.later.pop_front();
+            return Poll::Ready(Some(batch));
+        }
+        if inner.ending.is_some() {
+            return Poll::Ready(None);
+        }
+        inner.is_patient = is_patient;
         let old = waker.and_then(|waker| inner.reader.replace(waker.clone()));
         drop(inner);
         drop(old);

@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 use super::core::StreamCore;
 use super::driver::Driver;
 use super::ending::{Ending, FailureKind, Reason};
-use crate::codec::{CodecSpec, Framing};
+use crate::codec::{CodecSpec, Format, Framing};
 use crate::engine::{PyEngine, report};
 use crate::error::{contained_exit, failure_of};
 use crate::worker::{Deferred, Gate, Port};
@@ -32,14 +32,30 @@ pub(crate) enum RequestCodec {
     Plain(Arc<CodecSpec>),
 }
 
+impl RequestCodec {
+    /// That of a format without options.
+    pub(crate) fn of(format: Format) -> Self {
+        Self::Plain(Arc::new(CodecSpec { format, ..CodecSpec::default() }))
+    }
+}
+
+/// How items are encoded.
+pub(crate) enum ItemCodec {
+    /// By the engine's codec.
+    Engine,
+    /// By a codec of the call's own: a Python `Codec` object.
+    Own(Deferred),
+    /// In this format, with the hooks of the engine's codec.
+    Format(Format),
+}
+
 /// A stream that has not begun.
 pub(crate) struct StartRequest {
     pub(crate) core: Arc<StreamCore>,
     /// The Python engine object, kept alive while the request waits.
     pub(crate) engine: Arc<Deferred>,
     pub(crate) request: Request,
-    /// A codec of the call's own: a Python `Codec` object.
-    pub(crate) codec: Option<Deferred>,
+    pub(crate) codec: ItemCodec,
     /// The caller's `contextvars` copy; `None`: the engine's.
     pub(crate) context: Option<Deferred>,
     pub(crate) framing: Framing,

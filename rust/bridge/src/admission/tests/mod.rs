@@ -14,7 +14,7 @@ use pyo3::types::PyDict;
 use super::*;
 use crate::codec::{Framing, Limits};
 use crate::engine::{EngineCore, Flow, Flush};
-use crate::stream::{CallOptions, Marks, Request, RequestCodec};
+use crate::stream::{CallOptions, ItemCodec, Marks, Request, RequestCodec};
 use crate::worker::{Deferred, Mailbox};
 
 const OPEN: Places = Places { max_concurrency: None, max_queue: None, max_held_bytes: usize::MAX };
@@ -58,7 +58,7 @@ impl Door {
             core: StreamCore::new(engine, home, CallOptions::default(), None, false),
             engine: Arc::clone(&self.object),
             request: Request::Encoded(Bytes::from(vec![0; len]), RequestCodec::Engine),
-            codec: None,
+            codec: ItemCodec::Engine,
             context: None,
             framing: Framing::None,
         })

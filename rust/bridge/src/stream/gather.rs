@@ -1,0 +1,95 @@
+//! A consumer that takes at most one chunk an interval: when the next one may leave, and what has come until then.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use pybridge_pool::Batch;
+use tokio::time::{Instant, Sleep};
+
+use super::core::StreamCore;
+use super::ending::Ending;
+use super::queue::weight;
+use crate::runtime;
+
+/// The batches of one stream between two chunks. The first chunk and the end leave at once.
+#[derive(Debug)]
+pub(crate) struct Gather {
+    interval: Duration,
+    /// When the next chunk may leave; `None`: at once.
+    due: Option<Instant>,
+    timer: Option<Pin<Box<Sleep>>>,
+    batches: Vec<Batch>,
+    bytes: usize,
+}
+
+impl Gather {
+    /// `None` where the interval is zero: each chunk leaves as it crosses.
+    pub(crate) fn new(interval: Duration) -> Option<Box<Self>> {
+        (!interval.is_zero())
+            .then(|| Box::new(Self { interval, due: None, timer: None, batches: Vec::new(), bytes: 0 }))
+    }
+
+    /// All that has come, if it may leave now, else the ending; `Pending` after `waker` was noted.
+    ///
+    /// What has crossed is taken from the queue at once, so that the producer has its credit back; it leaves before it is
+    /// due once as much has gathered as may be in flight.
+    pub(crate) fn poll(&mut self, core: &Arc<StreamCore>, waker: Option<&Waker>) -> Poll<Result<Vec<Batch>, Ending>> {
+        loop {
+            let is_due = self.due.is_none_or(|due| due <= Instant::now());
+            // Nobody is to be woken for what leaves now.
+            let waker = waker.filter(|_| !is_due || self.batches.is_empty());
+            match core.queue.poll_batch(waker, !is_due) {
+                Poll::Ready(Some(batch)) => {
+                    core.settle((weight(&batch), batch.frames()));
+                    self.bytes += weight(&batch);
+                    self.batches.push(batch);
+                    if self.bytes >= core.queue.high_bytes() {
+                        return Poll::Ready(Ok(self.leave()));
+                    }
+                }
+                Poll::Ready(None) if self.batches.is_empty() => {
+                    return core.queue.poll(None).map_ok(|batch| vec![batch]);
+                }
+                Poll::Ready(None) => return Poll::Ready(Ok(self.leave())),
+                Poll::Pending if is_due && self.batches.is_empty() => return Poll::Pending,
+                Poll::Pending if is_due => return Poll::Ready(Ok(self.leave())),
+                Poll::Pending => ready!(self.poll_due(waker)),
+            }
+        }
+    }
+
+    fn leave(&mut self) -> Vec<Batch> {
+        self.due = Instant::now().checked_add(self.interval);
+        self.bytes = 0;
+        std::mem::take(&mut self.batches)
+    }
+
+    /// Ready when the next chunk may leave.
+    fn poll_due(&mut self, waker: Option<&Waker>) -> Poll<()> {
+        let (Some(due), Some(waker)) = (self.due, waker) else { return Poll::Pending };
+        let timer = match &mut self.timer {
+            Some(timer) => timer,
+            None => {
+                let Some(runtime) = runtime::handle() else { return Poll::Pending };
+                let _entered = runtime.enter();
+                self.timer.insert(Box::pin(tokio::time::sleep_until(due)))
+            }
+        };
+        if timer.deadline() != due {
+            timer.as_mut().reset(due);
+        }
+        ready!(timer.as_mut().poll(&mut Context::from_waker(waker)));
+        self.due = None;
+        Poll::Ready(())
+    }
+}
+
+/// Batches in one piece.
+pub(crate) fn join(first: &Batch, others: impl Iterator<Item = Batch>) -> Bytes {
+    let mut chunk = BytesMut::from(first.bytes());
+    others.for_each(|batch| chunk.extend_from_slice(batch.bytes()));
+    chunk.freeze()
+}

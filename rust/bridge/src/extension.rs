@@ -1,6 +1,7 @@
 //! Items for the extension module of the Python package alone, without any promise to others.
 
-pub use crate::engine::PyCodec;
+pub use crate::awaitable::{Polled, coroutine};
+pub use crate::engine::{PyCodec, ServedEngine, take_chunks};
 pub use crate::error::runtime_error;
 pub use crate::module::fill;
 pub use crate::parking::enter;

@@ -37,7 +37,7 @@ mod worker;
 pub use codec::{CodecSpec, DuplicateKeys, Format, Framing, Limits};
 pub use engine::{
     AcquirePermit, Annotated, Callable, Drained, Engine, EngineBuilder, EngineProfile, EngineStats, FlowConfig,
-    FlowStats, Flush, Histogram, ModelDump, Permit, PoolChoice, StreamStats,
+    FlowStats, Flush, Histogram, ModelDump, Permit, PoolChoice, RequestBody, StreamStats,
 };
 pub use frame::Frame;
 pub use prometheus::metrics_text;

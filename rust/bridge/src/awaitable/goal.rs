@@ -26,6 +26,24 @@ pub(crate) enum Goal {
     Cancelled(Arc<StreamCore>),
     /// That no stream of an engine is live.
     Idle(Arc<EngineCore>),
+    /// What something outside this crate comes to.
+    Polled(Box<dyn Polled>),
+}
+
+/// Something that a coroutine waits for; polled with the interpreter held, on the loop's own thread.
+pub trait Polled: Send + Sync {
+    /// Name of its coroutines.
+    fn name(&self) -> &'static str;
+
+    /// One look: the result, an error, or `Pending` after `waker` was noted. Whatever thread it is woken from, the task that
+    /// waits goes on on its loop. Without a waker nobody waits yet.
+    fn poll<'py>(&mut self, py: Python<'py>, waker: Option<&Waker>) -> Poll<PyResult<Bound<'py, PyAny>>>;
+
+    /// Shows the collector what it refers to.
+    ///
+    /// # Errors
+    /// Those of the collector.
+    fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError>;
 }
 
 impl Goal {
@@ -38,6 +56,7 @@ impl Goal {
             Self::Single(_) => "Engine.call",
             Self::Cancelled(_) => "Context.wait_cancelled",
             Self::Idle(_) => "Engine.until_idle",
+            Self::Polled(polled) => polled.name(),
         }
     }
 
@@ -45,7 +64,12 @@ impl Goal {
     pub(super) fn read(&self) -> Option<&PyStream> {
         match self {
             Self::Next(stream) => Some(stream.get()),
-            Self::Enter(_) | Self::Close(..) | Self::Single(_) | Self::Cancelled(_) | Self::Idle(_) => None,
+            Self::Enter(_)
+            | Self::Close(..)
+            | Self::Single(_)
+            | Self::Cancelled(_)
+            | Self::Idle(_)
+            | Self::Polled(_) => None,
         }
     }
 
@@ -55,7 +79,7 @@ impl Goal {
         match self {
             Self::Next(stream) | Self::Enter(stream) => stream.get().start(py),
             Self::Single(single) => single.start(py),
-            Self::Close(..) | Self::Cancelled(_) | Self::Idle(_) => Ok(None),
+            Self::Close(..) | Self::Cancelled(_) | Self::Idle(_) | Self::Polled(_) => Ok(None),
         }
     }
 
@@ -79,6 +103,7 @@ impl Goal {
                 core.poll_cancelled(waker).map(|cancelled| Ok(cancelled.into_pyobject(py)?.to_owned().into_any()))
             }
             Self::Idle(core) => done(core.is_idle_or_wake(waker)),
+            Self::Polled(polled) => polled.poll(py, waker),
         }
     }
 
@@ -86,9 +111,12 @@ impl Goal {
     pub(super) fn waiter(&self, mailbox: Arc<Mailbox>) -> Arc<Waiter> {
         match self {
             Self::Idle(_) => Waiter::by_mail(mailbox),
-            Self::Next(_) | Self::Enter(_) | Self::Close(..) | Self::Single(_) | Self::Cancelled(_) => {
-                Waiter::new(mailbox)
-            }
+            Self::Next(_)
+            | Self::Enter(_)
+            | Self::Close(..)
+            | Self::Single(_)
+            | Self::Cancelled(_)
+            | Self::Polled(_) => Waiter::new(mailbox),
         }
     }
 
@@ -101,7 +129,7 @@ impl Goal {
                 stream.get().readers.end();
                 stream.get().forget_closer(&waker());
             }
-            Self::Enter(_) => {}
+            Self::Enter(_) | Self::Polled(_) => {}
             Self::Close(stream, _) => stream.get().forget_closer(&waker()),
             Self::Single(single) => single.forget(&waker()),
             Self::Cancelled(core) => core.forget_cancel_waiter(&waker()),
@@ -113,6 +141,7 @@ impl Goal {
         match self {
             Self::Next(stream) | Self::Enter(stream) | Self::Close(stream, _) => visit.call(stream),
             Self::Single(single) => single.traverse(visit),
+            Self::Polled(polled) => polled.traverse(visit),
             Self::Cancelled(_) | Self::Idle(_) => Ok(()),
         }
     }

@@ -8,6 +8,17 @@ mod slots;
 
 pub(crate) use coroutine::Awaited;
 pub(crate) use goal::Goal;
+pub use goal::Polled;
 pub(crate) use inspected::{stand_in, state_name};
 pub(crate) use single::Single;
 pub(crate) use slots::prepare;
+
+use pyo3::prelude::*;
+
+/// A coroutine that waits for `polled`.
+///
+/// # Errors
+/// Those of making an object.
+pub fn coroutine(py: Python<'_>, polled: impl Polled + 'static) -> PyResult<Bound<'_, PyAny>> {
+    Awaited::new(py, Goal::Polled(Box::new(polled))).map(Bound::into_any)
+}

@@ -3,22 +3,22 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use pybridge_pool::PoolError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::body::RequestBody;
 use super::core::{Life, post_start};
 use super::host::Engine;
 use super::permit::Permit;
 use crate::admission::Entry;
-use crate::codec::{self, Format, Framing};
+use crate::codec::{self, Format, Framing, Limits};
 use crate::runtime::RuntimeError;
 use crate::stream::{
-    CallOptions, ChunkStream, Failure, FailureKind, FrameStream, ItemCodec, ItemStream, Request, RequestCodec,
-    StartRequest, StreamCore, StreamError,
+    CallOptions, ChunkStream, ConsumerKind, Failure, FailureKind, FrameStream, ItemCodec, ItemStream, Request,
+    RequestCodec, StartRequest, StreamCore, StreamError,
 };
 
-fn failed(kind: FailureKind, class: &str, message: impl Into<String>) -> StreamError {
+pub(super) fn failed(kind: FailureKind, class: &str, message: impl Into<String>) -> StreamError {
     StreamError::Failed(Box::new(Failure::new(kind, class, message)))
 }
 
@@ -30,7 +30,7 @@ pub(super) fn closed() -> StreamError {
     failed(FailureKind::Closed, "EngineClosed", "the engine is closed")
 }
 
-fn too_large(message: String, limit: &str) -> StreamError {
+pub(super) fn too_large(message: String, limit: &str) -> StreamError {
     StreamError::Failed(Box::new(Failure::over(FailureKind::TooLarge, limit, message)))
 }
 
@@ -41,12 +41,19 @@ impl Engine {
     /// [`FailureKind::TooLarge`]: it is longer than one request may be; [`FailureKind::PoolExhausted`]: requests hold all
     /// that they may.
     pub fn body(&self, encoded: &[u8]) -> Result<Bytes, StreamError> {
-        self.check_size(encoded.len(), self.format)?;
-        self.core.pool.inbound(encoded).map_err(|error| match error {
-            PoolError::Oversized { .. } | PoolError::TooLong { .. } => too_large(error.to_string(), "max_live_bytes"),
-            PoolError::Forked => forked(),
-            PoolError::Exhausted => failed(FailureKind::PoolExhausted, "PoolExhausted", error.to_string()),
-        })
+        check_size(&self.core.limits, encoded.len(), self.format)?;
+        let mut body = RequestBody::new(&self.core.pool, Some(encoded.len()), encoded.len())?;
+        body.push(encoded)?;
+        Ok(body.finish())
+    }
+
+    /// Memory of the engine's pool for a request that arrives in pieces, as [`RequestBody::push`] says. `declared`: the length
+    /// that the client announces, in bytes; `most`: the longest that is taken.
+    ///
+    /// # Errors
+    /// [`FailureKind::TooLarge`]: more than `most` is announced.
+    pub fn request_body(&self, declared: Option<usize>, most: usize) -> Result<RequestBody, StreamError> {
+        RequestBody::new(&self.core.pool, declared, most)
     }
 
     /// Calls the handler with an encoded request, which the worker decodes by the engine's codec; gives the encoded items.
@@ -192,14 +199,15 @@ impl Engine {
             return Err(closed());
         }
         let encoded = options.encoded.filter(|&format| format != self.format);
-        self.check_size(request.len(), encoded.unwrap_or(self.format))?;
+        check_size(&self.core.limits, request.len(), encoded.unwrap_or(self.format))?;
         if framing.is_text() && options.codec == Some(Format::Msgpack) {
             let reason = format!("codec: MessagePack is binary and cannot be framed as {framing:?}");
             return Err(failed(FailureKind::InvalidArgument, "ConfigError", reason));
         }
         options.check(&self.core.limits).map_err(StreamError::Failed)?;
         let codec = options.codec.map_or(ItemCodec::Engine, ItemCodec::Format);
-        let core = StreamCore::new(Arc::clone(&self.core), Arc::clone(&self.mailbox), options, None, false);
+        let core =
+            StreamCore::new(Arc::clone(&self.core), Arc::clone(&self.mailbox), options, None, ConsumerKind::Rust);
         let request_codec = encoded.map_or(RequestCodec::Engine, RequestCodec::of);
         let start = Box::new(StartRequest {
             core: Arc::clone(&core),
@@ -230,16 +238,13 @@ impl Engine {
         failure.message = self.core.no_place(reason);
         StreamError::Failed(Box::new(failure))
     }
+}
 
-    /// Refuses an encoded request that the worker would refuse, before it is copied or sent anywhere.
-    fn check_size(&self, len: usize, format: Format) -> Result<(), StreamError> {
-        let most = self.core.limits.max_frame_bytes;
-        if len > most && format != Format::Raw {
-            return Err(too_large(
-                format!("a request of {len} bytes is over max_frame_bytes = {most}"),
-                "max_frame_bytes",
-            ));
-        }
-        Ok(())
+/// Refuses an encoded request that the worker would refuse, before it is copied or sent anywhere.
+pub(super) fn check_size(limits: &Limits, len: usize, format: Format) -> Result<(), StreamError> {
+    let most = limits.max_frame_bytes;
+    if len > most && format != Format::Raw {
+        return Err(too_large(format!("a request of {len} bytes is over max_frame_bytes = {most}"), "max_frame_bytes"));
     }
+    Ok(())
 }

@@ -30,7 +30,7 @@ impl fmt::Debug for OnFailure {
 
 /// Tells of what ends a stream, once, on the worker. Python consumers get the exception itself, and are told nothing here.
 pub(crate) fn report(py: Python<'_>, core: &StreamCore, failure: &Failure) {
-    if core.direct {
+    if core.raises {
         return;
     }
     let id = core.request_id();

@@ -2,6 +2,7 @@
 
 mod annotated;
 mod as_dict;
+mod body;
 mod builder;
 mod callable;
 mod calls;
@@ -17,18 +18,22 @@ mod open;
 mod permit;
 mod pool;
 mod python;
+mod served;
 mod settings;
 mod setup;
 mod single;
 mod stats;
 
 pub use annotated::Annotated;
+pub use body::RequestBody;
 pub use builder::{EngineBuilder, PoolChoice};
 pub use callable::Callable;
 pub use config::{FlowConfig, Flush, ModelDump};
 pub use drain::Drained;
 pub use host::{Engine, EngineProfile};
 pub use permit::{AcquirePermit, Permit};
+#[doc(hidden)]
+pub use served::{ServedEngine, take_chunks};
 pub use stats::{EngineStats, FlowStats, Histogram, StreamStats};
 
 pub use codec::PyCodec;

@@ -9,7 +9,7 @@ use super::core::post_start;
 use super::python::{Placement, PyEngine};
 use crate::admission::Entry;
 use crate::error::Class;
-use crate::stream::{self, Call, ItemCodec, Request, RequestCodec, StartRequest, StreamCore};
+use crate::stream::{self, Call, CallRequest, ItemCodec, Request, RequestCodec, StartRequest, StreamCore};
 use crate::worker::{self, Deferred, Mailbox, Port};
 
 /// Where a stream's handler runs.
@@ -53,20 +53,33 @@ fn start(py: Python<'_>, call: Call) -> PyResult<Opened<'_>> {
     let port = port_here(py)?;
     let target = locate(py, engine, port.as_ref(), call.parent.is_some())?;
     let home = target.mailbox();
-    let core = StreamCore::new(Arc::clone(&engine.core), Arc::clone(&home), call.options, call.parent.as_ref(), true);
+    let formats = (call.options.encoded, call.options.codec);
+    let core =
+        StreamCore::new(Arc::clone(&engine.core), Arc::clone(&home), call.options, call.parent.as_ref(), call.consumer);
     if let Some(lifespan) = lifespan {
         worker::wait_for(lifespan, &core)?;
     }
     let deferred = |object: Py<PyAny>| Deferred::new(object, Arc::clone(&home));
-    let request = match call.encoded {
-        None => Request::Object(deferred(call.request)),
-        Some(spec) => Request::Encoded(engine.body(py, call.request.bind(py), spec.format)?, RequestCodec::Plain(spec)),
+    let request = match call.request {
+        CallRequest::Object(object) => Request::Object(deferred(object)),
+        CallRequest::Encoded(bytes, spec) => {
+            Request::Encoded(engine.body(py, bytes.bind(py), spec.format)?, RequestCodec::Plain(spec))
+        }
+        CallRequest::Body(body) => {
+            let own = formats.0.filter(|&format| format != engine.spec.format);
+            Request::Encoded(body, own.map_or(RequestCodec::Engine, RequestCodec::of))
+        }
+    };
+    let codec = match (call.codec, formats.1) {
+        (Some(codec), _) => ItemCodec::Own(deferred(codec)),
+        (None, Some(format)) => ItemCodec::Format(format),
+        (None, None) => ItemCodec::Engine,
     };
     let start = Box::new(StartRequest {
         core: Arc::clone(&core),
         request,
         engine: Arc::new(deferred(call.engine.clone_ref(py).into_any())),
-        codec: call.codec.map_or(ItemCodec::Engine, |codec| ItemCodec::Own(deferred(codec))),
+        codec,
         context: Some(deferred(call.context)),
         framing: call.framing,
     });

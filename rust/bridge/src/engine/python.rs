@@ -23,7 +23,7 @@ use crate::context::{self, Context};
 use crate::error::Class;
 use crate::frame::PyFrame;
 use crate::interp::copy_context;
-use crate::stream::{BlockingStream, Call, CallOptions, Kind, PyStream, StreamCore};
+use crate::stream::{BlockingStream, Call, CallOptions, CallRequest, ConsumerKind, Kind, PyStream, StreamCore};
 use crate::worker::{self, Mailbox, PyWorker};
 
 /// Which worker runs an engine's handlers.
@@ -195,13 +195,16 @@ impl PyEngine {
         let spec = codec.map_or_else(|| slf.get().codec.get(), |codec| codec.get()).spec_for(framing);
         let call = Call {
             engine: slf.clone().unbind(),
-            request,
-            encoded: encoded.map(|codec| Arc::clone(&codec.get().spec)),
+            request: match encoded {
+                Some(codec) => CallRequest::Encoded(request, Arc::clone(&codec.get().spec)),
+                None => CallRequest::Object(request),
+            },
             codec: codec.map(|codec| codec.clone().unbind().into_any()),
             context: copy_context(py)?.unbind(),
             framing,
             options,
             parent,
+            consumer: ConsumerKind::Python,
         };
         Ok(PyStream::new(call, kind, spec, py))
     }

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use pyo3::prelude::*;
 
-use super::core::StreamCore;
+use super::core::{ConsumerKind, StreamCore};
 use super::options::CallOptions;
 use crate::codec::{CodecSpec, Framing};
 use crate::engine::PyEngine;
@@ -20,14 +21,24 @@ pub(crate) enum Kind {
     Chunks,
 }
 
+/// What a handler is called with.
+pub(crate) enum CallRequest {
+    /// This very object.
+    Object(Py<PyAny>),
+    /// What these bytes, or this text, stand for.
+    Encoded(Py<PyAny>, Arc<CodecSpec>),
+    /// What a body stands for that has arrived already; in the engine's format unless the options say another.
+    Body(Bytes),
+}
+
 /// What one call asks for, kept until the stream starts.
 pub(crate) struct Call {
     pub(crate) engine: Py<PyEngine>,
-    pub(crate) request: Py<PyAny>,
-    pub(crate) encoded: Option<Arc<CodecSpec>>,
+    pub(crate) request: CallRequest,
     pub(crate) codec: Option<Py<PyAny>>,
     pub(crate) context: Py<PyAny>,
     pub(crate) framing: Framing,
     pub(crate) options: CallOptions,
     pub(crate) parent: Option<Arc<StreamCore>>,
+    pub(crate) consumer: ConsumerKind,
 }

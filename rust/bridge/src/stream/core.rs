@@ -21,6 +21,17 @@ static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
 const NO_PLACE: usize = usize::MAX;
 
+/// Who takes a stream's items.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ConsumerKind {
+    /// Python code, which gets the handler's exceptions as well.
+    Python,
+    /// A server on an event loop: what a client is told is all that it has of an exception.
+    Server,
+    /// A task of tokio.
+    Rust,
+}
+
 /// Shared by driver, consumer, timers and the handler's `Context`.
 pub(crate) struct StreamCore {
     pub(crate) id: u64,
@@ -31,8 +42,10 @@ pub(crate) struct StreamCore {
     pub(crate) created: Instant,
     pub(crate) deadline: Option<Instant>,
     pub(crate) parent: Option<Weak<StreamCore>>,
-    /// Its consumer is Python's and is woken by the worker itself, not by the runtime's dispatcher.
+    /// Its consumer waits on an event loop and is woken by the worker itself, not by the runtime's dispatcher.
     pub(crate) direct: bool,
+    /// Its consumer raises the handler's own exception, so nobody else tells of it.
+    pub(crate) raises: bool,
     /// Place in the worker's table of live tasks.
     pub(crate) slot: AtomicUsize,
     /// Encoded bytes of the request, then what its decoder counted: the share of `max_held_bytes`.
@@ -67,7 +80,7 @@ impl StreamCore {
         home: Arc<Mailbox>,
         options: CallOptions,
         parent: Option<&Arc<StreamCore>>,
-        direct: bool,
+        consumer: ConsumerKind,
     ) -> Arc<Self> {
         let created = Instant::now();
         let own = options.timeout.and_then(|timeout| created.checked_add(timeout));
@@ -82,7 +95,8 @@ impl StreamCore {
             created,
             deadline: own.into_iter().chain(inherited).min(),
             parent: parent.map(Arc::downgrade),
-            direct,
+            direct: consumer != ConsumerKind::Rust,
+            raises: consumer == ConsumerKind::Python,
             slot: AtomicUsize::new(usize::MAX),
             held: AtomicUsize::new(0),
             admitted: AtomicBool::new(false),

@@ -70,13 +70,12 @@ impl Gather {
     /// Ready when the next chunk may leave.
     fn poll_due(&mut self, waker: Option<&Waker>) -> Poll<()> {
         let (Some(due), Some(waker)) = (self.due, waker) else { return Poll::Pending };
-        let timer = match &mut self.timer {
-            Some(timer) => timer,
-            None => {
-                let Some(runtime) = runtime::handle() else { return Poll::Pending };
-                let _entered = runtime.enter();
-                self.timer.insert(Box::pin(tokio::time::sleep_until(due)))
-            }
+        let timer = if let Some(timer) = &mut self.timer {
+            timer
+        } else {
+            let Some(runtime) = runtime::handle() else { return Poll::Pending };
+            let _entered = runtime.enter();
+            self.timer.insert(Box::pin(tokio::time::sleep_until(due)))
         };
         if timer.deadline() != due {
             timer.as_mut().reset(due);

@@ -36,8 +36,8 @@ pub use ending::{Cancellation, Ending, Failure, FailureKind, PublicAnswer, Reaso
 pub use error::StreamError;
 pub use options::CallOptions;
 
-pub(crate) use call::{Call, Kind};
-pub(crate) use core::StreamCore;
+pub(crate) use call::{Call, CallRequest, Kind};
+pub(crate) use core::{ConsumerKind, StreamCore};
 pub(crate) use driver::Driver;
 pub(crate) use iterate::BlockingStream;
 pub(crate) use outbox::{Delivery, Outbox};

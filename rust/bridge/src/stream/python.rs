@@ -11,7 +11,7 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use super::call::{Call, Kind};
+use super::call::{Call, CallRequest, Kind};
 use super::close_reason::CloseReason;
 use super::core::StreamCore;
 use super::cursor::Cursor;
@@ -235,6 +235,18 @@ impl PyStream {
         }
     }
 
+    /// The call of a stream that has not been started, which never will be.
+    pub(crate) fn take_call(&self) -> Option<Call> {
+        let mut state = self.state();
+        if !matches!(*state, State::New(_)) {
+            return None;
+        }
+        match std::mem::replace(&mut *state, State::Closed(Weak::new())) {
+            State::New(call) => Some(*call),
+            State::Starting | State::Open { .. } | State::Closed(_) => None,
+        }
+    }
+
     /// Asks the handler to stop and drops what is queued.
     pub(crate) fn abandon(&self, reason: Reason) {
         let old = {
@@ -259,7 +271,9 @@ impl PyStream {
         match &*state {
             State::New(call) => {
                 visit.call(&call.engine)?;
-                visit.call(&call.request)?;
+                if let CallRequest::Object(object) | CallRequest::Encoded(object, _) = &call.request {
+                    visit.call(object)?;
+                }
                 visit.call(&call.codec)?;
                 visit.call(&call.context)
             }

@@ -107,7 +107,7 @@ pub(crate) fn fail(py: Python<'_>, core: &Arc<StreamCore>, error: &PyErr) {
     }
     let home = Arc::clone(&core.home);
     let exit = contained_exit(py, error);
-    let keep = core.direct.then_some(|object| Deferred::new(object, home));
+    let keep = core.raises.then_some(|object| Deferred::new(object, home));
     let failure = failure_of(py, exit.as_ref().unwrap_or(error), keep);
     report(py, core, &failure);
     core.finish(Ending::Raised(Box::new(failure)));

@@ -14,7 +14,7 @@ use pyo3::types::PyDict;
 use super::*;
 use crate::codec::{Framing, Limits};
 use crate::engine::{EngineCore, Flow, Flush};
-use crate::stream::{CallOptions, ItemCodec, Marks, Request, RequestCodec};
+use crate::stream::{CallOptions, ConsumerKind, ItemCodec, Marks, Request, RequestCodec};
 use crate::worker::{Deferred, Mailbox};
 
 const OPEN: Places = Places { max_concurrency: None, max_queue: None, max_held_bytes: usize::MAX };
@@ -55,7 +55,7 @@ impl Door {
     fn call(&self, len: usize) -> Box<StartRequest> {
         let (engine, home) = (Arc::clone(&self.engine), Arc::clone(&self.home));
         Box::new(StartRequest {
-            core: StreamCore::new(engine, home, CallOptions::default(), None, false),
+            core: StreamCore::new(engine, home, CallOptions::default(), None, ConsumerKind::Rust),
             engine: Arc::clone(&self.object),
             request: Request::Encoded(Bytes::from(vec![0; len]), RequestCodec::Engine),
             codec: ItemCodec::Engine,

@@ -239,5 +239,5 @@ pub(super) fn raised(driver: &Bound<'_, Driver>, failure: Failure) -> Ending {
 pub(super) fn failure(driver: &Bound<'_, Driver>, error: &PyErr) -> Failure {
     let core = &driver.get().core;
     let home = Arc::clone(&core.home);
-    error::failure_of(driver.py(), error, core.direct.then_some(|object| Deferred::new(object, home)))
+    error::failure_of(driver.py(), error, core.raises.then_some(|object| Deferred::new(object, home)))
 }

@@ -1,0 +1,123 @@
+//! An engine as servers within Python see it: bodies in, chunks out, on the loop that runs.
+
+use bytes::Bytes;
+use pyo3::exceptions::{PyRuntimeError, PyTypeError};
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::prelude::*;
+
+use super::body::RequestBody;
+use super::calls::check_size;
+use super::core::Life;
+use super::host::EngineProfile;
+use super::python::PyEngine;
+use super::stats::EngineStats;
+use crate::codec::Framing;
+use crate::context;
+use crate::error::failure_of;
+use crate::interp::copy_context;
+use crate::stream::{Call, CallOptions, CallRequest, ChunkStream, ConsumerKind, PyStream, StreamError};
+use crate::worker::Deferred;
+
+/// The extension's own engine object, called by code that runs on an event loop.
+#[derive(Debug)]
+pub struct ServedEngine(Py<PyEngine>);
+
+impl ServedEngine {
+    /// The engine in `_core` of a `PooledEngine`.
+    ///
+    /// # Errors
+    /// `TypeError`: it is something else.
+    pub fn of(core: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let engine = core.cast::<PyEngine>().map_err(|_| PyTypeError::new_err(format!("{core:?} is no engine")))?;
+        Ok(Self(engine.clone().unbind()))
+    }
+
+    /// What of its settings decides how requests and answers look.
+    pub fn profile(&self) -> EngineProfile {
+        self.0.get().profile()
+    }
+
+    /// Memory of its pool for a request that arrives in pieces; see [`Engine::request_body`](crate::Engine::request_body).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn request_body(&self, declared: Option<usize>, most: usize) -> Result<RequestBody, StreamError> {
+        RequestBody::new(&self.0.get().core.pool, declared, most)
+    }
+
+    /// True while it takes calls.
+    pub fn is_serving(&self) -> bool {
+        self.0.get().core.life() == Life::Serving
+    }
+
+    /// How long the slowest of its event loops has not answered, in milliseconds.
+    pub fn stalled_ms(&self) -> f64 {
+        EngineStats::of(&self.0.get().core).workers.iter().map(|worker| worker.lag_ms).fold(0.0, f64::max)
+    }
+
+    /// Calls the handler with a body, in a copy of the context that is current. The calling thread runs the loop on which
+    /// the chunks are polled.
+    ///
+    /// # Errors
+    /// Why the call is refused.
+    pub fn chunks(
+        &self,
+        py: Python<'_>,
+        body: Bytes,
+        framing: Framing,
+        options: CallOptions,
+    ) -> Result<ChunkStream, StreamError> {
+        let core = &self.0.get().core;
+        check_size(&core.limits, body.len(), options.encoded.unwrap_or(self.profile().format))?;
+        options.check(&core.limits).map_err(StreamError::Failed)?;
+        let call = || -> PyResult<Call> {
+            let parent = context::current_stream(py)?;
+            let mut options = options;
+            if let Some(parent) = &parent {
+                options.inherit(&parent.options);
+            }
+            Ok(Call {
+                engine: self.0.clone_ref(py),
+                request: CallRequest::Body(body),
+                codec: None,
+                context: copy_context(py)?.unbind(),
+                framing,
+                options,
+                parent,
+                consumer: ConsumerKind::Server,
+            })
+        };
+        call().and_then(|call| open(py, call)).map_err(|error| refused(py, &error))
+    }
+
+    /// Shows the collector what it refers to.
+    ///
+    /// # Errors
+    /// Those of the collector.
+    pub fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.0)
+    }
+}
+
+/// Starts a stream of chunks that nobody has read from, and takes it away from its Python object.
+///
+/// # Errors
+/// Why the call is refused.
+pub fn take_chunks(stream: &Bound<'_, PyAny>) -> Result<ChunkStream, StreamError> {
+    let py = stream.py();
+    let taken = || -> PyResult<ChunkStream> {
+        let call = stream.cast::<PyStream>().ok().and_then(|stream| stream.get().take_call());
+        let call = call.ok_or_else(|| PyRuntimeError::new_err("the stream has been read from, or closed"))?;
+        open(py, Call { consumer: ConsumerKind::Server, ..call })
+    };
+    taken().map_err(|error| refused(py, &error))
+}
+
+fn open(py: Python<'_>, call: Call) -> PyResult<ChunkStream> {
+    let (core, _port) = super::open(py, call)?;
+    Ok(ChunkStream::new(core))
+}
+
+fn refused(py: Python<'_>, error: &PyErr) -> StreamError {
+    StreamError::Failed(Box::new(failure_of(py, error, None::<fn(Py<PyAny>) -> Deferred>)))
+}

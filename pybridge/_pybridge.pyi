@@ -197,6 +197,7 @@ class Engine:
         codec: Codec | None = None,
         framing: str = "none",
         *,
+        flush_interval: float = 0.0,
         encoded: Codec | None = None,
         request_id: str | None = None,
         metadata: dict[str, str] | None = None,

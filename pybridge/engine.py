@@ -18,7 +18,7 @@ from pybridge.config import FlowConfig, Limits, PoolConfig
 from pybridge.errors import ConfigError
 from pybridge.handlers import check_call, check_handler, handler_name, takes_context
 from pybridge.memory import settle_memory
-from pybridge.options import CallOptions, check_text, checked
+from pybridge.options import CallOptions, check_seconds, check_text, checked
 from pybridge.pool import Pool
 from pybridge.stats import EngineStats
 
@@ -130,6 +130,7 @@ class PooledEngine:
         *,
         framing: Framing = "none",
         codec: CodecName | Codec | None = None,
+        flush_interval: float = 0,
         **options: Unpack[CallOptions],
     ) -> _pybridge.Stream[bytes]:
         """Calls the handler; gives its encoded and framed items as `bytes` ready for a socket.
@@ -142,16 +143,24 @@ class PooledEngine:
                 each. `"length"`: a big-endian u32 length before each. The text framings mean JSON unless the codec is
                 raw.
             codec: The stream's codec; None: the engine's.
+            flush_interval: At most one chunk in so many seconds, in one piece, for proxies and distributed engines to
+                which each piece is a message. The first chunk and the end leave at once, and so does what has reached
+                the flow's `high_water`. 0: each chunk as it crosses.
             **options: See `CallOptions`.
 
         Raises:
-            ConfigError: An unknown framing, or MessagePack asked for by name in a text framing.
+            ConfigError: An unknown framing, MessagePack asked for by name in a text framing, or an interval that
+                cannot be.
         """
         if framing not in ("none", "sse", "ndjson", "length"):
             raise ConfigError("framing", f"must be 'none', 'sse', 'ndjson' or 'length', not {framing!r}")
         if framing in ("sse", "ndjson") and codec is not None and isinstance(resolve_codec(codec), MsgpackCodec):
             raise ConfigError("codec", f"MessagePack is binary and cannot be framed as {framing}")
-        return self._open("chunks", request, codec, framing, options)
+        if flush_interval == 0:
+            return self._open("chunks", request, codec, framing, options)
+        native = None if codec is None else native_codec(codec)
+        interval = check_seconds("flush_interval", flush_interval)
+        return self._core.open("chunks", request, native, framing, flush_interval=interval, **self._keywords(options))
 
     async def call(
         self, request: Any, *, codec: CodecName | Codec | None = None, **options: Unpack[CallOptions]

@@ -54,7 +54,8 @@ def checked(options: CallOptions, limits: Limits) -> dict[str, Any]:
         if keywords.get(name) is not None:
             check_text(name, keywords[name])
     for name in ("timeout", "idle_timeout"):
-        _check_timeout(name, keywords.get(name))
+        if keywords.get(name) is not None:
+            check_seconds(name, keywords[name])
     parent = keywords.get("parent")
     if parent is not None and not isinstance(parent, _pybridge.Context):
         raise ConfigError("parent", f"must be a Context or None, not {type(parent).__name__}")
@@ -73,6 +74,17 @@ def check_text(field: str, value: object) -> None:
         raise ConfigError(field, flaw)
 
 
+def check_seconds(field: str, value: object) -> float:
+    """Gives a time in seconds, 0 or more.
+
+    Raises:
+        ConfigError: It is none, naming the field.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e9:
+        raise ConfigError(field, f"must be seconds, at least 0, not {value!r}")
+    return value
+
+
 def _metadata(metadata: object, limits: Limits) -> dict[str, str]:
     if not isinstance(metadata, Mapping | None):
         raise ConfigError("metadata", f"must map text to text, not {metadata!r}")
@@ -86,10 +98,3 @@ def _metadata(metadata: object, limits: Limits) -> dict[str, str]:
     if total > limits.max_metadata_bytes:
         raise LimitExceeded(f"metadata of {total} bytes is over max_metadata_bytes", "max_metadata_bytes")
     return entries
-
-
-def _check_timeout(name: str, value: object) -> None:
-    if value is None:
-        return
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e9:
-        raise ConfigError(name, f"must be seconds, at least 0, not {value!r}")

@@ -1,5 +1,6 @@
 //! The goals of coroutines made in Rust: items, starts, ends, calls; and one look at whether a goal is reached.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 
@@ -9,7 +10,8 @@ use pyo3::prelude::*;
 
 use super::single::Single;
 use crate::engine::EngineCore;
-use crate::stream::{PyStream, Reason, StreamCore, Waiter};
+use crate::error::raise_failure;
+use crate::stream::{Failure, PyStream, Reason, StreamCore, Waiter};
 use crate::worker::{Mailbox, Port};
 
 /// What is awaited.
@@ -103,7 +105,8 @@ impl Goal {
                 core.poll_cancelled(waker).map(|cancelled| Ok(cancelled.into_pyobject(py)?.to_owned().into_any()))
             }
             Self::Idle(core) => done(core.is_idle_or_wake(waker)),
-            Self::Polled(polled) => polled.poll(py, waker),
+            Self::Polled(polled) => catch_unwind(AssertUnwindSafe(|| polled.poll(py, waker)))
+                .unwrap_or_else(|_panic| Poll::Ready(Err(raise_failure(py, &Failure::panicked())))),
         }
     }
 

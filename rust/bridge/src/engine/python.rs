@@ -142,8 +142,8 @@ impl PyEngine {
 
     /// Makes the stream of one call; see `PooledEngine.__call__` for the options.
     #[pyo3(signature = (
-        kind, request, codec=None, framing="none", *, encoded=None, request_id=None, metadata=None, timeout=None,
-        idle_timeout=None, traceparent=None, tracestate=None, parent=None, inherit=true
+        kind, request, codec=None, framing="none", *, flush_interval=0.0, encoded=None, request_id=None, metadata=None,
+        timeout=None, idle_timeout=None, traceparent=None, tracestate=None, parent=None, inherit=true
     ))]
     #[expect(clippy::too_many_arguments, reason = "called by PooledEngine only, by keyword")]
     fn open(
@@ -152,6 +152,7 @@ impl PyEngine {
         request: Py<PyAny>,
         codec: Option<&Bound<'_, PyCodec>>,
         framing: &str,
+        flush_interval: f64,
         encoded: Option<&Bound<'_, PyCodec>>,
         request_id: Option<String>,
         metadata: Option<HashMap<String, String>>,
@@ -202,6 +203,7 @@ impl PyEngine {
             codec: codec.map(|codec| codec.clone().unbind().into_any()),
             context: copy_context(py)?.unbind(),
             framing,
+            flush_interval: duration(Some(flush_interval))?.unwrap_or_default(),
             options,
             parent,
             consumer: ConsumerKind::Python,
@@ -235,6 +237,7 @@ impl PyEngine {
             request,
             codec,
             "none",
+            0.0,
             encoded,
             request_id,
             metadata,

@@ -1,5 +1,7 @@
 //! An engine as servers within Python see it: bodies in, chunks out, on the loop that runs.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::gc::{PyTraverseError, PyVisit};
@@ -82,6 +84,7 @@ impl ServedEngine {
                 codec: None,
                 context: copy_context(py)?.unbind(),
                 framing,
+                flush_interval: Duration::ZERO,
                 options,
                 parent,
                 consumer: ConsumerKind::Server,
@@ -114,8 +117,9 @@ pub fn take_chunks(stream: &Bound<'_, PyAny>) -> Result<ChunkStream, StreamError
 }
 
 fn open(py: Python<'_>, call: Call) -> PyResult<ChunkStream> {
+    let flush_interval = call.flush_interval;
     let (core, _port) = super::open(py, call)?;
-    Ok(ChunkStream::new(core))
+    Ok(ChunkStream::new(core).flush_interval(flush_interval))
 }
 
 fn refused(py: Python<'_>, error: &PyErr) -> StreamError {

@@ -1,11 +1,12 @@
-//! The request of one call from Python, with its options.
+//! One call: who takes its items, what its handler is called with, and what a call from Python asks for.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use pyo3::prelude::*;
 
-use super::core::{ConsumerKind, StreamCore};
+use super::core::StreamCore;
 use super::options::CallOptions;
 use crate::codec::{CodecSpec, Framing};
 use crate::engine::PyEngine;
@@ -19,6 +20,17 @@ pub(crate) enum Kind {
     Frames,
     /// All frames that are there, framing included, as one `bytes`.
     Chunks,
+}
+
+/// Who takes a stream's items.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ConsumerKind {
+    /// Python code, which gets the handler's exceptions as well.
+    Python,
+    /// A server on an event loop: what a client is told is all that it has of an exception.
+    Server,
+    /// A task of tokio.
+    Rust,
 }
 
 /// What a handler is called with.
@@ -38,6 +50,8 @@ pub(crate) struct Call {
     pub(crate) codec: Option<Py<PyAny>>,
     pub(crate) context: Py<PyAny>,
     pub(crate) framing: Framing,
+    /// Shortest time between two chunks.
+    pub(crate) flush_interval: Duration,
     pub(crate) options: CallOptions,
     pub(crate) parent: Option<Arc<StreamCore>>,
     pub(crate) consumer: ConsumerKind,

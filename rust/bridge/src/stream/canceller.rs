@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
+use std::task::{Context, Poll};
 
 use super::core::StreamCore;
 use super::ending::Reason;
@@ -56,6 +57,12 @@ impl Canceller {
         if let Some(core) = self.core.upgrade() {
             set_drop_reason(&core, reason);
         }
+    }
+
+    /// Ready once the stream has its ending, which comes after its handler's cleanup or when the grace for that is over.
+    pub fn poll_ended(&self, context: &mut Context<'_>) -> Poll<()> {
+        let is_over = self.core.upgrade().is_none_or(|core| core.queue.is_over_or_wake(Some(context.waker())));
+        if is_over { Poll::Ready(()) } else { Poll::Pending }
     }
 
     /// Name of the request in logs and in the handler's `Context`.

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use pybridge_pool::Batch;
 
+use super::call::ConsumerKind;
 use super::ending::{Ending, Failure, FailureKind, Reason};
 use super::options::CallOptions;
 use super::queue::Queue;
@@ -21,17 +22,6 @@ static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
 const NO_PLACE: usize = usize::MAX;
 
-/// Who takes a stream's items.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ConsumerKind {
-    /// Python code, which gets the handler's exceptions as well.
-    Python,
-    /// A server on an event loop: what a client is told is all that it has of an exception.
-    Server,
-    /// A task of tokio.
-    Rust,
-}
-
 /// Shared by driver, consumer, timers and the handler's `Context`.
 pub(crate) struct StreamCore {
     pub(crate) id: u64,
@@ -42,7 +32,7 @@ pub(crate) struct StreamCore {
     pub(crate) created: Instant,
     pub(crate) deadline: Option<Instant>,
     pub(crate) parent: Option<Weak<StreamCore>>,
-    /// Its consumer waits on an event loop and is woken by the worker itself, not by the runtime's dispatcher.
+    /// Its consumer waits on an event loop; the worker wakes it, not the runtime's dispatcher.
     pub(crate) direct: bool,
     /// Its consumer raises the handler's own exception, so nobody else tells of it.
     pub(crate) raises: bool,
@@ -128,12 +118,12 @@ impl StreamCore {
         self.options.request_id.clone().unwrap_or_else(|| Self::made_up_name(self.id))
     }
 
-    /// The name of the request of the stream with this number, where the caller gave none.
+    /// The name of a stream with this number, where the caller gave none.
     pub(crate) fn made_up_name(id: u64) -> String {
         format!("pb-{:x}-{id:x}", std::process::id())
     }
 
-    /// Notes a stream that is cancelled with this one; false: this one has been cancelled already.
+    /// Notes a stream that is cancelled with this one; false: this one was already.
     fn adopt(&self, child: &Arc<Self>) -> bool {
         let mut children = lock(&self.children);
         // `cancel_children` takes the list after the reason was set: whoever has the lock later sees what the other did.
@@ -159,11 +149,8 @@ impl StreamCore {
 
     /// Sets why it is cancelled, and when; false: it had a reason.
     fn note_cancel(&self, reason: Reason) -> bool {
-        let first = self.cancel.compare_exchange(0, reason as u8, Ordering::AcqRel, Ordering::Acquire).is_ok();
-        if first {
-            let _ = self.cancelled_at.set(Instant::now());
-        }
-        first
+        let had_none = self.cancel.compare_exchange(0, reason as u8, Ordering::AcqRel, Ordering::Acquire).is_ok();
+        had_none && self.cancelled_at.set(Instant::now()).is_ok()
     }
 
     /// Enters the engine's list of live streams and starts the timers.

@@ -11,6 +11,7 @@ mod driver;
 mod ending;
 mod error;
 mod gather;
+mod given;
 mod iterate;
 mod kept;
 mod options;
@@ -36,8 +37,8 @@ pub use ending::{Cancellation, Ending, Failure, FailureKind, PublicAnswer, Reaso
 pub use error::StreamError;
 pub use options::CallOptions;
 
-pub(crate) use call::{Call, CallRequest, Kind};
-pub(crate) use core::{ConsumerKind, StreamCore};
+pub(crate) use call::{Call, CallRequest, ConsumerKind, Kind};
+pub(crate) use core::StreamCore;
 pub(crate) use driver::Driver;
 pub(crate) use iterate::BlockingStream;
 pub(crate) use outbox::{Delivery, Outbox};

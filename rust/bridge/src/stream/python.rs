@@ -1,9 +1,8 @@
 //! Streams as Python consumers see them: items, frames or chunks, on any event loop.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, Weak};
-use std::task::{Poll, Waker};
+use std::task::{Poll, Waker, ready};
 
 use bytes::Bytes;
 use pyo3::exceptions::PyRuntimeError;
@@ -15,13 +14,13 @@ use super::call::{Call, CallRequest, Kind};
 use super::close_reason::CloseReason;
 use super::core::StreamCore;
 use super::cursor::Cursor;
-use super::ending::{Ending, Failure, Reason};
+use super::ending::{Ending, Reason};
+use super::gather::Gather;
+use super::given::{chunk_of, item_of, raise_ending};
 use super::readers::Readers;
 use crate::awaitable::{Awaited, Goal};
-use crate::codec::{self, CodecSpec};
+use crate::codec::CodecSpec;
 use crate::engine::PyEngine;
-use crate::error::{raise_cancelled, raise_failure};
-use crate::fault;
 use crate::frame::PyFrame;
 use crate::lock::{Mutex, MutexGuard};
 use crate::worker::{Deferred, Port};
@@ -33,6 +32,8 @@ enum State {
     Open {
         core: Arc<StreamCore>,
         cursor: Cursor,
+        /// `None`: each chunk leaves as it crosses.
+        gather: Option<Box<Gather>>,
     },
     /// Nothing more is read. The stream may still be on its way to its ending.
     Closed(Weak<StreamCore>),
@@ -138,6 +139,7 @@ impl PyStream {
                 }
             }
         };
+        let gather = Gather::new(call.flush_interval);
         let opened = crate::engine::open(py, *call);
         let mut state = self.state();
         let abandoned = !matches!(*state, State::Starting);
@@ -154,7 +156,7 @@ impl PyStream {
             drop(state);
             core.abandon(Reason::Caller);
         } else {
-            *state = State::Open { core, cursor: Cursor::default() };
+            *state = State::Open { core, cursor: Cursor::default(), gather };
         }
         Ok(port)
     }
@@ -167,7 +169,16 @@ impl PyStream {
     ) -> Poll<PyResult<Option<Bound<'py, PyAny>>>> {
         let mut state = self.state();
         let (core, cursor) = match &mut *state {
-            State::Open { core, cursor } => (core, cursor),
+            State::Open { core, gather: Some(gather), .. } => {
+                return match ready!(gather.poll(core, waker)) {
+                    Ok(batches) => {
+                        drop(state);
+                        Poll::Ready(chunk_of(py, &batches).map(Some))
+                    }
+                    Err(ending) => Poll::Ready(close(py, state, ending)),
+                };
+            }
+            State::Open { core, cursor, gather: None } => (core, cursor),
             State::Starting => {
                 return Poll::Ready(Err(PyRuntimeError::new_err("another task is starting this stream")));
             }
@@ -180,12 +191,7 @@ impl PyStream {
                     return Poll::Pending;
                 }
                 Poll::Ready(Ok(batch)) => cursor.load(batch),
-                Poll::Ready(Err(ending)) => {
-                    let old = std::mem::replace(&mut *state, State::Closed(Weak::new()));
-                    drop(state);
-                    drop(old);
-                    return Poll::Ready(raise_ending(py, ending).map_or(Ok(None), Err));
-                }
+                Poll::Ready(Err(ending)) => return Poll::Ready(close(py, state, ending)),
             }
         }
         let core = Arc::clone(core);
@@ -196,20 +202,12 @@ impl PyStream {
                 let taken = taken(&core, cursor);
                 drop(state);
                 core.settle(taken);
-                let limits = &core.engine.limits;
-                let decoded = catch_unwind(AssertUnwindSafe(|| {
-                    fault::reach(fault::Point::Decode);
-                    codec::decode(py, &self.spec, limits, &data).map_err(|error| error.into_py(py))
-                }));
-                let decoded = decoded.unwrap_or_else(|_panic| {
-                    core.engine.metrics.panics.fetch_add(1, Ordering::Relaxed);
-                    Err(raise_failure(py, &Failure::panicked()))
-                });
-                if decoded.is_err() {
+                let item = item_of(py, &core, &self.spec, &data);
+                if item.is_err() {
                     // An error ends the stream for its consumer, so for its handler too.
                     self.abandon(Reason::Caller);
                 }
-                Poll::Ready(decoded.map(|item| Some(item.into_bound(py))))
+                Poll::Ready(item.map(Some))
             }
             Kind::Frames => {
                 let Some(range) = cursor.advance() else { return Poll::Pending };
@@ -258,7 +256,7 @@ impl PyStream {
             };
             std::mem::replace(&mut *state, State::Closed(next))
         };
-        if let State::Open { core, mut cursor } = old {
+        if let State::Open { core, mut cursor, .. } = old {
             core.settle(cursor.settle());
             core.abandon(reason);
         }
@@ -322,24 +320,21 @@ impl PyStream {
     }
 }
 
+/// The stream is over for its reader; the exception that stands for its ending, if one does.
+fn close<'py>(
+    py: Python<'py>,
+    mut state: MutexGuard<'_, State>,
+    ending: Ending,
+) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let old = std::mem::replace(&mut *state, State::Closed(Weak::new()));
+    drop(state);
+    drop(old);
+    raise_ending(py, ending).map_or(Ok(None), Err)
+}
+
 /// What was taken, to be counted without a lock; it is due when the batch is out, or when the producer waits for it.
 fn taken(core: &StreamCore, cursor: &mut Cursor) -> (usize, usize) {
     if cursor.is_empty() || core.queue.is_paused() { cursor.settle() } else { (0, 0) }
-}
-
-/// The exception that stands for an ending; `None` for the clean one.
-fn raise_ending(py: Python<'_>, ending: Ending) -> Option<PyErr> {
-    match ending {
-        Ending::Finished => None,
-        Ending::Raised(failure) => Some(raise_failure(py, &failure)),
-        Ending::Cancelled(cancellation) => {
-            let error = raise_cancelled(py, cancellation.reason);
-            if let Some(context) = cancellation.context {
-                error.set_context(py, Some(PyErr::from_value(context.get(py).bind(py).clone())));
-            }
-            Some(error)
-        }
-    }
 }
 
 #[python_entry]

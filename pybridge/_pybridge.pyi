@@ -175,6 +175,55 @@ class Driver:
     def close(self) -> None: ...
 
 @final
+class HttpExchange:
+    """One request, from its head on, and its answer."""
+
+    @staticmethod
+    def of_stream(
+        stream: Stream[bytes],
+        framing: str,
+        *,
+        format: str | None,
+        commit_after: float,
+        keepalive: float,
+        flush_interval: float,
+        request_id: str | None,
+    ) -> HttpExchange: ...
+    @property
+    def receives(self) -> bool: ...
+    def receive(self, piece: bytes, more: bool) -> None: ...
+    def head(self) -> Awaited[tuple[int, list[tuple[bytes, bytes]]] | None]: ...
+    def read(self) -> Awaited[bytes | None]: ...
+    @property
+    def is_whole(self) -> bool: ...
+    @property
+    def is_abandoned(self) -> bool: ...
+    def abandon(self, reason: str) -> None: ...
+    def ended(self) -> Awaited[None]: ...
+
+@final
+class HttpProtocol:
+    """What an HTTP application of one engine promises."""
+
+    def __new__(
+        cls,
+        engine: Engine,
+        *,
+        openai: bool,
+        path: str | None,
+        models: Sequence[str],
+        health: bool,
+        metrics: bool,
+        max_body: int,
+        max_timeout: float,
+        commit_after: float,
+        keepalive: float,
+        flush_interval: float,
+        pass_headers: Sequence[str],
+    ) -> Self: ...
+    def exchange(self, method: str, path: str, headers: Iterable[Sequence[bytes]]) -> HttpExchange: ...
+
+@final
 class Engine:
     def __new__(
         cls,

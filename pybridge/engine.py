@@ -7,20 +7,27 @@ import contextvars
 import dataclasses
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
-from typing import Any, Literal, Self, TypeAlias, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, TypeVar, Unpack
 
 from pybridge import _pybridge
+from pybridge._http import HttpOptions, Protocol
+from pybridge.asgi import AsgiApp
 from pybridge.codecs import Codec, CodecName, JsonCodec, MsgpackCodec, resolve_codec
-from pybridge.config import FlowConfig, Limits, PoolConfig
+from pybridge.config import FlowConfig, Limits, PoolConfig, Size
 from pybridge.errors import ConfigError
 from pybridge.handlers import check_call, check_handler, handler_name, takes_context
 from pybridge.memory import settle_memory
 from pybridge.options import CallOptions, check_seconds, check_text, checked
 from pybridge.pool import Pool
 from pybridge.stats import EngineStats
+
+if TYPE_CHECKING:
+    from starlette.background import BackgroundTask
+
+    from pybridge._starlette import StreamResponse
 
 Framing: TypeAlias = Literal["none", "sse", "ndjson", "length"]
 """How items are told apart in chunks."""
@@ -184,6 +191,105 @@ class PooledEngine:
             RuntimeError: An event loop runs on this thread.
         """
         return self._core.iterate(self._open("items", request, codec, "none", options))
+
+    def asgi(
+        self,
+        protocol: Protocol = "generic",
+        *,
+        path: str | None = None,
+        models: Sequence[str] | None = None,
+        health: bool = False,
+        metrics: bool = False,
+        max_body: Size = "32MiB",
+        max_timeout: float = 3600.0,
+        commit_after: float = 10.0,
+        keepalive: float = 15.0,
+        flush_interval: float = 0.0,
+        pass_headers: Sequence[str] = (),
+    ) -> AsgiApp:
+        """The engine as an ASGI 3 application: for any ASGI server, or mounted in Starlette and FastAPI.
+
+        Args:
+            protocol: `"generic"`: a request is a POST of the handler's request, the answer its items. `"openai"`: the
+                endpoints of OpenAI's API for chat, completions and models.
+            path: Where calls go: `/generate`, or for OpenAI's paths what they begin with, `/v1`.
+            models: Names that OpenAI's clients may ask for; None: any.
+            health: Answer `/health/live` and `/health/ready`.
+            metrics: Answer `/metrics`, in the text format of Prometheus.
+            max_body: Longest body of a request; a longer one gets status 413.
+            max_timeout: Most seconds that a client may ask for with `X-Request-Timeout`.
+            commit_after: Seconds that the head of a streamed answer waits for the first item or the failure.
+            keepalive: Seconds of silence after which server-sent events get a comment. 0: never.
+            flush_interval: At most one chunk in so many seconds; see `chunks`.
+            pass_headers: Headers of the request that become `Context.metadata`, under their names in lower case.
+
+        Raises:
+            ConfigError: An option that cannot be, naming it.
+        """
+        options = HttpOptions(
+            protocol=protocol,
+            path=path,
+            models=models if models is None else tuple(models),
+            health=health,
+            metrics=metrics,
+            max_body=max_body,
+            max_timeout=max_timeout,
+            commit_after=commit_after,
+            keepalive=keepalive,
+            flush_interval=flush_interval,
+            pass_headers=pass_headers,
+        )
+        return AsgiApp(self._core, options)
+
+    def response(
+        self,
+        request: Any,
+        *,
+        framing: Framing = "sse",
+        codec: CodecName | Codec | None = None,
+        flush_interval: float = 0.0,
+        commit_after: float = 10.0,
+        keepalive: float = 15.0,
+        headers: Mapping[str, str] | None = None,
+        background: BackgroundTask | None = None,
+        **options: Unpack[CallOptions],
+    ) -> StreamResponse:
+        """Calls the handler; gives the response with its items for a route of Starlette's or FastAPI's.
+
+        The call starts when the framework sends the response. The status is decided by the first item or the failure
+        before it; a failure later breaks the answer off, after an event that tells of it where it is server-sent
+        events. When the client gives up, or the framework leaves the response, the handler is cancelled.
+
+        Args:
+            request: What the handler gets; bytes with `encoded="json"` are decoded on the worker.
+            framing: `"sse"`, `"ndjson"`, `"length"` or `"none"`; see `chunks`.
+            codec: The stream's codec; None: the engine's.
+            flush_interval: At most one chunk in so many seconds; see `chunks`.
+            commit_after: Seconds that the head waits for the first item or the failure.
+            keepalive: Seconds of silence after which server-sent events get a comment. 0: never.
+            headers: Added to the response; its own are the content type, the caching rules and the request's name.
+            background: Runs after the response, as in any response of Starlette's.
+            **options: See `CallOptions`.
+
+        Raises:
+            ConfigError: An option that cannot be, naming it.
+            ImportError: Starlette is not installed.
+        """
+        from pybridge._starlette import StreamResponse  # noqa: PLC0415  # starlette is there for those who have it
+
+        resolved = self._codec if codec is None else resolve_codec(codec)
+        times = HttpOptions(commit_after=commit_after, keepalive=keepalive, flush_interval=flush_interval)
+        return StreamResponse(
+            self.chunks(request, framing=framing, codec=codec, **options),
+            framing=framing,
+            format=resolved.format,
+            commit_after=times.commit_after,
+            keepalive=times.keepalive,
+            flush_interval=times.flush_interval,
+            request_id=options.get("request_id"),
+            headers=headers,
+            background=background,
+        )
 
     def stats(self) -> EngineStats:
         """The counters since the engine was made."""

@@ -5,5 +5,6 @@ extern crate pybridge_macros;
 
 mod bench;
 mod bridge_thread;
+mod http;
 mod module;
 mod naive;

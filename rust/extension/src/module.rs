@@ -11,6 +11,7 @@ mod _pybridge {
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         pybridge::extension::fill(module)?;
+        crate::http::register(module)?;
         crate::bench::register(module)
     }
 }

@@ -21,6 +21,17 @@ pub enum Framing {
 const LENGTH: usize = size_of::<u32>();
 
 impl Framing {
+    /// The framing of this name: `"none"`, `"sse"`, `"ndjson"` or `"length"`.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Some(match name {
+            "none" => Self::None,
+            "sse" => Self::Sse,
+            "ndjson" => Self::Ndjson,
+            "length" => Self::Length,
+            _ => return None,
+        })
+    }
+
     /// True where an item must be text of one line, or be split into lines.
     pub(crate) fn is_text(self) -> bool {
         matches!(self, Self::Sse | Self::Ndjson)

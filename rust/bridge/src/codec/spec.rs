@@ -17,12 +17,12 @@ pub enum Format {
 
 impl Format {
     /// The format of this name.
-    pub(crate) fn from_name(name: &str) -> Option<Self> {
+    pub fn from_name(name: &str) -> Option<Self> {
         [Self::Msgpack, Self::Json, Self::Raw].into_iter().find(|format| format.name() == name)
     }
 
     /// `"msgpack"`, `"json"` or `"raw"`.
-    pub(crate) fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::Msgpack => "msgpack",
             Self::Json => "json",

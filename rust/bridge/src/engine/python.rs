@@ -187,12 +187,7 @@ impl PyEngine {
             "frames" => Kind::Frames,
             _ => Kind::Chunks,
         };
-        let framing = match framing {
-            "sse" => Framing::Sse,
-            "ndjson" => Framing::Ndjson,
-            "length" => Framing::Length,
-            _ => Framing::None,
-        };
+        let framing = Framing::from_name(framing).unwrap_or_default();
         let spec = codec.map_or_else(|| slf.get().codec.get(), |codec| codec.get()).spec_for(framing);
         let call = Call {
             engine: slf.clone().unbind(),

@@ -1,0 +1,45 @@
+"""Options of HTTP's protocol layer, which every front takes alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from pybridge.settings import Settings, choice, optional, seconds, setting, size, switch
+
+Protocol: TypeAlias = Literal["generic", "openai"]
+"""What clients take a service for."""
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"must be text, not {value!r}")  # noqa: TRY004  # a check raises ValueError alone
+    return value
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        raise ValueError(f"must be a sequence of names, not {value!r}")
+    return tuple(_text(item) for item in value)
+
+
+@dataclass(frozen=True, slots=True)
+class HttpOptions(Settings):
+    """How an engine is put behind HTTP; see `PooledEngine.asgi`.
+
+    Raises:
+        ConfigError: A value that cannot be, naming its field.
+    """
+
+    protocol: Protocol = setting("generic", choice("generic", "openai"))
+    path: str | None = setting(None, optional(_text))
+    models: tuple[str, ...] | None = setting(None, optional(_texts))
+    health: bool = setting(False, switch)
+    metrics: bool = setting(False, switch)
+    max_body: int = setting("32MiB", size(1))
+    max_timeout: float = setting(3600.0, seconds())
+    commit_after: float = setting(10.0, seconds(zero=True))
+    keepalive: float = setting(15.0, seconds(zero=True))
+    flush_interval: float = setting(0.0, seconds(zero=True))
+    pass_headers: tuple[str, ...] = setting((), _texts)

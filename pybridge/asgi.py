@@ -1,0 +1,69 @@
+"""An engine as an ASGI application, for uvicorn, Granian, Hypercorn, Starlette, FastAPI and Ray Serve."""
+
+from __future__ import annotations
+
+from pybridge import _pybridge
+from pybridge._answer import Receive, Scope, Send, answer
+from pybridge._http import HttpOptions
+from pybridge.errors import ConfigError
+
+
+class AsgiApp:
+    """An ASGI 3 application that answers requests with the streams of one engine; `PooledEngine.asgi` makes it."""
+
+    def __init__(self, engine: _pybridge.Engine, options: HttpOptions) -> None:
+        try:
+            self._protocol = _pybridge.HttpProtocol(
+                engine,
+                openai=options.protocol == "openai",
+                path=options.path,
+                models=options.models or (),
+                health=options.health,
+                metrics=options.metrics,
+                max_body=options.max_body,
+                max_timeout=options.max_timeout,
+                commit_after=options.commit_after,
+                keepalive=options.keepalive,
+                flush_interval=options.flush_interval,
+                pass_headers=options.pass_headers,
+            )
+        except ValueError as error:
+            raise ConfigError(*error.args) from None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers one connection of the server's, as ASGI says."""
+        kind = scope["type"]
+        if kind == "http":
+            await self._exchange(scope, receive, send)
+        elif kind == "lifespan":
+            await _stay(receive, send)
+        elif kind == "websocket":
+            await send({"type": "websocket.close", "code": 1000})
+        else:
+            raise ValueError(f"this application answers no ASGI connection of the type {kind!r}")
+
+    async def _exchange(self, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = self._protocol.exchange(scope["method"], _path(scope), scope["headers"])
+        while exchange.receives:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return
+            exchange.receive(message.get("body", b""), message.get("more_body", False))
+        await answer(exchange, receive, send)
+
+
+def _path(scope: Scope) -> str:
+    """The path below where the application is mounted."""
+    path: str = scope["path"]
+    root: str = scope.get("root_path", "")
+    below = path[len(root) :] if path.startswith(root) else path
+    return path if below and below[0] != "/" else below or "/"
+
+
+async def _stay(receive: Receive, send: Send) -> None:
+    """Answers the server's news that it starts and stops: an engine starts at its first use and ends with its loop."""
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return

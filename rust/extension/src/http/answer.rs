@@ -1,0 +1,175 @@
+//! An answer on its way: its head, the pieces of its body, and its end, each awaited on the event loop.
+
+use std::pin::Pin;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker, ready};
+
+use http::Response;
+use http_body::Body;
+use pybridge::extension::Polled;
+use pybridge::{Canceller, Reason, runtime};
+use pybridge_http::AnswerBody;
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use super::head::answer_head;
+
+type Head = Pin<Box<dyn Future<Output = Response<AnswerBody>> + Send>>;
+
+/// Where an answer is.
+enum Stage {
+    Head(Head),
+    Body(Box<AnswerBody>),
+    /// All of it was given.
+    Over,
+    /// Nobody wants it any more.
+    Abandoned,
+}
+
+/// What an exchange answers, and the stream behind it.
+pub(super) struct Answer {
+    stage: Mutex<Stage>,
+    /// Who waits for the next part.
+    waiting: Mutex<Option<Waker>>,
+    /// `None`: no stream was started.
+    stream: Option<Canceller>,
+}
+
+impl Answer {
+    pub(super) fn new(head: impl Future<Output = Response<AnswerBody>> + Send + 'static, stream: Option<Canceller>) -> Self {
+        Self { stage: Mutex::new(Stage::Head(Box::pin(head))), waiting: Mutex::new(None), stream }
+    }
+
+    fn stage(&self) -> MutexGuard<'_, Stage> {
+        self.stage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The head, as [`answer_head`] gives it; `None` once it was given up.
+    fn poll_head<'py>(&self, py: Python<'py>, context: &mut Context<'_>) -> Poll<PyResult<Bound<'py, PyAny>>> {
+        let mut stage = self.stage();
+        let head = match &mut *stage {
+            Stage::Head(head) => head,
+            Stage::Body(_) => return Poll::Ready(Err(PyRuntimeError::new_err("the head of an answer is there once"))),
+            Stage::Over | Stage::Abandoned => return Poll::Ready(Ok(py.None().into_bound(py))),
+        };
+        let response = ready!(head.as_mut().poll(context));
+        let head = answer_head(py, &response);
+        *stage = Stage::Body(Box::new(response.into_body()));
+        Poll::Ready(head)
+    }
+
+    /// The next piece of the body; `None` once it is whole, or was given up.
+    fn poll_piece<'py>(&self, py: Python<'py>, context: &mut Context<'_>) -> Poll<PyResult<Bound<'py, PyAny>>> {
+        let mut stage = self.stage();
+        let Stage::Body(body) = &mut *stage else { return Poll::Ready(Ok(py.None().into_bound(py))) };
+        loop {
+            match ready!(Pin::new(&mut **body).poll_frame(context)) {
+                Some(Ok(frame)) => {
+                    if let Ok(piece) = frame.into_data() {
+                        return Poll::Ready(Ok(PyBytes::new(py, &piece).into_any()));
+                    }
+                }
+                Some(Err(interrupted)) => {
+                    *stage = Stage::Over;
+                    return Poll::Ready(Err(interrupted.stream_error().to_pyerr(py)));
+                }
+                None => {
+                    *stage = Stage::Over;
+                    return Poll::Ready(Ok(py.None().into_bound(py)));
+                }
+            }
+        }
+    }
+
+    /// True once the last piece was given, and it was known to be the last.
+    pub(super) fn is_whole(&self) -> bool {
+        match &*self.stage() {
+            Stage::Head(_) | Stage::Abandoned => false,
+            Stage::Body(body) => body.is_end_stream(),
+            Stage::Over => true,
+        }
+    }
+
+    /// True once it was given up.
+    pub(super) fn is_abandoned(&self) -> bool {
+        matches!(*self.stage(), Stage::Abandoned)
+    }
+
+    /// Cancels the handler, unless the stream has ended, and gives up what has not been sent.
+    pub(super) fn abandon(&self, reason: Reason) {
+        if let Some(stream) = &self.stream {
+            stream.cancel(reason);
+        }
+        let old = std::mem::replace(&mut *self.stage(), Stage::Abandoned);
+        drop(old);
+        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).take();
+        waiting.into_iter().for_each(Waker::wake);
+    }
+
+    /// Notes who waits for the next part.
+    fn wait(&self, waker: &Waker) {
+        let old = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).replace(waker.clone());
+        drop(old);
+    }
+
+    /// Ready once the stream has its ending.
+    fn poll_ended(&self, context: &mut Context<'_>) -> Poll<()> {
+        self.stream.as_ref().map_or(Poll::Ready(()), |stream| stream.poll_ended(context))
+    }
+}
+
+/// What of an answer is awaited.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Part {
+    Head,
+    Piece,
+    Ending,
+}
+
+/// Has an answer.
+pub(super) trait HasAnswer: Send + Sync + 'static {
+    /// `None`: there is none yet.
+    fn answer(&self) -> Option<&Answer>;
+}
+
+/// The next part of the answer that a Python object has.
+pub(super) struct Next<T>(pub(super) Py<T>, pub(super) Part);
+
+impl<T: HasAnswer + PyClass<Frozen = pyo3::pyclass::boolean_struct::True> + Sync> Polled for Next<T> {
+    fn name(&self) -> &'static str {
+        match self.1 {
+            Part::Head => "HttpExchange.head",
+            Part::Piece => "HttpExchange.read",
+            Part::Ending => "HttpExchange.ended",
+        }
+    }
+
+    fn poll<'py>(&mut self, py: Python<'py>, waker: Option<&Waker>) -> Poll<PyResult<Bound<'py, PyAny>>> {
+        let Some(answer) = self.0.get().answer() else {
+            return Poll::Ready(Err(PyRuntimeError::new_err("the request has not been read")));
+        };
+        let runtime = runtime::start().map_err(|error| pybridge::extension::runtime_error(py, error));
+        let runtime = match runtime {
+            Ok(runtime) => runtime,
+            Err(error) => return Poll::Ready(Err(error)),
+        };
+        // The timers of an answer are the runtime's.
+        let _entered = runtime.enter();
+        let mut context = Context::from_waker(waker.unwrap_or(Waker::noop()));
+        let part = match self.1 {
+            Part::Head => answer.poll_head(py, &mut context),
+            Part::Piece => answer.poll_piece(py, &mut context),
+            Part::Ending => return answer.poll_ended(&mut context).map(|()| Ok(py.None().into_bound(py))),
+        };
+        if part.is_pending() {
+            answer.wait(context.waker());
+        }
+        part
+    }
+
+    fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.0)
+    }
+}

@@ -1,0 +1,174 @@
+//! One request and its answer, as an ASGI application sees them.
+
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use bytes::Bytes;
+use http::Response;
+use pybridge::extension::{ServedEngine, coroutine, take_chunks};
+use pybridge::{FailureKind, Format, Framing, Reason, RequestBody};
+use pybridge_http::{AnswerBody, Incoming, Plain};
+use pyo3::exceptions::PyValueError;
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::prelude::*;
+
+use super::answer::{Answer, HasAnswer, Next, Part};
+use super::protocol::seconds;
+
+/// A request whose body is still to come.
+struct Receiving {
+    engine: Arc<ServedEngine>,
+    incoming: Incoming,
+    body: RequestBody,
+}
+
+/// One request, from its head on, and its answer.
+#[python_entry]
+#[pyclass(frozen, name = "HttpExchange", module = "pybridge._pybridge", weakref)]
+#[derive(Default)]
+pub(crate) struct PyExchange {
+    receiving: Mutex<Option<Receiving>>,
+    answer: OnceLock<Answer>,
+}
+
+impl HasAnswer for PyExchange {
+    fn answer(&self) -> Option<&Answer> {
+        self.answer.get()
+    }
+}
+
+impl PyExchange {
+    /// One that is answered already.
+    pub(super) fn answered(response: Response<Bytes>) -> Self {
+        let exchange = Self::default();
+        exchange.respond(response);
+        exchange
+    }
+
+    /// One whose head fits; `declared`: the length of its body, if that is known.
+    pub(super) fn receiving(engine: Arc<ServedEngine>, incoming: Incoming, declared: Option<usize>) -> Self {
+        let exchange = Self::default();
+        match engine.request_body(declared, incoming.max_body()) {
+            Ok(body) => *exchange.receiving() = Some(Receiving { engine, incoming, body }),
+            Err(_) => exchange.respond(incoming.too_large()),
+        }
+        exchange
+    }
+
+    fn receiving(&self) -> std::sync::MutexGuard<'_, Option<Receiving>> {
+        self.receiving.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn respond(&self, response: Response<Bytes>) {
+        let response = response.map(AnswerBody::from);
+        drop(self.answer.set(Answer::new(std::future::ready(response), None)));
+    }
+}
+
+#[python_entry]
+#[pymethods]
+impl PyExchange {
+    /// One that answers with a stream of chunks that nobody has read from, made by `Engine.open`; starts it. `framing` is the
+    /// stream's; `format`: the items', where that decides the type of the answer.
+    #[staticmethod]
+    #[pyo3(signature = (stream, framing, *, format, commit_after, keepalive, flush_interval, request_id))]
+    fn of_stream(
+        stream: &Bound<'_, PyAny>,
+        framing: &str,
+        format: Option<&str>,
+        commit_after: f64,
+        keepalive: f64,
+        flush_interval: f64,
+        request_id: Option<String>,
+    ) -> PyResult<Self> {
+        let mut plain = Plain::new(Framing::from_name(framing).unwrap_or_default());
+        plain.codec = format.and_then(Format::from_name);
+        plain.commit_after = seconds(commit_after)?;
+        plain.keep_alive = seconds(keepalive)?;
+        plain.flush_interval = seconds(flush_interval)?;
+        plain.request_id = request_id;
+        let started = take_chunks(stream);
+        let canceller = started.as_ref().ok().map(pybridge::ChunkStream::canceller);
+        let exchange = Self::default();
+        drop(exchange.answer.set(Answer::new(plain.answer(started), canceller)));
+        Ok(exchange)
+    }
+
+    /// True while the body of the request is to be given to `receive`.
+    #[getter]
+    fn receives(&self) -> bool {
+        self.receiving().is_some()
+    }
+
+    /// Takes a piece of the body; `more`: others follow. With the last one the handler is called, in a copy of the context that
+    /// is current.
+    #[pyo3(signature = (piece, more))]
+    fn receive(&self, py: Python<'_>, piece: &[u8], more: bool) {
+        let mut receiving = self.receiving();
+        let Some(Receiving { engine, incoming, mut body }) = receiving.take() else { return };
+        if let Err(error) = body.push(piece) {
+            drop(receiving);
+            let is_long = error.kind() == Some(FailureKind::TooLarge);
+            self.respond(if is_long { incoming.too_large() } else { incoming.refused(error) });
+            return;
+        }
+        if more {
+            *receiving = Some(Receiving { engine, incoming, body });
+            return;
+        }
+        drop(receiving);
+        match incoming.body(body.finish()) {
+            Err(response) => self.respond(response),
+            Ok(mut prepared) => {
+                let body = std::mem::take(&mut prepared.body);
+                let started = engine.chunks(py, body, prepared.framing, prepared.options.clone());
+                let stream = started.as_ref().ok().map(pybridge::ChunkStream::canceller);
+                drop(self.answer.set(Answer::new(prepared.answer(started), stream)));
+            }
+        }
+    }
+
+    /// Status and headers, `(status, [(name, value), …])`. Suspends until they are decided.
+    fn head(slf: Bound<'_, Self>) -> PyResult<Bound<'_, PyAny>> {
+        coroutine(slf.py(), Next(slf.unbind(), Part::Head))
+    }
+
+    /// The next piece of the answer's body, None after the last. Suspends until there is one. Raises what the answer breaks off
+    /// with.
+    fn read(slf: Bound<'_, Self>) -> PyResult<Bound<'_, PyAny>> {
+        coroutine(slf.py(), Next(slf.unbind(), Part::Piece))
+    }
+
+    /// True once no piece follows.
+    #[getter]
+    fn is_whole(&self) -> bool {
+        self.answer.get().is_some_and(Answer::is_whole)
+    }
+
+    /// True once it was given up.
+    #[getter]
+    fn is_abandoned(&self) -> bool {
+        self.answer.get().is_none_or(Answer::is_abandoned)
+    }
+
+    /// Cancels the handler with this reason, `"client"` or `"caller"`, and gives up what has not been sent.
+    fn abandon(&self, reason: &str) -> PyResult<()> {
+        let reason = Reason::from_name(reason).ok_or_else(|| PyValueError::new_err("no such reason"))?;
+        *self.receiving() = None;
+        if let Some(answer) = self.answer.get() {
+            answer.abandon(reason);
+        }
+        Ok(())
+    }
+
+    /// Suspends until the handler has ended.
+    fn ended(slf: Bound<'_, Self>) -> PyResult<Bound<'_, PyAny>> {
+        coroutine(slf.py(), Next(slf.unbind(), Part::Ending))
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        match self.receiving.try_lock().as_deref() {
+            Ok(Some(receiving)) => receiving.engine.traverse(&visit),
+            Ok(None) | Err(_) => Ok(()),
+        }
+    }
+}

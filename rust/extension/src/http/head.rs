@@ -1,0 +1,65 @@
+//! Heads of requests and answers between ASGI's form and that of the `http` crate.
+
+use http::request::Parts;
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyList, PyTuple};
+
+/// What a path may hold as it is (RFC 3986, `pchar` and the slash); ASGI's paths are decoded.
+const PATH: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'/')
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~')
+    .remove(b':')
+    .remove(b'@')
+    .remove(b'!')
+    .remove(b'$')
+    .remove(b'&')
+    .remove(b'\'')
+    .remove(b'(')
+    .remove(b')')
+    .remove(b'*')
+    .remove(b'+')
+    .remove(b',')
+    .remove(b';')
+    .remove(b'=');
+
+/// The head of a request. A method, path or header that HTTP does not have counts as none.
+pub(super) fn request_head(method: &str, path: &str, headers: &Bound<'_, PyAny>) -> PyResult<Parts> {
+    let (mut head, ()) = Request::new(()).into_parts();
+    head.method = Method::from_bytes(method.as_bytes()).unwrap_or_default();
+    let path = utf8_percent_encode(path, PATH).to_string();
+    if let Ok(path) = PathAndQuery::try_from(path) {
+        head.uri = Uri::from(path);
+    }
+    head.headers = header_map(headers)?;
+    Ok(head)
+}
+
+fn header_map(headers: &Bound<'_, PyAny>) -> PyResult<HeaderMap> {
+    let mut map = HeaderMap::with_capacity(headers.len().unwrap_or_default().min(64));
+    for pair in headers.try_iter()? {
+        let pair = pair?;
+        let (name, value) = (pair.get_item(0)?, pair.get_item(1)?);
+        let (name, value) = (name.cast::<PyBytes>()?, value.cast::<PyBytes>()?);
+        let name = HeaderName::from_bytes(name.as_bytes());
+        if let (Ok(name), Ok(value)) = (name, HeaderValue::from_bytes(value.as_bytes())) {
+            map.try_append(name, value).map_err(|error| pyo3::exceptions::PyValueError::new_err(error.to_string()))?;
+        }
+    }
+    Ok(map)
+}
+
+/// Status and headers of an answer: `(status, [(name, value), …])`, names and values as bytes.
+pub(super) fn answer_head<'py, B>(py: Python<'py>, response: &Response<B>) -> PyResult<Bound<'py, PyAny>> {
+    let headers = PyList::empty(py);
+    for (name, value) in response.headers() {
+        let pair = [PyBytes::new(py, name.as_str().as_bytes()), PyBytes::new(py, value.as_bytes())];
+        headers.append(PyTuple::new(py, pair)?)?;
+    }
+    Ok((response.status().as_u16(), headers).into_pyobject(py)?.into_any())
+}

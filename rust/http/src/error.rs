@@ -1,5 +1,6 @@
 //! Failures as HTTP answers: status, headers and a JSON body.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use bytes::Bytes;
@@ -8,6 +9,7 @@ use pybridge::codec::{self, Format};
 use pybridge::{FailureKind, StreamError};
 use serde::Serialize;
 
+use crate::api::Api;
 use crate::headers::{HeaderError, REQUEST_ID};
 
 /// Public clients repeat every failure of the server's unless they are told not to.
@@ -69,6 +71,20 @@ pub struct HttpError {
 enum Cause {
     Stream(StreamError),
     Header(HeaderError),
+    Refused(Refusal),
+}
+
+/// Why a request does not reach the handler.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    pub(crate) status: StatusCode,
+    /// A name of the failure for programs.
+    pub(crate) code: &'static str,
+    pub(crate) message: Cow<'static, str>,
+    /// The header that is at fault.
+    pub(crate) param: Option<&'static str>,
+    /// The methods that there are, where it is another.
+    pub(crate) allow: Option<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -97,11 +113,18 @@ impl From<HeaderError> for HttpError {
     }
 }
 
+impl From<Refusal> for HttpError {
+    fn from(refusal: Refusal) -> Self {
+        Self { cause: Cause::Refused(refusal), request_id: None }
+    }
+}
+
 impl fmt::Display for HttpError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.cause {
             Cause::Stream(error) => error.fmt(f),
             Cause::Header(error) => error.fmt(f),
+            Cause::Refused(refusal) => f.write_str(&refusal.message),
         }
     }
 }
@@ -111,6 +134,7 @@ impl std::error::Error for HttpError {
         match &self.cause {
             Cause::Stream(error) => Some(error),
             Cause::Header(error) => Some(error),
+            Cause::Refused(_) => None,
         }
     }
 }
@@ -127,11 +151,11 @@ impl HttpError {
         Self { request_id: Some(id.into()), ..self }
     }
 
-    /// How the stream ended; `None`: a header of the request cannot be used.
+    /// How the stream ended; `None`: the request was refused before there was one.
     pub fn stream_error(&self) -> Option<&StreamError> {
         match &self.cause {
             Cause::Stream(error) => Some(error),
-            Cause::Header(_) => None,
+            Cause::Header(_) | Cause::Refused(_) => None,
         }
     }
 
@@ -140,6 +164,7 @@ impl HttpError {
         match &self.cause {
             Cause::Stream(error) => status_of(error),
             Cause::Header(error) => error.status(),
+            Cause::Refused(refusal) => refusal.status,
         }
     }
 
@@ -160,6 +185,9 @@ impl HttpError {
                 headers.insert(name, value);
             }
         }
+        if let Cause::Refused(Refusal { allow: Some(methods), .. }) = &self.cause {
+            headers.insert(header::ALLOW, HeaderValue::from_static(methods));
+        }
         if let Some(id) = self.request_id.as_ref().and_then(|id| HeaderValue::from_bytes(id.as_bytes()).ok()) {
             headers.insert(REQUEST_ID, id);
         }
@@ -168,24 +196,35 @@ impl HttpError {
 
     /// Body of the answer: JSON in one line.
     pub fn body(&self) -> Bytes {
-        let status = self.status();
-        let (code, param) = match &self.cause {
-            Cause::Stream(error) => (code_of(error), None),
-            Cause::Header(error) => (Some("invalid_header"), Some(error.name().as_str())),
-        };
+        let (code, param) = (self.code(), self.param());
         let message = self.to_string();
         let request_id = self.request_id.as_deref();
-        let body = Body { error: Details { r#type: type_of(status), message: &message, code, param, request_id } };
+        let details = Details { r#type: type_of(self.status()), message: &message, code, param, request_id };
+        let body = Body { error: details };
         codec::to_bytes(Format::Json, &body).map(Bytes::from).unwrap_or_default()
+    }
+
+    /// A name of the failure for programs.
+    pub(crate) fn code(&self) -> Option<&str> {
+        match &self.cause {
+            Cause::Stream(error) => code_of(error),
+            Cause::Header(_) => Some("invalid_header"),
+            Cause::Refused(refusal) => Some(refusal.code),
+        }
+    }
+
+    /// The header of the request that is at fault.
+    pub(crate) fn param(&self) -> Option<&str> {
+        match &self.cause {
+            Cause::Stream(_) => None,
+            Cause::Header(error) => Some(error.name().as_str()),
+            Cause::Refused(refusal) => refusal.param,
+        }
     }
 
     /// The whole answer.
     pub fn into_http(self) -> Response<Bytes> {
-        let mut response = Response::new(self.body());
-        *response.status_mut() = self.status();
-        *response.headers_mut() = self.headers();
-        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        response
+        Api::Generic.error_answer(&self)
     }
 }
 

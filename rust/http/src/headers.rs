@@ -1,9 +1,10 @@
 //! Options of a call from the headers of its request.
 
 use std::fmt;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use pybridge::CallOptions;
 use pybridge::codec::Limits;
 
@@ -85,35 +86,60 @@ impl std::error::Error for HeaderError {}
 
 impl FromHeaders for CallOptions {
     fn from_headers(headers: &HeaderMap) -> Result<Self, HeaderError> {
-        let mut options = Self::default();
-        options.request_id = single(headers, &REQUEST_ID, MAX_ID_BYTES)?;
-        options.traceparent = single(headers, &TRACEPARENT, MAX_TRACE_BYTES)?;
-        options.tracestate = joined(headers, &TRACESTATE, MAX_TRACE_BYTES)?;
-        options.timeout = match single(headers, &TIMEOUT, usize::MAX)? {
-            Some(text) => Some(seconds(&text).ok_or_else(|| refuse(&TIMEOUT, "must be a number of seconds above 0"))?),
-            None => None,
-        };
-        // An engine's own limits are checked when the call starts; these keep what is copied until then small.
-        let limits = Limits::default();
-        let mut bytes = 0;
-        for name in headers.keys() {
-            let key = match name.as_str().strip_prefix(METADATA) {
-                Some("") => return Err(refuse(name, "must say which metadata")),
-                Some(key) => key,
-                None if *name == BAGGAGE => name.as_str(),
-                None => continue,
-            };
-            let Some(value) = joined(headers, name, limits.max_metadata_bytes)? else { continue };
-            bytes += key.len() + value.len();
-            if options.metadata.insert(key.to_owned(), value).is_some() {
-                return Err(refuse(name, "must be given once, with or without the prefix"));
-            }
-            if bytes > limits.max_metadata_bytes || options.metadata.len() > limits.max_metadata_entries {
-                return Err(refuse(name, "is more metadata than a request may have"));
-            }
-        }
-        Ok(options)
+        call_options(headers, &[])
     }
+}
+
+/// As [`FromHeaders::from_headers`]; the headers of these names become metadata under them as well.
+pub(crate) fn call_options(headers: &HeaderMap, pass: &[HeaderName]) -> Result<CallOptions, HeaderError> {
+    let mut options = CallOptions::default();
+    options.request_id = single(headers, &REQUEST_ID, MAX_ID_BYTES)?;
+    options.traceparent = single(headers, &TRACEPARENT, MAX_TRACE_BYTES)?;
+    options.tracestate = joined(headers, &TRACESTATE, MAX_TRACE_BYTES)?;
+    options.timeout = match single(headers, &TIMEOUT, usize::MAX)? {
+        Some(text) => Some(seconds(&text).ok_or_else(|| refuse(&TIMEOUT, "must be a number of seconds above 0"))?),
+        None => None,
+    };
+    // An engine's own limits are checked when the call starts; these keep what is copied until then small.
+    let limits = Limits::default();
+    let mut bytes = 0;
+    for name in headers.keys() {
+        let key = match name.as_str().strip_prefix(METADATA) {
+            _ if pass.contains(name) => name.as_str(),
+            Some("") => return Err(refuse(name, "must say which metadata")),
+            // What a proxy vouches for is not the client's to say.
+            Some(key) if pass.iter().any(|name| name == key) => {
+                return Err(refuse(name, "must be given without the prefix"));
+            }
+            Some(key) => key,
+            None if *name == BAGGAGE => name.as_str(),
+            None => continue,
+        };
+        let Some(value) = joined(headers, name, limits.max_metadata_bytes)? else { continue };
+        bytes += key.len() + value.len();
+        if options.metadata.insert(key.to_owned(), value).is_some() {
+            return Err(refuse(name, "must be given once, with or without the prefix"));
+        }
+        if bytes > limits.max_metadata_bytes || options.metadata.len() > limits.max_metadata_entries {
+            return Err(refuse(name, "is more metadata than a request may have"));
+        }
+    }
+    Ok(options)
+}
+
+/// True for headers that mean something to every call.
+pub(crate) fn is_read_anyway(name: &HeaderName) -> bool {
+    [REQUEST_ID, TRACEPARENT, TRACESTATE, BAGGAGE, TIMEOUT].contains(name) || name.as_str().starts_with(METADATA)
+}
+
+/// The name that a request has in its headers, if that can be used.
+pub(crate) fn request_id(headers: &HeaderMap) -> Option<String> {
+    single(headers, &REQUEST_ID, MAX_ID_BYTES).ok().flatten()
+}
+
+/// A name for a request that has none and comes to no stream, which would make one up.
+pub(crate) fn made_up_id() -> String {
+    format!("{:016x}", RandomState::new().build_hasher().finish())
 }
 
 fn refuse(name: &HeaderName, reason: &'static str) -> HeaderError {
@@ -137,11 +163,12 @@ fn single(headers: &HeaderMap, name: &HeaderName, most: usize) -> Result<Option<
 }
 
 fn joined(headers: &HeaderMap, name: &HeaderName, most: usize) -> Result<Option<String>, HeaderError> {
+    let separator = if *name == header::COOKIE { "; " } else { "," };
     let mut all = String::new();
     for value in headers.get_all(name) {
         let value = text(name, value)?;
         if !all.is_empty() && !value.is_empty() {
-            all.push(',');
+            all.push_str(separator);
         }
         all.push_str(value);
         if all.len() > most {

@@ -49,10 +49,12 @@
 //!
 //! `examples/axum_gateway` in the repository is a whole service.
 
+#[cfg(feature = "http")]
+mod answer;
+#[cfg(feature = "http")]
+mod api;
 #[cfg(feature = "axum")]
 mod axum;
-#[cfg(feature = "http")]
-mod body;
 #[cfg(feature = "http")]
 mod call;
 #[cfg(feature = "http")]
@@ -60,18 +62,29 @@ mod error;
 #[cfg(feature = "http")]
 mod headers;
 #[cfg(feature = "http")]
+mod media;
+#[cfg(feature = "http")]
+mod protocol;
+#[cfg(feature = "http")]
 mod stream;
 #[cfg(feature = "tower")]
 mod tower;
 
 #[cfg(feature = "http")]
-pub use body::{ChunkBody, Interrupted};
+pub use answer::{AnswerBody, ChunkBody, Interrupted};
+#[cfg(feature = "http")]
+pub use api::Api;
 #[cfg(feature = "http")]
 pub use call::call;
 #[cfg(feature = "http")]
 pub use error::{HttpError, status_of};
 #[cfg(feature = "http")]
 pub use headers::{FromHeaders, HeaderError};
+#[cfg(feature = "http")]
+pub use protocol::{
+    Incoming, Page, Plain, Prepared, Protocol, ProtocolError, ProtocolOptions, Route, live_page, metrics_page,
+    ready_page,
+};
 #[cfg(feature = "http")]
 pub use stream::{Ndjson, Sse};
 #[cfg(feature = "tower")]

@@ -1,20 +1,16 @@
 //! Streams as HTTP answers: server-sent events and JSON lines.
 
-use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_core::Stream;
-use http::{HeaderName, HeaderValue, Response, header};
+use http::Response;
 use pybridge::codec::Framing;
 use pybridge::{CallOptions, ChunkStream, Engine, Reason};
 
-use crate::body::{ChunkBody, Failures};
+use crate::answer::{ChunkBody, Failures, Source, streamed};
+use crate::api::Api;
 use crate::error::HttpError;
-use crate::headers::REQUEST_ID;
-
-/// Tells nginx, and proxies that follow it, to pass each chunk on.
-const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+use crate::media;
 
 /// Time without a chunk after which a comment keeps the connection open, unless said otherwise.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -40,7 +36,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// }
 /// ```
 #[derive(Debug)]
-pub struct Sse(Answer);
+pub struct Sse(ChunkBody);
 
 /// A stream as JSON lines (`application/x-ndjson`).
 ///
@@ -60,42 +56,20 @@ pub struct Sse(Answer);
 /// # }
 /// ```
 #[derive(Debug)]
-pub struct Ndjson(Answer);
+pub struct Ndjson(ChunkBody);
 
-/// An answer whose head has not been sent.
-#[derive(Debug)]
-struct Answer {
-    body: ChunkBody,
-    request_id: String,
+/// How the readers of events learn of a failure.
+const EVENT: Failures = Failures::Event(Api::Generic);
+
+/// Waits for the first chunk, the end or the failure, but no longer than `wait`.
+async fn begun(chunks: ChunkStream, wait: Duration, failures: Failures) -> Result<ChunkBody, HttpError> {
+    let source = source(chunks);
+    let id = source.request_id();
+    ChunkBody::begin(source, failures, wait).await.map_err(|error| HttpError::from(error).with_request_id(id))
 }
 
-impl Answer {
-    fn new(chunks: ChunkStream, first: Option<Bytes>, failures: Failures) -> Self {
-        Self { request_id: chunks.request_id(), body: ChunkBody::new(chunks, first, failures) }
-    }
-
-    /// Waits for the first chunk, the end or the failure, but no longer than `wait`.
-    async fn ready(chunks: ChunkStream, wait: Duration, failures: Failures) -> Result<Self, HttpError> {
-        let mut chunks = chunks.on_drop(Reason::Client);
-        let first = std::future::poll_fn(|context| Pin::new(&mut chunks).poll_next(context));
-        match tokio::time::timeout(wait, first).await {
-            Ok(Some(Err(error))) => Err(HttpError::from(error).with_request_id(chunks.request_id())),
-            Ok(Some(Ok(first))) => Ok(Self::new(chunks, Some(first), failures)),
-            Ok(None) | Err(_) => Ok(Self::new(chunks, None, failures)),
-        }
-    }
-
-    fn into_http(self, content_type: &'static str) -> Response<ChunkBody> {
-        let mut response = Response::new(self.body);
-        let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-        headers.insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
-        if let Ok(id) = HeaderValue::from_bytes(self.request_id.as_bytes()) {
-            headers.insert(REQUEST_ID, id);
-        }
-        response
-    }
+fn source(chunks: ChunkStream) -> Source {
+    Source::new(chunks.on_drop(Reason::Client), Duration::ZERO)
 }
 
 /// Starts a call; a failure knows the request's name.
@@ -124,38 +98,38 @@ impl Sse {
         wait: Duration,
     ) -> Result<Self, HttpError> {
         let chunks = chunks(engine, body, Framing::Sse, options)?;
-        Answer::ready(chunks, wait, Failures::Event).await.map(Self::of)
+        begun(chunks, wait, EVENT).await.map(Self::of)
     }
 
-    fn of(mut answer: Answer) -> Self {
-        answer.body.keep_alive(KEEP_ALIVE);
-        Self(answer)
+    fn of(mut body: ChunkBody) -> Self {
+        body.keep_alive(KEEP_ALIVE);
+        Self(body)
     }
 
     /// Sets after how long a silence a comment is sent; zero: never.
     #[must_use]
     pub fn keep_alive(mut self, interval: Duration) -> Self {
-        self.0.body.keep_alive(interval);
+        self.0.keep_alive(interval);
         self
     }
 
     /// Sends one more event when the handler has finished, and only then: `[DONE]`. `data` has one line.
     #[must_use]
     pub fn last(mut self, data: &str) -> Self {
-        self.0.body.last(format!("data: {data}\n\n").into());
+        self.0.last(format!("data: {data}\n\n").into());
         self
     }
 
     /// The answer for any server on the `http` crate's types.
     pub fn into_http(self) -> Response<ChunkBody> {
-        self.0.into_http("text/event-stream")
+        streamed(media::EVENTS, self.0)
     }
 }
 
 impl From<ChunkStream> for Sse {
     /// The head goes out at once. `chunks` is framed as [`Framing::Sse`].
     fn from(chunks: ChunkStream) -> Self {
-        Self::of(Answer::new(chunks.on_drop(Reason::Client), None, Failures::Event))
+        Self::of(ChunkBody::new(source(chunks), EVENT))
     }
 }
 
@@ -173,18 +147,18 @@ impl Ndjson {
         wait: Duration,
     ) -> Result<Self, HttpError> {
         let chunks = chunks(engine, body, Framing::Ndjson, options)?;
-        Answer::ready(chunks, wait, Failures::End).await.map(Self)
+        begun(chunks, wait, Failures::End).await.map(Self)
     }
 
     /// The answer for any server on the `http` crate's types.
     pub fn into_http(self) -> Response<ChunkBody> {
-        self.0.into_http("application/x-ndjson")
+        streamed(media::LINES, self.0)
     }
 }
 
 impl From<ChunkStream> for Ndjson {
     /// The head goes out at once. `chunks` is framed as [`Framing::Ndjson`].
     fn from(chunks: ChunkStream) -> Self {
-        Self(Answer::new(chunks.on_drop(Reason::Client), None, Failures::End))
+        Self(ChunkBody::new(source(chunks), Failures::End))
     }
 }

@@ -64,7 +64,7 @@ fn events_come_with_their_headers_and_done_closes_them() {
             let answer = service.ask(version, "r-1", "Hello world").await;
             assert_eq!(answer.response.status(), 200);
             let expected = [
-                ("content-type", "text/event-stream"),
+                ("content-type", "text/event-stream; charset=utf-8"),
                 ("cache-control", "no-cache"),
                 ("x-accel-buffering", "no"),
                 ("x-request-id", "r-1"),

@@ -1,0 +1,16 @@
+//! The body of an answer: how it begins, what it is made of, how it ends.
+
+mod answer_body;
+mod body;
+mod buffered;
+mod head;
+mod source;
+mod timer;
+mod watch;
+
+pub use answer_body::AnswerBody;
+pub(crate) use body::Failures;
+pub use body::{ChunkBody, Interrupted};
+pub(crate) use buffered::{array, value};
+pub(crate) use head::{buffered, streamed, whole};
+pub(crate) use source::Source;

@@ -1,0 +1,35 @@
+//! The interfaces that clients know, each with its shape of a failure.
+
+use bytes::Bytes;
+use http::{HeaderValue, Response, header};
+
+use crate::error::HttpError;
+
+/// What a client takes the service for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Api {
+    /// One path, whose answers are what the handler yields, in the format that the client asks for.
+    #[default]
+    Generic,
+    /// `OpenAI`'s: `/chat/completions`, `/completions`, `/models`.
+    OpenAi,
+}
+
+impl Api {
+    /// A failure as JSON in one line.
+    pub(crate) fn error_body(self, error: &HttpError) -> Bytes {
+        match self {
+            Self::Generic | Self::OpenAi => error.body(),
+        }
+    }
+
+    /// A failure as a whole answer.
+    pub(crate) fn error_answer(self, error: &HttpError) -> Response<Bytes> {
+        let mut response = Response::new(self.error_body(error));
+        *response.status_mut() = error.status();
+        *response.headers_mut() = error.headers();
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        response
+    }
+}

@@ -1,0 +1,53 @@
+//! A call whose head fits, and whose body is still to come.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::Response;
+use pybridge::CallOptions;
+
+use super::prepared::Prepared;
+use super::refusals;
+use super::representation::Representation;
+use super::terms::Terms;
+use crate::headers::made_up_id;
+
+/// A call whose head fits. Its body is still to come.
+#[derive(Debug)]
+pub struct Incoming {
+    terms: Arc<Terms>,
+    options: CallOptions,
+    representation: Representation,
+}
+
+impl Incoming {
+    pub(super) fn new(terms: Arc<Terms>, options: CallOptions, representation: Representation) -> Self {
+        Self { terms, options, representation }
+    }
+
+    /// Longest body, in bytes; the answer to a longer one is [`Self::too_large`].
+    pub fn max_body(&self) -> usize {
+        self.terms.options.max_body
+    }
+
+    /// The answer to a body that is too long: status 413.
+    pub fn too_large(self) -> Response<Bytes> {
+        let id = self.options.request_id.unwrap_or_else(made_up_id);
+        self.terms.refused(refusals::too_large(self.terms.options.max_body), id)
+    }
+
+    /// The call with its whole body.
+    ///
+    /// # Errors
+    /// The answer to a body that is too long.
+    #[expect(
+        clippy::result_large_err,
+        reason = "it is sent at once, and nothing is gained by boxing what is moved once"
+    )]
+    pub fn body(self, body: Bytes) -> Result<Prepared, Response<Bytes>> {
+        if body.len() > self.max_body() {
+            return Err(self.too_large());
+        }
+        Ok(Prepared::new(self.terms, body, self.options, self.representation))
+    }
+}

@@ -1,0 +1,22 @@
+//! The protocol between HTTP clients and an engine, without a server: what a request asks for, and its answer.
+
+mod accept;
+mod check;
+mod content_type;
+mod incoming;
+mod options;
+mod pages;
+mod plain;
+mod prepared;
+mod refusals;
+mod representation;
+mod route;
+mod terms;
+
+pub use check::ProtocolError;
+pub use incoming::Incoming;
+pub use options::ProtocolOptions;
+pub use pages::{live_page, metrics_page, ready_page};
+pub use plain::Plain;
+pub use prepared::Prepared;
+pub use route::{Page, Protocol, Route};

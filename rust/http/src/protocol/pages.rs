@@ -1,0 +1,42 @@
+//! Pages for those who run a service: health and metrics.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode, header};
+
+use crate::answer::whole;
+use crate::media;
+
+pub(super) const LIVE: &str = "/health/live";
+pub(super) const READY: &str = "/health/ready";
+pub(super) const METRICS: &str = "/metrics";
+
+/// The version of Prometheus' text format.
+const EXPOSITION: &str = "text/plain; version=0.0.4";
+
+fn page(content_type: &'static str, body: impl Into<Bytes>) -> Response<Bytes> {
+    let mut response = whole(content_type, None, body.into());
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    response
+}
+
+/// The page `/health/live`: the process answers, and the event loop of the handlers has stood still for so long.
+pub fn live_page(stalled: Duration) -> Response<Bytes> {
+    page(media::JSON, format!(r#"{{"status":"ok","loop_stalled_ms":{}}}"#, stalled.as_millis()))
+}
+
+/// The page `/health/ready`: whether new calls are taken; status 503 while they are not.
+pub fn ready_page(serving: bool) -> Response<Bytes> {
+    if serving {
+        return page(media::JSON, &br#"{"status":"ready"}"#[..]);
+    }
+    let mut response = page(media::JSON, &br#"{"status":"draining"}"#[..]);
+    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    response
+}
+
+/// The page `/metrics`, from the text of [`pybridge::metrics_text`].
+pub fn metrics_page(text: String) -> Response<Bytes> {
+    page(EXPOSITION, text)
+}

@@ -1,0 +1,96 @@
+//! Answers of a host's own routes, which negotiate nothing.
+
+use std::time::Duration;
+
+use http::Response;
+use pybridge::{ChunkStream, Format, Framing, Reason, StreamError};
+
+use crate::answer::{self, AnswerBody, ChunkBody, Failures, Source};
+use crate::api::Api;
+use crate::error::HttpError;
+use crate::headers::made_up_id;
+use crate::media;
+
+/// An answer of a host's own route: a stream in one framing, without negotiation.
+///
+/// ```no_run
+/// # use pybridge::{CallOptions, Engine};
+/// use http::Response;
+/// use pybridge::Framing;
+/// use pybridge_http::{AnswerBody, Plain};
+///
+/// # async fn f(engine: &Engine, body: bytes::Bytes) -> Response<AnswerBody> {
+/// let started = engine.chunks(body, Framing::Ndjson, CallOptions::default());
+/// Plain::new(Framing::Ndjson).answer(started).await
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Plain {
+    /// The stream's.
+    pub framing: Framing,
+    /// Format of the items, which decides the type of an answer without framing; `None`: bytes of no type.
+    pub codec: Option<Format>,
+    /// How long the head waits for the first item.
+    pub commit_after: Duration,
+    /// After how long a silence a comment is sent among events; zero: never.
+    pub keep_alive: Duration,
+    /// Time between two chunks; zero: each leaves as it comes.
+    pub flush_interval: Duration,
+    /// The request's name, for the failure of a call that did not become a stream; made up where there is none.
+    pub request_id: Option<String>,
+}
+
+impl Plain {
+    /// An answer in this framing: its head waits 10 s, comments come after 15 s of silence.
+    pub fn new(framing: Framing) -> Self {
+        Self {
+            framing,
+            codec: None,
+            commit_after: Duration::from_secs(10),
+            keep_alive: Duration::from_secs(15),
+            flush_interval: Duration::ZERO,
+            request_id: None,
+        }
+    }
+
+    /// The answer of a stream in this framing, once its head can go: with the first item, with the failure before it, or after
+    /// [`Self::commit_after`]. Failures have the shape of [`HttpError`].
+    ///
+    /// Dropping the future cancels the handler with the reason `client`.
+    pub fn answer(
+        self,
+        started: Result<ChunkStream, StreamError>,
+    ) -> impl Future<Output = Response<AnswerBody>> + Send + use<> {
+        let started = started.map(|chunks| chunks.on_drop(Reason::Client));
+        async move {
+            let id = match &started {
+                Ok(chunks) => chunks.request_id(),
+                Err(_) => self.request_id.clone().unwrap_or_else(made_up_id),
+            };
+            let answer = match started {
+                Ok(chunks) => self.stream(chunks).await,
+                Err(error) => Err(error),
+            };
+            answer.unwrap_or_else(|error| HttpError::from(error).with_request_id(id).into_http().map(AnswerBody::from))
+        }
+    }
+
+    async fn stream(&self, chunks: ChunkStream) -> Result<Response<AnswerBody>, StreamError> {
+        let failures = if self.framing == Framing::Sse { Failures::Event(Api::Generic) } else { Failures::End };
+        let source = Source::new(chunks, self.flush_interval);
+        let mut body = ChunkBody::begin(source, failures, self.commit_after).await?;
+        body.keep_alive(self.keep_alive);
+        Ok(answer::streamed(self.content_type(), body).map(AnswerBody::from))
+    }
+
+    fn content_type(&self) -> &'static str {
+        match (self.framing, self.codec) {
+            (Framing::Sse, _) => media::EVENTS,
+            (Framing::Ndjson, _) => media::LINES,
+            (Framing::None, Some(Format::Msgpack)) => media::MSGPACK,
+            (Framing::None, Some(Format::Json)) => media::JSON,
+            _ => media::BYTES,
+        }
+    }
+}

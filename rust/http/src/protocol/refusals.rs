@@ -1,0 +1,34 @@
+//! Requests that do not reach the handler, each with its status.
+
+use http::StatusCode;
+
+use crate::error::Refusal;
+
+fn refusal(status: StatusCode, code: &'static str, message: impl Into<std::borrow::Cow<'static, str>>) -> Refusal {
+    Refusal { status, code, message: message.into(), param: None, allow: None }
+}
+
+pub(super) fn not_found() -> Refusal {
+    refusal(StatusCode::NOT_FOUND, "not_found", "there is nothing at this path")
+}
+
+/// `allow`: the methods that there are.
+pub(super) fn wrong_method(allow: &'static str) -> Refusal {
+    let message = format!("the method must be {allow}");
+    Refusal { allow: Some(allow), ..refusal(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message) }
+}
+
+pub(super) fn too_large(most: usize) -> Refusal {
+    let message = format!("the body of the request is over {most} bytes");
+    refusal(StatusCode::PAYLOAD_TOO_LARGE, "request_too_large", message)
+}
+
+pub(super) fn unsupported(header: &'static str, message: &'static str) -> Refusal {
+    Refusal { param: Some(header), ..refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", message) }
+}
+
+/// `offers`: the types that there are.
+pub(super) fn not_acceptable(offers: &str) -> Refusal {
+    let message = format!("the answer can be {offers}");
+    Refusal { param: Some("accept"), ..refusal(StatusCode::NOT_ACCEPTABLE, "not_acceptable", message) }
+}

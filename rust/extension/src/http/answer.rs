@@ -6,11 +6,9 @@ use std::task::{Context, Poll, Waker, ready};
 
 use http::Response;
 use http_body::Body;
-use pybridge::extension::Polled;
 use pybridge::{Canceller, Reason, runtime};
 use pybridge_http::AnswerBody;
 use pyo3::exceptions::PyRuntimeError;
-use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
@@ -38,7 +36,10 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    pub(super) fn new(head: impl Future<Output = Response<AnswerBody>> + Send + 'static, stream: Option<Canceller>) -> Self {
+    pub(super) fn new(
+        head: impl Future<Output = Response<AnswerBody>> + Send + 'static,
+        stream: Option<Canceller>,
+    ) -> Self {
         Self { stage: Mutex::new(Stage::Head(Box::pin(head))), waiting: Mutex::new(None), stream }
     }
 
@@ -114,6 +115,26 @@ impl Answer {
         drop(old);
     }
 
+    /// The next look at a part. Whoever has `waker` is woken when another look is due.
+    pub(super) fn poll<'py>(&self, py: Python<'py>, part: Part, waker: &Waker) -> Poll<PyResult<Bound<'py, PyAny>>> {
+        let runtime = match runtime::start() {
+            Ok(runtime) => runtime,
+            Err(error) => return Poll::Ready(Err(pybridge::extension::runtime_error(py, error))),
+        };
+        // The timers of an answer are the runtime's.
+        let _entered = runtime.enter();
+        let context = &mut Context::from_waker(waker);
+        let part = match part {
+            Part::Head => self.poll_head(py, context),
+            Part::Piece => self.poll_piece(py, context),
+            Part::Ending => return self.poll_ended(context).map(|()| Ok(py.None().into_bound(py))),
+        };
+        if part.is_pending() {
+            self.wait(waker);
+        }
+        part
+    }
+
     /// Ready once the stream has its ending.
     fn poll_ended(&self, context: &mut Context<'_>) -> Poll<()> {
         self.stream.as_ref().map_or(Poll::Ready(()), |stream| stream.poll_ended(context))
@@ -126,50 +147,4 @@ pub(super) enum Part {
     Head,
     Piece,
     Ending,
-}
-
-/// Has an answer.
-pub(super) trait HasAnswer: Send + Sync + 'static {
-    /// `None`: there is none yet.
-    fn answer(&self) -> Option<&Answer>;
-}
-
-/// The next part of the answer that a Python object has.
-pub(super) struct Next<T>(pub(super) Py<T>, pub(super) Part);
-
-impl<T: HasAnswer + PyClass<Frozen = pyo3::pyclass::boolean_struct::True> + Sync> Polled for Next<T> {
-    fn name(&self) -> &'static str {
-        match self.1 {
-            Part::Head => "HttpExchange.head",
-            Part::Piece => "HttpExchange.read",
-            Part::Ending => "HttpExchange.ended",
-        }
-    }
-
-    fn poll<'py>(&mut self, py: Python<'py>, waker: Option<&Waker>) -> Poll<PyResult<Bound<'py, PyAny>>> {
-        let Some(answer) = self.0.get().answer() else {
-            return Poll::Ready(Err(PyRuntimeError::new_err("the request has not been read")));
-        };
-        let runtime = runtime::start().map_err(|error| pybridge::extension::runtime_error(py, error));
-        let runtime = match runtime {
-            Ok(runtime) => runtime,
-            Err(error) => return Poll::Ready(Err(error)),
-        };
-        // The timers of an answer are the runtime's.
-        let _entered = runtime.enter();
-        let mut context = Context::from_waker(waker.unwrap_or(Waker::noop()));
-        let part = match self.1 {
-            Part::Head => answer.poll_head(py, &mut context),
-            Part::Piece => answer.poll_piece(py, &mut context),
-            Part::Ending => return answer.poll_ended(&mut context).map(|()| Ok(py.None().into_bound(py))),
-        };
-        if part.is_pending() {
-            answer.wait(context.waker());
-        }
-        part
-    }
-
-    fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
-        visit.call(&self.0)
-    }
 }

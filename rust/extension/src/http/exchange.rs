@@ -1,17 +1,18 @@
 //! One request and its answer, as an ASGI application sees them.
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::{Poll, Waker};
 
 use bytes::Bytes;
 use http::Response;
-use pybridge::extension::{ServedEngine, coroutine, take_chunks};
+use pybridge::extension::{Polled, ServedEngine, coroutine, take_chunks};
 use pybridge::{FailureKind, Format, Framing, Reason, RequestBody};
 use pybridge_http::{AnswerBody, Incoming, Plain};
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
-use super::answer::{Answer, HasAnswer, Next, Part};
+use super::answer::{Answer, Part};
 use super::protocol::seconds;
 
 /// A request whose body is still to come.
@@ -30,12 +31,6 @@ pub(crate) struct PyExchange {
     answer: OnceLock<Answer>,
 }
 
-impl HasAnswer for PyExchange {
-    fn answer(&self) -> Option<&Answer> {
-        self.answer.get()
-    }
-}
-
 impl PyExchange {
     /// One that is answered already.
     pub(super) fn answered(response: Response<Bytes>) -> Self {
@@ -45,7 +40,7 @@ impl PyExchange {
     }
 
     /// One whose head fits; `declared`: the length of its body, if that is known.
-    pub(super) fn receiving(engine: Arc<ServedEngine>, incoming: Incoming, declared: Option<usize>) -> Self {
+    pub(super) fn begun(engine: Arc<ServedEngine>, incoming: Incoming, declared: Option<usize>) -> Self {
         let exchange = Self::default();
         match engine.request_body(declared, incoming.max_body()) {
             Ok(body) => *exchange.receiving() = Some(Receiving { engine, incoming, body }),
@@ -54,7 +49,7 @@ impl PyExchange {
         exchange
     }
 
-    fn receiving(&self) -> std::sync::MutexGuard<'_, Option<Receiving>> {
+    fn receiving(&self) -> MutexGuard<'_, Option<Receiving>> {
         self.receiving.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -170,5 +165,29 @@ impl PyExchange {
             Ok(Some(receiving)) => receiving.engine.traverse(&visit),
             Ok(None) | Err(_) => Ok(()),
         }
+    }
+}
+
+/// The next part of an exchange's answer, awaited.
+struct Next(Py<PyExchange>, Part);
+
+impl Polled for Next {
+    fn name(&self) -> &'static str {
+        match self.1 {
+            Part::Head => "HttpExchange.head",
+            Part::Piece => "HttpExchange.read",
+            Part::Ending => "HttpExchange.ended",
+        }
+    }
+
+    fn poll<'py>(&mut self, py: Python<'py>, waker: Option<&Waker>) -> Poll<PyResult<Bound<'py, PyAny>>> {
+        let Some(answer) = self.0.get().answer.get() else {
+            return Poll::Ready(Err(PyRuntimeError::new_err("the request has not been read")));
+        };
+        answer.poll(py, self.1, waker.unwrap_or(Waker::noop()))
+    }
+
+    fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.0)
     }
 }

@@ -3,12 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::{HeaderName, header};
 use pybridge::extension::ServedEngine;
 use pybridge::metrics_text;
 use pybridge_http::{Api, Page, Protocol, ProtocolOptions, Route, live_page, metrics_page, ready_page};
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
@@ -91,7 +90,7 @@ impl PyProtocol {
         Ok(match self.protocol.route(&head) {
             Route::Call(incoming) => {
                 let declared = head.headers.get(header::CONTENT_LENGTH).and_then(|len| len.to_str().ok()?.parse().ok());
-                PyExchange::receiving(engine, incoming, declared)
+                PyExchange::begun(engine, incoming, declared)
             }
             Route::Page(page) => {
                 let page = match page {
@@ -102,6 +101,7 @@ impl PyProtocol {
                 PyExchange::answered(page)
             }
             Route::Answer(response) => PyExchange::answered(response),
+            _ => return Err(PyRuntimeError::new_err("a route of a later version")),
         })
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::Response;
-use pybridge::CallOptions;
+use pybridge::{CallOptions, StreamError};
 
 use super::prepared::Prepared;
 use super::refusals;
@@ -34,6 +34,12 @@ impl Incoming {
     pub fn too_large(self) -> Response<Bytes> {
         let id = self.options.request_id.unwrap_or_else(made_up_id);
         self.terms.refused(refusals::too_large(self.terms.options.max_body), id)
+    }
+
+    /// The answer to a body that the engine's pool does not take ([`RequestBody::push`](pybridge::RequestBody::push)).
+    pub fn refused(self, error: StreamError) -> Response<Bytes> {
+        let id = self.options.request_id.unwrap_or_else(made_up_id);
+        self.terms.refused(error, id)
     }
 
     /// The call with its whole body.

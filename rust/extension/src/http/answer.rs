@@ -74,7 +74,7 @@ impl Answer {
                 }
                 Some(Err(interrupted)) => {
                     *stage = Stage::Over;
-                    return Poll::Ready(Err(interrupted.stream_error().to_pyerr(py)));
+                    return Poll::Ready(Err(PyRuntimeError::new_err(interrupted.to_string())));
                 }
                 None => {
                     *stage = Stage::Over;

@@ -3,6 +3,7 @@
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri};
+use http_body::Body;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyTuple};
@@ -54,9 +55,14 @@ fn header_map(headers: &Bound<'_, PyAny>) -> PyResult<HeaderMap> {
     Ok(map)
 }
 
-/// Status and headers of an answer: `(status, [(name, value), …])`, names and values as bytes.
-pub(super) fn answer_head<'py, B>(py: Python<'py>, response: &Response<B>) -> PyResult<Bound<'py, PyAny>> {
+/// Status and headers of an answer: `(status, [(name, value), …])`, names and values as bytes. The length is told where it is
+/// known.
+pub(super) fn answer_head<'py>(py: Python<'py>, response: &Response<impl Body>) -> PyResult<Bound<'py, PyAny>> {
     let headers = PyList::empty(py);
+    if let Some(length) = response.body().size_hint().exact() {
+        let pair = [PyBytes::new(py, b"content-length"), PyBytes::new(py, length.to_string().as_bytes())];
+        headers.append(PyTuple::new(py, pair)?)?;
+    }
     for (name, value) in response.headers() {
         let pair = [PyBytes::new(py, name.as_str().as_bytes()), PyBytes::new(py, value.as_bytes())];
         headers.append(PyTuple::new(py, pair)?)?;

@@ -135,6 +135,22 @@ impl HttpError {
         }
     }
 
+    /// The name of the failure for programs.
+    pub(crate) fn code(&self) -> Option<&str> {
+        match &self.cause {
+            Cause::Stream(error) => code_of(error),
+            Cause::Header(_) => Some("invalid_header"),
+        }
+    }
+
+    /// The header that cannot be used.
+    pub(crate) fn param(&self) -> Option<&str> {
+        match &self.cause {
+            Cause::Stream(_) => None,
+            Cause::Header(error) => Some(error.name().as_str()),
+        }
+    }
+
     /// Status of the answer.
     pub fn status(&self) -> StatusCode {
         match &self.cause {
@@ -168,14 +184,10 @@ impl HttpError {
 
     /// Body of the answer: JSON in one line.
     pub fn body(&self) -> Bytes {
-        let status = self.status();
-        let (code, param) = match &self.cause {
-            Cause::Stream(error) => (code_of(error), None),
-            Cause::Header(error) => (Some("invalid_header"), Some(error.name().as_str())),
-        };
         let message = self.to_string();
-        let request_id = self.request_id.as_deref();
-        let body = Body { error: Details { r#type: type_of(status), message: &message, code, param, request_id } };
+        let (code, param, request_id) = (self.code(), self.param(), self.request_id.as_deref());
+        let body =
+            Body { error: Details { r#type: type_of(self.status()), message: &message, code, param, request_id } };
         codec::to_bytes(Format::Json, &body).map(Bytes::from).unwrap_or_default()
     }
 

@@ -60,6 +60,9 @@ mod error;
 #[cfg(feature = "http")]
 mod headers;
 #[cfg(feature = "http")]
+#[allow(dead_code, unused_imports, reason = "until the protocol layer uses it")]
+mod openai;
+#[cfg(feature = "http")]
 mod stream;
 #[cfg(feature = "tower")]
 mod tower;

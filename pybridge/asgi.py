@@ -17,7 +17,7 @@ class AsgiApp:
                 engine,
                 openai=options.protocol == "openai",
                 path=options.path,
-                models=options.models or (),
+                models=options.models,
                 health=options.health,
                 metrics=options.metrics,
                 max_body=options.max_body,
@@ -56,7 +56,7 @@ def _path(scope: Scope) -> str:
     """The path below where the application is mounted."""
     path: str = scope["path"]
     root: str = scope.get("root_path", "")
-    below = path[len(root) :] if path.startswith(root) else path
+    below = path.removeprefix(root)
     return path if below and below[0] != "/" else below or "/"
 
 

@@ -1,0 +1,75 @@
+//! Chunks that a handler makes itself: passed on as they lie, but for usage and empty finish reasons.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use super::shape::{Outline, Shape, no_part};
+use super::text::{elements, members};
+
+const CHOICES: &[u8] = b"\"choices\":";
+
+/// What becomes of a chunk.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// It is passed on as it is.
+    Pass,
+    /// It is passed on, with `null` in these places of its text.
+    Null(Vec<Range<usize>>),
+    /// It tells the usage and comes last, or not at all.
+    Hold,
+}
+
+/// Looks at each chunk of one stream.
+#[derive(Debug, Default)]
+pub(super) struct Chunks {
+    /// Where `choices` was found last: what comes before is as long in each chunk of a stream.
+    choices_at: usize,
+}
+
+impl Chunks {
+    /// What becomes of the chunk `item`; an error says what it is if it is none.
+    #[inline]
+    pub(super) fn look(&mut self, item: &[u8]) -> Result<Fate, Cow<'static, str>> {
+        let choices = item.get(self.choices_at..).is_some_and(|rest| rest.starts_with(CHOICES));
+        if choices && item.first() == Some(&b'{') && !has_empty(item) {
+            return Ok(Fate::Pass);
+        }
+        self.look_closely(item)
+    }
+
+    fn look_closely(&mut self, item: &[u8]) -> Result<Fate, Cow<'static, str>> {
+        if item.first() != Some(&b'{') {
+            return Err(if Shape::of(item).is_ok() { "text among chunks".into() } else { no_part(item) });
+        }
+        let outline = Outline::of(item)?;
+        if outline.shape() == Shape::Delta {
+            return Err("a delta among chunks".into());
+        }
+        let Some(choices) = outline.choices else { return Ok(Fate::Pass) };
+        self.choices_at = choices.key_at;
+        if outline.is_usage_chunk() {
+            return Ok(Fate::Hold);
+        }
+        let mut places = Vec::new();
+        for choice in elements(choices.value).into_iter().flatten().flatten() {
+            for member in members(choice.value).into_iter().flatten().flatten() {
+                if member.key == b"finish_reason" && member.value == b"\"\"" {
+                    let at = choices.at + choice.at + member.at;
+                    places.push(at..at + member.value.len());
+                }
+            }
+        }
+        Ok(if places.is_empty() { Fate::Pass } else { Fate::Null(places) })
+    }
+}
+
+/// True if an empty string or array may be in the text: without one there is neither an empty finish reason nor a chunk without
+/// choices. One look at each byte, many at a time.
+#[inline]
+fn has_empty(text: &[u8]) -> bool {
+    let Some(next) = text.get(1..) else { return false };
+    let pairs = text.iter().zip(next);
+    pairs.fold(0_u8, |found, (&a, &b)| {
+        found | u8::from(a == b'"') & u8::from(b == b'"') | u8::from(a == b'[') & u8::from(b == b']')
+    }) != 0
+}

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Response, header};
 
 use crate::error::HttpError;
+use crate::openai::OpenAiError;
 
 /// What a client takes the service for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -20,7 +21,8 @@ impl Api {
     /// A failure as JSON in one line.
     pub(crate) fn error_body(self, error: &HttpError) -> Bytes {
         match self {
-            Self::Generic | Self::OpenAi => error.body(),
+            Self::Generic => error.body(),
+            Self::OpenAi => OpenAiError::from(error).body(),
         }
     }
 

@@ -64,7 +64,6 @@ mod headers;
 #[cfg(feature = "http")]
 mod media;
 #[cfg(feature = "http")]
-#[allow(dead_code, unused_imports, reason = "until the protocol layer uses it")]
 mod openai;
 #[cfg(feature = "http")]
 mod protocol;

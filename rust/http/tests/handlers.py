@@ -45,6 +45,34 @@ async def chat(request: dict[str, Any], context: Context) -> AsyncIterator[dict[
         said.append(ending)
 
 
+async def one(request: dict[str, Any], context: Context) -> dict[str, Any]:
+    """Does what `chat` does for a prompt of one item."""
+    async for item in chat(request, context):
+        return item
+    return {}
+
+
+async def lengths(request: bytes) -> AsyncIterator[bytes]:
+    """The request, then how long it was."""
+    yield request
+    yield str(len(request)).encode()
+
+
+async def talk(request: dict[str, Any], context: Context) -> AsyncIterator[str | dict[str, Any]]:
+    """The deltas of a conversation: the words of its last message, or what `chat` does for them."""
+    async for item in chat({"prompt": request["messages"][-1]["content"]}, context):
+        yield {"usage": {"total_tokens": 7}} if item["text"] == "usage!" else item["text"]
+
+
+async def envelopes(request: dict[str, Any], context: Context) -> AsyncIterator[dict[str, Any]]:
+    """The same as whole chunks; `number!` is none."""
+    async for item in chat({"prompt": request["messages"][-1]["content"]}, context):
+        delta = {"role": "assistant", "content": item["text"]}
+        chunk = {"id": "c-1", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+        choices = [{"index": 0, "delta": delta, "finish_reason": None}]
+        yield 7 if item["text"] == "number!" else {**chunk, "choices": choices}  # type: ignore[misc]
+
+
 async def noted(request: str) -> list[str]:
     """What a call of `chat` noted, the one with this name."""
     return notes.get(request, [])

@@ -6,13 +6,15 @@ use bytes::{Bytes, BytesMut};
 use futures_core::Stream;
 use pybridge::{ChunkStream, Failure, FailureKind, Reason, StreamError};
 
+use crate::openai::Merger;
+
 /// Longest answer that is put together in memory. Above it lie downloads, which are to be streamed.
-pub(crate) const MAX_BYTES: usize = 256 << 20;
+const MAX_BYTES: usize = 256 << 20;
 
 /// The items of a stream of JSON lines as one JSON array.
 ///
 /// # Errors
-/// What the stream ends with; the array is over [`MAX_BYTES`].
+/// What the stream ends with; the array is too long.
 pub(crate) async fn array(mut chunks: ChunkStream) -> Result<Bytes, StreamError> {
     let mut array = BytesMut::from(&b"["[..]);
     while let Some(chunk) = next(&mut chunks).await {
@@ -36,7 +38,7 @@ pub(crate) async fn array(mut chunks: ChunkStream) -> Result<Bytes, StreamError>
 pub(crate) async fn value(mut chunks: ChunkStream) -> Result<Bytes, StreamError> {
     let mut line = next(&mut chunks).await.unwrap_or_else(|| Err(internal("the handler gave no item")))?;
     check(&chunks, line.len())?;
-    line.truncate(line.len() - 1);
+    line.truncate(line.len().saturating_sub(1));
     match next(&mut chunks).await {
         None => Ok(line),
         Some(Err(error)) => Err(error),
@@ -44,12 +46,26 @@ pub(crate) async fn value(mut chunks: ChunkStream) -> Result<Bytes, StreamError>
     }
 }
 
+/// The items of a stream without framing as one answer of `OpenAI`'s interface.
+///
+/// # Errors
+/// What the stream ends with; the items are no answer, or too long a one.
+pub(crate) async fn merged(mut chunks: ChunkStream, mut merger: Merger) -> Result<Bytes, StreamError> {
+    while let Some(batch) = std::future::poll_fn(|context| chunks.poll_batch(context)).await {
+        let batch = batch?;
+        for range in (0..batch.frames()).map_while(|index| batch.range(index)) {
+            merger.add(&batch.bytes()[range]).inspect_err(|_| chunks.cancel(Reason::Caller))?;
+        }
+    }
+    merger.finish().map(Bytes::from)
+}
+
 async fn next(chunks: &mut ChunkStream) -> Option<Result<Bytes, StreamError>> {
     std::future::poll_fn(|context| Pin::new(&mut *chunks).poll_next(context)).await
 }
 
 /// Refuses an answer that has grown too long, and stops its handler.
-pub(crate) fn check(chunks: &ChunkStream, len: usize) -> Result<(), StreamError> {
+fn check(chunks: &ChunkStream, len: usize) -> Result<(), StreamError> {
     if len > MAX_BYTES {
         chunks.cancel(Reason::Caller);
         return Err(internal("the answer is too long to be sent in one piece: ask for a stream"));

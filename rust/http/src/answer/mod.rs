@@ -11,6 +11,6 @@ mod watch;
 pub use answer_body::AnswerBody;
 pub(crate) use body::Failures;
 pub use body::{ChunkBody, Interrupted};
-pub(crate) use buffered::{array, value};
+pub(crate) use buffered::{array, merged, value};
 pub(crate) use head::{buffered, streamed, whole};
 pub(crate) use source::Source;

@@ -6,23 +6,33 @@ use bytes::Bytes;
 use http::Response;
 use pybridge::{CallOptions, StreamError};
 
+use super::form::Form;
+use super::openai;
 use super::prepared::Prepared;
 use super::refusals;
 use super::representation::Representation;
 use super::terms::Terms;
 use crate::headers::made_up_id;
+use crate::openai::Endpoint;
 
 /// A call whose head fits. Its body is still to come.
 #[derive(Debug)]
 pub struct Incoming {
     terms: Arc<Terms>,
     options: CallOptions,
-    representation: Representation,
+    kind: Kind,
+}
+
+/// What is known of a call before its body.
+#[derive(Debug)]
+pub(super) enum Kind {
+    Generic(&'static Representation),
+    OpenAi(Endpoint),
 }
 
 impl Incoming {
-    pub(super) fn new(terms: Arc<Terms>, options: CallOptions, representation: Representation) -> Self {
-        Self { terms, options, representation }
+    pub(super) fn new(terms: Arc<Terms>, options: CallOptions, kind: Kind) -> Self {
+        Self { terms, options, kind }
     }
 
     /// Longest body, in bytes; the answer to a longer one is [`Self::too_large`].
@@ -45,7 +55,7 @@ impl Incoming {
     /// The call with its whole body.
     ///
     /// # Errors
-    /// The answer to a body that is too long.
+    /// The answer to a body that is too long or, for `OpenAI`'s interface, does not say what it must.
     #[expect(
         clippy::result_large_err,
         reason = "it is sent at once, and nothing is gained by boxing what is moved once"
@@ -54,6 +64,14 @@ impl Incoming {
         if body.len() > self.max_body() {
             return Err(self.too_large());
         }
-        Ok(Prepared::new(self.terms, body, self.options, self.representation))
+        let Self { terms, options, kind } = self;
+        let form = match kind {
+            Kind::Generic(representation) => Form::Generic(representation),
+            Kind::OpenAi(endpoint) => match openai::Call::of(&terms, endpoint, &body) {
+                Ok(call) => Form::OpenAi(call),
+                Err(error) => return Err(openai::refused(error, options.request_id.unwrap_or_else(made_up_id))),
+            },
+        };
+        Ok(Prepared::new(terms, body, options, form))
     }
 }

@@ -3,7 +3,9 @@
 mod accept;
 mod check;
 mod content_type;
+mod form;
 mod incoming;
+mod openai;
 mod options;
 mod pages;
 mod plain;
@@ -11,6 +13,7 @@ mod prepared;
 mod refusals;
 mod representation;
 mod route;
+mod target;
 mod terms;
 
 pub use check::ProtocolError;

@@ -6,9 +6,9 @@ use bytes::Bytes;
 use http::Response;
 use pybridge::{CallOptions, ChunkStream, Engine, Framing, Reason, StreamError};
 
-use super::representation::{Delivery, Representation};
+use super::form::Form;
 use super::terms::Terms;
-use crate::answer::{self, AnswerBody, ChunkBody, Source};
+use crate::answer::AnswerBody;
 use crate::headers::made_up_id;
 
 /// A call that is ready to be made: what the engine is given, and what makes an answer of its stream.
@@ -22,14 +22,15 @@ pub struct Prepared {
     /// The options of the call.
     pub options: CallOptions,
     terms: Arc<Terms>,
-    representation: Representation,
+    form: Form,
     request_id: Option<String>,
 }
 
 impl Prepared {
-    pub(super) fn new(terms: Arc<Terms>, body: Bytes, options: CallOptions, representation: Representation) -> Self {
+    pub(super) fn new(terms: Arc<Terms>, body: Bytes, options: CallOptions, form: Form) -> Self {
+        let options = options.codec(form.codec(terms.profile));
         let request_id = options.request_id.clone();
-        Self { body, framing: representation.framing, options, terms, representation, request_id }
+        Self { body, framing: form.framing(), options, terms, form, request_id }
     }
 
     /// Calls the handler; gives its answer once the head can go: with the first item, with the failure before it, or
@@ -49,7 +50,7 @@ impl Prepared {
         self,
         started: Result<ChunkStream, StreamError>,
     ) -> impl Future<Output = Response<AnswerBody>> + Send + use<> {
-        let Self { terms, representation, request_id, .. } = self;
+        let Self { terms, form, request_id, .. } = self;
         let started = started.map(|chunks| chunks.on_drop(Reason::Client));
         async move {
             let id = match &started {
@@ -57,31 +58,10 @@ impl Prepared {
                 Err(_) => request_id.unwrap_or_else(made_up_id),
             };
             let answer = match started {
-                Ok(chunks) => deliver(&terms, &representation, chunks).await,
+                Ok(chunks) => form.deliver(&terms, chunks).await,
                 Err(error) => Err(error),
             };
             answer.unwrap_or_else(|error| terms.refused(error, id).map(AnswerBody::from))
         }
-    }
-}
-
-/// # Errors
-/// The stream failed before its answer began.
-async fn deliver(
-    terms: &Terms,
-    representation: &Representation,
-    chunks: ChunkStream,
-) -> Result<Response<AnswerBody>, StreamError> {
-    let Representation { content_type, delivery, .. } = *representation;
-    let id = chunks.request_id();
-    match delivery {
-        Delivery::Stream(failures) => {
-            let source = Source::new(chunks, terms.options.flush_interval);
-            let mut body = ChunkBody::begin(source, failures, terms.options.commit_after).await?;
-            body.keep_alive(terms.options.keep_alive);
-            Ok(answer::streamed(content_type, body).map(AnswerBody::from))
-        }
-        Delivery::Array => Ok(answer::buffered(content_type, id, answer::array(chunks).await?)),
-        Delivery::Value => Ok(answer::buffered(content_type, id, answer::value(chunks).await?)),
     }
 }

@@ -3,17 +3,19 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Method, Response, header, request};
+use http::{Response, header, request};
 use pybridge::{EngineProfile, Format};
 
 use super::accept::choose;
 use super::check::{ProtocolError, check, path_of};
 use super::content_type::format_of;
-use super::incoming::Incoming;
+use super::incoming::{Incoming, Kind};
 use super::options::ProtocolOptions;
-use super::refusals;
-use super::representation::{names, offers};
+use super::representation::{Representation, names, offers};
+use super::target::Target;
 use super::terms::Terms;
+use super::{openai, refusals};
+use crate::api::Api;
 use crate::error::{HttpError, Refusal};
 use crate::headers::{call_options, made_up_id, request_id};
 
@@ -90,7 +92,7 @@ impl Protocol {
     pub fn new(options: ProtocolOptions, profile: EngineProfile) -> Result<Self, ProtocolError> {
         check(&options)?;
         let path = path_of(&options).to_owned();
-        Ok(Self { terms: Arc::new(Terms { options, profile, path }) })
+        Ok(Self { terms: Arc::new(Terms { options, profile, path, created: openai::now() }) })
     }
 
     /// What a request with this head is for. Its path is relative to where the service is mounted.
@@ -106,29 +108,46 @@ impl Protocol {
     }
 
     fn try_route(&self, head: &request::Parts) -> Result<Route, HttpError> {
-        let (terms, path) = (&self.terms, head.uri.path());
-        if let Some(page) = terms.page(path) {
-            return match head.method {
-                Method::GET | Method::HEAD => Ok(Route::Page(page)),
-                _ => Err(refusals::wrong_method("GET, HEAD").into()),
-            };
+        let Terms { options, path, .. } = &*self.terms;
+        let target = Target::of(options, path, head.uri.path()).ok_or_else(refusals::not_found)?;
+        if !target.takes(&head.method) {
+            return Err(refusals::wrong_method(target.methods()).into());
         }
-        if path != terms.path {
-            return Err(refusals::not_found().into());
-        }
-        if head.method != Method::POST {
-            return Err(refusals::wrong_method("POST").into());
-        }
+        let kind = match target {
+            Target::Page(page) => return Ok(Route::Page(page)),
+            Target::Models => return Ok(self.models(head, None)),
+            Target::Model(name) => return Ok(self.models(head, Some(&name))),
+            Target::OpenAi(endpoint) => Kind::OpenAi(endpoint),
+            Target::Generic => Kind::Generic(self.negotiate(head)?),
+        };
         self.check_length(head)?;
-        let profile = terms.profile;
-        let encoded = if profile.format == Format::Raw { None } else { Some(format_of(&head.headers, true)?) };
-        let representation = choose(&head.headers, offers(profile));
-        let representation = *representation.ok_or_else(|| refusals::not_acceptable(names(profile)))?;
-        let mut options = call_options(&head.headers, &terms.options.pass_headers)?;
-        options.timeout = options.timeout.map(|asked| asked.min(terms.options.max_timeout));
-        options.encoded = encoded;
-        options.codec = representation.codec;
-        Ok(Route::Call(Incoming::new(Arc::clone(terms), options, representation)))
+        let mut call = call_options(&head.headers, &options.pass_headers)?;
+        call.timeout = call.timeout.map(|asked| asked.min(options.max_timeout));
+        call.encoded = self.encoded(head)?;
+        Ok(Route::Call(Incoming::new(Arc::clone(&self.terms), call, kind)))
+    }
+
+    /// A page of `OpenAI`'s interface.
+    fn models(&self, head: &request::Parts, name: Option<&str>) -> Route {
+        Route::Answer(openai::page(&self.terms, name, request_id(&head.headers)))
+    }
+
+    /// Format of the request; `None`: the handler gets it as it is.
+    fn encoded(&self, head: &request::Parts) -> Result<Option<Format>, Refusal> {
+        let is_openai = self.terms.options.api == Api::OpenAi;
+        match self.terms.profile.format {
+            Format::Raw if !is_openai => Ok(None),
+            engines => {
+                let format = format_of(&head.headers, !is_openai)?;
+                Ok((engines != Format::Raw).then_some(format))
+            }
+        }
+    }
+
+    /// The form of the answer.
+    fn negotiate(&self, head: &request::Parts) -> Result<&'static Representation, Refusal> {
+        let profile = self.terms.profile;
+        choose(&head.headers, offers(profile)).ok_or_else(|| refusals::not_acceptable(names(profile)))
     }
 
     /// Refuses a body that is announced to be too long before it is read.

@@ -1,6 +1,8 @@
 //! An interpreter, engines for the handlers beside the tests, and real connections to an axum server.
 #![allow(dead_code, reason = "every test binary uses its part")]
 
+pub(crate) mod service;
+
 use std::sync::Once;
 use std::time::Duration;
 
@@ -89,13 +91,25 @@ pub(crate) fn serve(app: Router) -> String {
     address
 }
 
-/// Sends a request; waits for the head of the answer.
+/// Posts a body; waits for the head of the answer.
 pub(crate) async fn send(address: &str, version: Version, headers: &[(&str, &str)], body: &str) -> Answer {
-    let mut request = Request::post(format!("http://{address}/"));
+    request(address, version, "POST /", headers, body.to_owned()).await
+}
+
+/// Sends a request, `line` its method and path; waits for the head of the answer.
+pub(crate) async fn request(
+    address: &str,
+    version: Version,
+    line: &str,
+    headers: &[(&str, &str)],
+    body: impl Into<Bytes>,
+) -> Answer {
+    let (method, path) = line.split_once(' ').expect("a method and a path");
+    let mut request = Request::builder().method(method).uri(format!("http://{address}{path}"));
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    let request = request.body(Full::<Bytes>::from(body.to_owned())).expect("a request");
+    let request = request.body(Full::new(body.into())).expect("a request");
     let stream = TokioIo::new(socket().connect(address.parse().expect("an address")).await.expect("it listens"));
     let (answer, connection) = match version {
         Version::Http1 => {
@@ -122,15 +136,25 @@ impl Answer {
     }
 
     /// The body, and whether it ended as it should.
-    pub(crate) async fn text(mut self) -> (String, bool) {
+    pub(crate) async fn text(self) -> (String, bool) {
+        let (all, whole) = self.bytes().await;
+        (String::from_utf8(all).expect("text"), whole)
+    }
+
+    /// As [`Self::text`], where that is none.
+    pub(crate) async fn bytes(mut self) -> (Vec<u8>, bool) {
         let mut all = Vec::new();
         while let Some(piece) = self.piece().await {
             match piece {
                 Ok(piece) => all.extend_from_slice(&piece),
-                Err(_) => return (String::from_utf8(all).expect("text"), false),
+                Err(_) => return (all, false),
             }
         }
-        (String::from_utf8(all).expect("text"), true)
+        (all, true)
+    }
+
+    pub(crate) fn status(&self) -> u16 {
+        self.response.status().as_u16()
     }
 
     pub(crate) fn header(&self, name: &str) -> Option<&str> {

@@ -1,0 +1,65 @@
+//! The form of one answer, by either interface.
+
+use http::Response;
+use pybridge::{ChunkStream, EngineProfile, Format, Framing, StreamError};
+
+use super::openai;
+use super::representation::{Delivery, Representation};
+use super::terms::Terms;
+use crate::answer::{self, AnswerBody, ChunkBody, Source};
+
+/// How a stream becomes an answer.
+#[derive(Debug)]
+pub(super) enum Form {
+    /// In the form that the client asked for.
+    Generic(&'static Representation),
+    /// As chunks of a chat or a completion, or merged into one.
+    OpenAi(openai::Call),
+}
+
+impl Form {
+    pub(super) fn framing(&self) -> Framing {
+        match self {
+            Self::Generic(representation) => representation.framing,
+            Self::OpenAi(call) => call.framing(),
+        }
+    }
+
+    /// Format of the items of an engine with this profile; `None`: the engine's, or JSON in a framing that is text.
+    pub(super) fn codec(&self, profile: EngineProfile) -> Option<Format> {
+        match self {
+            Self::Generic(representation) => representation.codec,
+            // The items of a raw engine are JSON already.
+            Self::OpenAi(_) => (profile.format != Format::Raw).then_some(Format::Json),
+        }
+    }
+
+    /// The answer, once its head can go.
+    ///
+    /// # Errors
+    /// The stream failed before that.
+    pub(super) async fn deliver(self, terms: &Terms, chunks: ChunkStream) -> Result<Response<AnswerBody>, StreamError> {
+        match self {
+            Self::Generic(representation) => deliver(representation, terms, chunks).await,
+            Self::OpenAi(call) => call.deliver(terms, chunks).await,
+        }
+    }
+}
+
+async fn deliver(
+    &Representation { content_type, delivery, .. }: &Representation,
+    terms: &Terms,
+    chunks: ChunkStream,
+) -> Result<Response<AnswerBody>, StreamError> {
+    let id = chunks.request_id();
+    match delivery {
+        Delivery::Stream(failures) => {
+            let source = Source::new(chunks, terms.options.flush_interval);
+            let mut body = ChunkBody::begin(source, failures, terms.options.commit_after).await?;
+            body.keep_alive(terms.options.keep_alive);
+            Ok(answer::streamed(content_type, body).map(AnswerBody::from))
+        }
+        Delivery::Array => Ok(answer::buffered(content_type, id, answer::array(chunks).await?)),
+        Delivery::Value => Ok(answer::buffered(content_type, id, answer::value(chunks).await?)),
+    }
+}

@@ -1,0 +1,78 @@
+//! `OpenAI`'s interface: its pages, and the answers of its calls.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use http::Response;
+use pybridge::{ChunkStream, Framing, StreamError};
+
+use super::terms::Terms;
+use crate::answer::{self, AnswerBody, ChunkBody, Failures, Source};
+use crate::api::Api;
+use crate::headers::{REQUEST_ID, made_up_id};
+use crate::media;
+use crate::openai::{Asked, Endpoint, Events, Merger, OpenAiError, look, model_page, models_page};
+
+/// A call whose body has been looked at.
+#[derive(Debug)]
+pub(super) struct Call {
+    endpoint: Endpoint,
+    asked: Asked,
+}
+
+/// A page that tells of one model, or of all. `created`: seconds since 1970.
+pub(super) fn page(terms: &Terms, model: Option<&str>, request_id: Option<String>) -> Response<Bytes> {
+    let (models, created) = (&terms.options.models, terms.created);
+    let page = match model {
+        None => Ok(models_page(models, created)),
+        Some(name) => model_page(name, models, created),
+    };
+    let id = request_id.unwrap_or_else(made_up_id);
+    match page {
+        Ok(page) => answer::whole(media::JSON, Some(id), page.into()),
+        Err(error) => refused(error, id),
+    }
+}
+
+/// The answer to a request that is refused.
+pub(super) fn refused(error: OpenAiError, request_id: String) -> Response<Bytes> {
+    let mut response = error.into_http();
+    if let Ok(id) = request_id.try_into() {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
+    response
+}
+
+impl Call {
+    /// Looks at the body of a call.
+    ///
+    /// # Errors
+    /// It does not say what it must.
+    pub(super) fn of(terms: &Terms, endpoint: Endpoint, body: &[u8]) -> Result<Self, OpenAiError> {
+        Ok(Self { endpoint, asked: look(body, &terms.options.models)? })
+    }
+
+    pub(super) fn framing(&self) -> Framing {
+        if self.asked.stream { Framing::Sse } else { Framing::None }
+    }
+
+    /// # Errors
+    /// The stream failed before its answer began.
+    pub(super) async fn deliver(self, terms: &Terms, chunks: ChunkStream) -> Result<Response<AnswerBody>, StreamError> {
+        let (id, created) = (chunks.request_id(), now());
+        if !self.asked.stream {
+            let merger = Merger::new(self.endpoint, self.asked, &id, created);
+            return Ok(answer::buffered(media::JSON, id, answer::merged(chunks, merger).await?));
+        }
+        let events = Events::new(self.endpoint, self.asked, &id, created);
+        let source = Source::events(chunks, terms.options.flush_interval, events);
+        let mut body = ChunkBody::begin(source, Failures::Event(Api::OpenAi), terms.options.commit_after).await?;
+        body.keep_alive(terms.options.keep_alive);
+        Ok(answer::streamed(media::EVENTS, body).map(AnswerBody::from))
+    }
+}
+
+/// Seconds since 1970.
+pub(super) fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs()
+}

@@ -1,0 +1,425 @@
+//! What requests are for, by their heads: tables of both sides of each rule.
+#![cfg(feature = "http")]
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::{HeaderName, Request, Response, header};
+use pybridge::{EngineProfile, Format, Framing};
+use pybridge_http::{Api, Incoming, Page, Prepared, Protocol, ProtocolOptions, Route};
+
+const JSON: (&str, &str) = ("content-type", "application/json");
+
+fn profile(format: Format, unary: bool) -> EngineProfile {
+    let mut profile = EngineProfile::default();
+    (profile.format, profile.unary) = (format, unary);
+    profile
+}
+
+fn protocol(options: ProtocolOptions) -> Protocol {
+    Protocol::new(options, profile(Format::Msgpack, false)).expect("options that can be")
+}
+
+fn of_format(format: Format, unary: bool) -> Protocol {
+    Protocol::new(ProtocolOptions::default(), profile(format, unary)).expect("options that can be")
+}
+
+fn openai(models: &[&str]) -> Protocol {
+    protocol(ProtocolOptions::default().api(Api::OpenAi).models(models.iter().copied()))
+}
+
+fn route(protocol: &Protocol, method: &str, path: &str, headers: &[(&str, &str)]) -> Route {
+    let mut request = Request::builder().method(method).uri(path);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    protocol.route(&request.body(()).expect("a request").into_parts().0)
+}
+
+fn called(route: Route) -> Incoming {
+    match route {
+        Route::Call(incoming) => incoming,
+        other => panic!("{other:?} is no call"),
+    }
+}
+
+fn answered(route: Route) -> Response<Bytes> {
+    match route {
+        Route::Answer(answer) => answer,
+        other => panic!("{other:?} is no answer"),
+    }
+}
+
+fn post(protocol: &Protocol, headers: &[(&str, &str)]) -> Route {
+    route(protocol, "POST", "/generate", headers)
+}
+
+fn prepared(protocol: &Protocol, headers: &[(&str, &str)]) -> Prepared {
+    called(post(protocol, headers)).body(Bytes::from_static(b"{}")).expect("a body that fits")
+}
+
+fn status(protocol: &Protocol, headers: &[(&str, &str)]) -> u16 {
+    match post(protocol, headers) {
+        Route::Call(_) => 200,
+        other => answered(other).status().as_u16(),
+    }
+}
+
+fn text(answer: &Response<Bytes>) -> &str {
+    std::str::from_utf8(answer.body()).expect("text")
+}
+
+#[test]
+fn only_post_on_the_path_is_a_call() {
+    let protocol = protocol(ProtocolOptions::default());
+    called(post(&protocol, &[]));
+    for method in ["GET", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE"] {
+        let answer = answered(route(&protocol, method, "/generate", &[]));
+        assert_eq!((answer.status().as_u16(), &answer.headers()["allow"]), (405, &"POST".parse().unwrap()), "{method}");
+        assert!(text(&answer).contains(r#""code":"method_not_allowed""#), "{}", text(&answer));
+    }
+    for path in ["/", "/generate/", "/Generate", "/generate/x", "/v1/chat/completions", "/health/live", "/metrics"] {
+        for method in ["GET", "POST"] {
+            let answer = answered(route(&protocol, method, path, &[]));
+            assert_eq!(answer.status(), 404, "{method} {path}");
+            assert!(!text(&answer).contains(path) || path == "/", "what was asked for is not repeated");
+        }
+    }
+    called(route(&protocol, "POST", "/generate?x=1", &[]));
+}
+
+#[test]
+fn the_path_is_the_hosts_to_choose() {
+    for (path, asked) in [("/a/b", "/a/b"), ("/", "/"), ("", "/"), ("/%C3%A9", "/%C3%A9")] {
+        called(route(&protocol(ProtocolOptions::default().path(path.to_owned())), "POST", asked, &[]));
+    }
+    for (prefix, asked) in [("", "/models"), ("/", "/models"), ("/api/v2", "/api/v2/models"), ("/v1/", "/v1/models")] {
+        let protocol = protocol(ProtocolOptions::default().api(Api::OpenAi).path(prefix.to_owned()));
+        assert_eq!(answered(route(&protocol, "GET", asked, &[])).status(), 200, "{prefix}");
+    }
+}
+
+#[test]
+fn pages_are_there_where_they_are_switched_on() {
+    let pages = [("/health/live", Page::Live), ("/health/ready", Page::Ready), ("/metrics", Page::Metrics)];
+    let all = ProtocolOptions::default().health(true).metrics(true);
+    for options in [all.clone(), all.api(Api::OpenAi)] {
+        let protocol = protocol(options);
+        for (path, page) in pages {
+            for method in ["GET", "HEAD"] {
+                assert!(matches!(route(&protocol, method, path, &[]), Route::Page(found) if found == page), "{path}");
+            }
+            let answer = answered(route(&protocol, "POST", path, &[]));
+            assert_eq!((answer.status().as_u16(), &answer.headers()["allow"]), (405, &"GET, HEAD".parse().unwrap()));
+        }
+    }
+    let health = protocol(ProtocolOptions::default().health(true));
+    assert!(matches!(route(&health, "GET", "/health/live", &[]), Route::Page(Page::Live)));
+    assert_eq!(answered(route(&health, "GET", "/metrics", &[])).status(), 404);
+}
+
+#[test]
+fn the_content_type_says_the_format_of_the_request() {
+    let protocol = protocol(ProtocolOptions::default());
+    assert_eq!(prepared(&protocol, &[]).options.encoded, Some(Format::Json), "unless it says so");
+    let table = [
+        ("application/json", Some(Format::Json)),
+        ("Application/JSON", Some(Format::Json)),
+        (" application/json ", Some(Format::Json)),
+        ("application/json; charset=utf-8", Some(Format::Json)),
+        ("application/json;charset=UTF-8;x=y", Some(Format::Json)),
+        ("application/json; charset=\"Utf-8\"", Some(Format::Json)),
+        ("application/vnd.acme.chat+json", Some(Format::Json)),
+        ("application/msgpack", Some(Format::Msgpack)),
+        ("application/vnd.msgpack; v=1", Some(Format::Msgpack)),
+        ("application/x-msgpack", Some(Format::Msgpack)),
+        ("application/json; charset=latin-1", None),
+        ("application/json; charset=utf-16", None),
+        ("application/json; charset=utf-8; charset=latin-1", None),
+        ("application/x-www-form-urlencoded", None),
+        ("multipart/form-data; boundary=x", None),
+        ("text/plain", None),
+        ("text/json", None),
+        ("application/msgpack+xml", None),
+        ("application", None),
+        ("application/json, application/json", None),
+        ("json", None),
+        ("*/*", None),
+        ("/", None),
+        ("", None),
+    ];
+    for (value, expected) in table {
+        let headers = [("content-type", value)];
+        if expected.is_some() {
+            assert_eq!(prepared(&protocol, &headers).options.encoded, expected, "{value}");
+        } else {
+            let answer = answered(post(&protocol, &headers));
+            assert_eq!(answer.status(), 415, "{value}");
+            assert!(text(&answer).contains(r#""param":"content-type""#), "{}", text(&answer));
+        }
+    }
+    assert_eq!(status(&protocol, &[JSON, ("content-type", "application/msgpack")]), 415, "it is given once");
+}
+
+#[test]
+fn a_body_that_is_compressed_is_refused() {
+    let protocol = protocol(ProtocolOptions::default());
+    for (coding, expected) in [("gzip", 415), ("br", 415), ("identity", 200), ("Identity", 200)] {
+        assert_eq!(status(&protocol, &[JSON, ("content-encoding", coding)]), expected, "{coding}");
+    }
+}
+
+#[test]
+fn the_handler_of_a_raw_engine_gets_bytes_of_any_type() {
+    let raw = of_format(Format::Raw, false);
+    for content_type in ["image/png", "text/plain; charset=latin-1", "nonsense", "application/json"] {
+        let prepared = prepared(&raw, &[("content-type", content_type), ("content-encoding", "gzip")]);
+        assert_eq!((prepared.options.encoded, prepared.options.codec), (None, None), "{content_type}");
+    }
+}
+
+#[test]
+fn accept_says_the_form_of_the_answer() {
+    let (sse, lines, none) = (Framing::Sse, Framing::Ndjson, Framing::None);
+    let msgpack = Some(Format::Msgpack);
+    let table = [
+        ("*/*", Some((lines, None))),
+        ("application/*", Some((lines, None))),
+        ("text/event-stream", Some((sse, None))),
+        ("text/*", Some((sse, None))),
+        ("application/x-ndjson", Some((lines, None))),
+        ("application/jsonl", Some((lines, None))),
+        ("application/json", Some((lines, None))),
+        ("application/msgpack", Some((none, msgpack))),
+        ("application/vnd.msgpack", Some((none, msgpack))),
+        ("application/x-msgpack;q=0.1", Some((none, msgpack))),
+        ("text/event-stream;q=0.5, application/msgpack;q=0.6", Some((none, msgpack))),
+        ("text/html", None),
+        ("text/plain", None),
+        ("application/octet-stream", None),
+        ("*/*;q=0", None),
+    ];
+    for format in [Format::Json, Format::Msgpack] {
+        for unary in [false, true] {
+            let protocol = of_format(format, unary);
+            for (accept, expected) in table {
+                let headers = [("accept", accept)];
+                if let Some(expected) = expected {
+                    let prepared = prepared(&protocol, &headers);
+                    assert_eq!((prepared.framing, prepared.options.codec), expected, "{accept}");
+                } else {
+                    let answer = answered(post(&protocol, &headers));
+                    assert_eq!(answer.status(), 406, "{accept}");
+                    assert!(text(&answer).contains(r#""param":"accept""#), "{}", text(&answer));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn raw_items_go_out_as_they_are() {
+    let raw = of_format(Format::Raw, false);
+    let table = [
+        ("*/*", Some(Framing::Ndjson)),
+        ("text/event-stream", Some(Framing::Sse)),
+        ("application/x-ndjson", Some(Framing::Ndjson)),
+        ("application/octet-stream", Some(Framing::None)),
+        ("text/plain", Some(Framing::None)),
+        ("application/json", None),
+        ("application/msgpack", None),
+    ];
+    for (accept, expected) in table {
+        match expected {
+            Some(framing) => assert_eq!(prepared(&raw, &[("accept", accept)]).framing, framing, "{accept}"),
+            None => assert_eq!(status(&raw, &[("accept", accept)]), 406, "{accept}"),
+        }
+    }
+}
+
+#[test]
+fn a_body_is_as_long_as_it_may_be() {
+    let protocol = protocol(ProtocolOptions::default().max_body(10));
+    for (length, expected) in [("0", 200), ("10", 200), ("11", 413), ("99999999999999999999", 200), ("x", 200)] {
+        assert_eq!(status(&protocol, &[("content-length", length)]), expected, "{length}");
+    }
+    let incoming = || called(post(&protocol, &[("x-request-id", "r-1")]));
+    assert_eq!(incoming().max_body(), 10);
+    assert!(incoming().body(Bytes::from_static(&[0; 10])).is_ok());
+    for answer in [incoming().body(Bytes::from_static(&[0; 11])).expect_err("too long"), incoming().too_large()] {
+        assert_eq!((answer.status().as_u16(), &answer.headers()["x-request-id"]), (413, &"r-1".parse().unwrap()));
+        assert!(text(&answer).contains(r#""code":"request_too_large""#), "{}", text(&answer));
+    }
+}
+
+#[test]
+fn headers_become_options_and_the_timeout_is_bounded() {
+    let protocol = protocol(ProtocolOptions::default().max_timeout(Duration::from_secs(60)).pass_headers([
+        header::AUTHORIZATION,
+        header::COOKIE,
+        HeaderName::from_static("x-user"),
+    ]));
+    let headers = [
+        ("x-request-id", "r-1"),
+        ("x-request-timeout", "3600"),
+        ("traceparent", "00-0a-0b-01"),
+        ("x-meta-tenant", "blue"),
+        ("Authorization", "Bearer x"),
+        ("cookie", "a=1"),
+        ("cookie", "b=2"),
+        ("accept-language", "en"),
+    ];
+    let options = prepared(&protocol, &headers).options;
+    assert_eq!((options.request_id.as_deref(), options.timeout), (Some("r-1"), Some(Duration::from_secs(60))));
+    assert_eq!(options.traceparent.as_deref(), Some("00-0a-0b-01"));
+    let mut metadata: Vec<_> = options.metadata.iter().map(|(key, value)| (&**key, &**value)).collect();
+    metadata.sort_unstable();
+    assert_eq!(metadata, [("authorization", "Bearer x"), ("cookie", "a=1; b=2"), ("tenant", "blue")]);
+    let within = prepared(&protocol, &[("x-request-timeout", "0.5")]).options;
+    assert_eq!(within.timeout, Some(Duration::from_millis(500)));
+    assert_eq!(prepared(&protocol, &[]).options.timeout, None, "the engine's own stands");
+}
+
+/// A proxy that vouches for a header removes it where the client sends it; the client must have no other way to it.
+#[test]
+fn nobody_says_a_passed_header_by_another_name() {
+    let protocol = protocol(ProtocolOptions::default().pass_headers([HeaderName::from_static("x-user")]));
+    for headers in [&[("x-meta-x-user", "root")][..], &[("x-user", "me"), ("x-meta-x-user", "root")]] {
+        assert_eq!(status(&protocol, headers), 400, "{headers:?}");
+    }
+    assert_eq!(prepared(&protocol, &[("x-user", "me"), ("x-meta-user", "x")]).options.metadata["x-user"], "me");
+}
+
+#[test]
+fn every_refusal_names_its_request() {
+    let protocol = protocol(ProtocolOptions::default());
+    let of = |answer: Response<Bytes>| answer.headers()["x-request-id"].to_str().expect("text").to_owned();
+    let named = of(answered(route(&protocol, "GET", "/generate", &[("x-request-id", "r-1")])));
+    assert_eq!(named, "r-1");
+    let made_up = |headers: &[(&str, &str)]| {
+        let answer = answered(post(&protocol, headers));
+        assert_eq!(answer.status(), 400);
+        let body = text(&answer).to_owned();
+        let id = of(answer);
+        assert!(body.contains(&format!(r#""request_id":"{id}""#)), "{body}");
+        id
+    };
+    let overlong = "x".repeat(300);
+    let ids = [&overlong, "a\tb"].map(|id| made_up(&[("x-request-id", id)]));
+    let other = made_up(&[("x-request-timeout", "soon")]);
+    for id in ids.iter().chain([&other]) {
+        assert!(id.len() == 16 && id.bytes().all(|digit| digit.is_ascii_hexdigit()), "{id}");
+    }
+    assert!(ids[0] != ids[1] && ids[1] != other);
+}
+
+#[test]
+fn openais_paths_are_calls_and_pages() {
+    let all = openai(&[]);
+    for path in ["/v1/chat/completions", "/v1/completions"] {
+        called(route(&all, "POST", path, &[JSON]));
+        assert_eq!(answered(route(&all, "GET", path, &[])).status(), 405);
+        let incoming = called(route(&all, "POST", path, &[("accept", "text/html")]));
+        let asked = |stream: bool| Bytes::from(format!(r#"{{"model":"m","stream":{stream}}}"#));
+        let prepared = incoming.body(asked(true)).expect("it is one");
+        assert_eq!((prepared.framing, prepared.options.encoded), (Framing::Sse, Some(Format::Json)));
+        assert_eq!(
+            called(route(&all, "POST", path, &[])).body(asked(false)).expect("it is one").framing,
+            Framing::None
+        );
+        assert_eq!(answered(route(&all, "POST", path, &[("content-type", "application/msgpack")])).status(), 415);
+    }
+    for path in ["/chat/completions", "/v1", "/v1/", "/v1/models/", "/v2/models", "/generate", "/v1x/models"] {
+        let answer = answered(route(&all, "POST", path, &[]));
+        assert_eq!(answer.status(), 404, "{path}");
+        assert!(text(&answer).starts_with(r#"{"error":{"message":"#), "{}", text(&answer));
+    }
+    assert_eq!(answered(route(&all, "POST", "/v1/models", &[])).headers()["allow"], "GET, HEAD");
+}
+
+#[test]
+fn openais_models_are_those_that_are_named() {
+    let some = openai(&["small", "org/large"]);
+    let get = |path: &str| answered(route(&some, "GET", path, &[("x-request-id", "r-1")]));
+    let list = get("/v1/models");
+    assert_eq!((list.status().as_u16(), &list.headers()["x-request-id"]), (200, &"r-1".parse().unwrap()));
+    assert!(text(&list).contains(r#""id":"small""#) && text(&list).contains(r#""id":"org/large""#));
+    for path in ["/v1/models/small", "/v1/models/org/large", "/v1/models/org%2Flarge"] {
+        assert_eq!(get(path).status(), 200, "{path}");
+    }
+    for path in ["/v1/models/other", "/v1/models/%FF", "/v1/models/small/"] {
+        let answer = get(path);
+        assert_eq!((answer.status().as_u16(), &answer.headers()["x-request-id"]), (404, &"r-1".parse().unwrap()));
+        assert!(text(&answer).contains(r#""code":"model_not_found""#), "{}", text(&answer));
+    }
+    let ask = |model: &str| {
+        let incoming = called(route(&some, "POST", "/v1/chat/completions", &[]));
+        incoming.body(Bytes::from(format!(r#"{{"model":"{model}"}}"#))).map_err(|answer| answer.status().as_u16())
+    };
+    assert!(ask("small").is_ok());
+    assert_eq!(ask("other").err(), Some(404));
+}
+
+#[test]
+fn bodies_that_do_not_say_what_openai_asks_for_are_refused_with_all_four_keys() {
+    let all = openai(&[]);
+    for body in ["", "no JSON", "[]", "{}", r#"{"model":1}"#, r#"{"model":"m","stream":"yes"}"#] {
+        let incoming = called(route(&all, "POST", "/v1/chat/completions", &[("x-request-id", "r-1")]));
+        let answer = incoming.body(body.into()).expect_err("it is refused");
+        assert_eq!((answer.status().as_u16(), &answer.headers()["x-request-id"]), (400, &"r-1".parse().unwrap()));
+        let said: serde_json::Value = serde_json::from_slice(answer.body()).expect("JSON");
+        let keys: Vec<_> = said["error"].as_object().expect("an object").keys().map(String::as_str).collect();
+        assert_eq!(keys, ["code", "message", "param", "type"], "{body}");
+    }
+}
+
+#[test]
+fn options_that_cannot_be_are_refused_by_name() {
+    let default = ProtocolOptions::default;
+    let openai = || default().api(Api::OpenAi);
+    let table = [
+        (default().path("generate".to_owned()), "path"),
+        (default().path("/a b".to_owned()), "path"),
+        (default().path("/a?b".to_owned()), "path"),
+        (default().path("/é".to_owned()), "path"),
+        (default().path("/metrics".to_owned()).metrics(true), "path"),
+        (default().path("/health/live".to_owned()).health(true), "path"),
+        (openai().path("v1".to_owned()), "path"),
+        (default().models(["m"]), "models"),
+        (openai().models(["m", "m"]), "models"),
+        (openai().models([""]), "models"),
+        (openai().models(["a\nb"]), "models"),
+        (default().max_body(0), "max_body"),
+        (default().max_timeout(Duration::ZERO), "max_timeout"),
+        (default().pass_headers([HeaderName::from_static("x-request-id")]), "pass_headers"),
+        (default().pass_headers([HeaderName::from_static("x-meta-a")]), "pass_headers"),
+        (default().pass_headers([header::COOKIE, header::COOKIE]), "pass_headers"),
+    ];
+    for (options, name) in table {
+        let error = Protocol::new(options, profile(Format::Json, false)).expect_err(name);
+        assert_eq!(error.option(), name);
+        assert!(error.to_string().starts_with(name) && error.reason().len() > 5, "{error}");
+    }
+    for options in
+        [default().path("/metrics".to_owned()), openai().models(["a b"]), default().keep_alive(Duration::ZERO)]
+    {
+        assert!(Protocol::new(options, profile(Format::Json, false)).is_ok());
+    }
+}
+
+#[test]
+fn heads_of_hostile_clients_take_little_time() {
+    let protocol = protocol(ProtocolOptions::default().pass_headers([header::COOKIE]));
+    let long = "application/x;q=0.1,".repeat(4000) + "text/event-stream";
+    let mut headers = vec![("accept", &*long); 20];
+    headers.push(("content-type", "application/json;a=\"\\\"\";b=c"));
+    let started = Instant::now();
+    assert_eq!(prepared(&protocol, &headers).framing, Framing::Sse);
+    let parameters = "application/json".to_owned() + &"; a=\"b\"".repeat(50_000);
+    assert_eq!(status(&protocol, &[("content-type", &parameters)]), 200);
+    let unclosed = "application/json".to_owned() + &"; a=\"b".repeat(50_000);
+    assert_eq!(status(&protocol, &[("content-type", &unclosed), ("accept", &unclosed)]), 415);
+    let cookies = vec![("cookie", "a=1"); 20_000];
+    assert_eq!(status(&protocol, &cookies), 400);
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+}

@@ -16,24 +16,19 @@ import json
 import os
 import shlex
 import statistics
-import subprocess
 import sys
-import sysconfig
-import tempfile
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Self
 
 from bench.result_files import stored, write
+from bench.servers import CRATE, MEMORY_SETTINGS, PROGRAM, Server, build, free_port
 from pybridge.bench.process import LaneProcess
 from pybridge.bench.protocol import Lane, Plan, Settle
-from pybridge.bench.system import machine, process_status
+from pybridge.bench.system import machine
 
-CRATE = Path(__file__).parent / "http"
-PROGRAM = CRATE / "target" / "release" / "http_bench"
 ITEMS = 100
 IDLE_SECONDS = 15.0
 CYCLES = 3
@@ -65,52 +60,12 @@ BODIES: dict[str, Any] = {
     },
 }
 IDLE_AT_MOST_MIB = 8.0
-MEMORY_SETTINGS = {"PYBRIDGE_MEMORY_MIN_GAIN": "8MiB"}
-"""Those of all memory figures of the project; by default up to 64 MiB stay until a release is worth it."""
 
 
-class Server:
-    """One server over one handler; a context manager that ends it."""
-
-    def __init__(self, way: str, handler: str, settings: dict[str, str] | None = None) -> None:
-        self.process = subprocess.Popen(
-            [str(PROGRAM), way, handler],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=_environment() | (settings or {}),
-        )
-        assert self.process.stdout is not None
-        self.port = int(self.process.stdout.readline())
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.process.kill()
-        self.process.wait()
-
-    def cpu_seconds(self) -> float:
-        """Time on processors so far, of all its threads."""
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-    def resident_mib(self) -> float:
-        """Memory in RAM."""
-        return process_status(self.process.pid)["VmRSS"] / 1024
-
-    def load(self, connections: int, requests: int, items: int, body: Any) -> dict[str, float]:
-        """Sends requests and checks that every answer has so many items; CPU of the server for each item, in us."""
-        with tempfile.NamedTemporaryFile(suffix=".json") as file:
-            file.write(json.dumps(body).encode())
-            file.flush()
-            before = self.cpu_seconds()
-            command = [str(PROGRAM), "load", str(self.port), str(connections), str(requests), str(items), file.name]
-            output = subprocess.run(command, check=True, capture_output=True).stdout
-        found: dict[str, float] = json.loads(output)
-        if found["items"] != requests * items:
-            raise SystemExit(f"{found['items']} of {requests * items} items came")
-        spent = self.cpu_seconds() - before
-        return {"cpu_us": spent / found["items"] * 1e6, "items_per_s": found["items"] / found["seconds"]}
+def serve(way: str, handler: str, settings: dict[str, str] | None = None) -> Server:
+    """One of the servers in Rust."""
+    port = free_port()
+    return Server([str(PROGRAM), way, handler, str(port)], port, settings)
 
 
 class Floor:
@@ -147,17 +102,6 @@ class Floor:
         return state.rss_mib
 
 
-def _environment() -> dict[str, str]:
-    library = sysconfig.get_config_var("LIBDIR")
-    return {**os.environ, "LD_LIBRARY_PATH": str(library)}
-
-
-def build() -> None:
-    """Builds the servers as programs elsewhere are built."""
-    environment = {**_environment(), "PYO3_PYTHON": sys.executable}
-    subprocess.run(["cargo", "build", "--release", "--quiet"], cwd=CRATE, env=environment, check=True)
-
-
 def measure_case(case: Case, repeat: int) -> dict[str, Any]:
     """All lanes in turn, so many times; medians."""
     samples: dict[str, list[float]] = {lane: [] for lane in ("pooled", "by-hand", "ready", "python")}
@@ -165,7 +109,7 @@ def measure_case(case: Case, repeat: int) -> dict[str, Any]:
     body = {"items": ITEMS}
     with ExitStack() as stack:
         lanes: dict[str, Server | Floor] = {
-            lane: stack.enter_context(Server(lane, case.key)) for lane in samples if lane != "python"
+            lane: stack.enter_context(serve(lane, case.key)) for lane in samples if lane != "python"
         }
         lanes["python"] = stack.enter_context(Floor(case.key))
         for round_number in range(repeat + 1):
@@ -203,7 +147,7 @@ def measure_memory(name: str, cycles: int) -> dict[str, Any]:
     kept: dict[str, float] = {}
     body = BODIES[name]
     for way in ("pooled", "by-hand"):
-        with Server(way, "single", MEMORY_SETTINGS) as server:
+        with serve(way, "single", MEMORY_SETTINGS) as server:
             server.load(8, 16, 1, {"items": 1})
             start = server.resident_mib()
             for _ in range(cycles):

@@ -39,8 +39,8 @@ async def answer(
         headers: Added to those of the answer; one of a name that the answer has replaces it.
 
     Raises:
-        RuntimeError: The handler failed after the head was sent. The failure has been logged, and the exception makes the
-            server break the answer off.
+        RuntimeError: The handler failed after the head was sent. The failure has been logged, and the exception makes
+            the server break the answer off.
     """
     peer = _Peer(receive, exchange)
     reason = "caller"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from pybridge.settings import Settings, choice, optional, seconds, setting, size, switch
 
@@ -14,7 +14,7 @@ Protocol: TypeAlias = Literal["generic", "openai"]
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise ValueError(f"must be text, not {value!r}")  # noqa: TRY004  # a check raises ValueError alone
+        raise ValueError(f"must be text, not {value!r}")
     return value
 
 
@@ -34,7 +34,7 @@ class HttpOptions(Settings):
 
     protocol: Protocol = setting("generic", choice("generic", "openai"))
     path: str | None = setting(None, optional(_text))
-    models: tuple[str, ...] | None = setting(None, optional(_texts))
+    models: tuple[str, ...] = setting((), _texts)
     health: bool = setting(False, switch)
     metrics: bool = setting(False, switch)
     max_body: int = setting("32MiB", size(1))
@@ -43,3 +43,20 @@ class HttpOptions(Settings):
     keepalive: float = setting(15.0, seconds(zero=True))
     flush_interval: float = setting(0.0, seconds(zero=True))
     pass_headers: tuple[str, ...] = setting((), _texts)
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            protocol: Protocol = "generic",
+            path: str | None = None,
+            models: Sequence[str] = (),
+            health: bool = False,
+            metrics: bool = False,
+            max_body: int | str = "32MiB",
+            max_timeout: float = 3600.0,
+            commit_after: float = 10.0,
+            keepalive: float = 15.0,
+            flush_interval: float = 0.0,
+            pass_headers: Sequence[str] = (),
+        ) -> None: ...

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TypeAlias
 
 from starlette.background import BackgroundTask
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
 
 from pybridge import _pybridge
-from pybridge._answer import answer
+from pybridge._answer import Receive, Scope, Send, answer
+
+Background: TypeAlias = BackgroundTask
+"""What runs after a response."""
 
 
 class StreamResponse(Response):
@@ -30,7 +33,7 @@ class StreamResponse(Response):
         flush_interval: float,
         request_id: str | None,
         headers: Mapping[str, str] | None,
-        background: BackgroundTask | None,
+        background: Background | None,
     ) -> None:
         self.body = b""
         self.background = background
@@ -45,7 +48,7 @@ class StreamResponse(Response):
         self._flush_interval = flush_interval
         self._request_id = request_id
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
         """Starts the stream, answers with it, and leaves it whatever happens."""
         exchange = _pybridge.HttpExchange.of_stream(
             self._stream,

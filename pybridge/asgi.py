@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from pybridge import _pybridge
 from pybridge._answer import Receive, Scope, Send, answer
 from pybridge._http import HttpOptions
@@ -17,7 +19,7 @@ class AsgiApp:
                 engine,
                 openai=options.protocol == "openai",
                 path=options.path,
-                models=options.models or (),
+                models=options.models,
                 health=options.health,
                 metrics=options.metrics,
                 max_body=options.max_body,
@@ -29,6 +31,7 @@ class AsgiApp:
             )
         except ValueError as error:
             raise ConfigError(*error.args) from None
+        self._live: set[_pybridge.HttpExchange] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one connection of the server's, as ASGI says."""
@@ -36,7 +39,7 @@ class AsgiApp:
         if kind == "http":
             await self._exchange(scope, receive, send)
         elif kind == "lifespan":
-            await _stay(receive, send)
+            await self._stay(receive, send)
         elif kind == "websocket":
             await send({"type": "websocket.close", "code": 1000})
         else:
@@ -49,21 +52,33 @@ class AsgiApp:
             if message["type"] == "http.disconnect":
                 return
             exchange.receive(message.get("body", b""), message.get("more_body", False))
-        await answer(exchange, receive, send)
+        self._live.add(exchange)
+        try:
+            await answer(exchange, receive, send)
+        finally:
+            self._live.discard(exchange)
+
+    async def _stay(self, receive: Receive, send: Send) -> None:
+        """Answers the server's news that it starts and stops: an engine starts at its first use and ends with its loop.
+
+        A server that stops has waited for its clients as long as it would; what still runs is cancelled with the reason
+        `shutdown`, and its cleanup is waited for.
+        """
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.shutdown":
+                for exchange in (live := list(self._live)):
+                    exchange.abandon("shutdown")
+                await asyncio.gather(*(exchange.ended() for exchange in live))
+                await send({"type": "lifespan.shutdown.complete"})
+                return
+            await send({"type": "lifespan.startup.complete"})
 
 
 def _path(scope: Scope) -> str:
     """The path below where the application is mounted."""
     path: str = scope["path"]
     root: str = scope.get("root_path", "")
-    below = path[len(root) :] if path.startswith(root) else path
+    below = path.removeprefix(root)
     return path if below and below[0] != "/" else below or "/"
 
-
-async def _stay(receive: Receive, send: Send) -> None:
-    """Answers the server's news that it starts and stops: an engine starts at its first use and ends with its loop."""
-    while True:
-        message = await receive()
-        await send({"type": f"{message['type']}.complete"})
-        if message["type"] == "lifespan.shutdown":
-            return

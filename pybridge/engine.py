@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, TypeVar, Unpack
 
 from pybridge import _pybridge
 from pybridge._http import HttpOptions, Protocol
+from pybridge._native import native_codec, native_pool
 from pybridge.asgi import AsgiApp
-from pybridge.codecs import Codec, CodecName, JsonCodec, MsgpackCodec, resolve_codec
+from pybridge.codecs import Codec, CodecName, MsgpackCodec, resolve_codec
 from pybridge.config import FlowConfig, Limits, PoolConfig, Size
 from pybridge.errors import ConfigError
 from pybridge.handlers import check_call, check_handler, handler_name, takes_context
@@ -25,9 +26,7 @@ from pybridge.pool import Pool
 from pybridge.stats import EngineStats
 
 if TYPE_CHECKING:
-    from starlette.background import BackgroundTask
-
-    from pybridge._starlette import StreamResponse
+    from pybridge._starlette import Background, StreamResponse
 
 Framing: TypeAlias = Literal["none", "sse", "ndjson", "length"]
 """How items are told apart in chunks."""
@@ -106,7 +105,7 @@ class PooledEngine:
             wants_context=wants_context,
             unary=bool(unary),
             codec=native_codec(self._codec),
-            pool=_native_pool(pool),
+            pool=native_pool(pool),
             flow=self._flow,
             limits=self._limits,
             worker=worker,
@@ -229,7 +228,7 @@ class PooledEngine:
         options = HttpOptions(
             protocol=protocol,
             path=path,
-            models=models if models is None else tuple(models),
+            models=() if models is None else models,
             health=health,
             metrics=metrics,
             max_body=max_body,
@@ -251,7 +250,7 @@ class PooledEngine:
         commit_after: float = 10.0,
         keepalive: float = 15.0,
         headers: Mapping[str, str] | None = None,
-        background: BackgroundTask | None = None,
+        background: Background | None = None,
         **options: Unpack[CallOptions],
     ) -> StreamResponse:
         """Calls the handler; gives the response with its items for a route of Starlette's or FastAPI's.
@@ -419,52 +418,6 @@ def _checked(field: str, value: _T, kind: type[_T]) -> _T:
     if not isinstance(value, kind):
         raise ConfigError(field, f"must be a {kind.__name__}, not {type(value).__name__}")
     return value
-
-
-def _native_pool(pool: object) -> _pybridge.Pool | None:
-    if pool is None:
-        return None
-    if isinstance(pool, PoolConfig):
-        return Pool(pool).native
-    if isinstance(pool, Pool):
-        return pool.native
-    if isinstance(pool, _pybridge.Pool):
-        return pool
-    raise ConfigError("pool", f"must be a PoolConfig, a Pool or None, not {type(pool).__name__}")
-
-
-def native_codec(codec: CodecName | Codec, field: str = "codec") -> _pybridge.Codec:
-    """The extension's object for a codec; those that are named are made once.
-
-    Raises:
-        ConfigError: Neither a codec nor the name of one.
-    """
-    known = _named.get(codec) if isinstance(codec, str) else None
-    if known is not None:
-        return known
-    resolved = resolve_codec(codec, field)
-    if isinstance(resolved, MsgpackCodec):
-        native = _pybridge.Codec(
-            "msgpack", resolved.default, any_keys=resolved.keys == "any", model_dump=resolved.model_dump
-        )
-    elif isinstance(resolved, JsonCodec):
-        native = _pybridge.Codec(
-            "json",
-            resolved.default,
-            any_keys=resolved.keys == "any",
-            ascii=resolved.ascii,
-            bytes_base64=resolved.bytes == "base64",
-            nonfinite_null=resolved.nonfinite == "null",
-            model_dump=resolved.model_dump,
-        )
-    else:
-        native = _pybridge.Codec("raw")
-    if isinstance(codec, str):
-        _named[codec] = native
-    return native
-
-
-_named: dict[str, _pybridge.Codec] = {}
 
 
 def _patience(timeout: object) -> float | None:

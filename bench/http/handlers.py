@@ -43,6 +43,12 @@ async def paced(request: dict[str, Any]) -> Items:
         yield chunk()
 
 
+async def tight(request: dict[str, Any]) -> Items:
+    """Never waits."""
+    for _ in range(request["items"]):
+        yield chunk()
+
+
 async def single(_request: dict[str, Any]) -> Items:
     """Gives one item, whatever the request holds."""
     yield chunk()

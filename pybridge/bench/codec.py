@@ -3,8 +3,8 @@
 from typing import Any, Literal, TypeAlias
 
 from pybridge import _pybridge
+from pybridge._native import native_codec
 from pybridge.codecs import Codec, CodecName, resolve_codec
-from pybridge.engine import native_codec
 
 Operation: TypeAlias = Literal["encode", "decode", "reference-encode", "reference-decode"]
 

@@ -505,7 +505,7 @@ def test_a_codec_with_a_hook_and_model_dump_is_collected(make: Callable[..., Any
     owner.__dict__["kept"] = [
         codec,
         pybridge.encode(Anything(value=object()), codec),
-        pybridge.engine.native_codec(codec),
+        pybridge._native.native_codec(codec),
     ]
     gone = weakref.ref(owner)
     del owner, codec

@@ -13,7 +13,7 @@ import pytest
 
 import pybridge
 from pybridge import FlowConfig, JsonCodec, MsgpackCodec, PooledEngine, Worker, current_context
-from pybridge.engine import native_codec
+from pybridge._native import native_codec
 
 from support.leaks import reference_count
 from support.processes import PythonRunner
@@ -69,7 +69,7 @@ def test_a_hook_is_never_cleared_while_it_can_be_called(run_python: PythonRunner
         """
         import gc, weakref
         import pybridge
-        from pybridge.engine import native_codec
+        from pybridge._native import native_codec
 
         class Foreign:
             pass

@@ -19,7 +19,7 @@ struct Handler {
     locals: TaskLocals,
 }
 
-pub(crate) fn serve(handler: &str) -> Result<(), Box<dyn Error>> {
+pub(crate) fn serve(handler: &str, port: u16) -> Result<(), Box<dyn Error>> {
     Python::initialize();
     let handler = Python::attach(|py| -> PyResult<_> {
         let event_loop = py.import("asyncio")?.call_method0("new_event_loop")?;
@@ -31,7 +31,7 @@ pub(crate) fn serve(handler: &str) -> Result<(), Box<dyn Error>> {
     let router = Router::new().route("/", post(generate)).with_state(Arc::new(handler));
     let tokio = Box::leak(Box::new(crate::runtime()?));
     let _ = bridge::init_with_runtime(tokio);
-    tokio.block_on(crate::serve_axum(router))?;
+    tokio.block_on(crate::serve_axum(router, port))?;
     Ok(())
 }
 

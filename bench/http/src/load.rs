@@ -42,8 +42,16 @@ pub(crate) fn run(
 }
 
 fn request(body: &[u8]) -> Vec<u8> {
-    let head = "POST / HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\ncontent-length:";
-    [format!("{head} {}\r\n\r\n", body.len()).as_bytes(), body].concat()
+    let head = "POST / HTTP/1.1\r\nhost: bench\r\naccept: text/event-stream\r\ncontent-type: application/json";
+    [format!("{head}\r\ncontent-length: {}\r\n\r\n", body.len()).as_bytes(), body].concat()
+}
+
+/// Bytes of an answer whose head says how long it is; heads come in one piece on loopback.
+fn whole_length(start: &[u8]) -> Option<usize> {
+    let body = memmem::find(start, b"\r\n\r\n")? + 4;
+    let head = std::str::from_utf8(&start[..body]).ok()?.to_ascii_lowercase();
+    let length = head.split("content-length:").nth(1)?.lines().next()?;
+    length.trim().parse::<usize>().ok().map(|length| body + length)
 }
 
 /// One connection; gives the events that it received.
@@ -61,6 +69,8 @@ async fn client(
     while left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok() {
         stream.write_all(&request).await?;
         let (mut kept, mut received) = (0, 0);
+        let mut announced = None;
+        let mut arrived = 0;
         loop {
             let count = stream.read(&mut read[kept..]).await?;
             if count == 0 {
@@ -68,7 +78,11 @@ async fn client(
             }
             let seen = &read[..kept + count];
             received += events.find_iter(seen).count();
-            if seen.ends_with(LAST_CHUNK) {
+            if arrived == 0 {
+                announced = whole_length(seen);
+            }
+            arrived += count;
+            if announced.map_or(seen.ends_with(LAST_CHUNK), |length| arrived >= length) {
                 break;
             }
             // What may be the start of an event or of the end is looked at again; no whole event is.

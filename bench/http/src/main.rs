@@ -1,6 +1,6 @@
 //! Servers that stream one Python handler over HTTP, each in its own way, and the load for them.
 //!
-//! `http_bench pooled|by-hand|ready HANDLER` prints the port and serves until its standard input closes;
+//! `http_bench pooled|by-hand|ready HANDLER PORT` serves until its standard input closes;
 //! `http_bench load PORT CONNECTIONS REQUESTS ITEMS BODY_FILE` prints what came back as JSON.
 
 mod by_hand;
@@ -9,7 +9,7 @@ mod pooled;
 mod ready;
 
 use std::error::Error;
-use std::io::{Read, Write};
+use std::io::Read;
 
 use axum::Router;
 use tokio::net::TcpListener;
@@ -31,13 +31,13 @@ const EVENT: &str = concat!(
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        ["pooled", handler] => pooled::serve(handler),
-        ["by-hand", handler] => by_hand::serve(handler),
-        ["ready", handler] => ready::serve(handler),
+        ["pooled", handler, port] => pooled::serve(handler, port.parse()?),
+        ["by-hand", handler, port] => by_hand::serve(handler, port.parse()?),
+        ["ready", handler, port] => ready::serve(handler, port.parse()?),
         ["load", port, connections, requests, items, body] => {
             load::run(port.parse()?, connections.parse()?, requests.parse()?, items.parse()?, body)
         }
-        _ => Err("http_bench pooled|by-hand|ready HANDLER, or load PORT CONNECTIONS REQUESTS ITEMS BODY_FILE".into()),
+        _ => Err("http_bench pooled|by-hand|ready HANDLER PORT, or load PORT CONNECTIONS REQUESTS ITEMS BODY_FILE".into()),
     }
 }
 
@@ -46,16 +46,13 @@ fn runtime() -> Result<Runtime, Box<dyn Error>> {
     Ok(Builder::new_multi_thread().worker_threads(1).enable_all().build()?)
 }
 
-async fn listen() -> std::io::Result<TcpListener> {
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
-    println!("{}", listener.local_addr()?.port());
-    std::io::stdout().flush()?;
-    Ok(listener)
+async fn listen(port: u16) -> std::io::Result<TcpListener> {
+    TcpListener::bind(("127.0.0.1", port)).await
 }
 
 /// Serves `router` until the program that started this one closes its end.
-async fn serve_axum(router: Router) -> std::io::Result<()> {
-    let listener = listen().await?;
+async fn serve_axum(router: Router, port: u16) -> std::io::Result<()> {
+    let listener = listen(port).await?;
     tokio::select! {
         served = axum::serve(listener, router) => served,
         () = input_closed() => Ok(()),

@@ -11,13 +11,13 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use pybridge::{CallOptions, CodecSpec, Engine, Framing, Reason, embed, runtime};
 
-pub(crate) fn serve(handler: &str) -> Result<(), Box<dyn Error>> {
+pub(crate) fn serve(handler: &str, port: u16) -> Result<(), Box<dyn Error>> {
     let tokio = crate::runtime()?;
     runtime::use_handle(tokio.handle().clone())?;
     embed::initialize()?;
     let engine = Engine::import(format!("handlers:{handler}")).codec(CodecSpec::json()).blocking()?;
     let router = Router::new().route("/", post(generate)).with_state(engine);
-    tokio.block_on(crate::serve_axum(router))?;
+    tokio.block_on(crate::serve_axum(router, port))?;
     Ok(())
 }
 

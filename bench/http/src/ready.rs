@@ -23,7 +23,7 @@ struct Steps {
     pace: Option<Duration>,
 }
 
-pub(crate) fn serve(handler: &str) -> Result<(), Box<dyn Error>> {
+pub(crate) fn serve(handler: &str, port: u16) -> Result<(), Box<dyn Error>> {
     let steps = match handler {
         "awaiting" => Steps { together: 1, pace: None },
         "bursts" => Steps { together: 8, pace: None },
@@ -31,7 +31,7 @@ pub(crate) fn serve(handler: &str) -> Result<(), Box<dyn Error>> {
         _ => return Err(format!("no events are ready for {handler}").into()),
     };
     crate::runtime()?.block_on(async {
-        let listener = crate::listen().await?;
+        let listener = crate::listen(port).await?;
         tokio::select! {
             served = accept(listener, steps) => served,
             () = crate::input_closed() => Ok(()),

@@ -4,10 +4,10 @@
 //! come back: it is parked when the interpreter goes.
 
 #[cfg(not(debug_assertions))]
-pub(crate) use std::sync::{Mutex, MutexGuard};
+pub use std::sync::{Mutex, MutexGuard};
 
 #[cfg(debug_assertions)]
-pub(crate) use counted::{Mutex, MutexGuard};
+pub use counted::{Mutex, MutexGuard};
 
 /// Panics, in debug builds, if the calling thread holds a mutex of the bridge; called where Python comes in.
 #[inline]
@@ -32,32 +32,45 @@ mod counted {
 
     /// As std's.
     #[derive(Debug, Default)]
-    pub(crate) struct Mutex<T>(sync::Mutex<T>);
+    pub struct Mutex<T>(sync::Mutex<T>);
 
     /// As std's.
     #[derive(Debug)]
-    pub(crate) struct MutexGuard<'a, T>(sync::MutexGuard<'a, T>);
+    pub struct MutexGuard<'a, T>(sync::MutexGuard<'a, T>);
 
     impl<T> Mutex<T> {
-        pub(crate) const fn new(value: T) -> Self {
+        /// As that of `std`.
+        pub const fn new(value: T) -> Self {
             Self(sync::Mutex::new(value))
         }
 
-        pub(crate) fn lock(&self) -> LockResult<MutexGuard<'_, T>> {
+        /// As that of `std`.
+        ///
+        /// # Errors
+        /// A thread panicked with it.
+        pub fn lock(&self) -> LockResult<MutexGuard<'_, T>> {
             self.0
                 .lock()
                 .map(MutexGuard::of)
                 .map_err(|poisoned| PoisonError::new(MutexGuard::of(poisoned.into_inner())))
         }
 
-        pub(crate) fn try_lock(&self) -> TryLockResult<MutexGuard<'_, T>> {
+        /// As that of `std`.
+        ///
+        /// # Errors
+        /// As there.
+        pub fn try_lock(&self) -> TryLockResult<MutexGuard<'_, T>> {
             self.0.try_lock().map(MutexGuard::of).map_err(|error| match error {
                 TryLockError::WouldBlock => TryLockError::WouldBlock,
                 TryLockError::Poisoned(poisoned) => PoisonError::new(MutexGuard::of(poisoned.into_inner())).into(),
             })
         }
 
-        pub(crate) fn get_mut(&mut self) -> LockResult<&mut T> {
+        /// As that of `std`.
+        ///
+        /// # Errors
+        /// A thread panicked with it.
+        pub fn get_mut(&mut self) -> LockResult<&mut T> {
             self.0.get_mut()
         }
     }

@@ -1,11 +1,12 @@
 //! An answer on its way: its head, the pieces of its body, and its end, each awaited on the event loop.
 
 use std::pin::Pin;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
 use std::task::{Context, Poll, Waker, ready};
 
 use http::Response;
 use http_body::Body;
+use pybridge::extension::{Mutex, MutexGuard};
 use pybridge::{Canceller, Reason, runtime};
 use pybridge_http::AnswerBody;
 use pyo3::exceptions::PyRuntimeError;

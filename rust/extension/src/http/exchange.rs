@@ -1,11 +1,11 @@
 //! One request and its answer, as an ASGI application sees them.
 
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock, PoisonError};
 use std::task::{Poll, Waker};
 
 use bytes::Bytes;
 use http::Response;
-use pybridge::extension::{Polled, ServedEngine, coroutine, take_chunks};
+use pybridge::extension::{Mutex, MutexGuard, Polled, ServedEngine, coroutine, take_chunks};
 use pybridge::{FailureKind, Format, Framing, Reason, RequestBody};
 use pybridge_http::{AnswerBody, Incoming, Plain};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};

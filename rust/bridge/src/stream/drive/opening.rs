@@ -9,7 +9,7 @@ use pyo3::types::PyDict;
 
 use super::{Drive, Driver, Flow, Pending, Phase};
 use crate::codec::Decoder;
-use crate::error;
+use crate::error::{self, DecodeError};
 use crate::fault;
 use crate::stream::ending::FailureKind;
 use crate::stream::resume::{awaiter, is_awaitable};
@@ -61,9 +61,13 @@ impl Drive {
             }
             Err(error) => {
                 drop(decoder);
+                let is_theirs = !matches!(error, DecodeError::Python(_));
                 let error = error.into_py(py);
                 let mut failure = super::closing::failure(driver, &error);
-                failure.kind = FailureKind::Decode;
+                if is_theirs {
+                    failure.kind = FailureKind::Decode;
+                    failure.public_message.clone_from(&failure.message);
+                }
                 let ending = super::closing::raised(driver, failure);
                 self.finish(driver, ending, None)
             }

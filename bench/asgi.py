@@ -1,0 +1,231 @@
+"""Measures ASGI servers over one handler, and writes bench/results/asgi.{json,md}; with another CPython than 3.11
+bench/results/asgi-3.X.{json,md}.
+
+python -m bench.asgi                      everything
+python -m bench.asgi --only awaiting      cases whose key begins so; others keep their last result
+
+Each server in a process of its own, runs of all of a case in turn; a client on the same machine. What counts is the CPU
+of the server for each item: of `engine.asgi()`, against a generator under Starlette with orjson, by the same server.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import statistics
+import sys
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from bench.result_files import stored, write
+from bench.servers import MEMORY_SETTINGS, Server, build, free_port
+from pybridge.bench.system import machine
+
+ITEMS = 100
+IDLE_SECONDS = 15.0
+CYCLES = 5
+LARGE_BODIES_TOGETHER = 96
+TEXT_CHARS = 1_000_000
+IDLE_AT_MOST_MIB = 16.0
+APPS = ("plain", "pooled")
+SERVERS = ("uvicorn", "granian")
+
+
+@dataclass(frozen=True)
+class Case:
+    """Streams of one handler; how much of what the plain generator costs the engine may."""
+
+    key: str
+    title: str
+    connections: int
+    requests: int
+    items: int
+    at_most: float
+
+
+CASES = (
+    Case("awaiting", "`sleep(0)` before each item, 64 connections", 64, 640, ITEMS, 1.05),
+    Case("bursts", "8 items per await, 64 connections", 64, 1280, ITEMS, 0.4),
+    Case("tight", "no await, 64 connections", 64, 1280, ITEMS, 0.4),
+    Case("paced", "50 items a second, 200 connections", 200, 200, ITEMS, 1.0),
+    Case("single", "one item a request, 64 connections", 64, 6400, 1, 0.8),
+)
+
+
+def serve(server: str, app: str, handler: str, settings: dict[str, str] | None = None) -> Server:
+    """An ASGI server with an application of bench/http/apps.py."""
+    port, programs = free_port(), Path(sys.executable).parent
+    quiet = ["--port", str(port), "--loop", "uvloop", "--no-access-log", "--log-level", "warning"]
+    commands = {
+        "uvicorn": [f"{programs}/uvicorn", f"apps:{app}", "--http", "httptools", *quiet],
+        "granian": [f"{programs}/granian", f"apps:{app}", "--interface", "asgi", "--workers", "1", *quiet],
+    }
+    return Server(commands[server], port, {"HANDLER": handler, **(settings or {})})
+
+
+def measure_case(case: Case, repeat: int) -> dict[str, Any]:
+    """All lanes in turn, so many times; medians."""
+    lanes = [(server, app) for server in SERVERS for app in APPS]
+    samples: dict[tuple[str, str], list[float]] = {lane: [] for lane in lanes}
+    rates: dict[tuple[str, str], list[float]] = {lane: [] for lane in lanes}
+    with ExitStack() as stack:
+        running = {lane: stack.enter_context(serve(*lane, case.key)) for lane in lanes}
+        for round_number in range(repeat + 1):
+            for lane, server in running.items():
+                found = server.load(case.connections, case.requests, case.items, {"items": case.items})
+                if round_number:
+                    samples[lane].append(found["cpu_us"])
+                    rates[lane].append(found["items_per_s"])
+    return {
+        "key": case.key,
+        "title": case.title,
+        "at_most": case.at_most,
+        "repeats": repeat,
+        "servers": {server: _compared(case, server, samples, rates) for server in SERVERS},
+    }
+
+
+def _compared(
+    case: Case, server: str, samples: dict[tuple[str, str], list[float]], rates: dict[tuple[str, str], list[float]]
+) -> dict[str, Any]:
+    ratios = [pooled / plain for plain, pooled in zip(samples[server, "plain"], samples[server, "pooled"], strict=True)]
+    ratio = statistics.median(ratios)
+    return {
+        "cpu_us": {app: statistics.median(samples[server, app]) for app in APPS},
+        "items_per_s": {app: statistics.median(rates[server, app]) for app in APPS},
+        "ratio": ratio,
+        "ratio_range": [min(ratios), max(ratios)],
+        "reached": ratio <= case.at_most,
+    }
+
+
+def measure_memory() -> dict[str, Any]:
+    """Large requests, so many at a time, then nothing: what the processes keep."""
+    kept: dict[str, float] = {}
+    peak: dict[str, float] = {}
+    body = {"prompt": "x" * TEXT_CHARS}
+    for app in APPS:
+        with serve("uvicorn", app, "single", MEMORY_SETTINGS) as server:
+            server.load(8, 16, 1, {"items": 1})
+            start = server.resident_mib()
+            most = start
+            for _ in range(CYCLES):
+                server.load(LARGE_BODIES_TOGETHER, 10 * LARGE_BODIES_TOGETHER, 1, body)
+                most = max(most, server.resident_mib())
+            time.sleep(IDLE_SECONDS)
+            kept[app] = server.resident_mib() - start
+            peak[app] = most - start
+    return {
+        "key": "memory",
+        "kept_mib": kept,
+        "after_load_mib": peak,
+        "at_most": IDLE_AT_MOST_MIB,
+        "reached": kept["pooled"] <= IDLE_AT_MOST_MIB,
+    }
+
+
+SETTING = """\
+CPU of the server for each item, in microseconds; streams of {items} OpenAI chunks as server-sent events over HTTP/1.1
+on loopback, with a client that is another process; medians of interleaved runs. uvicorn has uvloop and httptools,
+Granian one worker with uvloop. Trust the ratios, not the absolutes.
+
+*pooled* is `engine.asgi()`, *plain* is the handler in a `StreamingResponse` of Starlette's that encodes each item with
+orjson.
+"""
+
+MEMORY = """\
+Under uvicorn: {together} requests at a time with a text of {chars:,} characters, {cycles} cycles of {requests}; MiB
+resident {idle:g} s after them above the start (`PYBRIDGE_MEMORY_MIN_GAIN=8MiB`, as in all memory figures here).
+"""
+
+
+def markdown(document: dict[str, Any]) -> str:
+    """The results as a page to read."""
+    of, memory = document["machine"], document["memory"]
+    lines = [
+        "# ASGI servers",
+        "",
+        f"{of['cores']} cores of {of['cpu']}, {of['system']}, CPython {of['python']}.",
+        SETTING.format(items=ITEMS),
+        "| case | server | pooled | plain | pooled / plain | target | reached | items/s, pooled | plain |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+        *(_row(case, server) for case in document["cases"] for server in SERVERS),
+        "",
+    ]
+    if memory:
+        kept = memory["kept_mib"]
+        counts = {"together": LARGE_BODIES_TOGETHER, "requests": 10 * LARGE_BODIES_TOGETHER, "cycles": CYCLES}
+        lines += [
+            "## Memory",
+            "",
+            MEMORY.format(**counts, chars=TEXT_CHARS, idle=IDLE_SECONDS),
+            "| pooled | plain | target | reached |",
+            "| --- | --- | --- | --- |",
+            f"| {kept['pooled']:.1f} | {kept['plain']:.1f} | ≤ {memory['at_most']:g} | {_said(memory['reached'])} |",
+            "",
+        ]
+    return "\n".join([*lines, f"`{document['command']}`, {document['measured_at']}", ""])
+
+
+def _said(reached: bool) -> str:
+    return "yes" if reached else "**no**"
+
+
+def _row(case: dict[str, Any], server: str) -> str:
+    found = case["servers"][server]
+    low, high = found["ratio_range"]
+    cells = [
+        case["title"],
+        server,
+        f"{found['cpu_us']['pooled']:.2f}",
+        f"{found['cpu_us']['plain']:.2f}",
+        f"{found['ratio']:.2f} ({low:.2f} to {high:.2f})",
+        f"≤ {case['at_most']:g}",
+        _said(found["reached"]),
+        f"{found['items_per_s']['pooled']:,.0f}",
+        f"{found['items_per_s']['plain']:,.0f}",
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def main() -> int:
+    """Measures, writes, and says which figures are not reached: exit status 1 if any."""
+    parser = argparse.ArgumentParser(prog="python -m bench.asgi", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("--only", default="", help="cases whose key begins with one of these, separated by commas")
+    parser.add_argument("--repeat", type=int, default=5, help="runs of each lane (5)")
+    args = parser.parse_args()
+    wanted = tuple(args.only.split(","))
+    build()
+    before = json.loads(stored("asgi").read_text(encoding="utf-8")) if stored("asgi").exists() else {}
+    kept = {found["key"]: found for found in before.get("cases", [])}
+    for case in CASES:
+        if case.key.startswith(wanted):
+            print(f"{case.title} ...", file=sys.stderr, flush=True)
+            kept[case.key] = measure_case(case, args.repeat)
+    memory = before.get("memory")
+    if "memory".startswith(wanted):
+        print("memory ...", file=sys.stderr, flush=True)
+        memory = measure_memory()
+    document: dict[str, Any] = {
+        "schema": 1,
+        "machine": machine(),
+        "command": shlex.join(["python", "-m", "bench.asgi", *sys.argv[1:]]),
+        "measured_at": datetime.now(UTC).isoformat(timespec="minutes"),
+        "cases": [kept[case.key] for case in CASES if case.key in kept],
+        "memory": memory,
+    }
+    page = markdown(document)
+    write("asgi", document, page)
+    print(page)
+    found = [found for case in document["cases"] for found in case["servers"].values()]
+    return 0 if all(each["reached"] for each in [*found, *([memory] if memory else [])]) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

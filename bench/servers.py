@@ -1,0 +1,100 @@
+"""Server processes under the load of bench/http, and what they use of processors and memory."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, Self
+
+from pybridge.bench.system import process_status
+
+CRATE = Path(__file__).parent / "http"
+PROGRAM = CRATE / "target" / "release" / "http_bench"
+START_SECONDS = 30.0
+MEMORY_SETTINGS = {"PYBRIDGE_MEMORY_MIN_GAIN": "8MiB"}
+"""Those of all memory figures of the project; by default up to 64 MiB stay until a release is worth it."""
+
+
+def environment() -> dict[str, str]:
+    """Where programs that embed the interpreter, or import the handlers, find what they need."""
+    library = sysconfig.get_config_var("LIBDIR")
+    return {**os.environ, "LD_LIBRARY_PATH": str(library), "PYTHONPATH": str(CRATE)}
+
+
+def build() -> None:
+    """Builds servers and load as programs elsewhere are built."""
+    settings = {**environment(), "PYO3_PYTHON": sys.executable}
+    subprocess.run(["cargo", "build", "--release", "--quiet"], cwd=CRATE, env=settings, check=True)
+
+
+class Server:
+    """One server over one handler, its children included; a context manager that ends it."""
+
+    def __init__(self, command: list[str], port: int, settings: dict[str, str] | None = None) -> None:
+        self.port = port
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, env=environment() | (settings or {}), cwd=CRATE)
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", port)).close()
+            except OSError:
+                if self.process.poll() is not None or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
+            else:
+                return
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for pid in reversed(self._pids()):
+            os.kill(pid, 9)
+        self.process.wait()
+
+    def _pids(self) -> list[int]:
+        found = [self.process.pid]
+        for pid in found:
+            found += map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split())
+        return found
+
+    def cpu_seconds(self) -> float:
+        """Time on processors so far, of all its threads."""
+        ticks = 0
+        for pid in self._pids():
+            fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+            ticks += int(fields[11]) + int(fields[12])
+        return ticks / os.sysconf("SC_CLK_TCK")
+
+    def resident_mib(self) -> float:
+        """Memory in RAM."""
+        return sum(process_status(pid)["VmRSS"] for pid in self._pids()) / 1024
+
+    def load(self, connections: int, requests: int, items: int, body: Any) -> dict[str, float]:
+        """Sends requests and checks that every answer has so many items; CPU of the server for each item, in us."""
+        with tempfile.NamedTemporaryFile(suffix=".json") as file:
+            file.write(json.dumps(body).encode())
+            file.flush()
+            before = self.cpu_seconds()
+            command = [str(PROGRAM), "load", str(self.port), str(connections), str(requests), str(items), file.name]
+            output = subprocess.run(command, check=True, capture_output=True).stdout
+        found: dict[str, float] = json.loads(output)
+        if found["items"] != requests * items:
+            raise SystemExit(f"{found['items']} of {requests * items} items came")
+        spent = self.cpu_seconds() - before
+        return {"cpu_us": spent / found["items"] * 1e6, "items_per_s": found["items"] / found["seconds"]}
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port

@@ -1,7 +1,7 @@
 //! The interfaces that clients know, each with its shape of a failure.
 
 use bytes::Bytes;
-use http::{HeaderValue, Response, header};
+use http::Response;
 
 use crate::error::HttpError;
 use crate::openai::OpenAiError;
@@ -28,10 +28,6 @@ impl Api {
 
     /// A failure as a whole answer.
     pub(crate) fn error_answer(self, error: &HttpError) -> Response<Bytes> {
-        let mut response = Response::new(self.error_body(error));
-        *response.status_mut() = error.status();
-        *response.headers_mut() = error.headers();
-        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        response
+        error.with_body(self.error_body(error))
     }
 }

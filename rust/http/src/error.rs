@@ -9,7 +9,6 @@ use pybridge::codec::{self, Format};
 use pybridge::{FailureKind, StreamError};
 use serde::Serialize;
 
-use crate::api::Api;
 use crate::headers::{HeaderError, REQUEST_ID};
 
 /// Public clients repeat every failure of the server's unless they are told not to.
@@ -224,7 +223,16 @@ impl HttpError {
 
     /// The whole answer.
     pub fn into_http(self) -> Response<Bytes> {
-        Api::Generic.error_answer(&self)
+        self.with_body(self.body())
+    }
+
+    /// The answer with this body, which is JSON.
+    pub(crate) fn with_body(&self, body: Bytes) -> Response<Bytes> {
+        let mut response = Response::new(body);
+        *response.status_mut() = self.status();
+        *response.headers_mut() = self.headers();
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        response
     }
 }
 

@@ -5,7 +5,7 @@
 //!
 //! | feature | what it adds |
 //! | --- | --- |
-//! | `http` | [`FromHeaders`], [`call`], [`status_of`], [`HttpError`]; [`Sse`] and [`Ndjson`], streamed answers for any server with `http-body` |
+//! | `http` | [`FromHeaders`], [`call`], [`status_of`], [`HttpError`]; [`Sse`] and [`Ndjson`], streamed answers for any server with `http-body`; [`Protocol`], from the head of a request to the end of its answer |
 //! | `axum` | `IntoResponse` for those, so that axum's handlers return them |
 //! | `tower` | [`ChunkService`] and [`FrameService`], whose readiness is the engine's admission |
 //!
@@ -47,7 +47,21 @@
 //! A client that goes away drops the future or the body, wherever they are: the handler is cancelled with the reason
 //! `client`. A handler that is silent for longer than the `wait` of [`Sse::open`] can only fail late.
 //!
-//! `examples/axum_gateway` in the repository is a whole service.
+//! # A whole service
+//!
+//! [`Protocol`] is for hosts that have no routes of their own: by the head of a request it tells what that is for, by
+//! `Content-Type` and `Accept` how it is read and answered, and it makes the answer, in the shapes of `OpenAI`'s interface if
+//! [`Api::OpenAi`] is set. [`Plain`] answers as it does, without negotiation.
+//!
+//! | `Accept` | the answer | a late failure |
+//! | --- | --- | --- |
+//! | `text/event-stream` | an event for each item | `event: error`, then it breaks off |
+//! | `application/x-ndjson`, `application/jsonl`, `*/*` | a line of JSON for each item | it breaks off |
+//! | `application/msgpack` and its kin | `MessagePack` values, one after the other | it breaks off |
+//! | `application/json` | an array of the items, when the handler has finished; the value where it returns one, then for `*/*` too | its real status |
+//! | `application/octet-stream`, `text/plain` (raw engines, in place of the last two) | the items, one after the other | it breaks off |
+//!
+//! `examples/axum_gateway` in the repository is a service with routes of its own.
 
 #[cfg(feature = "http")]
 mod answer;

@@ -58,6 +58,13 @@ async def lengths(request: bytes) -> AsyncIterator[bytes]:
     yield str(len(request)).encode()
 
 
+async def turns(count: int) -> AsyncIterator[int]:
+    """Numbers, each in a turn of the loop of its own."""
+    for number in range(count):
+        yield number
+        await asyncio.sleep(0)
+
+
 async def talk(request: dict[str, Any], context: Context) -> AsyncIterator[str | dict[str, Any]]:
     """The deltas of a conversation: the words of its last message, or what `chat` does for them."""
     async for item in chat({"prompt": request["messages"][-1]["content"]}, context):

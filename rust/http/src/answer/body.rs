@@ -116,13 +116,12 @@ impl ChunkBody {
     fn poll_begun(&mut self, due: Instant, context: &mut Context<'_>) -> Poll<Result<(), StreamError>> {
         match self.source.poll_next(self.watch.as_ref(), context) {
             Poll::Ready(Some(Ok(first))) => {
+                self.first = Some(first);
                 // An answer that is whole already needs no more than one piece.
-                self.first = if self.source.poll_finished(self.watch.as_ref(), context) {
+                if self.source.poll_finished(self.watch.as_ref(), context) {
                     self.stage = Stage::Over;
-                    Some(self.source.take_last().map_or(first.clone(), |last| [first, last].concat().into()))
-                } else {
-                    Some(first)
-                };
+                    self.source.take_last().into_iter().for_each(|last| self.last(last));
+                }
                 Poll::Ready(Ok(()))
             }
             Poll::Ready(Some(Err(error))) => Poll::Ready(Err(error)),
@@ -141,6 +140,7 @@ impl ChunkBody {
         self.keep_alive = (is_events && !interval.is_zero()).then_some(interval);
     }
 
+    /// Sets what follows the last chunk once the handler has finished.
     pub(crate) fn last(&mut self, last: Bytes) {
         match &mut self.first {
             _ if matches!(self.stage, Stage::Streaming) => self.source.last(last),

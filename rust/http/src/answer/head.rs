@@ -1,31 +1,79 @@
-//! The heads of answers that are no failures.
+//! Answers from their heads on: of streams, of what is there in one piece, of calls that fail before.
+
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, header};
+use pybridge::{ChunkStream, Reason, StreamError};
 
 use super::answer_body::AnswerBody;
-use super::body::ChunkBody;
-use crate::headers::REQUEST_ID;
+use super::body::{ChunkBody, Failures};
+use super::source::Source;
+use crate::api::Api;
+use crate::error::HttpError;
+use crate::headers::{REQUEST_ID, made_up_id};
 
 /// Tells nginx, and proxies that follow it, to pass each chunk on.
 const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
-/// What a stream's answer begins with.
+/// What `deliver` makes of a stream, or the failure before that in the shape of `api`. `request_id`: the request's name, for a
+/// call that did not become a stream.
+///
+/// Dropping the future cancels the handler with the reason `client`.
+pub(crate) fn answer<F>(
+    started: Result<ChunkStream, StreamError>,
+    request_id: Option<String>,
+    api: Api,
+    deliver: impl FnOnce(ChunkStream) -> F,
+) -> impl Future<Output = Response<AnswerBody>> + Send
+where
+    F: Future<Output = Result<Response<AnswerBody>, StreamError>> + Send,
+{
+    let id = match &started {
+        Ok(chunks) => chunks.request_id(),
+        Err(_) => request_id.unwrap_or_else(made_up_id),
+    };
+    let delivered = started.map(|chunks| deliver(chunks.on_drop(Reason::Client)));
+    async move {
+        let answer = match delivered {
+            Ok(delivered) => delivered.await,
+            Err(error) => Err(error),
+        };
+        answer.unwrap_or_else(|error| failed(error, id, api).map(AnswerBody::from))
+    }
+}
+
+/// The answer of a call that failed before its head.
+pub(crate) fn failed(error: impl Into<HttpError>, request_id: String, api: Api) -> Response<Bytes> {
+    api.error_answer(&error.into().with_request_id(request_id))
+}
+
+/// The answer of a stream, once its head can go: with the first piece, with the end, or after `wait`.
+///
+/// # Errors
+/// The stream failed before that.
+pub(crate) async fn stream(
+    content_type: &'static str,
+    source: Source,
+    failures: Failures,
+    wait: Duration,
+    keep_alive: Duration,
+) -> Result<Response<AnswerBody>, StreamError> {
+    let mut body = ChunkBody::begin(source, failures, wait).await?;
+    body.keep_alive(keep_alive);
+    Ok(streamed(content_type, body).map(AnswerBody::from))
+}
+
+/// The answer of a stream whose head goes now.
 pub(crate) fn streamed(content_type: &'static str, body: ChunkBody) -> Response<ChunkBody> {
-    let id = body.request_id();
-    let mut response = whole(content_type, Some(id), body);
+    let mut response = whole(content_type, Some(body.request_id()), body);
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     headers.insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
     response
 }
 
-/// What an answer in one piece begins with.
-pub(crate) fn buffered(content_type: &'static str, request_id: String, body: Bytes) -> Response<AnswerBody> {
-    whole(content_type, Some(request_id), body.into())
-}
-
-/// An answer of this type, to the request of this name.
+/// An answer of this type that is there in one piece, to the request of this name.
 pub(crate) fn whole<B>(content_type: &'static str, request_id: Option<String>, body: B) -> Response<B> {
     let mut response = Response::new(body);
     let headers = response.headers_mut();

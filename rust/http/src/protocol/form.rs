@@ -4,9 +4,10 @@ use http::Response;
 use pybridge::{ChunkStream, EngineProfile, Format, Framing, StreamError};
 
 use super::openai;
+use super::options::ProtocolOptions;
 use super::representation::{Delivery, Representation};
 use super::terms::Terms;
-use crate::answer::{self, AnswerBody, ChunkBody, Source};
+use crate::answer::{self, AnswerBody, Source};
 
 /// How a stream becomes an answer.
 #[derive(Debug)]
@@ -51,15 +52,15 @@ async fn deliver(
     terms: &Terms,
     chunks: ChunkStream,
 ) -> Result<Response<AnswerBody>, StreamError> {
+    let ProtocolOptions { commit_after, keep_alive, flush_interval, .. } = terms.options;
     let id = chunks.request_id();
-    match delivery {
+    let body = match delivery {
         Delivery::Stream(failures) => {
-            let source = Source::new(chunks, terms.options.flush_interval);
-            let mut body = ChunkBody::begin(source, failures, terms.options.commit_after).await?;
-            body.keep_alive(terms.options.keep_alive);
-            Ok(answer::streamed(content_type, body).map(AnswerBody::from))
+            let source = Source::new(chunks, flush_interval);
+            return answer::stream(content_type, source, failures, commit_after, keep_alive).await;
         }
-        Delivery::Array => Ok(answer::buffered(content_type, id, answer::array(chunks).await?)),
-        Delivery::Value => Ok(answer::buffered(content_type, id, answer::value(chunks).await?)),
-    }
+        Delivery::Array => answer::array(chunks).await?,
+        Delivery::Value => answer::value(chunks).await?,
+    };
+    Ok(answer::whole(content_type, Some(id), body.into()))
 }

@@ -12,6 +12,8 @@ use super::prepared::Prepared;
 use super::refusals;
 use super::representation::Representation;
 use super::terms::Terms;
+use crate::answer::failed;
+use crate::error::HttpError;
 use crate::headers::made_up_id;
 use crate::openai::Endpoint;
 
@@ -42,14 +44,17 @@ impl Incoming {
 
     /// The answer to a body that is too long: status 413.
     pub fn too_large(self) -> Response<Bytes> {
-        let id = self.options.request_id.unwrap_or_else(made_up_id);
-        self.terms.refused(refusals::too_large(self.terms.options.max_body), id)
+        let refusal = refusals::too_large(self.max_body());
+        self.fail(refusal)
     }
 
     /// The answer to a body that the engine's pool does not take ([`RequestBody::push`](pybridge::RequestBody::push)).
     pub fn refused(self, error: StreamError) -> Response<Bytes> {
-        let id = self.options.request_id.unwrap_or_else(made_up_id);
-        self.terms.refused(error, id)
+        self.fail(error)
+    }
+
+    fn fail(self, error: impl Into<HttpError>) -> Response<Bytes> {
+        failed(error, self.options.request_id.unwrap_or_else(made_up_id), self.terms.options.api)
     }
 
     /// The call with its whole body.

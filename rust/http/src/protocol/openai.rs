@@ -6,8 +6,9 @@ use bytes::Bytes;
 use http::Response;
 use pybridge::{ChunkStream, Framing, StreamError};
 
+use super::options::ProtocolOptions;
 use super::terms::Terms;
-use crate::answer::{self, AnswerBody, ChunkBody, Failures, Source};
+use crate::answer::{self, AnswerBody, Failures, Source};
 use crate::api::Api;
 use crate::headers::{REQUEST_ID, made_up_id};
 use crate::media;
@@ -59,16 +60,15 @@ impl Call {
     /// # Errors
     /// The stream failed before its answer began.
     pub(super) async fn deliver(self, terms: &Terms, chunks: ChunkStream) -> Result<Response<AnswerBody>, StreamError> {
+        let ProtocolOptions { commit_after, keep_alive, flush_interval, .. } = terms.options;
         let (id, created) = (chunks.request_id(), now());
         if !self.asked.stream {
             let merger = Merger::new(self.endpoint, self.asked, &id, created);
-            return Ok(answer::buffered(media::JSON, id, answer::merged(chunks, merger).await?));
+            let body = answer::merged(chunks, merger).await?;
+            return Ok(answer::whole(media::JSON, Some(id), body.into()));
         }
-        let events = Events::new(self.endpoint, self.asked, &id, created);
-        let source = Source::events(chunks, terms.options.flush_interval, events);
-        let mut body = ChunkBody::begin(source, Failures::Event(Api::OpenAi), terms.options.commit_after).await?;
-        body.keep_alive(terms.options.keep_alive);
-        Ok(answer::streamed(media::EVENTS, body).map(AnswerBody::from))
+        let source = Source::events(chunks, flush_interval, Events::new(self.endpoint, self.asked, &id, created));
+        answer::stream(media::EVENTS, source, Failures::Event(Api::OpenAi), commit_after, keep_alive).await
     }
 }
 

@@ -3,12 +3,10 @@
 use std::time::Duration;
 
 use http::Response;
-use pybridge::{ChunkStream, Format, Framing, Reason, StreamError};
+use pybridge::{ChunkStream, Format, Framing, StreamError};
 
-use crate::answer::{self, AnswerBody, ChunkBody, Failures, Source};
+use crate::answer::{self, AnswerBody, Failures, Source};
 use crate::api::Api;
-use crate::error::HttpError;
-use crate::headers::made_up_id;
 use crate::media;
 
 /// An answer of a host's own route: a stream in one framing, without negotiation.
@@ -55,33 +53,19 @@ impl Plain {
     }
 
     /// The answer of a stream in this framing, once its head can go: with the first item, with the failure before it, or after
-    /// [`Self::commit_after`]. Failures have the shape of [`HttpError`].
+    /// [`Self::commit_after`]. Failures have the shape of [`HttpError`](crate::HttpError).
     ///
     /// Dropping the future cancels the handler with the reason `client`.
     pub fn answer(
         self,
         started: Result<ChunkStream, StreamError>,
     ) -> impl Future<Output = Response<AnswerBody>> + Send + use<> {
-        let started = started.map(|chunks| chunks.on_drop(Reason::Client));
-        async move {
-            let id = match &started {
-                Ok(chunks) => chunks.request_id(),
-                Err(_) => self.request_id.clone().unwrap_or_else(made_up_id),
-            };
-            let answer = match started {
-                Ok(chunks) => self.stream(chunks).await,
-                Err(error) => Err(error),
-            };
-            answer.unwrap_or_else(|error| HttpError::from(error).with_request_id(id).into_http().map(AnswerBody::from))
-        }
-    }
-
-    async fn stream(&self, chunks: ChunkStream) -> Result<Response<AnswerBody>, StreamError> {
+        let Self { commit_after, keep_alive, .. } = self;
+        let (content_type, interval) = (self.content_type(), self.flush_interval);
         let failures = if self.framing == Framing::Sse { Failures::Event(Api::Generic) } else { Failures::End };
-        let source = Source::new(chunks, self.flush_interval);
-        let mut body = ChunkBody::begin(source, failures, self.commit_after).await?;
-        body.keep_alive(self.keep_alive);
-        Ok(answer::streamed(self.content_type(), body).map(AnswerBody::from))
+        answer::answer(started, self.request_id, Api::Generic, move |chunks| {
+            answer::stream(content_type, Source::new(chunks, interval), failures, commit_after, keep_alive)
+        })
     }
 
     fn content_type(&self) -> &'static str {

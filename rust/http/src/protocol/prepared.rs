@@ -4,12 +4,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::Response;
-use pybridge::{CallOptions, ChunkStream, Engine, Framing, Reason, StreamError};
+use pybridge::{CallOptions, ChunkStream, Engine, Framing, StreamError};
 
 use super::form::Form;
 use super::terms::Terms;
-use crate::answer::AnswerBody;
-use crate::headers::made_up_id;
+use crate::answer::{AnswerBody, answer};
 
 /// A call that is ready to be made: what the engine is given, and what makes an answer of its stream.
 #[derive(Debug)]
@@ -51,17 +50,6 @@ impl Prepared {
         started: Result<ChunkStream, StreamError>,
     ) -> impl Future<Output = Response<AnswerBody>> + Send + use<> {
         let Self { terms, form, request_id, .. } = self;
-        let started = started.map(|chunks| chunks.on_drop(Reason::Client));
-        async move {
-            let id = match &started {
-                Ok(chunks) => chunks.request_id(),
-                Err(_) => request_id.unwrap_or_else(made_up_id),
-            };
-            let answer = match started {
-                Ok(chunks) => form.deliver(&terms, chunks).await,
-                Err(error) => Err(error),
-            };
-            answer.unwrap_or_else(|error| terms.refused(error, id).map(AnswerBody::from))
-        }
+        answer(started, request_id, terms.options.api, move |chunks| async move { form.deliver(&terms, chunks).await })
     }
 }

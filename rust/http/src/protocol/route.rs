@@ -15,6 +15,7 @@ use super::representation::{Representation, names, offers};
 use super::target::Target;
 use super::terms::Terms;
 use super::{openai, refusals};
+use crate::answer::failed;
 use crate::api::Api;
 use crate::error::{HttpError, Refusal};
 use crate::headers::{call_options, made_up_id, request_id};
@@ -102,8 +103,8 @@ impl Protocol {
     /// header that cannot be used.
     pub fn route(&self, head: &request::Parts) -> Route {
         self.try_route(head).unwrap_or_else(|error| {
-            let error = error.with_request_id(request_id(&head.headers).unwrap_or_else(made_up_id));
-            Route::Answer(self.terms.options.api.error_answer(&error))
+            let id = request_id(&head.headers).unwrap_or_else(made_up_id);
+            Route::Answer(failed(error, id, self.terms.options.api))
         })
     }
 

@@ -1,6 +1,7 @@
 //! An interpreter, engines for the handlers beside the tests, and real connections to an axum server.
 #![allow(dead_code, reason = "every test binary uses its part")]
 
+pub(crate) mod heads;
 pub(crate) mod service;
 
 use std::sync::Once;

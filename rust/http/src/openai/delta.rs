@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::endpoint::Endpoint;
 use super::shape::{no_json, no_part};
-use super::text::{elements, is_null, members, string};
+use super::text::{is_empty_list, is_null, members, string};
 
 /// What all chunks of a stream begin with.
 #[derive(Serialize)]
@@ -101,12 +101,16 @@ impl Deltas {
         }
     }
 
-    /// Writes the chunk with the finish reason, when the handler has finished.
-    pub(super) fn last(&mut self, out: &mut Vec<u8>) {
+    /// Writes a chunk without text if there has been none, so that the answer is a message all the same.
+    pub(super) fn begin(&mut self, out: &mut Vec<u8>) {
         if !self.begun {
             self.text(b"\"\"", out);
             self.close(None, b"null", out);
         }
+    }
+
+    /// Writes the chunk with the finish reason, when the handler has finished.
+    pub(super) fn last(&mut self, out: &mut Vec<u8>) {
         match self.endpoint {
             Endpoint::Chat => self.open(false, out),
             Endpoint::Completions => self.text(b"\"\"", out),
@@ -224,10 +228,7 @@ impl Deltas {
                 b"logprobs" => parts.logprobs = value,
                 b"content" | b"text" => parts.text = true,
                 b"role" => parts.role = true,
-                b"tool_calls" => {
-                    let calls = |value: &&[u8]| elements(value).is_some_and(|mut all| all.next().is_some());
-                    parts.tools = value.filter(calls);
-                }
+                b"tool_calls" => parts.tools = value.filter(|value| !is_empty_list(value)),
                 _ => {}
             }
             let name = self.name(member.key, self.begun);

@@ -82,6 +82,7 @@ impl Events {
                 out.extend(usage.take().filter(|_| self.asked.include_usage).unwrap_or_default());
             }
             Mode::Deltas(deltas) => {
+                deltas.begin(&mut out);
                 deltas.last(&mut out);
                 if self.asked.include_usage {
                     deltas.usage(&mut out);
@@ -109,7 +110,7 @@ impl Events {
 
 /// The item of an event.
 #[inline]
-fn item_of(frame: &[u8]) -> &[u8] {
+pub(super) fn item_of(frame: &[u8]) -> &[u8] {
     let item = frame.strip_prefix(DATA).unwrap_or(frame);
     item.strip_suffix(END).unwrap_or(item)
 }

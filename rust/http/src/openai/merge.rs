@@ -6,8 +6,10 @@ use pybridge::StreamError;
 
 use super::delta::Deltas;
 use super::endpoint::Endpoint;
+use super::events::item_of;
 use super::failure::yielded;
 use super::merged::{ANSWER, Object, Room};
+use super::pass::Chunks;
 use super::request::Asked;
 use super::shape::{Outline, Shape};
 
@@ -24,6 +26,8 @@ pub(crate) struct Merger {
     /// The first item, while it is the only one.
     first: Option<Vec<u8>>,
     mode: Mode,
+    /// The chunk of a delta, on its way into the answer.
+    event: Vec<u8>,
     answer: Object,
     room: Room,
 }
@@ -32,7 +36,7 @@ pub(crate) struct Merger {
 enum Mode {
     /// No item has come yet, or only the first.
     Unknown,
-    Chunks,
+    Chunks(Chunks),
     Deltas(Deltas),
 }
 
@@ -46,6 +50,7 @@ impl Merger {
             created,
             first: None,
             mode: Mode::Unknown,
+            event: Vec::new(),
             answer: Object::default(),
             room: Room::default(),
         }
@@ -72,11 +77,11 @@ impl Merger {
         } else if let Mode::Unknown = self.mode {
             self.mode = Mode::Deltas(self.deltas());
         }
-        if let Mode::Deltas(mut deltas) = std::mem::replace(&mut self.mode, Mode::Chunks) {
-            let mut events = Vec::new();
-            deltas.last(&mut events);
-            deltas.usage(&mut events);
-            self.events(&events).map_err(yielded)?;
+        if let Mode::Deltas(mut deltas) = std::mem::replace(&mut self.mode, Mode::Unknown) {
+            for write in [Deltas::begin, Deltas::last, |deltas: &mut Deltas, out: &mut Vec<u8>| deltas.usage(out)] {
+                write(&mut deltas, &mut self.event);
+                self.merge_event().map_err(yielded)?;
+            }
         }
         self.answer.complete(self.endpoint.whole());
         let mut out = Vec::new();
@@ -111,29 +116,33 @@ impl Merger {
     }
 
     fn merge(&mut self, item: &[u8]) -> Result<(), Cow<'static, str>> {
-        let shape = Shape::of(item)?;
         if let Mode::Unknown = self.mode {
-            self.mode = if shape == Shape::Envelope { Mode::Chunks } else { Mode::Deltas(self.deltas()) };
+            self.mode = match Shape::of(item)? {
+                Shape::Envelope => Mode::Chunks(Chunks::default()),
+                Shape::Text | Shape::Delta => Mode::Deltas(self.deltas()),
+            };
         }
         match &mut self.mode {
-            Mode::Deltas(deltas) => {
-                let mut events = Vec::with_capacity(item.len() + deltas.overhead());
-                deltas.item(item, &mut events)?;
-                self.events(&events)
+            Mode::Unknown => Ok(()),
+            Mode::Chunks(chunks) => {
+                chunks.look(item)?;
+                self.answer.merge(item, &ANSWER, &mut self.room)
             }
-            _ if shape != Shape::Envelope => Err("text or a delta among chunks".into()),
-            _ => self.answer.merge(item, &ANSWER, &mut self.room),
+            Mode::Deltas(deltas) => {
+                deltas.item(item, &mut self.event)?;
+                self.merge_event()
+            }
         }
     }
 
-    fn events(&mut self, events: &[u8]) -> Result<(), Cow<'static, str>> {
-        // JSON that was written by the encoder has no line break.
-        for line in events.split(|byte| *byte == b'\n') {
-            if let Some(chunk) = line.strip_prefix(b"data: ") {
-                self.answer.merge(chunk, &ANSWER, &mut self.room)?;
-            }
-        }
-        Ok(())
+    /// Merges the chunk that was written as an event, if there was one.
+    fn merge_event(&mut self) -> Result<(), Cow<'static, str>> {
+        let merged = match item_of(&self.event) {
+            [] => Ok(()),
+            chunk => self.answer.merge(chunk, &ANSWER, &mut self.room),
+        };
+        self.event.clear();
+        merged
     }
 
     fn deltas(&self) -> Deltas {

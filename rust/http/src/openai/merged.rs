@@ -244,9 +244,17 @@ impl Value {
             }
             _ => {}
         }
-        let old = if let Self::Plain(old) = self { old.len() } else { 0 };
-        room.take(new.len().saturating_sub(old))?;
-        *self = Self::Plain(new.to_vec());
+        match self {
+            Self::Plain(value) => {
+                room.take(new.len().saturating_sub(value.len()))?;
+                value.clear();
+                value.extend_from_slice(new);
+            }
+            other => {
+                room.take(new.len())?;
+                *other = Self::Plain(new.to_vec());
+            }
+        }
         Ok(())
     }
 

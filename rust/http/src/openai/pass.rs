@@ -2,6 +2,9 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
 
 use super::shape::{Outline, Shape, no_part};
 use super::text::{elements, members};
@@ -19,6 +22,9 @@ pub(super) enum Fate {
     Hold,
 }
 
+/// One of these follows `choices` in each chunk that is not passed on as it is: in an empty finish reason, or as no choices.
+static EMPTY: LazyLock<[Finder<'static>; 2]> = LazyLock::new(|| [Finder::new(b"\"\""), Finder::new(b"[]")]);
+
 /// Looks at each chunk of one stream.
 #[derive(Debug, Default)]
 pub(super) struct Chunks {
@@ -30,8 +36,9 @@ impl Chunks {
     /// What becomes of the chunk `item`; an error says what it is if it is none.
     #[inline]
     pub(super) fn look(&mut self, item: &[u8]) -> Result<Fate, Cow<'static, str>> {
-        let choices = item.get(self.choices_at..).is_some_and(|rest| rest.starts_with(CHOICES));
-        if choices && item.first() == Some(&b'{') && !has_empty(item) {
+        let choices = item.get(self.choices_at..).filter(|rest| rest.starts_with(CHOICES));
+        let passes = |choices| EMPTY.iter().all(|empty| empty.find(choices).is_none());
+        if item.first() == Some(&b'{') && choices.is_some_and(passes) {
             return Ok(Fate::Pass);
         }
         self.look_closely(item)
@@ -61,15 +68,4 @@ impl Chunks {
         }
         Ok(if places.is_empty() { Fate::Pass } else { Fate::Null(places) })
     }
-}
-
-/// True if an empty string or array may be in the text: without one there is neither an empty finish reason nor a chunk without
-/// choices. One look at each byte, many at a time.
-#[inline]
-fn has_empty(text: &[u8]) -> bool {
-    let Some(next) = text.get(1..) else { return false };
-    let pairs = text.iter().zip(next);
-    pairs.fold(0_u8, |found, (&a, &b)| {
-        found | u8::from(a == b'"') & u8::from(b == b'"') | u8::from(a == b'[') & u8::from(b == b']')
-    }) != 0
 }

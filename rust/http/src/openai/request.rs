@@ -5,10 +5,9 @@ use std::borrow::Cow;
 use http::StatusCode;
 use pybridge::Limits;
 use pybridge::codec::{self, Format};
-use pybridge::error::DecodeError;
 
 use super::error::OpenAiError;
-use super::text::{Member, is_null, kind, members, string};
+use super::text::{Kind, Malformed, Member, is_null, kind, members, string};
 
 /// Characters of a model's name that an error repeats.
 const NAME_SHOWN: usize = 100;
@@ -24,29 +23,28 @@ pub(crate) struct Asked {
     pub(crate) include_usage: bool,
 }
 
-/// Looks at `model`, `stream` and `stream_options.include_usage`; everything else is checked to be JSON and passed over. Of keys
-/// that come twice the last counts, as for handlers. Needs no memory that grows with the body but that of its longest string
-/// with escapes.
+/// Looks at `model`, `stream` and `stream_options.include_usage`, and passes everything else over without looking into it: the
+/// engine decodes the body anyhow, and refuses what is no JSON there. Of keys that come twice the last counts, as for handlers.
+/// Needs no memory that grows with the body, but for the model's name.
 ///
 /// `models`: the names that there are; none: any name will do.
 ///
 /// # Errors
 /// 400 for what is no JSON object or has one of the three in a wrong type; 404 for a model that there is not.
 pub(crate) fn look(body: &[u8], models: &[String]) -> Result<Asked, OpenAiError> {
-    // A value is at least a byte long, so that nothing but the depth is limited here; the engine has limits of its own.
-    let limits = Limits::default().max_frame_bytes(usize::MAX).max_nodes(usize::MAX).max_depth(Limits::MAX_DEPTH);
-    codec::scan(Format::Json, &limits, body).map_err(|error| unreadable(&error))?;
-    let Some(all) = members(body) else {
-        return Err(bad(format!("The body of your request is {}, not a JSON object.", kind(body.trim_ascii()))));
-    };
+    let mut all = members(body).ok_or_else(|| no_object(body))?;
     let (mut model, mut stream, mut options) = (None, None, None);
-    for Member { key, value, .. } in all.flatten() {
+    for member in &mut all {
+        let Member { key, value, .. } = member.map_err(|Malformed| unreadable())?;
         match &*decoded_key(key) {
             b"model" => model = Some(value),
             b"stream" => stream = Some(value),
             b"stream_options" => options = Some(value),
             _ => {}
         }
+    }
+    if !all.rest().trim_ascii().is_empty() {
+        return Err(unreadable());
     }
     let model = name_of(model)?;
     let stream = flag(stream, "stream")?;
@@ -76,9 +74,15 @@ fn bad(message: String) -> OpenAiError {
     OpenAiError::new(StatusCode::BAD_REQUEST, message)
 }
 
-#[cold]
-fn unreadable(error: &DecodeError) -> OpenAiError {
-    bad(format!("We could not parse the JSON body of your request: {error}."))
+fn unreadable() -> OpenAiError {
+    bad("We could not parse the JSON body of your request.".to_owned())
+}
+
+fn no_object(body: &[u8]) -> OpenAiError {
+    match kind(body.trim_ascii()) {
+        Kind::Other | Kind::Nothing => unreadable(),
+        kind => bad(format!("The body of your request is {kind}, not a JSON object.")),
+    }
 }
 
 fn wrong_type(name: &'static str, expected: &str, value: &[u8]) -> OpenAiError {
@@ -90,7 +94,8 @@ fn name_of(value: Option<&[u8]>) -> Result<String, OpenAiError> {
     let missing =
         || bad("You must provide a model parameter.".to_owned()).param("model").code("missing_required_parameter");
     let value = value.ok_or_else(missing)?;
-    let name = string(value).and_then(decoded).ok_or_else(|| wrong_type("model", "a string", value))?;
+    let name = string(value).ok_or_else(|| wrong_type("model", "a string", value))?;
+    let name = decoded(name).ok_or_else(unreadable)?;
     if name.is_empty() { Err(missing()) } else { Ok(name.into_owned()) }
 }
 

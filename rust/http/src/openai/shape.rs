@@ -2,23 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::text::{Malformed, Member, elements, is_null, kind, members, string};
-
-/// Keys by which an object without `choices` is told to be a delta.
-const OF_DELTAS: [&[u8]; 12] = [
-    b"content",
-    b"text",
-    b"role",
-    b"tool_calls",
-    b"reasoning_content",
-    b"reasoning",
-    b"refusal",
-    b"function_call",
-    b"audio",
-    b"finish_reason",
-    b"usage",
-    b"logprobs",
-];
+use super::text::{Malformed, Member, elements, is_empty_list, is_null, kind, members, string};
 
 /// What an item is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +21,7 @@ pub(super) struct Outline<'t> {
     pub(super) choices: Option<Member<'t>>,
     pub(super) usage: Option<&'t [u8]>,
     pub(super) error: bool,
+    /// There is a key that deltas have.
     delta: bool,
 }
 
@@ -48,10 +33,10 @@ impl<'t> Outline<'t> {
             match member.key {
                 b"choices" => outline.choices = Some(member),
                 b"error" => outline.error = !is_null(member.value),
-                key => outline.delta |= OF_DELTAS.contains(&key),
-            }
-            if member.key == b"usage" {
-                outline.usage = Some(member.value);
+                b"usage" => (outline.usage, outline.delta) = (Some(member.value), true),
+                b"content" | b"text" | b"role" | b"tool_calls" | b"refusal" | b"reasoning_content" | b"reasoning"
+                | b"function_call" | b"audio" | b"finish_reason" | b"logprobs" => outline.delta = true,
+                _ => {}
             }
         }
         Ok(outline)
@@ -63,8 +48,7 @@ impl<'t> Outline<'t> {
 
     /// True for the chunk that tells the usage and holds nothing else.
     pub(super) fn is_usage_chunk(&self) -> bool {
-        let empty =
-            self.choices.and_then(|choices| elements(choices.value)).is_some_and(|mut all| all.next().is_none());
+        let empty = self.choices.is_some_and(|choices| is_empty_list(choices.value));
         empty && self.usage.is_some_and(|usage| usage.starts_with(b"{"))
     }
 

@@ -3,7 +3,12 @@
 //! The walk never panics and needs no memory, however deep the text nests. It checks only what it needs to find its way: the
 //! inside of a value that is passed over is not looked at.
 
+use std::fmt;
+
 use memchr::memchr2;
+
+/// Bytes of a string that are looked at one by one: for short strings that is faster than many at a time.
+const SHORT: usize = 16;
 
 /// The text is no JSON where it was looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +32,19 @@ pub(super) struct Element<'t> {
     pub(super) value: &'t [u8],
     /// Offset of the value in the array's text.
     pub(super) at: usize,
+}
+
+/// What a value is; shown with its article.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Object,
+    Array,
+    String,
+    Boolean,
+    Null,
+    Number,
+    Other,
+    Nothing,
 }
 
 /// The place in a container that is walked.
@@ -63,21 +81,40 @@ pub(super) fn string(value: &[u8]) -> Option<&[u8]> {
     value.strip_prefix(b"\"")?.strip_suffix(b"\"")
 }
 
+pub(super) fn is_empty_list(value: &[u8]) -> bool {
+    value.strip_prefix(b"[").is_some_and(|rest| rest.trim_ascii_start().starts_with(b"]"))
+}
+
 pub(super) fn is_null(value: &[u8]) -> bool {
     value == b"null"
 }
 
-/// What kind of value it is, with its article.
-pub(super) fn kind(value: &[u8]) -> &'static str {
+/// What a value is, by its first byte.
+pub(super) fn kind(value: &[u8]) -> Kind {
     match value.first() {
-        Some(b'{') => "an object",
-        Some(b'[') => "an array",
-        Some(b'"') => "a string",
-        Some(b't' | b'f') => "a boolean",
-        Some(b'n') => "null",
-        Some(b'-' | b'0'..=b'9') => "a number",
-        Some(_) => "text that is no JSON",
-        None => "nothing",
+        Some(b'{') => Kind::Object,
+        Some(b'[') => Kind::Array,
+        Some(b'"') => Kind::String,
+        Some(b't' | b'f') => Kind::Boolean,
+        Some(b'n') => Kind::Null,
+        Some(b'-' | b'0'..=b'9') => Kind::Number,
+        Some(_) => Kind::Other,
+        None => Kind::Nothing,
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Object => "an object",
+            Self::Array => "an array",
+            Self::String => "a string",
+            Self::Boolean => "a boolean",
+            Self::Null => "null",
+            Self::Number => "a number",
+            Self::Other => "text that is no JSON",
+            Self::Nothing => "nothing",
+        })
     }
 }
 
@@ -138,6 +175,13 @@ impl<'t> Walk<'t> {
     }
 }
 
+impl<'t> Members<'t> {
+    /// What follows the object, once its last member has been passed.
+    pub(super) fn rest(&self) -> &'t [u8] {
+        self.0.text.get(self.0.at + 1..).unwrap_or_default()
+    }
+}
+
 impl<'t> Iterator for Members<'t> {
     type Item = Result<Member<'t>, Malformed>;
 
@@ -178,8 +222,13 @@ fn after_space(text: &[u8], mut at: usize) -> usize {
 /// The offset behind the string whose opening quote lies before `at`.
 #[inline]
 fn string_end(text: &[u8], mut at: usize) -> Option<usize> {
+    let is_special = |byte: &u8| matches!(byte, b'"' | b'\\');
     loop {
-        at += memchr2(b'"', b'\\', text.get(at..)?)?;
+        let rest = text.get(at..)?;
+        at += match rest.iter().take(SHORT).position(is_special) {
+            Some(len) => len,
+            None => SHORT + memchr2(b'"', b'\\', rest.get(SHORT..)?)?,
+        };
         if text[at] == b'"' {
             return Some(at + 1);
         }

@@ -185,7 +185,7 @@ fn what_is_no_part_of_an_answer_is_the_handlers_failure() {
         (&[chunk, whole], "a whole answer among others"),
         (&[chunk, error], "an error among chunks"),
         (&["\"a\"", error], "an error among chunks"),
-        (&[chunk, "\"a\""], "text or a delta among chunks"),
+        (&[chunk, "\"a\""], "text among chunks"),
         (&["\"a\"", chunk], "a chunk among deltas"),
     ];
     for (items, what) in table {

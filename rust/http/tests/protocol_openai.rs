@@ -173,3 +173,15 @@ fn with_a_flush_interval_events_leave_together() {
         }
     });
 }
+
+#[test]
+fn with_a_flush_interval_large_items_arrive_whole() {
+    run(async {
+        let options = ProtocolOptions::default().api(Api::OpenAi).flush_interval(std::time::Duration::from_millis(5));
+        let service = Service::start(Version::Http1, engine("talk"), options).await;
+        let prompt = "quarter! quarter! pause! megabyte! quarter! Hello";
+        let (text, whole) = ask(&service, "r-1", prompt, json!({"stream": true})).await.text().await;
+        assert_eq!((4 * text.matches("xxxx").count(), whole), ((3 << 18) + (1 << 20), true));
+        assert!(text.contains("Hello") && text.ends_with("data: [DONE]\n\n"));
+    });
+}

@@ -14,7 +14,7 @@ use http::Response;
 use http_body::Body;
 use pybridge::{CallOptions, Engine, Framing};
 use pybridge_http::{AnswerBody, Api, Interrupted, Plain, Protocol, ProtocolOptions, Route};
-use support::heads::{called, prepared, protocol, route};
+use support::heads::{called, post, prepared, protocol, route};
 use support::{engine, noted};
 
 struct Unpark(Thread);
@@ -61,9 +61,12 @@ fn chat() -> Engine {
     engine("chat").blocking().expect("it is there")
 }
 
+fn protocol_of(options: &ProtocolOptions, engine: &Engine) -> Protocol {
+    Protocol::new(options.clone(), engine.profile()).expect("options that can be")
+}
+
 fn ask(options: &ProtocolOptions, engine: &Engine, accept: &str, prompt: &str) -> Response<AnswerBody> {
-    let protocol = Protocol::new(options.clone(), engine.profile()).expect("options that can be");
-    let incoming = called(route(&protocol, "POST", "/generate", &[("accept", accept)]));
+    let incoming = called(post(&protocol_of(options, engine), &[("accept", accept)]));
     let prepared = incoming.body(format!(r#"{{"prompt": "{prompt}"}}"#).into()).expect("a body that fits");
     wait(prepared.run(engine))
 }
@@ -96,21 +99,29 @@ fn heads_and_comments_are_timed_on_threads_without_a_runtime() {
 
 #[test]
 fn what_is_all_there_when_the_head_goes_is_one_piece_of_a_known_length() {
-    let (chat, options) = (chat(), ProtocolOptions::default());
+    let chat = chat();
+    let answered = |accept: &str, prompt: &str| {
+        let incoming = called(post(&protocol_of(&ProtocolOptions::default(), &chat), &[("accept", accept)]));
+        let prepared = incoming.body(format!(r#"{{"prompt": "{prompt}"}}"#).into()).expect("a body that fits");
+        let started = chat.chunks(prepared.body.clone(), prepared.framing, prepared.options.clone()).expect("a place");
+        let canceller = started.canceller();
+        wait(std::future::poll_fn(|context| canceller.poll_ended(context)));
+        wait(prepared.answer(Ok(started))).into_body()
+    };
     for (accept, prompt, expected) in [
         ("application/x-ndjson", "Hello", "{\"text\":\"Hello\"}\n"),
+        ("text/event-stream", "Hello", "data: {\"text\":\"Hello\"}\n\n"),
         ("text/event-stream", "", ""),
         ("application/json", "Hello", "[{\"text\":\"Hello\"}]"),
     ] {
-        let mut body = ask(&options, &chat, accept, prompt).into_body();
+        let mut body = answered(accept, prompt);
         assert_eq!(body.size_hint().exact(), Some(expected.len() as u64), "{accept}");
         if !expected.is_empty() {
             assert_eq!(piece(&mut body).expect("a piece").expect("no failure"), expected.as_bytes());
         }
         assert!(body.is_end_stream() && piece(&mut body).is_none(), "{accept}");
     }
-    let body = ask(&options, &chat, "application/x-ndjson", "Hello wait!").into_body();
-    assert_eq!(body.size_hint().exact(), None, "more may come");
+    assert_eq!(answered("application/x-ndjson", "Hello raise!").size_hint().exact(), None, "it breaks off");
 }
 
 /// S-02
@@ -123,9 +134,9 @@ fn an_answer_that_is_dropped_before_it_is_polled_cancels_as_a_client_that_has_go
         assert_eq!(support::run(noted(&notes, id, 0)), "started");
         started
     };
-    drop(prepared(&protocol(ProtocolOptions::default()), &[]).answer(start("r-1")));
-    drop(Plain::new(Framing::Ndjson).answer(start("r-2")));
-    for id in ["r-1", "r-2"] {
+    drop(prepared(&protocol(ProtocolOptions::default()), &[]).answer(start("dropped-1")));
+    drop(Plain::new(Framing::Ndjson).answer(start("dropped-2")));
+    for id in ["dropped-1", "dropped-2"] {
         assert_eq!(support::run(noted(&notes, id, 1)), "cancelled: client", "{id}");
     }
 }

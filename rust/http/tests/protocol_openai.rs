@@ -114,14 +114,14 @@ fn a_failure_has_all_four_keys_before_the_head_and_after_it() {
 fn an_item_that_is_no_chunk_fails_and_stops_the_handler() {
     run(async {
         let service = start(Version::Http1, engine("envelopes")).await;
-        for (id, more) in [("r-1", json!({})), ("r-2", json!({"stream": true}))] {
+        for (id, more) in [("bad-1", json!({})), ("bad-2", json!({"stream": true}))] {
             let answer = ask(&service, id, "number! wait!", more).await;
             assert_eq!((answer.status(), answer.header("x-should-retry")), (500, Some("false")));
             assert_eq!(service.noted(id, 1).await, "cancelled: caller", "{id}");
         }
-        let (text, whole) = ask(&service, "r-3", "Hello number! wait!", json!({"stream": true})).await.text().await;
+        let (text, whole) = ask(&service, "bad-3", "Hello number! wait!", json!({"stream": true})).await.text().await;
         assert!(text.contains("Hello") && text.contains("event: error") && !whole, "{text}");
-        assert_eq!(service.noted("r-3", 1).await, "cancelled: caller");
+        assert_eq!(service.noted("bad-3", 1).await, "cancelled: caller");
     });
 }
 
@@ -130,7 +130,7 @@ fn an_item_that_is_no_chunk_fails_and_stops_the_handler() {
 fn a_client_that_goes_cancels_the_handler() {
     run(async {
         let service = start(Version::Http1, engine("talk")).await;
-        for (id, more) in [("r-1", json!({})), ("r-2", json!({"stream": true}))] {
+        for (id, more) in [("gone-1", json!({})), ("gone-2", json!({"stream": true}))] {
             tokio::select! {
                 answer = ask(&service, id, "wait!", more) => panic!("status {}", answer.status()),
                 started = service.noted(id, 0) => assert_eq!(started, "started"),

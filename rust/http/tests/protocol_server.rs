@@ -97,7 +97,6 @@ fn one_value_is_one_value() {
         ] {
             let answer = service.ask(accept, "r-1", "Hello").await;
             assert_eq!(answer.header("content-type"), Some(content_type));
-            assert_eq!(answer.header("content-length"), Some(&*body.len().to_string()), "{accept}: it is all there");
             assert_eq!(answer.text().await, (body.to_owned(), true), "{accept}");
         }
         let answer = service.ask("*/*", "r-2", "raise!").await;

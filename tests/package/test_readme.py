@@ -5,6 +5,10 @@ import ast
 import json
 import math
 import re
+import shlex
+import socket
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -19,11 +23,24 @@ from support.processes import PythonRunner
 README = Path(__file__).parents[2] / "README.md"
 
 
-def test_first_example_runs_as_it_stands(run_python: PythonRunner) -> None:
-    match = re.search(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
-    assert match
-    expected = [f'data: {{"token":"{word}"}}\n\n' for word in ("Hello", "pooled", "world")]
-    assert run_python(match[1]) == "".join(expected)
+def test_first_example_is_a_server_that_answers_as_it_says(tmp_path: Path) -> None:
+    code = re.search(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    session = re.search(r"\$ uvicorn app:app\n\$ (curl .*?)\n(.*?)```", README.read_text(), re.DOTALL)
+    assert code
+    assert session
+    (tmp_path / "app.py").write_text(code[1])
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        command = [sys.executable, "-m", "uvicorn", "app:app", "--fd", str(listener.fileno()), "--log-level", "warning"]
+        server = subprocess.Popen(command, cwd=tmp_path, pass_fds=[listener.fileno()])
+        try:
+            client = session[1].replace("localhost:8000", f"127.0.0.1:{listener.getsockname()[1]}")
+            answer = subprocess.run(shlex.split(client), check=True, capture_output=True, timeout=30).stdout
+        finally:
+            server.terminate()
+            server.wait(30)
+    assert answer.decode().strip() == session[2].strip()
 
 
 def section(text: str, title: str) -> str:

@@ -118,7 +118,7 @@ def test_release_is_whole_with_every_wheel_and_nothing_else(tree: Path) -> None:
 def test_crates_that_depend_on_each_other_name_the_version_that_they_share() -> None:
     workspace = tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]
     ours = {name: entry["version"] for name, entry in workspace["dependencies"].items() if name.startswith("pybridge")}
-    assert set(ours) == {"pybridge", "pybridge-macros", "pybridge-pool"}
+    assert set(ours) == {"pybridge", "pybridge-http", "pybridge-macros", "pybridge-pool"}
     assert set(ours.values()) == {f"={VERSION}"}
 
 

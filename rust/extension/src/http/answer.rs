@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::PoisonError;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, Waker};
 
 use http::Response;
 use http_body::Body;
@@ -21,6 +21,8 @@ type Head = Pin<Box<dyn Future<Output = Response<AnswerBody>> + Send>>;
 enum Stage {
     Head(Head),
     Body(Box<AnswerBody>),
+    /// Somebody looks for the next part.
+    Polled,
     /// All of it was given.
     Over,
     /// Nobody wants it any more.
@@ -50,45 +52,76 @@ impl Answer {
 
     /// The head, as [`answer_head`] gives it; `None` once it was given up.
     fn poll_head<'py>(&self, py: Python<'py>, context: &mut Context<'_>) -> Poll<PyResult<Bound<'py, PyAny>>> {
-        let mut stage = self.stage();
-        let head = match &mut *stage {
+        let mut head = match self.take() {
             Stage::Head(head) => head,
-            Stage::Body(_) => return Poll::Ready(Err(PyRuntimeError::new_err("the head of an answer is there once"))),
-            Stage::Over | Stage::Abandoned => return Poll::Ready(Ok(py.None().into_bound(py))),
+            other => return Poll::Ready(self.put_back(py, other)),
         };
-        let response = ready!(head.as_mut().poll(context));
+        let Poll::Ready(response) = head.as_mut().poll(context) else {
+            self.put(Stage::Head(head));
+            return Poll::Pending;
+        };
         let head = answer_head(py, &response);
-        *stage = Stage::Body(Box::new(response.into_body()));
+        self.put(Stage::Body(Box::new(response.into_body())));
         Poll::Ready(head)
     }
 
     /// The next piece of the body; `None` once it is whole, or was given up.
     fn poll_piece<'py>(&self, py: Python<'py>, context: &mut Context<'_>) -> Poll<PyResult<Bound<'py, PyAny>>> {
-        let mut stage = self.stage();
-        let Stage::Body(body) = &mut *stage else { return Poll::Ready(Ok(py.None().into_bound(py))) };
+        let mut body = match self.take() {
+            Stage::Body(body) => body,
+            other => return Poll::Ready(self.put_back(py, other)),
+        };
         loop {
-            match ready!(Pin::new(&mut **body).poll_frame(context)) {
-                Some(Ok(frame)) => {
+            match Pin::new(&mut *body).poll_frame(context) {
+                Poll::Pending => {
+                    self.put(Stage::Body(body));
+                    return Poll::Pending;
+                }
+                Poll::Ready(Some(Ok(frame))) => {
                     if let Ok(piece) = frame.into_data() {
+                        self.put(Stage::Body(body));
                         return Poll::Ready(Ok(PyBytes::new(py, &piece).into_any()));
                     }
                 }
-                Some(Err(interrupted)) => {
-                    *stage = Stage::Over;
+                Poll::Ready(Some(Err(interrupted))) => {
+                    self.put(Stage::Over);
                     return Poll::Ready(Err(PyRuntimeError::new_err(interrupted.to_string())));
                 }
-                None => {
-                    *stage = Stage::Over;
+                Poll::Ready(None) => {
+                    self.put(Stage::Over);
                     return Poll::Ready(Ok(py.None().into_bound(py)));
                 }
             }
         }
     }
 
+    /// Takes the stage for one look, so that nothing is locked meanwhile: Python may run then.
+    fn take(&self) -> Stage {
+        std::mem::replace(&mut *self.stage(), Stage::Polled)
+    }
+
+    /// Sets the stage after a look, unless the answer was given up meanwhile.
+    fn put(&self, next: Stage) {
+        let mut stage = self.stage();
+        let old = if matches!(*stage, Stage::Polled) { std::mem::replace(&mut *stage, next) } else { next };
+        drop(stage);
+        drop(old);
+    }
+
+    /// Leaves a stage in which there is nothing of the part asked for.
+    fn put_back<'py>(&self, py: Python<'py>, stage: Stage) -> PyResult<Bound<'py, PyAny>> {
+        let is_over = matches!(stage, Stage::Over | Stage::Abandoned);
+        if !matches!(stage, Stage::Polled) {
+            self.put(stage);
+        }
+        let nothing = || py.None().into_bound(py);
+        is_over.then(nothing).ok_or_else(|| PyRuntimeError::new_err("another part of the answer is due"))
+    }
+
     /// True once the last piece was given, and it was known to be the last.
     pub(super) fn is_whole(&self) -> bool {
         match &*self.stage() {
-            Stage::Head(_) | Stage::Abandoned => false,
+            Stage::Head(_) | Stage::Polled | Stage::Abandoned => false,
             Stage::Body(body) => body.is_end_stream(),
             Stage::Over => true,
         }

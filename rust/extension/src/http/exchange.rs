@@ -148,7 +148,8 @@ impl PyExchange {
     /// Cancels the handler with this reason, `"client"` or `"caller"`, and gives up what has not been sent.
     fn abandon(&self, reason: &str) -> PyResult<()> {
         let reason = Reason::from_name(reason).ok_or_else(|| PyValueError::new_err("no such reason"))?;
-        *self.receiving() = None;
+        let unread = self.receiving().take();
+        drop(unread);
         if let Some(answer) = self.answer.get() {
             answer.abandon(reason);
         }

@@ -65,12 +65,19 @@ async def _send_all(exchange: _pybridge.HttpExchange, send: Send, headers: Itera
         replaced = {name.lower() for name, _ in headers}
         own = [*(header for header in own if header[0] not in replaced), *headers]
     await send({"type": "http.response.start", "status": status, "headers": own})
-    more = True
-    while more and (piece := await exchange.read()) is not None:
-        more = not exchange.is_whole
-        await send({"type": "http.response.body", "body": piece, "more_body": more})
-    if more and not exchange.is_abandoned:
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+    if not (exchange.has_piece or exchange.is_whole):
+        await send(_body(b"", more=True))  # servers keep the head until a part of the body comes
+    while (piece := await exchange.read()) is not None:
+        whole = exchange.is_whole
+        await send(_body(piece, more=not whole))
+        if whole:
+            return
+    if not exchange.is_abandoned:
+        await send(_body(b"", more=False))
+
+
+def _body(piece: bytes, *, more: bool) -> Message:
+    return {"type": "http.response.body", "body": piece, "more_body": more}
 
 
 class _Peer:

@@ -139,6 +139,12 @@ impl PyExchange {
         self.answer.get().is_some_and(Answer::is_whole)
     }
 
+    /// True when a piece is there right after the head.
+    #[getter]
+    fn has_piece(&self) -> bool {
+        self.answer.get().is_some_and(Answer::has_piece)
+    }
+
     /// True once it was given up.
     #[getter]
     fn is_abandoned(&self) -> bool {

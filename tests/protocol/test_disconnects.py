@@ -106,8 +106,8 @@ RANDOM_STEPS: tuple[list[Any], ...] = (
 RANDOM_KINDS = ("text/event-stream", "application/x-ndjson", "application/json", "application/msgpack")
 
 
-async def leaves_somewhere(server: Server, dice: random.Random, name: str) -> None:
-    """One client that goes away at any byte of its request or of the answer, or at any time."""
+async def leaves_somewhere(server: Server, dice: random.Random, name: str) -> float:
+    """One client that goes away at any byte of its request or of the answer, or at any time; gives the time."""
     do, accept, way = dice.choice(RANDOM_STEPS), dice.choice(RANDOM_KINDS), dice.choice(WAYS)
     if accept == "application/json" and "flood" in str(do):
         do = ["wait"]  # what is gathered is bounded, but no test need fill it
@@ -127,6 +127,7 @@ async def leaves_somewhere(server: Server, dice: random.Random, name: str) -> No
         if way == "half_close" and "flood" in str(do):
             way = "rst"  # a client that may still read is not gone
         getattr(connection, way)()
+    return time.monotonic()
 
 
 @pytest.mark.timeout(300)
@@ -138,21 +139,20 @@ async def test_clients_that_go_at_any_point_leave_nothing_behind(
 
     async def one(number: int) -> None:
         async with together:
-            await leaves_somewhere(server, dice, names[number])
+            left_at[names[number]] = await leaves_somewhere(server, dice, names[number])
 
+    left_at: dict[str, float] = {}
     names = [f"random-{number}" for number in range(request.config.getoption("disconnects"))]
     async with asyncio.TaskGroup() as tasks:
         for number in range(len(names)):
             tasks.create_task(one(number))
     await server.assert_nothing_left()
-    endings = {name: server.ending(name) for name in names if server.notes(name)}
-    assert (
-        {"ended: client", "ended: finished"}
-        <= set(endings.values())
-        <= {
-            "ended: client",
-            "ended: finished",
-            "ended: ValueError",
-        }
-    ), endings
+    notes = {name: events for name, events in server.all_notes().items() if name in left_at}
+    assert all(any(event.startswith("ended: ") for event in events) for events in notes.values()), notes
+    endings = {event for events in notes.values() for event in events if event.startswith("ended: ")}
+    assert {"ended: client", "ended: finished"} <= endings <= {"ended: client", "ended: finished", "ended: ValueError"}
+    late = {
+        name: events["ended: client"] - left_at[name] for name, events in notes.items() if "ended: client" in events
+    }
+    assert max(late.values()) < PROMPT, late
     assert (await server.post("generic", [{"count": 1}])).status_code == 200

@@ -182,8 +182,15 @@ class Server:
 
     def notes(self, request_id: str) -> dict[str, float]:
         """What the handler of a request has noted, and when."""
-        lines = [line.split("\t") for line in self.notes_file.read_text().splitlines()]
-        return {event: float(at) for name, event, at in lines if name == request_id}
+        return self.all_notes().get(request_id, {})
+
+    def all_notes(self) -> dict[str, dict[str, float]]:
+        """What the handlers of all requests have noted."""
+        notes: dict[str, dict[str, float]] = {}
+        for line in self.notes_file.read_text().splitlines():
+            name, event, at = line.split("\t")
+            notes.setdefault(name, {})[event] = float(at)
+        return notes
 
     async def noted(self, request_id: str, event: str) -> float:
         """Waits until the handler of a request has noted this; gives the time of it, on `time.monotonic`'s clock."""

@@ -73,6 +73,14 @@ async def test_a_retryable_failure_may_be_tried_again(one_server: Server) -> Non
     assert "x-should-retry" not in response.headers
 
 
+async def test_a_public_error_that_says_when_to_come_again_forbids_nothing(one_server: Server) -> None:
+    for headers, forbids in (({"retry-AFTER": "3"}, False), ({"X-Other": "3"}, True)):
+        public = {"message": "slow down", "status": 429, "headers": headers}
+        response = await one_server.post("generic", [{"public": public}])
+        assert response.status_code == 429
+        assert ("x-should-retry" in response.headers) is forbids
+
+
 async def test_a_full_engine_refuses_at_once_and_calls_no_handler(server: Server) -> None:
     """S-34"""
     holder = await server.stream("full", [{"count": 1}, "wait"], {"X-Request-Id": f"holds-{server.front.name}"})

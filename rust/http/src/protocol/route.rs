@@ -142,7 +142,7 @@ impl Protocol {
 
     /// Refuses a body that is announced to be too long before it is read.
     fn check_length(&self, head: &request::Parts) -> Result<(), Refusal> {
-        let most = self.terms.options.max_body;
+        let most = self.terms.max_body();
         let length = head.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
         match length.map(str::parse::<u64>) {
             Some(Ok(length)) if length > most as u64 => Err(refusals::too_large(most)),

@@ -71,6 +71,7 @@ bench: build ## Measures all lanes on the demo handler: table, bench/out/bench.j
 figures: build ## Measures every figure the project holds itself to; writes bench/results
 	$(PY) -m bench.figures
 	$(PY) -m bench.gateway
+	$(PY) -m bench.asgi
 	$(CARGO) bench -p pybridge-pool
 
 test: lint types test-rust loom test-python ## Everything that must be green

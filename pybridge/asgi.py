@@ -81,4 +81,3 @@ def _path(scope: Scope) -> str:
     root: str = scope.get("root_path", "")
     below = path.removeprefix(root)
     return path if below and below[0] != "/" else below or "/"
-

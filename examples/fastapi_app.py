@@ -1,7 +1,7 @@
-"""A FastAPI app: one endpoint that streams server-sent events.
+"""A FastAPI app: one route that streams server-sent events.
 
 `pip install fastapi uvicorn`, then in this folder `uvicorn fastapi_app:app`, and
-`curl -N -d '{"prompt": "Hello pooled world"}' http://127.0.0.1:8000/generate`
+`curl -N http://127.0.0.1:8000/generate --json '{"prompt": "Hello pooled world"}'`
 """
 
 import asyncio
@@ -9,10 +9,17 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from fastapi import FastAPI, Request
-from fastapi.responses import StreamingResponse
+from fastapi import FastAPI
+from fastapi.responses import Response
+from pydantic import BaseModel
 
 from pybridge import PooledEngine
+
+
+class Prompt(BaseModel):
+    """What a client sends."""
+
+    prompt: str
 
 
 async def chat(request: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
@@ -36,7 +43,6 @@ app = FastAPI(lifespan=lifespan)
 
 
 @app.post("/generate")
-async def generate(request: Request) -> StreamingResponse:
+async def generate(prompt: Prompt) -> Response:
     """The handler runs on the server's own loop; a client that goes ends it."""
-    chunks = engine.chunks(await request.body(), encoded="json", framing="sse")
-    return StreamingResponse(chunks, media_type="text/event-stream")
+    return engine.response(prompt.model_dump())

@@ -9,7 +9,9 @@ from starlette.background import BackgroundTask
 from starlette.responses import Response
 
 from pybridge import _pybridge
-from pybridge._answer import Receive, Scope, Send, answer
+from pybridge._answer import Header, Receive, Scope, Send, answer
+from pybridge.errors import ConfigError
+from pybridge.text import flaw_of, is_token
 
 Background: TypeAlias = BackgroundTask
 """What runs after a response."""
@@ -18,8 +20,8 @@ Background: TypeAlias = BackgroundTask
 class StreamResponse(Response):
     """Sends a stream's chunks as the framework's own response; `PooledEngine.response` makes it.
 
-    Headers and cookies may be set on it as on any response, `background` runs after it. Status and type are the
-    stream's. A failure before the first item has its real status, one after the head breaks the answer off.
+    Headers, cookies and the status may be set on it as on any response; a failure before the first item has its own.
+    One after the head breaks the answer off. `background` runs after the answer unless that broke off.
     """
 
     def __init__(
@@ -36,10 +38,9 @@ class StreamResponse(Response):
         background: Background | None,
     ) -> None:
         self.body = b""
+        self.status_code = 200
         self.background = background
-        self.raw_headers = [
-            (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in (headers or {}).items()
-        ]
+        self.raw_headers = [_header(name, value) for name, value in (headers or {}).items()]
         self._stream = stream
         self._framing = framing
         self._format = format
@@ -59,6 +60,17 @@ class StreamResponse(Response):
             flush_interval=self._flush_interval,
             request_id=self._request_id,
         )
-        await answer(exchange, receive, send, self.raw_headers)
+        await answer(exchange, receive, send, status=self.status_code, headers=self.raw_headers)
         if self.background is not None:
             await self.background()
+
+
+def _header(name: str, value: str) -> Header:
+    if not is_token(name):
+        raise ConfigError("headers", f"{name!r} is no name of a header")
+    if flaw := flaw_of(value):
+        raise ConfigError("headers", f"{name}: {flaw}")
+    try:
+        return name.lower().encode("ascii"), value.encode("latin-1")
+    except UnicodeEncodeError:
+        raise ConfigError("headers", f"{name}: must be text of Latin-1, not {value!r}") from None

@@ -51,7 +51,7 @@ class AsgiApp:
             message = await receive()
             if message["type"] == "http.disconnect":
                 return
-            exchange.receive(message.get("body", b""), message.get("more_body", False))
+            exchange.receive(message.get("body") or b"", bool(message.get("more_body")))
         self._live.add(exchange)
         try:
             await answer(exchange, receive, send)
@@ -78,6 +78,6 @@ class AsgiApp:
 def _path(scope: Scope) -> str:
     """The path below where the application is mounted."""
     path: str = scope["path"]
-    root: str = scope.get("root_path", "")
+    root: str = scope.get("root_path") or ""
     below = path.removeprefix(root)
     return path if below and below[0] != "/" else below or "/"

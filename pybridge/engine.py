@@ -215,7 +215,8 @@ class PooledEngine:
             models: Names that OpenAI's clients may ask for; None: any.
             health: Answer `/health/live` and `/health/ready`.
             metrics: Answer `/metrics`, in the text format of Prometheus.
-            max_body: Longest body of a request; a longer one gets status 413.
+            max_body: Longest body of a request; a longer one gets status 413, and so does one over the engine's own
+                `Limits.max_frame_bytes`.
             max_timeout: Most seconds that a client may ask for with `X-Request-Timeout`.
             commit_after: Seconds that the head of a streamed answer waits for the first item or the failure.
             keepalive: Seconds of silence after which server-sent events get a comment. 0: never.
@@ -266,7 +267,8 @@ class PooledEngine:
             flush_interval: At most one chunk in so many seconds; see `chunks`.
             commit_after: Seconds that the head waits for the first item or the failure.
             keepalive: Seconds of silence after which server-sent events get a comment. 0: never.
-            headers: Added to the response; its own are the content type, the caching rules and the request's name.
+            headers: Added to a response that is no failure; its own are the content type, the caching rules and the
+                request's name.
             background: Runs after the response, as in any response of Starlette's.
             **options: See `CallOptions`.
 

@@ -29,8 +29,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--all-pairs`: tests with each loop and each kind of worker, not only with the pairs that differ most."""
+    """`--all-pairs`: tests with each loop and each kind of worker; `--disconnects 1000`: that many random clients."""
     parser.addoption("--all-pairs", action="store_true", help="every pair of the test's loop and the engine's worker")
+    parser.addoption("--disconnects", type=int, default=60, help="clients that leave each server at a random point")
 
 
 PAIRS = {

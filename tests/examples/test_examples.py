@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import ast
 import asyncio
-import runpy
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -77,31 +75,13 @@ def test_example_prints_what_it_promises(name: str, tmp_path: Path) -> None:
 
 
 def test_every_example_is_run_by_a_test() -> None:
-    assert {path.stem for path in EXAMPLES.glob("*.py")} == {*PRINTED, "fastapi_app", "sse_server"}
+    """The applications by `tests/protocol`."""
+    assert {path.stem for path in EXAMPLES.glob("*.py")} == {*PRINTED, "fastapi_app", "openai_app", "sse_server"}
 
 
 def test_every_example_says_what_it_shows() -> None:
     for path in EXAMPLES.rglob("*.py"):
         assert ast.get_docstring(ast.parse(path.read_text())), path
-
-
-async def test_fastapi_app_streams_events() -> None:
-    app = runpy.run_path(str(EXAMPLES / "fastapi_app.py"))["app"]
-    body: list[dict[str, Any]] = [{"type": "http.request", "body": b'{"prompt": "Hello pooled world"}'}]
-    sent: list[dict[str, Any]] = []
-
-    async def receive() -> dict[str, Any]:
-        return body.pop() if body else await asyncio.Event().wait()  # type: ignore[return-value]
-
-    async def send(message: dict[str, Any]) -> None:
-        sent.append(message)
-
-    scope = {"type": "http", "method": "POST", "path": "/generate", "headers": [], "query_string": b"", "asgi": {}}
-    await app(scope, receive, send)
-    assert sent[0]["status"] == 200
-    assert (b"content-type", b"text/event-stream; charset=utf-8") in sent[0]["headers"]
-    events = [f'data: {{"token":"{word}"}}\n\n' for word in ("Hello", "pooled", "world")]
-    assert b"".join(message["body"] for message in sent[1:]).decode() == "".join(events)
 
 
 async def served(port: int, query: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

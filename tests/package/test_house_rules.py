@@ -34,7 +34,7 @@ ALLOWED: dict[str, set[str]] = {
     "_http": {"settings"},
     "_answer": set(),
     "_native": {"codecs", "config", "errors", "pool"},
-    "_starlette": {"_answer"},
+    "_starlette": {"_answer", "errors", "text"},
     "asgi": {"_answer", "_http", "errors"},
     "engine": {
         "_http",

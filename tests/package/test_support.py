@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
+from pathlib import Path
 
 import pytest
 
 from pybridge import PooledEngine
 
-from support import leaks
+from support import fronts, leaks
 from support.consumers import SlowConsumer, take
 from support.loops import LoopWatch
 from support.processes import PythonRunner
@@ -108,3 +109,10 @@ def test_unraisable_exception_in_a_subprocess_fails(run_python: PythonRunner) ->
     """
     with pytest.raises(AssertionError, match="noise"):
         run_python(snippet)
+
+
+def test_what_a_server_cannot_do_is_told_by_the_name_of_a_test() -> None:
+    tests = "".join(path.read_text() for path in Path(__file__).parents[1].glob("protocol/test_*.py"))
+    for name, test in fronts.CANNOT:
+        assert name in fronts.FRONTS
+        assert f"def {test}(" in tests

@@ -31,9 +31,10 @@ def assert_nothing_left() -> None:
     wait_until(lambda: not left(), lambda: f"nothing left behind: {left()}", deadline=20.0)
 
 
-def left() -> dict[str, object]:
-    """What is live, by name; empty when all is well."""
-    samples = (line.rsplit(" ", 1) for line in metrics_text().splitlines() if line.startswith(NOTHING_LEFT))
+def left(metrics: str | None = None) -> dict[str, object]:
+    """What is live here, or in the process whose metrics these are, by name; empty when all is well."""
+    text = metrics_text() if metrics is None else metrics
+    samples = (line.rsplit(" ", 1) for line in text.splitlines() if line.startswith(NOTHING_LEFT))
     return {name: value for name, value in samples if value != "0"}
 
 

@@ -1,7 +1,7 @@
 //! Servers that stream one Python handler over HTTP, each in its own way, and the load for them.
 //!
 //! `http_bench pooled|by-hand|ready HANDLER PORT` serves until its standard input closes;
-//! `http_bench load PORT CONNECTIONS REQUESTS ITEMS BODY_FILE` prints what came back as JSON.
+//! `http_bench load PORT CONNECTIONS REQUESTS ITEMS FILE` prints what came back as JSON.
 
 mod by_hand;
 mod load;
@@ -37,7 +37,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         ["load", port, connections, requests, items, body] => {
             load::run(port.parse()?, connections.parse()?, requests.parse()?, items.parse()?, body)
         }
-        _ => Err("http_bench pooled|by-hand|ready HANDLER PORT, or load PORT CONNECTIONS REQUESTS ITEMS BODY_FILE".into()),
+        _ => Err("http_bench pooled|by-hand|ready HANDLER PORT, or load PORT CONNECTIONS REQUESTS ITEMS FILE".into()),
     }
 }
 

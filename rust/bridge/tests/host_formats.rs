@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::StreamExt;
-use pybridge::{CallOptions, CodecSpec, FailureKind, Format, Framing, PoolConfig, Reason};
+use pybridge::{CallOptions, CodecSpec, Failure, FailureKind, Format, Framing, PoolConfig, Reason, StreamError};
 use support::{Script, collect, run};
 
 /// An interval that no test waits for.
@@ -99,15 +99,15 @@ fn an_interval_passes_between_two_chunks() {
             .chunks(&br#"{"count": 20000}"#[..], Framing::Ndjson, options)
             .expect("a place")
             .flush_interval(interval);
-        let mut left: Option<Instant> = None;
-        let mut gaps = Vec::new();
+        let started = Instant::now();
+        let mut times = Vec::new();
         while let Some(chunk) = chunks.next().await {
             drop(chunk.expect("no failure"));
-            gaps.extend(left.map(|left| left.elapsed()));
-            left = Some(Instant::now());
+            times.push(started.elapsed());
         }
-        gaps.pop(); // the end leaves at once
-        assert!(gaps.iter().all(|gap| *gap >= interval - Duration::from_millis(1)), "{gaps:?}");
+        times.pop(); // the end leaves at once
+        let least = (0..).map(|number| interval * number);
+        assert!(times.iter().zip(least).all(|(time, least)| *time >= least), "{times:?}");
     });
 }
 
@@ -178,5 +178,25 @@ fn a_body_in_pieces_lies_in_the_pool_and_keeps_to_its_bounds() {
         };
         assert_eq!(refused.kind(), Some(FailureKind::PoolExhausted));
         assert!(!bodies.is_empty());
+    });
+}
+
+#[test]
+fn what_a_consumer_refuses_is_told_of_once_as_a_failure_of_the_handlers() {
+    let (told, mut failures) = tokio::sync::mpsc::unbounded_channel();
+    let engine = Script::new(SCRIPT).engine_with(|builder| {
+        builder.on_failure(move |id, failure| drop(told.send((id.to_owned(), failure.message.clone()))))
+    });
+    run(async move {
+        let options = formats(Format::Json, None).request_id("r-1");
+        let mut chunks = engine.chunks(&br#"{"count": 100000000}"#[..], Framing::Ndjson, options).expect("a place");
+        assert!(chunks.next().await.is_some());
+        let failure = Failure::new(FailureKind::Handler, "ValueError", "no item of ours");
+        let error = chunks.fail(StreamError::Failed(Box::new(failure)));
+        assert_eq!(error.kind(), Some(FailureKind::Handler));
+        assert_eq!(failures.recv().await, Some(("r-1".to_owned(), "no item of ours".to_owned())));
+        let (_, ending) = collect(chunks).await;
+        assert!(ending.is_some_and(|error| error.is_cancelled()));
+        assert!(failures.try_recv().is_err(), "the cancellation is no failure");
     });
 }

@@ -173,7 +173,9 @@ impl HttpError {
         let status = self.status();
         let retryable = self.stream_error().is_some_and(StreamError::retryable);
         let answer = self.stream_error().and_then(StreamError::answer);
-        if !retryable && is_repeated_by_clients(status) {
+        let says_when =
+            answer.is_some_and(|answer| answer.headers.keys().any(|name| name.eq_ignore_ascii_case("retry-after")));
+        if !retryable && !says_when && is_repeated_by_clients(status) {
             headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
         } else if retryable && answer.is_none() {
             headers.insert(header::RETRY_AFTER, RETRY_AFTER);

@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use super::core::EngineCore;
 use super::python::PyEngine;
 use super::stats::EngineStats;
-use crate::codec::Format;
+use crate::codec::{Format, Limits};
 use crate::worker::{Deferred, Mailbox};
 
 /// Calls one Python handler from Rust. Clones share it.
@@ -31,6 +31,8 @@ pub struct EngineProfile {
     pub format: Format,
     /// The handler returns one value.
     pub unary: bool,
+    /// Longest encoded request that the engine takes, in bytes; `None`: its pool decides.
+    pub max_request: Option<usize>,
 }
 
 impl Engine {
@@ -46,7 +48,7 @@ impl Engine {
             core.ok_or_else(|| PyTypeError::new_err(format!("{engine:?} is no PooledEngine of this program")))?;
         let mailbox = inner.get().host_mailbox(py)?;
         let core = Arc::clone(&inner.get().core);
-        let EngineProfile { format, unary } = inner.get().profile();
+        let EngineProfile { format, unary, .. } = inner.get().profile();
         // The Python object is kept as well: an engine lives as long as its Rust handles.
         let object = Arc::new(Deferred::new(inner.into_any().unbind(), Arc::clone(&mailbox)));
         Ok(Self { core, object, mailbox, format, unary })
@@ -71,7 +73,11 @@ impl Engine {
 
     /// What of its settings decides how its requests and answers look.
     pub fn profile(&self) -> EngineProfile {
-        EngineProfile { format: self.format, unary: self.unary }
+        EngineProfile {
+            format: self.format,
+            unary: self.unary,
+            max_request: max_request(&self.core.limits, self.format),
+        }
     }
 
     /// Streams that are live now.
@@ -83,4 +89,9 @@ impl Engine {
     pub fn close(&self) {
         self.core.close();
     }
+}
+
+/// Longest encoded request in this format.
+pub(super) fn max_request(limits: &Limits, format: Format) -> Option<usize> {
+    (format != Format::Raw).then_some(limits.max_frame_bytes)
 }

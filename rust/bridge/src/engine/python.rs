@@ -12,7 +12,7 @@ use pyo3::types::{PyDict, PyString};
 
 use super::codec::{PyCodec, body_of};
 use super::core::EngineCore;
-use super::host::EngineProfile;
+use super::host::{EngineProfile, max_request};
 use super::pool::{PyPool, shared_pool};
 use super::settings::{self, Flow};
 use super::stats::EngineStats;
@@ -67,7 +67,8 @@ impl PyEngine {
 
     /// What decides how its requests and answers look.
     pub(crate) fn profile(&self) -> EngineProfile {
-        EngineProfile { format: self.spec.format, unary: self.unary }
+        let max_request = max_request(&self.core.limits, self.spec.format);
+        EngineProfile { format: self.spec.format, unary: self.unary, max_request }
     }
 
     /// The worker that serves Rust callers.

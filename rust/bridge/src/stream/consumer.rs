@@ -22,7 +22,9 @@ use super::error::StreamError;
 use super::gather::{Gather, join};
 use super::queue::weight;
 use crate::codec;
+use crate::engine::report;
 use crate::frame::Frame;
+use crate::worker::{Command, PortCall};
 
 /// The reading end of one call: its batches, then its ending, once. Dropping it cancels the handler.
 #[derive(Debug)]
@@ -204,6 +206,20 @@ impl ChunkStream {
     pub fn flush_interval(mut self, interval: Duration) -> Self {
         self.gather = Gather::new(interval);
         self
+    }
+
+    /// Stops the handler because what it yielded is of no use, and tells of `error` as of a failure of the handler's own: in the
+    /// log, or to the host's `on_failure`. Gives it back, for the client.
+    #[must_use]
+    pub fn fail(&self, error: StreamError) -> StreamError {
+        let core = &self.consumer.core;
+        core.cancel(Reason::Caller);
+        if let Some(failure) = error.detail().cloned() {
+            let stream = Arc::clone(core);
+            let tell: PortCall = Box::new(move |py, _port| report(py, &stream, &failure));
+            drop(core.home.post(Command::CallPort(tell)));
+        }
+        error
     }
 
     /// The next frames that leave together, framing included, each with its place: for those who look at frames where

@@ -233,6 +233,13 @@ impl StreamCore {
         }
     }
 
+    /// The driver waits for credit: a consumer that has time takes what there is.
+    pub(crate) fn hurry_consumer(&self) {
+        if let Some(reader) = self.queue.take_patient_reader() {
+            self.wake(reader);
+        }
+    }
+
     /// Wakes a consumer. What its waker does is foreign code: a panic there is counted and stops nothing of ours.
     fn wake(&self, consumer: Waker) {
         if catch_unwind(AssertUnwindSafe(|| consumer.wake())).is_err() {

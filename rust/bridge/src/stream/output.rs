@@ -318,6 +318,7 @@ impl Output {
         if !this.core.queue.pause() {
             return Ok(None);
         }
+        this.core.hurry_consumer();
         this.core.engine.metrics.waits.fetch_add(1, Ordering::Relaxed);
         timers::start_pause(&this.core);
         let future = this.port.get().create_future(py)?;

@@ -41,7 +41,7 @@ struct Inner {
     later: VecDeque<Batch>,
     ending: Option<Ending>,
     reader: Option<Waker>,
-    /// The reader is woken by the ending, or by so much that the producer will soon wait, and not by each batch.
+    /// The reader is woken by the ending, or when the producer waits for credit or soon will, and not by each batch.
     is_patient: bool,
     /// Wait for the ending, whoever reads.
     closers: Wakers,
@@ -201,7 +201,14 @@ impl Queue {
         } else {
             inner.later.push_back(batch);
         }
-        if inner.is_patient && !self.is_half_full() { None } else { inner.reader.take() }
+        if inner.is_patient && !self.is_half_full() && !self.is_paused() { None } else { inner.reader.take() }
+    }
+
+    /// The reader, if it has time: the producer waits for credit now, which nobody else gives. The caller wakes it.
+    #[must_use]
+    pub(crate) fn take_patient_reader(&self) -> Option<Waker> {
+        let mut inner = self.lock();
+        if inner.is_patient { inner.reader.take() } else { None }
     }
 
     /// Ends the stream after what is queued; the caller wakes what comes back. `None`: it has an ending already.
@@ -274,7 +281,7 @@ impl Queue {
     }
 
     /// The next batch, `None` once there is nothing left but the ending, which stays. Else `waker` is called: at the next
-    /// batch, or for a patient consumer at the ending or when half of what may be in flight is.
+    /// batch, or for a patient consumer at the ending, when half of what may be in flight is, or when the producer waits.
     pub(crate) fn poll_batch(&self, waker: Option<&Waker>, is_patient: bool) -> Poll<Option<Batch>> {
         let mut inner = self.lock();
         if let Some(batch) = inner.next.take() {

@@ -127,6 +127,11 @@ impl Answer {
         }
     }
 
+    /// True when the next piece is there.
+    pub(super) fn has_piece(&self) -> bool {
+        matches!(&*self.stage(), Stage::Body(body) if body.size_hint().lower() > 0)
+    }
+
     /// True once it was given up.
     pub(super) fn is_abandoned(&self) -> bool {
         matches!(*self.stage(), Stage::Abandoned)

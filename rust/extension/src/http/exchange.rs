@@ -11,6 +11,7 @@ use pybridge_http::{AnswerBody, Incoming, Plain};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
 
 use super::answer::{Answer, Part};
 use super::protocol::seconds;
@@ -97,10 +98,10 @@ impl PyExchange {
     /// Takes a piece of the body; `more`: others follow. With the last one the handler is called, in a copy of the context that
     /// is current.
     #[pyo3(signature = (piece, more))]
-    fn receive(&self, py: Python<'_>, piece: &[u8], more: bool) {
+    fn receive(&self, py: Python<'_>, piece: PyBackedBytes, more: bool) {
         let mut receiving = self.receiving();
         let Some(Receiving { engine, incoming, mut body }) = receiving.take() else { return };
-        if let Err(error) = body.push(piece) {
+        if let Err(error) = body.push(&piece) {
             drop(receiving);
             let is_long = error.kind() == Some(FailureKind::TooLarge);
             self.respond(if is_long { incoming.too_large() } else { incoming.refused(error) });
@@ -137,6 +138,12 @@ impl PyExchange {
     #[getter]
     fn is_whole(&self) -> bool {
         self.answer.get().is_some_and(Answer::is_whole)
+    }
+
+    /// True when a piece is there right after the head.
+    #[getter]
+    fn has_piece(&self) -> bool {
+        self.answer.get().is_some_and(Answer::has_piece)
     }
 
     /// True once it was given up.

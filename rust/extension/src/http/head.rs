@@ -29,30 +29,38 @@ const PATH: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b';')
     .remove(b'=');
 
-/// The head of a request. A method, path or header that HTTP does not have counts as none.
-pub(super) fn request_head(method: &str, path: &str, headers: &Bound<'_, PyAny>) -> PyResult<Parts> {
+/// What stands for a method that HTTP does not have.
+const NO_METHOD: &[u8] = b"NONE";
+
+/// The head of a request; `None`: it has more headers than any server should take. What HTTP does not have is left out, or is
+/// something that nobody asks for.
+pub(super) fn request_head(method: &str, path: &str, headers: &Bound<'_, PyAny>) -> PyResult<Option<Parts>> {
     let (mut head, ()) = Request::new(()).into_parts();
-    head.method = Method::from_bytes(method.as_bytes()).unwrap_or_default();
+    let no_method = || Method::from_bytes(NO_METHOD).unwrap_or_default();
+    head.method = Method::from_bytes(method.as_bytes()).unwrap_or_else(|_| no_method());
     let path = utf8_percent_encode(path, PATH).to_string();
     if let Ok(path) = PathAndQuery::try_from(path) {
         head.uri = Uri::from(path);
     }
-    head.headers = header_map(headers)?;
-    Ok(head)
+    let Some(headers) = header_map(headers)? else { return Ok(None) };
+    head.headers = headers;
+    Ok(Some(head))
 }
 
-fn header_map(headers: &Bound<'_, PyAny>) -> PyResult<HeaderMap> {
+fn header_map(headers: &Bound<'_, PyAny>) -> PyResult<Option<HeaderMap>> {
     let mut map = HeaderMap::with_capacity(headers.len().unwrap_or_default().min(64));
     for pair in headers.try_iter()? {
         let pair = pair?;
         let (name, value) = (pair.get_item(0)?, pair.get_item(1)?);
         let (name, value) = (name.cast::<PyBytes>()?, value.cast::<PyBytes>()?);
         let name = HeaderName::from_bytes(name.as_bytes());
-        if let (Ok(name), Ok(value)) = (name, HeaderValue::from_bytes(value.as_bytes())) {
-            map.try_append(name, value).map_err(|error| pyo3::exceptions::PyValueError::new_err(error.to_string()))?;
+        if let (Ok(name), Ok(value)) = (name, HeaderValue::from_bytes(value.as_bytes()))
+            && map.try_append(name, value).is_err()
+        {
+            return Ok(None);
         }
     }
-    Ok(map)
+    Ok(Some(map))
 }
 
 /// Status and headers of an answer: `(status, [(name, value), …])`, names and values as bytes. The length is told where it is

@@ -3,13 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderName, header};
+use bytes::Bytes;
+use http::{HeaderName, Response, StatusCode, header};
 use pybridge::extension::ServedEngine;
 use pybridge::metrics_text;
 use pybridge_http::{Api, Page, Protocol, ProtocolOptions, Route, live_page, metrics_page, ready_page};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
+use pyo3::types::PyString;
 
 use super::exchange::PyExchange;
 use super::head::request_head;
@@ -84,8 +86,12 @@ impl PyProtocol {
 
     /// The exchange that a request begins: its method, the path below the application's root, decoded, and its headers as
     /// pairs of bytes.
-    fn exchange(&self, method: &str, path: &str, headers: &Bound<'_, PyAny>) -> PyResult<PyExchange> {
-        let head = request_head(method, path, headers)?;
+    fn exchange(&self, method: &str, path: &Bound<'_, PyString>, headers: &Bound<'_, PyAny>) -> PyResult<PyExchange> {
+        let Some(head) = request_head(method, &path.to_string_lossy(), headers)? else {
+            let mut refused = Response::new(Bytes::new());
+            *refused.status_mut() = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+            return Ok(PyExchange::answered(refused));
+        };
         let engine = Arc::clone(&self.engine);
         Ok(match self.protocol.route(&head) {
             Route::Call(incoming) => {

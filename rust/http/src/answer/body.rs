@@ -244,7 +244,9 @@ impl Body for ChunkBody {
         if matches!(self.stage, Stage::Over) {
             SizeHint::with_exact(self.first.as_ref().map_or(0, Bytes::len) as u64)
         } else {
-            SizeHint::default()
+            let mut at_least = SizeHint::new();
+            at_least.set_lower(self.first.as_ref().map_or(0, Bytes::len) as u64);
+            at_least
         }
     }
 }

@@ -4,7 +4,7 @@ use std::pin::Pin;
 
 use bytes::{Bytes, BytesMut};
 use futures_core::Stream;
-use pybridge::{ChunkStream, Failure, FailureKind, Reason, StreamError};
+use pybridge::{ChunkStream, Failure, FailureKind, StreamError};
 
 use crate::openai::Merger;
 
@@ -36,13 +36,13 @@ pub(crate) async fn array(mut chunks: ChunkStream) -> Result<Bytes, StreamError>
 /// # Errors
 /// What the stream ends with; there is another number of items.
 pub(crate) async fn value(mut chunks: ChunkStream) -> Result<Bytes, StreamError> {
-    let mut line = next(&mut chunks).await.unwrap_or_else(|| Err(internal("the handler gave no item")))?;
+    let mut line = next(&mut chunks).await.unwrap_or_else(|| Err(chunks.fail(internal("the handler gave no item"))))?;
     check(&chunks, line.len())?;
     line.truncate(line.len().saturating_sub(1));
     match next(&mut chunks).await {
         None => Ok(line),
         Some(Err(error)) => Err(error),
-        Some(Ok(_)) => Err(internal("the handler gave more than one item")),
+        Some(Ok(_)) => Err(chunks.fail(internal("the handler gave more than one item"))),
     }
 }
 
@@ -54,10 +54,10 @@ pub(crate) async fn merged(mut chunks: ChunkStream, mut merger: Merger) -> Resul
     while let Some(batch) = std::future::poll_fn(|context| chunks.poll_batch(context)).await {
         let batch = batch?;
         for range in (0..batch.frames()).map_while(|index| batch.range(index)) {
-            merger.add(&batch.bytes()[range]).inspect_err(|_| chunks.cancel(Reason::Caller))?;
+            merger.add(&batch.bytes()[range]).map_err(|error| chunks.fail(error))?;
         }
     }
-    merger.finish().map(Bytes::from)
+    merger.finish().map(Bytes::from).map_err(|error| chunks.fail(error))
 }
 
 async fn next(chunks: &mut ChunkStream) -> Option<Result<Bytes, StreamError>> {
@@ -67,8 +67,7 @@ async fn next(chunks: &mut ChunkStream) -> Option<Result<Bytes, StreamError>> {
 /// Refuses an answer that has grown too long, and stops its handler.
 fn check(chunks: &ChunkStream, len: usize) -> Result<(), StreamError> {
     if len > MAX_BYTES {
-        chunks.cancel(Reason::Caller);
-        return Err(internal("the answer is too long to be sent in one piece: ask for a stream"));
+        return Err(chunks.fail(internal("the answer is too long to be sent in one piece: ask for a stream")));
     }
     Ok(())
 }

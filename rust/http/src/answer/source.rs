@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_core::Stream;
-use pybridge::{Batch, ChunkStream, Reason, StreamError};
+use pybridge::{Batch, ChunkStream, StreamError};
 
 use super::watch::Watch;
 use crate::openai::{Events, Written};
@@ -149,10 +149,7 @@ impl Source {
         piece.push(bytes);
         match failure {
             None => Ok(()),
-            Some(failure) => {
-                self.chunks.cancel(Reason::Caller);
-                Err(failure)
-            }
+            Some(failure) => Err(self.chunks.fail(failure)),
         }
     }
 }

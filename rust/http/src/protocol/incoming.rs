@@ -39,7 +39,7 @@ impl Incoming {
 
     /// Longest body, in bytes; the answer to a longer one is [`Self::too_large`].
     pub fn max_body(&self) -> usize {
-        self.terms.options.max_body
+        self.terms.max_body()
     }
 
     /// The answer to a body that is too long: status 413.

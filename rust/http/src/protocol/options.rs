@@ -29,7 +29,7 @@ pub struct ProtocolOptions {
     pub health: bool,
     /// Whether there is `/metrics`.
     pub metrics: bool,
-    /// Longest body of a request in bytes: 32 MiB.
+    /// Longest body of a request in bytes: 32 MiB. The engine's own limit, `max_frame_bytes`, holds as well.
     pub max_body: usize,
     /// Longest time that a request may ask for by `X-Request-Timeout`: an hour.
     pub max_timeout: Duration,

@@ -12,6 +12,18 @@ pub(super) const LIVE: &str = "/health/live";
 pub(super) const READY: &str = "/health/ready";
 pub(super) const METRICS: &str = "/metrics";
 
+/// A page for those who run a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Page {
+    /// Whether the process lives: [`live_page`](crate::live_page).
+    Live,
+    /// Whether it takes calls: [`ready_page`](crate::ready_page).
+    Ready,
+    /// Its metrics: [`metrics_page`](crate::metrics_page).
+    Metrics,
+}
+
 /// The version of Prometheus' text format.
 const EXPOSITION: &str = "text/plain; version=0.0.4";
 

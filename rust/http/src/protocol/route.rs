@@ -11,6 +11,7 @@ use super::check::{ProtocolError, check, path_of};
 use super::content_type::format_of;
 use super::incoming::{Incoming, Kind};
 use super::options::ProtocolOptions;
+use super::pages::Page;
 use super::representation::{Representation, names, offers};
 use super::target::Target;
 use super::terms::Terms;
@@ -66,23 +67,11 @@ pub struct Protocol {
 pub enum Route {
     /// Read its body, and call the handler.
     Call(Incoming),
-    /// Answer with a page.
+    /// Answer with a page: [`live_page`](crate::live_page) and its like.
     Page(Page),
     /// Answer with this, whatever the body says. What is left of that is the server's to skip, or to refuse by closing the
     /// connection.
     Answer(Response<Bytes>),
-}
-
-/// A page for those who run a service.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Page {
-    /// Whether the process lives: [`live_page`](crate::live_page).
-    Live,
-    /// Whether it takes calls: [`ready_page`](crate::ready_page).
-    Ready,
-    /// Its metrics: [`metrics_page`](crate::metrics_page).
-    Metrics,
 }
 
 impl Protocol {
@@ -153,7 +142,7 @@ impl Protocol {
 
     /// Refuses a body that is announced to be too long before it is read.
     fn check_length(&self, head: &request::Parts) -> Result<(), Refusal> {
-        let most = self.terms.options.max_body;
+        let most = self.terms.max_body();
         let length = head.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
         match length.map(str::parse::<u64>) {
             Some(Ok(length)) if length > most as u64 => Err(refusals::too_large(most)),

@@ -4,8 +4,7 @@ use http::Method;
 use percent_encoding::percent_decode_str;
 
 use super::options::ProtocolOptions;
-use super::pages::{LIVE, METRICS, READY};
-use super::route::Page;
+use super::pages::{LIVE, METRICS, Page, READY};
 use crate::api::Api;
 use crate::openai::Endpoint;
 

@@ -14,3 +14,10 @@ pub(super) struct Terms {
     /// When the service began, in seconds since 1970.
     pub(super) created: u64,
 }
+
+impl Terms {
+    /// Longest body that is taken, in bytes: what the host allows, or the engine if that is less.
+    pub(super) fn max_body(&self) -> usize {
+        self.options.max_body.min(self.profile.max_request.unwrap_or(usize::MAX))
+    }
+}

@@ -146,6 +146,41 @@ fn a_producer_waits_only_while_bytes_or_items_are_above_the_low_mark() {
 }
 
 #[test]
+fn a_patient_reader_is_woken_by_a_half_full_window_a_waiting_producer_or_the_end() {
+    let woken = Arc::new(Woken::default());
+    let waker = std::task::Waker::from(Arc::clone(&woken));
+    let patient = |queue: &Queue| assert!(queue.poll_batch(Some(&waker), true).is_pending());
+    let push = |queue: &Queue| {
+        queue.charge(&frame(36));
+        queue.push(frame(36), || ())
+    };
+    let by_bytes = queue(400, 100);
+    patient(&by_bytes);
+    assert!(push(&by_bytes).is_none(), "a quarter");
+    assert!(push(&by_bytes).is_some(), "half");
+    let by_items = queue(1 << 20, 4);
+    patient(&by_items);
+    assert!(push(&by_items).is_none());
+    assert!(push(&by_items).is_some());
+    let waiting = Queue::new(Marks { high_bytes: 1000, low_bytes: 100, high_items: 100, low_items: 50 });
+    patient(&waiting);
+    waiting.charge(&frame(200)); // sealed, and not here yet
+    assert!(waiting.take_patient_reader().is_some());
+    patient(&waiting);
+    assert!(waiting.pause());
+    assert!(push(&waiting).is_some(), "whatever comes while the producer waits");
+    let over = queue(1000, 100);
+    patient(&over);
+    assert_eq!(over.end(Ending::cancelled(Reason::Idle)).map(|wakers| wakers.len()), Some(1));
+    assert!(matches!(over.poll_batch(None, true), Poll::Ready(None)), "the ending stays");
+    assert!(matches!(over.poll(None), Poll::Ready(Err(Ending::Cancelled(_)))));
+    let eager = queue(1 << 20, 100);
+    assert!(eager.poll(Some(&waker)).is_pending());
+    assert!(eager.take_patient_reader().is_none());
+    assert!(push(&eager).is_some());
+}
+
+#[test]
 fn a_producer_without_a_consumer_does_not_wait() {
     let queue = queue(100, 1);
     assert!(!queue.is_abandoned());

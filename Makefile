@@ -36,7 +36,7 @@ RUST_TEST := $(if $(shell command -v cargo-nextest),$(CARGO) nextest run --no-te
 
 .DEFAULT_GOAL := help
 .PHONY: help setup build quick bench test test-rust test-python matrix lint lint-workflows fmt types loom miri asan tsan memcheck fuzz soak figures
-.PHONY: mutants mutants-rust mutants-python mutation-tools
+.PHONY: mutants mutants-rust mutants-python mutation-tools scale-out
 .PHONY: msrv crates semver deny locks system-deps clean sdist wheels dist
 
 help: ## Shows the targets
@@ -73,6 +73,17 @@ figures: build ## Measures every figure the project holds itself to; writes benc
 	$(PY) -m bench.gateway
 	$(PY) -m bench.asgi
 	$(CARGO) bench -p pybridge-pool
+
+# Ray is large and holds other packages to its versions: it has an environment of its own, which sees this clone's package.
+RAY := $(VENV)-ray
+scale-out: build $(RAY)/.setup ## Installs Ray into an environment of its own, runs docs/scale-out.md on it and measures; writes bench/results
+	PYTHONPATH="$(CURDIR):$(CURDIR)/bench/http" $(RAY)/bin/python -m bench.scale_out
+
+$(RAY)/.setup: $(VENV)/.setup
+	test -x $(RAY)/bin/python || $(PY) -m venv $(RAY)
+	$(RAY)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	$(RAY)/bin/python -m pip install --quiet --disable-pip-version-check --group scale-out
+	@touch $@
 
 test: lint types test-rust loom test-python ## Everything that must be green
 

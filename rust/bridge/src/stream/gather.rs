@@ -1,7 +1,9 @@
 //! A consumer that takes at most one chunk an interval: when the next one may leave, and what has come until then.
+//!
+//! Intervals are those of one clock, so that chunks of all streams leave together: what carries them is woken once for many.
 
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
@@ -13,6 +15,9 @@ use super::core::StreamCore;
 use super::ending::Ending;
 use super::queue::weight;
 use crate::runtime;
+
+/// Where the intervals of all streams are counted from.
+static CLOCK_START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// The batches of one stream between two chunks. The first chunk and the end leave at once.
 #[derive(Debug)]
@@ -62,7 +67,8 @@ impl Gather {
     }
 
     fn leave(&mut self) -> Vec<Batch> {
-        self.due = Instant::now().checked_add(self.interval);
+        let now = Instant::now();
+        self.due = now.checked_add(until_next(now.duration_since(*CLOCK_START), self.interval));
         self.bytes = 0;
         std::mem::take(&mut self.batches)
     }
@@ -86,9 +92,33 @@ impl Gather {
     }
 }
 
+/// The rest of the interval that is running.
+fn until_next(since_start: Duration, interval: Duration) -> Duration {
+    let running = since_start.as_nanos().checked_rem(interval.as_nanos()).unwrap_or(0);
+    interval - u64::try_from(running).map_or(Duration::ZERO, Duration::from_nanos)
+}
+
 /// Batches in one piece.
 pub(crate) fn join(first: &Batch, others: impl Iterator<Item = Batch>) -> Bytes {
     let mut chunk = BytesMut::from(first.bytes());
     others.for_each(|batch| chunk.extend_from_slice(batch.bytes()));
     chunk.freeze()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn streams_that_began_apart_are_due_together() {
+        let interval = Duration::from_millis(100);
+        let due = |millis| Duration::from_millis(millis) + until_next(Duration::from_millis(millis), interval);
+        assert_eq!([0, 1, 50, 99].map(due), [interval; 4]);
+        assert_eq!([100, 199].map(due), [2 * interval; 2]);
+    }
+
+    #[test]
+    fn an_interval_longer_than_the_process_lives_is_waited_for() {
+        assert_eq!(until_next(Duration::from_secs(1), Duration::MAX), Duration::MAX - Duration::from_secs(1));
+    }
 }

@@ -46,7 +46,7 @@ async def test_at_most_one_chunk_leaves_in_each_interval_of_the_clock(make_engin
         lines += chunk
     assert lines == b"".join(b"%d\n" % number for number in range(40))
     assert len(times) > 2
-    # The first one leaves at once, the second with the interval that is running; so does the end.
+    # The first one leaves at once, the second nearly an interval later, and the end at once.
     least = [max(0, number - 1) * 0.05 for number in range(len(times) - 1)]
     assert all(time >= least for time, least in zip(times, least, strict=False)), times
 

@@ -106,7 +106,7 @@ fn at_most_one_chunk_leaves_in_each_interval_of_the_clock() {
             times.push(started.elapsed());
         }
         times.pop(); // the end leaves at once
-        // The first one leaves at once, the second with the interval that is running.
+        // The first one leaves at once, the second nearly an interval later.
         let least = (0..).map(|number: u32| interval * number.saturating_sub(1));
         assert!(times.iter().zip(least).all(|(time, least)| *time >= least), "{times:?}");
     });

@@ -19,6 +19,9 @@ use crate::runtime;
 /// Where the intervals of all streams are counted from.
 static CLOCK_START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
+/// By this part of an interval a chunk may be late without missing the next tick.
+const LATE: u32 = 8;
+
 /// The batches of one stream between two chunks. The first chunk and the end leave at once.
 #[derive(Debug)]
 pub(crate) struct Gather {
@@ -92,10 +95,12 @@ impl Gather {
     }
 }
 
-/// The rest of the interval that is running.
+/// The time to the first tick of the clock that is an interval away, or nearly: a chunk leaves a little after its tick.
 fn until_next(since_start: Duration, interval: Duration) -> Duration {
-    let running = since_start.as_nanos().checked_rem(interval.as_nanos()).unwrap_or(0);
-    interval - u64::try_from(running).map_or(Duration::ZERO, Duration::from_nanos)
+    let wait = interval - interval / LATE;
+    let passed = since_start.saturating_add(wait).as_nanos().checked_rem(interval.as_nanos()).unwrap_or(0);
+    let rest = interval - u64::try_from(passed).map_or(Duration::ZERO, Duration::from_nanos);
+    wait.saturating_add(if passed == 0 { Duration::ZERO } else { rest })
 }
 
 /// Batches in one piece.
@@ -110,15 +115,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn streams_that_began_apart_are_due_together() {
-        let interval = Duration::from_millis(100);
-        let due = |millis| Duration::from_millis(millis) + until_next(Duration::from_millis(millis), interval);
-        assert_eq!([0, 1, 50, 99].map(due), [interval; 4]);
-        assert_eq!([100, 199].map(due), [2 * interval; 2]);
+    fn chunks_of_all_streams_are_due_at_the_ticks_of_one_clock() {
+        let interval = Duration::from_millis(80);
+        let due =
+            |millis| (Duration::from_millis(millis) + until_next(Duration::from_millis(millis), interval)).as_millis();
+        assert_eq!([0, 1, 10].map(due), [80; 3], "one that left a little late");
+        assert_eq!([11, 40, 79, 80, 90].map(due), [160; 5], "no earlier than an interval, or nearly");
     }
 
     #[test]
     fn an_interval_longer_than_the_process_lives_is_waited_for() {
-        assert_eq!(until_next(Duration::from_secs(1), Duration::MAX), Duration::MAX - Duration::from_secs(1));
+        let years = Duration::from_secs(500 << 25);
+        assert_eq!(until_next(Duration::from_secs(1), years), years - Duration::from_secs(1));
+        assert!(until_next(Duration::from_secs(1), Duration::MAX) > years);
     }
 }

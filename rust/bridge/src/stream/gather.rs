@@ -97,9 +97,9 @@ impl Gather {
 
 /// The time to the first tick of the clock that is an interval away, or nearly: a chunk leaves a little after its tick.
 fn until_next(since_start: Duration, interval: Duration) -> Duration {
-    let wait = interval - interval / LATE;
+    let wait = interval.saturating_sub(interval / LATE);
     let passed = since_start.saturating_add(wait).as_nanos().checked_rem(interval.as_nanos()).unwrap_or(0);
-    let rest = interval - u64::try_from(passed).map_or(Duration::ZERO, Duration::from_nanos);
+    let rest = interval.saturating_sub(u64::try_from(passed).map_or(Duration::ZERO, Duration::from_nanos));
     wait.saturating_add(if passed == 0 { Duration::ZERO } else { rest })
 }
 
@@ -126,7 +126,7 @@ mod tests {
     #[test]
     fn an_interval_longer_than_the_process_lives_is_waited_for() {
         let years = Duration::from_secs(500 << 25);
-        assert_eq!(until_next(Duration::from_secs(1), years), years - Duration::from_secs(1));
+        assert_eq!(until_next(Duration::from_secs(1), years) + Duration::from_secs(1), years);
         assert!(until_next(Duration::from_secs(1), Duration::MAX) > years);
     }
 }

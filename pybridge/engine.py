@@ -151,7 +151,8 @@ class PooledEngine:
             codec: The stream's codec; None: the engine's.
             flush_interval: At most one chunk in so many seconds, in one piece, for proxies and distributed engines to
                 which each piece is a message. The first chunk and the end leave at once, and so does what has reached
-                the flow's `high_water`. 0: each chunk as it crosses.
+                the flow's `high_water`. Intervals are those of one clock: chunks of all streams leave together. 0: each
+                chunk as it crosses.
             **options: See `CallOptions`.
 
         Raises:

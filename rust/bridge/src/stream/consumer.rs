@@ -198,7 +198,7 @@ impl ChunkStream {
     }
 
     /// Gives at most one chunk in each `interval`, in one piece, for proxies and distributed engines to which each piece is
-    /// a message; zero: each as it crosses.
+    /// a message; zero: each as it crosses. Intervals are those of one clock, so that chunks of all streams leave together.
     ///
     /// The first chunk and the end leave at once, and so does a chunk once as much has gathered as may be in flight
     /// (`FlowConfig.high_water`). The handler does not wait for the interval.

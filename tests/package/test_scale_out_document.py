@@ -23,7 +23,9 @@ async def ask(app: Any, path: str, *headers: tuple[bytes, bytes], body: Any) -> 
     sent: list[dict[str, Any]] = []
 
     async def receive() -> dict[str, Any]:
-        return requests.pop() if requests else await asyncio.Event().wait() or {}
+        if not requests:
+            await asyncio.Event().wait()
+        return requests.pop()
 
     async def send(message: dict[str, Any]) -> None:
         sent.append(message)

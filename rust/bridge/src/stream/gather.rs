@@ -95,7 +95,7 @@ impl Gather {
 /// The rest of the interval that is running.
 fn until_next(since_start: Duration, interval: Duration) -> Duration {
     let running = since_start.as_nanos().checked_rem(interval.as_nanos()).unwrap_or(0);
-    interval - u64::try_from(running).map_or(Duration::ZERO, Duration::from_nanos)
+    interval.saturating_sub(u64::try_from(running).map_or(Duration::ZERO, Duration::from_nanos))
 }
 
 /// Batches in one piece.
@@ -119,6 +119,7 @@ mod tests {
 
     #[test]
     fn an_interval_longer_than_the_process_lives_is_waited_for() {
-        assert_eq!(until_next(Duration::from_secs(1), Duration::MAX), Duration::MAX - Duration::from_secs(1));
+        let second = Duration::from_secs(1);
+        assert_eq!(until_next(second, Duration::MAX) + second, Duration::MAX);
     }
 }

@@ -71,6 +71,7 @@ bench: build ## Measures all lanes on the demo handler: table, bench/out/bench.j
 figures: build ## Measures every figure the project holds itself to; writes bench/results
 	$(PY) -m bench.figures
 	$(PY) -m bench.gateway
+	$(PY) -m bench.asgi
 	$(CARGO) bench -p pybridge-pool
 
 # Ray is large and holds other packages to its versions: it has an environment of its own, which sees this clone's package.

@@ -6,7 +6,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI
@@ -29,17 +28,8 @@ async def chat(request: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
         yield {"token": word}
 
 
-engine = PooledEngine(chat)  # starts nothing yet
-
-
-@asynccontextmanager
-async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-    """Lets the streams that are live end before the server does."""
-    async with engine:
-        yield
-
-
-app = FastAPI(lifespan=lifespan)
+engine = PooledEngine(chat)  # starts at its first call, ends with the server's event loop
+app = FastAPI()
 
 
 @app.post("/generate")

@@ -6,13 +6,16 @@ import ast
 import inspect
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import dropwhile
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from pybridge import CallOptions, PooledEngine
@@ -32,6 +35,7 @@ class Section:
     started: list[list[str]] = field(default_factory=list)
     asked: list[tuple[str, str]] = field(default_factory=list)
     client: str | None = None
+    test: str | None = None
 
 
 def sections() -> Iterator[Section]:
@@ -44,6 +48,9 @@ def sections() -> Iterator[Section]:
             if section and name[1] == "client":
                 section.client = text
                 continue
+            if section and name[1] == f"test_{section.name}":
+                section.test = text
+                continue
             if section:
                 yield section
             section = Section(name[1], text)
@@ -51,13 +58,16 @@ def sections() -> Iterator[Section]:
             for command, output in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", text, re.MULTILINE):
                 if command.startswith("curl "):
                     section.asked.append((command, output))
-                elif f"{section.name}:app" in command:
-                    section.started.append(command.split())
+                elif f"{section.name}:" in command:
+                    words = command.split()
+                    section.started.append(list(dropwhile(lambda word: "=" in word, words)))
     if section:
         yield section
 
 
 SECTIONS = {section.name: section for section in sections()}
+ASKED = [name for name, section in SECTIONS.items() if section.asked or section.client]
+SAID = "Hello pooled world Hello pooled world \n"
 
 
 def started(section: Section) -> list[Front]:
@@ -69,7 +79,7 @@ def started(section: Section) -> list[Front]:
     return fronts
 
 
-@pytest.mark.parametrize("name", SECTIONS)
+@pytest.mark.parametrize("name", ASKED)
 def test_each_file_is_served_and_asked_as_the_page_says(name: str, tmp_path: Path) -> None:
     section = SECTIONS[name]
     (tmp_path / f"{name}.py").write_text(section.text)
@@ -80,11 +90,21 @@ def test_each_file_is_served_and_asked_as_the_page_says(name: str, tmp_path: Pat
             for command, output in section.asked:
                 assert shell(server, command).rstrip("\n") == output.rstrip("\n"), (front.name, command)
             if section.client:
-                (tmp_path / "client.py").write_text(at(server, section.client))
-                printed = shell(server, f"{sys.executable} client.py", cwd=tmp_path)
-                assert printed == "Hello pooled world Hello pooled world \n"
+                assert talk(server, section.client, tmp_path) == SAID
         finally:
             server.stop()
+
+
+def served(name: str, folder: Path) -> Server:
+    """A file of the page, by the first server that the page starts for it."""
+    (folder / f"{name}.py").write_text(SECTIONS[name].text)
+    return Server.start(started(SECTIONS[name])[0], folder, cwd=folder)
+
+
+def talk(server: Server, client: str, folder: Path) -> str:
+    """What a client of the page prints, sent to this server."""
+    (folder / "client.py").write_text(at(server, client))
+    return shell(server, f"{sys.executable} client.py", cwd=folder)
 
 
 def at(server: Server, text: str) -> str:
@@ -101,9 +121,157 @@ def shell(server: Server, command: str, cwd: Path | None = None) -> str:
 
 
 def test_each_file_of_the_page_is_tried() -> None:
-    assert {*SECTIONS} == {"app", "serve", "routes", "mounted", "guarded"}
-    assert all(section.asked or section.client for section in SECTIONS.values())
+    assert {*SECTIONS} == {"app", "relay", "serve", "routes", "mounted", "factory", "guarded", "quota", "logs"}
+    assert SECTIONS.keys() - {*ASKED} == {"relay"}
     assert {front.name for front in started(SECTIONS["serve"])} == set(SERVERS)
+
+
+def test_a_relay_gives_what_the_model_behind_it_gives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = SECTIONS["app"].client
+    assert client
+    folders = tmp_path / "model", tmp_path / "relay"
+    for folder in folders:
+        folder.mkdir()
+    model = served("app", folders[0])
+    try:
+        monkeypatch.setenv("OPENAI_BASE_URL", f"http://127.0.0.1:{model.port}/v1")
+        monkeypatch.setenv("OPENAI_API_KEY", "none")
+        monkeypatch.setenv("NO_PROXY", "*")
+        relay = served("relay", folders[1])
+        try:
+            for base in ("/v1", "/text/v1"):
+                assert talk(relay, client.replace("/v1", base), tmp_path) == SAID
+            unknown = ask(
+                relay, "/v1/chat/completions", {"model": "none", "messages": [{"role": "user", "content": ""}]}
+            )
+            assert (unknown.status_code, unknown.json()["error"]["message"]) == (404, "the model refused the request")
+            prompt = ask(relay, "/v1/completions", {"model": "echo", "prompt": "Hello"})
+            assert (prompt.status_code, prompt.json()["error"]["message"]) == (400, "there are no messages")
+        finally:
+            relay.stop()
+    finally:
+        model.stop()
+
+
+def ask(server: Server, path: str, body: Any, **headers: str) -> httpx.Response:
+    return httpx.post(f"http://127.0.0.1:{server.port}{path}", json=body, headers=headers, trust_env=False)
+
+
+def test_the_tests_of_the_page_pass(tmp_path: Path) -> None:
+    section = SECTIONS["factory"]
+    assert section.test
+    (tmp_path / "factory.py").write_text(section.text)
+    (tmp_path / "test_factory.py").write_text(section.test)
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "--rootdir",
+        str(tmp_path),
+        str(tmp_path),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert "2 passed" in done.stdout, done.stdout + done.stderr
+
+
+def test_a_factory_closes_its_model_when_uvicorn_is_told_to_stop(tmp_path: Path) -> None:
+    server = served("factory", tmp_path)
+    try:
+        assert ask(server, "/greet/", {"name": "Ada"}).status_code == 200
+    finally:
+        log = server.stop()
+    assert "the model is closed" in log
+    assert server.process.returncode == -signal.SIGTERM
+
+
+LOOPS = """
+from fastapi.testclient import TestClient
+from {name} import app
+for _ in range(2):
+    with TestClient(app) as client:
+        print(client.post("{path}", json={body}, headers={{"x-key": "secret"}}).status_code)
+"""
+CLOSED = """
+from fastapi.testclient import TestClient
+from factory import create_app
+app = create_app()
+for _ in range(2):
+    with TestClient(app) as client:
+        answer = client.post("/greet/", json={"name": "Ada"})
+        print(answer.status_code, answer.json()["error"]["code"] if answer.is_error else "")
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "body"),
+    [
+        ("app", "/v1/chat/completions", {"model": "echo", "messages": [{"role": "user", "content": "Hello"}]}),
+        ("routes", "/generate", {"prompt": "Hello"}),
+        ("mounted", "/count/generate", {"to": 1}),
+    ],
+)
+def test_an_app_without_a_lifespan_serves_one_loop_after_the_other(
+    name: str, path: str, body: dict[str, Any], tmp_path: Path
+) -> None:
+    (tmp_path / f"{name}.py").write_text(SECTIONS[name].text)
+    snippet = LOOPS.format(name=name, path=path, body=body)
+    assert python(snippet, tmp_path).replace("answered blue\n", "") == "200\n200\n"
+
+
+def test_an_engine_that_a_lifespan_closed_serves_no_second_loop(tmp_path: Path) -> None:
+    (tmp_path / "factory.py").write_text(SECTIONS["factory"].text)
+    assert "503 engine_closed" in python(CLOSED, tmp_path)
+
+
+def python(snippet: str, folder: Path) -> str:
+    """What a snippet prints beside the files of a folder."""
+    return subprocess.run(
+        [sys.executable, "-c", snippet], capture_output=True, text=True, cwd=folder, check=True
+    ).stdout
+
+
+def test_what_breaks_off_is_logged_once_where_the_page_says_so(tmp_path: Path) -> None:
+    server = served("logs", tmp_path)
+    try:
+        with pytest.raises(httpx.RemoteProtocolError):
+            ask(server, "/generate", {"by": [1] * 100_000 + [0]}, Accept="application/x-ndjson")
+    finally:
+        log = server.stop()
+    told = (tmp_path / "failures.log").read_text()
+    assert (told.count("ZeroDivisionError"), told.count("the handler failed")) == (1, 1)
+    assert "broke off" not in log
+
+
+MOUNT = """
+from fastapi import Depends, FastAPI, HTTPException
+from fastapi.testclient import TestClient
+from pybridge import PooledEngine
+
+def refuse():
+    raise HTTPException(401)
+
+async def failing(request):
+    yield {"n": 0}
+    raise HTTPException(404)
+
+async def missing(request):
+    raise HTTPException(404)
+    yield
+
+app = FastAPI(dependencies=[Depends(refuse)])
+app.mount("/internal", PooledEngine(missing).asgi(health=True))
+app.mount("/", PooledEngine(failing).asgi())
+client = TestClient(app, raise_server_exceptions=False)
+print(client.post("/internal/generate", json={}).status_code, client.get("/internal/health/ready").status_code)
+print(client.get("/nowhere").json()["error"]["code"], [*client.get("/openapi.json").json()["paths"]])
+"""
+
+
+def test_a_mount_is_none_of_fastapis_routes(tmp_path: Path) -> None:
+    assert python(MOUNT, tmp_path) == "500 200\nnot_found []\n"
 
 
 def options(title: str) -> dict[str, str]:
@@ -157,6 +325,28 @@ async def test_each_status_of_the_table_is_given_for_what_the_table_says(one_ser
             assert response.status_code == int(status)
             if status != "200":
                 assert f"`{response.json()['error']['code']}`" in codes
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (b"{", None),
+        (b"[1]", None),
+        (b'{"model": "m", "stream_options": {}}', None),
+        (b"{}", "missing_required_parameter"),
+        (b'{"model": 7}', "invalid_type"),
+        (b'{"model": "m", "stream": 1}', "invalid_type"),
+        (b'{"model": "m", "stream": true, "stream_options": 1}', "invalid_type"),
+    ],
+)
+async def test_the_openai_protocol_has_codes_of_its_own(one_server: Server, body: bytes, code: str | None) -> None:
+    told = PAGE.partition("The OpenAI protocol tells its own codes of a 400")[2].partition("\n\n")[0]
+    assert f"`{code or 'null'}`" in told
+    headers = {"Content-Type": "application/json"}
+    async with one_server.client() as client:
+        url = one_server.url("openai", "/v1/chat/completions")
+        response = await client.post(url, content=body, headers=headers)
+    assert (response.status_code, response.json()["error"]["code"]) == (400, code)
 
 
 def test_each_server_of_the_page_is_one_that_all_rules_are_tested_with() -> None:

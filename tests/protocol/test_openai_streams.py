@@ -7,6 +7,7 @@ from typing import Any
 
 import openai
 import pytest
+from openai.types.chat.chat_completion_chunk import ChoiceDelta, ChoiceDeltaToolCall, ChoiceDeltaToolCallFunction
 
 from support.fronts import Server
 
@@ -156,6 +157,73 @@ async def test_tools_are_streamed_by_their_index(one_server: Server) -> None:
     indexes = [each.choices[0].delta.tool_calls[0].index for each in chunks if each.choices[0].delta.tool_calls]
     assert indexes == [0, 0, 1]
     assert chunks[-1].choices[0].finish_reason == "tool_calls"
+
+
+async def gathered(client: openai.AsyncOpenAI, do: list[Any]) -> Any:
+    """The choice that the client's own helper gathers of a stream."""
+    function = {"name": "look", "parameters": {"type": "object"}, "strict": True}
+    options: Any = {"messages": [], "tools": [{"type": "function", "function": function}], "extra_body": {"do": do}}
+    async with client.chat.completions.stream(model="m", **options) as stream:
+        async for _ in stream:
+            pass
+        return (await stream.get_final_completion()).choices[0]
+
+
+def called(choice: Any) -> list[tuple[str, str, str, str]]:
+    calls = choice.message.tool_calls or []
+    return [(call.id, call.type, call.function.name, call.function.arguments) for call in calls]
+
+
+async def test_calls_without_an_index_are_gathered_by_the_client_and_merged_alike(one_server: Server) -> None:
+    def begun(id_: str, arguments: str) -> dict[str, Any]:
+        return {"id": id_, "type": "function", "function": {"name": "look", "arguments": arguments}}
+
+    def more(arguments: str, **named: str) -> dict[str, Any]:
+        return {**named, "function": {"arguments": arguments}}
+
+    apart = [[begun("a", "")], [more("{")], [more("}")], [begun("b", "[")], [more("]")]]
+    together = [[begun("a", "{"), more("}"), begun("b", "[]")]]
+    by_id = [[begun("a", "")], [more("{", id="a"), more("}", id="a")], [begun("b", "")], [more("[]", id="b")]]
+    async with one_server.openai() as client:
+        for lists in (apart, together, by_id):
+            do = [{"yield": {"tool_calls": calls}} for calls in lists]
+            streamed = await gathered(client, do)
+            merged = (await client.chat.completions.create(model="m", messages=[], extra_body={"do": do})).choices[0]
+            for choice in (streamed, merged):
+                assert called(choice) == [("a", "function", "look", "{}"), ("b", "function", "look", "[]")]
+                assert choice.finish_reason == "tool_calls"
+
+
+async def test_what_is_null_in_deltas_of_models_is_absent(one_server: Server) -> None:
+    def model(**fields: Any) -> dict[str, Any]:
+        return {"yield": ChoiceDelta(**fields).model_dump()}
+
+    def call(id_: str | None, name: str | None, arguments: str) -> ChoiceDeltaToolCall:
+        function = ChoiceDeltaToolCallFunction(name=name, arguments=arguments)
+        return ChoiceDeltaToolCall(index=0, id=id_, type="function" if id_ else None, function=function)
+
+    text = [model(), model(content="Hello"), model(content=" world"), {"yield": None}, model()]
+    calls = [model(tool_calls=[call("a", "look", "{")]), model(tool_calls=[call(None, None, "}")]), model()]
+    async with one_server.openai() as client:
+        chunks = await read(client, text)
+        assert [each.choices[0].delta.role for each in chunks] == ["assistant", None, None]
+        for do, content, called_are in [
+            (text, "Hello world", []),
+            (calls, None, [("a", "function", "look", "{}")]),
+        ]:
+            streamed = await gathered(client, do)
+            merged = (await client.chat.completions.create(model="m", messages=[], extra_body={"do": do})).choices[0]
+            for choice in (streamed, merged):
+                assert (choice.message.role, choice.message.content) == ("assistant", content)
+                assert called(choice) == called_are
+
+
+async def test_a_none_among_texts_is_passed_over(one_server: Server) -> None:
+    do = [{"yield": None}, {"yield": "Hello"}, {"yield": None}, {"yield": " world"}, {"yield": None}]
+    async with one_server.openai() as client:
+        chunks = await read(client, do)
+    assert contents(chunks) == "Hello world"
+    assert [each.choices[0].finish_reason for each in chunks] == [None, None, "stop"]
 
 
 async def test_usage_comes_last_and_only_to_those_who_ask(one_server: Server) -> None:

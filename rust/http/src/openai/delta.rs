@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use pybridge::codec::{self, Format};
 use serde::Serialize;
 
+use super::calls::Calls;
 use super::endpoint::Endpoint;
 use super::shape::{no_json, no_part};
 use super::text::{is_empty_list, is_null, members, string};
@@ -34,6 +35,7 @@ pub(super) struct Deltas {
     begun: bool,
     /// There were calls of tools.
     tools: bool,
+    calls: Calls,
     finish_reason: Option<Vec<u8>>,
     usage: Option<Vec<u8>>,
 }
@@ -48,8 +50,8 @@ struct Parts<'t> {
     members: usize,
     role: bool,
     text: bool,
-    /// Calls of tools, if there are any.
-    tools: Option<&'t [u8]>,
+    /// Calls of tools, each with its index.
+    tools: Option<Cow<'t, [u8]>>,
     /// All of its members go into the message, as they lie.
     unchanged: bool,
 }
@@ -77,6 +79,7 @@ impl Deltas {
             tail: if null_usage { b"}],\"usage\":null}\n\n" } else { b"}]}\n\n" },
             begun: false,
             tools: false,
+            calls: Calls::default(),
             finish_reason: None,
             usage: None,
         }
@@ -97,6 +100,7 @@ impl Deltas {
                 Ok(())
             }
             Some(b'{') => self.object(item, out),
+            _ if is_null(item) => Ok(()),
             _ => Err(no_part(item)),
         }
     }
@@ -180,7 +184,7 @@ impl Deltas {
             }
             return Ok(());
         };
-        self.tools |= parts.tools.is_some();
+        self.tools |= parts.tools.as_ref().is_some_and(|calls| !is_empty_list(calls));
         for (kept, new) in [(&mut self.finish_reason, parts.finish_reason), (&mut self.usage, parts.usage)] {
             if let Some(new) = new {
                 *kept = Some(new.to_vec());
@@ -199,14 +203,14 @@ impl Deltas {
             separate(out);
             out.extend_from_slice(inside(item));
         } else {
-            self.members(item, begun, out);
+            self.members(item, parts.tools.as_deref(), begun, out);
         }
         self.close(parts.logprobs, b"null", out);
         Ok(())
     }
 
-    /// Looks at the members of a delta; none: it tells of an error and is passed on.
-    fn parts<'t>(&self, item: &'t [u8]) -> Result<Option<Parts<'t>>, Cow<'static, str>> {
+    /// Looks at the members of a delta, of which `null` is none; none: it tells of an error and is passed on.
+    fn parts<'t>(&mut self, item: &'t [u8]) -> Result<Option<Parts<'t>>, Cow<'static, str>> {
         let mut parts = Parts {
             finish_reason: None,
             usage: None,
@@ -219,16 +223,23 @@ impl Deltas {
         };
         for member in members(item).into_iter().flatten() {
             let member = member.map_err(no_json)?;
-            let value = Some(member.value).filter(|value| !is_null(value));
+            if is_null(member.value) {
+                parts.unchanged = false;
+                continue;
+            }
             match member.key {
                 b"choices" => return Err("a chunk among deltas".into()),
-                b"error" if value.is_some() => return Ok(None),
-                b"finish_reason" => parts.finish_reason = value.filter(|value| *value != b"\"\""),
-                b"usage" => parts.usage = value,
-                b"logprobs" => parts.logprobs = value,
+                b"error" => return Ok(None),
+                b"finish_reason" => parts.finish_reason = Some(member.value).filter(|value| *value != b"\"\""),
+                b"usage" => parts.usage = Some(member.value),
+                b"logprobs" => parts.logprobs = Some(member.value),
                 b"content" | b"text" => parts.text = true,
                 b"role" => parts.role = true,
-                b"tool_calls" => parts.tools = value.filter(|value| !is_empty_list(value)),
+                b"tool_calls" => {
+                    let calls = self.calls.complete(member.value)?;
+                    parts.unchanged &= matches!(calls, Cow::Borrowed(_));
+                    parts.tools = Some(calls);
+                }
                 _ => {}
             }
             let name = self.name(member.key, self.begun);
@@ -248,11 +259,12 @@ impl Deltas {
         }
     }
 
-    fn members(&self, item: &[u8], begun: bool, out: &mut Vec<u8>) {
-        for member in members(item).into_iter().flatten().flatten() {
+    fn members(&self, item: &[u8], tools: Option<&[u8]>, begun: bool, out: &mut Vec<u8>) {
+        let all = members(item).into_iter().flatten().flatten();
+        for member in all.filter(|member| !is_null(member.value)) {
             if let Some(name) = self.name(member.key, begun) {
                 self.key(name, out);
-                out.extend_from_slice(member.value);
+                out.extend_from_slice(tools.filter(|_| member.key == b"tool_calls").unwrap_or(member.value));
             }
         }
     }

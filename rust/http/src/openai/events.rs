@@ -7,7 +7,7 @@ use pybridge::{Batch, StreamError};
 
 use super::delta::Deltas;
 use super::endpoint::Endpoint;
-use super::failure::yielded;
+use super::failure::yielded_item;
 use super::pass::{Chunks, Fate};
 use super::request::Asked;
 use super::shape::{Outline, Shape};
@@ -34,6 +34,8 @@ pub(crate) struct Events {
     id: String,
     created: u64,
     mode: Mode,
+    /// Number of the items in the batches so far.
+    items: usize,
 }
 
 #[derive(Debug)]
@@ -51,21 +53,24 @@ enum Mode {
 impl Events {
     /// `id`: of the request. `created`: seconds since 1970.
     pub(crate) fn new(endpoint: Endpoint, asked: Asked, id: &str, created: u64) -> Self {
-        Self { endpoint, asked, id: id.to_owned(), created, mode: Mode::Unknown }
+        Self { endpoint, asked, id: id.to_owned(), created, mode: Mode::Unknown, items: 0 }
     }
 
     /// The events of a batch that is framed as server-sent events. Chunks that need no change share the batch's memory.
     pub(crate) fn write(&mut self, batch: &mut Batch) -> Written {
         if let (Mode::Unknown, Some(first)) = (&self.mode, batch.range(0)) {
-            match self.mode_for(item_of(&batch.bytes()[first])) {
+            let first = item_of(&batch.bytes()[first]);
+            match self.mode_for(first) {
                 Ok(mode) => self.mode = mode,
-                Err(what) => return Written { bytes: Bytes::new(), failure: Some(yielded(what)) },
+                Err(what) => return Written { bytes: Bytes::new(), failure: Some(yielded_item(what, 1, first)) },
             }
         }
+        let before = self.items;
+        self.items += batch.frames();
         match &mut self.mode {
             Mode::Unknown => Written { bytes: Bytes::new(), failure: None },
-            Mode::Chunks { chunks, usage } => pass(batch, chunks, usage),
-            Mode::Deltas(deltas) => splice(batch, deltas),
+            Mode::Chunks { chunks, usage } => pass(batch, before, chunks, usage),
+            Mode::Deltas(deltas) => splice(batch, before, deltas),
         }
     }
 
@@ -115,7 +120,8 @@ pub(super) fn item_of(frame: &[u8]) -> &[u8] {
     item.strip_suffix(END).unwrap_or(item)
 }
 
-fn pass(batch: &mut Batch, chunks: &mut Chunks, usage: &mut Option<Vec<u8>>) -> Written {
+/// `before`: number of the items before the batch.
+fn pass(batch: &mut Batch, before: usize, chunks: &mut Chunks, usage: &mut Option<Vec<u8>>) -> Written {
     let bytes = batch.bytes();
     // What was written so far if something changed, and the end of the bytes that it covers.
     let (mut out, mut done) = (None::<Vec<u8>>, 0);
@@ -142,7 +148,7 @@ fn pass(batch: &mut Batch, chunks: &mut Chunks, usage: &mut Option<Vec<u8>>) -> 
                 }
             }
             Err(what) => {
-                (end, failure) = (range.start, Some(yielded(what)));
+                (end, failure) = (range.start, Some(yielded_item(what, before + index + 1, item_of(frame))));
                 break;
             }
         }
@@ -157,13 +163,15 @@ fn pass(batch: &mut Batch, chunks: &mut Chunks, usage: &mut Option<Vec<u8>>) -> 
     Written { bytes, failure }
 }
 
-fn splice(batch: &Batch, deltas: &mut Deltas) -> Written {
+/// `before`: number of the items before the batch.
+fn splice(batch: &Batch, before: usize, deltas: &mut Deltas) -> Written {
     let bytes = batch.bytes();
     let mut out = Vec::with_capacity(bytes.len() + batch.frames() * deltas.overhead());
     let mut failure = None;
-    for range in (0..batch.frames()).map_while(|index| batch.range(index)) {
-        if let Err(what) = deltas.item(item_of(&bytes[range]), &mut out) {
-            failure = Some(yielded(what));
+    for (number, range) in (before + 1..).zip((0..batch.frames()).map_while(|index| batch.range(index))) {
+        let item = item_of(&bytes[range]);
+        if let Err(what) = deltas.item(item, &mut out) {
+            failure = Some(yielded_item(what, number, item));
             break;
         }
     }

@@ -7,7 +7,7 @@ use pybridge::StreamError;
 use super::delta::Deltas;
 use super::endpoint::Endpoint;
 use super::events::item_of;
-use super::failure::yielded;
+use super::failure::{yielded, yielded_item};
 use super::merged::{ANSWER, Object, Room};
 use super::pass::Chunks;
 use super::request::Asked;
@@ -26,6 +26,8 @@ pub(crate) struct Merger {
     /// The first item, while it is the only one.
     first: Option<Vec<u8>>,
     mode: Mode,
+    /// Number of the items so far.
+    items: usize,
     /// The chunk of a delta, on its way into the answer.
     event: Vec<u8>,
     answer: Object,
@@ -37,7 +39,7 @@ enum Mode {
     /// No item has come yet, or only the first.
     Unknown,
     Chunks(Chunks),
-    Deltas(Deltas),
+    Deltas(Box<Deltas>),
 }
 
 impl Merger {
@@ -50,6 +52,7 @@ impl Merger {
             created,
             first: None,
             mode: Mode::Unknown,
+            items: 0,
             event: Vec::new(),
             answer: Object::default(),
             room: Room::default(),
@@ -61,7 +64,17 @@ impl Merger {
     /// # Errors
     /// The handler's failure: the item is no part of an answer, contradicts one before, or makes the answer larger than 256 MiB.
     pub(crate) fn add(&mut self, item: &[u8]) -> Result<(), StreamError> {
-        self.try_add(item.trim_ascii()).map_err(yielded)
+        let item = item.trim_ascii();
+        self.items += 1;
+        if let Mode::Unknown = self.mode {
+            let Some(first) = self.first.take() else {
+                Shape::of(item).map_err(|what| yielded_item(what, 1, item))?;
+                self.first = Some(item.to_vec());
+                return Ok(());
+            };
+            self.merge(&first).map_err(|what| yielded_item(what, 1, &first))?;
+        }
+        self.merge(item).map_err(|what| yielded_item(what, self.items, item))
     }
 
     /// The answer, when the handler has finished.
@@ -70,12 +83,13 @@ impl Merger {
     /// As [`add`](Self::add).
     pub(crate) fn finish(mut self) -> Result<Vec<u8>, StreamError> {
         if let Some(first) = self.first.take() {
-            if self.is_answer(&first).map_err(yielded)? {
+            let failure = |what| yielded_item(what, 1, &first);
+            if self.is_answer(&first).map_err(failure)? {
                 return Ok(first);
             }
-            self.merge(&first).map_err(yielded)?;
+            self.merge(&first).map_err(failure)?;
         } else if let Mode::Unknown = self.mode {
-            self.mode = Mode::Deltas(self.deltas());
+            self.mode = Mode::Deltas(Box::new(self.deltas()));
         }
         if let Mode::Deltas(mut deltas) = std::mem::replace(&mut self.mode, Mode::Unknown) {
             for write in [Deltas::begin, Deltas::last, |deltas: &mut Deltas, out: &mut Vec<u8>| deltas.usage(out)] {
@@ -87,19 +101,6 @@ impl Merger {
         let mut out = Vec::new();
         self.answer.write(&mut out);
         Ok(out)
-    }
-
-    fn try_add(&mut self, item: &[u8]) -> Result<(), Cow<'static, str>> {
-        if let Mode::Unknown = self.mode {
-            if let Some(first) = self.first.take() {
-                self.merge(&first)?;
-            } else {
-                Shape::of(item)?;
-                self.first = Some(item.to_vec());
-                return Ok(());
-            }
-        }
-        self.merge(item)
     }
 
     /// True if an only item is an answer as it is.
@@ -119,7 +120,7 @@ impl Merger {
         if let Mode::Unknown = self.mode {
             self.mode = match Shape::of(item)? {
                 Shape::Envelope => Mode::Chunks(Chunks::default()),
-                Shape::Text | Shape::Delta => Mode::Deltas(self.deltas()),
+                Shape::Text | Shape::Delta => Mode::Deltas(Box::new(self.deltas())),
             };
         }
         match &mut self.mode {

@@ -2,7 +2,11 @@
 //!
 //! Nothing here calls an engine or does I/O. Items are JSON as the encoder wrote it: what need not change is passed on as it
 //! lies, and what has to is spliced, never decoded and encoded again.
+//!
+//! Text and deltas make one choice, whatever `n` a request asks for: a handler that gives several choices yields whole chunks, which
+//! say by `index` whose they are.
 
+mod calls;
 mod delta;
 mod endpoint;
 mod error;

@@ -46,7 +46,7 @@ impl Chunks {
 
     fn look_closely(&mut self, item: &[u8]) -> Result<Fate, Cow<'static, str>> {
         if item.first() != Some(&b'{') {
-            return Err(if Shape::of(item).is_ok() { "text among chunks".into() } else { no_part(item) });
+            return Err(if Shape::of(item) == Ok(Shape::Text) { "text among chunks".into() } else { no_part(item) });
         }
         let outline = Outline::of(item)?;
         if outline.shape() == Shape::Delta {

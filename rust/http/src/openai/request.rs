@@ -9,6 +9,12 @@ use pybridge::codec::{self, Format};
 use super::error::OpenAiError;
 use super::text::{Kind, Malformed, Member, is_null, kind, members, string};
 
+/// Longest name of a model; each chunk of an answer repeats it.
+const MAX_NAME_BYTES: usize = 256;
+
+/// Bytes of an escaped character.
+const ESCAPED_BYTES: usize = 6;
+
 /// Characters of a model's name that an error repeats.
 const NAME_SHOWN: usize = 100;
 
@@ -95,7 +101,17 @@ fn name_of(value: Option<&[u8]>) -> Result<String, OpenAiError> {
         || bad("You must provide a model parameter.".to_owned()).param("model").code("missing_required_parameter");
     let value = value.ok_or_else(missing)?;
     let name = string(value).ok_or_else(|| wrong_type("model", "a string", value))?;
+    let too_long = || {
+        let message = format!("Invalid 'model': string too long. Expected at most {MAX_NAME_BYTES} bytes.");
+        bad(message).param("model").code("string_above_max_length")
+    };
+    if name.len() > MAX_NAME_BYTES * ESCAPED_BYTES {
+        return Err(too_long());
+    }
     let name = decoded(name).ok_or_else(unreadable)?;
+    if name.len() > MAX_NAME_BYTES {
+        return Err(too_long());
+    }
     if name.is_empty() { Err(missing()) } else { Ok(name.into_owned()) }
 }
 

@@ -9,7 +9,7 @@ use super::text::{Malformed, Member, elements, is_empty_list, is_null, kind, mem
 pub(super) enum Shape {
     /// A JSON string: more of the answer's text.
     Text,
-    /// An object that holds a part of a message and no `choices`.
+    /// An object that holds a part of a message and no `choices`; `null`, which holds nothing.
     Delta,
     /// An object with `choices`, or one that is nothing that is known here.
     Envelope,
@@ -31,7 +31,7 @@ impl<'t> Outline<'t> {
         for member in members(item).ok_or_else(|| no_part(item))? {
             let member = member.map_err(no_json)?;
             match member.key {
-                b"choices" => outline.choices = Some(member),
+                b"choices" => outline.choices = Some(member).filter(|choices| !is_null(choices.value)),
                 b"error" => outline.error = !is_null(member.value),
                 b"usage" => (outline.usage, outline.delta) = (Some(member.value), true),
                 b"content" | b"text" | b"role" | b"tool_calls" | b"refusal" | b"reasoning_content" | b"reasoning"
@@ -68,6 +68,7 @@ impl Shape {
         match item.first() {
             Some(b'"') if string(item).is_some() => Ok(Self::Text),
             Some(b'{') => Outline::of(item).map(|outline| outline.shape()),
+            _ if is_null(item) => Ok(Self::Delta),
             _ => Err(no_part(item)),
         }
     }

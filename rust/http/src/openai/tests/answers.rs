@@ -114,9 +114,11 @@ fn calls_of_tools_are_merged_by_their_index() {
 #[test]
 fn a_new_id_on_a_used_index_is_the_handlers_failure() {
     let call = |id| json!({"delta": {"tool_calls": [{"index": 0, "id": id, "function": {}}]}});
-    assert_eq!(refused(&chunks(&[call("a"), call("b")])), "the handler yielded a second id for a tool call");
+    let all = chunks(&[call("a"), call("b")]);
+    let start: String = all[1].chars().take(79).collect();
+    assert_eq!(refused(&all), format!("the handler yielded a second id for a tool call (item 2: {start}…)"));
     let deltas = ["a", "b"].map(|id| json!({"tool_calls": [{"index": 0, "id": id}]}).to_string());
-    assert_eq!(refused(&deltas), "the handler yielded a second id for a tool call");
+    assert_eq!(refused(&deltas), format!("the handler yielded a second id for a tool call (item 2: {})", deltas[1]));
 }
 
 #[test]
@@ -175,22 +177,26 @@ fn what_is_no_part_of_an_answer_is_the_handlers_failure() {
     let whole = r#"{"choices":[{"message":{"content":"x"}}]}"#;
     let chunk = r#"{"choices":[{"delta":{"content":"x"}}]}"#;
     let error = r#"{"error":{"message":"no"}}"#;
-    let table: [(&[&str], &str); 11] = [
+    let table: [(&[&str], &str); 10] = [
         (&["17"], "a number where the text of an answer, a delta or a chunk is due"),
-        (&["null"], "null where the text of an answer, a delta or a chunk is due"),
         (&["[1]"], "an array where the text of an answer, a delta or a chunk is due"),
         (&["\"a\"", "false"], "a boolean where the text of an answer, a delta or a chunk is due"),
         (&["{"], "an item that is no JSON in one line"),
-        (&[whole, whole], "a whole answer among others"),
         (&[chunk, whole], "a whole answer among others"),
         (&[chunk, error], "an error among chunks"),
         (&["\"a\"", error], "an error among chunks"),
         (&[chunk, "\"a\""], "text among chunks"),
         (&["\"a\"", chunk], "a chunk among deltas"),
+        (&[chunk, "null"], "null where the text of an answer, a delta or a chunk is due"),
     ];
     for (items, what) in table {
-        assert_eq!(refused(items), format!("the handler yielded {what}"), "{items:?}");
+        let number = items.len();
+        let item = items[number - 1];
+        assert_eq!(refused(items), format!("the handler yielded {what} (item {number}: {item})"));
     }
+    let second = format!("the handler yielded a whole answer among others (item 1: {whole})");
+    assert_eq!(refused(&[whole, whole]), second, "it is the second that makes the first no answer");
     let odd = [r#"{"choices":[1]}"#, r#"{"choices":[1]}"#];
-    assert_eq!(refused(&odd), "the handler yielded a chunk with something else where an object is due");
+    let what = "a chunk with something else where an object is due";
+    assert_eq!(refused(&odd), format!("the handler yielded {what} (item 1: {})", odd[0]));
 }

@@ -87,7 +87,10 @@ fn what_is_no_chunk_ends_the_stream_after_those_before_it() {
         let mut stream = Events::new(Chat, asked(), "r7", 17);
         let written = stream.write(&mut batch(&[FIRST, item, END]));
         assert_eq!(written.bytes, events(&[FIRST]), "{item}");
-        assert_eq!(logged(&written.failure.expect("a failure")), format!("the handler yielded {what}"), "{item}");
+        assert_eq!(
+            logged(&written.failure.expect("a failure")),
+            format!("the handler yielded {what} (item 2: {})", item.replace('\n', " "))
+        );
     }
 }
 
@@ -96,5 +99,21 @@ fn a_whole_answer_cannot_be_streamed() {
     let whole = r#"{"id":"x","object":"chat.completion","choices":[{"index":0,"message":{"content":"x"}}]}"#;
     let written = Events::new(Chat, asked(), "r7", 17).write(&mut batch(&[whole]));
     let reason = logged(&written.failure.expect("a failure"));
-    assert_eq!(reason, "the handler yielded a whole answer where its chunks are due");
+    assert!(
+        reason.starts_with("the handler yielded a whole answer where its chunks are due (item 1: {\"id\":\"x\""),
+        "{reason}"
+    );
+}
+
+#[test]
+fn a_failure_tells_the_number_of_its_item_in_the_whole_stream() {
+    for before in [[FIRST, MORE], ["\"a\"", "null"]] {
+        let mut stream = Events::new(Chat, asked(), "r7", 17);
+        for batched in [&before[..], &before[1..]] {
+            assert!(stream.write(&mut batch(batched)).failure.is_none());
+        }
+        let written = stream.write(&mut batch(&[before[0], "17", before[0]]));
+        let reason = logged(&written.failure.expect("a failure"));
+        assert!(reason.ends_with("(item 5: 17)"), "{reason}");
+    }
 }

@@ -1,9 +1,11 @@
 //! Requests, events and answers as a client sends and gets them.
 
 mod answers;
+mod calls;
 mod chunks;
 mod deltas;
 mod errors;
+mod nulls;
 mod properties;
 mod requests;
 

@@ -92,6 +92,8 @@ fn garbage() -> impl Strategy<Value = Vec<u8>> {
         r#"{"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"id":"a"}]},"finish_reason":""}]}"#,
         r#"{"choices":[],"usage":{}}"#,
         r#"{"model":"m","stream":true,"stream_options":{"include_usage":true}}"#,
+        r#"{"tool_calls":[{"id":"a"},null,{"index":1,"id":null}],"role":null}"#,
+        "null",
         "17",
     ];
     let changed = (proptest::sample::select(known.to_vec()), vec((any::<Index>(), any::<u8>()), 0..4));
@@ -136,6 +138,23 @@ proptest! {
         prop_assert_eq!(&merged, &serde_json::from_str::<Value>(&answer(endpoint, &items)).expect("JSON"));
         let text = if chat { &merged["choices"][0]["message"]["content"] } else { &merged["choices"][0]["text"] };
         prop_assert_eq!(text, &json!(texts.concat()));
+    }
+
+    #[test]
+    fn calls_without_an_index_make_the_message_of_those_with_one(texts in vec(part(), 4), tools in vec(part(), 0..4)) {
+        let (chunks, whole) = choice(0, &texts, &tools, "stop");
+        let mut items = vec![json!({"finish_reason": "stop"}).to_string()];
+        for mut delta in chunks.into_iter().map(|mut chunk| chunk["delta"].take()) {
+            for call in delta["tool_calls"].as_array_mut().into_iter().flatten() {
+                call.as_object_mut().expect("a call").remove("index");
+            }
+            items.push(delta.to_string());
+        }
+        let streamed = data(&streamed(Chat, asked(), &items.iter().map(String::as_str).collect::<Vec<_>>()));
+        for items in [items, streamed.iter().map(Value::to_string).collect()] {
+            let merged: Value = serde_json::from_str(&answer(Chat, &items)).expect("JSON");
+            prop_assert_eq!(&merged["choices"][0], &whole);
+        }
     }
 
     #[test]

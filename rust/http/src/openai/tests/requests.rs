@@ -47,6 +47,18 @@ fn any_model_will_do_where_none_are_named() {
 }
 
 #[test]
+fn a_name_that_would_swell_each_chunk_is_refused() {
+    for (longest, letter) in [(256, "m"), (128, "\u{e4}"), (256, "\\u006d")] {
+        let body = |count: usize| format!(r#"{{"model":"{}"}}"#, letter.repeat(count));
+        assert_eq!(look(body(longest).as_bytes(), &[]).expect("it fits").model.len(), 256);
+        for count in [longest + 1, 10 << 20] {
+            let (status, _, param, code) = told(look(body(count).as_bytes(), &[]).expect_err("it is too long"));
+            assert_eq!((status, param, code), (400, "model".into(), "string_above_max_length".into()));
+        }
+    }
+}
+
+#[test]
 fn what_does_not_fit_is_refused_with_its_name() {
     let table = [
         ("[1]", "The body of your request is an array, not a JSON object.", None, None),

@@ -148,7 +148,7 @@ fn a_producer_waits_only_while_bytes_or_items_are_above_the_low_mark() {
 #[test]
 fn a_patient_reader_is_woken_by_a_half_full_window_a_waiting_producer_or_the_end() {
     let woken = Arc::new(Woken::default());
-    let waker = std::task::Waker::from(Arc::clone(&woken));
+    let waker = Waker::from(Arc::clone(&woken));
     let patient = |queue: &Queue| assert!(queue.poll_batch(Some(&waker), true).is_pending());
     let push = |queue: &Queue| {
         queue.charge(&frame(36));

@@ -1,7 +1,12 @@
-"""ASGI applications that stream the handler named by `HANDLER`: of pybridge, and written by hand with orjson."""
+"""ASGI applications that stream the handler named by `HANDLER`, of pybridge and by hand with orjson, and one that notes
+in the file `NOTES` when its handlers ended.
+"""
 
+import asyncio
 import os
+import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import handlers
@@ -11,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import StreamingResponse
 from starlette.routing import Route
 
-from pybridge import PooledEngine
+from pybridge import Context, PooledEngine
 
 handler = getattr(handlers, os.environ.get("HANDLER", "awaiting"))
 
@@ -28,3 +33,22 @@ async def _stream(request: Request) -> StreamingResponse:
 
 
 plain = Starlette(routes=[Route("/", _stream, methods=["POST"])])
+
+
+def _note(line: str) -> None:
+    with Path(os.environ["NOTES"]).open("a", encoding="utf-8") as notes:
+        notes.write(line)
+
+
+async def _noting(request: dict[str, Any], context: Context) -> AsyncIterator[dict[str, Any]]:
+    """Is silent first, then gives an item from time to time; notes when and why it ended."""
+    try:
+        await asyncio.sleep(request["silent"])
+        while True:
+            yield handlers.chunk()
+            await asyncio.sleep(request["pace"])
+    finally:
+        _note(f"{context.id} {context.cancel_reason} {time.monotonic()}\n")
+
+
+noting = PooledEngine(_noting, codec="json", worker="attached").asgi(path="/", health=True)

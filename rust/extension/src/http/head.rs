@@ -4,7 +4,7 @@ use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri};
 use http_body::Body;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyTuple};
 
@@ -32,14 +32,18 @@ const PATH: &AsciiSet = &NON_ALPHANUMERIC
 /// What stands for a method that HTTP does not have.
 const NO_METHOD: &[u8] = b"NONE";
 
+/// True of an escaped path that is found: the one that [`request_head`] makes of what it stands for.
+pub(super) fn is_as_escaped(path: &str) -> bool {
+    percent_decode_str(path).decode_utf8().is_ok_and(|decoded| utf8_percent_encode(&decoded, PATH).to_string() == path)
+}
+
 /// The head of a request; `None`: it has more headers than any server should take. What HTTP does not have is left out, or is
 /// something that nobody asks for.
 pub(super) fn request_head(method: &str, path: &str, headers: &Bound<'_, PyAny>) -> PyResult<Option<Parts>> {
     let (mut head, ()) = Request::new(()).into_parts();
     let no_method = || Method::from_bytes(NO_METHOD).unwrap_or_default();
     head.method = Method::from_bytes(method.as_bytes()).unwrap_or_else(|_| no_method());
-    let path = utf8_percent_encode(path, PATH).to_string();
-    if let Ok(path) = PathAndQuery::try_from(path) {
+    if let Ok(path) = PathAndQuery::try_from(utf8_percent_encode(path, PATH).to_string()) {
         head.uri = Uri::from(path);
     }
     let Some(headers) = header_map(headers)? else { return Ok(None) };

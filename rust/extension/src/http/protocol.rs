@@ -14,7 +14,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyString;
 
 use super::exchange::PyExchange;
-use super::head::request_head;
+use super::head::{is_as_escaped, request_head};
 
 /// Adds what `pybridge.asgi` uses to the extension module.
 ///
@@ -66,6 +66,9 @@ impl PyProtocol {
             HeaderName::from_bytes(name.as_bytes())
                 .map_err(|_| refused("pass_headers", format!("{name:?} is no name of a header")))
         };
+        if let Some(path) = path.as_ref().filter(|path| path.contains('%') && !is_as_escaped(path)) {
+            return Err(refused("path", format!("{path:?} escapes what need not be, and would not be found")));
+        }
         let engine = ServedEngine::of(engine)?;
         let options = ProtocolOptions::default()
             .api(if openai { Api::OpenAi } else { Api::Generic })

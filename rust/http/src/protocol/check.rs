@@ -78,7 +78,7 @@ fn check_path(options: &ProtocolOptions) -> Result<(), ProtocolError> {
         refuse("path", "must begin with a slash")?;
     }
     // What a client sends of the others is escaped, and would not be found.
-    if let Some(other) = path.chars().find(|letter| !letter.is_ascii_graphic() || r#"%?#"<>\^`{|}"#.contains(*letter)) {
+    if let Some(other) = path.chars().find(|letter| !letter.is_ascii_graphic() || r#"?#"<>\^`{|}"#.contains(*letter)) {
         refuse("path", format!("must not hold {other:?}"))?;
     }
     let pages = [(options.health, LIVE), (options.health, READY), (options.metrics, METRICS)];

@@ -55,13 +55,16 @@ async fn release(trigger: &mut Trigger, settings: Settings, found: usize, cpu_sh
         python_obstacle = release_python().await.err();
     }
     let with_python = python_obstacle.is_none();
-    if malloc_is_worth || with_python {
-        release_malloc().await;
-        trigger.note_release(Instant::now(), resident().unwrap_or(found), with_python);
-    } else if tried {
-        trigger.note_attempt(Instant::now());
-    } else {
+    let gives_back = malloc_is_worth || with_python;
+    if !gives_back && !tried {
         return;
     }
+    // Whoever sees the release on record sees why Python's share stayed.
     note_python_obstacle(python_obstacle);
+    if gives_back {
+        release_malloc().await;
+        trigger.note_release(Instant::now(), resident().unwrap_or(found), with_python);
+    } else {
+        trigger.note_attempt(Instant::now());
+    }
 }

@@ -12,25 +12,26 @@ from __future__ import annotations
 
 import argparse
 import json
-import shlex
 import statistics
 import sys
-import time
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench.result_files import stored, write
-from bench.servers import MEMORY_SETTINGS, Server, build, free_port
-from pybridge.bench.system import machine
+from bench.result_files import row, said, stamp, stored, write
+from bench.servers import (
+    IDLE_SECONDS,
+    LARGE_BODIES_TOGETHER,
+    MEMORY_SETTINGS,
+    TEXT_CHARS,
+    Server,
+    build,
+    free_port,
+)
 
 ITEMS = 100
-IDLE_SECONDS = 15.0
 CYCLES = 5
-LARGE_BODIES_TOGETHER = 96
-TEXT_CHARS = 1_000_000
 IDLE_AT_MOST_MIB = 16.0
 APPS = ("plain", "pooled")
 SERVERS = ("uvicorn", "granian")
@@ -107,23 +108,13 @@ def _compared(
 def measure_memory() -> dict[str, Any]:
     """Large requests, so many at a time, then nothing: what the processes keep."""
     kept: dict[str, float] = {}
-    peak: dict[str, float] = {}
     body = {"prompt": "x" * TEXT_CHARS}
     for app in APPS:
         with serve("uvicorn", app, "single", MEMORY_SETTINGS) as server:
-            server.load(8, 16, 1, {"items": 1})
-            start = server.resident_mib()
-            most = start
-            for _ in range(CYCLES):
-                server.load(LARGE_BODIES_TOGETHER, 10 * LARGE_BODIES_TOGETHER, 1, body)
-                most = max(most, server.resident_mib())
-            time.sleep(IDLE_SECONDS)
-            kept[app] = server.resident_mib() - start
-            peak[app] = most - start
+            kept[app] = server.kept_mib(CYCLES, 10 * LARGE_BODIES_TOGETHER, body)
     return {
         "key": "memory",
         "kept_mib": kept,
-        "after_load_mib": peak,
         "at_most": IDLE_AT_MOST_MIB,
         "reached": kept["pooled"] <= IDLE_AT_MOST_MIB,
     }
@@ -166,31 +157,30 @@ def markdown(document: dict[str, Any]) -> str:
             MEMORY.format(**counts, chars=TEXT_CHARS, idle=IDLE_SECONDS),
             "| pooled | plain | target | reached |",
             "| --- | --- | --- | --- |",
-            f"| {kept['pooled']:.1f} | {kept['plain']:.1f} | ≤ {memory['at_most']:g} | {_said(memory['reached'])} |",
+            row(
+                *(f"{kept[app]:.1f}" for app in ("pooled", "plain")),
+                f"≤ {memory['at_most']:g}",
+                said(reached=memory["reached"]),
+            ),
             "",
         ]
     return "\n".join([*lines, f"`{document['command']}`, {document['measured_at']}", ""])
 
 
-def _said(reached: bool) -> str:
-    return "yes" if reached else "**no**"
-
-
 def _row(case: dict[str, Any], server: str) -> str:
     found = case["servers"][server]
     low, high = found["ratio_range"]
-    cells = [
+    return row(
         case["title"],
         server,
         f"{found['cpu_us']['pooled']:.2f}",
         f"{found['cpu_us']['plain']:.2f}",
         f"{found['ratio']:.2f} ({low:.2f} to {high:.2f})",
         f"≤ {case['at_most']:g}",
-        _said(found["reached"]),
+        said(reached=found["reached"]),
         f"{found['items_per_s']['pooled']:,.0f}",
         f"{found['items_per_s']['plain']:,.0f}",
-    ]
-    return f"| {' | '.join(cells)} |"
+    )
 
 
 def main() -> int:
@@ -213,10 +203,7 @@ def main() -> int:
         print("memory ...", file=sys.stderr, flush=True)
         memory = measure_memory()
     document: dict[str, Any] = {
-        "schema": 1,
-        "machine": machine(),
-        "command": shlex.join(["python", "-m", "bench.asgi", *sys.argv[1:]]),
-        "measured_at": datetime.now(UTC).isoformat(timespec="minutes"),
+        **stamp("bench.asgi"),
         "cases": [kept[case.key] for case in CASES if case.key in kept],
         "memory": memory,
     }

@@ -12,20 +12,17 @@ import argparse
 import asyncio
 import json
 import random
-import shlex
 import socket
 import statistics
 import struct
 import sys
 import tempfile
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench.result_files import write
+from bench.result_files import row, said, stamp, write
 from bench.servers import Server, free_port
-from pybridge.bench.system import machine
 
 TOGETHER = 20
 WITHIN_MS = 100.0
@@ -129,9 +126,9 @@ def markdown(document: dict[str, Any]) -> str:
     ]
     for found in document["servers"]:
         reasons = ", ".join(f"{count} `{reason}`" for reason, count in found["reasons"].items())
-        times = " | ".join(f"{found[key]:.1f}" for key in ("median_ms", "p99_ms", "most_ms"))
-        said = "yes" if found["reached"] else "**no**"
-        lines.append(f"| {found['server']} | {found['clients']} | {reasons} | {times} | ≤ {WITHIN_MS:g} | {said} |")
+        times = [f"{found[key]:.1f}" for key in ("median_ms", "p99_ms", "most_ms")]
+        reached = said(reached=found["reached"])
+        lines.append(row(found["server"], str(found["clients"]), reasons, *times, f"≤ {WITHIN_MS:g}", reached))
     return "\n".join([*lines, "", f"`{document['command']}`, {document['measured_at']}", ""])
 
 
@@ -142,10 +139,7 @@ def main() -> int:
     parser.add_argument("--clients", type=int, default=1000, help="clients of each server (1000)")
     args = parser.parse_args()
     document: dict[str, Any] = {
-        "schema": 1,
-        "machine": machine(),
-        "command": shlex.join(["python", "-m", "bench.disconnects", *sys.argv[1:]]),
-        "measured_at": datetime.now(UTC).isoformat(timespec="minutes"),
+        **stamp("bench.disconnects"),
         "servers": [measure(server, args.clients) for server in commands(0)],
     }
     page = markdown(document)

@@ -14,26 +14,29 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shlex
 import statistics
 import sys
-import time
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Self
 
-from bench.result_files import stored, write
-from bench.servers import CRATE, MEMORY_SETTINGS, PROGRAM, Server, build, free_port
+from bench.result_files import row, said, stamp, stored, write
+from bench.servers import (
+    CRATE,
+    IDLE_SECONDS,
+    LARGE_BODIES_TOGETHER,
+    MEMORY_SETTINGS,
+    PROGRAM,
+    TEXT_CHARS,
+    Server,
+    build,
+    free_port,
+)
 from pybridge.bench.process import LaneProcess
 from pybridge.bench.protocol import Lane, Plan, Settle
-from pybridge.bench.system import machine
 
 ITEMS = 100
-IDLE_SECONDS = 15.0
 CYCLES = 3
-LARGE_BODIES_TOGETHER = 96
-TEXT_CHARS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -148,12 +151,7 @@ def measure_memory(name: str, cycles: int) -> dict[str, Any]:
     body = BODIES[name]
     for way in ("pooled", "by-hand"):
         with serve(way, "single", MEMORY_SETTINGS) as server:
-            server.load(8, 16, 1, {"items": 1})
-            start = server.resident_mib()
-            for _ in range(cycles):
-                server.load(LARGE_BODIES_TOGETHER, LARGE_BODIES_TOGETHER, 1, body)
-            time.sleep(IDLE_SECONDS)
-            kept[way] = server.resident_mib() - start
+            kept[way] = server.kept_mib(cycles, LARGE_BODIES_TOGETHER, body)
     with Floor("single") as floor:
         floor.load(8, 16, 1, {"items": 1})
         start = floor.resident_mib(settle=0)
@@ -209,25 +207,23 @@ def _case_row(case: dict[str, Any]) -> str:
     cpu = {lane: f"{case['cpu_us'][lane]:.2f} ±{case['spreads'][lane] * 50:.0f} %" for lane in case["cpu_us"]}
     low, high = case["ratio_range"]
     few, many = case["by_hand"]
-    cells = [
+    return row(
         case["title"],
         cpu["pooled"],
         cpu["ready"],
         cpu["python"],
         f"{case['ratio']:.2f} ({low:.2f} to {high:.2f})",
         f"≤ {case['at_most']:g}",
-        "yes" if case["reached"] else "**no**",
+        said(reached=case["reached"]),
         cpu["by-hand"],
         f"{few:.0f} to {many:.0f}",
-    ]
-    return f"| {' | '.join(cells)} |"
+    )
 
 
 def _memory_row(found: dict[str, Any]) -> str:
     kept = [f"{found['kept_mib'][lane]:.1f}" for lane in ("pooled", "python", "by-hand")]
-    reached = "yes" if found["reached"] else "**no**"
-    cells = [found["key"].removeprefix("memory-"), *kept, f"≤ {found['at_most']:.1f}", reached]
-    return f"| {' | '.join(cells)} |"
+    reached = said(reached=found["reached"])
+    return row(found["key"].removeprefix("memory-"), *kept, f"≤ {found['at_most']:.1f}", reached)
 
 
 def main() -> int:
@@ -251,10 +247,7 @@ def main() -> int:
             print(f"memory, {name} ...", file=sys.stderr, flush=True)
             kept[f"memory-{name}"] = measure_memory(name, CYCLES)
     document: dict[str, Any] = {
-        "schema": 1,
-        "machine": machine(),
-        "command": shlex.join(["python", "-m", "bench.gateway", *sys.argv[1:]]),
-        "measured_at": datetime.now(UTC).isoformat(timespec="minutes"),
+        **stamp("bench.gateway"),
         "cases": [kept[case.key] for case in CASES if case.key in kept],
         "memory": [kept[f"memory-{name}"] for name in BODIES if f"memory-{name}" in kept],
     }

@@ -1,9 +1,13 @@
 """Files of results: those of the Python whose figures are judged under their own name, those of others beside them."""
 
 import json
+import shlex
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from pybridge.bench.system import machine
 
 RESULTS = Path(__file__).parent / "results"
 JUDGED_PYTHON = (3, 11)
@@ -31,3 +35,23 @@ def write(name: str, document: dict[str, Any], page: str) -> None:
     file = stored(name)
     file.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     file.with_suffix(".md").write_text(page, encoding="utf-8")
+
+
+def stamp(module: str) -> dict[str, Any]:
+    """Where, when and by which command figures were measured: the beginning of their document."""
+    return {
+        "schema": 1,
+        "machine": machine(),
+        "command": shlex.join(["python", "-m", module, *sys.argv[1:]]),
+        "measured_at": datetime.now(UTC).isoformat(timespec="minutes"),
+    }
+
+
+def said(*, reached: bool) -> str:
+    """Whether a target is reached, as a page tells it."""
+    return "yes" if reached else "**no**"
+
+
+def row(*cells: str) -> str:
+    """A row of a table."""
+    return f"| {' | '.join(cells)} |"

@@ -12,13 +12,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import shlex
 import statistics
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 import handlers
@@ -27,8 +25,7 @@ import ray
 
 from bench import ray_apps, ray_recipe
 from bench.ray_cluster import Cluster
-from bench.result_files import write
-from pybridge.bench.system import machine
+from bench.result_files import row, said, stamp, write
 
 STREAMS = 32
 FLUSH_SECONDS = 0.1
@@ -183,18 +180,17 @@ def _row(case: dict[str, Any], lane: str) -> str:
     found = case["lanes"][lane]
     low, high = found["ratio_range"]
     judged = case["at_most"] is not None and lane == "flushed"
-    cells = [
+    return row(
         case["title"],
         WORDS[lane],
         f"{found['cpu_us']:.1f} ({found['cpu_us_range'][0]:.1f} to {found['cpu_us_range'][1]:.1f})",
         f"{found['others_us']:.1f}",
         "1" if lane == "plain" else f"{found['ratio']:.2f} ({low:.2f} to {high:.2f})",
         f"≤ {case['at_most']:g}" if judged else "",
-        ("yes" if case["reached"] else "**no**") if judged else "",
+        said(reached=case["reached"]) if judged else "",
         f"{found['tokens_per_s']:,.0f}",
         f"{found['pieces']:,.1f}",
-    ]
-    return f"| {' | '.join(cells)} |"
+    )
 
 
 def main() -> int:
@@ -210,11 +206,8 @@ def main() -> int:
             print(f"{case.title} ...", file=sys.stderr, flush=True)
             cases.append(measure(cluster, case, args.repeat))
     document: dict[str, Any] = {
-        "schema": 1,
-        "machine": machine(),
+        **stamp("bench.scale_out"),
         "ray": ray.__version__,
-        "command": shlex.join(["python", "-m", "bench.scale_out", *sys.argv[1:]]),
-        "measured_at": datetime.now(UTC).isoformat(timespec="minutes"),
         "recipe": recipe,
         "cases": cases,
     }

@@ -18,6 +18,9 @@ from pybridge.bench.system import process_status
 CRATE = Path(__file__).parent / "http"
 PROGRAM = CRATE / "target" / "release" / "http_bench"
 START_SECONDS = 30.0
+IDLE_SECONDS = 15.0
+LARGE_BODIES_TOGETHER = 96
+TEXT_CHARS = 1_000_000
 MEMORY_SETTINGS = {"PYBRIDGE_MEMORY_MIN_GAIN": "8MiB"}
 """Those of all memory figures of the project; by default up to 64 MiB stay until a release is worth it."""
 
@@ -90,6 +93,15 @@ class Server:
             raise SystemExit(f"{found['items']} of {requests * items} items came")
         spent = self.cpu_seconds() - before
         return {"cpu_us": spent / found["items"] * 1e6, "items_per_s": found["items"] / found["seconds"]}
+
+    def kept_mib(self, cycles: int, requests: int, body: Any) -> float:
+        """Memory above the start, some seconds after so many cycles of large requests for one item."""
+        self.load(8, 16, 1, {"items": 1})
+        start = self.resident_mib()
+        for _ in range(cycles):
+            self.load(LARGE_BODIES_TOGETHER, requests, 1, body)
+        time.sleep(IDLE_SECONDS)
+        return self.resident_mib() - start
 
 
 def free_port() -> int:

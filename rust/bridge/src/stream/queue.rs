@@ -265,31 +265,28 @@ impl Queue {
 
     /// The next batch, or the ending once the batches are out; else `waker` is called when there is one.
     pub(crate) fn poll(&self, waker: Option<&Waker>) -> Poll<Result<Batch, Ending>> {
+        self.poll_as(waker, false, Ending::hand_out)
+    }
+
+    /// The next batch, `None` once there is nothing left but the ending, which stays. Else `waker` is called: at the next
+    /// batch, or for a patient consumer at the ending, when half of what may be in flight is, or when the producer waits.
+    pub(crate) fn poll_batch(&self, waker: Option<&Waker>, is_patient: bool) -> Poll<Option<Batch>> {
+        self.poll_as(waker, is_patient, |_ending| ()).map(Result::ok)
+    }
+
+    fn poll_as<E>(
+        &self,
+        waker: Option<&Waker>,
+        is_patient: bool,
+        ended: impl FnOnce(&mut Ending) -> E,
+    ) -> Poll<Result<Batch, E>> {
         let mut inner = self.lock();
         if let Some(batch) = inner.next.take() {
             inner.next = inner.later.pop_front();
             return Poll::Ready(Ok(batch));
         }
         if let Some(ending) = &mut inner.ending {
-            return Poll::Ready(Err(ending.hand_out()));
-        }
-        inner.is_patient = false;
-        let old = waker.and_then(|waker| inner.reader.replace(waker.clone()));
-        drop(inner);
-        drop(old);
-        Poll::Pending
-    }
-
-    /// The next batch, `None` once there is nothing left but the ending, which stays. Else `waker` is called: at the next
-    /// batch, or for a patient consumer at the ending, when half of what may be in flight is, or when the producer waits.
-    pub(crate) fn poll_batch(&self, waker: Option<&Waker>, is_patient: bool) -> Poll<Option<Batch>> {
-        let mut inner = self.lock();
-        if let Some(batch) = inner.next.take() {
-            inner.next = inner.later.pop_front();
-            return Poll::Ready(Some(batch));
-        }
-        if inner.ending.is_some() {
-            return Poll::Ready(None);
+            return Poll::Ready(Err(ended(ending)));
         }
         inner.is_patient = is_patient;
         let old = waker.and_then(|waker| inner.reader.replace(waker.clone()));

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
 from starlette.background import BackgroundTask
@@ -26,14 +26,8 @@ class StreamResponse(Response):
 
     def __init__(
         self,
-        stream: _pybridge.Stream[bytes],
+        begin: Callable[[], _pybridge.HttpExchange],
         *,
-        framing: str,
-        format: str | None,  # noqa: A002  # the extension's word
-        commit_after: float,
-        keepalive: float,
-        flush_interval: float,
-        request_id: str | None,
         headers: Mapping[str, str] | None,
         background: Background | None,
     ) -> None:
@@ -41,25 +35,11 @@ class StreamResponse(Response):
         self.status_code = 200
         self.background = background
         self.raw_headers = [_header(name, value) for name, value in (headers or {}).items()]
-        self._stream = stream
-        self._framing = framing
-        self._format = format
-        self._commit_after = commit_after
-        self._keepalive = keepalive
-        self._flush_interval = flush_interval
-        self._request_id = request_id
+        self._begin = begin
 
     async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
         """Starts the stream, answers with it, and leaves it whatever happens."""
-        exchange = _pybridge.HttpExchange.of_stream(
-            self._stream,
-            self._framing,
-            format=self._format,
-            commit_after=self._commit_after,
-            keepalive=self._keepalive,
-            flush_interval=self._flush_interval,
-            request_id=self._request_id,
-        )
+        exchange = self._begin()
         await answer(exchange, receive, send, status=self.status_code, headers=self.raw_headers)
         if self.background is not None:
             await self.background()

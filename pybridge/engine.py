@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import dataclasses
+import functools
 import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -163,11 +164,8 @@ class PooledEngine:
             raise ConfigError("framing", f"must be 'none', 'sse', 'ndjson' or 'length', not {framing!r}")
         if framing in ("sse", "ndjson") and codec is not None and isinstance(resolve_codec(codec), MsgpackCodec):
             raise ConfigError("codec", f"MessagePack is binary and cannot be framed as {framing}")
-        if flush_interval == 0:
-            return self._open("chunks", request, codec, framing, options)
-        native = None if codec is None else native_codec(codec)
         interval = check_seconds("flush_interval", flush_interval)
-        return self._core.open("chunks", request, native, framing, flush_interval=interval, **self._keywords(options))
+        return self._open("chunks", request, codec, framing, options, flush_interval=interval)
 
     async def call(
         self, request: Any, *, codec: CodecName | Codec | None = None, **options: Unpack[CallOptions]
@@ -281,17 +279,17 @@ class PooledEngine:
 
         resolved = self._codec if codec is None else resolve_codec(codec)
         times = HttpOptions(commit_after=commit_after, keepalive=keepalive, flush_interval=flush_interval)
-        return StreamResponse(
+        begin = functools.partial(
+            _pybridge.HttpExchange.of_stream,
             self.chunks(request, framing=framing, codec=codec, **options),
-            framing=framing,
+            framing,
             format=resolved.format,
             commit_after=times.commit_after,
             keepalive=times.keepalive,
             flush_interval=times.flush_interval,
             request_id=options.get("request_id"),
-            headers=headers,
-            background=background,
         )
+        return StreamResponse(begin, headers=headers, background=background)
 
     def stats(self) -> EngineStats:
         """The counters since the engine was made."""
@@ -399,10 +397,16 @@ class PooledEngine:
         return raw
 
     def _open(
-        self, kind: str, request: Any, codec: CodecName | Codec | None, framing: Framing, options: CallOptions
+        self,
+        kind: str,
+        request: Any,
+        codec: CodecName | Codec | None,
+        framing: Framing,
+        options: CallOptions,
+        **more: Any,
     ) -> _pybridge.Stream[Any]:
         native = None if codec is None else native_codec(codec)
-        return self._core.open(kind, request, native, framing, **self._keywords(options))
+        return self._core.open(kind, request, native, framing, **more, **self._keywords(options))
 
     def _keywords(self, options: CallOptions) -> dict[str, Any]:
         """The options as the extension takes them."""

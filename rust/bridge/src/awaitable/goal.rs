@@ -10,7 +10,8 @@ use pyo3::prelude::*;
 
 use super::single::Single;
 use crate::engine::EngineCore;
-use crate::error::raise_failure;
+use crate::error::{raise_failure, runtime_error};
+use crate::runtime;
 use crate::stream::{Failure, PyStream, Reason, StreamCore, Waiter};
 use crate::worker::{Mailbox, Port};
 
@@ -105,8 +106,11 @@ impl Goal {
                 core.poll_cancelled(waker).map(|cancelled| Ok(cancelled.into_pyobject(py)?.to_owned().into_any()))
             }
             Self::Idle(core) => done(core.is_idle_or_wake(waker)),
-            Self::Polled(polled) => catch_unwind(AssertUnwindSafe(|| polled.poll(py, waker)))
-                .unwrap_or_else(|_panic| Poll::Ready(Err(raise_failure(py, &Failure::panicked())))),
+            Self::Polled(polled) => match runtime::check_fork().and_then(|()| runtime::check_exit()) {
+                Err(error) => Poll::Ready(Err(runtime_error(py, error))),
+                Ok(()) => catch_unwind(AssertUnwindSafe(|| polled.poll(py, waker)))
+                    .unwrap_or_else(|_panic| Poll::Ready(Err(raise_failure(py, &Failure::panicked())))),
+            },
         }
     }
 

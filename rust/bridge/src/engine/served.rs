@@ -102,7 +102,8 @@ impl ServedEngine {
     }
 }
 
-/// Starts a stream of chunks that nobody has read from, and takes it away from its Python object.
+/// Starts a stream of chunks that nobody has read from, and takes it away from its Python object. An interval between chunks
+/// is the taker's to set.
 ///
 /// # Errors
 /// Why the call is refused.
@@ -117,9 +118,8 @@ pub fn take_chunks(stream: &Bound<'_, PyAny>) -> Result<ChunkStream, StreamError
 }
 
 fn open(py: Python<'_>, call: Call) -> PyResult<ChunkStream> {
-    let flush_interval = call.flush_interval;
     let (core, _port) = super::open(py, call)?;
-    Ok(ChunkStream::new(core).flush_interval(flush_interval))
+    Ok(ChunkStream::new(core))
 }
 
 fn refused(py: Python<'_>, error: &PyErr) -> StreamError {

@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 use http::Response;
 use http_body::Body;
 use pybridge::extension::{Mutex, MutexGuard};
-use pybridge::{Canceller, Reason, runtime};
+use pybridge::{Canceller, ChunkStream, Reason, StreamError};
 use pybridge_http::AnswerBody;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
@@ -39,10 +39,24 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    pub(super) fn new(
-        head: impl Future<Output = Response<AnswerBody>> + Send + 'static,
-        stream: Option<Canceller>,
-    ) -> Self {
+    /// One that is there already.
+    pub(super) fn ready(response: Response<AnswerBody>) -> Self {
+        Self::new(std::future::ready(response), None)
+    }
+
+    /// What `answer` makes of a stream.
+    pub(super) fn of<F>(
+        started: Result<ChunkStream, StreamError>,
+        answer: impl FnOnce(Result<ChunkStream, StreamError>) -> F,
+    ) -> Self
+    where
+        F: Future<Output = Response<AnswerBody>> + Send + 'static,
+    {
+        let stream = started.as_ref().ok().map(ChunkStream::canceller);
+        Self::new(answer(started), stream)
+    }
+
+    fn new(head: impl Future<Output = Response<AnswerBody>> + Send + 'static, stream: Option<Canceller>) -> Self {
         Self { stage: Mutex::new(Stage::Head(Box::pin(head))), waiting: Mutex::new(None), stream }
     }
 
@@ -156,12 +170,6 @@ impl Answer {
 
     /// The next look at a part. Whoever has `waker` is woken when another look is due.
     pub(super) fn poll<'py>(&self, py: Python<'py>, part: Part, waker: &Waker) -> Poll<PyResult<Bound<'py, PyAny>>> {
-        let runtime = match runtime::start() {
-            Ok(runtime) => runtime,
-            Err(error) => return Poll::Ready(Err(pybridge::extension::runtime_error(py, error))),
-        };
-        // The timers of an answer are the runtime's.
-        let _entered = runtime.enter();
         let context = &mut Context::from_waker(waker);
         let part = match part {
             Part::Head => self.poll_head(py, context),

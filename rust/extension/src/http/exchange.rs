@@ -55,8 +55,7 @@ impl PyExchange {
     }
 
     fn respond(&self, response: Response<Bytes>) {
-        let response = response.map(AnswerBody::from);
-        drop(self.answer.set(Answer::new(std::future::ready(response), None)));
+        drop(self.answer.set(Answer::ready(response.map(AnswerBody::from))));
     }
 }
 
@@ -82,11 +81,8 @@ impl PyExchange {
         plain.keep_alive = seconds(keepalive)?;
         plain.flush_interval = seconds(flush_interval)?;
         plain.request_id = request_id;
-        let started = take_chunks(stream);
-        let canceller = started.as_ref().ok().map(pybridge::ChunkStream::canceller);
-        let exchange = Self::default();
-        drop(exchange.answer.set(Answer::new(plain.answer(started), canceller)));
-        Ok(exchange)
+        let answer = Answer::of(take_chunks(stream), |started| plain.answer(started));
+        Ok(Self { receiving: Mutex::new(None), answer: answer.into() })
     }
 
     /// True while the body of the request is to be given to `receive`.
@@ -115,10 +111,9 @@ impl PyExchange {
         match incoming.body(body.finish()) {
             Err(response) => self.respond(response),
             Ok(mut prepared) => {
-                let body = std::mem::take(&mut prepared.body);
-                let started = engine.chunks(py, body, prepared.framing, prepared.options.clone());
-                let stream = started.as_ref().ok().map(pybridge::ChunkStream::canceller);
-                drop(self.answer.set(Answer::new(prepared.answer(started), stream)));
+                let (body, options) = (std::mem::take(&mut prepared.body), std::mem::take(&mut prepared.options));
+                let started = engine.chunks(py, body, prepared.framing, options);
+                drop(self.answer.set(Answer::of(started, |started| prepared.answer(started))));
             }
         }
     }

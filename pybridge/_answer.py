@@ -1,4 +1,4 @@
-"""The way of an answer to an ASGI server: head, pieces, end; and of the news that the client has gone."""
+"""Sending of an exchange's answer to an ASGI server, and the watch for a client that leaves."""
 
 from __future__ import annotations
 

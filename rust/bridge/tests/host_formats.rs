@@ -1,4 +1,4 @@
-//! What servers ask of an engine beside its own format: other formats by call, chunks at an interval, bodies in pieces.
+//! Servers' uses of an engine: formats chosen by call, chunks at an interval, bodies in pieces, failures found by consumers.
 
 mod support;
 

@@ -7,13 +7,10 @@ use http::Response;
 use pybridge::codec::Framing;
 use pybridge::{CallOptions, ChunkStream, Engine, Reason};
 
-use crate::answer::{ChunkBody, Failures, Source, streamed};
+use crate::answer::{ChunkBody, Failures, KEEP_ALIVE_AFTER, Source, streamed};
 use crate::api::Api;
 use crate::error::HttpError;
 use crate::media;
-
-/// Time without a chunk after which a comment keeps the connection open, unless said otherwise.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// A stream as server-sent events.
 ///
@@ -102,7 +99,7 @@ impl Sse {
     }
 
     fn of(mut body: ChunkBody) -> Self {
-        body.keep_alive(KEEP_ALIVE);
+        body.keep_alive(KEEP_ALIVE_AFTER);
         Self(body)
     }
 

@@ -1,4 +1,4 @@
-//! How often an answer asks malloc for a piece that it sends, counted by a global allocator; a binary of its own.
+//! Allocations for each piece of an answer, counted by a global allocator; a binary of its own.
 #![cfg(feature = "http")]
 #![allow(unsafe_code, reason = "a global allocator that counts")]
 

@@ -13,6 +13,12 @@ use crate::api::Api;
 use crate::error::HttpError;
 use crate::headers::{REQUEST_ID, made_up_id};
 
+/// How long a head waits for the first item, unless said otherwise.
+pub(crate) const COMMIT_AFTER: Duration = Duration::from_secs(10);
+
+/// Time without a chunk after which a comment keeps the connection open, unless said otherwise.
+pub(crate) const KEEP_ALIVE_AFTER: Duration = Duration::from_secs(15);
+
 /// Tells nginx, and proxies that follow it, to pass each chunk on.
 const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 

@@ -1,4 +1,4 @@
-//! What a request asks of the protocol, read from its body.
+//! The three members that are read of a request's body: model, stream and the wish for usage.
 
 use std::borrow::Cow;
 

@@ -1,9 +1,10 @@
-//! What a host sets of the protocol.
+//! Options of the protocol that a host sets: paths, pages, limits and waits.
 
 use std::time::Duration;
 
 use http::HeaderName;
 
+use crate::answer;
 use crate::api::Api;
 
 /// What a host sets of the protocol; [`Protocol::new`](crate::Protocol::new) checks it.
@@ -53,8 +54,8 @@ impl Default for ProtocolOptions {
             metrics: false,
             max_body: 32 << 20,
             max_timeout: Duration::from_secs(3600),
-            commit_after: Duration::from_secs(10),
-            keep_alive: Duration::from_secs(15),
+            commit_after: answer::COMMIT_AFTER,
+            keep_alive: answer::KEEP_ALIVE_AFTER,
             flush_interval: Duration::ZERO,
             pass_headers: Vec::new(),
         }

@@ -45,8 +45,8 @@ impl Plain {
         Self {
             framing,
             codec: None,
-            commit_after: Duration::from_secs(10),
-            keep_alive: Duration::from_secs(15),
+            commit_after: answer::COMMIT_AFTER,
+            keep_alive: answer::KEEP_ALIVE_AFTER,
             flush_interval: Duration::ZERO,
             request_id: None,
         }

@@ -1,4 +1,4 @@
-//! What a request is for, by its head.
+//! The route of a request by its head: a call, a page, or an answer at once.
 
 use std::sync::Arc;
 

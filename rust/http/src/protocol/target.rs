@@ -1,4 +1,4 @@
-//! What the paths of a service are for.
+//! The paths of a service and the methods that each takes.
 
 use http::Method;
 use percent_encoding::percent_decode_str;

@@ -1,4 +1,4 @@
-//! What all requests to one service share.
+//! The state that all requests to one service share: checked options and facts of its engine.
 
 use pybridge::EngineProfile;
 

@@ -1,4 +1,4 @@
-//! What is asked for, and which models there are.
+//! Tests of reading requests and of the pages of models.
 
 use super::*;
 use crate::openai::error::OpenAiError;

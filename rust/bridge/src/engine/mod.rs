@@ -18,6 +18,7 @@ mod open;
 mod permit;
 mod pool;
 mod python;
+mod ready;
 mod served;
 mod settings;
 mod setup;

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,9 +15,10 @@ use super::codec::{PyCodec, body_of};
 use super::core::EngineCore;
 use super::host::{EngineProfile, max_request};
 use super::pool::{PyPool, shared_pool};
+use super::ready::Readiness;
 use super::settings::{self, Flow};
 use super::stats::EngineStats;
-use crate::awaitable::{Awaited, Goal, Single};
+use crate::awaitable::{Awaited, Goal, Single, coroutine};
 use crate::blocking;
 use crate::codec::{CodecSpec, Format, Framing};
 use crate::context::{self, Context};
@@ -80,6 +82,13 @@ impl PyEngine {
             }
             Placement::Auto | Placement::Dedicated => worker::shared_worker(py)?.get().mailbox(py),
         }
+    }
+
+    fn readiness(slf: &Bound<'_, Self>) -> PyResult<Readiness> {
+        let py = slf.py();
+        crate::runtime::start().map_err(|error| crate::error::runtime_error(py, error))?;
+        let mailbox = slf.get().host_mailbox(py)?;
+        Readiness::of(py, &slf.get().core, slf.clone().into_any().unbind(), &mailbox)
     }
 
     /// A request's bytes in this format: a frame's own memory, else a copy in the pool's inbound half.
@@ -250,6 +259,22 @@ impl PyEngine {
     /// A blocking iterator over a stream made by `open`, for threads without an event loop.
     fn iterate(slf: &Bound<'_, Self>, stream: Py<PyStream>) -> PyResult<BlockingStream> {
         BlockingStream::new(slf.py(), stream)
+    }
+
+    /// Suspends until the engine's lifespan is entered on the worker that serves Rust callers. Raises what it raised.
+    fn ready(slf: Bound<'_, Self>) -> PyResult<Bound<'_, PyAny>> {
+        coroutine(slf.py(), Self::readiness(&slf)?)
+    }
+
+    /// The same for threads without an event loop: blocks.
+    fn wait_ready(slf: Bound<'_, Self>) -> PyResult<()> {
+        let py = slf.py();
+        let mut readiness = Self::readiness(&slf)?;
+        let entered = blocking::wait(py, None, |waker| match readiness.poll_entered(py, waker) {
+            Poll::Ready(entered) => Some(entered),
+            Poll::Pending => None,
+        })?;
+        entered.unwrap_or(Ok(()))
     }
 
     /// Takes no new calls; live streams go on.

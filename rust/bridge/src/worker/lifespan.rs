@@ -5,12 +5,15 @@ use std::sync::Arc;
 
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
+use tokio::sync::oneshot;
 
 use super::entering::{self, Entering};
-use super::mailbox::Command;
+use super::mailbox::{Command, Mailbox};
 use super::port::Port;
+use super::release::Deferred;
 use crate::engine::{EngineCore, LifespanGuard, PyEngine};
-use crate::stream::{self, StartRequest};
+use crate::error::{contained_exit, failure_of};
+use crate::stream::{self, Failure, StartRequest};
 
 /// Lifespans on one worker, by engine.
 pub(super) type Lifespans = HashMap<u64, Lifespan>;
@@ -27,8 +30,8 @@ pub(super) struct Lifespan {
 }
 
 enum Stage {
-    /// Its context manager is being entered; these requests wait for that.
-    Entering { waiting: Vec<StartRequest>, entering: Entering },
+    /// Its context manager is being entered; these wait for that.
+    Entering { waiting: Vec<Waiting>, entering: Entering },
     /// It is entered: what it yielded.
     Entered(Py<PyAny>),
     /// Its context manager is being left.
@@ -43,6 +46,17 @@ impl Lifespan {
     }
 }
 
+/// What goes on once a lifespan is entered, or fails with it.
+enum Waiting {
+    /// A request.
+    Call(StartRequest),
+    /// Somebody who serves the engine, and wants the exception itself if `raises`.
+    Server { entered: oneshot::Sender<Entered>, raises: bool },
+}
+
+/// Whether a lifespan was entered; else what that failed with.
+pub(crate) type Entered = Result<(), Box<Failure>>;
+
 /// Whether a request may go on.
 pub(crate) enum Gate {
     /// It may.
@@ -55,33 +69,67 @@ impl Gate {
     /// Looks whether the engine of `start` has a lifespan here, and has it entered at the first request.
     pub(crate) fn of(py: Python<'_>, port: &Bound<'_, Port>, start: StartRequest) -> PyResult<Self> {
         let engine = start.engine.get(py).bind(py).cast::<PyEngine>()?.clone();
-        let Some(factory) = &engine.get().lifespan else { return Ok(Self::Open(start)) };
-        let core = &engine.get().core;
-        let stop = port.get().create_future(py)?;
-        let number = {
-            let Some(mut lifespans) = port.get().lifespans() else { return Ok(Self::Open(start)) };
-            match lifespans.get_mut(&core.id).map(|lifespan| &mut lifespan.stage) {
-                Some(Stage::Entered(_) | Stage::Leaving) => return Ok(Self::Open(start)),
-                Some(Stage::Entering { waiting, .. }) => {
-                    waiting.push(start);
-                    return Ok(Self::Waiting);
-                }
-                None => {
-                    let entering = Entering::begin(core, &port.get().mailbox);
-                    let number = entering.id();
-                    let stage = Stage::Entering { waiting: vec![start], entering };
-                    let stop = stop.clone().unbind();
-                    lifespans.insert(core.id, Lifespan { number, stage, stop, task: None });
-                    number
-                }
-            }
-        };
-        if let Err(error) = port.get().hold(py, port, engine.get(), factory, &stop, number) {
-            let value = crate::error::object_of(py, &error);
-            port.get().entered(py, port, core.id, py.None(), Some(value));
-        }
-        Ok(Self::Waiting)
+        Ok(match enter_or_wait(py, port, engine.get(), Waiting::Call(start))? {
+            Some(Waiting::Call(start)) => Self::Open(start),
+            _ => Self::Waiting,
+        })
     }
+}
+
+/// Has the lifespan of `engine`, if it has one, entered on the worker of `mailbox`; tells when it is.
+///
+/// Nothing comes where the worker has gone, or goes meanwhile. `raises`: a failure keeps the exception itself.
+pub(crate) fn enter_lifespan(
+    mailbox: &Arc<Mailbox>,
+    engine: Arc<Deferred>,
+    raises: bool,
+) -> oneshot::Receiver<Entered> {
+    let (entered, receiver) = oneshot::channel();
+    let enter = move |py: Python<'_>, port: &Bound<'_, Port>| {
+        let Ok(engine) = engine.get(py).bind(py).cast::<PyEngine>() else { return };
+        let waiting = Waiting::Server { entered, raises };
+        if let Ok(Some(Waiting::Server { entered, .. })) = enter_or_wait(py, port, engine.get(), waiting) {
+            drop(entered.send(Ok(())));
+        }
+    };
+    drop(mailbox.post(Command::CallPort(Box::new(enter))));
+    receiver
+}
+
+/// Puts `waiting` aside until the lifespan of `engine` is entered here, and has that begun if it is not; what need not wait
+/// comes back.
+fn enter_or_wait(
+    py: Python<'_>,
+    port: &Bound<'_, Port>,
+    engine: &PyEngine,
+    waiting: Waiting,
+) -> PyResult<Option<Waiting>> {
+    let Some(factory) = &engine.lifespan else { return Ok(Some(waiting)) };
+    let core = &engine.core;
+    let stop = port.get().create_future(py)?;
+    let number = {
+        let Some(mut lifespans) = port.get().lifespans() else { return Ok(Some(waiting)) };
+        match lifespans.get_mut(&core.id).map(|lifespan| &mut lifespan.stage) {
+            Some(Stage::Entered(_) | Stage::Leaving) => return Ok(Some(waiting)),
+            Some(Stage::Entering { waiting: others, .. }) => {
+                others.push(waiting);
+                return Ok(None);
+            }
+            None => {
+                let entering = Entering::begin(core, &port.get().mailbox);
+                let number = entering.id();
+                let stage = Stage::Entering { waiting: vec![waiting], entering };
+                let stop = stop.clone().unbind();
+                lifespans.insert(core.id, Lifespan { number, stage, stop, task: None });
+                number
+            }
+        }
+    };
+    if let Err(error) = port.get().hold(py, port, engine, factory, &stop, number) {
+        let value = crate::error::object_of(py, &error);
+        port.get().entered(py, port, core.id, py.None(), Some(value));
+    }
+    Ok(None)
 }
 
 impl Port {
@@ -135,10 +183,17 @@ impl Port {
         drop(over);
         let Stage::Entering { waiting, entering } = before else { return };
         drop(entering);
-        for start in waiting {
-            match &error {
-                None => stream::start(py, port, start),
-                Some(error) => stream::fail(py, &start.core, &PyErr::from_value(error.bind(py).clone())),
+        let error = error.map(|error| PyErr::from_value(error.into_bound(py)));
+        for waiting in waiting {
+            match (waiting, &error) {
+                (Waiting::Call(start), None) => stream::start(py, port, start),
+                (Waiting::Call(start), Some(error)) => stream::fail(py, &start.core, error),
+                (Waiting::Server { entered, .. }, None) => drop(entered.send(Ok(()))),
+                (Waiting::Server { entered, raises }, Some(error)) => {
+                    let exit = contained_exit(py, error);
+                    let keep = raises.then_some(|object| Deferred::new(object, Arc::clone(&self.mailbox)));
+                    drop(entered.send(Err(Box::new(failure_of(py, exit.as_ref().unwrap_or(error), keep)))));
+                }
             }
         }
     }

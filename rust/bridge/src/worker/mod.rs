@@ -34,7 +34,7 @@ pub(crate) use entering::{current_lifespan, wait_for};
 pub use host::{EventLoop, Worker};
 pub(crate) use lag::watch_loops;
 pub(crate) use lendable::Lendable;
-pub(crate) use lifespan::{Gate, leave_lifespans};
+pub(crate) use lifespan::{Entered, Gate, enter_lifespan, leave_lifespans};
 pub(crate) use locate::{port_of_running_loop as running_port, running_loop, trio_runs_here};
 pub(crate) use mailbox::{Command, Mailbox, PortCall};
 pub(crate) use port::Port;

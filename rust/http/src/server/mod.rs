@@ -6,6 +6,7 @@ mod connection;
 mod control;
 mod deadlines;
 mod error;
+mod hangup;
 mod listener;
 mod options;
 mod phase;
@@ -17,6 +18,7 @@ mod service;
 mod settings;
 mod site;
 mod socket;
+mod streams;
 mod target;
 mod tls;
 

@@ -7,7 +7,8 @@ use super::check::check;
 use super::error::ServerError;
 use super::options::ServerOptions;
 use super::phase::Phases;
-use super::settings::{Executor, builder};
+use super::settings::builder;
+use super::streams::Streams;
 use crate::protocol::Protocol;
 
 /// An engine, how it is served, and how far the server is.
@@ -17,7 +18,7 @@ pub(super) struct Site {
     pub(super) protocol: Protocol,
     pub(super) options: ServerOptions,
     pub(super) phases: Phases,
-    pub(super) http: auto::Builder<Executor>,
+    pub(super) http: auto::Builder<Streams>,
 }
 
 impl Site {

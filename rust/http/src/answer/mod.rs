@@ -14,3 +14,5 @@ pub use body::{ChunkBody, Interrupted};
 pub(crate) use buffered::{array, merged, value};
 pub(crate) use head::{COMMIT_AFTER, KEEP_ALIVE_AFTER, answer, failed, stream, streamed, whole};
 pub(crate) use source::Source;
+#[cfg(feature = "server")]
+pub(crate) use timer::{Timer, after};

@@ -2,7 +2,11 @@
 #![allow(dead_code, reason = "every test binary uses its part")]
 
 pub(crate) mod heads;
+pub(crate) mod raw;
+#[cfg(feature = "server")]
 pub(crate) mod service;
+#[cfg(feature = "server")]
+pub(crate) mod tls;
 
 use std::sync::Once;
 use std::time::Duration;

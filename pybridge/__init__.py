@@ -14,6 +14,7 @@ from pybridge._pybridge import (
     encode,
     metrics_text,
 )
+from pybridge._serve.settings import ServeOptions
 from pybridge.codecs import JsonCodec, MsgpackCodec, RawCodec
 from pybridge.config import FlowConfig, Limits, PoolConfig
 from pybridge.engine import PooledEngine
@@ -37,6 +38,7 @@ from pybridge.from_sync import from_sync
 from pybridge.memory import configure_memory, memory
 from pybridge.options import CallOptions
 from pybridge.pool import Pool
+from pybridge.server import Server, serve
 from pybridge.stats import EngineStats, MemoryStats
 
 __all__ = [
@@ -66,6 +68,8 @@ __all__ = [
     "PublicError",
     "PybridgeError",
     "RawCodec",
+    "ServeOptions",
+    "Server",
     "Stream",
     "StreamCancelled",
     "Worker",
@@ -78,4 +82,5 @@ __all__ = [
     "from_sync",
     "memory",
     "metrics_text",
+    "serve",
 ]

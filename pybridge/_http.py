@@ -12,16 +12,18 @@ Protocol: TypeAlias = Literal["generic", "openai"]
 """What clients take a service for."""
 
 
-def _text(value: object) -> str:
+def text(value: object) -> str:
+    """A text of any kind."""
     if not isinstance(value, str):
         raise ValueError(f"must be text, not {value!r}")
     return value
 
 
-def _texts(value: object) -> tuple[str, ...]:
+def texts(value: object) -> tuple[str, ...]:
+    """A sequence of names."""
     if isinstance(value, str) or not isinstance(value, Sequence):
         raise ValueError(f"must be a sequence of names, not {value!r}")
-    return tuple(_text(item) for item in value)
+    return tuple(text(item) for item in value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +35,8 @@ class HttpOptions(Settings):
     """
 
     protocol: Protocol = setting("generic", choice("generic", "openai"))
-    path: str | None = setting(None, optional(_text))
-    models: tuple[str, ...] = setting((), _texts)
+    path: str | None = setting(None, optional(text))
+    models: tuple[str, ...] = setting((), texts)
     health: bool = setting(False, switch)
     metrics: bool = setting(False, switch)
     max_body: int = setting("32MiB", size(1))
@@ -42,7 +44,7 @@ class HttpOptions(Settings):
     commit_after: float = setting(10.0, seconds(zero=True))
     keepalive: float = setting(15.0, seconds(zero=True))
     flush_interval: float = setting(0.0, seconds(zero=True))
-    pass_headers: tuple[str, ...] = setting((), _texts)
+    pass_headers: tuple[str, ...] = setting((), texts)
 
     if TYPE_CHECKING:
 

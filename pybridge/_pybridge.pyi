@@ -6,9 +6,12 @@ from contextlib import AbstractAsyncContextManager
 from types import CodeType, FrameType, GenericAlias, TracebackType
 from typing import Any, Generic, Literal, Self, SupportsIndex, TypeVar, final, overload
 
+from pybridge._http import HttpOptions
+from pybridge._serve.settings import ServerSettings
 from pybridge.codecs import Codec as AnyCodec
 from pybridge.codecs import CodecName
 from pybridge.config import FlowConfig, Limits, PoolConfig
+from pybridge.engine import PooledEngine
 
 _T_co = TypeVar("_T_co", covariant=True)
 
@@ -207,23 +210,23 @@ class HttpExchange:
 class HttpProtocol:
     """What an HTTP application of one engine promises."""
 
-    def __new__(
-        cls,
-        engine: Engine,
-        *,
-        openai: bool,
-        path: str | None,
-        models: Sequence[str],
-        health: bool,
-        metrics: bool,
-        max_body: int,
-        max_timeout: float,
-        commit_after: float,
-        keepalive: float,
-        flush_interval: float,
-        pass_headers: Sequence[str],
-    ) -> Self: ...
+    def __new__(cls, engine: Engine, options: HttpOptions) -> Self: ...
     def exchange(self, method: str, path: str, headers: Iterable[Sequence[bytes]]) -> HttpExchange: ...
+
+@final
+class HttpServer:
+    """One engine behind HTTP, on threads of Rust's."""
+
+    def __new__(
+        cls, engine: PooledEngine, settings: ServerSettings, tls: tuple[bytes, bytes] | None, peers: str | None
+    ) -> Self: ...
+    def start(self, listeners: Sequence[int], end: int | None = None) -> None: ...
+    def drain(self) -> None: ...
+    def stop(self) -> None: ...
+    def ended(self) -> Awaited[tuple[int, int]]: ...
+    def watch_signals(self, signals: int, within: float) -> None: ...
+    def watch_supervisor(self, channel: int, within: float) -> None: ...
+    def disarm(self) -> None: ...
 
 @final
 class Engine:

@@ -15,20 +15,7 @@ class AsgiApp:
 
     def __init__(self, engine: _pybridge.Engine, options: HttpOptions) -> None:
         try:
-            self._protocol = _pybridge.HttpProtocol(
-                engine,
-                openai=options.protocol == "openai",
-                path=options.path,
-                models=options.models,
-                health=options.health,
-                metrics=options.metrics,
-                max_body=options.max_body,
-                max_timeout=options.max_timeout,
-                commit_after=options.commit_after,
-                keepalive=options.keepalive,
-                flush_interval=options.flush_interval,
-                pass_headers=options.pass_headers,
-            )
+            self._protocol = _pybridge.HttpProtocol(engine, options)
         except ValueError as error:
             raise ConfigError(*error.args) from None
         self._live: set[_pybridge.HttpExchange] = set()

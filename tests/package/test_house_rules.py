@@ -36,6 +36,9 @@ ALLOWED: dict[str, set[str]] = {
     "_native": {"codecs", "config", "errors", "pool"},
     "_starlette": {"_answer", "errors", "text"},
     "asgi": {"_answer", "_http", "errors"},
+    "_serve": {"_http", "engine", "errors", "settings"},
+    "_serve_command": {"_serve", "config", "engine", "errors", "handlers", "memory", "settings"},
+    "server": {"_serve", "engine"},
     "engine": {
         "_http",
         "_native",
@@ -56,7 +59,7 @@ ALLOWED: dict[str, set[str]] = {
     "_worker": {"_executor", "errors"},
     "_extension": {"_interpreter"},
     "doctor": {"__version__", "_worker", "config", "errors", "machine", "memory", "sizes"},
-    "cli": {"__version__", "bench", "doctor", "errors"},
+    "cli": {"__version__", "_serve_command", "bench", "doctor", "errors"},
     "__main__": {"cli"},
     "demo": set(),
 }
@@ -65,6 +68,8 @@ MAY_USE_THE_EXTENSION = {
     "_answer",
     "_extension",
     "_native",
+    "_serve",
+    "_serve_command",
     "_starlette",
     "_worker",
     "asgi",
@@ -74,6 +79,7 @@ MAY_USE_THE_EXTENSION = {
     "memory",
     "options",
     "pool",
+    "server",
 }
 MAY_USE_OTHER_DISTRIBUTIONS = {"_starlette", "_worker", "bench", "integrations"}
 

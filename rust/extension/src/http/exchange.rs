@@ -14,7 +14,7 @@ use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 
 use super::answer::{Answer, Part};
-use super::protocol::seconds;
+use super::options::seconds;
 
 /// A request whose body is still to come.
 struct Receiving {

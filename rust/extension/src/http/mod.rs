@@ -1,8 +1,13 @@
-//! HTTP's protocol layer as Python fronts use it: `engine.asgi()` and `engine.response()`.
+//! HTTP as Python fronts use it: the protocol's layer for `engine.asgi()` and `engine.response()`, and the server.
 
 mod answer;
+mod deadline;
+mod descriptor;
 mod exchange;
 mod head;
+mod options;
 mod protocol;
+mod server;
+mod stopping;
 
 pub(crate) use protocol::register;

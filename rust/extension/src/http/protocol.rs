@@ -4,25 +4,28 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderName, Response, StatusCode, header};
+use http::{Response, StatusCode, header};
 use pybridge::extension::ServedEngine;
 use pybridge::metrics_text;
-use pybridge_http::{Api, Page, Protocol, ProtocolOptions, Route, live_page, metrics_page, ready_page};
-use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pybridge_http::{Page, Protocol, Route, live_page, metrics_page, ready_page};
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
 use super::exchange::PyExchange;
 use super::head::{is_as_escaped, request_head};
+use super::options::{protocol_options, refused};
+use super::server::PyServer;
 
-/// Adds what `pybridge.asgi` uses to the extension module.
+/// Adds what `pybridge.asgi` and `pybridge.server` use to the extension module.
 ///
 /// # Errors
 /// The module does not take the names.
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<PyProtocol>()?;
-    module.add_class::<PyExchange>()
+    module.add_class::<PyExchange>()?;
+    module.add_class::<PyServer>()
 }
 
 /// What an HTTP application of one engine promises; see `PooledEngine.asgi` for the options.
@@ -33,57 +36,19 @@ pub(crate) struct PyProtocol {
     protocol: Protocol,
 }
 
-pub(super) fn seconds(seconds: f64) -> PyResult<Duration> {
-    Duration::try_from_secs_f64(seconds).map_err(|error| PyValueError::new_err(error.to_string()))
-}
-
 #[python_entry]
 #[pymethods]
 impl PyProtocol {
-    /// Raises `ValueError(option, reason)` for an option that cannot be.
+    /// `options`: an `HttpOptions`. Raises `ValueError(option, reason)` for an option that cannot be.
     #[new]
-    #[pyo3(signature = (
-        engine, *, openai, path, models, health, metrics, max_body, max_timeout, commit_after, keepalive, flush_interval,
-        pass_headers
-    ))]
-    #[expect(clippy::too_many_arguments, reason = "called by pybridge.asgi only, by keyword")]
-    fn new(
-        engine: &Bound<'_, PyAny>,
-        openai: bool,
-        path: Option<String>,
-        models: Vec<String>,
-        health: bool,
-        metrics: bool,
-        max_body: usize,
-        max_timeout: f64,
-        commit_after: f64,
-        keepalive: f64,
-        flush_interval: f64,
-        pass_headers: Vec<String>,
-    ) -> PyResult<Self> {
-        let refused = |option: &'static str, reason: String| PyValueError::new_err((option, reason));
-        let name = |name: &String| {
-            HeaderName::from_bytes(name.as_bytes())
-                .map_err(|_| refused("pass_headers", format!("{name:?} is no name of a header")))
-        };
-        if let Some(path) = path.as_ref().filter(|path| path.contains('%') && !is_as_escaped(path)) {
+    fn new(engine: &Bound<'_, PyAny>, options: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let options = protocol_options(options)?;
+        if let Some(path) = options.path.as_ref().filter(|path| path.contains('%') && !is_as_escaped(path)) {
             return Err(refused("path", format!("{path:?} escapes what need not be, and would not be found")));
         }
         let engine = ServedEngine::of(engine)?;
-        let options = ProtocolOptions::default()
-            .api(if openai { Api::OpenAi } else { Api::Generic })
-            .path(path)
-            .models(models)
-            .health(health)
-            .metrics(metrics)
-            .max_body(max_body)
-            .max_timeout(seconds(max_timeout)?)
-            .commit_after(seconds(commit_after)?)
-            .keep_alive(seconds(keepalive)?)
-            .flush_interval(seconds(flush_interval)?)
-            .pass_headers(pass_headers.iter().map(name).collect::<PyResult<Vec<_>>>()?);
-        let protocol = Protocol::new(options, engine.profile())
-            .map_err(|error| refused(error.option(), error.reason().to_owned()))?;
+        let protocol =
+            Protocol::new(options, engine.profile()).map_err(|error| refused(error.option(), error.reason()))?;
         Ok(Self { engine: Arc::new(engine), protocol })
     }
 

@@ -1,0 +1,1 @@
+"""The server's Python side: options, sockets and signals."""

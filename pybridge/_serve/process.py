@@ -1,0 +1,96 @@
+"""A process that serves one engine until it is told to stop: the main thread stays in Python and waits."""
+
+from __future__ import annotations
+
+import os
+import resource
+import socket
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from pybridge import _pybridge
+from pybridge._serve.settings import ServerSettings
+from pybridge._serve.signals import Signals
+from pybridge._serve.sockets import Listeners
+from pybridge.engine import PooledEngine
+from pybridge.errors import ConfigError
+
+EXIT_MARGIN = 1.0
+"""Seconds beyond the drain and the cleanup of what was cancelled, after which the process ends whatever holds it."""
+
+
+def prepare(engine: PooledEngine, settings: ServerSettings, peers: Path | None = None) -> _pybridge.HttpServer:
+    """A server that is not started, its options checked.
+
+    Raises:
+        ConfigError: An option that cannot be, naming it.
+    """
+    try:
+        return _pybridge.HttpServer(engine, settings, settings.tls(), None if peers is None else str(peers))
+    except ValueError as error:
+        if isinstance(error, ConfigError):
+            raise
+        raise ConfigError(*error.args) from None
+
+
+def check_thread() -> None:
+    """Refuses a thread that must not block, or to which signals do not come.
+
+    Raises:
+        RuntimeError: This is not the main thread, or an event loop runs on it.
+    """
+    if threading.current_thread() is not threading.main_thread() or _pybridge.Engine.on_loop():
+        raise RuntimeError("serve() blocks the main thread and takes its signals: use `async with Server(engine)` here")
+
+
+def wait_ready(engine: PooledEngine) -> None:
+    """Has the engine's lifespan entered, and blocks until it is.
+
+    Raises:
+        Exception: What the lifespan raised.
+    """
+    engine._core.wait_ready()  # noqa: SLF001 - the package's own
+
+
+def serve_until_told(
+    engine: PooledEngine,
+    server: _pybridge.HttpServer,
+    listeners: Listeners,
+    settings: ServerSettings,
+    signals: Signals,
+    announce: Callable[[list[str]], None],
+    *,
+    supervisor: socket.socket | None = None,
+) -> None:
+    """Starts a server of an engine that is ready; returns when it has drained, after a signal or its supervisor's end.
+
+    Raises:
+        OSError: Somebody else listens on an address meanwhile.
+    """
+    grace = engine.stats().flow.config.cancel_grace
+    within = settings.drain_settle + settings.drain_timeout + grace + EXIT_MARGIN
+    listeners.listen()
+    urls = listeners.urls
+    ended, end = socket.socketpair()
+    with ended:
+        server.start(listeners.detach(), end.detach())
+        try:
+            signals.hand_over(server, within)
+            if supervisor is not None:
+                server.watch_supervisor(os.dup(supervisor.fileno()), within)
+            announce(urls)
+            ended.recv(1)  # Rust closes the other end; signals do not end the wait
+        finally:
+            server.stop()
+    server.disarm()
+
+
+def raise_file_limit() -> None:
+    """Lets the process have as many sockets as the system allows it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        except (OSError, ValueError):  # a system that allows less than it says keeps its limit
+            return

@@ -1,0 +1,171 @@
+"""Options of the server, those of the protocol included."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
+
+from pybridge._http import HttpOptions, Protocol, text, texts
+from pybridge.errors import ConfigError
+from pybridge.settings import Settings, choice, count, optional, seconds, setting, switch
+
+AccessLog: TypeAlias = Literal["off", "text", "json"]
+"""What is written to standard error of each request: nothing, a line, or a JSON object."""
+
+PathText: TypeAlias = str | os.PathLike[str]
+"""A path of a file."""
+
+
+class ServeOptions(TypedDict, total=False):
+    """Options of `serve` and `Server`.
+
+    Attributes:
+        protocol: `"generic"`: a request is a POST of the handler's request, the answer its items. `"openai"`: the
+            endpoints of OpenAI's API for chat, completions and models.
+        path: Where calls go: `/generate`, or for OpenAI's paths what they begin with, `/v1`.
+        models: Names that OpenAI's clients may ask for; none: any.
+        health: Answer `/health/live` and `/health/ready`; on unless turned off.
+        metrics: Answer `/metrics`, in the text format of Prometheus; on unless turned off.
+        max_body: Longest body of a request; a longer one gets status 413, and so does one over the engine's own
+            `Limits.max_frame_bytes`.
+        max_timeout: Most seconds that a client may ask for with `X-Request-Timeout`.
+        commit_after: Seconds that the head of a streamed answer waits for the first item or the failure.
+        keepalive: Seconds of silence after which server-sent events get a comment. 0: never.
+        flush_interval: At most one chunk in so many seconds; 0: each as it comes.
+        pass_headers: Headers of the request that become `Context.metadata`, under their names in lower case.
+        root_path: What a proxy puts before all paths; it is taken off where it is there.
+        drain_timeout: Seconds that live requests have when the server is told to stop; then they are cancelled with
+            the reason `shutdown`.
+        drain_settle: Seconds of serving on before that, while `/health/ready` says 503 already: until load balancers
+            have noticed.
+        header_timeout: Seconds that a client has for TLS and the head of its first request, and for each head it
+            begins.
+        body_timeout: Seconds without progress after which a request's body is given up, with status 408.
+        idle_timeout: Seconds that a connection may wait for its next request.
+        write_timeout: Seconds that a client may take nothing of what waits for it.
+        max_connections: Connections at one time; the next one waits to be accepted.
+        tls_cert: File with the certificate chain, in PEM; with `tls_key` the server speaks HTTPS.
+        tls_key: File with the private key of it, in PEM.
+        cors_origins: Origins whose pages may read the answers; `*`: all.
+        api_keys: What clients may send as `Authorization: Bearer` or `X-API-Key`; none: anything.
+        forwarded_allow_ips: Addresses and networks of proxies whose `Forwarded` and `X-Forwarded-For` are believed in
+            the access log; `*`: all.
+        access_log: What is written to standard error of each request: `"off"`, `"text"` or `"json"`.
+    """
+
+    protocol: Protocol
+    path: str | None
+    models: Sequence[str]
+    health: bool
+    metrics: bool
+    max_body: int | str
+    max_timeout: float
+    commit_after: float
+    keepalive: float
+    flush_interval: float
+    pass_headers: Sequence[str]
+    root_path: str
+    drain_timeout: float
+    drain_settle: float
+    header_timeout: float
+    body_timeout: float
+    idle_timeout: float
+    write_timeout: float
+    max_connections: int
+    tls_cert: PathText | None
+    tls_key: PathText | None
+    cors_origins: Sequence[str]
+    api_keys: Sequence[str]
+    forwarded_allow_ips: Sequence[str]
+    access_log: AccessLog
+
+
+def _root_path(value: object) -> str:
+    path = text(value).rstrip("/")
+    if path and not path.startswith("/"):
+        raise ValueError(f"must begin with a slash, not {value!r}")
+    return path
+
+
+def _path(value: object) -> str:
+    try:
+        path = os.fspath(value)  # type: ignore[call-overload]
+    except TypeError:
+        path = None
+    if not isinstance(path, str):
+        raise ValueError(f"must be a path, not a value of type {type(value).__name__}")
+    return path
+
+
+def _keys(value: object) -> tuple[str, ...]:
+    """Keys that a header can carry; no message shows one."""
+    if isinstance(value, str) or not isinstance(value, Sequence) or not all(isinstance(key, str) for key in value):
+        raise ValueError("must be a sequence of texts")
+    for key in value:
+        if not (key.isascii() and key.isprintable() and key and key == key.strip()):
+            raise ValueError("a key must be printable ASCII without spaces around it, and not empty")
+    return tuple(value)
+
+
+def _networks(value: object) -> tuple[str, ...]:
+    for network in (networks := texts(value)):
+        if network != "*":
+            ipaddress.ip_network(network)  # its ValueError says what is wrong
+    return networks
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings(HttpOptions):
+    """The options of a server, checked; see `ServeOptions`.
+
+    Raises:
+        ConfigError: A value that cannot be, naming its field.
+    """
+
+    health: bool = setting(True, switch)
+    metrics: bool = setting(True, switch)
+    root_path: str = setting("", _root_path)
+    drain_timeout: float = setting(30.0, seconds(zero=True))
+    drain_settle: float = setting(0.0, seconds(zero=True))
+    header_timeout: float = setting(5.0, seconds())
+    body_timeout: float = setting(30.0, seconds())
+    idle_timeout: float = setting(60.0, seconds())
+    write_timeout: float = setting(30.0, seconds())
+    max_connections: int = setting(10_000, count(1))
+    tls_cert: str | None = setting(None, optional(_path))
+    tls_key: str | None = setting(None, optional(_path))
+    cors_origins: tuple[str, ...] = setting((), texts)
+    api_keys: tuple[str, ...] = setting((), _keys)
+    forwarded_allow_ips: tuple[str, ...] = setting((), _networks)
+    access_log: AccessLog = setting("off", choice("off", "text", "json"))
+
+    if TYPE_CHECKING:
+
+        def __init__(self, **options: Any) -> None: ...
+
+    def __post_init__(self) -> None:
+        Settings.__post_init__(self)
+        if (self.tls_cert is None) != (self.tls_key is None):
+            missing, given = ("tls_key", "tls_cert") if self.tls_key is None else ("tls_cert", "tls_key")
+            raise ConfigError(missing, f"is needed with {given}")
+
+    def tls(self) -> tuple[bytes, bytes] | None:
+        """The certificate chain and its key, read from their files; None: the server speaks plain HTTP.
+
+        Raises:
+            ConfigError: A file cannot be read, naming its option.
+        """
+        if self.tls_cert is None or self.tls_key is None:
+            return None
+        return _contents("tls_cert", self.tls_cert), _contents("tls_key", self.tls_key)
+
+
+def _contents(option: str, path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123 - a path as it was given, for the message
+            return file.read()
+    except OSError as error:
+        raise ConfigError(option, f"{path}: {error.strerror or error}") from None

@@ -1,0 +1,59 @@
+"""Signals of a process that serves: the first asks it to drain, a second ends it."""
+
+from __future__ import annotations
+
+import signal
+import socket
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+from pybridge import _pybridge
+
+STOPPING = (signal.SIGINT, signal.SIGTERM)
+"""Signals that ask a process to end."""
+
+
+class Signals:
+    """Takes the signals that ask the process to end, and gives the handlers of before back when it is left.
+
+    At first they end the program as Python does: `KeyboardInterrupt` or `SystemExit`, raised in the main thread. Once
+    handed over, Python's handlers do nothing: those of the system write to a socket that Rust reads, whatever holds the
+    interpreter.
+    """
+
+    def __init__(self) -> None:
+        self._before: dict[int, Any] = {}
+        self._writer: socket.socket | None = None
+        self._wakeup = -1
+
+    def __enter__(self) -> Self:
+        handlers = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: _exit}
+        self._before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+        return self
+
+    def hand_over(self, server: _pybridge.HttpServer, within: float) -> None:
+        """Lets Rust act on signals from now on; see `HttpServer.watch_signals`."""
+        reader, self._writer = socket.socketpair()
+        self._writer.setblocking(False)
+        server.watch_signals(reader.detach(), within)
+        self._wakeup = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
+        for number in STOPPING:
+            signal.signal(number, _leave_to_rust)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._writer is not None:
+            signal.set_wakeup_fd(self._wakeup)
+            self._writer.close()
+        for number, handler in self._before.items():
+            if handler is not None:  # None: one that was not installed from Python, and cannot be put back
+                signal.signal(number, handler)
+
+
+def _exit(number: int, _frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)
+
+
+def _leave_to_rust(_number: int, _frame: FrameType | None) -> None:
+    pass

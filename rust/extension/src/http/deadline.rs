@@ -1,0 +1,67 @@
+//! The end of a process that cannot end by itself.
+#![allow(unsafe_code)] // nothing safe ends a process without running what may wait for the interpreter
+
+use std::io::Write;
+use std::sync::{PoisonError, mpsc};
+use std::thread;
+use std::time::Duration;
+
+use pybridge::extension::Mutex;
+
+/// Exit status of a process that had to be ended.
+const STUCK: i32 = 3;
+
+/// How long the reason may take to be written: nobody may be reading.
+const LAST_WORDS: Duration = Duration::from_millis(100);
+
+/// When the process ends, whatever holds the interpreter; it is told why on standard error.
+#[derive(Default)]
+pub(super) struct Deadline(Mutex<Option<mpsc::Sender<()>>>);
+
+impl Deadline {
+    /// Ends the process in so much time, unless it is disarmed before. Armed already it stays as it is.
+    pub(super) fn arm(&self, within: Duration) {
+        let mut armed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if armed.is_some() {
+            return;
+        }
+        let (disarm, disarmed) = mpsc::channel();
+        // A thread of its own: it needs neither the interpreter nor the runtime, which may be what does not go on.
+        let wait = move || {
+            if disarmed.recv_timeout(within) == Err(mpsc::RecvTimeoutError::Timeout) {
+                let text = format!(
+                    "pybridge: {within:.1?} after it was told to stop something still holds Python's interpreter; the \
+                     process ends with status {STUCK}\n"
+                );
+                say(text);
+                exit_now(STUCK);
+            }
+        };
+        if thread::Builder::new().name("pybridge-deadline".into()).spawn(wait).is_ok() {
+            *armed = Some(disarm);
+        }
+    }
+
+    /// The process may take its time again.
+    pub(super) fn disarm(&self) {
+        drop(self.0.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+}
+
+/// Writes to standard error, and waits for that as long as a process that is to end can.
+fn say(text: String) {
+    let (written, done) = mpsc::channel();
+    let write = move || {
+        drop(std::io::stderr().write_all(text.as_bytes()));
+        let _ = written.send(());
+    };
+    if thread::Builder::new().spawn(write).is_ok() {
+        let _ = done.recv_timeout(LAST_WORDS);
+    }
+}
+
+/// Ends the process as it is: no handlers run, nothing is flushed.
+pub(super) fn exit_now(status: i32) -> ! {
+    // SAFETY: the call does not return, and runs nothing of the process.
+    unsafe { libc::_exit(status) }
+}

@@ -1,0 +1,21 @@
+//! Descriptors that Python gives away.
+#![allow(unsafe_code)] // a number becomes the owner of a descriptor
+
+use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+use pyo3::exceptions::PyOSError;
+use pyo3::prelude::*;
+
+/// The descriptor with this number, which is the caller's no more: what `socket.detach()` gives.
+///
+/// Raises `OSError` where there is none.
+pub(super) fn take(number: RawFd) -> PyResult<OwnedFd> {
+    let closed = || PyOSError::new_err(format!("there is no descriptor {number}"));
+    if number < 0 {
+        return Err(closed());
+    }
+    // SAFETY: the number is not -1, and the borrow ends before the descriptor could be closed.
+    rustix::io::fcntl_getfd(unsafe { BorrowedFd::borrow_raw(number) }).map_err(|_| closed())?;
+    // SAFETY: it is open, and the package gives every descriptor away once.
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}

@@ -1,0 +1,76 @@
+//! What a serving process is told by signals and by its supervisor, acted on whatever holds the interpreter.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream as StdUnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use pybridge_http::Control;
+use tokio::io::AsyncReadExt;
+use tokio::net::UnixStream;
+
+use super::deadline::{Deadline, exit_now};
+
+/// Added to a signal's number it is the exit status of a process that the signal has ended.
+const SIGNALLED: i32 = 128;
+
+/// The end of one process, asked for once or twice.
+pub(super) struct Stopping {
+    control: Control,
+    deadline: Deadline,
+    is_asked: AtomicBool,
+}
+
+impl Stopping {
+    pub(super) fn new(control: Control) -> Self {
+        Self { control, deadline: Deadline::default(), is_asked: AtomicBool::new(false) }
+    }
+
+    /// Lets the server drain, and the process end within this time. False: that was asked for before.
+    fn begin(&self, within: Duration) -> bool {
+        let is_first = !self.is_asked.swap(true, Ordering::AcqRel);
+        if is_first {
+            self.deadline.arm(within);
+            self.control.drain();
+        }
+        is_first
+    }
+
+    /// The process has come to its own end.
+    pub(super) fn disarm(&self) {
+        self.deadline.disarm();
+    }
+
+    /// Reads numbers of signals, a byte each, until the other end is closed: the first SIGINT or SIGTERM begins the end, one
+    /// that comes later ends the process.
+    pub(super) async fn read_signals(self: Arc<Self>, mut signals: UnixStream, within: Duration) {
+        let mut numbers = [0; 64];
+        while let Ok(length @ 1..) = signals.read(&mut numbers).await {
+            let stopping = |number: &i32| [libc::SIGINT, libc::SIGTERM].contains(number);
+            for number in numbers[..length].iter().map(|&number| i32::from(number)).filter(stopping) {
+                if !self.begin(within) {
+                    exit_now(SIGNALLED + number);
+                }
+            }
+        }
+    }
+
+    /// Begins the end when the supervisor's end of this channel is closed.
+    pub(super) async fn outlive(self: Arc<Self>, mut supervisor: UnixStream, within: Duration) {
+        let mut unread = [0; 64];
+        while let Ok(1..) = supervisor.read(&mut unread).await {}
+        self.begin(within);
+    }
+}
+
+/// A socket of the runtime, which has to be entered.
+///
+/// # Errors
+/// It is no stream of the Unix domain.
+pub(super) fn stream_of(socket: OwnedFd) -> io::Result<UnixStream> {
+    let socket = StdUnixStream::from(socket);
+    socket.set_nonblocking(true)?;
+    UnixStream::from_std(socket)
+}

@@ -8,7 +8,7 @@ use std::{env, fs};
 use pyo3_build_config::BuildFlag;
 
 /// Parts of the package that only the command line uses.
-const COMMAND_LINE: [&str; 4] = ["bench", "cli.py", "doctor.py", "__main__.py"];
+const COMMAND_LINE: [&str; 5] = ["_serve_command", "bench", "cli.py", "doctor.py", "__main__.py"];
 
 fn main() {
     pyo3_build_config::use_pyo3_cfgs();

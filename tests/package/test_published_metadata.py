@@ -102,5 +102,7 @@ def test_the_crate_for_hosts_packs_the_python_sources_that_it_compiles_in() -> N
     ).stdout.split()
     packed = {name.removeprefix("python/") for name in listed if name.startswith("python/")}
     command_line = {"__main__.py", "_pybridge.pyi", "cli.py", "doctor.py"}
-    needed = [path for path in (ROOT / "pybridge").glob("*.py*") if path.name not in command_line]
+    package = ROOT / "pybridge"
+    paths = [*package.glob("*.py*"), *(package / "_serve").glob("*.py")]
+    needed = [path for path in paths if path.name not in command_line]
     assert packed == {path.relative_to(ROOT).as_posix() for path in needed} | {"pybridge/py.typed"}

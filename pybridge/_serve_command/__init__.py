@@ -1,0 +1,1 @@
+"""The command `pybridge serve`: its options, what they name, and several processes."""

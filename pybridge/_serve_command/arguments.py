@@ -1,0 +1,217 @@
+"""The options of `pybridge serve`, and what its help says."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pybridge._serve.settings import ServeOptions, ServerSettings
+from pybridge._serve_command import fields
+from pybridge.config import FlowConfig, Limits, MemoryConfig, PoolConfig
+
+DESCRIPTION = """\
+Serves a handler over HTTP. Rust speaks HTTP, Python runs the handler and nothing else.
+
+A request is a POST to /generate; its JSON body is what the handler gets. What the handler yields is the answer: a line
+of JSON for each item, or server-sent events, MessagePack or one JSON array, as the client accepts.
+"""
+
+EPILOG = """\
+examples:
+  pybridge serve app:generate                       the function generate of app.py, on http://127.0.0.1:8000
+  curl localhost:8000/generate --json '{"prompt": "Hello"}'
+                                                    all items in one array
+  curl -N localhost:8000/generate --json '{"prompt": "Hello"}' -H 'Accept: text/event-stream'
+                                                    each item as it comes
+  pybridge serve app:chat --protocol openai --model small
+                                                    for OpenAI's clients: base_url=http://127.0.0.1:8000/v1
+  pybridge serve app:engine --host 0.0.0.0 --workers 4 --access-log text
+                                                    a PooledEngine with its lifespan, in four processes
+  pybridge serve app:generate --uds /run/app.sock   behind a proxy on the same machine
+  pybridge serve app:generate --host 0.0.0.0 --port 443 --tls-cert chain.pem --tls-key key.pem
+  KEYS='one two' pybridge serve app:generate --api-key-env KEYS
+
+signals:
+  SIGTERM, SIGINT   /health/ready says 503; after --drain-settle seconds new calls are told 503, live ones have
+                    --drain-timeout seconds, the rest is cancelled. A second one ends the process at once.
+  SIGHUP            with --workers: replaces the processes one after the other, with the code that is there now.
+
+exit status:
+  0  it was told to stop, and did          2  it could not start; the reason is on standard error
+  3  something held Python's interpreter   128 + N  a second signal, number N
+     beyond the time to stop
+"""
+
+GROUPS: dict[str, tuple[str, ...]] = {
+    "requests and answers": (
+        "protocol", "path", "models", "max_body", "max_timeout", "pass_headers", "commit_after", "keepalive",
+        "flush_interval",
+    ),
+    "clients": (
+        "root_path", "tls_cert", "tls_key", "cors_origins", "api_keys", "forwarded_allow_ips", "header_timeout",
+        "body_timeout", "idle_timeout", "write_timeout", "max_connections",
+    ),
+    "pages, logs and the end": ("health", "metrics", "access_log", "drain_timeout", "drain_settle"),
+}  # fmt: skip
+"""The fields of `ServerSettings` as they are shown."""
+
+REPEATED = {"models": "model", "pass_headers": "pass-header", "cors_origins": "cors-origin"}
+"""Options that are given once for each value."""
+
+WORDS = {
+    "protocol": "generic|openai",
+    "path": "PATH",
+    "root_path": "PATH",
+    "tls_cert": "FILE",
+    "tls_key": "FILE",
+    "models": "NAME",
+    "pass_headers": "NAME",
+    "cors_origins": "ORIGIN",
+    "access_log": "off|text|json",
+}
+"""What stands for the values of options whose default does not say it."""
+
+CONFIGS: dict[str, Any] = {"pool": PoolConfig, "flow": FlowConfig, "limits": Limits}
+"""Settings of the engine, each field an option."""
+
+
+@dataclass(frozen=True)
+class Child:
+    """What a supervisor tells a process of its own: sockets, its channel, the folder of all processes."""
+
+    descriptors: tuple[int, ...]
+    channel: int
+    peers: Path
+
+    def __str__(self) -> str:
+        return f"{','.join(map(str, self.descriptors))}:{self.channel}:{self.peers}"
+
+
+LEVELS = ("debug", "info", "warning", "error")
+
+
+MEMORY = (
+    ("idle_release", "all|malloc|off", "whose free memory goes back to the system when the process is idle"),
+    ("min_gain", "SIZE", "memory that a release has to win back"),
+    ("tune_malloc", "yes|no", "whether blocks of 128 KiB and more go back when they are freed"),
+    ("python_allocator", "leave|system", "whether Python's small objects come from malloc"),
+)
+"""The fields of `MemoryConfig`, what stands for their values, and what they say."""
+
+
+def add_command(commands: Any, run: Callable[[argparse.Namespace], int]) -> None:
+    """Adds `serve` to the command line."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "serve",
+        help="serve a handler over HTTP",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+        usage="pybridge serve module:attribute [options]",
+    )
+    parser.add_argument(
+        "target", metavar="module:attribute", help="a handler or a PooledEngine; imported from here too"
+    )
+    where = parser.add_argument_group("where")
+    where.add_argument("--host", default=argparse.SUPPRESS, help="address to listen on (default: 127.0.0.1)")
+    where.add_argument(
+        "--port", type=int, default=argparse.SUPPRESS, metavar="N", help="port; 0: one that is free (default: 8000)"
+    )
+    where.add_argument("--uds", default=argparse.SUPPRESS, metavar="PATH", help="listen on a Unix socket instead")
+    where.add_argument(
+        "--fd", type=int, default=argparse.SUPPRESS, metavar="N", help="take the listening socket with this descriptor"
+    )
+    where.add_argument("--workers", type=_workers, default=1, metavar="N", help="processes (default: 1)")
+    handler = parser.add_argument_group("handler", "Not for a PooledEngine, which has its own settings.")
+    _handler_option(handler, "codec", choices=("msgpack", "json", "raw"), help="format of the engine")
+    _handler_option(
+        handler, "unary", action=argparse.BooleanOptionalAction,
+        help="the handler returns one value (default: it does if it is a coroutine function)",
+    )  # fmt: skip
+    _handler_option(handler, "uvloop", action="store_true", help="run it on uvloop, which has to be installed")
+    _add_server_options(parser)
+    logs = parser.add_argument_group("logging")
+    logs.add_argument(
+        "--log-level", choices=LEVELS, default="info",
+        help="least level of what Python logs to standard error; debug: a failed start shows its traceback "
+        "(default: info)",
+    )  # fmt: skip
+    memory = parser.add_argument_group("memory of the process", "See pybridge.configure_memory.")
+    for name, metavar, text in MEMORY:
+        option = f"--{name.replace('_', '-')}"
+        fields.add_field(memory, MemoryConfig, name, option, f"memory.{name}", text, metavar=metavar)
+    for prefix, config in CONFIGS.items():
+        fields.add_fields(
+            parser, f"{prefix}: settings of {config.__name__}, or {config.environment}<FIELD>", config, prefix
+        )
+    parser.add_argument("--child", type=_child, help=argparse.SUPPRESS)
+    parser.set_defaults(run=run)
+
+
+def _handler_option(group: Any, name: str, **more: Any) -> None:
+    group.add_argument(f"--{name}", dest=f"handler.{name}", default=argparse.SUPPRESS, **more)
+
+
+def _add_server_options(parser: argparse.ArgumentParser) -> None:
+    texts = fields.descriptions(ServeOptions)
+    for title, names in GROUPS.items():
+        group = parser.add_argument_group(title)
+        for name in names:
+            dest, text = f"server.{name}", texts[name]
+            more: dict[str, Any] = {"metavar": WORDS[name]} if name in WORDS else {}
+            if name in ("health", "metrics"):
+                pages = "/health/live and /health/ready" if name == "health" else "/metrics"
+                group.add_argument(
+                    f"--no-{name}", dest=dest, action="store_false", default=argparse.SUPPRESS, help=f"without {pages}"
+                )
+            elif name == "api_keys":
+                group.add_argument(
+                    "--api-key-env", dest="api_key_env", action="append", default=[], metavar="VARIABLE",
+                    help="environment variable with the keys that clients may send as Authorization: Bearer or "
+                    "X-API-Key, separated by spaces or commas; may be repeated",
+                )  # fmt: skip
+            elif name == "forwarded_allow_ips":
+                group.add_argument(
+                    "--forwarded-allow-ips", dest=dest, type=_listed, default=argparse.SUPPRESS, metavar="IPS",
+                    help=f"{text} Separated by commas.",
+                )  # fmt: skip
+            elif name in REPEATED:
+                text = f"{text} May be repeated."
+                fields.add_field(
+                    group, ServerSettings, name, f"--{REPEATED[name]}", dest, text, action="append", **more
+                )
+            else:
+                fields.add_field(group, ServerSettings, name, option_of("server", name), dest, text, **more)
+
+
+def option_of(prefix: str, field: str) -> str:
+    """The option that sets a field, for messages."""
+    if prefix in CONFIGS:
+        return f"--{prefix}-{field.replace('_', '-')}"
+    if prefix == "handler":
+        return {"loop": "--uvloop", "codec": "--codec"}.get(field, field)
+    if field == "api_keys":
+        return "--api-key-env"
+    if field in ("health", "metrics"):
+        return f"--no-{field}"
+    return f"--{REPEATED.get(field, field).replace('_', '-')}"
+
+
+def _workers(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return number
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _child(text: str) -> Child:
+    descriptors, channel, peers = text.split(":", 2)
+    return Child(tuple(map(int, descriptors.split(","))), int(channel), Path(peers))

@@ -1,0 +1,185 @@
+"""`pybridge serve`: from the command line to a server, or to the processes of one."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import logging
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import traceback
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from pybridge._pybridge import Worker
+from pybridge._serve import sockets
+from pybridge._serve.process import prepare, raise_file_limit, serve_until_told, wait_ready
+from pybridge._serve.settings import ServerSettings
+from pybridge._serve.signals import Signals
+from pybridge._serve.sockets import Listeners
+from pybridge._serve_command import arguments, fields
+from pybridge._serve_command.arguments import CONFIGS, Child, option_of
+from pybridge._serve_command.failures import StartError, in_one_line
+from pybridge._serve_command.supervisor import READY, Supervisor
+from pybridge._serve_command.target import engine_of
+from pybridge.engine import PooledEngine
+from pybridge.errors import ConfigError
+from pybridge.memory import configure_memory
+
+START_FAILED = 2
+"""Exit status of a server that cannot start."""
+
+
+def add_command(commands: Any) -> None:
+    """Adds `serve` to the command line."""
+    arguments.add_command(commands, run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Serves; gives the exit status."""
+    logging.basicConfig(
+        level=options.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
+    )
+    child: Child | None = options.child
+    channel = None if child is None else socket.socket(fileno=child.channel)
+    if channel is not None:
+        channel.set_inheritable(False)
+    try:
+        with Signals() as signals:
+            settings = _settings(options)
+            if child is None and options.workers > 1:
+                return _supervise(options, settings)
+            _serve(options, settings, signals, child, channel)
+    except KeyboardInterrupt:
+        return 130
+    except (StartError, OSError) as error:
+        _tell_failure(options, error, channel)
+        return START_FAILED
+    return 0
+
+
+def _serve(
+    options: argparse.Namespace,
+    settings: ServerSettings,
+    signals: Signals,
+    child: Child | None,
+    channel: socket.socket | None,
+) -> None:
+    if child is None:
+        listeners = _listeners(options, settings)
+    else:
+        passed = [sockets.inherited(descriptor, listens=False) for descriptor in child.descriptors]
+        listeners = Listeners(passed, tls=settings.tls_cert is not None)
+
+    def announce(urls: list[str]) -> None:
+        if channel is None:
+            _announce(urls)
+        else:
+            channel.sendall(READY)
+
+    raise_file_limit()
+    with contextlib.closing(listeners):
+        engine = _engine(options)
+        try:
+            with _as_start_error("server"):
+                server = prepare(engine, settings, None if child is None else child.peers)
+        except RuntimeError as error:
+            raise StartError(f"{options.target} cannot be served: {error}") from error
+        try:
+            wait_ready(engine)
+        except Exception as error:  # whatever a lifespan does
+            raise StartError(f"the lifespan of {engine.name} failed: {in_one_line(error)}") from error
+        serve_until_told(engine, server, listeners, settings, signals, announce, supervisor=channel)
+
+
+def _supervise(options: argparse.Namespace, settings: ServerSettings) -> int:
+    raise_file_limit()
+    peers = Path(tempfile.mkdtemp(prefix="pybridge-"))
+    try:
+        with contextlib.closing(_listeners(options, settings)) as listeners:
+            descriptors = tuple(listeners.descriptors())
+
+            def command(channel: int) -> Sequence[str]:
+                child = Child(descriptors, channel, peers)
+                flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]  # noqa: SLF001
+                return [sys.executable, *flags, "-m", "pybridge", *options.arguments, "--child", str(child)]
+
+            return Supervisor(command, options.workers, descriptors, lambda: _announce(listeners.urls)).run()
+    finally:
+        shutil.rmtree(peers, ignore_errors=True)
+
+
+def _settings(options: argparse.Namespace) -> ServerSettings:
+    values = fields.given(options, "server")
+    if options.api_key_env:
+        values["api_keys"] = [key for name in options.api_key_env for key in _keys_of(name)]
+    with _as_start_error("server"):
+        return ServerSettings(**values)
+
+
+def _keys_of(variable: str) -> list[str]:
+    keys = os.environ.get(variable, "").replace(",", " ").split()
+    if not keys:
+        raise StartError(f"--api-key-env: {variable} is not set, or holds no key")
+    return keys
+
+
+def _listeners(options: argparse.Namespace, settings: ServerSettings) -> Listeners:
+    """The sockets that the command line names, else those of systemd, else the usual one."""
+    where = vars(options)
+    kinds = [name for name in ("uds", "fd") if name in where]
+    if len(kinds) == 2 or (kinds and ("host" in where or "port" in where)):
+        raise StartError("--uds, --fd and --host with --port are three ways to say where: give one")
+    tls = settings.tls_cert is not None
+    passed = sockets.passed_by_systemd()
+    if passed and not kinds and "host" not in where and "port" not in where:
+        return Listeners([sockets.inherited(descriptor) for descriptor in passed], tls=tls)
+    with _as_start_error("server"):
+        return Listeners.of(
+            where.get("host", "127.0.0.1"), where.get("port", 8000), where.get("uds"), where.get("fd"), tls=tls
+        )
+
+
+def _engine(options: argparse.Namespace) -> PooledEngine:
+    with _as_start_error("memory"):
+        if memory := fields.given(options, "memory"):
+            configure_memory(**memory)
+    settings = fields.given(options, "handler")
+    for prefix, kind in CONFIGS.items():
+        with _as_start_error(prefix):
+            if configured := fields.given(options, prefix):
+                settings[prefix] = kind(**configured)
+    with _as_start_error("handler"):
+        if settings.pop("uvloop", False):
+            settings["worker"] = Worker(loop="uvloop", name="pybridge-worker")
+        return engine_of(options.target, settings)
+
+
+@contextlib.contextmanager
+def _as_start_error(prefix: str) -> Iterator[None]:
+    """Makes a setting that cannot be one line that names its option."""
+    try:
+        yield
+    except ConfigError as error:
+        raise StartError(f"{option_of(prefix, error.field)}: {error.reason}") from error
+
+
+def _announce(urls: list[str]) -> None:
+    with contextlib.suppress(BrokenPipeError):
+        print(f"pybridge: serving on {' '.join(urls)}", flush=True)
+
+
+def _tell_failure(options: argparse.Namespace, error: Exception, channel: socket.socket | None) -> None:
+    if options.log_level == "debug":
+        traceback.print_exception(error)
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    if channel is None:
+        print(f"pybridge: {text}", file=sys.stderr)
+    else:
+        with contextlib.suppress(OSError):
+            channel.sendall(text.encode(errors="replace"))

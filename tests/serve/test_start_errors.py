@@ -1,0 +1,98 @@
+"""What keeps a server from starting is one line on standard error, and status 2."""
+
+from __future__ import annotations
+
+import re
+import socket
+from pathlib import Path
+
+import pytest
+
+from support.serving import Starter
+
+HERE = r"/\S+"
+NOWHERE = rf"in {HERE} or on Python's path"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["app"], r"'app' is not of the form module:attribute"),
+        (["nothing:echo"], rf"cannot import nothing:echo: there is no module 'nothing' {NOWHERE}"),
+        (["app.sub:echo"], rf"cannot import app.sub:echo: there is no module 'app.sub' {NOWHERE}"),
+        (["app:nothing"], r"cannot import app:nothing: AttributeError: .* has no attribute 'nothing' \(\S+:\d+\)"),
+        (["app:number"], r"app:number cannot be served: the handler must be callable, not int"),
+        (["app:echo", "--unary"], r"app:echo cannot be served: the handler echo is an async generator function: .*"),
+        (["app:engine", "--codec", "json"], r"app:engine is a PooledEngine and has its own settings: .*codec.*"),
+        (["app:attached"], r"app:attached cannot be served: an attached engine has no worker that Rust could call"),
+        (["app:broken"], rf"the lifespan of echo failed: FileNotFoundError: no weights at all \({HERE}app.py:\d+\)"),
+        (["app:echo", "--max-body", "huge"], r"--max-body: 'huge' .*"),
+        (["app:echo", "--drain-timeout", "-1"], r"--drain-timeout: must be at least 0 seconds, not '-1'"),
+        (["app:echo", "--flow-high-water", "0"], r"--flow-high-water: must be at least 1.*"),
+        (["app:echo", "--limits-max-depth", "1000"], r"--limits-max-depth: must be between 1 and 384, not .*"),
+        (["app:echo", "--min-gain", "some"], r"--min-gain: 'some' .*"),
+        (["app:echo", "--protocol", "soap"], r"--protocol: must be one of 'generic', 'openai', not 'soap'"),
+        (["app:echo", "--path", "generate"], r"--path: .*"),
+        (["app:echo", "--root-path", "behind"], r"--root-path: must begin with a slash, not 'behind'"),
+        (["app:echo", "--pass-header", "no name"], r"--pass-header: \"no name\" is no name of a header"),
+        (["app:echo", "--access-log", "loud"], r"--access-log: must be one of 'off', 'text', 'json', not 'loud'"),
+        (["app:echo", "--forwarded-allow-ips", "10.0.0.0/8,here"], r"--forwarded-allow-ips: 'here' .*"),
+        (["app:echo", "--api-key-env", "NO_SUCH_KEYS"], r"--api-key-env: NO_SUCH_KEYS is not set, or holds no key"),
+        (["app:echo", "--tls-cert", "app.py"], r"--tls-key: is needed with tls_cert"),
+        (["app:echo", "--tls-cert", "none.pem", "--tls-key", "app.py"], r"--tls-cert: none.pem: No such file .*"),
+        (["app:echo", "--tls-cert", "app.py", "--tls-key", "app.py"], r"--tls-cert: holds no certificate"),
+        (["app:echo", "--port", "70000"], r"--port: must be between 0 and 65535, not 70000"),
+        (["app:echo", "--host", "no.such.host.invalid"], r"cannot listen on no.such.host.invalid:8000: .*"),
+        (["app:echo", "--host", "192.0.2.1"], r"cannot listen on 192.0.2.1:8000: Cannot assign requested address"),
+        (["app:echo", "--uds", "app.py"], r"cannot listen on app.py: Address already in use"),
+        (["app:echo", "--uds", "no/such/folder"], r"cannot listen on no/such/folder: No such file or directory"),
+        (["app:echo", "--fd", "0"], r"cannot listen on descriptor 0: Socket operation on non-socket"),
+        (["app:echo", "--fd", "77"], r"cannot listen on descriptor 77: Bad file descriptor"),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, list) else "",
+)  # fmt: skip
+def test_the_reason_is_one_line_and_the_status_two(serve: Starter, arguments: list[str], line: str) -> None:
+    program = serve(*arguments).ended(2)
+    assert re.fullmatch(f"pybridge: {line}\n", program.err.removeprefix("entered\n")), program.err
+    assert not program.out
+
+
+def test_a_port_that_is_taken_is_named(serve: Starter) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        program = serve("app:echo", "--port", str(port)).ended(2)
+        assert program.err == f"pybridge: cannot listen on 127.0.0.1:{port}: Address already in use\n"
+
+
+def test_a_socket_that_does_not_listen_is_refused(serve: Starter) -> None:
+    with socket.socket() as made:
+        number = made.fileno()
+        program = serve("app:echo", "--fd", str(number), pass_fds=[number]).ended(2)
+        assert (
+            program.err == f"pybridge: cannot listen on descriptor {number}: no socket that listens for connections\n"
+        )
+
+
+@pytest.mark.parametrize("source", ["import nowhere", "raise ValueError('a reason\\non two lines')", "1 +"])
+def test_what_a_module_does_when_it_is_imported_is_told_with_its_place(
+    serve: Starter, folder: Path, source: str
+) -> None:
+    (folder / "faulty.py").write_text(f"\n{source}\n")
+    program = serve("faulty:echo").ended(2)
+    assert re.fullmatch(r"pybridge: cannot import faulty:echo: \w+Error: .* \(\S+:\d+\)\n", program.err), program.err
+    debug = serve("faulty:echo", "--log-level", "debug").ended(2)
+    assert "Traceback (most recent call last)" in debug.err
+    assert debug.err.endswith(program.err)
+
+
+def test_settings_from_the_environment_that_cannot_be_are_told(serve: Starter) -> None:
+    program = serve("app:echo", "--port", "0", environment={"PYBRIDGE_FLOW_MAX_QUEUE": "many"}).ended(2)
+    assert re.fullmatch(
+        r"pybridge: cannot import app:echo: .*max_queue: .* \(from PYBRIDGE_FLOW_MAX_QUEUE\).*\n", program.err
+    )
+
+
+def test_a_wrong_command_line_is_status_two_with_the_usage(serve: Starter) -> None:
+    for arguments in ([], ["app:echo", "--fly"], ["app:echo", "--workers", "0"], ["app:echo", "--port", "http"]):
+        program = serve(*arguments).ended(2)
+        assert program.err.startswith("usage: pybridge")

@@ -1,0 +1,152 @@
+"""T-14, T-47, T-53: how a serving process ends by signals, whatever its handlers do."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+
+from support.serving import Program, Starter
+from support.waiting import wait_until
+from support.wire import head
+
+FOREVER = {"count": 0, "each": 0.01}
+
+
+def stream(program: Program, request: object) -> tuple[int, int, bool]:
+    """The status of a streamed answer, its items, and whether it came whole."""
+    items = 0
+    with httpx.stream("POST", f"{program.url}/generate", json=request, timeout=30, trust_env=False) as answer:
+        try:
+            for line in answer.iter_lines():
+                items += "n" in json.loads(line)
+        except httpx.RemoteProtocolError:
+            return answer.status_code, items, False
+    return answer.status_code, items, True
+
+
+def begun(program: Program, number: int) -> None:
+    """Waits until so many handlers have started."""
+    started = f'pybridge_streams_started_total{{engine="paced"}} {number}'
+    wait_until(lambda: started in program.get("/metrics").text, lambda: program.get("/metrics").text)
+
+
+def hold(program: Program) -> None:
+    """Calls a handler that lets nobody else have the interpreter, and waits until it does."""
+    body = b"{}"
+    with socket.create_connection(("127.0.0.1", program.port)) as client:
+        client.sendall(head("POST", "/generate", {"Content-Length": str(len(body))}) + body)
+        program.said("stuck")
+
+
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
+    """Threads for clients."""
+    with ThreadPoolExecutor(30) as threads:
+        yield threads
+
+
+def test_live_calls_finish_within_the_time_to_drain_and_the_rest_is_cancelled(
+    serve: Starter, pool: ThreadPoolExecutor
+) -> None:
+    program = serve("app:paced", "--port", "0", "--drain-timeout", "1.5")
+    finite = [pool.submit(stream, program, {"count": 20, "each": 0.02}) for _ in range(20)]
+    infinite = [pool.submit(stream, program, FOREVER) for _ in range(3)]
+    begun(program, 23)
+    start = time.monotonic()
+    program.signal()
+    wait_until(lambda: program.get("/health/ready").status_code == 503, "readiness says so")
+    assert program.post({"count": 1, "each": 0}).json()["error"]["code"] == "draining"
+    assert program.get("/health/live").status_code == 200
+    assert [call.result() for call in finite] == [(200, 20, True)] * 20
+    assert [call.result()[::2] for call in infinite] == [(200, False)] * 3
+    program.ended(0)
+    assert 1.4 < time.monotonic() - start < 8
+    assert program.err.count("cancelled: shutdown") == 3
+
+
+def test_calls_are_taken_while_load_balancers_notice(serve: Starter, pool: ThreadPoolExecutor) -> None:
+    program = serve("app:paced", "--port", "0", "--drain-settle", "3600")
+    assert program.url
+    program.signal()
+    wait_until(lambda: program.get("/health/ready").status_code == 503, "readiness says so")
+    assert program.post({"count": 2, "each": 0}).status_code == 200
+    program.signal().ended(143)
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_second_signal_ends_it_at_once(
+    serve: Starter, pool: ThreadPoolExecutor, number: signal.Signals, status: int
+) -> None:
+    program = serve("app:paced", "--port", "0")
+    call = pool.submit(stream, program, FOREVER)
+    begun(program, 1)
+    program.signal(number)
+    wait_until(lambda: program.get("/health/ready").status_code == 503, "it drains")
+    program.signal(number).ended(status)
+    assert call.result()[::2] == (200, False)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_one_signal_ends_it_with_status_zero(serve: Starter, number: signal.Signals) -> None:
+    program = serve("app:echo", "--port", "0")
+    assert program.url
+    program.signal(number).ended(0)
+    assert not program.err
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_while_it_starts_ends_it(serve: Starter, number: signal.Signals, status: int) -> None:
+    program = serve("app:loading", "--port", "0").said("loading")
+    program.signal(number).ended(status)
+    assert program.err == "loading\n"
+    assert not program.out
+
+
+def test_a_process_whose_interpreter_is_held_is_alive_drains_and_ends_by_its_deadline(serve: Starter) -> None:
+    """T-12 and T-14: the drain takes 0.5 s, the grace 0.3 s, and a second is added."""
+    program = serve("app:stuck", "--port", "0", "--drain-timeout", "0.5", "--flow-cancel-grace", "0.3")
+    hold(program)
+    live = program.get("/health/live")
+    assert live.status_code == 200
+    start = time.monotonic()
+    program.signal()
+    wait_until(lambda: program.get("/health/ready").status_code == 503, "readiness says so")
+    program.ended(3)
+    assert abs(time.monotonic() - start - 1.8) < 0.4
+    assert "still holds Python's interpreter; the process ends with status 3" in program.err
+
+
+def test_a_second_signal_ends_a_process_whose_interpreter_is_held(serve: Starter) -> None:
+    program = serve("app:stuck", "--port", "0")
+    hold(program)
+    program.signal()
+    wait_until(lambda: program.get("/health/ready").status_code == 503, "it drains")
+    program.signal().ended(143)
+
+
+def test_as_the_first_process_of_a_container_it_ends_by_a_signal(run: Starter) -> None:
+    """T-53: the kernel gives the first process no signal for which it has no handler."""
+    if subprocess.run(["unshare", "--fork", "--pid", "true"], capture_output=True, check=False).returncode:
+        pytest.skip("this machine makes no namespaces of processes")
+    program = run("-c", FIRST_PROCESS)
+    assert program.url
+    children = Path(f"/proc/{program.process.pid}/task/{program.process.pid}/children").read_text().split()
+    os.kill(int(children[0]), signal.SIGTERM)
+    program.ended(0)
+
+
+FIRST_PROCESS = """
+import os, sys
+serve = [sys.executable, "-m", "pybridge", "serve", "app:echo", "--port", "0"]
+os.execvp("unshare", ["unshare", "--fork", "--pid", *serve])
+"""

@@ -1,0 +1,153 @@
+"""`--workers`: several processes on one socket, replaced, watched, and ended together."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from pathlib import Path
+
+import httpx
+import pytest
+
+from support.serving import Program, Starter
+from support.waiting import wait_until
+
+TWO = ("--port", "0", "--workers", "2")
+
+
+def children(program: Program) -> set[int]:
+    """The processes that it keeps."""
+    pid = program.process.pid
+    return {int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
+
+
+def answering(program: Program) -> int:
+    """The process that answers now, over a connection of its own."""
+    return int(program.post({}, headers={"Accept": "application/json"}).json()[0]["pid"])
+
+
+def is_alive(pid: int) -> bool:
+    """Whether this process runs."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_processes_share_the_socket_and_one_line_says_when_all_are_ready(serve: Starter) -> None:
+    program = serve("app:describe", *TWO)
+    assert program.url
+    pids = children(program)
+    assert len(pids) == 2
+    wait_until(lambda: answering(program) in pids, "one of them answers")
+    program.signal().ended(0)
+    assert program.out == f"pybridge: serving on {program.url}\n"
+    assert not program.err
+    assert not any(is_alive(pid) for pid in pids)
+
+
+def test_a_process_that_dies_is_replaced(serve: Starter) -> None:
+    program = serve("app:describe", *TWO)
+    assert program.url
+    first = children(program)
+    os.kill(victim := min(first), signal.SIGKILL)
+    program.said(f"pybridge: process {victim} has been ended by SIGKILL; another one starts in 0.1 s")
+    wait_until(lambda: len(children(program)) == 2, "there are two again")
+    assert victim not in children(program)
+    assert answering(program)
+    program.signal().ended(0)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signals_are_passed_on_and_a_second_one_ends_all_at_once(serve: Starter, number: signal.Signals) -> None:
+    program = serve("app:paced", *TWO)
+    with httpx.stream("POST", f"{program.url}/generate", json={"count": 0, "each": 0.01}, trust_env=False) as answer:
+        pieces = answer.iter_bytes()
+        assert next(pieces)
+        pids = children(program)
+        program.signal(number)
+        wait_until(lambda: len(children(program)) == 1, "the idle one has ended")
+        program.signal(number).ended(128 + number)
+    assert not any(is_alive(pid) for pid in pids)
+
+
+def test_live_calls_finish_when_all_are_told_to_stop(serve: Starter) -> None:
+    program = serve("app:paced", *TWO)
+    with httpx.stream("POST", f"{program.url}/generate", json={"count": 30, "each": 0.02}, trust_env=False) as answer:
+        pieces = answer.iter_bytes()
+        text = next(pieces)
+        program.signal()
+        text += b"".join(pieces)
+    assert text.count(b"\n") == 30
+    program.ended(0)
+
+
+def test_a_hangup_replaces_the_processes_one_after_the_other(serve: Starter) -> None:
+    program = serve("app:describe", *TWO)
+    assert program.url
+    first = children(program)
+    program.signal(signal.SIGHUP)
+    most = 0
+
+    def replaced() -> bool:
+        nonlocal most
+        now = children(program)
+        most = max(most, len(now))
+        assert answering(program)
+        return not first & now and len(now) == 2
+
+    wait_until(replaced, lambda: f"{children(program)} instead of {first}: {program.err}")
+    assert most == 3
+    assert not program.err
+    program.signal().ended(0)
+
+
+def test_code_that_cannot_start_replaces_nothing(serve: Starter, folder: Path) -> None:
+    program = serve("app:describe", *TWO)
+    assert program.url
+    first = children(program)
+    (folder / "app.py").write_text("1 +\n")
+    program.signal(signal.SIGHUP)
+    program.said("the processes that run are not replaced")
+    assert children(program) == first
+    assert answering(program) in first
+    program.signal().ended(0)
+
+
+def test_what_keeps_a_process_from_starting_ends_all_with_one_line(serve: Starter) -> None:
+    program = serve("app:broken", *TWO).ended(2)
+    assert re.fullmatch(r"pybridge: the lifespan of echo failed: FileNotFoundError: .*\n", program.err), program.err
+    assert not program.out
+
+
+def test_a_process_that_dies_while_it_starts_ends_all(serve: Starter, folder: Path) -> None:
+    (folder / "dying.py").write_text("import os\nos._exit(7)\n")
+    program = serve("dying:echo", *TWO).ended(2)
+    assert program.err == "pybridge: a process has ended with status 7\n"
+
+
+def test_processes_that_cannot_start_any_more_end_all_after_some_tries(serve: Starter, folder: Path) -> None:
+    program = serve("app:describe", *TWO)
+    assert program.url
+    (folder / "app.py").write_text("import os\nos._exit(7)\n")
+    os.kill(min(children(program)), signal.SIGKILL)
+    program.ended(2)
+    assert program.err.endswith("pybridge: a process has ended with status 7; 5 processes in a row could not start\n")
+
+
+def test_processes_end_when_their_supervisor_is_killed(serve: Starter) -> None:
+    program = serve("app:echo", *TWO)
+    assert program.url
+    pids = children(program)
+    program.signal(signal.SIGKILL).ended(-signal.SIGKILL)
+    wait_until(lambda: not any(is_alive(pid) for pid in pids), "they have ended")
+    with pytest.raises(httpx.ConnectError):
+        program.post(1)
+
+
+def test_a_signal_while_they_start_ends_all(serve: Starter) -> None:
+    program = serve("app:loading", *TWO)
+    wait_until(lambda: program.err.count("loading") == 2, lambda: program.err)
+    program.signal().ended(143)
+    assert not program.out

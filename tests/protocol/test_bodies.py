@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from support.fronts import Server
-from support.wire import chunked, head
+from support.wire import Connection, chunked, head
 
 LIMIT = 64 * 1024
 """`max_body` of the service `narrow`."""
@@ -58,14 +58,14 @@ async def test_a_large_item_comes_through_in_each_form(server: Server) -> None:
 
 
 async def test_a_body_that_says_it_is_too_large_is_refused_before_it_comes(server: Server) -> None:
-    async with await server.connect() as connection:
+    async with await server.connect("narrow") as connection:
         await connection.send(head("POST", server.path("narrow"), {"Content-Length": str(LIMIT + 1)}))
         answer = await connection.answer()
         assert answer.status == 413
 
 
 async def test_a_body_in_chunks_that_becomes_too_large_is_refused(server: Server) -> None:
-    async with await server.connect() as connection:
+    async with await server.connect("narrow") as connection:
         await connection.send(
             head("POST", server.path("narrow"), {"Transfer-Encoding": "chunked", "X-Request-Id": "413"})
         )
@@ -128,12 +128,15 @@ async def test_a_connection_is_used_again_after_each_kind_of_answer(server: Serv
         ("hasty", b'{"do": [{"pause": 0.3}, {"count": 2}]}', {"Accept": "text/event-stream"}, 200),
         ("generic", b'{"do": [{"count": 2}]}', {}, 200),
     ]
-    async with await server.connect() as connection:
-        for service, body, headers, status in asked:
-            await connection.request("POST", server.path(service), body, headers)
-            answer = await connection.answer()
-            assert answer.status == status
-            await answer.whole()
+    connections: dict[int, Connection] = {}
+    for service, body, headers, status in asked:
+        port = server.port_of(service)
+        if port not in connections:
+            connections[port] = await server.connect(service)
+        await connections[port].request("POST", server.path(service), body, headers)
+        answer = await connections[port].answer()
+        assert answer.status == status
+        await answer.whole()
 
 
 async def test_a_request_that_follows_on_the_connection_does_not_end_the_one_before(server: Server) -> None:

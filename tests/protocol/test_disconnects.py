@@ -115,7 +115,7 @@ async def leaves_somewhere(server: Server, dice: random.Random, name: str) -> fl
     body = json.dumps({"do": do}).encode()
     headers = {"X-Request-Id": name, "Accept": accept, "Content-Length": str(len(body))}
     request = head("POST", server.path(service), headers) + body
-    async with await server.connect(dice.choice((None, 4096))) as connection:
+    async with await server.connect(service, dice.choice((None, 4096))) as connection:
         if dice.random() < 0.2:
             request = request[: dice.randrange(len(request))]
         await connection.send(request)

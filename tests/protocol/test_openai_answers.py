@@ -253,7 +253,7 @@ async def raises_after(server: Server, step: Any, error: type[openai.APIStatusEr
 
 async def test_a_full_engine_is_overloaded_until_it_has_a_place_again(one_server: Server) -> None:
     holding = {"model": "m", "stream": True, "do": [{"yield": "x"}, "wait"]}
-    async with await one_server.connect() as connection:
+    async with await one_server.connect("openai_full") as connection:
         path = one_server.path("openai_full", "/v1/chat/completions")
         await connection.request("POST", path, json.dumps(holding).encode(), {"X-Request-Id": "openai-holds"})
         await (await connection.answer()).until(b"data: ")

@@ -91,7 +91,7 @@ async def test_a_failure_after_the_head_is_raised_by_the_client_and_nothing_is_d
                 said.append(each.choices[0].delta.content)  # noqa: PERF401 - what came before counts
     assert said == ["", "Hello"]
     assert "private" not in str(failed.value)
-    async with await server.connect() as connection:
+    async with await server.connect("openai") as connection:
         body = {"model": "m", "stream": True, "do": [*HELLO, {"raise": "x"}]}
         await connection.request("POST", server.path("openai", "/v1/chat/completions"), json.dumps(body).encode())
         answer = await connection.answer()

@@ -11,11 +11,14 @@ from typing import Any
 
 import pytest
 
-from support.fronts import CANNOT, FRONTS, Server
+from support.fronts import CANNOT, FRONTS, Front, Server
 from support.waiting import until
 from support.wire import Answer, Loop
 
-ASGI = [name for name, front in FRONTS.items() if front.kind == "asgi"]
+SERVE = ("pybridge", "serve", "support.served.bare:engine", "--port", "{port}", "--drain-timeout", "2")
+STOPPED = {name: front for name, front in FRONTS.items() if front.kind == "asgi"} | {
+    "pybridge": Front("pybridge", SERVE, kind="serve")
+}
 FINITE = [{"count": 20, "each": 0.02}]
 ENDLESS = [{"count": 1}, "wait"]
 NAMES = ("first", "second")
@@ -52,7 +55,7 @@ class Stopped:
 
 @pytest.fixture(scope="module")
 def all_stopped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Stopped]]:
-    """Servers of their own with one engine as their application, all stopped at once; they wait two seconds."""
+    """Servers of their own with one engine to serve, all stopped at once; they wait two seconds."""
 
     async def run() -> None:
         async with asyncio.TaskGroup() as tasks:
@@ -61,9 +64,8 @@ def all_stopped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, 
 
     servers: dict[str, Stopped] = {}
     try:
-        for name in ASGI:
-            folder = tmp_path_factory.mktemp(name)
-            servers[name] = Stopped(Server.start(FRONTS[name], folder, "support.served.bare:app"))
+        for name, front in STOPPED.items():
+            servers[name] = Stopped(Server.start(front, tmp_path_factory.mktemp(name), "support.served.bare:app"))
         with asyncio.Runner(loop_factory=Loop) as runner:
             runner.run(asyncio.wait_for(run(), 20))
         yield servers
@@ -72,7 +74,7 @@ def all_stopped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, 
             stopped.server.stop()
 
 
-@pytest.fixture(params=ASGI)
+@pytest.fixture(params=STOPPED)
 def stopped(request: pytest.FixtureRequest, all_stopped: dict[str, Stopped]) -> Stopped:
     """A server that was told to stop."""
     if reason := CANNOT.get((request.param, request.node.originalname)):

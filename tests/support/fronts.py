@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import os
 import random
@@ -37,8 +38,9 @@ class Front:
 
     Attributes:
         command: The arguments of Python's `-m` that start it; `{app}` is what it serves, `{port}` where.
-        kind: What turns the server's requests into the layer's. The first front of a kind stands for it where the
-            server makes no difference.
+        kind: What turns the server's requests into the layer's: an application of ASGI's with all services below paths
+            of their own (`"asgi"`), or our server, one for each service on ports of their own (`"serve"`). The first
+            front of a kind stands for it where the server makes no difference.
         http2: Whether it speaks HTTP/2 without TLS.
     """
 
@@ -55,6 +57,7 @@ FRONTS = {
         Front("uvicorn-h11-asyncio", (*UVICORN, "--http", "h11", "--loop", "asyncio")),
         Front("granian", (*GRANIAN, "--workers-kill-timeout", "2"), http2=True),
         Front("hypercorn", HYPERCORN, http2=True),
+        Front("pybridge", ("support.served.server", "{port}"), kind="serve", http2=True),
     )
 }
 
@@ -94,14 +97,16 @@ class Server:
     process: subprocess.Popen[bytes]
     log: Path
     notes_file: Path
+    ports_file: Path
 
     @classmethod
     def start(cls, front: Front, folder: Path, app: str = APP, cwd: Path = TESTS) -> Server:
         """Starts it and waits until it takes connections."""
         port = free_port()
-        log, notes = folder / "log", folder / "notes"
+        log, notes, ports = folder / "log", folder / "notes", folder / "ports"
         notes.touch()
-        environment = {**os.environ, "PYTHONPATH": str(TESTS), "SERVED_NOTES": str(notes), "PYTHONUNBUFFERED": "1"}
+        told = {"PYTHONPATH": str(TESTS), "SERVED_NOTES": str(notes), "SERVED_PORTS": str(ports)}
+        environment = {**os.environ, **told, "PYTHONUNBUFFERED": "1"}
         arguments = [argument.format(app=app, port=port) for argument in front.command]
         with log.open("wb") as output:
             process = subprocess.Popen(
@@ -112,7 +117,7 @@ class Server:
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
-        server = cls(front, port, process, log, notes)
+        server = cls(front, port, process, log, notes, ports)
         try:
             wait_until(server._answers, lambda: f"{front.name} takes connections:\n{log.read_text()}")
         except BaseException:
@@ -126,6 +131,11 @@ class Server:
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
+    @functools.cached_property
+    def _ports(self) -> dict[str, int]:
+        """The ports of services that have their own; the first service's is known, and open when all are."""
+        return dict(json.loads(self.ports_file.read_text())) if self.ports_file.exists() else {}
+
     def stop(self) -> str:
         """Asks it to stop as a supervisor does; gives what it logged."""
         self.process.terminate()
@@ -137,13 +147,17 @@ class Server:
             raise AssertionError(f"{self.front.name} does not stop:\n{self.log.read_text()}") from None
         return self.log.read_text()
 
+    def port_of(self, service: str) -> int:
+        """The port of a service on this server."""
+        return self._ports.get(service, self.port)
+
     def url(self, service: str, path: str = "") -> str:
         """Where a service is found; `path` is below it."""
-        return f"http://127.0.0.1:{self.port}{self.path(service, path)}"
+        return f"http://127.0.0.1:{self.port_of(service)}{self.path(service, path)}"
 
     def path(self, service: str, path: str = "/generate") -> str:
         """The path of a service on this server."""
-        return f"/{service}{path}"
+        return path if self.front.kind == "serve" else f"/{service}{path}"
 
     def client(self, **settings: Any) -> httpx.AsyncClient:
         """A client of httpx; it loads no certificates, which would take longer than most tests."""
@@ -163,15 +177,15 @@ class Server:
         async with self.client() as client:
             return await client.post(self.url(service, "/generate"), content=body, headers=headers, **more)
 
-    async def connect(self, receive_buffer: int | None = None) -> Connection:
-        """A raw connection."""
-        return await Connection.open(self.port, receive_buffer)
+    async def connect(self, service: str = "generic", receive_buffer: int | None = None) -> Connection:
+        """A raw connection, to where a service is found."""
+        return await Connection.open(self.port_of(service), receive_buffer)
 
     async def ask(
         self, service: str, do: list[Any], headers: dict[str, str] | None = None, receive_buffer: int | None = None
     ) -> Connection:
         """A raw connection on which a request was sent; its answer is still to come."""
-        connection = await self.connect(receive_buffer)
+        connection = await self.connect(service, receive_buffer)
         headers = {"Content-Type": "application/json", **(headers or {})}
         await connection.request("POST", self.path(service), json.dumps({"do": do}).encode(), headers)
         return connection

@@ -1,4 +1,4 @@
-"""One engine as the whole application, started and stopped by the server itself."""
+"""One engine as all that is served, started and stopped by the server itself."""
 
 from __future__ import annotations
 
@@ -6,4 +6,5 @@ from pybridge import PooledEngine
 
 from support.served.script import script
 
-app = PooledEngine(script, name="bare").asgi(health=True, metrics=True)
+engine = PooledEngine(script, name="bare")
+app = engine.asgi(health=True, metrics=True)

@@ -64,6 +64,8 @@
 //! `examples/axum_gateway` in the repository is a service with routes of its own.
 
 #[cfg(feature = "http")]
+mod access_log;
+#[cfg(feature = "http")]
 mod answer;
 #[cfg(feature = "http")]
 mod api;
@@ -78,6 +80,8 @@ mod headers;
 #[cfg(feature = "http")]
 mod media;
 #[cfg(feature = "http")]
+mod observe;
+#[cfg(feature = "http")]
 mod openai;
 #[cfg(feature = "http")]
 mod protocol;
@@ -86,6 +90,8 @@ mod stream;
 #[cfg(feature = "tower")]
 mod tower;
 
+#[cfg(feature = "http")]
+pub use access_log::AccessLog;
 #[cfg(feature = "http")]
 pub use answer::{AnswerBody, ChunkBody, Interrupted};
 #[cfg(feature = "http")]
@@ -96,6 +102,8 @@ pub use call::call;
 pub use error::{HttpError, status_of};
 #[cfg(feature = "http")]
 pub use headers::{FromHeaders, HeaderError};
+#[cfg(feature = "http")]
+pub use observe::{Observer, Record, metrics_text};
 #[cfg(feature = "http")]
 pub use protocol::{
     Incoming, Page, Plain, Prepared, Protocol, ProtocolError, ProtocolOptions, Route, live_page, metrics_page,

@@ -6,8 +6,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderName, Response, StatusCode, header};
 use pybridge::extension::ServedEngine;
-use pybridge::metrics_text;
-use pybridge_http::{Api, Page, Protocol, ProtocolOptions, Route, live_page, metrics_page, ready_page};
+use pybridge_http::{
+    AnswerBody, Api, Observer, Page, Protocol, ProtocolOptions, Route, live_page, metrics_page, metrics_text,
+    ready_page,
+};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
@@ -31,6 +33,7 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 pub(crate) struct PyProtocol {
     engine: Arc<ServedEngine>,
     protocol: Protocol,
+    observer: Observer,
 }
 
 pub(super) fn seconds(seconds: f64) -> PyResult<Duration> {
@@ -84,7 +87,8 @@ impl PyProtocol {
             .pass_headers(pass_headers.iter().map(name).collect::<PyResult<Vec<_>>>()?);
         let protocol = Protocol::new(options, engine.profile())
             .map_err(|error| refused(error.option(), error.reason().to_owned()))?;
-        Ok(Self { engine: Arc::new(engine), protocol })
+        let observer = Observer::new(engine.name());
+        Ok(Self { engine: Arc::new(engine), protocol, observer })
     }
 
     /// The exchange that a request begins: its method, the path below the application's root, decoded, and its headers as
@@ -93,13 +97,13 @@ impl PyProtocol {
         let Some(head) = request_head(method, &path.to_string_lossy(), headers)? else {
             let mut refused = Response::new(Bytes::new());
             *refused.status_mut() = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
-            return Ok(PyExchange::answered(refused));
+            return Ok(PyExchange::answered(refused.map(AnswerBody::from)));
         };
         let engine = Arc::clone(&self.engine);
         Ok(match self.protocol.route(&head) {
             Route::Call(incoming) => {
                 let declared = head.headers.get(header::CONTENT_LENGTH).and_then(|len| len.to_str().ok()?.parse().ok());
-                PyExchange::begun(engine, incoming, declared)
+                PyExchange::begun(engine, incoming, declared, self.observer.begin(&head))
             }
             Route::Page(page) => {
                 let page = match page {
@@ -107,9 +111,11 @@ impl PyProtocol {
                     Page::Ready => ready_page(self.engine.is_serving()),
                     _ => metrics_page(metrics_text()),
                 };
-                PyExchange::answered(page)
+                PyExchange::answered(page.map(AnswerBody::from))
             }
-            Route::Answer(response) => PyExchange::answered(response),
+            Route::Answer(response) => {
+                PyExchange::answered(self.observer.begin(&head).answer(response.map(AnswerBody::from)))
+            }
             _ => return Err(PyRuntimeError::new_err("a route of a later version")),
         })
     }

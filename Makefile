@@ -26,7 +26,7 @@ PYTHON_LIBDIR = $(shell $(PY) -c 'import sysconfig; print(sysconfig.get_config_v
 HAS_LIBPYTHON = $(shell $(PY) -c 'import pathlib, sysconfig as s; \
 	print((pathlib.Path(s.get_config_var("LIBDIR")) / s.get_config_var("LDLIBRARY")).exists() or "")')
 EMBED = PATH="$(abspath $(BIN)):$$PATH" LD_LIBRARY_PATH="$(PYTHON_LIBDIR):$$LD_LIBRARY_PATH"
-RUST_FEATURES := pybridge/fault pybridge/tracing pybridge-http/axum pybridge-http/tower
+RUST_FEATURES := pybridge/fault pybridge/tracing pybridge-http/axum pybridge-http/server pybridge-http/tower
 RUST_SCOPE = $(if $(HAS_LIBPYTHON),--workspace --features "$(RUST_FEATURES)",-p pybridge-pool)
 # Workspaces of their own, as programs elsewhere would be. pytest builds and runs the gateway.
 RUST_HOST := examples/rust_host/Cargo.toml

@@ -167,11 +167,20 @@ impl HttpError {
         }
     }
 
+    /// True if the same request may succeed a moment later.
+    fn retryable(&self) -> bool {
+        match &self.cause {
+            Cause::Stream(error) => error.retryable(),
+            Cause::Header(_) => false,
+            Cause::Refused(refusal) => refusal.status == StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
     /// Headers of the answer, but for those of its body.
     pub fn headers(&self) -> HeaderMap {
         let mut headers = HeaderMap::new();
         let status = self.status();
-        let retryable = self.stream_error().is_some_and(StreamError::retryable);
+        let retryable = self.retryable();
         let answer = self.stream_error().and_then(StreamError::answer);
         let says_when =
             answer.is_some_and(|answer| answer.headers.keys().any(|name| name.eq_ignore_ascii_case("retry-after")));

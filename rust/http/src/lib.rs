@@ -1,11 +1,12 @@
 //! Streams of Python async generators as tower services, HTTP answers and axum responses.
 //!
 //! An [`Engine`](pybridge::Engine) of the crate `pybridge` calls a Python handler; this crate puts it behind HTTP. It holds
-//! types and conversions, no server: the host keeps its own. All features are off by default.
+//! types and conversions for servers of the host's own, and a server. All features are off by default.
 //!
 //! | feature | what it adds |
 //! | --- | --- |
 //! | `http` | [`FromHeaders`], [`call`], [`status_of`], [`HttpError`]; [`Sse`] and [`Ndjson`], streamed answers for any server with `http-body`; [`Protocol`], from the head of a request to the end of its answer |
+//! | `server` | [`serve`]: an engine behind HTTP/1.1 and HTTP/2, with or without TLS |
 //! | `axum` | `IntoResponse` for those, so that axum's handlers return them |
 //! | `tower` | [`ChunkService`] and [`FrameService`], whose readiness is the engine's admission |
 //!
@@ -61,6 +62,8 @@
 //! | `application/json` | an array of the items, when the handler has finished; the value where it returns one, then for `*/*` too | its real status |
 //! | `application/octet-stream`, `text/plain` (raw engines, in place of the last two) | the items, one after the other | it breaks off |
 //!
+//! With the feature `server`, [`serve`] puts it behind sockets.
+//!
 //! `examples/axum_gateway` in the repository is a service with routes of its own.
 
 #[cfg(feature = "http")]
@@ -85,6 +88,8 @@ mod observe;
 mod openai;
 #[cfg(feature = "http")]
 mod protocol;
+#[cfg(feature = "server")]
+mod server;
 #[cfg(feature = "http")]
 mod stream;
 #[cfg(feature = "tower")]
@@ -109,6 +114,8 @@ pub use protocol::{
     Incoming, Page, Plain, Prepared, Protocol, ProtocolError, ProtocolOptions, Route, live_page, metrics_page,
     ready_page,
 };
+#[cfg(feature = "server")]
+pub use server::{Control, Listener, Server, ServerError, ServerOptions, Tls, serve};
 #[cfg(feature = "http")]
 pub use stream::{Ndjson, Sse};
 #[cfg(feature = "tower")]

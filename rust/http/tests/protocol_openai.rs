@@ -1,5 +1,5 @@
-//! `OpenAI`'s interface on a server of plain hyper; its shapes have tests beside their code.
-#![cfg(feature = "http")]
+//! `OpenAI`'s interface on the server; its shapes have tests beside their code.
+#![cfg(feature = "server")]
 
 mod support;
 

@@ -1,5 +1,5 @@
-//! The protocol on a server of plain hyper, as clients see it on real connections.
-#![cfg(feature = "http")]
+//! The protocol on the server, as clients see it on real connections.
+#![cfg(feature = "server")]
 
 mod support;
 

@@ -12,7 +12,7 @@ use super::host::Engine;
 use crate::runtime;
 
 /// What became of the calls that were live when [`Engine::drain`] was called, or began while it waited.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Drained {
     /// They ended by themselves, however.

@@ -1,6 +1,7 @@
 //! The engine for Rust hosts: no interpreter on the caller's threads.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
@@ -9,7 +10,7 @@ use super::core::EngineCore;
 use super::python::PyEngine;
 use super::stats::EngineStats;
 use crate::codec::{Format, Limits};
-use crate::worker::{Deferred, Mailbox};
+use crate::worker::{Deferred, Mailbox, longest_lag};
 
 /// Calls one Python handler from Rust. Clones share it.
 ///
@@ -83,6 +84,11 @@ impl Engine {
     /// Streams that are live now.
     pub fn live(&self) -> usize {
         self.core.live_count()
+    }
+
+    /// How long the slowest of the process's event loops has not answered; nothing of it needs the interpreter.
+    pub fn stalled(&self) -> Duration {
+        longest_lag()
     }
 
     /// Takes no new calls and cancels what is live, with the reason `shutdown`. Does not wait.

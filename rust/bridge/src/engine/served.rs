@@ -12,13 +12,12 @@ use super::calls::check_size;
 use super::core::Life;
 use super::host::EngineProfile;
 use super::python::PyEngine;
-use super::stats::EngineStats;
 use crate::codec::Framing;
 use crate::context;
 use crate::error::failure_of;
 use crate::interp::copy_context;
 use crate::stream::{Call, CallOptions, CallRequest, ChunkStream, ConsumerKind, PyStream, StreamError};
-use crate::worker::Deferred;
+use crate::worker::{Deferred, longest_lag};
 
 /// The extension's own engine object, called by code that runs on an event loop.
 #[derive(Debug)]
@@ -59,7 +58,7 @@ impl ServedEngine {
 
     /// How long the slowest of its event loops has not answered, in milliseconds.
     pub fn stalled_ms(&self) -> f64 {
-        EngineStats::of(&self.0.get().core).workers.iter().map(|worker| worker.lag_ms).fold(0.0, f64::max)
+        longest_lag().as_secs_f64() * 1000.0
     }
 
     /// Calls the handler with a body, in a copy of the context that is current. The calling thread runs the loop on which

@@ -43,4 +43,4 @@ pub(crate) use release::{Deferred, deferred_counts, drain_orphans};
 pub(crate) use stall::finish_reports;
 pub(crate) use wakes::{Callback, Wakes};
 pub use watch::WorkerStats;
-pub(crate) use watch::{is_worker_thread, run_on_any, workers};
+pub(crate) use watch::{is_worker_thread, longest_lag, run_on_any, workers};

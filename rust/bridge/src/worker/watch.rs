@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, Weak};
+use std::time::Duration;
 
 use super::mailbox::{Command, Mailbox, PortCall};
 use super::port::{Kind, WorkerInfo};
@@ -65,6 +66,11 @@ pub struct WorkerStats {
     pub live: usize,
     /// Times that Rust woke its loop.
     pub wakeups: u64,
+}
+
+/// How late the event loop is that is late most.
+pub(crate) fn longest_lag() -> Duration {
+    open_workers().iter().map(|(_, info)| info.lag.now()).max().unwrap_or_default()
 }
 
 /// The workers that are open.

@@ -18,3 +18,5 @@ pub(crate) use head::{COMMIT_AFTER, KEEP_ALIVE_AFTER, answer, failed, stream, st
 pub(crate) use outcome::Outcome;
 pub(crate) use source::Source;
 pub(crate) use tally::Tally;
+#[cfg(feature = "server")]
+pub(crate) use timer::{Timer, after};

@@ -12,17 +12,17 @@ use tokio::time::{Instant, Sleep};
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// The moment that comes so long after another.
-pub(super) fn after(moment: Instant, interval: Duration) -> Instant {
+pub(crate) fn after(moment: Instant, interval: Duration) -> Instant {
     moment + interval.min(LONGEST)
 }
 
 /// Waits for one moment after the other. It is set again only when it has fired, or has to fire earlier.
 #[derive(Debug, Default)]
-pub(super) struct Timer(Option<Pin<Box<Sleep>>>);
+pub(crate) struct Timer(Option<Pin<Box<Sleep>>>);
 
 impl Timer {
     /// Ready once `due` has passed.
-    pub(super) fn poll(&mut self, due: Instant, context: &mut Context<'_>) -> Poll<()> {
+    pub(crate) fn poll(&mut self, due: Instant, context: &mut Context<'_>) -> Poll<()> {
         let sleep = match &mut self.0 {
             Some(sleep) => sleep,
             None => match sleep_until(due) {

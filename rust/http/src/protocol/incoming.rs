@@ -53,6 +53,18 @@ impl Incoming {
         self.fail(error)
     }
 
+    /// The answer to a body that comes too slowly: status 408.
+    #[cfg(feature = "server")]
+    pub(crate) fn too_slow(self) -> Response<Bytes> {
+        self.fail(refusals::too_slow())
+    }
+
+    /// The answer while no call is taken any more: status 503.
+    #[cfg(feature = "server")]
+    pub(crate) fn draining(self) -> Response<Bytes> {
+        self.fail(refusals::draining())
+    }
+
     fn fail(self, error: impl Into<HttpError>) -> Response<Bytes> {
         failed(error, self.options.request_id.unwrap_or_else(made_up_id), self.terms.options.api)
     }

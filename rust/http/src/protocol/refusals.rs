@@ -23,6 +23,18 @@ pub(super) fn too_large(most: usize) -> Refusal {
     refusal(StatusCode::PAYLOAD_TOO_LARGE, "request_too_large", message)
 }
 
+/// The body did not come in time.
+#[cfg(feature = "server")]
+pub(super) fn too_slow() -> Refusal {
+    refusal(StatusCode::REQUEST_TIMEOUT, "request_timeout", "the body of the request came too slowly")
+}
+
+/// No call is taken any more.
+#[cfg(feature = "server")]
+pub(super) fn draining() -> Refusal {
+    refusal(StatusCode::SERVICE_UNAVAILABLE, "draining", "the server is shutting down")
+}
+
 pub(super) fn unsupported(header: &'static str, message: &'static str) -> Refusal {
     Refusal { param: Some(header), ..refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", message) }
 }

@@ -2,6 +2,8 @@
 #![allow(dead_code, reason = "every test binary uses its part")]
 
 pub(crate) mod heads;
+pub(crate) mod raw;
+#[cfg(feature = "server")]
 pub(crate) mod service;
 
 use std::sync::Once;

@@ -1,107 +1,59 @@
-//! A server of the protocol on plain hyper, as small as it can be.
+//! Handlers behind the server, on real connections.
 
-use std::sync::Arc;
-use std::time::Duration;
-
-use http::{Request, Response};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
-use hyper::body::Incoming;
-use hyper::server::conn::{http1, http2};
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use pybridge::{Engine, EngineBuilder};
-use pybridge_http::{AnswerBody, Page, Plain, Protocol, ProtocolOptions, Route, live_page, metrics_page, ready_page};
+use axum::Router;
+use axum::body::Body;
+use axum::routing::post;
+use bytes::Bytes;
+use pybridge::{CallOptions, Engine, EngineBuilder};
+use pybridge_http::{Control, Listener, Plain, ProtocolOptions, Server, ServerOptions};
 
 use super::{Answer, Version, engine, listen, noted, request};
 
-type Error = Box<dyn std::error::Error + Send + Sync>;
-
-/// The answer to one request.
-async fn answer(
-    protocol: &Protocol,
-    engine: &Engine,
-    request: Request<Incoming>,
-) -> Result<Response<AnswerBody>, Error> {
-    let (head, body) = request.into_parts();
-    let whole = match protocol.route(&head) {
-        Route::Call(incoming) => match Limited::new(body, incoming.max_body()).collect().await {
-            Ok(body) => match incoming.body(body.to_bytes()) {
-                Ok(prepared) => return Ok(prepared.run(engine).await),
-                Err(refused) => refused,
-            },
-            Err(error) if error.is::<LengthLimitError>() => incoming.too_large(),
-            Err(error) => return Err(error),
-        },
-        Route::Page(Page::Live) => live_page(Duration::ZERO),
-        Route::Page(Page::Ready) => ready_page(true),
-        Route::Page(Page::Metrics) => metrics_page(pybridge::metrics_text()),
-        Route::Answer(answer) => answer,
-        _ => return Err("a route of a later version".into()),
-    };
-    Ok(whole.map(AnswerBody::from))
-}
-
-/// Serves what `answer` gives on a port of its own.
-fn serve<F>(version: Version, answer: impl Fn(Request<Incoming>) -> F + Clone + Send + 'static) -> String
-where
-    F: Future<Output = Result<Response<AnswerBody>, Error>> + Send + 'static,
-{
-    let (listener, address) = listen();
-    tokio::spawn(async move {
-        loop {
-            let (stream, _) = listener.accept().await.expect("a client");
-            let (stream, service) = (TokioIo::new(stream), service_fn(answer.clone()));
-            tokio::spawn(async move {
-                match version {
-                    Version::Http1 => drop(http1::Builder::new().serve_connection(stream, service).await),
-                    Version::Http2 => {
-                        drop(http2::Builder::new(TokioExecutor::new()).serve_connection(stream, service).await);
-                    }
-                }
-            });
-        }
-    });
-    address
-}
-
-/// A handler of `handlers.py` behind the protocol.
+/// A handler of `handlers.py` behind a server, which ends with this.
 pub(crate) struct Service {
     pub(crate) engine: Engine,
+    pub(crate) address: String,
+    /// `None`: it is a host's own.
+    pub(crate) server: Option<Server>,
     notes: Engine,
     version: Version,
-    address: String,
 }
 
 impl Service {
-    pub(crate) async fn start(version: Version, engine: EngineBuilder, options: ProtocolOptions) -> Self {
-        let engine = engine.await.expect("it is there");
-        let protocol = Arc::new(Protocol::new(options, engine.profile()).expect("options that can be"));
-        let called = engine.clone();
-        let address = serve(version, move |request| {
-            let (protocol, engine) = (Arc::clone(&protocol), called.clone());
-            async move { answer(&protocol, &engine, request).await }
-        });
-        Self::at(version, engine, address).await
+    pub(crate) async fn start(version: Version, engine: EngineBuilder, protocol: ProtocolOptions) -> Self {
+        Self::serve(version, engine, ServerOptions::default().protocol(protocol)).await
     }
 
-    /// A handler behind a route of the host's own.
+    pub(crate) async fn serve(version: Version, engine: EngineBuilder, options: ServerOptions) -> Self {
+        let engine = engine.await.expect("it is there");
+        let (listener, address) = listen();
+        let listener = Listener::from(listener.into_std().expect("a socket"));
+        let server = pybridge_http::serve(engine.clone(), [listener], options).expect("options that can be");
+        Self::at(version, engine, address, Some(server)).await
+    }
+
+    /// A handler behind a route of the host's own, on axum.
     pub(crate) async fn plain(version: Version, engine: EngineBuilder, plain: Plain) -> Self {
         let engine = engine.await.expect("it is there");
         let called = engine.clone();
-        let address = serve(version, move |request| {
+        let answer = move |body: Bytes| {
             let (plain, engine) = (plain.clone(), called.clone());
             async move {
-                let body = request.into_body().collect().await?.to_bytes();
-                let started = engine.chunks(body, plain.framing, pybridge::CallOptions::default().codec(plain.codec));
-                Ok(plain.answer(started).await)
+                let started = engine.chunks(body, plain.framing, CallOptions::default().codec(plain.codec));
+                plain.answer(started).await.map(Body::new)
             }
-        });
-        Self::at(version, engine, address).await
+        };
+        let address = super::serve(Router::new().route("/generate", post(answer)));
+        Self::at(version, engine, address, None).await
     }
 
-    async fn at(version: Version, engine: Engine, address: String) -> Self {
+    async fn at(version: Version, engine: Engine, address: String, server: Option<Server>) -> Self {
         let notes = super::engine("noted").unary(true).await.expect("it is there");
-        Self { engine, notes, version, address }
+        Self { engine, address, server, notes, version }
+    }
+
+    pub(crate) fn control(&self) -> Control {
+        self.server.as_ref().expect("a server").control()
     }
 
     /// Sends a request, `line` its method and path.

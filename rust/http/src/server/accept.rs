@@ -1,0 +1,123 @@
+//! The loop that accepts connections: caps, fairness, and what it does when the process has no files left.
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::io;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use socket2::{SockRef, TcpKeepalive};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
+
+use super::connection;
+use super::listener::{Bound, Listener, SocketFile};
+use super::site::Site;
+use super::socket::Transport;
+
+/// Pause after an accept that failed for want of memory or files.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Least time between two lines about such failures.
+const LINES_APART: Duration = Duration::from_secs(10);
+
+/// After how long a silence the kernel asks whether a peer is still there, how often, and how many times.
+const PROBE_AFTER: Duration = Duration::from_secs(30);
+const PROBE_EACH: Duration = Duration::from_secs(10);
+const PROBES: u32 = 3;
+
+/// A socket that connections are accepted from.
+#[derive(Debug)]
+pub(super) enum Acceptor {
+    Tcp(TcpListener),
+    Unix(UnixListener, #[expect(dead_code, reason = "the file goes when this is dropped")] Option<SocketFile>),
+}
+
+impl Acceptor {
+    /// To be called in the runtime.
+    ///
+    /// # Errors
+    /// The socket cannot be registered with the runtime, or does not take its options.
+    pub(super) fn new(listener: Listener) -> io::Result<Self> {
+        let Listener { socket, file } = listener;
+        match socket {
+            Bound::Tcp(socket) => {
+                socket.set_nonblocking(true)?;
+                // Connections inherit both.
+                let options = SockRef::from(&socket);
+                options.set_tcp_nodelay(true)?;
+                let probes = TcpKeepalive::new().with_time(PROBE_AFTER).with_interval(PROBE_EACH).with_retries(PROBES);
+                options.set_tcp_keepalive(&probes)?;
+                Ok(Self::Tcp(TcpListener::from_std(socket)?))
+            }
+            Bound::Unix(socket) => {
+                socket.set_nonblocking(true)?;
+                Ok(Self::Unix(UnixListener::from_std(socket)?, file))
+            }
+        }
+    }
+
+    fn poll_accept(&self, context: &mut Context<'_>) -> Poll<io::Result<Transport>> {
+        match self {
+            Self::Tcp(socket) => socket.poll_accept(context).map_ok(|(stream, _)| Transport::Tcp(stream)),
+            Self::Unix(socket, _) => socket.poll_accept(context).map_ok(|(stream, _)| Transport::Unix(stream)),
+        }
+    }
+}
+
+/// Accepts from all sockets in turn, and runs each connection as a task of `connections`.
+pub(super) async fn accept(site: &Arc<Site>, acceptors: &mut [Acceptor], connections: &mut JoinSet<()>) -> Infallible {
+    let mut told: Option<Instant> = None;
+    loop {
+        while connections.try_join_next().is_some() {}
+        while connections.len() >= site.options.max_connections {
+            connections.join_next().await;
+        }
+        let accepted = tokio::select! {
+            accepted = poll_fn(|context| poll_any(acceptors, context)) => accepted,
+            Some(_) = connections.join_next() => continue,
+        };
+        match accepted {
+            Ok(stream) => {
+                connections.spawn(connection::run(Arc::clone(site), stream));
+            }
+            Err(error) if is_the_clients(&error) => {}
+            Err(error) => {
+                if told.is_none_or(|told| told.elapsed() >= LINES_APART) {
+                    told = Some(Instant::now());
+                    complain(&error);
+                }
+                sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+/// The next connection; the socket that gave it is asked last the next time.
+fn poll_any(acceptors: &mut [Acceptor], context: &mut Context<'_>) -> Poll<io::Result<Transport>> {
+    for index in 0..acceptors.len() {
+        if let Poll::Ready(accepted) = acceptors[index].poll_accept(context) {
+            acceptors[index..].rotate_left(1);
+            return Poll::Ready(accepted);
+        }
+    }
+    Poll::Pending
+}
+
+/// Whether the connection failed before it was accepted: the next one may do.
+fn is_the_clients(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, HostUnreachable, NetworkUnreachable};
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionRefused | ConnectionReset | HostUnreachable | NetworkUnreachable
+    )
+}
+
+/// Says on standard error why no connection is accepted.
+fn complain(error: &io::Error) {
+    use io::Write;
+    // There is nobody to tell that it cannot be told.
+    let _ = writeln!(io::stderr(), "pybridge: no connection can be accepted: {error}; trying again");
+}

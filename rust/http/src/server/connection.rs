@@ -1,0 +1,71 @@
+//! One connection from accept to its end.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::timeout;
+
+use super::deadlines::Deadlines;
+use super::phase::Phase;
+use super::progress::Progress;
+use super::service::answer;
+use super::site::Site;
+use super::socket::{Socket, Transport};
+use super::tls::Tls;
+
+/// Serves one connection until the client ends it, lets a deadline pass, or the server closes.
+pub(super) async fn run(site: Arc<Site>, transport: Transport) {
+    let progress = Arc::new(Progress::default());
+    let socket = Socket::new(transport, Arc::clone(&progress), site.options.tls.is_none());
+    match &site.options.tls {
+        None => drive(&site, &progress, socket).await,
+        Some(tls) => serve_tls(&site, &progress, socket, tls).await,
+    }
+}
+
+async fn serve_tls(site: &Arc<Site>, progress: &Arc<Progress>, socket: Socket, tls: &Tls) {
+    let handshake = timeout(site.options.header_timeout, tls.acceptor().accept(socket));
+    let stream = tokio::select! {
+        done = handshake => match done {
+            Ok(Ok(stream)) => stream,
+            // Its own fault, or too late: there is nobody to tell.
+            Ok(Err(_)) | Err(_) => return,
+        },
+        () = site.phases.reached(Phase::Closing) => return,
+    };
+    if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
+        progress.speaks_streams();
+    }
+    drive(site, progress, stream).await;
+}
+
+async fn drive<S>(site: &Arc<Site>, progress: &Arc<Progress>, stream: S)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let service = service_fn(|request| answer(site, progress, request));
+    let mut connection = pin!(site.http.serve_connection(TokioIo::new(stream), service));
+    let mut closing = pin!(site.phases.reached(Phase::Closing));
+    let mut deadlines = Deadlines::new(progress, &site.options);
+    let mut is_open = true;
+    poll_fn(|context| {
+        // What fails here is the client's: there is nobody to tell.
+        if connection.as_mut().poll(context).is_ready() {
+            return Poll::Ready(());
+        }
+        if is_open && closing.as_mut().poll(context).is_ready() {
+            is_open = false;
+            connection.as_mut().graceful_shutdown();
+            if connection.as_mut().poll(context).is_ready() {
+                return Poll::Ready(());
+            }
+        }
+        deadlines.poll(context)
+    })
+    .await;
+}

@@ -1,0 +1,50 @@
+//! The deadlines of a connection, on one timer.
+
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::options::ServerOptions;
+use super::progress::{Progress, Waiting};
+use crate::answer::{Timer, after};
+
+/// How long a connection that nothing is sent on any more is read, so that its last answer arrives before the reset.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// The deadlines of one connection. The timer is moved only when it has to fire earlier.
+pub(super) struct Deadlines<'a> {
+    progress: &'a Progress,
+    options: &'a ServerOptions,
+    timer: Timer,
+    /// When to look again while nothing is due. Requests of HTTP/2 end elsewhere, unseen; what is due then is later than this.
+    again: Instant,
+}
+
+impl<'a> Deadlines<'a> {
+    pub(super) fn new(progress: &'a Progress, options: &'a ServerOptions) -> Self {
+        let again = after(Instant::now(), options.idle_timeout);
+        Self { progress, options, timer: Timer::default(), again }
+    }
+
+    /// Ready when the client has let a deadline pass.
+    pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        loop {
+            if let Some(due) = self.due() {
+                return self.timer.poll(due, context);
+            }
+            ready!(self.timer.poll(self.again, context));
+            self.again = after(Instant::now(), self.options.idle_timeout);
+        }
+    }
+
+    fn due(&self) -> Option<Instant> {
+        let waiting = self.progress.waiting().map(|waiting| match waiting {
+            Waiting::Head(since) => after(since, self.options.header_timeout),
+            Waiting::Request(since) => after(since, self.options.idle_timeout),
+            Waiting::End(since) => after(since, LINGER),
+        });
+        let stalled = self.progress.stalled().map(|since| after(since, self.options.write_timeout));
+        waiting.into_iter().chain(stalled).min()
+    }
+}

@@ -1,0 +1,28 @@
+//! A server: sockets, connections and requests around the protocol.
+
+mod accept;
+mod check;
+mod connection;
+mod control;
+mod deadlines;
+mod error;
+mod listener;
+mod options;
+mod phase;
+mod progress;
+mod receive;
+mod sent;
+mod serve;
+mod service;
+mod settings;
+mod site;
+mod socket;
+mod target;
+mod tls;
+
+pub use control::Control;
+pub use error::ServerError;
+pub use listener::Listener;
+pub use options::ServerOptions;
+pub use serve::{Server, serve};
+pub use tls::Tls;

@@ -1,0 +1,177 @@
+//! What a connection does at the moment, as its deadlines need it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// What a connection does at the moment. Its task, its socket and its requests share it.
+#[derive(Debug)]
+pub(super) struct Progress {
+    accepted: Instant,
+    /// Requests whose answers are not over.
+    live: AtomicUsize,
+    /// True once the client has done what it must do in the first `header_timeout`: a head, or the beginning of HTTP/2.
+    greeted: AtomicBool,
+    /// When the last answer was over.
+    idle: Moment,
+    /// When the first bytes of the next head came.
+    begun: Moment,
+    /// Since when bytes wait that the client does not take.
+    stalled: Moment,
+    /// Since when nothing is sent any more, and what still comes is thrown away.
+    closing: Moment,
+    /// True if requests come on streams: bytes between them are no head that has begun.
+    streams: AtomicBool,
+    /// True if a body was not read to its end.
+    unread: AtomicBool,
+}
+
+/// A moment or none: milliseconds since the connection was accepted, and one.
+#[derive(Debug, Default)]
+struct Moment(AtomicU64);
+
+impl Moment {
+    fn clear(&self) {
+        self.0.store(0, Ordering::Relaxed);
+    }
+
+    fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed) != 0
+    }
+
+    fn set(&self, accepted: Instant) {
+        let millis = u64::try_from(accepted.elapsed().as_millis()).unwrap_or(u64::MAX - 1);
+        self.0.store(millis + 1, Ordering::Relaxed);
+    }
+
+    fn get(&self, accepted: Instant) -> Option<Instant> {
+        let millis = self.0.load(Ordering::Relaxed).checked_sub(1)?;
+        Some(accepted + Duration::from_millis(millis))
+    }
+}
+
+/// Since when a client is waited for, and for what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Waiting {
+    /// Its first request, or the rest of a head.
+    Head(Instant),
+    /// Its next request.
+    Request(Instant),
+    /// That it ends the connection.
+    End(Instant),
+}
+
+impl Default for Progress {
+    fn default() -> Self {
+        Self {
+            accepted: Instant::now(),
+            live: AtomicUsize::new(0),
+            greeted: AtomicBool::new(false),
+            idle: Moment::default(),
+            begun: Moment::default(),
+            stalled: Moment::default(),
+            closing: Moment::default(),
+            streams: AtomicBool::new(false),
+            unread: AtomicBool::new(false),
+        }
+    }
+}
+
+impl Progress {
+    /// A request has begun; it is live until what this returns is dropped.
+    pub(super) fn begin(self: &Arc<Self>) -> Live {
+        self.live.fetch_add(1, Ordering::AcqRel);
+        self.begun.clear();
+        self.greeted.store(true, Ordering::Relaxed);
+        Live(Arc::clone(self))
+    }
+
+    pub(super) fn is_live(&self) -> bool {
+        self.live.load(Ordering::Acquire) > 0
+    }
+
+    /// The client speaks HTTP/2.
+    pub(super) fn speaks_streams(&self) {
+        self.streams.store(true, Ordering::Relaxed);
+    }
+
+    /// Bytes have come.
+    pub(super) fn received(&self) {
+        if self.is_live() {
+            return;
+        }
+        if !self.streams.load(Ordering::Relaxed) {
+            if !self.begun.is_set() {
+                self.begun.set(self.accepted);
+            }
+        } else if !self.greeted.swap(true, Ordering::Relaxed) {
+            self.idle.set(self.accepted);
+        }
+    }
+
+    /// Bytes wait that the client does not take.
+    pub(super) fn stalls(&self) {
+        if !self.stalled.is_set() {
+            self.stalled.set(self.accepted);
+        }
+    }
+
+    /// The client takes bytes.
+    pub(super) fn flows(&self) {
+        if self.stalled.is_set() {
+            self.stalled.clear();
+        }
+    }
+
+    /// A body is not read to its end: what comes of it is thrown away when the connection closes.
+    pub(super) fn leave_unread(&self) {
+        self.unread.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn has_unread(&self) -> bool {
+        self.unread.load(Ordering::Relaxed)
+    }
+
+    /// Nothing is sent any more.
+    pub(super) fn closes(&self) {
+        if !self.closing.is_set() {
+            self.closing.set(self.accepted);
+        }
+    }
+
+    /// Since when the client has taken nothing of what waits for it.
+    pub(super) fn stalled(&self) -> Option<Instant> {
+        self.stalled.get(self.accepted)
+    }
+
+    /// What the client is waited for; `None`: it waits itself.
+    pub(super) fn waiting(&self) -> Option<Waiting> {
+        if let Some(since) = self.closing.get(self.accepted) {
+            return Some(Waiting::End(since));
+        }
+        if self.is_live() {
+            return None;
+        }
+        if !self.greeted.load(Ordering::Relaxed) {
+            return Some(Waiting::Head(self.accepted));
+        }
+        match self.begun.get(self.accepted) {
+            Some(since) => Some(Waiting::Head(since)),
+            None => Some(Waiting::Request(self.idle.get(self.accepted).unwrap_or(self.accepted))),
+        }
+    }
+}
+
+/// A request whose answer is not over.
+#[derive(Debug)]
+pub(super) struct Live(Arc<Progress>);
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        // Before it counts as idle: whoever sees that must see since when.
+        self.0.idle.set(self.0.accepted);
+        self.0.live.fetch_sub(1, Ordering::AcqRel);
+    }
+}

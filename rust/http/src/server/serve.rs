@@ -1,0 +1,126 @@
+//! The life of a server, from its start to its end.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use pybridge::{Drained, Engine, runtime};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::accept::{Acceptor, accept};
+use super::control::Control;
+use super::error::ServerError;
+use super::listener::Listener;
+use super::options::ServerOptions;
+use super::phase::Phase;
+use super::site::Site;
+use crate::answer::after;
+
+/// How long connections have at least to send what is left of their answers when all calls are over.
+const LAST_WRITES: Duration = Duration::from_millis(500);
+
+/// Starts to serve an engine on the bridge's runtime, and does not wait. Nothing of a server needs the interpreter but the
+/// handler itself: while Python is stuck, connections are accepted, and the pages of health and metrics are served.
+///
+/// A runtime of the host's own ([`runtime::use_handle`]) must have its input and output enabled (`enable_io`).
+///
+/// ```no_run
+/// # async fn run(engine: pybridge::Engine) -> Result<(), Box<dyn std::error::Error>> {
+/// use pybridge_http::{Listener, ServerOptions, serve};
+///
+/// let listener = Listener::bind("127.0.0.1", 8000)?;
+/// println!("serving on {}", listener.url(false));
+/// let server = serve(engine, [listener], ServerOptions::default())?;
+/// let control = server.control();
+/// tokio::spawn(async move {
+///     tokio::signal::ctrl_c().await.ok();
+///     control.drain();
+/// });
+/// let drained = server.await;
+/// println!("{} calls finished, {} were cut off", drained.finished, drained.cancelled);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// An option that cannot be, a socket that cannot be accepted from, no runtime.
+pub fn serve(
+    engine: Engine,
+    listeners: impl IntoIterator<Item = Listener>,
+    options: ServerOptions,
+) -> Result<Server, ServerError> {
+    let site = Arc::new(Site::new(engine, options)?);
+    let handle = runtime::start()?;
+    let acceptors = {
+        let _entered = handle.enter();
+        let acceptors: Result<Vec<_>, _> = listeners.into_iter().map(Acceptor::new).collect();
+        acceptors.map_err(ServerError::Listener)?
+    };
+    let control = Control::new(Arc::clone(&site));
+    Ok(Server { control, life: handle.spawn(live(site, acceptors)) })
+}
+
+/// A server that runs. The future is ready when it has ended, with what became of the calls that were live when it was told
+/// to; dropping it ends it at once, as [`Control::stop`] does.
+#[derive(Debug)]
+#[must_use = "a server ends when it is dropped"]
+pub struct Server {
+    control: Control,
+    life: JoinHandle<Drained>,
+}
+
+impl Server {
+    /// What ends it.
+    pub fn control(&self) -> Control {
+        self.control.clone()
+    }
+}
+
+impl Future for Server {
+    type Output = Drained;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Drained> {
+        // It fails if the runtime has stopped, which ended every call.
+        Pin::new(&mut self.life).poll(context).map(Result::unwrap_or_default)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.control.stop();
+    }
+}
+
+async fn live(site: Arc<Site>, mut acceptors: Vec<Acceptor>) -> Drained {
+    let mut connections = JoinSet::new();
+    let drained = tokio::select! {
+        biased;
+        () = site.phases.reached(Phase::Stopped) => None,
+        drained = drain(&site) => Some(drained),
+        never = accept(&site, &mut acceptors, &mut connections) => match never {},
+    };
+    drop(acceptors);
+    if let Some((drained, by)) = drained {
+        site.phases.advance(Phase::Closing);
+        tokio::select! {
+            () = site.phases.reached(Phase::Stopped) => {}
+            () = sleep_until(by.max(Instant::now() + LAST_WRITES)) => {}
+            () = async { while connections.join_next().await.is_some() {} } => {}
+        }
+        connections.shutdown().await;
+        return drained;
+    }
+    connections.shutdown().await;
+    site.engine.drain(Duration::ZERO).await
+}
+
+/// Waits until the server is told to drain, and drains it; gives also when it had to be over.
+async fn drain(site: &Site) -> (Drained, Instant) {
+    site.phases.reached(Phase::Settling).await;
+    sleep(site.options.drain_settle).await;
+    site.phases.advance(Phase::Draining);
+    let by = after(Instant::now(), site.options.drain_timeout);
+    (site.engine.drain(site.options.drain_timeout).await, by)
+}

@@ -1,0 +1,106 @@
+//! One request from its head to the head of its answer.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Response, Version, header, request};
+use http_body::Body;
+use hyper::body::Incoming as Received;
+use pybridge::FailureKind;
+
+use super::phase::Phase;
+use super::progress::{Live, Progress};
+use super::receive::{Unread, receive};
+use super::sent::Sent;
+use super::site::Site;
+use super::target::below;
+use crate::answer::AnswerBody;
+use crate::protocol::{Incoming, Page, Route, live_page, metrics_page, ready_page};
+
+/// Longest body that is left to hyper to skip when the answer does not need it; above, or if its length is not known, the
+/// connection closes instead.
+const SKIPPED_BYTES: u64 = 16 << 10;
+
+/// Answers one request. Its handler is cancelled when the future or the body is dropped.
+///
+/// # Errors
+/// The client broke the body of its request off.
+pub(super) fn answer(
+    site: &Arc<Site>,
+    progress: &Arc<Progress>,
+    request: Request<Received>,
+) -> impl Future<Output = Result<Response<Sent>, hyper::Error>> + Send + use<> {
+    let live = progress.begin();
+    let exchange = Exchange { site: Arc::clone(site), progress: Arc::clone(progress) };
+    async move { exchange.run(request, live).await }
+}
+
+struct Exchange {
+    site: Arc<Site>,
+    progress: Arc<Progress>,
+}
+
+impl Exchange {
+    async fn run(self, request: Request<Received>, live: Live) -> Result<Response<Sent>, hyper::Error> {
+        let (mut head, mut body) = request.into_parts();
+        if let Some(uri) = below(&self.site.options.root_path, &head.uri) {
+            head.uri = uri;
+        }
+        // The head has arrived.
+        let mut response = self.respond(&head, &mut body).await?;
+        // The answer is known.
+        self.finish_head(&head, &body, &mut response);
+        Ok(response.map(|body| Sent::new(body, live)))
+    }
+
+    async fn respond(&self, head: &request::Parts, body: &mut Received) -> Result<Response<AnswerBody>, hyper::Error> {
+        let site = &self.site;
+        let whole = match site.protocol.route(head) {
+            Route::Call(incoming) => return self.call(incoming, body).await,
+            Route::Page(Page::Live) => live_page(site.engine.stalled()),
+            Route::Page(Page::Ready) => ready_page(site.phases.now() == Phase::Serving),
+            Route::Page(Page::Metrics) => metrics_page(pybridge::metrics_text()),
+            Route::Answer(answer) => answer,
+        };
+        Ok(whole.map(AnswerBody::from))
+    }
+
+    /// Reads the body, and calls the handler.
+    async fn call(&self, incoming: Incoming, body: &mut Received) -> Result<Response<AnswerBody>, hyper::Error> {
+        let site = &self.site;
+        if site.phases.now() >= Phase::Draining {
+            return Ok(incoming.draining().map(AnswerBody::from));
+        }
+        let refused: Response<Bytes> =
+            match receive(&site.engine, body, incoming.max_body(), site.options.body_timeout).await {
+                Ok(body) => match incoming.body(body) {
+                    Ok(prepared) => return Ok(prepared.run(&site.engine).await),
+                    Err(refused) => refused,
+                },
+                Err(Unread::Gone(error)) => return Err(error),
+                Err(Unread::Slow) => incoming.too_slow(),
+                Err(Unread::Refused(error)) if error.kind() == Some(FailureKind::TooLarge) => incoming.too_large(),
+                Err(Unread::Refused(error)) => incoming.refused(error),
+            };
+        Ok(refused.map(AnswerBody::from))
+    }
+
+    /// Says in the head what the connection does next, and takes off a body that must not be sent.
+    fn finish_head(&self, head: &request::Parts, received: &Received, response: &mut Response<AnswerBody>) {
+        let skips = received.size_hint().exact().is_some_and(|left| left <= SKIPPED_BYTES);
+        let unread = !received.is_end_stream() && !skips;
+        if unread {
+            self.progress.leave_unread();
+        }
+        let closes = unread || self.site.phases.now() >= Phase::Draining;
+        if closes && head.version < Version::HTTP_2 {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        if head.method == Method::HEAD {
+            if let Some(length) = response.size_hint().exact() {
+                response.headers_mut().insert(header::CONTENT_LENGTH, length.into());
+            }
+            *response.body_mut() = Bytes::new().into();
+        }
+    }
+}

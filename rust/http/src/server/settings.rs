@@ -1,0 +1,54 @@
+//! How hyper serves connections: versions, sizes, limits.
+
+use std::time::Duration;
+
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::server::conn::auto;
+
+use super::options::ServerOptions;
+
+/// Runs the requests of HTTP/2 connections.
+pub(super) type Executor = TokioExecutor;
+
+/// Most bytes of one connection that wait to be written before an answer is asked for more, and longest head of a request.
+const BUFFER_BYTES: usize = 64 << 10;
+
+/// Longest list of headers over HTTP/2, in bytes: that of HTTP/1.1.
+const HEADER_LIST_BYTES: u32 = 64 << 10;
+
+/// Most bytes of a body over HTTP/2 that may be under way before they are read.
+const STREAM_WINDOW: u32 = 256 << 10;
+
+/// The same of all bodies of a connection.
+const CONNECTION_WINDOW: u32 = 1 << 20;
+
+/// Requests that a client may reset before they are looked at; one more ends the connection (`ENHANCE_YOUR_CALM`).
+const EARLY_RESETS: usize = 20;
+
+/// Streams that the server may reset for errors of the client; one more ends the connection.
+const ERROR_RESETS: usize = 1024;
+
+/// After how long a silence a client of HTTP/2 is asked whether it is still there.
+const PING_AFTER: Duration = Duration::from_secs(20);
+
+/// How long it has to answer.
+const PONG_WITHIN: Duration = Duration::from_secs(10);
+
+pub(super) fn builder(options: &ServerOptions) -> auto::Builder<Executor> {
+    let mut builder = auto::Builder::new(Executor::new());
+    // The time of a head is held by the connection's own deadlines.
+    builder.http1().max_buf_size(BUFFER_BYTES).header_read_timeout(None);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(PING_AFTER)
+        .keep_alive_timeout(PONG_WITHIN)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_concurrent_streams(options.max_streams)
+        .max_header_list_size(HEADER_LIST_BYTES)
+        .max_local_error_reset_streams(ERROR_RESETS)
+        .max_pending_accept_reset_streams(EARLY_RESETS)
+        .max_send_buf_size(BUFFER_BYTES);
+    builder
+}

@@ -1,0 +1,54 @@
+//! TLS of a server: its certificate, its key, and the protocols that it offers.
+
+use std::sync::Arc;
+
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::{self, ServerConfig};
+
+use super::error::ServerError;
+
+/// TLS 1.2 and 1.3 with one certificate; clients choose HTTP/2 or HTTP/1.1 by ALPN.
+#[derive(Clone)]
+pub struct Tls(TlsAcceptor);
+
+impl Tls {
+    /// `certificates`: the server's certificate, then those that signed it; `key`: its private key; both as the text of PEM
+    /// files.
+    ///
+    /// # Errors
+    /// [`ServerError::Option`] of `tls_cert` or `tls_key`.
+    pub fn from_pem(certificates: &[u8], key: &[u8]) -> Result<Self, ServerError> {
+        let chain: Vec<_> = CertificateDer::pem_slice_iter(certificates)
+            .collect::<Result<_, _>>()
+            .map_err(|error| ServerError::option("tls_cert", format!("is no PEM text: {error}")))?;
+        if chain.is_empty() {
+            return Err(ServerError::option("tls_cert", "holds no certificate"));
+        }
+        let key = PrivateKeyDer::from_pem_slice(key)
+            .map_err(|error| ServerError::option("tls_key", format!("holds no private key: {error}")))?;
+        let mut config = configured(chain, key).map_err(|error| match error {
+            rustls::Error::InvalidCertificate(_) => ServerError::option("tls_cert", error.to_string()),
+            _ => ServerError::option("tls_key", error.to_string()),
+        })?;
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(Self(TlsAcceptor::from(Arc::new(config))))
+    }
+
+    pub(super) fn acceptor(&self) -> &TlsAcceptor {
+        &self.0
+    }
+}
+
+fn configured(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Result<ServerConfig, rustls::Error> {
+    let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
+    builder.with_safe_default_protocol_versions()?.with_no_client_auth().with_single_cert(chain, key)
+}
+
+impl std::fmt::Debug for Tls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tls").finish_non_exhaustive()
+    }
+}

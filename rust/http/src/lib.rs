@@ -78,6 +78,8 @@ mod axum;
 mod call;
 #[cfg(feature = "http")]
 mod error;
+#[cfg(feature = "server")]
+mod guard;
 #[cfg(feature = "http")]
 mod headers;
 #[cfg(feature = "http")]
@@ -105,10 +107,12 @@ pub use api::Api;
 pub use call::call;
 #[cfg(feature = "http")]
 pub use error::{HttpError, status_of};
+#[cfg(feature = "server")]
+pub use guard::ApiKeys;
 #[cfg(feature = "http")]
 pub use headers::{FromHeaders, HeaderError};
 #[cfg(feature = "http")]
-pub use observe::{Observer, Record, metrics_text};
+pub use observe::{Connected, Observer, Record, metrics_text};
 #[cfg(feature = "http")]
 pub use protocol::{
     Incoming, Page, Plain, Prepared, Protocol, ProtocolError, ProtocolOptions, Route, live_page, metrics_page,

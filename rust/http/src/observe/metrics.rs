@@ -52,6 +52,8 @@ pub(super) struct Metrics {
     handler: String,
     methods: [OnceLock<Box<Requests>>; METHODS.len()],
     in_progress: AtomicUsize,
+    /// Set by servers, which know of connections.
+    connections: OnceLock<AtomicUsize>,
     first_items: Histogram,
     gaps: Histogram,
 }
@@ -85,6 +87,7 @@ impl Metrics {
             handler: handler.to_owned(),
             methods: Default::default(),
             in_progress: AtomicUsize::new(0),
+            connections: OnceLock::new(),
             first_items: Histogram::new(&FIRST_ITEMS),
             gaps: Histogram::new(&GAPS),
         });
@@ -112,6 +115,10 @@ impl Metrics {
         self.first_items.count(after);
     }
 
+    fn connections(&self) -> &AtomicUsize {
+        self.connections.get_or_init(AtomicUsize::default)
+    }
+
     /// Counts gaps that [`Self::tally`] tallied.
     pub(super) fn add_gaps(&self, gaps: &mut Tallied) {
         self.gaps.add(gaps);
@@ -125,6 +132,24 @@ impl Metrics {
     /// The counters of each method that was used.
     fn requests(&self) -> impl Iterator<Item = (&'static str, &Requests)> {
         METHODS.into_iter().zip(&self.methods).filter_map(|(name, requests)| Some((name, &**requests.get()?)))
+    }
+}
+
+/// A connection to a server, counted until this is dropped.
+#[derive(Debug)]
+#[must_use = "a connection counts until this is dropped"]
+pub struct Connected(Arc<Metrics>);
+
+impl Connected {
+    pub(super) fn new(metrics: Arc<Metrics>) -> Self {
+        metrics.connections().fetch_add(1, Ordering::Relaxed);
+        Self(metrics)
+    }
+}
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        self.0.connections().fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -170,6 +195,14 @@ fn text(handlers: &[Arc<Metrics>]) -> String {
     out.family(name, "gauge", "Requests whose answers have not ended.");
     for metrics in handlers {
         out.sample(name, &[("handler", &metrics.handler)], metrics.in_progress.load(Ordering::Relaxed));
+    }
+    let servers = || handlers.iter().filter_map(|metrics| Some((&metrics.handler, metrics.connections.get()?)));
+    if servers().next().is_some() {
+        let name = "http_connections";
+        out.family(name, "gauge", "Open connections.");
+        for (handler, connections) in servers() {
+            out.sample(name, &[("handler", handler)], connections.load(Ordering::Relaxed));
+        }
     }
     let name = "pybridge_time_to_first_item_seconds";
     out.family(name, "histogram", "Seconds from the head of each request to its first item.");

@@ -6,6 +6,6 @@ mod metrics;
 mod observer;
 mod record;
 
-pub use metrics::metrics_text;
+pub use metrics::{Connected, metrics_text};
 pub use observer::Observer;
 pub use record::Record;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use http::request;
 
-use super::metrics::Metrics;
+use super::metrics::{Connected, Metrics};
 use super::record::Record;
 use crate::access_log::{AccessLog, LogWriter};
 
@@ -52,6 +52,11 @@ impl Observer {
     /// Begins the record of a request whose head has come.
     pub fn begin(&self, head: &request::Parts) -> Record {
         Record::new(self.clone(), head)
+    }
+
+    /// Counts a connection until what this gives is dropped.
+    pub fn connected(&self) -> Connected {
+        Connected::new(Arc::clone(&self.0.metrics))
     }
 
     /// Suspends until the access log has all requests that have ended.

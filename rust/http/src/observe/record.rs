@@ -56,11 +56,11 @@ impl Record {
         }
     }
 
-    /// Sets the client that the access log names.
+    /// Sets the client that the access log names; `client` is called if there is one.
     #[must_use]
-    pub fn client(mut self, client: Option<IpAddr>) -> Self {
+    pub fn client(mut self, client: impl FnOnce() -> Option<IpAddr>) -> Self {
         if let Some(entry) = &mut self.entry {
-            entry.client = client;
+            entry.client = client();
         }
         self
     }

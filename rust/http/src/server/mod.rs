@@ -8,6 +8,7 @@ mod deadlines;
 mod error;
 mod listener;
 mod options;
+mod peers;
 mod phase;
 mod progress;
 mod receive;
@@ -17,6 +18,7 @@ mod service;
 mod settings;
 mod site;
 mod socket;
+mod sum;
 mod target;
 mod tls;
 

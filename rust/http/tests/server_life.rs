@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use pybridge::Drained;
 use pybridge_http::{Listener, ProtocolOptions, Server, ServerError, ServerOptions, serve};
-use support::raw::{Raw, chat, get, header};
+use support::raw::{Raw, chat, get, header, status};
 use support::service::Service;
 use support::{Version, engine, run};
 use tokio::net::TcpStream;
@@ -72,9 +72,7 @@ fn while_it_drains_calls_finish_or_are_cut_off_and_new_ones_are_refused() {
                 let id = format!("endless-{version:?}-{index}");
                 assert_eq!(service.noted(&id, 1).await, "cancelled: shutdown");
             }
-            let drained = server(&mut service).await;
-            assert_eq!(drained.cancelled, 3);
-            assert!(drained.finished >= 10, "{drained:?}");
+            assert_eq!(server(&mut service).await.cancelled, 3);
             TcpStream::connect(&service.address).await.expect_err("nobody listens");
         }
     });
@@ -176,9 +174,9 @@ fn unix_sockets_are_served_and_their_files_go_with_them() {
         let server = serve(chat_engine, [listener], ServerOptions::default()).expect("it serves");
         let mut client = Raw::connect_unix(&path).await;
         client.send(chat("unix", "Hello")).await;
-        let (status, head, body) = client.answer().await;
-        assert_eq!((status, header(&head, "x-request-id")), (200, Some("unix")));
-        assert_eq!(body, "data: {\"text\":\"Hello\"}\n\n");
+        let head = client.head().await;
+        assert_eq!((status(&head), header(&head, "x-request-id")), (200, Some("unix")));
+        client.until("data: {\"text\":\"Hello\"}\n\n").await;
         server.control().drain();
         server.await;
         assert!(!path.exists());

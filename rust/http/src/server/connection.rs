@@ -57,6 +57,7 @@ where
     let mut deadlines = Deadlines::new(progress, &site.options);
     let mut is_open = true;
     poll_fn(|context| {
+        progress.turns();
         // What fails here is the client's: there is nobody to tell.
         if connection.as_mut().poll(context).is_ready() {
             return Poll::Ready(());

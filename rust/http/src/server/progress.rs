@@ -10,6 +10,8 @@ use tokio::time::Instant;
 #[derive(Debug)]
 pub(super) struct Progress {
     accepted: Instant,
+    /// How often the connection has been polled.
+    turn: AtomicU64,
     /// Requests whose answers are not over.
     live: AtomicUsize,
     /// True once the client has done what it must do in the first `header_timeout`: a head, or the beginning of HTTP/2.
@@ -67,6 +69,7 @@ impl Default for Progress {
     fn default() -> Self {
         Self {
             accepted: Instant::now(),
+            turn: AtomicU64::new(0),
             live: AtomicUsize::new(0),
             greeted: AtomicBool::new(false),
             idle: Moment::default(),
@@ -80,6 +83,15 @@ impl Default for Progress {
 }
 
 impl Progress {
+    /// The connection is polled once more.
+    pub(super) fn turns(&self) {
+        self.turn.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn turn(&self) -> u64 {
+        self.turn.load(Ordering::Relaxed)
+    }
+
     /// A request has begun; it is live until what this returns is dropped.
     pub(super) fn begin(self: &Arc<Self>) -> Live {
         self.live.fetch_add(1, Ordering::AcqRel);

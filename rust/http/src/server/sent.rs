@@ -1,12 +1,13 @@
 //! The body of an answer on its way to the client.
 
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
 use super::progress::Live;
+use super::streams::{piece_asked, piece_waits};
 use crate::answer::{AnswerBody, Interrupted};
 
 /// The body of an answer; its request is live until it is dropped.
@@ -30,7 +31,12 @@ impl Body for Sent {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Interrupted>>> {
-        Pin::new(&mut self.body).poll_frame(context)
+        piece_asked();
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        if let Some(Ok(_)) = frame {
+            piece_waits();
+        }
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {

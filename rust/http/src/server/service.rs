@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, Version, header, request};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header, request};
 use http_body::Body;
 use hyper::body::Incoming as Received;
 use pybridge::FailureKind;
@@ -119,13 +119,14 @@ impl Exchange {
 
     /// Says in the head what the connection does next, and takes off a body that must not be sent.
     fn finish_head(&self, head: &request::Parts, received: &Received, response: &mut Response<AnswerBody>) {
-        let skips = received.size_hint().exact().is_some_and(|left| left <= SKIPPED_BYTES);
-        let unread = !received.is_end_stream() && !skips;
-        if unread {
+        let is_http1 = head.version < Version::HTTP_2;
+        let comes = response.status() != StatusCode::REQUEST_TIMEOUT;
+        let skips = comes && received.size_hint().exact().is_some_and(|left| left <= SKIPPED_BYTES);
+        let is_unread = !received.is_end_stream() && !skips;
+        if is_http1 && is_unread {
             self.progress.leave_unread();
         }
-        let closes = unread || self.site.phases.now() >= Phase::Draining;
-        if closes && head.version < Version::HTTP_2 {
+        if is_http1 && (is_unread || self.site.phases.now() >= Phase::Draining) {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         if head.method == Method::HEAD {

@@ -2,13 +2,11 @@
 
 use std::time::Duration;
 
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::rt::TokioTimer;
 use hyper_util::server::conn::auto;
 
 use super::options::ServerOptions;
-
-/// Runs the requests of HTTP/2 connections.
-pub(super) type Executor = TokioExecutor;
+use super::streams::Streams;
 
 /// Most bytes of one connection that wait to be written before an answer is asked for more, and longest head of a request.
 const BUFFER_BYTES: usize = 64 << 10;
@@ -34,8 +32,8 @@ const PING_AFTER: Duration = Duration::from_secs(20);
 /// How long it has to answer.
 const PONG_WITHIN: Duration = Duration::from_secs(10);
 
-pub(super) fn builder(options: &ServerOptions) -> auto::Builder<Executor> {
-    let mut builder = auto::Builder::new(Executor::new());
+pub(super) fn builder(options: &ServerOptions) -> auto::Builder<Streams> {
+    let mut builder = auto::Builder::new(Streams::new(options.write_timeout));
     // The time of a head is held by the connection's own deadlines.
     builder.http1().max_buf_size(BUFFER_BYTES).header_read_timeout(None);
     builder

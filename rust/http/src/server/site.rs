@@ -8,7 +8,8 @@ use super::error::ServerError;
 use super::options::ServerOptions;
 use super::peers::Peers;
 use super::phase::Phases;
-use super::settings::{Executor, builder};
+use super::settings::builder;
+use super::streams::Streams;
 use crate::guard::{Cors, Forwarded};
 use crate::observe::{Observer, metrics_text};
 use crate::protocol::Protocol;
@@ -24,7 +25,7 @@ pub(super) struct Site {
     pub(super) cors: Cors,
     pub(super) forwarded: Forwarded,
     pub(super) peers: Option<Peers>,
-    pub(super) http: auto::Builder<Executor>,
+    pub(super) http: auto::Builder<Streams>,
 }
 
 impl Site {

@@ -2,6 +2,7 @@
 
 use std::io::{self, IoSlice};
 use std::net::IpAddr;
+use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -9,6 +10,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
+use super::hangup::Hangup;
 use super::progress::Progress;
 
 /// What every client of HTTP/2 sends first.
@@ -43,13 +45,15 @@ pub(super) struct Socket {
     reading: Reading,
     /// How much of [`PREFACE`] has come; `None`: something else has come, or all of it, or nobody looks.
     preface: Option<usize>,
+    /// Made when it is needed first.
+    hangup: Option<Hangup>,
 }
 
 /// How the last read ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Reading {
-    /// It waits: whoever reads is woken when something comes, the end as well.
-    Waits,
+    /// It waits since this turn of the connection: whoever reads is woken when something comes, the end as well.
+    Waits(u64),
     /// It gave bytes: nobody is woken until the next one.
     Gave,
     /// There is no more.
@@ -59,7 +63,7 @@ enum Reading {
 impl Socket {
     /// `plain`: HTTP is spoken here, without TLS.
     pub(super) fn new(transport: Transport, progress: Arc<Progress>, plain: bool) -> Self {
-        Self { transport, progress, reading: Reading::Gave, preface: plain.then_some(0) }
+        Self { transport, progress, reading: Reading::Gave, preface: plain.then_some(0), hangup: None }
     }
 
     fn io(&mut self) -> Pin<&mut dyn Duplex> {
@@ -82,10 +86,38 @@ impl Socket {
         self.progress.received();
     }
 
-    fn written(&self, written: &Poll<io::Result<usize>>) {
-        match written {
-            Poll::Pending => self.progress.stalls(),
-            Poll::Ready(_) => self.progress.flows(),
+    /// Notes what became of a write.
+    fn written(&mut self, written: Poll<io::Result<usize>>, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if written.is_ready() {
+            self.progress.flows();
+            return written;
+        }
+        self.progress.stalls();
+        self.check(context)?;
+        Poll::Pending
+    }
+
+    /// Notices a client that has gone while hyper does not read, because bytes have come behind the request that is answered, or
+    /// because nothing can be written. Where hyper reads, it notices that itself.
+    ///
+    /// # Errors
+    /// The client has gone, or sends no more.
+    fn check(&mut self, context: &mut Context<'_>) -> io::Result<()> {
+        let is_read = self.reading == Reading::Waits(self.progress.turn()) || self.reading == Reading::Ended;
+        if is_read || !self.progress.is_live() {
+            return Ok(());
+        }
+        if self.hangup.is_none() {
+            // Without a descriptor for it the client is noticed by the next write.
+            self.hangup = match &self.transport {
+                Transport::Tcp(stream) => Hangup::of(stream.as_fd()),
+                Transport::Unix(stream) => Hangup::of(stream.as_fd()),
+            }
+            .ok();
+        }
+        match &self.hangup {
+            Some(hangup) if hangup.poll(context).is_ready() => Err(io::ErrorKind::ConnectionReset.into()),
+            _ => Ok(()),
         }
     }
 }
@@ -100,7 +132,7 @@ impl AsyncRead for Socket {
         let read = self.io().poll_read(context, buffer);
         let bytes = &buffer.filled()[before..];
         self.reading = match &read {
-            Poll::Pending => Reading::Waits,
+            Poll::Pending => Reading::Waits(self.progress.turn()),
             Poll::Ready(Ok(())) if !bytes.is_empty() => Reading::Gave,
             Poll::Ready(_) => Reading::Ended,
         };
@@ -114,8 +146,7 @@ impl AsyncRead for Socket {
 impl AsyncWrite for Socket {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = self.io().poll_write(context, bytes);
-        self.written(&written);
-        written
+        self.written(written, context)
     }
 
     fn poll_write_vectored(
@@ -124,16 +155,16 @@ impl AsyncWrite for Socket {
         parts: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = self.io().poll_write_vectored(context, parts);
-        self.written(&written);
-        written
+        self.written(written, context)
     }
 
     fn is_write_vectored(&self) -> bool {
         true
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+    /// Nothing is kept back here. hyper flushes whenever it has looked at a connection, and has read what it wanted by then.
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(self.check(context))
     }
 
     /// Ends what is sent. Where bytes of the client are left unread, they are read first: to close before would make the

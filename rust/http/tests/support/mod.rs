@@ -5,6 +5,8 @@ pub(crate) mod heads;
 pub(crate) mod raw;
 #[cfg(feature = "server")]
 pub(crate) mod service;
+#[cfg(feature = "server")]
+pub(crate) mod tls;
 
 use std::sync::Once;
 use std::time::Duration;

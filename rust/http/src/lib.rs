@@ -5,7 +5,7 @@
 //!
 //! | feature | what it adds |
 //! | --- | --- |
-//! | `http` | [`FromHeaders`], [`call`], [`status_of`], [`HttpError`]; [`Sse`] and [`Ndjson`], streamed answers for any server with `http-body`; [`Protocol`], from the head of a request to the end of its answer |
+//! | `http` | [`FromHeaders`], [`call`], [`status_of`], [`HttpError`]; [`Sse`] and [`Ndjson`], streamed answers for any server with `http-body`; [`Protocol`], from the head of a request to the end of its answer; [`Observer`], its metrics and access log |
 //! | `server` | [`serve`]: an engine behind HTTP/1.1 and HTTP/2, with or without TLS |
 //! | `axum` | `IntoResponse` for those, so that axum's handlers return them |
 //! | `tower` | [`ChunkService`] and [`FrameService`], whose readiness is the engine's admission |
@@ -63,6 +63,12 @@
 //! | `application/octet-stream`, `text/plain` (raw engines, in place of the last two) | the items, one after the other | it breaks off |
 //!
 //! With the feature `server`, [`serve`] puts it behind sockets.
+//!
+//! # Metrics and logs
+//!
+//! An [`Observer`] counts requests by method and status, the time that they take, that to the first item and that between items;
+//! [`metrics_text`] tells of all services of the process. With an [`AccessLog`] it writes a line for each request, in a thread of
+//! its own: to standard error, in text or JSON. A server of [`serve`] has an observer, others call [`Observer::begin`].
 //!
 //! `examples/axum_gateway` in the repository is a service with routes of its own.
 

@@ -35,7 +35,7 @@ pub(super) struct Reading {
 
 /// Durations of more than 500 years count as that.
 fn nanos_of(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+    duration.as_secs().saturating_mul(1_000_000_000).saturating_add(duration.subsec_nanos().into())
 }
 
 fn range_of(bounds: &Bounds, nanos: u64) -> usize {
@@ -46,8 +46,9 @@ impl Tallied {
     /// Counts `times` equal parts of a duration; `bounds`: those of the histogram to come.
     pub(super) fn count(&mut self, bounds: &Bounds, whole: Duration, times: u64) {
         let nanos = nanos_of(whole);
-        self.counts[range_of(bounds, nanos / times.max(1))] += times;
-        self.nanos += nanos;
+        let part = if times > 1 { nanos / times } else { nanos };
+        self.counts[range_of(bounds, part)] += times;
+        self.nanos = self.nanos.saturating_add(nanos);
     }
 }
 
@@ -68,7 +69,9 @@ impl Histogram {
         for (count, more) in self.counts.iter().zip(counts).filter(|(_, more)| *more > 0) {
             count.fetch_add(more, Ordering::Relaxed);
         }
-        self.nanos.fetch_add(nanos, Ordering::Relaxed);
+        if nanos > 0 {
+            self.nanos.fetch_add(nanos, Ordering::Relaxed);
+        }
     }
 
     pub(super) fn read(&self) -> Reading {

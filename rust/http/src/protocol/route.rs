@@ -30,7 +30,7 @@ use crate::headers::{call_options, made_up_id, request_id};
 /// use http::{Request, Response};
 /// use http_body_util::{BodyExt, Either, Full, Limited};
 /// use pybridge::Engine;
-/// use pybridge_http::{AnswerBody, Page, Protocol, Route, live_page, metrics_page, ready_page};
+/// use pybridge_http::{AnswerBody, Page, Protocol, Route, live_page, metrics_page, metrics_text, ready_page};
 ///
 /// async fn serve(
 ///     protocol: &Protocol,
@@ -49,7 +49,7 @@ use crate::headers::{call_options, made_up_id, request_id};
 ///         },
 ///         Route::Page(Page::Live) => live_page(std::time::Duration::ZERO),
 ///         Route::Page(Page::Ready) => ready_page(true),
-///         Route::Page(Page::Metrics) => metrics_page(pybridge::metrics_text()),
+///         Route::Page(Page::Metrics) => metrics_page(metrics_text()),
 ///         Route::Answer(answer) => answer,
 ///         _ => return Err("a route of a later version".into()),
 ///     };

@@ -1,6 +1,7 @@
 """Handlers that the tests serve over HTTP."""
 
 import asyncio
+import ctypes
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -29,6 +30,8 @@ async def chat(request: dict[str, Any], context: Context) -> AsyncIterator[dict[
                     yield {"id": context.id, "metadata": dict(context.metadata), "trace": context.traceparent}
                 case "pause!":
                     await asyncio.sleep(0.05)
+                case "hold!":
+                    ctypes.PyDLL(None).usleep(900_000)  # without a release of the interpreter
                 case "quarter!":
                     yield {"text": "x" * (1 << 18)}
                 case "megabyte!":

@@ -64,6 +64,7 @@ where
         }
         if is_open && closing.as_mut().poll(context).is_ready() {
             is_open = false;
+            deadlines.close();
             connection.as_mut().graceful_shutdown();
             if connection.as_mut().poll(context).is_ready() {
                 return Poll::Ready(());

@@ -12,6 +12,9 @@ use crate::answer::{Timer, after};
 /// How long a connection that nothing is sent on any more is read, so that its last answer arrives before the reset.
 const LINGER: Duration = Duration::from_secs(2);
 
+/// How long clients that owe the next word may hold a server up that closes.
+const FAREWELL: Duration = Duration::from_millis(500);
+
 /// The deadlines of one connection. The timer is moved only when it has to fire earlier.
 pub(super) struct Deadlines<'a> {
     progress: &'a Progress,
@@ -19,12 +22,19 @@ pub(super) struct Deadlines<'a> {
     timer: Timer,
     /// When to look again while nothing is due. Requests of HTTP/2 end elsewhere, unseen; what is due then is later than this.
     again: Instant,
+    /// When the server began to close.
+    closing: Option<Instant>,
 }
 
 impl<'a> Deadlines<'a> {
     pub(super) fn new(progress: &'a Progress, options: &'a ServerOptions) -> Self {
         let again = after(Instant::now(), options.idle_timeout);
-        Self { progress, options, timer: Timer::default(), again }
+        Self { progress, options, timer: Timer::default(), again, closing: None }
+    }
+
+    /// The server closes from now on.
+    pub(super) fn close(&mut self) {
+        self.closing = Some(Instant::now());
     }
 
     /// Ready when the client has let a deadline pass.
@@ -44,7 +54,11 @@ impl<'a> Deadlines<'a> {
             Waiting::Request(since) => after(since, self.options.idle_timeout),
             Waiting::End(since) => after(since, LINGER),
         });
-        let stalled = self.progress.stalled().map(|since| after(since, self.options.write_timeout));
-        waiting.into_iter().chain(stalled).min()
+        if let Some(since) = self.progress.stalled() {
+            let stalled = after(since, self.options.write_timeout);
+            return Some(waiting.map_or(stalled, |waiting| waiting.min(stalled)));
+        }
+        let closed = self.closing.map(|since| after(since, FAREWELL));
+        waiting.map(|waiting| closed.map_or(waiting, |closed| waiting.min(closed)))
     }
 }

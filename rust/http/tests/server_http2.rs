@@ -1,0 +1,143 @@
+//! HTTP/2 as the server speaks it, with clients that send frames of their own making.
+#![cfg(feature = "server")]
+
+mod support;
+
+use pybridge::FlowConfig;
+use pybridge_http::ServerOptions;
+use support::raw::Raw;
+use support::service::Service;
+use support::{Version, engine, run};
+use tokio::io::AsyncReadExt;
+
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// `POST /generate` of `http://localhost`, in HPACK without a table.
+const POST: &[u8] = b"\x83\x86\x04\x09/generate\x01\x09localhost";
+
+const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const SETTINGS: u8 = 4;
+const GO_AWAY: u8 = 7;
+const CONTINUATION: u8 = 9;
+
+const END_STREAM: u8 = 1;
+const END_HEADERS: u8 = 4;
+
+const ENHANCE_YOUR_CALM: u32 = 11;
+
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).expect("a length").to_be_bytes();
+    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}
+
+async fn connect(service: &Service) -> Raw {
+    let mut client = Raw::connect(&service.address).await;
+    client.send([PREFACE, &frame(SETTINGS, 0, 0, &[])].concat()).await;
+    client
+}
+
+/// Kind and payload of the next frame; `None`: the connection has ended.
+async fn next(client: &mut Raw) -> Option<(u8, Vec<u8>)> {
+    let mut head = [0; 9];
+    client.stream.read_exact(&mut head).await.ok()?;
+    let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+    let mut payload = vec![0; length as usize];
+    client.stream.read_exact(&mut payload).await.ok()?;
+    Some((head[3], payload))
+}
+
+/// Why the server ends the connection.
+async fn reason(client: &mut Raw) -> Option<u32> {
+    while let Some((kind, payload)) = next(client).await {
+        if kind == GO_AWAY {
+            return Some(u32::from_be_bytes(payload[4..8].try_into().expect("four bytes")));
+        }
+    }
+    None
+}
+
+/// SEC-8
+#[test]
+fn a_flood_of_resets_ends_the_connection_and_starts_no_more_calls_than_may_run() {
+    run(async {
+        let flow = FlowConfig::default().max_concurrency(4).max_queue(0);
+        let service = Service::serve(Version::Http2, engine("chat").flow(flow), ServerOptions::default()).await;
+        let mut client = connect(&service).await;
+        let cancel = 8_u32.to_be_bytes();
+        let streams = (0..2000).map(|index| 2 * index + 1);
+        let flood = streams.flat_map(|stream| {
+            [frame(HEADERS, END_HEADERS | END_STREAM, stream, POST), frame(RST_STREAM, 0, stream, &cancel)].concat()
+        });
+        // The server may have closed before all of it is sent.
+        let flood: Vec<u8> = flood.collect();
+        let _ = tokio::io::AsyncWriteExt::write_all(&mut client.stream, &flood).await;
+        assert_eq!(reason(&mut client).await, Some(ENHANCE_YOUR_CALM));
+        assert!(service.engine.stats().streams.started < 100);
+        assert_eq!(service.send("GET /health/live", &[], b"").await.status(), 200, "others are served");
+    });
+}
+
+#[test]
+fn a_head_without_end_ends_the_connection() {
+    run(async {
+        let service = Service::serve(Version::Http2, engine("chat"), ServerOptions::default()).await;
+        let mut client = connect(&service).await;
+        // A literal header of 1,000 bytes, not indexed.
+        let header = [b"\x00\x01x\x7f\xe9\x06".as_slice(), &[b'a'; 1000]].concat();
+        let mut flood = frame(HEADERS, 0, 1, POST);
+        for _ in 0..2000 {
+            flood.extend(frame(CONTINUATION, 0, 1, &header));
+        }
+        let _ = tokio::io::AsyncWriteExt::write_all(&mut client.stream, &flood).await;
+        while next(&mut client).await.is_some() {}
+        assert_eq!(service.send("GET /health/live", &[], b"").await.status(), 200, "others are served");
+    });
+}
+
+#[test]
+fn the_limits_of_a_connection_are_told() {
+    run(async {
+        let service = Service::serve(Version::Http2, engine("chat"), ServerOptions::default().max_streams(7)).await;
+        let mut client = connect(&service).await;
+        let (kind, settings) = next(&mut client).await.expect("a frame");
+        assert_eq!(kind, SETTINGS);
+        let told = |name: u16| {
+            let mut entries = settings.chunks(6);
+            let entry = entries.find(|entry| entry[..2] == name.to_be_bytes())?;
+            Some(u32::from_be_bytes(entry[2..].try_into().expect("four bytes")))
+        };
+        let (max_streams, window, header_list) = (told(3), told(4), told(6));
+        assert_eq!((max_streams, window, header_list), (Some(7), Some(256 << 10), Some(64 << 10)));
+    });
+}
+
+#[test]
+fn an_idle_connection_is_told_when_the_server_closes() {
+    run(async {
+        let mut service = Service::serve(Version::Http2, engine("chat"), ServerOptions::default()).await;
+        let mut client = connect(&service).await;
+        while next(&mut client).await.expect("a frame").0 != SETTINGS {}
+        service.control().drain();
+        assert_eq!(reason(&mut client).await, Some(0), "no error");
+        service.server.take().expect("a server").await;
+    });
+}
+
+#[test]
+fn what_is_no_http2_ends_the_connection() {
+    run(async {
+        let service = Service::serve(Version::Http2, engine("chat"), ServerOptions::default()).await;
+        let long = [&[0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 1][..], &[0; 100]].concat();
+        for nonsense in
+            [frame(HEADERS, END_HEADERS, 0, POST), frame(HEADERS, END_HEADERS, 1, b"\xff\xff\xff\xff\xff"), long]
+        {
+            let mut client = connect(&service).await;
+            client.send(nonsense).await;
+            assert!(reason(&mut client).await.is_some_and(|reason| reason != 0));
+        }
+        let mut client = Raw::connect(&service.address).await;
+        client.send([PREFACE, b"GET / HTTP/1.1\r\n\r\n\r\n\r\n"].concat()).await;
+        while next(&mut client).await.is_some() {}
+    });
+}

@@ -68,7 +68,7 @@ async def test_options_are_those_of_the_protocol_and_of_the_server() -> None:
         ("access_log", "loud"),
         ("api_keys", "secret"),
         ("api_keys", ["sec\nret"]),
-        ("forwarded_allow_ips", ["here"]),
+        ("api_keys", ["sec ret"]),
         ("tls_key", "key.pem"),
     ],
 )
@@ -80,7 +80,14 @@ def test_an_option_that_cannot_be_is_named_and_no_key_is_shown(option: str, valu
 
 
 async def test_what_only_the_server_can_check_is_named_as_well() -> None:
-    for option, value in {"path": "run", "pass_headers": ["no name"], "models": [""]}.items():
+    wrong = {
+        "path": "run",
+        "pass_headers": ["no name"],
+        "models": [""],
+        "cors_origins": ["here"],
+        "forwarded_allow_ips": ["here"],
+    }
+    for option, value in wrong.items():
         more: Any = {option: value, "protocol": "openai" if option == "models" else "generic"}
         with pytest.raises(ConfigError) as error:
             await Server(PooledEngine(echo), **more).__aenter__()

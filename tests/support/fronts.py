@@ -215,6 +215,23 @@ class Server:
         """How the handler of a request has ended; None: it has not, or was never called."""
         return next((event for event in self.notes(request_id) if event.startswith("ended: ")), None)
 
+    async def metrics(self) -> dict[str, float]:
+        """What the page of metrics says now, by the name of the sample with its labels."""
+        async with self.client() as client:
+            text = (await client.get(self.url("generic", "/metrics"))).text
+        samples = (line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+        return {name: float(value) for name, value in samples}
+
+    async def assert_counts(self, before: dict[str, float], more: dict[str, float]) -> dict[str, float]:
+        """Waits until the samples in `more` have grown by so much since `before`; gives all samples."""
+        for _ in range(500):
+            now = await self.metrics()
+            grown = {name: now.get(name, 0) - before.get(name, 0) for name in more}
+            if grown == more:
+                return now
+            await asyncio.sleep(0.02)
+        raise AssertionError(f"counted by {self.front.name}: {grown}\nexpected: {more}")
+
     async def assert_nothing_left(self) -> None:
         """Waits until nothing is live any more in the server's process."""
         async with self.client() as client:

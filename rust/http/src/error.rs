@@ -195,8 +195,13 @@ impl HttpError {
                 headers.insert(name, value);
             }
         }
-        if let Cause::Refused(Refusal { allow: Some(methods), .. }) = &self.cause {
-            headers.insert(header::ALLOW, HeaderValue::from_static(methods));
+        if let Cause::Refused(Refusal { status, allow, .. }) = &self.cause {
+            if let Some(methods) = allow {
+                headers.insert(header::ALLOW, HeaderValue::from_static(methods));
+            }
+            if *status == StatusCode::UNAUTHORIZED {
+                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
         }
         if let Some(id) = self.request_id.as_ref().and_then(|id| HeaderValue::from_bytes(id.as_bytes()).ok()) {
             headers.insert(REQUEST_ID, id);

@@ -5,7 +5,7 @@
 //!
 //! | feature | what it adds |
 //! | --- | --- |
-//! | `http` | [`FromHeaders`], [`call`], [`status_of`], [`HttpError`]; [`Sse`] and [`Ndjson`], streamed answers for any server with `http-body`; [`Protocol`], from the head of a request to the end of its answer |
+//! | `http` | [`FromHeaders`], [`call`], [`status_of`], [`HttpError`]; [`Sse`] and [`Ndjson`], streamed answers for any server with `http-body`; [`Protocol`], from the head of a request to the end of its answer; [`Observer`], its metrics and access log |
 //! | `server` | [`serve`]: an engine behind HTTP/1.1 and HTTP/2, with or without TLS |
 //! | `axum` | `IntoResponse` for those, so that axum's handlers return them |
 //! | `tower` | [`ChunkService`] and [`FrameService`], whose readiness is the engine's admission |
@@ -64,8 +64,16 @@
 //!
 //! With the feature `server`, [`serve`] puts it behind sockets.
 //!
+//! # Metrics and logs
+//!
+//! An [`Observer`] counts requests by method and status, the time that they take, that to the first item and that between items;
+//! [`metrics_text`] tells of all services of the process. With an [`AccessLog`] it writes a line for each request, in a thread of
+//! its own: to standard error, in text or JSON. A server of [`serve`] has an observer, others call [`Observer::begin`].
+//!
 //! `examples/axum_gateway` in the repository is a service with routes of its own.
 
+#[cfg(feature = "http")]
+mod access_log;
 #[cfg(feature = "http")]
 mod answer;
 #[cfg(feature = "http")]
@@ -76,10 +84,14 @@ mod axum;
 mod call;
 #[cfg(feature = "http")]
 mod error;
+#[cfg(feature = "server")]
+mod guard;
 #[cfg(feature = "http")]
 mod headers;
 #[cfg(feature = "http")]
 mod media;
+#[cfg(feature = "http")]
+mod observe;
 #[cfg(feature = "http")]
 mod openai;
 #[cfg(feature = "http")]
@@ -92,6 +104,8 @@ mod stream;
 mod tower;
 
 #[cfg(feature = "http")]
+pub use access_log::AccessLog;
+#[cfg(feature = "http")]
 pub use answer::{AnswerBody, ChunkBody, Interrupted};
 #[cfg(feature = "http")]
 pub use api::Api;
@@ -99,8 +113,12 @@ pub use api::Api;
 pub use call::call;
 #[cfg(feature = "http")]
 pub use error::{HttpError, status_of};
+#[cfg(feature = "server")]
+pub use guard::ApiKeys;
 #[cfg(feature = "http")]
 pub use headers::{FromHeaders, HeaderError};
+#[cfg(feature = "http")]
+pub use observe::{Connected, Observer, Record, metrics_text};
 #[cfg(feature = "http")]
 pub use protocol::{
     Incoming, Page, Plain, Prepared, Protocol, ProtocolError, ProtocolOptions, Route, live_page, metrics_page,

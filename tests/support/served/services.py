@@ -41,6 +41,7 @@ SERVICES = {
     "moved": Service(engine("moved"), {"path": "/api/run"}),
     "narrow": Service(engine("narrow", limits=Limits(max_depth=16)), {"max_body": "64KiB", "max_timeout": 2}),
     "full": Service(engine("full", flow=FlowConfig(max_concurrency=1, max_queue=0))),
+    "counted": Service(engine("counted")),
     "closed": Service(closed(), {"health": True}),
     "gathered": Service(engine("gathered"), {"flush_interval": 0.2}),
     "openai": Service(engine("openai"), {"protocol": "openai"}),

@@ -33,6 +33,11 @@ impl ServedEngine {
         Ok(Self(engine.clone().unbind()))
     }
 
+    /// Its name in statistics and logs.
+    pub fn name(&self) -> &str {
+        &self.0.get().core.name
+    }
+
     /// What of its settings decides how requests and answers look.
     pub fn profile(&self) -> EngineProfile {
         self.0.get().profile()

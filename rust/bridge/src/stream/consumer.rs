@@ -78,6 +78,11 @@ macro_rules! controls {
                 self.$($consumer).+.core.cancel(reason);
             }
 
+            /// Why the handler was asked to stop; `None`: it was not.
+            pub fn cancel_reason(&self) -> Option<Reason> {
+                self.$($consumer).+.core.cancel_reason()
+            }
+
             /// What stops the call from elsewhere.
             pub fn canceller(&self) -> Canceller {
                 Canceller::of(&self.$($consumer).+.core)
@@ -190,11 +195,12 @@ pub struct ChunkStream {
     gather: Option<Box<Gather>>,
     /// Of a chunk that leaves now, what [`Self::poll_batch`] has not given yet.
     leaving: VecDeque<Batch>,
+    items: u64,
 }
 
 impl ChunkStream {
     pub(crate) fn new(core: Arc<StreamCore>) -> Self {
-        Self { consumer: Consumer { core, done: false }, gather: None, leaving: VecDeque::new() }
+        Self { consumer: Consumer { core, done: false }, gather: None, leaving: VecDeque::new(), items: 0 }
     }
 
     /// Gives at most one chunk in each `interval`, in one piece, for proxies and distributed engines to which each piece is
@@ -206,6 +212,11 @@ impl ChunkStream {
     pub fn flush_interval(mut self, interval: Duration) -> Self {
         self.gather = Gather::new(interval);
         self
+    }
+
+    /// Items of the chunks that it has given.
+    pub fn items(&self) -> u64 {
+        self.items
     }
 
     /// Stops the handler because what it yielded is of no use, and tells of `error` as of a failure of the handler's own: in the
@@ -228,6 +239,14 @@ impl ChunkStream {
     /// A chunk that was gathered over an interval comes as the batches that crossed, one by one and without a wait between
     /// them.
     pub fn poll_batch(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Batch, StreamError>>> {
+        let batch = ready!(self.poll_next_batch(context));
+        if let Some(Ok(batch)) = &batch {
+            self.items += batch.frames() as u64;
+        }
+        Poll::Ready(batch)
+    }
+
+    fn poll_next_batch(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Batch, StreamError>>> {
         if let Some(batch) = self.leaving.pop_front() {
             return Poll::Ready(Some(Ok(batch)));
         }
@@ -261,6 +280,7 @@ impl Stream for ChunkStream {
             if self.leaving.is_empty() {
                 return Ok(batch.slice(0..batch.bytes().len()));
             }
+            self.items += self.leaving.iter().map(|batch| batch.frames() as u64).sum::<u64>();
             Ok(join(&batch, self.leaving.drain(..)))
         }))
     }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::Response;
 use pybridge::extension::{Mutex, MutexGuard, Polled, ServedEngine, coroutine, take_chunks};
 use pybridge::{FailureKind, Format, Framing, Reason, RequestBody};
-use pybridge_http::{AnswerBody, Incoming, Plain};
+use pybridge_http::{AnswerBody, Incoming, Plain, Record};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
@@ -21,6 +21,7 @@ struct Receiving {
     engine: Arc<ServedEngine>,
     incoming: Incoming,
     body: RequestBody,
+    record: Record,
 }
 
 /// One request, from its head on, and its answer.
@@ -34,18 +35,23 @@ pub(crate) struct PyExchange {
 
 impl PyExchange {
     /// One that is answered already.
-    pub(super) fn answered(response: Response<Bytes>) -> Self {
+    pub(super) fn answered(response: Response<AnswerBody>) -> Self {
         let exchange = Self::default();
         exchange.respond(response);
         exchange
     }
 
     /// One whose head fits; `declared`: the length of its body, if that is known.
-    pub(super) fn begun(engine: Arc<ServedEngine>, incoming: Incoming, declared: Option<usize>) -> Self {
+    pub(super) fn begun(
+        engine: Arc<ServedEngine>,
+        incoming: Incoming,
+        declared: Option<usize>,
+        record: Record,
+    ) -> Self {
         let exchange = Self::default();
         match engine.request_body(declared, incoming.max_body()) {
-            Ok(body) => *exchange.receiving() = Some(Receiving { engine, incoming, body }),
-            Err(_) => exchange.respond(incoming.too_large()),
+            Ok(body) => *exchange.receiving() = Some(Receiving { engine, incoming, body, record }),
+            Err(_) => exchange.refuse(incoming.too_large(), record),
         }
         exchange
     }
@@ -54,8 +60,12 @@ impl PyExchange {
         self.receiving.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn respond(&self, response: Response<Bytes>) {
-        drop(self.answer.set(Answer::ready(response.map(AnswerBody::from))));
+    fn respond(&self, response: Response<AnswerBody>) {
+        drop(self.answer.set(Answer::ready(response)));
+    }
+
+    fn refuse(&self, response: Response<Bytes>, record: Record) {
+        self.respond(record.answer(response.map(AnswerBody::from)));
     }
 }
 
@@ -96,24 +106,28 @@ impl PyExchange {
     #[pyo3(signature = (piece, more))]
     fn receive(&self, py: Python<'_>, piece: PyBackedBytes, more: bool) {
         let mut receiving = self.receiving();
-        let Some(Receiving { engine, incoming, mut body }) = receiving.take() else { return };
+        let Some(Receiving { engine, incoming, mut body, record }) = receiving.take() else { return };
         if let Err(error) = body.push(&piece) {
             drop(receiving);
             let is_long = error.kind() == Some(FailureKind::TooLarge);
-            self.respond(if is_long { incoming.too_large() } else { incoming.refused(error) });
+            self.refuse(if is_long { incoming.too_large() } else { incoming.refused(error) }, record);
             return;
         }
         if more {
-            *receiving = Some(Receiving { engine, incoming, body });
+            *receiving = Some(Receiving { engine, incoming, body, record });
             return;
         }
         drop(receiving);
         match incoming.body(body.finish()) {
-            Err(response) => self.respond(response),
+            Err(response) => self.refuse(response, record),
             Ok(mut prepared) => {
                 let (body, options) = (std::mem::take(&mut prepared.body), std::mem::take(&mut prepared.options));
                 let started = engine.chunks(py, body, prepared.framing, options);
-                drop(self.answer.set(Answer::of(started, |started| prepared.answer(started))));
+                let answer = Answer::of(started, |started| {
+                    let answer = prepared.answer(started);
+                    async move { record.answer(answer.await) }
+                });
+                drop(self.answer.set(answer));
             }
         }
     }

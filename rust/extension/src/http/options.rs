@@ -1,9 +1,10 @@
 //! Options of protocol and server, read off the checked settings of the Python package.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use http::HeaderName;
-use pybridge_http::{Api, ProtocolOptions, ServerError, ServerOptions, Tls};
+use pybridge_http::{AccessLog, Api, ProtocolOptions, ServerError, ServerOptions, Tls};
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 
@@ -50,11 +51,17 @@ pub(super) fn protocol_options(settings: &Bound<'_, PyAny>) -> PyResult<Protocol
         .pass_headers(pass_headers.iter().map(name).collect::<PyResult<Vec<_>>>()?))
 }
 
-/// A server's options, off a `ServerSettings`; `tls`: certificate chain and key, in PEM.
+/// A server's options, off a `ServerSettings`; `tls`: certificate chain and key, in PEM; `peers`: the folder of the processes
+/// that serve together.
 ///
 /// Raises `ValueError(option, reason)`.
-pub(super) fn server_options(settings: &Bound<'_, PyAny>, tls: Option<(Vec<u8>, Vec<u8>)>) -> PyResult<ServerOptions> {
+pub(super) fn server_options(
+    settings: &Bound<'_, PyAny>,
+    tls: Option<(Vec<u8>, Vec<u8>)>,
+    peers: Option<PathBuf>,
+) -> PyResult<ServerOptions> {
     let time = |name: &str| seconds(settings.getattr(name)?.extract()?);
+    let texts = |name: &str| settings.getattr(name)?.extract::<Vec<String>>();
     let tls = tls.map(|(certificates, key)| Tls::from_pem(&certificates, &key)).transpose().map_err(not_started)?;
     Ok(ServerOptions::default()
         .protocol(protocol_options(settings)?)
@@ -66,5 +73,14 @@ pub(super) fn server_options(settings: &Bound<'_, PyAny>, tls: Option<(Vec<u8>, 
         .idle_timeout(time("idle_timeout")?)
         .write_timeout(time("write_timeout")?)
         .max_connections(settings.getattr("max_connections")?.extract()?)
-        .tls(tls))
+        .tls(tls)
+        .cors_origins(texts("cors_origins")?)
+        .api_keys(texts("api_keys")?)
+        .forwarded_allow_ips(texts("forwarded_allow_ips")?)
+        .access_log(match settings.getattr("access_log")?.extract::<String>()?.as_str() {
+            "text" => AccessLog::Text,
+            "json" => AccessLog::Json,
+            _ => AccessLog::Off,
+        })
+        .peers(peers))
 }

@@ -6,8 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Response, StatusCode, header};
 use pybridge::extension::ServedEngine;
-use pybridge::metrics_text;
-use pybridge_http::{Page, Protocol, Route, live_page, metrics_page, ready_page};
+use pybridge_http::{AnswerBody, Observer, Page, Protocol, Route, live_page, metrics_page, metrics_text, ready_page};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
@@ -34,6 +33,7 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 pub(crate) struct PyProtocol {
     engine: Arc<ServedEngine>,
     protocol: Protocol,
+    observer: Observer,
 }
 
 #[python_entry]
@@ -49,7 +49,8 @@ impl PyProtocol {
         let engine = ServedEngine::of(engine)?;
         let protocol =
             Protocol::new(options, engine.profile()).map_err(|error| refused(error.option(), error.reason()))?;
-        Ok(Self { engine: Arc::new(engine), protocol })
+        let observer = Observer::new(engine.name());
+        Ok(Self { engine: Arc::new(engine), protocol, observer })
     }
 
     /// The exchange that a request begins: its method, the path below the application's root, decoded, and its headers as
@@ -58,13 +59,13 @@ impl PyProtocol {
         let Some(head) = request_head(method, &path.to_string_lossy(), headers)? else {
             let mut refused = Response::new(Bytes::new());
             *refused.status_mut() = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
-            return Ok(PyExchange::answered(refused));
+            return Ok(PyExchange::answered(refused.map(AnswerBody::from)));
         };
         let engine = Arc::clone(&self.engine);
         Ok(match self.protocol.route(&head) {
             Route::Call(incoming) => {
                 let declared = head.headers.get(header::CONTENT_LENGTH).and_then(|len| len.to_str().ok()?.parse().ok());
-                PyExchange::begun(engine, incoming, declared)
+                PyExchange::begun(engine, incoming, declared, self.observer.begin(&head))
             }
             Route::Page(page) => {
                 let page = match page {
@@ -72,9 +73,11 @@ impl PyProtocol {
                     Page::Ready => ready_page(self.engine.is_serving()),
                     _ => metrics_page(metrics_text()),
                 };
-                PyExchange::answered(page)
+                PyExchange::answered(page.map(AnswerBody::from))
             }
-            Route::Answer(response) => PyExchange::answered(response),
+            Route::Answer(response) => {
+                PyExchange::answered(self.observer.begin(&head).answer(response.map(AnswerBody::from)))
+            }
             _ => return Err(PyRuntimeError::new_err("a route of a later version")),
         })
     }

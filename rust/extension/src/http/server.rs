@@ -1,6 +1,7 @@
 //! A server as a Python object: made of checked options, started with sockets, ended by calls, signals or its supervisor.
 
 use std::os::fd::RawFd;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -9,13 +10,13 @@ use futures_util::FutureExt;
 use futures_util::future::Shared;
 use pybridge::extension::{Mutex, Polled, coroutine};
 use pybridge::{Engine, runtime};
-use pybridge_http::{Listener, Protocol, Server, ServerOptions, serve};
+use pybridge_http::{Listener, Server, ServerOptions, serve};
 use pyo3::exceptions::{PyOSError, PyRuntimeError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
 use super::descriptor::take;
-use super::options::{not_started, refused, seconds, server_options};
+use super::options::{not_started, seconds, server_options};
 use super::stopping::{Stopping, stream_of};
 
 /// One engine behind HTTP, on threads of Rust's.
@@ -36,19 +37,17 @@ struct Running {
 #[pymethods]
 impl PyServer {
     /// Checks the options of a server for `engine`, a `PooledEngine`, and starts its worker. `tls`: certificate chain and key in
-    /// PEM. Raises `ValueError(option, reason)`.
+    /// PEM; `peers`: a folder for the sockets of the processes that serve together. Raises `ValueError(option, reason)`.
     #[new]
     fn new(
         engine: &Bound<'_, PyAny>,
         settings: &Bound<'_, PyAny>,
         tls: Option<(Vec<u8>, Vec<u8>)>,
-        peers: Option<std::path::PathBuf>,
+        peers: Option<PathBuf>,
     ) -> PyResult<Self> {
-        let options = server_options(settings, tls)?;
+        let options = server_options(settings, tls, peers)?;
         let engine = Engine::of(engine)?;
-        Protocol::new(options.protocol.clone(), engine.profile())
-            .map_err(|error| refused(error.option(), error.reason()))?;
-        let _ = peers;
+        options.check(engine.profile()).map_err(not_started)?;
         Ok(Self { made: Mutex::new(Some((engine, options))), running: OnceLock::new() })
     }
 

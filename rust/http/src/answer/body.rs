@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use pybridge::StreamError;
+use pybridge::{Reason, StreamError};
 use tokio::time::Instant;
 
+use super::outcome::Outcome;
 use super::source::Source;
+use super::tally::Tally;
 use super::timer::{Timer, after};
 use super::watch::Watch;
 use crate::api::Api;
@@ -40,6 +42,8 @@ pub struct ChunkBody {
     sent: Instant,
     timer: Timer,
     watch: Option<Watch>,
+    /// How the stream failed.
+    failed: Option<Outcome>,
 }
 
 /// How a reader learns of a failure after the head.
@@ -98,6 +102,7 @@ impl ChunkBody {
             sent: Instant::now(),
             timer: Timer::default(),
             watch,
+            failed: None,
         }
     }
 
@@ -153,6 +158,20 @@ impl ChunkBody {
         self.source.request_id()
     }
 
+    /// Items of the stream so far.
+    pub(super) fn items(&self) -> Tally {
+        self.source.items()
+    }
+
+    /// How it ended, or ends if it is dropped now.
+    pub(super) fn outcome(&self) -> Outcome {
+        match self.failed {
+            Some(failed) => failed,
+            None if self.is_end_stream() => Outcome::Finished,
+            None => Outcome::Cancelled(self.source.cancel_reason().unwrap_or(Reason::Client)),
+        }
+    }
+
     /// What tells the client of `error`, if anything does.
     fn fail(&mut self, error: StreamError) -> Option<Bytes> {
         let watch = self.watch.get_or_insert_default();
@@ -164,6 +183,7 @@ impl ChunkBody {
             Failures::End => None,
         };
         watch.close();
+        self.failed = Some(Outcome::from(&error));
         self.stage = Stage::Failed(error, after(Instant::now(), PATIENCE));
         event
     }
@@ -182,8 +202,8 @@ impl ChunkBody {
             None => self.source.poll_next(self.watch.as_ref(), context),
         };
         let Poll::Ready(next) = next else { return self.poll_silent(context).map(Some) };
-        if self.keep_alive.is_some() {
-            self.sent = Instant::now();
+        if let Some((_, last)) = self.source.items().times {
+            self.sent = last;
         }
         Poll::Ready(match next {
             Some(Ok(chunk)) => Some(chunk),

@@ -8,6 +8,7 @@ use pybridge::{ChunkStream, Reason, StreamError};
 
 use super::answer_body::AnswerBody;
 use super::body::{ChunkBody, Failures};
+use super::outcome::Outcome;
 use super::source::Source;
 use crate::api::Api;
 use crate::error::HttpError;
@@ -45,7 +46,10 @@ where
             Ok(delivered) => delivered.await,
             Err(error) => Err(error),
         };
-        answer.unwrap_or_else(|error| failed(error, id, api).map(AnswerBody::from))
+        answer.unwrap_or_else(|error| {
+            let outcome = Outcome::from(&error);
+            failed(error, id, api).map(|body| AnswerBody::failure(body, outcome))
+        })
     }
 }
 

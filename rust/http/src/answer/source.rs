@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_core::Stream;
-use pybridge::{Batch, ChunkStream, StreamError};
+use pybridge::{Batch, ChunkStream, Reason, StreamError};
 
+use super::tally::Tally;
 use super::watch::Watch;
 use crate::openai::{Events, Written};
 
@@ -26,6 +27,7 @@ pub(crate) struct Source {
     writing: Writing,
     /// What was seen to come next.
     peeked: Option<Next>,
+    items: Tally,
 }
 
 /// What becomes of chunks.
@@ -60,7 +62,7 @@ impl Source {
     fn writing(chunks: ChunkStream, flush_interval: Duration, writing: Writing) -> Self {
         let is_gathered = !flush_interval.is_zero();
         let chunks = if is_gathered { chunks.flush_interval(flush_interval) } else { chunks };
-        Self { chunks, is_gathered, writing, peeked: None }
+        Self { chunks, is_gathered, writing, peeked: None, items: Tally::default() }
     }
 
     /// Sets what follows the last chunk once the handler has finished.
@@ -72,12 +74,24 @@ impl Source {
         self.chunks.request_id()
     }
 
+    /// Items of the pieces that it has given.
+    pub(super) fn items(&self) -> Tally {
+        self.items
+    }
+
+    /// Why the handler was asked to stop, if it was.
+    pub(super) fn cancel_reason(&self) -> Option<Reason> {
+        self.chunks.cancel_reason()
+    }
+
     /// The next piece, in memory whose end `watch` knows if there is one.
     pub(super) fn poll_next(&mut self, watch: Option<&Watch>, context: &mut Context<'_>) -> Poll<Next> {
-        match self.peeked.take() {
-            Some(next) => Poll::Ready(next),
-            None => self.poll_piece(watch, context),
-        }
+        let next = match self.peeked.take() {
+            Some(next) => next,
+            None => ready!(self.poll_piece(watch, context)),
+        };
+        self.items.note(self.chunks.items());
+        Poll::Ready(next)
     }
 
     /// True if the handler is known to have finished, so that nothing but [`Self::take_last`] follows.

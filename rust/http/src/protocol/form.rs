@@ -62,5 +62,5 @@ async fn deliver(
         Delivery::Array => answer::array(chunks).await?,
         Delivery::Value => answer::value(chunks).await?,
     };
-    Ok(answer::whole(content_type, Some(id), body.into()))
+    Ok(answer::whole(content_type, Some(id), body))
 }

@@ -65,7 +65,7 @@ impl Call {
         if !self.asked.stream {
             let merger = Merger::new(self.endpoint, self.asked, &id, created);
             let body = answer::merged(chunks, merger).await?;
-            return Ok(answer::whole(media::JSON, Some(id), body.into()));
+            return Ok(answer::whole(media::JSON, Some(id), body));
         }
         let source = Source::events(chunks, flush_interval, Events::new(self.endpoint, self.asked, &id, created));
         answer::stream(media::EVENTS, source, Failures::Event(Api::OpenAi), commit_after, keep_alive).await

@@ -48,7 +48,7 @@ pub fn ready_page(serving: bool) -> Response<Bytes> {
     response
 }
 
-/// The page `/metrics`, from the text of [`pybridge::metrics_text`].
+/// The page `/metrics`, from the text of [`metrics_text`](crate::metrics_text).
 pub fn metrics_page(text: String) -> Response<Bytes> {
     page(EXPOSITION, text)
 }

@@ -44,3 +44,8 @@ pub(super) fn not_acceptable(offers: &str) -> Refusal {
     let message = format!("the answer can be {offers}");
     Refusal { param: Some("accept"), ..refusal(StatusCode::NOT_ACCEPTABLE, "not_acceptable", message) }
 }
+
+#[cfg(feature = "server")]
+pub(super) fn without_key() -> Refusal {
+    refusal(StatusCode::UNAUTHORIZED, "invalid_api_key", "the request must carry a valid API key")
+}

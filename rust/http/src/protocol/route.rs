@@ -30,7 +30,7 @@ use crate::headers::{call_options, made_up_id, request_id};
 /// use http::{Request, Response};
 /// use http_body_util::{BodyExt, Either, Full, Limited};
 /// use pybridge::Engine;
-/// use pybridge_http::{AnswerBody, Page, Protocol, Route, live_page, metrics_page, ready_page};
+/// use pybridge_http::{AnswerBody, Page, Protocol, Route, live_page, metrics_page, metrics_text, ready_page};
 ///
 /// async fn serve(
 ///     protocol: &Protocol,
@@ -49,7 +49,7 @@ use crate::headers::{call_options, made_up_id, request_id};
 ///         },
 ///         Route::Page(Page::Live) => live_page(std::time::Duration::ZERO),
 ///         Route::Page(Page::Ready) => ready_page(true),
-///         Route::Page(Page::Metrics) => metrics_page(pybridge::metrics_text()),
+///         Route::Page(Page::Metrics) => metrics_page(metrics_text()),
 ///         Route::Answer(answer) => answer,
 ///         _ => return Err("a route of a later version".into()),
 ///     };
@@ -91,10 +91,25 @@ impl Protocol {
     /// [`ProtocolOptions::max_body`], 415 for another `Content-Type`, 406 where `Accept` excludes all forms of an answer, 400 for a
     /// header that cannot be used.
     pub fn route(&self, head: &request::Parts) -> Route {
-        self.try_route(head).unwrap_or_else(|error| {
-            let id = request_id(&head.headers).unwrap_or_else(made_up_id);
-            Route::Answer(failed(error, id, self.terms.options.api))
-        })
+        self.try_route(head).unwrap_or_else(|error| Route::Answer(self.refuse(head, error)))
+    }
+
+    /// The answer to a request that is refused for this reason.
+    fn refuse(&self, head: &request::Parts, error: impl Into<HttpError>) -> Response<Bytes> {
+        let id = request_id(&head.headers).unwrap_or_else(made_up_id);
+        failed(error, id, self.terms.options.api)
+    }
+
+    /// The answer to a request without a key: status 401.
+    #[cfg(feature = "server")]
+    pub(crate) fn without_key(&self, head: &request::Parts) -> Response<Bytes> {
+        self.refuse(head, refusals::without_key())
+    }
+
+    /// The methods that a path takes, as the header `Allow` lists them; `None`: there is nothing.
+    #[cfg(feature = "server")]
+    pub(crate) fn methods(&self, path: &str) -> Option<&'static str> {
+        Target::of(&self.terms.options, &self.terms.path, path).map(|target| target.methods())
     }
 
     fn try_route(&self, head: &request::Parts) -> Result<Route, HttpError> {

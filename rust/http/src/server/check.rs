@@ -1,7 +1,28 @@
 //! Options of a server that cannot be.
 
+use pybridge::EngineProfile;
+
 use super::error::ServerError;
 use super::options::ServerOptions;
+use crate::guard::{Cors, Forwarded};
+use crate::protocol::Protocol;
+
+impl ServerOptions {
+    /// Says whether a server of an engine with this profile can have these options, as [`serve`](crate::serve) does: before a host
+    /// has the engine load what takes long.
+    ///
+    /// # Errors
+    /// The first option that cannot be.
+    pub fn check(&self, profile: EngineProfile) -> Result<(), ServerError> {
+        let refused = |option| move |reason: String| ServerError::option(option, reason);
+        check(self)?;
+        Protocol::new(self.protocol.clone(), profile)?;
+        self.api_keys.check().map_err(refused("api_keys"))?;
+        Cors::new(&self.cors_origins).map_err(refused("cors_origins"))?;
+        Forwarded::new(&self.forwarded_allow_ips).map_err(refused("forwarded_allow_ips"))?;
+        Ok(())
+    }
+}
 
 /// # Errors
 /// The first option that cannot be, but for those of the protocol.

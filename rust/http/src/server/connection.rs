@@ -1,6 +1,7 @@
 //! One connection from accept to its end.
 
 use std::future::poll_fn;
+use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -20,15 +21,17 @@ use super::tls::Tls;
 
 /// Serves one connection until the client ends it, lets a deadline pass, or the server closes.
 pub(super) async fn run(site: Arc<Site>, transport: Transport) {
+    let _counted = site.observer.connected();
+    let peer = transport.peer();
     let progress = Arc::new(Progress::default());
     let socket = Socket::new(transport, Arc::clone(&progress), site.options.tls.is_none());
     match &site.options.tls {
-        None => drive(&site, &progress, socket).await,
-        Some(tls) => serve_tls(&site, &progress, socket, tls).await,
+        None => drive(&site, &progress, peer, socket).await,
+        Some(tls) => serve_tls(&site, &progress, peer, socket, tls).await,
     }
 }
 
-async fn serve_tls(site: &Arc<Site>, progress: &Arc<Progress>, socket: Socket, tls: &Tls) {
+async fn serve_tls(site: &Arc<Site>, progress: &Arc<Progress>, peer: Option<IpAddr>, socket: Socket, tls: &Tls) {
     let handshake = timeout(site.options.header_timeout, tls.acceptor().accept(socket));
     let stream = tokio::select! {
         done = handshake => match done {
@@ -41,14 +44,14 @@ async fn serve_tls(site: &Arc<Site>, progress: &Arc<Progress>, socket: Socket, t
     if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
         progress.speaks_streams();
     }
-    drive(site, progress, stream).await;
+    drive(site, progress, peer, stream).await;
 }
 
-async fn drive<S>(site: &Arc<Site>, progress: &Arc<Progress>, stream: S)
+async fn drive<S>(site: &Arc<Site>, progress: &Arc<Progress>, peer: Option<IpAddr>, stream: S)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let service = service_fn(|request| answer(site, progress, request));
+    let service = service_fn(|request| answer(site, progress, peer, request));
     let mut connection = pin!(site.http.serve_connection(TokioIo::new(stream), service));
     let mut closing = pin!(site.phases.reached(Phase::Closing));
     let mut deadlines = Deadlines::new(progress, &site.options);

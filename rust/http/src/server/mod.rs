@@ -9,6 +9,7 @@ mod error;
 mod hangup;
 mod listener;
 mod options;
+mod peers;
 mod phase;
 mod progress;
 mod receive;
@@ -19,6 +20,7 @@ mod settings;
 mod site;
 mod socket;
 mod streams;
+mod sum;
 mod target;
 mod tls;
 

@@ -1,8 +1,11 @@
 //! Options of a server that a host sets: waits, limits, TLS.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::tls::Tls;
+use crate::access_log::AccessLog;
+use crate::guard::ApiKeys;
 use crate::protocol::ProtocolOptions;
 
 /// What a host sets of a server; [`serve`](crate::serve) checks it.
@@ -40,6 +43,17 @@ pub struct ServerOptions {
     pub tls: Option<Tls>,
     /// A path in front of all others, as a proxy sees them, which is taken off; requests without it are served as well.
     pub root_path: String,
+    /// The origins whose pages may use the service from a browser (CORS), as `https://app.example.org`; `*`: all. None unless set.
+    pub cors_origins: Vec<String>,
+    /// The keys that clients may have; none: they need none. Those who ask for the pages of health need none either.
+    pub api_keys: ApiKeys,
+    /// The proxies whose `X-Forwarded-For` and `Forwarded` the access log believes: addresses, networks, or `*`. 127.0.0.1, which the
+    /// other end of a Unix socket counts as, and `::1` unless set.
+    pub forwarded_allow_ips: Vec<String>,
+    /// What is written of each request to standard error: nothing unless set.
+    pub access_log: AccessLog,
+    /// A folder in which each of the processes that serve together has a socket for its metrics; `/metrics` then tells of all.
+    pub peers: Option<PathBuf>,
 }
 
 impl Default for ServerOptions {
@@ -56,6 +70,11 @@ impl Default for ServerOptions {
             max_streams: 256,
             tls: None,
             root_path: String::new(),
+            cors_origins: Vec::new(),
+            api_keys: ApiKeys::default(),
+            forwarded_allow_ips: ["127.0.0.1", "::1"].map(str::to_owned).into(),
+            access_log: AccessLog::Off,
+            peers: None,
         }
     }
 }
@@ -125,5 +144,35 @@ impl ServerOptions {
     #[must_use]
     pub fn root_path(self, root_path: impl Into<String>) -> Self {
         Self { root_path: root_path.into(), ..self }
+    }
+
+    /// Sets the origins whose pages may use the service from a browser.
+    #[must_use]
+    pub fn cors_origins(self, origins: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        Self { cors_origins: origins.into_iter().map(Into::into).collect(), ..self }
+    }
+
+    /// Sets the keys that clients may have.
+    #[must_use]
+    pub fn api_keys(self, keys: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        Self { api_keys: keys.into_iter().collect(), ..self }
+    }
+
+    /// Sets the proxies whose word on their clients the access log believes.
+    #[must_use]
+    pub fn forwarded_allow_ips(self, proxies: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        Self { forwarded_allow_ips: proxies.into_iter().map(Into::into).collect(), ..self }
+    }
+
+    /// Sets what is written of each request to standard error.
+    #[must_use]
+    pub fn access_log(self, access_log: AccessLog) -> Self {
+        Self { access_log, ..self }
+    }
+
+    /// Sets the folder in which the processes that serve together find each other.
+    #[must_use]
+    pub fn peers(self, peers: impl Into<Option<PathBuf>>) -> Self {
+        Self { peers: peers.into(), ..self }
     }
 }

@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use pybridge::{Drained, Engine, runtime};
 use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::accept::{Acceptor, accept};
 use super::control::Control;
 use super::error::ServerError;
 use super::listener::Listener;
 use super::options::ServerOptions;
+use super::peers::{Peers, give};
 use super::phase::Phase;
 use super::site::Site;
 use crate::answer::after;
@@ -53,13 +54,14 @@ pub fn serve(
 ) -> Result<Server, ServerError> {
     let site = Arc::new(Site::new(engine, options)?);
     let handle = runtime::start()?;
-    let acceptors = {
-        let _entered = handle.enter();
-        let acceptors: Result<Vec<_>, _> = listeners.into_iter().map(Acceptor::new).collect();
-        acceptors.map_err(ServerError::Listener)?
-    };
+    let entered = handle.enter();
+    let acceptors: Result<Vec<_>, _> = listeners.into_iter().map(Acceptor::new).collect();
+    let acceptors = acceptors.map_err(ServerError::Listener)?;
+    let sharing = site.peers.as_ref().map(Peers::listen).transpose();
+    let sharing = sharing.map_err(|error| ServerError::option("peers", error.to_string()))?;
+    drop(entered);
     let control = Control::new(Arc::clone(&site));
-    Ok(Server { control, life: handle.spawn(live(site, acceptors)) })
+    Ok(Server { control, life: handle.spawn(live(site, acceptors, sharing)) })
 }
 
 /// A server that runs. The future is ready when it has ended, with what became of the calls that were live when it was told
@@ -93,7 +95,9 @@ impl Drop for Server {
     }
 }
 
-async fn live(site: Arc<Site>, mut acceptors: Vec<Acceptor>) -> Drained {
+async fn live(site: Arc<Site>, mut acceptors: Vec<Acceptor>, sharing: Option<Acceptor>) -> Drained {
+    let mut given = JoinSet::new();
+    sharing.map(|socket| given.spawn(give(socket)));
     let mut connections = JoinSet::new();
     let drained = tokio::select! {
         biased;
@@ -110,10 +114,18 @@ async fn live(site: Arc<Site>, mut acceptors: Vec<Acceptor>) -> Drained {
             () = async { while connections.join_next().await.is_some() {} } => {}
         }
         connections.shutdown().await;
+        flush(&site).await;
         return drained;
     }
     connections.shutdown().await;
+    flush(&site).await;
     site.engine.drain(Duration::ZERO).await
+}
+
+/// Waits until the access log is written, but no longer than a moment.
+async fn flush(site: &Site) {
+    // A log that nobody reads keeps no server.
+    let _ = timeout(LAST_WRITES, site.observer.flush()).await;
 }
 
 /// Waits until the server is told to drain, and drains it; gives also when it had to be over.

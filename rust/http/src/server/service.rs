@@ -1,5 +1,7 @@
 //! One request from its head to the head of its answer.
 
+use std::mem;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -15,6 +17,7 @@ use super::sent::Sent;
 use super::site::Site;
 use super::target::below;
 use crate::answer::AnswerBody;
+use crate::observe::Record;
 use crate::protocol::{Incoming, Page, Route, live_page, metrics_page, ready_page};
 
 /// Longest body that is left to hyper to skip when the answer does not need it; above, or if its length is not known, the
@@ -28,38 +31,67 @@ const SKIPPED_BYTES: u64 = 16 << 10;
 pub(super) fn answer(
     site: &Arc<Site>,
     progress: &Arc<Progress>,
+    peer: Option<IpAddr>,
     request: Request<Received>,
 ) -> impl Future<Output = Result<Response<Sent>, hyper::Error>> + Send + use<> {
     let live = progress.begin();
-    let exchange = Exchange { site: Arc::clone(site), progress: Arc::clone(progress) };
+    let exchange = Exchange { site: Arc::clone(site), progress: Arc::clone(progress), peer };
     async move { exchange.run(request, live).await }
 }
 
 struct Exchange {
     site: Arc<Site>,
     progress: Arc<Progress>,
+    peer: Option<IpAddr>,
 }
 
 impl Exchange {
     async fn run(self, request: Request<Received>, live: Live) -> Result<Response<Sent>, hyper::Error> {
         let (mut head, mut body) = request.into_parts();
-        if let Some(uri) = below(&self.site.options.root_path, &head.uri) {
-            head.uri = uri;
+        let below = below(&self.site.options.root_path, &head.uri);
+        let asked = below.map(|uri| mem::replace(&mut head.uri, uri));
+        let route = self.route(&head);
+        // What is logged is the path that the client asked for.
+        if let Some(asked) = asked {
+            head.uri = asked;
         }
-        // The head has arrived.
-        let mut response = self.respond(&head, &mut body).await?;
-        // The answer is known.
+        let record = (!matches!(route, Route::Page(_))).then(|| self.record(&head));
+        let mut response = self.respond(route, &mut body).await?;
+        self.site.cors.mark(&head.headers, response.headers_mut());
         self.finish_head(&head, &body, &mut response);
+        let response = match record {
+            Some(record) => record.answer(response),
+            None => response,
+        };
         Ok(response.map(|body| Sent::new(body, live)))
     }
 
-    async fn respond(&self, head: &request::Parts, body: &mut Received) -> Result<Response<AnswerBody>, hyper::Error> {
+    /// What the request is for, or the answer to one that may not pass.
+    fn route(&self, head: &request::Parts) -> Route {
+        let Site { protocol, cors, options, .. } = &*self.site;
+        if let Some(answer) = protocol.methods(head.uri.path()).and_then(|methods| cors.preflight(head, methods)) {
+            return Route::Answer(answer);
+        }
+        let route = protocol.route(head);
+        let is_open = matches!(route, Route::Page(Page::Live | Page::Ready));
+        if is_open || options.api_keys.admit(&head.headers) {
+            return route;
+        }
+        Route::Answer(protocol.without_key(head))
+    }
+
+    fn record(&self, head: &request::Parts) -> Record {
+        let client = || self.site.forwarded.client(self.peer, &head.headers);
+        self.site.observer.begin(head).client(client)
+    }
+
+    async fn respond(&self, route: Route, body: &mut Received) -> Result<Response<AnswerBody>, hyper::Error> {
         let site = &self.site;
-        let whole = match site.protocol.route(head) {
+        let whole = match route {
             Route::Call(incoming) => return self.call(incoming, body).await,
             Route::Page(Page::Live) => live_page(site.engine.stalled()),
             Route::Page(Page::Ready) => ready_page(site.phases.now() == Phase::Serving),
-            Route::Page(Page::Metrics) => metrics_page(pybridge::metrics_text()),
+            Route::Page(Page::Metrics) => metrics_page(site.metrics().await),
             Route::Answer(answer) => answer,
         };
         Ok(whole.map(AnswerBody::from))

@@ -6,9 +6,12 @@ use pybridge::Engine;
 use super::check::check;
 use super::error::ServerError;
 use super::options::ServerOptions;
+use super::peers::Peers;
 use super::phase::Phases;
 use super::settings::builder;
 use super::streams::Streams;
+use crate::guard::{Cors, Forwarded};
+use crate::observe::{Observer, metrics_text};
 use crate::protocol::Protocol;
 
 /// An engine, how it is served, and how far the server is.
@@ -18,6 +21,10 @@ pub(super) struct Site {
     pub(super) protocol: Protocol,
     pub(super) options: ServerOptions,
     pub(super) phases: Phases,
+    pub(super) observer: Observer,
+    pub(super) cors: Cors,
+    pub(super) forwarded: Forwarded,
+    pub(super) peers: Option<Peers>,
     pub(super) http: auto::Builder<Streams>,
 }
 
@@ -28,6 +35,22 @@ impl Site {
         check(&options)?;
         let protocol = Protocol::new(options.protocol.clone(), engine.profile())?;
         let http = builder(&options);
-        Ok(Self { engine, protocol, options, phases: Phases::default(), http })
+        let refused = |option| move |reason| ServerError::option(option, reason);
+        options.api_keys.check().map_err(refused("api_keys"))?;
+        let cors = Cors::new(&options.cors_origins).map_err(refused("cors_origins"))?;
+        let forwarded = Forwarded::new(&options.forwarded_allow_ips).map_err(refused("forwarded_allow_ips"))?;
+        let observer = Observer::with_log(engine.name(), options.access_log)
+            .map_err(|error| ServerError::option("access_log", error.to_string()))?;
+        let peers = options.peers.as_deref().map(Peers::of);
+        let phases = Phases::default();
+        Ok(Self { engine, protocol, options, phases, observer, cors, forwarded, peers, http })
+    }
+
+    /// The page of metrics: of this process, or of all that serve together.
+    pub(super) async fn metrics(&self) -> String {
+        match &self.peers {
+            Some(peers) => peers.metrics_text().await,
+            None => metrics_text(),
+        }
     }
 }

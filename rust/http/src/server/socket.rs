@@ -1,6 +1,7 @@
 //! The socket of one connection, which notes what goes through it.
 
 use std::io::{self, IoSlice};
+use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -20,6 +21,16 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 pub(super) enum Transport {
     Tcp(TcpStream),
     Unix(UnixStream),
+}
+
+impl Transport {
+    /// The address of the other end; `None` on a Unix socket.
+    pub(super) fn peer(&self) -> Option<IpAddr> {
+        match self {
+            Self::Tcp(stream) => stream.peer_addr().ok().map(|address| address.ip()),
+            Self::Unix(_) => None,
+        }
+    }
 }
 
 trait Duplex: AsyncRead + AsyncWrite + Unpin {}

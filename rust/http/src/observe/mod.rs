@@ -1,0 +1,11 @@
+//! What is counted of requests and their answers.
+
+mod exposition;
+mod histogram;
+mod metrics;
+mod observer;
+mod record;
+
+pub use metrics::{Connected, metrics_text};
+pub use observer::Observer;
+pub use record::Record;

@@ -1,0 +1,363 @@
+//! What a server counts and logs of requests, and whom it lets pass.
+#![cfg(feature = "server")]
+
+mod support;
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use pybridge_http::{AccessLog, Api, ProtocolOptions, ServerError, ServerOptions, metrics_text, serve};
+use serde_json::Value;
+use support::raw::{Raw, chat, get, header, status};
+use support::service::Service;
+use support::{Version, engine, run};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{UnixListener, UnixStream};
+
+const EVENTS: &str = "text/event-stream";
+const LINES: &str = "application/x-ndjson";
+const PAGE: &str = "https://app.example.org";
+const VERSIONS: [Version; 2] = [Version::Http1, Version::Http2];
+
+/// `chat` under a name of its own in metrics.
+async fn service(version: Version, name: &str, options: ServerOptions) -> Service {
+    Service::serve(version, engine("chat").name(name), options).await
+}
+
+/// The value of a sample of a page.
+fn sample(page: &str, name: &str) -> u64 {
+    let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    line.map_or(0, |value| value.parse().expect("a number"))
+}
+
+/// Waits until a sample of this process has this value.
+async fn until_counted(name: &str, expected: u64) {
+    while sample(&metrics_text(), name) != expected {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+/// A folder that goes with the test.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("pybridge-{name}-{}", std::process::id()));
+        std::fs::create_dir(&folder).expect("a folder");
+        Self(folder)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[test]
+fn requests_are_counted_by_method_and_status() {
+    run(async {
+        for (version, name) in VERSIONS.into_iter().zip(["counted-1", "counted-2"]) {
+            let service = service(version, name, ServerOptions::default()).await;
+            let count = |method, status| {
+                format!(r#"http_requests_total{{method="{method}",status="{status}",handler="{name}"}}"#)
+            };
+            let (text, whole) = service.ask(EVENTS, "r-1", "a b c").await.text().await;
+            assert!(whole, "{text}");
+            assert_eq!(service.ask(LINES, "r-2", "raise!").await.status(), 500);
+            assert!(!service.ask(LINES, "r-3", "a raise!").await.text().await.1, "it breaks off");
+            for line in ["GET /generate", "BREW /generate", "GET /nothing", "GET /health/live", "GET /metrics"] {
+                service.send(line, &[], b"").await;
+            }
+            until_counted(&count("POST", 200), 2).await;
+            until_counted(&count("POST", 500), 1).await;
+            until_counted(&count("GET", 405), 1).await;
+            until_counted(&count("OTHER", 405), 1).await;
+            until_counted(&count("GET", 404), 1).await;
+            until_counted(&format!(r#"http_requests_in_progress{{handler="{name}"}}"#), 0).await;
+            let page = metrics_text();
+            assert_eq!(sample(&page, &count("GET", 200)), 0, "pages are not counted: {page}");
+            let first = format!(r#"pybridge_time_to_first_item_seconds_count{{handler="{name}"}}"#);
+            assert_eq!(sample(&page, &first), 2);
+            let durations = format!(r#"http_request_duration_seconds_count{{method="POST",handler="{name}"}}"#);
+            assert_eq!(sample(&page, &durations), 3);
+        }
+    });
+}
+
+#[test]
+fn connections_are_counted_while_they_are_open() {
+    run(async {
+        let service = service(Version::Http1, "connected", ServerOptions::default()).await;
+        let name = r#"http_connections{handler="connected"}"#;
+        let one = Raw::connect(&service.address).await;
+        let other = Raw::connect(&service.address).await;
+        until_counted(name, 2).await;
+        drop(one);
+        until_counted(name, 1).await;
+        drop(other);
+        until_counted(name, 0).await;
+    });
+}
+
+#[test]
+fn a_client_that_goes_before_its_answer_is_counted_as_499() {
+    run(async {
+        let service = service(Version::Http1, "gone", ServerOptions::default()).await;
+        let mut client = Raw::connect(&service.address).await;
+        client.send(chat("r-1", "wait!")).await;
+        assert_eq!(service.noted("r-1", 0).await, "started");
+        client.reset();
+        until_counted(r#"http_requests_total{method="POST",status="499",handler="gone"}"#, 1).await;
+    });
+}
+
+#[test]
+fn without_a_key_nothing_but_the_pages_of_health_is_there() {
+    run(async {
+        for (version, name) in VERSIONS.into_iter().zip(["keyed-1", "keyed-2"]) {
+            let service = service(version, name, ServerOptions::default().api_keys(["first", "second"])).await;
+            for headers in [&[][..], &[("authorization", "Bearer wrong")], &[("x-api-key", "")]] {
+                for line in ["POST /generate", "GET /metrics", "GET /nothing", "POST /health/live", "OPTIONS /generate"]
+                {
+                    let answer = service.send(line, headers, br#"{"prompt":"a"}"#).await;
+                    assert_eq!((answer.status(), answer.header("www-authenticate")), (401, Some("Bearer")), "{line}");
+                    let body: Value = serde_json::from_str(&answer.text().await.0).expect("JSON");
+                    assert_eq!(body["error"]["type"], "authentication_error");
+                    assert_eq!(body["error"]["code"], "invalid_api_key");
+                }
+            }
+            assert_eq!(service.engine.stats().streams.started, 0);
+            for path in ["GET /health/live", "GET /health/ready"] {
+                assert_eq!(service.send(path, &[], b"").await.status(), 200);
+            }
+            for key in [("authorization", "Bearer first"), ("x-api-key", "second")] {
+                assert_eq!(service.send("POST /generate", &[key], br#"{"prompt":"a"}"#).await.status(), 200);
+                assert_eq!(service.send("GET /metrics", &[key], b"").await.status(), 200);
+            }
+        }
+    });
+}
+
+#[test]
+fn a_request_without_a_key_is_refused_before_its_body() {
+    run(async {
+        let service = service(Version::Http1, "keyed-early", ServerOptions::default().api_keys(["key"])).await;
+        let mut client = Raw::connect(&service.address).await;
+        client.send("POST /generate HTTP/1.1\r\nhost: a\r\ncontent-length: 1000000\r\n\r\n").await;
+        let head = client.head().await;
+        assert_eq!((status(&head), header(&head, "connection")), (401, Some("close")));
+    });
+}
+
+#[test]
+fn clients_of_openai_are_refused_in_the_shape_that_they_know() {
+    run(async {
+        let protocol = ProtocolOptions::default().api(Api::OpenAi);
+        let options = ServerOptions::default().protocol(protocol).api_keys(["key"]);
+        let service = service(Version::Http1, "keyed-openai", options).await;
+        let answer = service.send("POST /v1/chat/completions", &[], b"{}").await;
+        assert_eq!((answer.status(), answer.header("www-authenticate")), (401, Some("Bearer")));
+        let body: Value = serde_json::from_str(&answer.text().await.0).expect("JSON");
+        let error = body["error"].as_object().expect("an object");
+        assert_eq!((error.len(), &error["code"]), (4, &Value::from("invalid_api_key")));
+    });
+}
+
+#[test]
+fn pages_of_allowed_origins_may_ask_and_read_every_answer() {
+    run(async {
+        for (version, name) in VERSIONS.into_iter().zip(["cors-1", "cors-2"]) {
+            let options = ServerOptions::default().cors_origins([PAGE]).api_keys(["key"]);
+            let service = service(version, name, options).await;
+            let asks = |origin| {
+                [
+                    ("origin", origin),
+                    ("access-control-request-method", "POST"),
+                    ("access-control-request-headers", "authorization,content-type"),
+                ]
+            };
+            let answer = service.send("OPTIONS /generate", &asks(PAGE), b"").await;
+            assert_eq!(answer.status(), 204, "browsers send no key with it");
+            assert_eq!(answer.header("access-control-allow-origin"), Some(PAGE));
+            assert_eq!(answer.header("access-control-allow-methods"), Some("POST"));
+            assert_eq!(answer.header("access-control-allow-headers"), Some("authorization,content-type"));
+            let answer = service.send("OPTIONS /generate", &asks("https://evil.example"), b"").await;
+            assert_eq!((answer.status(), answer.header("access-control-allow-origin")), (204, None));
+            let with_key = [("origin", PAGE), ("x-api-key", "key")];
+            for (line, headers, status) in [
+                ("POST /generate", &with_key[..], 200),
+                ("POST /generate", &with_key[..1], 401),
+                ("POST /nothing", &with_key[..], 404),
+            ] {
+                let answer = service.send(line, headers, br#"{"prompt":"a"}"#).await;
+                assert_eq!((answer.status(), answer.header("access-control-allow-origin")), (status, Some(PAGE)));
+                assert_eq!(answer.header("vary"), Some("origin"));
+            }
+        }
+    });
+}
+
+#[test]
+fn without_origins_nothing_of_them_is_said() {
+    run(async {
+        let service = service(Version::Http1, "cors-off", ServerOptions::default()).await;
+        let answer = service.send("POST /generate", &[("origin", PAGE)], br#"{"prompt":"a"}"#).await;
+        assert_eq!((answer.header("access-control-allow-origin"), answer.header("vary")), (None, None));
+    });
+}
+
+#[test]
+fn the_page_of_metrics_is_the_sum_over_all_processes() {
+    run(async {
+        let folder = Folder::new("peers");
+        let peer = UnixListener::bind(folder.0.join("1.sock")).expect("a socket");
+        let silent = UnixListener::bind(folder.0.join("2.sock")).expect("a socket");
+        drop(UnixListener::bind(folder.0.join("3.sock")).expect("a socket that dies"));
+        std::fs::write(folder.0.join("4.sock"), "no socket").expect("a file");
+        let page = r#"http_requests_total{method="POST",status="200",handler="shared"}"#;
+        tokio::spawn(async move {
+            loop {
+                let (mut stream, _) = peer.accept().await.expect("a client");
+                stream
+                    .write_all(format!("{page} 40\nhttp_connections{{handler=\"peer\"}} 2\n").as_bytes())
+                    .await
+                    .expect("taken");
+            }
+        });
+        let service = service(Version::Http1, "shared", ServerOptions::default().peers(folder.0.clone())).await;
+        for _ in 0..2 {
+            service.ask(LINES, "r", "a").await.text().await;
+        }
+        until_counted(page, 2).await;
+        let started = Instant::now();
+        let all = service.send("GET /metrics", &[], b"").await.text().await.0;
+        assert!(started.elapsed() < Duration::from_secs(5), "who is silent is not waited for long");
+        assert_eq!(sample(&all, page), 42);
+        assert_eq!(sample(&all, r#"http_connections{handler="peer"}"#), 2);
+        drop(silent);
+
+        let own = folder.0.join(format!("{}.sock", std::process::id()));
+        let mut text = String::new();
+        UnixStream::connect(&own).await.expect("it listens").read_to_string(&mut text).await.expect("text");
+        assert_eq!(sample(&text, page), 2, "a process gives its own");
+        drop(service);
+        while own.exists() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    });
+}
+
+#[test]
+fn options_that_cannot_be_are_refused_by_name() {
+    run(async {
+        let engine = engine("chat").await.expect("it is there");
+        let missing = PathBuf::from("/nowhere/at/all");
+        for (options, expected) in [
+            (ServerOptions::default().cors_origins(["example.org/"]), "cors_origins"),
+            (ServerOptions::default().api_keys(["key", ""]), "api_keys"),
+            (ServerOptions::default().forwarded_allow_ips(["localhost"]), "forwarded_allow_ips"),
+            (ServerOptions::default().peers(missing), "peers"),
+        ] {
+            match serve(engine.clone(), [], options) {
+                Err(ServerError::Option { option, .. }) => assert_eq!(option, expected),
+                other => panic!("{expected}: {other:?}"),
+            }
+        }
+    });
+}
+
+const LOGGED: &str = "PYBRIDGE_TEST_LOG";
+
+/// Runs this test again in a process of its own, which logs in this form; gives what it wrote to standard error.
+fn logged(form: &str) -> Vec<String> {
+    let program = std::env::current_exe().expect("a program");
+    let test = "the_access_log_tells_of_each_request";
+    let output = Command::new(program).args(["--exact", test, "--nocapture"]).env(LOGGED, form).output();
+    let output = output.expect("it runs");
+    let log = String::from_utf8(output.stderr).expect("text");
+    assert!(output.status.success(), "{log}");
+    log.lines().filter(|line| line.contains("duration_ms")).map(str::to_owned).collect()
+}
+
+/// Sends requests of which each ends in another way.
+fn be_logged(log: AccessLog) {
+    run(async {
+        let options = ServerOptions::default().access_log(log).api_keys(["key"]).root_path("/llm");
+        let mut service = service(Version::Http1, "logged", options).await;
+        let headers = |id: &'static str| [("x-api-key", "key"), ("x-request-id", id), ("x-forwarded-for", "192.0.2.7")];
+        for (id, body) in
+            [("whole", r#"{"prompt":"a b pause! c"}"#), ("broken", r#"{"prompt":"a raise!"}"#), ("bad", "{")]
+        {
+            service.send("POST /llm/generate?secret=1", &headers(id), body.as_bytes()).await.text().await;
+        }
+        service.send("POST /generate", &headers("keyless")[1..], b"{}").await;
+        service.send("GET /health/live", &[], b"").await;
+        for (id, prompt) in [("early", "wait!"), ("late", "a wait!")] {
+            let mut client = Raw::connect(&service.address).await;
+            client.send(chat(id, prompt).replace("host:", "x-api-key: key\r\nhost:")).await;
+            assert_eq!(service.noted(id, 0).await, "started");
+            if id == "late" {
+                client.head().await;
+            }
+            drop(client);
+            assert_eq!(service.noted(id, 1).await, "cancelled: client");
+        }
+        let mut cut = Raw::connect(&service.address).await;
+        cut.send(chat("cut", "a wait!").replace("host:", "x-api-key: key\r\nhost:")).await;
+        cut.head().await;
+        service.control().stop();
+        service.server.take().expect("a server").await;
+    });
+}
+
+#[test]
+fn the_access_log_tells_of_each_request() {
+    match std::env::var(LOGGED).as_deref() {
+        Ok("text") => return be_logged(AccessLog::Text),
+        Ok("json") => return be_logged(AccessLog::Json),
+        _ => {}
+    }
+    let expected = [
+        ("whole", 200, 3, "finished"),
+        ("broken", 200, 1, "failed"),
+        ("bad", 400, 0, "refused"),
+        ("keyless", 401, 0, "refused"),
+        ("early", 499, 0, "client"),
+        ("late", 200, 1, "client"),
+        ("cut", 200, 1, "shutdown"),
+    ];
+    let lines = logged("json");
+    assert_eq!(lines.len(), expected.len(), "{lines:#?}");
+    for (line, (id, status, items, ending)) in lines.iter().zip(expected) {
+        let line: Value = serde_json::from_str(line).expect("JSON");
+        assert_eq!(line["request_id"], id, "{line}");
+        assert_eq!((&line["status"], &line["items"]), (&status.into(), &items.into()), "{line}");
+        assert_eq!((&line["ending"], &line["first_item_ms"].is_number()), (&ending.into(), &(items > 0)), "{line}");
+        assert!(line["duration_ms"].as_f64() > Some(0.0), "{line}");
+    }
+    let whole: Value = serde_json::from_str(&lines[0]).expect("JSON");
+    assert_eq!((&whole["path"], &whole["client"]), (&"/llm/generate".into(), &"192.0.2.7".into()));
+    assert_eq!(whole["bytes"], "{\"text\":\"a\"}\n".len() * 3);
+
+    let lines = logged("text");
+    assert_eq!(lines.len(), expected.len(), "{lines:#?}");
+    for (line, (id, status, items, ending)) in lines.iter().zip(expected) {
+        assert!(line.contains(&format!("\" {status} ")), "{line}");
+        assert!(line.contains(&format!(" request_id=\"{id}\" items={items} ending={ending} first_item_ms=")), "{line}");
+    }
+}
+
+#[test]
+fn a_page_is_served_to_those_who_ask_for_its_head() {
+    run(async {
+        let service = service(Version::Http1, "heads", ServerOptions::default()).await;
+        let mut client = Raw::connect(&service.address).await;
+        client.send(get("/metrics").replace("GET", "HEAD")).await;
+        let head = client.head().await;
+        assert_eq!(status(&head), 200);
+        client.send(get("/health/live")).await;
+        assert_eq!(client.answer().await.0, 200, "nothing of a body was between");
+    });
+}

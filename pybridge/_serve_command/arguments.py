@@ -161,7 +161,7 @@ def _add_server_options(parser: argparse.ArgumentParser) -> None:
     for title, names in GROUPS.items():
         group = parser.add_argument_group(title)
         for name in names:
-            dest, text = f"server.{name}", texts[name]
+            dest, text = f"server.{name}", texts.get(name, "")
             more: dict[str, Any] = {"metavar": WORDS[name]} if name in WORDS else {}
             if name in ("health", "metrics"):
                 pages = "/health/live and /health/ready" if name == "health" else "/metrics"

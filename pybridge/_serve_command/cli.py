@@ -25,14 +25,11 @@ from pybridge._serve.sockets import Listeners
 from pybridge._serve_command import arguments, fields
 from pybridge._serve_command.arguments import CONFIGS, Child, option_of
 from pybridge._serve_command.failures import StartError, in_one_line
-from pybridge._serve_command.supervisor import READY, Supervisor
+from pybridge._serve_command.supervisor import READY, START_FAILED, Supervisor
 from pybridge._serve_command.target import engine_of
 from pybridge.engine import PooledEngine
 from pybridge.errors import ConfigError
 from pybridge.memory import configure_memory
-
-START_FAILED = 2
-"""Exit status of a server that cannot start."""
 
 
 def add_command(commands: Any) -> None:

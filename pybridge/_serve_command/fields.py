@@ -12,7 +12,7 @@ from pybridge.settings import Default, Settings, Text
 
 
 def descriptions(documented: type) -> dict[str, str]:
-    """What the docstring of a class says of its attributes, each on one line."""
+    """What the docstring of a class says of its attributes, each on one line; nothing under `python -OO`."""
     _, _, section = (inspect.getdoc(documented) or "").partition("Attributes:\n")
     section, _, _ = section.partition("\n\n")
     entries = re.split(r"^ {4}(\w+): ", section, flags=re.MULTILINE)[1:]

@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from pybridge._serve.signals import STOPPING
-from pybridge._serve_command.failures import StartError
 
 FIRST_PAUSE = 0.1
 """Seconds before a process that has died is replaced for the first time; each next pause is twice as long."""
@@ -26,6 +25,12 @@ SETTLED = 60.0
 
 MAX_FAILED_STARTS = 5
 """Processes that may end one after the other before they were ready, before all is given up."""
+
+UNREADY_GRACE = 5.0
+"""Seconds that a process which is not ready has to end."""
+
+START_FAILED = 2
+"""Exit status where processes cannot start."""
 
 READY = b"ready"
 """What a process says when it takes connections; anything else is why it cannot."""
@@ -82,16 +87,17 @@ class Supervisor:
         self._failed_starts = 0
         self._signals = 0
         self._status = 0
+        self._kill_at: float | None = None
         self._outdated: list[Child] = []
         self._replaced: Child | None = None
         self._replacement: Child | None = None
         self._selector = selectors.DefaultSelector()
 
     def run(self) -> int:
-        """Runs until it is told to stop and all processes have ended; gives the exit status.
+        """Runs until all processes have ended: it is told to stop, or they cannot start; gives the exit status.
 
         Raises:
-            StartError: A process cannot start; why.
+            OSError: The system has no room for the first processes.
         """
         reader, writer = socket.socketpair()
         for end in (reader, writer):
@@ -102,7 +108,7 @@ class Supervisor:
         self._selector.register(reader, selectors.EVENT_READ)
         try:
             for _ in range(self._number):
-                self._start()
+                self._children.append(self._started())
             while self._children or self._due:
                 self._turn(reader)
         finally:
@@ -120,8 +126,8 @@ class Supervisor:
 
     def _turn(self, signals: socket.socket) -> None:
         """Waits for the next thing that happens, and does what it asks for."""
-        now = time.monotonic()
-        pause = max(0.0, min(self._due) - now) if self._due else None
+        times = [*self._due, *(() if self._kill_at is None else (self._kill_at,))]
+        pause = max(0.0, min(times) - time.monotonic()) if times else None
         for key, _ in self._selector.select(pause):
             if key.fileobj is signals:
                 with contextlib.suppress(BlockingIOError):
@@ -135,17 +141,24 @@ class Supervisor:
         due = [at for at in self._due if at <= now]
         self._due = [at for at in self._due if at > now]
         for _ in due:
-            self._start()
+            try:
+                self._children.append(self._started())
+            except OSError as error:
+                self._failed(f"no process can be started: {error.strerror or error}")
+        if self._kill_at is not None and now >= self._kill_at:
+            self._kill_at = None
+            for child in self._children:
+                if not child.is_ready:
+                    _tell(child, signal.SIGKILL)
 
-    def _start(self) -> Child:
+    def _started(self) -> Child:
         here, there = socket.socketpair()
         passed = (*self._descriptors, there.fileno())
         # A group of its own: what a terminal sends to its processes comes once, from here.
-        process = subprocess.Popen(self._command(there.fileno()), pass_fds=passed, process_group=0)  # noqa: S603
-        there.close()
+        with there:
+            process = subprocess.Popen(self._command(there.fileno()), pass_fds=passed, process_group=0)  # noqa: S603
         here.setblocking(False)
         child = Child(process, here, time.monotonic())
-        self._children.append(child)
         self._selector.register(here, selectors.EVENT_READ, child)
         return child
 
@@ -175,22 +188,35 @@ class Supervisor:
 
     def _signalled(self, number: int) -> None:
         if number in STOPPING:
-            self._signals += 1
-            self._due.clear()
-            self._outdated.clear()
-            if self._signals > 1 or self._announce is not None:
+            if self._signals or self._announce is not None:
                 self._status = 128 + number
-            for child in self._children:
-                # One that is not ready has nothing to finish, and may be where no second signal reaches it.
-                _tell(child, number if child.is_ready or self._signals == 1 else signal.SIGKILL)
+            self._stop(number)
         elif number == signal.SIGHUP and not self._signals and self._replacement is None:
             self._outdated = [child for child in self._children if child.is_ready]
             self._replace_next()
 
+    def _stop(self, number: int) -> None:
+        """Starts nothing any more, and passes a signal on; what is not ready has nothing to finish."""
+        self._signals += 1
+        self._due.clear()
+        self._outdated.clear()
+        self._kill_at = time.monotonic() + (UNREADY_GRACE if self._signals == 1 else 0)
+        for child in self._children:
+            _tell(child, number)
+
     def _replace_next(self) -> None:
         """Starts a process in the place of the next outdated one, which goes on until the new one is ready."""
-        self._replaced = self._outdated.pop(0) if self._outdated else None
-        self._replacement = None if self._replaced is None else self._start()
+        self._replaced = self._replacement = None
+        if not self._outdated:
+            return
+        try:
+            self._replacement = self._started()
+        except OSError as error:
+            _say(f"no process can be started: {error.strerror or error}; the processes that run are not replaced")
+            self._outdated.clear()
+            return
+        self._children.append(self._replacement)
+        self._replaced = self._outdated.pop(0)
 
     def _ended(self, child: Child) -> None:
         """Decides what follows the end of a process."""
@@ -211,29 +237,31 @@ class Supervisor:
             return
         if child in self._outdated:
             self._outdated.remove(child)
-        if not child.is_ready:
-            self._failed(child)
+        if child.is_ready:
+            if time.monotonic() - child.since >= SETTLED:
+                self._pause = FIRST_PAUSE
+            _say(f"process {child.process.pid} has {_ending(status)}; another one starts in {self._pause:g} s")
+            self._start_later()
             return
-        if time.monotonic() - child.since >= SETTLED:
-            self._pause = FIRST_PAUSE
-        _say(f"process {child.process.pid} has {_ending(status)}; another one starts in {self._pause:g} s")
-        self._start_later()
-
-    def _failed(self, child: Child) -> None:
-        """A process has ended before it was ready."""
-        reason = child.said.decode(errors="replace") or f"a process has {_ending(child.process.returncode)}"
-        if self._announce is not None:
-            raise StartError(reason)
+        reason = child.said.decode(errors="replace") or f"a process has {_ending(status)}"
         if child is self._replacement:
-            _say(f"{reason}; the processes that run are not replaced")
             is_missed = self._replaced is None
             self._outdated.clear()
             self._replaced = self._replacement = None
             if not is_missed:
+                _say(f"{reason}; the processes that run are not replaced")
                 return
+        self._failed(reason)
+
+    def _failed(self, reason: str) -> None:
+        """A process could not start."""
         self._failed_starts += 1
-        if self._failed_starts >= MAX_FAILED_STARTS:
-            raise StartError(f"{reason}; {self._failed_starts} processes in a row could not start")
+        if self._announce is not None or self._failed_starts >= MAX_FAILED_STARTS:
+            _say(reason if self._announce is not None else f"{reason}; this was the {MAX_FAILED_STARTS}th in a row")
+            self._announce = None
+            self._status = START_FAILED
+            self._stop(signal.SIGTERM)
+            return
         _say(f"{reason}; another try in {self._pause:g} s")
         self._start_later()
 

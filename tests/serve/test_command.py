@@ -108,6 +108,10 @@ def test_the_requests_of_the_help_are_answered(serve: Starter, run_python: Pytho
     assert printed == ['[{"prompt":"Hello"}]', 'data: {"prompt":"Hello"}\n\n']
 
 
+def test_a_command_line_without_docstrings_works(run_python: PythonRunner) -> None:
+    assert "--max-body SIZE" in run_python(COMMAND, "serve", "--help", options=("-OO",))
+
+
 def test_every_option_says_what_it_does_and_its_default(run_python: PythonRunner) -> None:
     text = run_python(COMMAND, "serve", "--help", environment={"COLUMNS": "400"})
     lines = re.sub(r"\n {20,}", "  ", text).splitlines()

@@ -36,7 +36,7 @@ NOWHERE = rf"in {HERE} or on Python's path"
         (["app:echo", "--root-path", "behind"], r"--root-path: must begin with a slash, not 'behind'"),
         (["app:echo", "--pass-header", "no name"], r"--pass-header: \"no name\" is no name of a header"),
         (["app:echo", "--access-log", "loud"], r"--access-log: must be one of 'off', 'text', 'json', not 'loud'"),
-        (["app:echo", "--forwarded-allow-ips", "10.0.0.0/8,here"], r"--forwarded-allow-ips: 'here' .*"),
+        (["app:echo", "--forwarded-allow-ips", "10.0.0.0/8,here"], r"--forwarded-allow-ips: \"here\" is no .*"),
         (["app:echo", "--api-key-env", "NO_SUCH_KEYS"], r"--api-key-env: NO_SUCH_KEYS is not set, or holds no key"),
         (["app:echo", "--tls-cert", "app.py"], r"--tls-key: is needed with tls_cert"),
         (["app:echo", "--tls-cert", "none.pem", "--tls-key", "app.py"], r"--tls-cert: none.pem: No such file .*"),

@@ -133,7 +133,7 @@ def test_processes_that_cannot_start_any_more_end_all_after_some_tries(serve: St
     (folder / "app.py").write_text("import os\nos._exit(7)\n")
     os.kill(min(children(program)), signal.SIGKILL)
     program.ended(2)
-    assert program.err.endswith("pybridge: a process has ended with status 7; 5 processes in a row could not start\n")
+    assert program.err.endswith("pybridge: a process has ended with status 7; this was the 5th in a row\n")
 
 
 def test_processes_end_when_their_supervisor_is_killed(serve: Starter) -> None:
@@ -151,3 +151,32 @@ def test_a_signal_while_they_start_ends_all(serve: Starter) -> None:
     wait_until(lambda: program.err.count("loading") == 2, lambda: program.err)
     program.signal().ended(143)
     assert not program.out
+
+
+def test_processes_that_hang_while_they_start_are_killed(serve: Starter, folder: Path) -> None:
+    (folder / "hanging.py").write_text(
+        "import ctypes, sys\nprint('hangs', file=sys.stderr, flush=True)\nctypes.PyDLL(None).usleep(60_000_000)\n"
+    )
+    program = serve("hanging:echo", *TWO)
+    wait_until(lambda: program.err.count("hangs") == 2, lambda: program.err)
+    program.signal()
+    program.signal(signal.SIGINT).ended(130)
+
+
+def test_each_process_tells_the_metrics_of_all(serve: Starter) -> None:
+    program = serve("app:describe", *TWO)
+    seen: set[int] = set()
+    asked = 0
+
+    def both_answered() -> bool:
+        nonlocal asked
+        asked += 1
+        seen.add(answering(program))
+        return len(seen) == 2
+
+    wait_until(both_answered, lambda: f"{seen}")
+    total = f'http_requests_total{{method="POST",status="200",handler="describe"}} {asked}'
+    wait_until(lambda: total in program.get("/metrics").text, lambda: f"{total} in:\n{program.get('/metrics').text}")
+    os.kill(min(seen), signal.SIGKILL)
+    program.said("another one starts")
+    assert "http_requests_total" in program.get("/metrics").text

@@ -65,15 +65,13 @@ async def test_a_client_that_goes_before_the_head_is_counted_as_499(server: Serv
 
 
 @pytest.mark.parametrize("accept", ["text/event-stream", "application/x-ndjson", "application/msgpack"])
-async def test_items_that_come_together_share_the_gap_before_them(server: Server, accept: str) -> None:
+async def test_each_item_after_the_first_is_counted_with_the_gap_before_it(server: Server, accept: str) -> None:
     before = await server.metrics()
     do = [{"yield": 0}, {"pause": 0.2}, *({"yield": number} for number in range(4))]
     assert (await server.post("counted", do, {"Accept": accept})).status_code == 200
     now = await server.assert_counts(before, {FIRST: 1.0, GAPS: 4.0})
     gaps = GAPS.replace("_count{", "_sum{")
-    assert now[gaps] - before[gaps] >= 0.2
-    short = 'pybridge_inter_item_seconds_bucket{handler="counted",le="0.025"}'
-    assert now[short] == before[short], "each of the four has a quarter of the pause"
+    assert now[gaps] - before[gaps] > 0.15, "but for how late the first was taken"
 
 
 async def test_an_answer_in_one_piece_has_a_first_item_and_no_gaps(one_server: Server) -> None:

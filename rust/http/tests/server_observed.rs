@@ -87,6 +87,36 @@ fn requests_are_counted_by_method_and_status() {
 }
 
 #[test]
+fn items_are_counted_in_every_form_of_an_answer() {
+    run(async {
+        let gaps =
+            |name: &str| sample(&metrics_text(), &format!(r#"pybridge_inter_item_seconds_count{{handler="{name}"}}"#));
+        let gathered =
+            ServerOptions::default().protocol(ProtocolOptions::default().flush_interval(Duration::from_secs(3600)));
+        for (options, name) in [(ServerOptions::default(), "forms"), (gathered, "forms-gathered")] {
+            let service = service(Version::Http1, name, options).await;
+            for accept in [EVENTS, LINES, "application/msgpack"] {
+                let before = gaps(name);
+                assert!(service.ask(accept, "r", "a pause! b pause! c").await.bytes().await.1);
+                until_counted(&format!(r#"http_requests_in_progress{{handler="{name}"}}"#), 0).await;
+                assert_eq!(gaps(name) - before, 2, "{name} {accept}");
+            }
+        }
+        let options = ServerOptions::default().protocol(ProtocolOptions::default().api(Api::OpenAi));
+        let service = Service::serve(Version::Http1, engine("talk").name("forms-openai"), options).await;
+        let message = r#""messages":[{"role":"user","content":"a pause! b pause! c"}]"#;
+        for (stream, expected) in [(true, 2), (false, 2)] {
+            let body = format!(r#"{{"model":"m","stream":{stream},{message}}}"#);
+            let answer = service.send("POST /v1/chat/completions", &[], body.as_bytes()).await;
+            assert!(answer.text().await.1);
+            until_counted(r#"http_requests_in_progress{handler="forms-openai"}"#, 0).await;
+            assert_eq!(gaps("forms-openai"), expected, "merged answers have no gaps");
+        }
+        until_counted(r#"pybridge_time_to_first_item_seconds_count{handler="forms-openai"}"#, 2).await;
+    });
+}
+
+#[test]
 fn connections_are_counted_while_they_are_open() {
     run(async {
         let service = service(Version::Http1, "connected", ServerOptions::default()).await;
@@ -304,6 +334,9 @@ fn be_logged(log: AccessLog) {
             drop(client);
             assert_eq!(service.noted(id, 1).await, "cancelled: client");
         }
+        let mut waiting = Raw::connect(&service.address).await;
+        waiting.send(chat("waiting", "wait!").replace("host:", "x-api-key: key\r\nhost:")).await;
+        assert_eq!(service.noted("waiting", 0).await, "started");
         let mut cut = Raw::connect(&service.address).await;
         cut.send(chat("cut", "a wait!").replace("host:", "x-api-key: key\r\nhost:")).await;
         cut.head().await;
@@ -327,8 +360,14 @@ fn the_access_log_tells_of_each_request() {
         ("early", 499, 0, "client"),
         ("late", 200, 1, "client"),
         ("cut", 200, 1, "shutdown"),
+        ("waiting", 503, 0, "shutdown"),
     ];
-    let lines = logged("json");
+    // The last two end together.
+    let sorted = |mut lines: Vec<String>| {
+        lines[5..].sort_by_key(|line| line.contains("\"waiting\""));
+        lines
+    };
+    let lines = sorted(logged("json"));
     assert_eq!(lines.len(), expected.len(), "{lines:#?}");
     for (line, (id, status, items, ending)) in lines.iter().zip(expected) {
         let line: Value = serde_json::from_str(line).expect("JSON");
@@ -341,7 +380,7 @@ fn the_access_log_tells_of_each_request() {
     assert_eq!((&whole["path"], &whole["client"]), (&"/llm/generate".into(), &"192.0.2.7".into()));
     assert_eq!(whole["bytes"], "{\"text\":\"a\"}\n".len() * 3);
 
-    let lines = logged("text");
+    let lines = sorted(logged("text"));
     assert_eq!(lines.len(), expected.len(), "{lines:#?}");
     for (line, (id, status, items, ending)) in lines.iter().zip(expected) {
         assert!(line.contains(&format!("\" {status} ")), "{line}");

@@ -58,14 +58,20 @@ impl Cors {
         }
     }
 
-    /// The answer to a browser's question whether a page may send a request, if it is one. `methods`: those of its path.
-    pub(crate) fn preflight(&self, head: &request::Parts, methods: &'static str) -> Option<Response<Bytes>> {
+    /// The answer to a browser's question whether a page may send a request, if it is one. `methods`: those of its path;
+    /// without any the service answers.
+    pub(crate) fn preflight(
+        &self,
+        head: &request::Parts,
+        methods: impl FnOnce() -> Option<&'static str>,
+    ) -> Option<Response<Bytes>> {
         let is_preflight = head.method == Method::OPTIONS
             && head.headers.contains_key(header::ORIGIN)
             && head.headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
         if matches!(self, Self::Off) || !is_preflight {
             return None;
         }
+        let methods = methods()?;
         let mut response = Response::new(Bytes::new());
         *response.status_mut() = StatusCode::NO_CONTENT;
         let headers = response.headers_mut();
@@ -162,7 +168,7 @@ mod tests {
         let cors = cors(&[]).expect("origins");
         assert!(marked(&cors, PAGE).is_empty());
         let head = head("OPTIONS", &[("origin", PAGE), ("access-control-request-method", "POST")]);
-        assert!(cors.preflight(&head, "POST").is_none());
+        assert!(cors.preflight(&head, || Some("POST")).is_none());
     }
 
     #[test]
@@ -172,14 +178,17 @@ mod tests {
             ("access-control-request-method", "POST"),
             ("access-control-request-headers", "authorization,content-type"),
         ];
-        let answer = cors(&[PAGE]).expect("origins").preflight(&head("OPTIONS", &asked), "POST").expect("an answer");
+        let answer =
+            cors(&[PAGE]).expect("origins").preflight(&head("OPTIONS", &asked), || Some("POST")).expect("an answer");
         assert_eq!((answer.status(), answer.body().len()), (StatusCode::NO_CONTENT, 0));
         let headers = answer.headers();
         assert_eq!(headers["access-control-allow-methods"], "POST");
         assert_eq!(headers["access-control-allow-headers"], "authorization,content-type");
         assert_eq!(headers["access-control-max-age"], "7200");
-        let others = cors(&["https://example.net"]).expect("origins").preflight(&head("OPTIONS", &asked), "POST");
+        let others =
+            cors(&["https://example.net"]).expect("origins").preflight(&head("OPTIONS", &asked), || Some("POST"));
         assert_eq!(others.expect("an answer").headers().len(), 1, "nothing but what it depends on");
+        assert!(cors(&["*"]).expect("origins").preflight(&head("OPTIONS", &asked), || None).is_none(), "no such path");
     }
 
     #[test]
@@ -189,7 +198,7 @@ mod tests {
         for (name, headers) in
             [("POST", &[("origin", PAGE), method][..]), ("OPTIONS", &[("origin", PAGE)]), ("OPTIONS", &[method])]
         {
-            assert!(cors.preflight(&head(name, headers), "POST").is_none(), "{name} {headers:?}");
+            assert!(cors.preflight(&head(name, headers), || Some("POST")).is_none(), "{name} {headers:?}");
         }
     }
 

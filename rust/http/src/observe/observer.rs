@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::request;
 
@@ -29,6 +30,8 @@ pub struct Observer(Arc<Shared>);
 struct Shared {
     metrics: Arc<Metrics>,
     log: Option<LogWriter>,
+    /// Who has no answer is cut off by the server.
+    stopped: AtomicBool,
 }
 
 impl Observer {
@@ -46,7 +49,7 @@ impl Observer {
     }
 
     fn to(metrics: Arc<Metrics>, log: Option<LogWriter>) -> Self {
-        Self(Arc::new(Shared { metrics, log }))
+        Self(Arc::new(Shared { metrics, log, stopped: AtomicBool::new(false) }))
     }
 
     /// Begins the record of a request whose head has come.
@@ -59,11 +62,20 @@ impl Observer {
         Connected::new(Arc::clone(&self.0.metrics))
     }
 
+    /// Notes that the server stops: a record that is dropped without an answer is not the client's doing any more.
+    pub fn stop(&self) {
+        self.0.stopped.store(true, Ordering::Relaxed);
+    }
+
     /// Suspends until the access log has all requests that have ended.
     pub async fn flush(&self) {
         if let Some(log) = self.log() {
             log.flush().await;
         }
+    }
+
+    pub(super) fn is_stopped(&self) -> bool {
+        self.0.stopped.load(Ordering::Relaxed)
     }
 
     pub(super) fn metrics(&self) -> &Metrics {

@@ -17,11 +17,8 @@ use crate::headers::REQUEST_ID;
 /// How long gaps between items stay with the request before they are counted.
 const GAPS_AFTER: Duration = Duration::from_secs(1);
 
-/// What is counted of a request without an answer; HTTP has no name for it, so that it is nginx's.
-const CLIENT_CLOSED_REQUEST: u16 = 499;
-
 /// The record of one request, from its head to the end of its answer. Dropping it without an answer says that the client has
-/// gone.
+/// gone, and is counted with the status 499.
 #[derive(Debug)]
 pub struct Record {
     observer: Observer,
@@ -29,7 +26,8 @@ pub struct Record {
     started: Instant,
     /// For the log, if there is one.
     entry: Option<Box<Entry>>,
-    status: StatusCode,
+    /// That of the answer; `None`: there is none yet.
+    status: Option<StatusCode>,
     items: Tally,
     bytes: u64,
     gaps: Tallied,
@@ -47,12 +45,12 @@ impl Record {
             started,
             entry: observer.log().map(|_| Box::new(Entry::new(head))),
             observer,
-            status: StatusCode::from_u16(CLIENT_CLOSED_REQUEST).unwrap_or(StatusCode::BAD_REQUEST),
+            status: None,
             items: Tally::default(),
             bytes: 0,
             gaps: Tallied::default(),
             counted: started,
-            outcome: Outcome::Cancelled(Reason::Client),
+            outcome: Outcome::Finished,
         }
     }
 
@@ -68,7 +66,7 @@ impl Record {
     /// The answer to the request; the record ends with its body.
     #[must_use]
     pub fn answer(mut self, mut response: Response<AnswerBody>) -> Response<AnswerBody> {
-        self.status = response.status();
+        self.status = Some(response.status());
         if let (Some(entry), Some(id)) = (&mut self.entry, response.headers().get(REQUEST_ID)) {
             entry.request_id = Some(id.clone());
         }
@@ -94,8 +92,17 @@ impl Record {
 
     /// Ends the record of a request that was answered.
     pub(crate) fn end(mut self: Box<Self>, outcome: Outcome) {
-        let is_error = self.status.is_client_error() || self.status.is_server_error();
+        let is_error = self.status.is_some_and(|status| status.is_client_error() || status.is_server_error());
         self.outcome = if is_error && outcome == Outcome::Finished { Outcome::Refused } else { outcome };
+    }
+
+    /// Status and outcome; of a request without an answer, those of whoever cut it off.
+    fn ending(&self) -> (StatusCode, Outcome) {
+        if let Some(status) = self.status {
+            return (status, self.outcome);
+        }
+        let reason = if self.observer.is_stopped() { Reason::Shutdown } else { Reason::Client };
+        (StatusCode::from_u16(reason.status()).unwrap_or_default(), Outcome::Cancelled(reason))
     }
 }
 
@@ -104,11 +111,72 @@ impl Drop for Record {
         let duration = self.started.elapsed();
         let metrics = self.observer.metrics();
         metrics.add_gaps(&mut self.gaps);
-        metrics.end(self.method, self.status, duration);
+        let (status, outcome) = self.ending();
+        metrics.end(self.method, status, duration);
         if let (Some(log), Some(entry)) = (self.observer.log(), self.entry.take()) {
-            let &mut Self { started, status, items: Tally { items, times }, bytes, outcome, .. } = self;
+            let &mut Self { started, items: Tally { items, times }, bytes, .. } = self;
             let first_item = times.map(|(first, _)| first - started);
             log.write(entry, End { status, items, bytes, first_item, duration, outcome });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use http::Request;
+
+    use super::*;
+    use crate::metrics_text;
+
+    fn record(observer: &Observer) -> Record {
+        observer.begin(&Request::post("/").body(()).expect("a request").into_parts().0)
+    }
+
+    #[track_caller]
+    fn assert_counted(sample: &str) {
+        let page = metrics_text();
+        assert!(page.contains(&format!("\n{sample}\n")), "{sample} among {page}");
+    }
+
+    #[test]
+    fn gaps_of_a_long_answer_are_counted_while_it_goes_on() {
+        let observer = Observer::new("long");
+        let mut record = record(&observer);
+        let first = Instant::now();
+        for (items, seconds) in [(1, 0.0), (3, 0.5), (4, 0.75), (8, 1.5), (9, 2.0)] {
+            record.note(10, Tally { items, times: Some((first, first + Duration::from_secs_f64(seconds))) });
+            record.note(4, record.items);
+        }
+        assert_counted("pybridge_inter_item_seconds_count{handler=\"long\"} 7");
+        assert_counted("pybridge_inter_item_seconds_sum{handler=\"long\"} 1.5");
+        assert_counted("pybridge_inter_item_seconds_bucket{handler=\"long\",le=\"0.25\"} 7");
+        assert_counted("pybridge_inter_item_seconds_bucket{handler=\"long\",le=\"0.1\"} 0");
+        drop(record);
+        assert_counted("pybridge_inter_item_seconds_count{handler=\"long\"} 8");
+        assert_counted("pybridge_time_to_first_item_seconds_count{handler=\"long\"} 1");
+    }
+
+    #[test]
+    fn a_request_without_an_answer_is_ended_by_its_client_or_by_the_server_that_stops() {
+        let observer = Observer::new("unanswered");
+        drop(record(&observer));
+        observer.stop();
+        drop(record(&observer));
+        assert_counted("http_requests_total{method=\"POST\",status=\"499\",handler=\"unanswered\"} 1");
+        assert_counted("http_requests_total{method=\"POST\",status=\"503\",handler=\"unanswered\"} 1");
+    }
+
+    #[test]
+    fn services_of_one_name_are_counted_together() {
+        let (one, other) = (Observer::new("a \"b\""), Observer::new("a \"b\""));
+        let answers = [&one, &other]
+            .map(|observer| record(observer).answer(Response::new(AnswerBody::from(Bytes::from_static(b"whole")))));
+        assert_counted(r#"http_requests_in_progress{handler="a \"b\""} 2"#);
+        drop(answers);
+        assert_counted(r#"http_requests_in_progress{handler="a \"b\""} 0"#);
+        assert_counted(r#"http_requests_total{method="POST",status="200",handler="a \"b\""} 2"#);
+        drop((one, other));
+        assert!(!metrics_text().contains(r#"handler="a \"b\"""#), "counters go with the last of them");
     }
 }

@@ -24,6 +24,7 @@ impl Control {
 
     /// Ends the server now: what is live is cancelled with the reason `shutdown`, and connections are cut off.
     pub fn stop(&self) {
+        self.0.observer.stop();
         self.0.engine.close();
         self.0.phases.advance(Phase::Stopped);
     }

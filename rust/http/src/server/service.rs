@@ -69,7 +69,7 @@ impl Exchange {
     /// What the request is for, or the answer to one that may not pass.
     fn route(&self, head: &request::Parts) -> Route {
         let Site { protocol, cors, options, .. } = &*self.site;
-        if let Some(answer) = protocol.methods(head.uri.path()).and_then(|methods| cors.preflight(head, methods)) {
+        if let Some(answer) = cors.preflight(head, || protocol.methods(head.uri.path())) {
             return Route::Answer(answer);
         }
         let route = protocol.route(head);

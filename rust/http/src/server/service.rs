@@ -50,7 +50,8 @@ impl Exchange {
         let mut response = self.respond(&head, &mut body).await?;
         // The answer is known.
         self.finish_head(&head, &body, &mut response);
-        Ok(response.map(|body| Sent::new(body, live)))
+        let is_stream = head.version >= Version::HTTP_2;
+        Ok(response.map(|body| Sent::new(body, is_stream, live)))
     }
 
     async fn respond(&self, head: &request::Parts, body: &mut Received) -> Result<Response<AnswerBody>, hyper::Error> {

@@ -16,6 +16,9 @@ use tokio::net::TcpStream;
 /// A deadline that is to pass.
 const SHORT: Duration = Duration::from_millis(300);
 
+/// One that good clients must keep on a loaded machine, and that is to pass as well.
+const FAIR: Duration = Duration::from_secs(1);
+
 /// No deadline that a test reaches.
 const LONG: Duration = Duration::from_secs(60);
 
@@ -112,11 +115,11 @@ fn between_requests_a_connection_stays_for_the_idle_time() {
 #[test]
 fn an_answer_may_take_longer_than_any_deadline_of_clients() {
     run(async {
-        let short = patient().header_timeout(SHORT).idle_timeout(SHORT).write_timeout(SHORT);
+        let short = patient().header_timeout(FAIR).idle_timeout(FAIR).write_timeout(FAIR);
         for version in [Version::Http1, Version::Http2] {
             let service = Service::serve(version, engine("chat"), short.clone()).await;
             let (text, whole) = service
-                .ask("application/x-ndjson", "slow", &format!("Hello {} world", "pause! ".repeat(16)))
+                .ask("application/x-ndjson", "slow", &format!("Hello {} world", "pause! ".repeat(26)))
                 .await
                 .text()
                 .await;
@@ -160,11 +163,11 @@ fn a_body_that_comes_too_slowly_is_refused() {
 #[test]
 fn a_body_that_keeps_its_pace_may_take_longer() {
     run(async {
-        let service = service(patient().body_timeout(SHORT)).await;
+        let service = service(patient().body_timeout(FAIR)).await;
         let mut client = Raw::connect(&service.address).await;
         let body = format!(r#"{{"prompt":"Hello","more":"{}"}}"#, "x".repeat(40 << 10));
         client.send(format!("POST /generate HTTP/1.1\r\ncontent-length: {}\r\n\r\n", body.len())).await;
-        let mut tick = tokio::time::interval(SHORT / 3);
+        let mut tick = tokio::time::interval(FAIR / 8);
         for piece in body.as_bytes().chunks(4 << 10) {
             tick.tick().await;
             client.send(piece).await;
@@ -237,7 +240,7 @@ fn above_the_most_connections_clients_wait_to_be_accepted() {
 #[test]
 fn bad_clients_are_gone_by_their_deadlines_and_good_ones_are_served() {
     run(async {
-        let options = patient().header_timeout(SHORT).body_timeout(SHORT).write_timeout(SHORT);
+        let options = patient().header_timeout(FAIR).body_timeout(FAIR).write_timeout(FAIR);
         let service = service(options).await;
         let mut bad = Vec::new();
         for index in 0..60 {

@@ -3,6 +3,8 @@
 
 mod support;
 
+use std::time::Duration;
+
 use pybridge::FlowConfig;
 use pybridge_http::ServerOptions;
 use support::raw::Raw;
@@ -15,6 +17,7 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// `POST /generate` of `http://localhost`, in HPACK without a table.
 const POST: &[u8] = b"\x83\x86\x04\x09/generate\x01\x09localhost";
 
+const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
@@ -121,6 +124,21 @@ fn an_idle_connection_is_told_when_the_server_closes() {
         service.control().drain();
         assert_eq!(reason(&mut client).await, Some(0), "no error");
         service.server.take().expect("a server").await;
+    });
+}
+
+/// T-29: one that has vanished does not answer either.
+#[test]
+fn a_client_that_answers_no_ping_is_dropped() {
+    run(async {
+        let options = ServerOptions::default().write_timeout(Duration::from_millis(300));
+        let service = Service::serve(Version::Http2, engine("chat"), options).await;
+        let mut client = connect(&service).await;
+        let named = [POST, b"\x00\x0cx-request-id\x08vanished"].concat();
+        client.send(frame(HEADERS, END_HEADERS, 1, &named)).await;
+        client.send(frame(DATA, END_STREAM, 1, br#"{"prompt":"Hello wait!"}"#)).await;
+        while next(&mut client).await.is_some() {}
+        assert_eq!(service.noted("vanished", 1).await, "cancelled: client");
     });
 }
 

@@ -23,11 +23,6 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Least time between two lines about such failures.
 const LINES_APART: Duration = Duration::from_secs(10);
 
-/// After how long a silence the kernel asks whether a peer is still there, how often, and how many times.
-const PROBE_AFTER: Duration = Duration::from_secs(30);
-const PROBE_EACH: Duration = Duration::from_secs(10);
-const PROBES: u32 = 3;
-
 /// A socket that connections are accepted from.
 #[derive(Debug)]
 pub(super) enum Acceptor {
@@ -40,16 +35,18 @@ impl Acceptor {
     ///
     /// # Errors
     /// The socket cannot be registered with the runtime, or does not take its options.
-    pub(super) fn new(listener: Listener) -> io::Result<Self> {
+    pub(super) fn new(listener: Listener, write_timeout: Duration) -> io::Result<Self> {
         let Listener { socket, file } = listener;
         match socket {
             Bound::Tcp(socket) => {
                 socket.set_nonblocking(true)?;
-                // Connections inherit both.
+                // Connections inherit all of it.
                 let options = SockRef::from(&socket);
                 options.set_tcp_nodelay(true)?;
-                let probes = TcpKeepalive::new().with_time(PROBE_AFTER).with_interval(PROBE_EACH).with_retries(PROBES);
-                options.set_tcp_keepalive(&probes)?;
+                options.set_tcp_keepalive(&probes(write_timeout))?;
+                // Without it the kernel sends to a peer that has vanished for a quarter of an hour, and does not probe it.
+                #[cfg(target_os = "linux")]
+                options.set_tcp_user_timeout(Some(write_timeout))?;
                 Ok(Self::Tcp(TcpListener::from_std(socket)?))
             }
             Bound::Unix(socket) => {
@@ -93,6 +90,13 @@ pub(super) async fn accept(site: &Arc<Site>, acceptors: &mut [Acceptor], connect
             }
         }
     }
+}
+
+/// How the kernel finds out that a silent peer has vanished, in about `write_timeout`.
+fn probes(write_timeout: Duration) -> TcpKeepalive {
+    // The kernel counts in seconds.
+    let [time, interval] = [write_timeout * 2 / 3, write_timeout / 6].map(|wait| wait.max(Duration::from_secs(1)));
+    TcpKeepalive::new().with_time(time).with_interval(interval).with_retries(2)
 }
 
 /// The next connection; the socket that gave it is asked last the next time.

@@ -5,10 +5,10 @@ use std::io;
 use std::net::{TcpListener, ToSocketAddrs};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, SockAddr, Socket, Type};
 
 /// Connections that the kernel keeps ready for accept, at most.
 const BACKLOG: i32 = 4096;
@@ -72,7 +72,7 @@ impl Listener {
             fs::remove_file(path)?;
         }
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-        socket.bind(&socket2::SockAddr::unix(path)?)?;
+        socket.bind(&SockAddr::unix(path)?)?;
         let file = SocketFile::of(path)?;
         socket.listen(BACKLOG)?;
         Ok(Self { socket: Bound::Unix(UnixListener::from(socket)), file: Some(file) })
@@ -114,8 +114,15 @@ impl Listener {
 
 /// Whether a Unix socket is at this path on which nobody listens.
 fn is_stale(path: &Path) -> bool {
+    let is_refused = || {
+        let probe = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+        // A server that is busy does not hold this one up.
+        probe.set_nonblocking(true)?;
+        let asked = probe.connect(&SockAddr::unix(path)?);
+        io::Result::Ok(asked.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused))
+    };
     let is_socket = fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket());
-    is_socket && UnixStream::connect(path).is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+    is_socket && is_refused().unwrap_or(false)
 }
 
 /// The file of a Unix socket, which is removed with this unless another has replaced it.

@@ -33,7 +33,8 @@ pub struct ServerOptions {
     pub body_timeout: Duration,
     /// How long a connection may stay open between requests: 60 s.
     pub idle_timeout: Duration,
-    /// How long a client may take nothing of an answer that waits for it: 30 s.
+    /// How long a client may take nothing of an answer that waits for it: 30 s. One that has vanished from the network without a
+    /// word is probed, and dropped in about that time, in less than twice of it at the latest.
     pub write_timeout: Duration,
     /// Most connections at once: 10,000. What comes above waits to be accepted.
     pub max_connections: usize,

@@ -38,7 +38,7 @@ impl Peers {
     /// # Errors
     /// There can be none, or another server of this process has it.
     pub(super) fn listen(&self) -> io::Result<Acceptor> {
-        Acceptor::new(Listener::unix(&self.own)?)
+        Acceptor::new(Listener::unix(&self.own)?, PATIENCE)
     }
 
     /// The metrics of all, added up. Suspends for at most a second: who does not answer by then is left out.

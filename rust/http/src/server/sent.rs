@@ -10,16 +10,26 @@ use super::progress::Live;
 use super::streams::{piece_asked, piece_waits};
 use crate::answer::{AnswerBody, Interrupted};
 
+/// Most bytes of a piece over HTTP/2. hyper asks for the next one when there is room, so a client that takes little of a long
+/// piece would look like one that takes nothing.
+const PIECE_BYTES: usize = 64 << 10;
+
 /// The body of an answer; its request is live until it is dropped.
 #[derive(Debug)]
 pub(super) struct Sent {
     body: AnswerBody,
+    /// What is left of a piece that was cut.
+    rest: Bytes,
+    /// Most bytes of a piece.
+    most: usize,
     _live: Live,
 }
 
 impl Sent {
-    pub(super) fn new(body: AnswerBody, live: Live) -> Self {
-        Self { body, _live: live }
+    /// `is_stream`: it goes over HTTP/2.
+    pub(super) fn new(body: AnswerBody, is_stream: bool, live: Live) -> Self {
+        let most = if is_stream { PIECE_BYTES } else { usize::MAX };
+        Self { body, rest: Bytes::new(), most, _live: live }
     }
 }
 
@@ -32,18 +42,33 @@ impl Body for Sent {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Interrupted>>> {
         piece_asked();
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
-        if let Some(Ok(_)) = frame {
-            piece_waits();
+        if self.rest.is_empty() {
+            let frame = match ready!(Pin::new(&mut self.body).poll_frame(context)) {
+                Some(Ok(frame)) => frame,
+                last => return Poll::Ready(last),
+            };
+            match frame.into_data() {
+                Ok(piece) => self.rest = piece,
+                Err(other) => return Poll::Ready(Some(Ok(other))),
+            }
         }
-        Poll::Ready(frame)
+        let length = self.rest.len().min(self.most);
+        let piece = self.rest.split_to(length);
+        piece_waits();
+        Poll::Ready(Some(Ok(Frame::data(piece))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.rest.is_empty() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        let (body, rest) = (self.body.size_hint(), self.rest.len() as u64);
+        let mut hint = SizeHint::new();
+        hint.set_lower(body.lower() + rest);
+        if let Some(upper) = body.upper() {
+            hint.set_upper(upper + rest);
+        }
+        hint
     }
 }

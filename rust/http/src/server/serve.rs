@@ -22,7 +22,7 @@ use crate::answer::after;
 /// How long connections have at least to send what is left of their answers when all calls are over.
 const LAST_WRITES: Duration = Duration::from_millis(500);
 
-/// Starts to serve an engine on the bridge's runtime, and does not wait. Nothing of a server needs the interpreter but the
+/// Starts to serve an engine on the bridge's runtime, and does not wait. The engine ends with the server, for others as well. Nothing of a server needs the interpreter but the
 /// handler itself: while Python is stuck, connections are accepted, and the pages of health and metrics are served.
 ///
 /// A runtime of the host's own ([`runtime::use_handle`]) must have its input and output enabled (`enable_io`).
@@ -54,8 +54,10 @@ pub fn serve(
 ) -> Result<Server, ServerError> {
     let site = Arc::new(Site::new(engine, options)?);
     let handle = runtime::start()?;
+    let write_timeout = site.options.write_timeout;
     let entered = handle.enter();
-    let acceptors: Result<Vec<_>, _> = listeners.into_iter().map(Acceptor::new).collect();
+    let acceptors: Result<Vec<_>, _> =
+        listeners.into_iter().map(|listener| Acceptor::new(listener, write_timeout)).collect();
     let acceptors = acceptors.map_err(ServerError::Listener)?;
     let sharing = site.peers.as_ref().map(Peers::listen).transpose();
     let sharing = sharing.map_err(|error| ServerError::option("peers", error.to_string()))?;

@@ -63,7 +63,8 @@ impl Exchange {
             Some(record) => record.answer(response),
             None => response,
         };
-        Ok(response.map(|body| Sent::new(body, live)))
+        let is_stream = head.version >= Version::HTTP_2;
+        Ok(response.map(|body| Sent::new(body, is_stream, live)))
     }
 
     /// What the request is for, or the answer to one that may not pass.

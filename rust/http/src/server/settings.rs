@@ -1,7 +1,5 @@
 //! How hyper serves connections: versions, sizes, limits.
 
-use std::time::Duration;
-
 use hyper_util::rt::TokioTimer;
 use hyper_util::server::conn::auto;
 
@@ -26,12 +24,6 @@ const EARLY_RESETS: usize = 20;
 /// Streams that the server may reset for errors of the client; one more ends the connection.
 const ERROR_RESETS: usize = 1024;
 
-/// After how long a silence a client of HTTP/2 is asked whether it is still there.
-const PING_AFTER: Duration = Duration::from_secs(20);
-
-/// How long it has to answer.
-const PONG_WITHIN: Duration = Duration::from_secs(10);
-
 pub(super) fn builder(options: &ServerOptions) -> auto::Builder<Streams> {
     let mut builder = auto::Builder::new(Streams::new(options.write_timeout));
     // The time of a head is held by the connection's own deadlines.
@@ -39,8 +31,9 @@ pub(super) fn builder(options: &ServerOptions) -> auto::Builder<Streams> {
     builder
         .http2()
         .timer(TokioTimer::new())
-        .keep_alive_interval(PING_AFTER)
-        .keep_alive_timeout(PONG_WITHIN)
+        // A ping waits behind what was sent before: a client that reads slowly answers late.
+        .keep_alive_interval(options.write_timeout * 2 / 3)
+        .keep_alive_timeout(options.write_timeout)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_concurrent_streams(options.max_streams)

@@ -1,0 +1,35 @@
+//! A server whose process has no file descriptors left. It is alone in its program: the limit is the process's.
+#![cfg(feature = "server")]
+
+mod support;
+
+use pybridge_http::ServerOptions;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use support::raw::{Raw, get};
+use support::service::Service;
+use support::{Version, engine, run};
+use tokio::net::TcpStream;
+
+#[test]
+fn without_file_descriptors_the_server_waits_until_there_are_some() {
+    run(async {
+        let service = Service::serve(Version::Http1, engine("chat"), ServerOptions::default()).await;
+        let first = service.ask("*/*", "first", "Hello").await;
+        assert_eq!(first.status(), 200);
+        let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+        setrlimit(Resource::Nofile, Rlimit { current: Some(200), maximum }).expect("a lower limit");
+        // Clients and server have them from one store, which both empty.
+        let mut clients = Vec::new();
+        while let Ok(client) = TcpStream::connect(&service.address).await {
+            clients.push(client);
+        }
+        assert!(clients.len() > 20);
+        let mut last = Raw::of(clients.pop().expect("a client"));
+        last.send(get("/health/live")).await;
+        drop(clients);
+        assert_eq!(last.answer().await.0, 200);
+        let mut new = Raw::connect(&service.address).await;
+        new.send(get("/health/live")).await;
+        assert_eq!(new.answer().await.0, 200);
+    });
+}

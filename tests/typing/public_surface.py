@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from pathlib import Path
 from typing import Any, assert_type
 
 from pybridge import (
@@ -22,6 +23,8 @@ from pybridge import (
     PoolConfig,
     PooledEngine,
     RawCodec,
+    ServeOptions,
+    Server,
     Stream,
     Worker,
     configure_memory,
@@ -31,6 +34,7 @@ from pybridge import (
     from_sync,
     memory,
     metrics_text,
+    serve,
 )
 
 
@@ -99,3 +103,15 @@ def process() -> None:
     assert_type(memory(), MemoryStats)
     configure_memory(idle_release="sometimes")  # type: ignore[arg-type]
     configure_memory(python_allocator="leave", min_gain=2**20)
+
+
+async def served(engine: PooledEngine) -> None:
+    options: ServeOptions = {"protocol": "openai", "models": ["small"], "max_body": "1MiB", "access_log": "json"}
+    async with Server(engine, port=0, **options) as server:
+        assert_type(server, Server)
+        assert_type(server.url, str)
+        assert_type(server.port, int)
+    Server(engine, protocol="soap")  # type: ignore[arg-type]
+    Server(engine, max_bodies=1)  # type: ignore[call-arg]
+    serve(engine, host="::1", drain_timeout=10, tls_cert=Path("chain.pem"), tls_key="key.pem")
+    serve(engine, access_log="loud")  # type: ignore[arg-type]

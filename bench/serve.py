@@ -1,5 +1,5 @@
-"""Measures `pybridge serve` beside other servers over one handler, and writes bench/results/serve.{json,md}; with another
-CPython than 3.11 bench/results/serve-3.X.{json,md}.
+"""Measures `pybridge serve` beside other servers over one handler, and writes bench/results/serve.{json,md}; with
+another CPython than 3.11 bench/results/serve-3.X.{json,md}.
 
 python -m bench.serve                       everything, about half an hour
 python -m bench.serve --only awaiting       cases whose key begins so; others keep their last result

@@ -9,7 +9,8 @@ from bench.serve_cases import ITEMS, WAYS
 
 SETTING = f"""\
 Streams of {ITEMS} OpenAI chunks as server-sent events over HTTP/1.1 on loopback, with a client that is another process;
-medians of interleaved runs, CPU of the whole server process. Every answer is checked. Trust the ratios, not the absolutes.
+medians of interleaved runs, CPU of the whole server process. Every answer is checked. Trust the ratios, not the
+absolutes.
 """
 
 HEADS = (

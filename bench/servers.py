@@ -91,7 +91,9 @@ class Server:
             file.flush()
             before = self.cpu_seconds()
             counts = map(str, (self.port, connections, requests, "json" if items is None else items))
-            output = subprocess.run([str(PROGRAM), "load", *counts, file.name], check=True, stdout=subprocess.PIPE).stdout
+            output = subprocess.run(
+                [str(PROGRAM), "load", *counts, file.name], check=True, stdout=subprocess.PIPE
+            ).stdout
         found: dict[str, float] = json.loads(output)
         wanted = requests * (items or 1)
         if found["items"] != wanted:

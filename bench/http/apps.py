@@ -18,12 +18,13 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from pybridge import Context, PooledEngine
+from pybridge.bench.system import give_back
 
 handler = getattr(handlers, os.environ.get("HANDLER", "awaiting"))
 
-pooled = PooledEngine(
-    handler, codec="json", worker="attached", unary=inspect.iscoroutinefunction(handler)
-).asgi(path="/")
+pooled = PooledEngine(handler, codec="json", worker="attached", unary=inspect.iscoroutinefunction(handler)).asgi(
+    path="/"
+)
 
 
 async def _events(request: dict[str, Any]) -> AsyncIterator[bytes]:
@@ -38,7 +39,12 @@ async def _answer(request: Request) -> Response:
     return StreamingResponse(_events(asked), media_type="text/event-stream")
 
 
-plain = Starlette(routes=[Route("/", _answer, methods=["POST"])])
+async def _release(_request: Request) -> Response:
+    give_back()
+    return Response()
+
+
+plain = Starlette(routes=[Route("/", _answer, methods=["POST"]), Route("/release", _release)])
 
 
 def _note(line: str) -> None:

@@ -1,7 +1,7 @@
 """The handler named by `HANDLER` behind a protocol written by hand for uvloop: what HTTP costs in Python at the least.
 
-`python raw.py PORT`. No framework: httptools reads the requests, orjson the bodies, and what a turn of the loop has made
-for a connection is written in one piece.
+`python raw.py PORT`. No framework: httptools reads the requests, orjson the bodies, and what a turn of the loop has
+made for a connection is written in one piece.
 """
 
 import asyncio

@@ -63,4 +63,5 @@ async def _noting(request: dict[str, Any], context: Context) -> AsyncIterator[di
         _note(f"{context.id} {context.cancel_reason} {time.monotonic()}\n")
 
 
-noting = PooledEngine(_noting, codec="json", worker="attached").asgi(path="/", health=True)
+noting_engine = PooledEngine(_noting, codec="json")
+noting = noting_engine.asgi(path="/", health=True)

@@ -36,7 +36,7 @@ RUST_TEST := $(if $(shell command -v cargo-nextest),$(CARGO) nextest run --no-te
 
 .DEFAULT_GOAL := help
 .PHONY: help setup build quick bench test test-rust test-python matrix lint lint-workflows fmt types loom miri asan tsan memcheck fuzz soak figures
-.PHONY: mutants mutants-rust mutants-python mutation-tools scale-out
+.PHONY: http-soak mutants mutants-rust mutants-python mutation-tools scale-out
 .PHONY: msrv crates semver deny locks system-deps clean sdist wheels dist
 
 help: ## Shows the targets
@@ -72,7 +72,14 @@ figures: build ## Measures every figure the project holds itself to; writes benc
 	$(PY) -m bench.figures
 	$(PY) -m bench.gateway
 	$(PY) -m bench.asgi
+	$(PY) -m bench.serve
+	$(PY) -m bench.serve_memory
 	$(CARGO) bench -p pybridge-pool
+
+http-soak: build ## Lets thousands of bad clients, and such that leave, loose on servers; the protocol's tests in their long form
+	$(PY) -m bench.hostile
+	$(PY) -m bench.disconnects
+	$(BIN)/pytest tests/protocol tests/serve --disconnects 1000
 
 # Ray is large and holds other packages to its versions: it has an environment of its own, which sees this clone's package.
 RAY := $(VENV)-ray

@@ -2,8 +2,9 @@
 
 python -m bench.disconnects
 
-Each ASGI server in a process of its own over `engine.asgi()`, 1,000 clients, 20 at a time: before the first item or
-amid the stream, by an orderly end or a reset. What counts is the time from there to the handler's `finally`.
+Each server in a process of its own, `pybridge serve` and those of ASGI over `engine.asgi()`; 1,000 clients, 20 at a
+time: before the first item or amid the stream, by an orderly end or a reset. What counts is the time from there to the
+handler's `finally`.
 """
 
 from __future__ import annotations
@@ -34,7 +35,9 @@ def commands(port: int) -> dict[str, list[str]]:
     """The servers, each with the application that notes how its handlers ended."""
     programs = Path(sys.executable).parent
     quiet = ["--port", str(port), "--no-access-log", "--log-level", "warning"]
+    serve = ["serve", "apps:noting_engine", "--path", "/", "--access-log", "off"]
     return {
+        "pybridge serve": [sys.executable, "-m", "pybridge", *serve, "--port", str(port), "--log-level", "warning"],
         "uvicorn": [f"{programs}/uvicorn", "apps:noting", "--loop", "uvloop", "--http", "httptools", *quiet],
         "granian": [f"{programs}/granian", "apps:noting", "--interface", "asgi", "--loop", "uvloop", *quiet],
         "hypercorn": [f"{programs}/hypercorn", "apps:noting", "--bind", f"127.0.0.1:{port}", "-k", "uvloop"],
@@ -118,8 +121,9 @@ def markdown(document: dict[str, Any]) -> str:
         "# Clients that leave",
         "",
         f"{of['cores']} cores of {of['cpu']}, {of['system']}, CPython {of['python']}.",
-        f"Clients leave servers over `engine.asgi()` at random points, {TOGETHER} at a time, on the same machine; half",
-        "reset the connection. Milliseconds from there to the handler's `finally`; every handler ended.",
+        f"Clients leave servers at random points, {TOGETHER} at a time, on the same machine; those of ASGI are over",
+        "`engine.asgi()`. Half of the clients reset the connection. Milliseconds from there to the handler's",
+        "`finally`; every handler ended.",
         "",
         "| server | clients | reasons | median | p99 | most | target | reached |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",

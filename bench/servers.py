@@ -80,19 +80,27 @@ class Server:
         """Memory in RAM."""
         return sum(process_status(pid)["VmRSS"] for pid in self._pids()) / 1024
 
-    def load(self, connections: int, requests: int, items: int, body: Any) -> dict[str, float]:
-        """Sends requests and checks that every answer has so many items; CPU of the server for each item, in us."""
+    def load(self, connections: int, requests: int, items: int | None, body: Any) -> dict[str, float]:
+        """Sends requests and checks that every answer has so many events, or is one value of JSON (None).
+
+        Gives the server's CPU for each item in us, items a second, and the client's times: to the first bytes of a body
+        and between two arrivals of one answer, in us.
+        """
         with tempfile.NamedTemporaryFile(suffix=".json") as file:
             file.write(json.dumps(body).encode())
             file.flush()
             before = self.cpu_seconds()
-            command = [str(PROGRAM), "load", str(self.port), str(connections), str(requests), str(items), file.name]
-            output = subprocess.run(command, check=True, capture_output=True).stdout
+            counts = map(str, (self.port, connections, requests, "json" if items is None else items))
+            output = subprocess.run(
+                [str(PROGRAM), "load", *counts, file.name], check=True, stdout=subprocess.PIPE
+            ).stdout
         found: dict[str, float] = json.loads(output)
-        if found["items"] != requests * items:
-            raise SystemExit(f"{found['items']} of {requests * items} items came")
+        wanted = requests * (items or 1)
+        if found["items"] != wanted:
+            raise SystemExit(f"{found['items']} of {wanted} items came")
         spent = self.cpu_seconds() - before
-        return {"cpu_us": spent / found["items"] * 1e6, "items_per_s": found["items"] / found["seconds"]}
+        times = {key: value for key, value in found.items() if key.endswith("_us")}
+        return {"cpu_us": spent / wanted * 1e6, "items_per_s": wanted / found["seconds"], **times}
 
     def kept_mib(self, cycles: int, requests: int, body: Any) -> float:
         """Memory above the start, some seconds after so many cycles of large requests for one item."""

@@ -3,6 +3,7 @@ in the file `NOTES` when its handlers ended.
 """
 
 import asyncio
+import inspect
 import os
 import time
 from collections.abc import AsyncIterator
@@ -13,14 +14,17 @@ import handlers
 import orjson
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import StreamingResponse
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from pybridge import Context, PooledEngine
+from pybridge.bench.system import give_back
 
 handler = getattr(handlers, os.environ.get("HANDLER", "awaiting"))
 
-pooled = PooledEngine(handler, codec="json", worker="attached").asgi(path="/")
+pooled = PooledEngine(handler, codec="json", worker="attached", unary=inspect.iscoroutinefunction(handler)).asgi(
+    path="/"
+)
 
 
 async def _events(request: dict[str, Any]) -> AsyncIterator[bytes]:
@@ -28,11 +32,19 @@ async def _events(request: dict[str, Any]) -> AsyncIterator[bytes]:
         yield b"data: " + orjson.dumps(item) + b"\n\n"
 
 
-async def _stream(request: Request) -> StreamingResponse:
-    return StreamingResponse(_events(orjson.loads(await request.body())), media_type="text/event-stream")
+async def _answer(request: Request) -> Response:
+    asked = orjson.loads(await request.body())
+    if request.headers["accept"] == "application/json":
+        return Response(orjson.dumps(await handler(asked)), media_type="application/json")
+    return StreamingResponse(_events(asked), media_type="text/event-stream")
 
 
-plain = Starlette(routes=[Route("/", _stream, methods=["POST"])])
+async def _release(_request: Request) -> Response:
+    give_back()
+    return Response()
+
+
+plain = Starlette(routes=[Route("/", _answer, methods=["POST"]), Route("/release", _release)])
 
 
 def _note(line: str) -> None:
@@ -51,4 +63,5 @@ async def _noting(request: dict[str, Any], context: Context) -> AsyncIterator[di
         _note(f"{context.id} {context.cancel_reason} {time.monotonic()}\n")
 
 
-noting = PooledEngine(_noting, codec="json", worker="attached").asgi(path="/", health=True)
+noting_engine = PooledEngine(_noting, codec="json")
+noting = noting_engine.asgi(path="/", health=True)

@@ -52,3 +52,8 @@ async def tight(request: dict[str, Any]) -> Items:
 async def single(_request: dict[str, Any]) -> Items:
     """Gives one item, whatever the request holds."""
     yield chunk()
+
+
+async def unary(_request: dict[str, Any]) -> dict[str, Any]:
+    """Returns one value, whatever the request holds."""
+    return chunk()

@@ -23,23 +23,32 @@ from support.processes import PythonRunner
 README = Path(__file__).parents[2] / "README.md"
 
 
-def test_first_example_is_a_server_that_answers_as_it_says(tmp_path: Path) -> None:
+SERVERS = {
+    "pybridge serve app:engine": ["pybridge", "serve", "app:engine"],
+    "uvicorn app:app": ["uvicorn", "app:app"],
+}
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_first_example_is_a_server_that_answers_as_it_says(server: str, tmp_path: Path) -> None:
+    assert f"`{server}`" in README.read_text() or f"$ {server}\n" in README.read_text()
     code = re.search(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
-    session = re.search(r"\$ uvicorn app:app\n\$ (curl .*?)\n(.*?)```", README.read_text(), re.DOTALL)
+    session = re.search(r"\$ pybridge serve app:engine\n\$ (curl .*?)\n(.*?)```", README.read_text(), re.DOTALL)
     assert code
     assert session
     (tmp_path / "app.py").write_text(code[1])
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
-        command = [sys.executable, "-m", "uvicorn", "app:app", "--fd", str(listener.fileno()), "--log-level", "warning"]
-        server = subprocess.Popen(command, cwd=tmp_path, pass_fds=[listener.fileno()])
+        where = ["--fd", str(listener.fileno()), "--log-level", "warning"]
+        command = [sys.executable, "-m", *SERVERS[server], *where]
+        process = subprocess.Popen(command, cwd=tmp_path, pass_fds=[listener.fileno()])
         try:
             client = session[1].replace("localhost:8000", f"127.0.0.1:{listener.getsockname()[1]}")
             answer = subprocess.run(shlex.split(client), check=True, capture_output=True, timeout=30).stdout
         finally:
-            server.terminate()
-            server.wait(30)
+            process.terminate()
+            process.wait(30)
     assert answer.decode().strip() == session[2].strip()
 
 

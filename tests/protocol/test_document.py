@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import ast
 import inspect
-import os
 import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from itertools import dropwhile
 from pathlib import Path
 from typing import Any
 
@@ -21,51 +17,13 @@ import pytest
 from pybridge import CallOptions, PooledEngine
 
 from support.fronts import FRONTS, Front, Server
+from support.pages import Section, at, sections, shell
 
 PAGE = (Path(__file__).parents[2] / "docs" / "asgi.md").read_text()
 SERVERS = {"uvicorn": "uvicorn-h11-asyncio", "granian": "granian", "hypercorn": "hypercorn"}
 
 
-@dataclass
-class Section:
-    """A file of the page that is served, how it is started, and what is asked then with what output."""
-
-    name: str
-    text: str
-    started: list[list[str]] = field(default_factory=list)
-    asked: list[tuple[str, str]] = field(default_factory=list)
-    client: str | None = None
-    test: str | None = None
-
-
-def sections() -> Iterator[Section]:
-    """The files of the page, each with the commands that follow it."""
-    section: Section | None = None
-    for language, text in re.findall(r"^```(python|console)\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE):
-        if language == "python":
-            name = re.match(r"# (\w+)\.py\n", text)
-            assert name, f"a block without the name of its file: {text}"
-            if section and name[1] == "client":
-                section.client = text
-                continue
-            if section and name[1] == f"test_{section.name}":
-                section.test = text
-                continue
-            if section:
-                yield section
-            section = Section(name[1], text)
-        elif section:
-            for command, output in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", text, re.MULTILINE):
-                if command.startswith("curl "):
-                    section.asked.append((command, output))
-                elif f"{section.name}:" in command:
-                    words = command.split()
-                    section.started.append(list(dropwhile(lambda word: "=" in word, words)))
-    if section:
-        yield section
-
-
-SECTIONS = {section.name: section for section in sections()}
+SECTIONS = {section.name: section for section in sections(PAGE)}
 ASKED = [name for name, section in SECTIONS.items() if section.asked or section.client]
 SAID = "Hello pooled world Hello pooled world \n"
 
@@ -88,7 +46,7 @@ def test_each_file_is_served_and_asked_as_the_page_says(name: str, tmp_path: Pat
         server = Server.start(front, tmp_path, cwd=tmp_path)
         try:
             for command, output in section.asked:
-                assert shell(server, command).rstrip("\n") == output.rstrip("\n"), (front.name, command)
+                assert shell(server.port, command).rstrip("\n") == output.rstrip("\n"), (front.name, command)
             if section.client:
                 assert talk(server, section.client, tmp_path) == SAID
         finally:
@@ -103,21 +61,8 @@ def served(name: str, folder: Path) -> Server:
 
 def talk(server: Server, client: str, folder: Path) -> str:
     """What a client of the page prints, sent to this server."""
-    (folder / "client.py").write_text(at(server, client))
-    return shell(server, f"{sys.executable} client.py", cwd=folder)
-
-
-def at(server: Server, text: str) -> str:
-    return text.replace("127.0.0.1:8000", f"127.0.0.1:{server.port}")
-
-
-def shell(server: Server, command: str, cwd: Path | None = None) -> str:
-    """What a command prints that succeeds, sent to this server."""
-    environment = {**os.environ, "NO_PROXY": "*", "no_proxy": "*"}
-    quiet = at(server, command).replace("curl ", "curl -sS ", 1)
-    done = subprocess.run(quiet, shell=True, capture_output=True, text=True, cwd=cwd, env=environment, check=False)
-    assert (done.returncode, done.stderr) == (0, ""), command
-    return done.stdout
+    (folder / "client.py").write_text(at(server.port, client))
+    return shell(server.port, f"{sys.executable} client.py", cwd=folder)
 
 
 def test_each_file_of_the_page_is_tried() -> None:

@@ -1,7 +1,8 @@
 //! Servers that stream one Python handler over HTTP, each in its own way, and the load for them.
 //!
 //! `http_bench pooled|by-hand|ready HANDLER PORT` serves until its standard input closes;
-//! `http_bench load PORT CONNECTIONS REQUESTS ITEMS FILE` prints what came back as JSON.
+//! `http_bench load PORT CONNECTIONS REQUESTS ITEMS FILE` prints what came back as JSON; `ITEMS` is the number of events of
+//! each answer, or `json` for answers of one value.
 
 mod by_hand;
 mod load;
@@ -35,7 +36,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         ["by-hand", handler, port] => by_hand::serve(handler, port.parse()?),
         ["ready", handler, port] => ready::serve(handler, port.parse()?),
         ["load", port, connections, requests, items, body] => {
-            load::run(port.parse()?, connections.parse()?, requests.parse()?, items.parse()?, body)
+            let wanted = match *items {
+                "json" => load::Wanted::Json,
+                items => load::Wanted::Events(items.parse()?),
+            };
+            load::run(port.parse()?, connections.parse()?, requests.parse()?, wanted, body)
         }
         _ => Err("http_bench pooled|by-hand|ready HANDLER PORT, or load PORT CONNECTIONS REQUESTS ITEMS FILE".into()),
     }

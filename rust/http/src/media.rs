@@ -1,4 +1,4 @@
-//! The media types of answers.
+//! Media types of requests and answers.
 
 pub(crate) const EVENTS: &str = "text/event-stream; charset=utf-8";
 pub(crate) const LINES: &str = "application/x-ndjson";

@@ -120,7 +120,9 @@ impl StreamCore {
 
     /// The name of a stream with this number, where the caller gave none.
     pub(crate) fn made_up_name(id: u64) -> String {
-        format!("pb-{:x}-{id:x}", std::process::id())
+        // A process that has made streams makes none in a child that it forks.
+        static PROCESS: OnceLock<u32> = OnceLock::new();
+        format!("pb-{:x}-{id:x}", PROCESS.get_or_init(std::process::id))
     }
 
     /// Notes a stream that is cancelled with this one; false: this one was already.

@@ -27,6 +27,9 @@ struct Fit {
 ///
 /// As RFC 9110 says, the most specific range that fits an offer decides how much it is liked.
 pub(super) fn choose<'offers, O: Offer>(headers: &HeaderMap, offers: &'offers [O]) -> Option<&'offers O> {
+    if let Some(named) = named_alone(headers, offers) {
+        return Some(named);
+    }
     let mut fits = vec![None; offers.len()];
     let mut position = 0;
     let texts = headers.get_all(header::ACCEPT).iter().map(HeaderValue::to_str).filter_map(Result::ok);
@@ -46,6 +49,16 @@ pub(super) fn choose<'offers, O: Offer>(headers: &HeaderMap, offers: &'offers [O
     }
     let liked = fits.into_iter().zip(offers).rev().filter_map(|(fit, offer)| Some((fit?, offer)));
     liked.filter(|(fit, _)| fit.quality > 0).max_by_key(|(fit, _)| *fit).map(|(_, offer)| offer)
+}
+
+/// The offer that is all these headers name, as most clients' do: nothing has to be parsed then.
+fn named_alone<'offers, O: Offer>(headers: &HeaderMap, offers: &'offers [O]) -> Option<&'offers O> {
+    let mut values = headers.get_all(header::ACCEPT).iter();
+    let (value, None) = (values.next()?.as_bytes(), values.next()) else { return None };
+    offers.iter().find(|offer| {
+        let (main, sub) = offer.names();
+        value.strip_prefix(main.as_bytes()).and_then(|rest| rest.strip_prefix(b"/")) == Some(sub.as_bytes())
+    })
 }
 
 fn specificity_for(range: &MediaType<'_>, (main, sub): (&str, &str)) -> Option<u8> {

@@ -1,0 +1,75 @@
+"""What docs/serve.md says is so: its files are served as it says, and its commands print what it shows."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pybridge.cli import main
+
+from support.fronts import Front, Server
+from support.pages import Section, sections, shell
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "serve.md").read_text()
+SECTIONS = {section.name: section for section in sections(PAGE)}
+
+
+def start(section: Section, folder: Path) -> Server:
+    """The server as the page starts it, on a port of ours."""
+    (folder / f"{section.name}.py").write_text(section.text)
+    program, *arguments = section.started[0]
+    front = Front(
+        program, (program, *(argument.strip("'") for argument in arguments), "--port", "{port}"), kind="serve"
+    )
+    return Server.start(front, folder, cwd=folder)
+
+
+@pytest.mark.parametrize("name", ["chat", "count"])
+def test_each_file_is_served_and_asked_as_the_page_says(name: str, tmp_path: Path) -> None:
+    section = SECTIONS[name]
+    assert section.asked
+    server = start(section, tmp_path)
+    try:
+        for command, output in section.asked:
+            assert shell(server.port, command) == output, command
+    finally:
+        log = server.stop()
+    assert f"pybridge: serving on http://127.0.0.1:{server.port}" in log
+    assert server.process.returncode == 0
+
+
+def test_a_program_serves_its_engine_as_the_page_says(tmp_path: Path) -> None:
+    section = SECTIONS["embedded"]
+    (tmp_path / "embedded.py").write_text(section.text.replace("port=8000", "port=0"))
+    command = [sys.executable, "embedded.py"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout
+            port = int(process.stdout.readline().rpartition(":")[2])
+            for asked, output in section.asked:
+                assert shell(port, asked) == output, asked
+        finally:
+            process.kill()
+
+
+def test_each_file_of_the_page_is_tried() -> None:
+    assert {*SECTIONS} == {"chat", "count", "embedded"}
+
+
+def test_each_option_that_the_page_names_is_one(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["serve", "--help"])
+    known = set(re.findall(r"--[a-z][a-z-]+", capsys.readouterr().out))
+    named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+\w", PAGE))
+    assert named - known <= {"--json", "--no-cache-dir", "--help"}
+
+
+def test_each_block_of_yaml_can_be_read() -> None:
+    blocks = re.findall(r"^```yaml\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+    assert [list(yaml.safe_load(block)) for block in blocks] == [["spec"]]

@@ -201,3 +201,26 @@ fn what_a_consumer_refuses_is_told_of_once_as_a_failure_of_the_handlers() {
         assert!(failures.try_recv().is_err(), "the cancellation is no failure");
     });
 }
+
+#[test]
+fn a_chunk_counts_as_in_flight_until_the_next_is_asked_for_where_the_consumer_says_so() {
+    let script = "
+import asyncio
+async def handler(request):
+    yield 'an item'
+    await asyncio.Event().wait()
+";
+    let engine = Script::new(script).engine();
+    run(async move {
+        let in_flight = || engine.stats().flow.in_flight_bytes;
+        for counts in [false, true] {
+            let chunks = engine.chunks(&b"\xc0"[..], Framing::None, CallOptions::default()).expect("a place");
+            let mut chunks = if counts { chunks.count_until_next() } else { chunks };
+            let chunk = chunks.next().await.expect("a chunk").expect("an item");
+            assert_eq!(in_flight() >= chunk.len(), counts);
+            let next = std::future::poll_fn(|context| Poll::Ready(chunks.poll_batch(context))).await;
+            assert!(next.is_pending());
+            assert_eq!(in_flight(), 0);
+        }
+    });
+}

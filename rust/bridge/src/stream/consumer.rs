@@ -196,11 +196,13 @@ pub struct ChunkStream {
     /// Of a chunk that leaves now, what [`Self::poll_batch`] has not given yet.
     leaving: VecDeque<Batch>,
     items: u64,
+    /// Bytes and items of the last batch, if they count as in flight until the next one is asked for.
+    last: Option<(usize, usize)>,
 }
 
 impl ChunkStream {
     pub(crate) fn new(core: Arc<StreamCore>) -> Self {
-        Self { consumer: Consumer { core, done: false }, gather: None, leaving: VecDeque::new(), items: 0 }
+        Self { consumer: Consumer { core, done: false }, gather: None, leaving: VecDeque::new(), items: 0, last: None }
     }
 
     /// Gives at most one chunk in each `interval`, in one piece, for proxies and distributed engines to which each piece is
@@ -211,6 +213,14 @@ impl ChunkStream {
     #[must_use]
     pub fn flush_interval(mut self, interval: Duration) -> Self {
         self.gather = Gather::new(interval);
+        self
+    }
+
+    /// Counts a chunk as in flight until the next one is asked for, for consumers that ask when they have room again: what
+    /// waits in their buffers then counts towards `FlowConfig.high_water` as well. Not for chunks that gather over an interval.
+    #[must_use]
+    pub fn count_until_next(mut self) -> Self {
+        self.last = Some((0, 0));
         self
     }
 
@@ -251,9 +261,16 @@ impl ChunkStream {
             return Poll::Ready(Some(Ok(batch)));
         }
         let Some(gather) = &mut self.gather else {
+            if let Some(last) = &mut self.last {
+                self.consumer.core.settle(std::mem::take(last));
+            }
             let batch = ready!(self.consumer.poll_batch(context));
             if let Some(Ok(batch)) = &batch {
-                self.consumer.core.settle((weight(batch), batch.frames()));
+                let given = (weight(batch), batch.frames());
+                match &mut self.last {
+                    Some(last) => *last = given,
+                    None => self.consumer.core.settle(given),
+                }
             }
             return Poll::Ready(batch);
         };

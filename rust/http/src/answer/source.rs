@@ -61,7 +61,7 @@ impl Source {
 
     fn writing(chunks: ChunkStream, flush_interval: Duration, writing: Writing) -> Self {
         let is_gathered = !flush_interval.is_zero();
-        let chunks = if is_gathered { chunks.flush_interval(flush_interval) } else { chunks };
+        let chunks = if is_gathered { chunks.flush_interval(flush_interval) } else { chunks.count_until_next() };
         Self { chunks, is_gathered, writing, peeked: None, items: Tally::default() }
     }
 

@@ -14,6 +14,7 @@ import argparse
 import json
 import statistics
 import sys
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from typing import Any
 
@@ -59,21 +60,24 @@ def _spread(values: list[float]) -> float:
 def _targets(case: Case, rounds: dict[str, list[dict[str, float]]]) -> list[dict[str, Any]]:
     """What is to be reached, as ratios within each round."""
 
-    def against_best(figure: str, best: Any) -> list[float]:
+    def against_best(figure: str, best: Callable[[Iterable[float]], float]) -> list[float]:
         peers = zip(*(rounds[peer] for peer in PEERS), strict=True)
         bests = [best(found[figure] for found in each) for each in peers]
         return [ours[figure] / other for ours, other in zip(rounds["serve"], bests, strict=True)]
 
-    raw = [ours["cpu_us"] / floor["cpu_us"] for ours, floor in zip(rounds["serve"], rounds["raw"], strict=True)]
-    wanted = (
-        ("CPU / best of uvicorn and Granian", case.cpu, against_best("cpu_us", min), True),
-        ("items/s / best of uvicorn and Granian", case.rate, against_best("items_per_s", max), False),
-        ("p99 of gaps / best of uvicorn and Granian", case.gap, against_best("gap_p99_us", min), True),
-        ("CPU / raw protocol", case.raw, raw, True),
+    def against_raw() -> list[float]:
+        return [ours["cpu_us"] / floor["cpu_us"] for ours, floor in zip(rounds["serve"], rounds["raw"], strict=True)]
+
+    wanted: tuple[tuple[str, float | None, Callable[[], list[float]], bool], ...] = (
+        ("CPU / best of uvicorn and Granian", case.cpu, lambda: against_best("cpu_us", min), True),
+        ("items/s / best of uvicorn and Granian", case.rate, lambda: against_best("items_per_s", max), False),
+        ("p99 of gaps / best of uvicorn and Granian", case.gap, lambda: against_best("gap_p99_us", min), True),
+        ("CPU / raw protocol", case.raw, against_raw, True),
     )
     found = []
-    for name, bound, ratios, is_most in wanted:
+    for name, bound, compare, is_most in wanted:
         if bound is not None:
+            ratios = compare()
             value = statistics.median(ratios)
             found.append(
                 {

@@ -42,7 +42,13 @@ class Server:
 
     def __init__(self, command: list[str], port: int, settings: dict[str, str] | None = None) -> None:
         self.port = port
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, env=environment() | (settings or {}), cwd=CRATE)
+        self.process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            env=environment() | (settings or {}),
+            cwd=CRATE,
+        )
         deadline = time.monotonic() + START_SECONDS
         while True:
             try:

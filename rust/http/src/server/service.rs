@@ -50,12 +50,15 @@ impl Exchange {
         let (mut head, mut body) = request.into_parts();
         let below = below(&self.site.options.root_path, &head.uri);
         let asked = below.map(|uri| mem::replace(&mut head.uri, uri));
-        let route = self.route(&head);
+        let mut route = self.route(&head);
         // What is logged is the path that the client asked for.
         if let Some(asked) = asked {
             head.uri = asked;
         }
-        let record = (!matches!(route, Route::Page(_))).then(|| self.record(&head));
+        let mut record = (!matches!(route, Route::Page(_))).then(|| self.record(&head));
+        if let (Some(record), Route::Call(incoming)) = (&mut record, &mut route) {
+            record.name(|| incoming.name());
+        }
         let mut response = self.respond(route, &mut body).await?;
         self.site.cors.mark(&head.headers, response.headers_mut());
         self.finish_head(&head, &body, &mut response);

@@ -61,7 +61,7 @@ pub fn serve(
         acceptors.map_err(ServerError::Listener)?
     };
     let control = Control::new(Arc::clone(&site));
-    Ok(Server { control, life: handle.spawn(live(site, acceptors)) })
+    Ok(Server { control, task: handle.spawn(run(site, acceptors)) })
 }
 
 /// A server that runs. The future is ready when it has ended, with what became of the calls that were live when it was told
@@ -70,7 +70,7 @@ pub fn serve(
 #[must_use = "a server ends when it is dropped"]
 pub struct Server {
     control: Control,
-    life: JoinHandle<Drained>,
+    task: JoinHandle<Drained>,
 }
 
 impl Server {
@@ -85,7 +85,7 @@ impl Future for Server {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Drained> {
         // It fails if the runtime has stopped, which ended every call.
-        Pin::new(&mut self.life).poll(context).map(Result::unwrap_or_default)
+        Pin::new(&mut self.task).poll(context).map(Result::unwrap_or_default)
     }
 }
 
@@ -95,7 +95,8 @@ impl Drop for Server {
     }
 }
 
-async fn live(site: Arc<Site>, mut acceptors: Vec<Acceptor>) -> Drained {
+/// The whole life of a server; gives what became of the calls that were live at its end.
+async fn run(site: Arc<Site>, mut acceptors: Vec<Acceptor>) -> Drained {
     let mut connections = JoinSet::new();
     let drained = tokio::select! {
         biased;

@@ -1,4 +1,4 @@
-//! Where a server is on its way from its start to its end.
+//! The phases of a server, from its start to its end.
 
 use tokio::sync::watch;
 

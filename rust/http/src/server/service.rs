@@ -127,7 +127,8 @@ impl Exchange {
         if is_http1 && is_unread {
             self.progress.leave_unread();
         }
-        if is_http1 && (is_unread || self.site.phases.now() >= Phase::Draining) {
+        let is_last = self.site.phases.now() >= Phase::Draining || self.site.leaving.has_begun();
+        if is_http1 && (is_unread || is_last) {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         if head.method == Method::HEAD {

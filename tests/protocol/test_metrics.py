@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from support.exposition import parse
 from support.fronts import Server
 
 FIRST = 'pybridge_time_to_first_item_seconds_count{handler="counted"}'
@@ -98,3 +99,20 @@ async def test_pages_are_not_counted(one_server: Server) -> None:
     samples = [name for name in await one_server.metrics() if name.startswith("http_requests_total")]
     assert not [name for name in samples if 'method="GET",status="200"' in name and 'handler="generic"' in name]
     assert before.keys() >= {IN_PROGRESS, FIRST, GAPS}, "services that had no request are there"
+
+
+async def test_the_page_is_a_strict_exposition_with_growing_buckets(one_server: Server) -> None:
+    await one_server.post("counted", [{"count": 3, "each": 0.01}])
+    async with one_server.client() as client:
+        page = parse((await client.get(one_server.url("generic", "/metrics"))).text)
+    for metric, labels in (
+        ("http_request_duration_seconds", 'method="POST",handler="counted"'),
+        ("pybridge_time_to_first_item_seconds", 'handler="counted"'),
+        ("pybridge_inter_item_seconds", 'handler="counted"'),
+    ):
+        samples = page[metric]
+        buckets = [value for name, value in samples.items() if name.startswith(f"_bucket,{labels},le=")]
+        assert len(buckets) == 16
+        assert buckets == sorted(buckets)
+        assert buckets[-1] == samples[f"_count,{labels}"] > 0
+        assert samples[f"_sum,{labels}"] > 0

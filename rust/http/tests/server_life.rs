@@ -141,6 +141,27 @@ fn a_server_that_is_dropped_stops() {
 }
 
 #[test]
+fn a_call_whose_body_comes_after_the_drain_began_is_refused() {
+    run(async {
+        let mut service = service(Version::Http1, ServerOptions::default()).await;
+        // It keeps the drain going.
+        let running = service.ask(EVENTS, "running", "Hello wait!").await;
+        let mut client = Raw::connect(&service.address).await;
+        let request = chat("between", "Hello");
+        let (begun, rest) = request.split_at(request.len() - 1);
+        client.send(begun).await;
+        service.control().drain();
+        while service.ask(EVENTS, "late", "").await.status() == 200 {}
+        client.send(rest).await;
+        let (status, head, body) = client.answer().await;
+        assert_eq!((status, header(&head, "connection")), (503, Some("close")));
+        assert!(body.contains(r#""code":"draining""#), "{body}");
+        drop(running);
+        server(&mut service).await;
+    });
+}
+
+#[test]
 fn a_silent_client_does_not_hold_a_drain_up() {
     run(async {
         let mut service = service(Version::Http1, ServerOptions::default().drain_timeout(Duration::ZERO)).await;

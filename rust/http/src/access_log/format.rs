@@ -14,16 +14,25 @@ use super::entry::{End, Entry};
 /// Longest text of a client's in a line, in bytes: what is over that is cut off.
 const MAX_TEXT: usize = 1024;
 
-/// What a server writes of each request to standard error. Requests for pages of health and metrics have no line.
+/// What a server writes of each request to standard error, when its answer has ended. Requests for pages of health and metrics have
+/// no line.
+///
+/// `ending` is `finished`, `failed`, `refused` (the handler was not called) or the [`Reason`](pybridge::Reason) of a cancellation; an
+/// answer that was begun keeps its status. Lines that cannot be written in time are lost, and a line says how many.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum AccessLog {
     /// Nothing.
     #[default]
     Off,
-    /// A line as in the combined format of web servers, and what came of the request as `name=value`.
+    /// A line as in the combined format of web servers, and what came of the request as `name=value`:
+    ///
+    /// ```text
+    /// 192.0.2.7 - - [28/May/2026:20:26:40 +0000] "POST /generate HTTP/1.1" 200 345 "-" "curl/8.5" request_id="r-7" items=12 ending=finished first_item_ms=12 duration_ms=340.125
+    /// ```
     Text,
-    /// An object of JSON in a line.
+    /// An object of JSON in a line, with `time`, `client`, `method`, `path`, `version`, `status`, `bytes`, `items`, `ending`,
+    /// `first_item_ms`, `duration_ms`, `request_id`, `referer` and `user_agent`; what is not known is null.
     Json,
 }
 

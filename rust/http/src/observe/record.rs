@@ -3,6 +3,8 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+#[cfg(feature = "server")]
+use http::HeaderValue;
 use http::{Response, StatusCode, request};
 use pybridge::Reason;
 use tokio::time::Instant;
@@ -61,6 +63,14 @@ impl Record {
             entry.client = client();
         }
         self
+    }
+
+    /// Sets the name of the request; `name` is called if there is a log.
+    #[cfg(feature = "server")]
+    pub(crate) fn name<'name>(&mut self, name: impl FnOnce() -> &'name str) {
+        if let Some(entry) = &mut self.entry {
+            entry.request_id = HeaderValue::from_bytes(name().as_bytes()).ok();
+        }
     }
 
     /// The answer to the request; the record ends with its body.

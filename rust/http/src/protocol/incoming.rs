@@ -37,6 +37,12 @@ impl Incoming {
         Self { terms, options, kind }
     }
 
+    /// The name of the request; one is made up if it has none.
+    #[cfg(feature = "server")]
+    pub(crate) fn name(&mut self) -> &str {
+        self.options.request_id.get_or_insert_with(made_up_id)
+    }
+
     /// Longest body, in bytes; the answer to a longer one is [`Self::too_large`].
     pub fn max_body(&self) -> usize {
         self.terms.max_body()

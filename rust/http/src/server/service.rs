@@ -50,12 +50,15 @@ impl Exchange {
         let (mut head, mut body) = request.into_parts();
         let below = below(&self.site.options.root_path, &head.uri);
         let asked = below.map(|uri| mem::replace(&mut head.uri, uri));
-        let route = self.route(&head);
+        let mut route = self.route(&head);
         // What is logged is the path that the client asked for.
         if let Some(asked) = asked {
             head.uri = asked;
         }
-        let record = (!matches!(route, Route::Page(_))).then(|| self.record(&head));
+        let mut record = (!matches!(route, Route::Page(_))).then(|| self.record(&head));
+        if let (Some(record), Route::Call(incoming)) = (&mut record, &mut route) {
+            record.name(|| incoming.name());
+        }
         let mut response = self.respond(route, &mut body).await?;
         self.site.cors.mark(&head.headers, response.headers_mut());
         self.finish_head(&head, &body, &mut response);
@@ -91,7 +94,7 @@ impl Exchange {
         let whole = match route {
             Route::Call(incoming) => return self.call(incoming, body).await,
             Route::Page(Page::Live) => live_page(site.engine.stalled()),
-            Route::Page(Page::Ready) => ready_page(site.phases.now() == Phase::Serving),
+            Route::Page(Page::Ready) => ready_page(site.phases.now() == Phase::Serving && site.engine.is_serving()),
             Route::Page(Page::Metrics) => metrics_page(site.metrics().await),
             Route::Answer(answer) => answer,
         };
@@ -101,21 +104,27 @@ impl Exchange {
     /// Reads the body, and calls the handler.
     async fn call(&self, incoming: Incoming, body: &mut Received) -> Result<Response<AnswerBody>, hyper::Error> {
         let site = &self.site;
-        if site.phases.now() >= Phase::Draining {
+        if self.drains() {
             return Ok(incoming.draining().map(AnswerBody::from));
         }
-        let refused: Response<Bytes> =
-            match receive(&site.engine, body, incoming.max_body(), site.options.body_timeout).await {
-                Ok(body) => match incoming.body(body) {
-                    Ok(prepared) => return Ok(prepared.run(&site.engine).await),
-                    Err(refused) => refused,
-                },
-                Err(Unread::Gone(error)) => return Err(error),
-                Err(Unread::Slow) => incoming.too_slow(),
-                Err(Unread::Refused(error)) if error.kind() == Some(FailureKind::TooLarge) => incoming.too_large(),
-                Err(Unread::Refused(error)) => incoming.refused(error),
-            };
+        let received = receive(&site.engine, body, incoming.max_body(), site.options.body_timeout).await;
+        let refused: Response<Bytes> = match received {
+            Ok(_) if self.drains() => incoming.draining(),
+            Ok(body) => match incoming.body(body) {
+                Ok(prepared) => return Ok(prepared.run(&site.engine).await),
+                Err(refused) => refused,
+            },
+            Err(Unread::Gone(error)) => return Err(error),
+            Err(Unread::Slow) => incoming.too_slow(),
+            Err(Unread::Refused(error)) if error.kind() == Some(FailureKind::TooLarge) => incoming.too_large(),
+            Err(Unread::Refused(error)) => incoming.refused(error),
+        };
         Ok(refused.map(AnswerBody::from))
+    }
+
+    /// True while no call is taken any more.
+    fn drains(&self) -> bool {
+        self.site.phases.now() >= Phase::Draining
     }
 
     /// Says in the head what the connection does next, and takes off a body that must not be sent.
@@ -127,8 +136,7 @@ impl Exchange {
         if is_http1 && is_unread {
             self.progress.leave_unread();
         }
-        let is_last = self.site.phases.now() >= Phase::Draining || self.site.leaving.has_begun();
-        if is_http1 && (is_unread || is_last) {
+        if is_http1 && (is_unread || self.drains() || self.site.leaving.has_begun()) {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         if head.method == Method::HEAD {

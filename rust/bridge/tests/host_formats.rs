@@ -138,6 +138,37 @@ fn batches_have_the_place_of_each_frame_with_its_framing() {
 }
 
 #[test]
+fn a_stream_of_chunks_knows_how_many_items_it_has_given() {
+    let engine = Script::new(SCRIPT).engine();
+    run(async move {
+        for interval in [Duration::ZERO, LONG] {
+            let options = formats(Format::Json, None);
+            let chunks = engine.chunks(&br#"{"count": 3000}"#[..], Framing::Ndjson, options).expect("a place");
+            let mut chunks = chunks.flush_interval(interval);
+            let mut lines = 0;
+            while let Some(chunk) = chunks.next().await {
+                lines += chunk.expect("no failure").split(|byte| *byte == b'\n').count() as u64 - 1;
+                assert_eq!(chunks.items(), lines);
+            }
+            assert_eq!((lines, chunks.cancel_reason()), (3000, None));
+        }
+    });
+}
+
+#[test]
+fn a_stream_knows_why_it_was_stopped() {
+    let engine = Script::new(SCRIPT).engine();
+    run(async move {
+        let options = formats(Format::Json, None);
+        let chunks = engine.chunks(&br#"{"count": 100000000}"#[..], Framing::Ndjson, options).expect("a place");
+        assert_eq!(chunks.cancel_reason(), None);
+        chunks.cancel(Reason::Deadline);
+        chunks.cancel(Reason::Client);
+        assert_eq!(chunks.cancel_reason(), Some(Reason::Deadline), "the first one stands");
+    });
+}
+
+#[test]
 fn a_canceller_tells_when_the_handler_has_ended() {
     let engine = Script::new(SCRIPT).engine();
     run(async move {

@@ -151,6 +151,25 @@ async fn http2(address: &str) -> SendRequest<bytes::Bytes> {
     sender
 }
 
+/// What is in flight is bounded: the engine's window, hyper's buffer, the kernel's.
+#[test]
+fn what_a_client_does_not_read_is_not_made() {
+    run(async {
+        let prompt = "megabyte! ".repeat(60);
+        for version in [Version::Http1, Version::Http2] {
+            let service = Service::serve(version, engine("chat"), ServerOptions::default()).await;
+            let unread = service.ask("application/x-ndjson", "unread", &prompt).await;
+            // Time in which one that is not held up makes all of it.
+            for index in 0..100 {
+                service.ask("*/*", &format!("other-{index}"), "Hello").await.text().await;
+            }
+            let made = service.engine.stats().frames - 100;
+            assert!((1..20).contains(&made), "{version:?}: {made} items");
+            assert_eq!(unread.status(), 200);
+        }
+    });
+}
+
 /// T-39
 #[test]
 fn streams_of_one_connection_are_cancelled_one_by_one() {

@@ -84,7 +84,7 @@ pub(super) async fn accept(site: &Arc<Site>, acceptors: &mut [Acceptor], connect
             Err(error) => {
                 if told.is_none_or(|told| told.elapsed() >= LINES_APART) {
                     told = Some(Instant::now());
-                    complain(&error);
+                    report(&error);
                 }
                 sleep(PAUSE).await;
             }
@@ -120,7 +120,7 @@ fn is_the_clients(error: &io::Error) -> bool {
 }
 
 /// Says on standard error why no connection is accepted.
-fn complain(error: &io::Error) {
+fn report(error: &io::Error) {
     use io::Write;
     // There is nobody to tell that it cannot be told.
     let _ = writeln!(io::stderr(), "pybridge: no connection can be accepted: {error}; trying again");

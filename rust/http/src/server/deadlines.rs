@@ -12,8 +12,8 @@ use crate::answer::{Timer, after};
 /// How long a connection that nothing is sent on any more is read, so that its last answer arrives before the reset.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// How long clients that owe the next word may hold a server up that closes.
-const FAREWELL: Duration = Duration::from_millis(500);
+/// How long a server that closes waits for clients that have to act next.
+const CLOSE_WITHIN: Duration = Duration::from_millis(500);
 
 /// The deadlines of one connection. The timer is moved only when it has to fire earlier.
 pub(super) struct Deadlines<'a> {
@@ -58,7 +58,7 @@ impl<'a> Deadlines<'a> {
             let stalled = after(since, self.options.write_timeout);
             return Some(waiting.map_or(stalled, |waiting| waiting.min(stalled)));
         }
-        let closed = self.closing.map(|since| after(since, FAREWELL));
+        let closed = self.closing.map(|since| after(since, CLOSE_WITHIN));
         waiting.map(|waiting| closed.map_or(waiting, |closed| waiting.min(closed)))
     }
 }

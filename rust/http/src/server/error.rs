@@ -1,4 +1,4 @@
-//! Why a server cannot be started.
+//! The reasons why a server cannot be started.
 
 use std::{fmt, io};
 

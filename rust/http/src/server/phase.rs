@@ -1,4 +1,4 @@
-//! Where a server is on its way from its start to its end, and whether others take its place.
+//! The phases of a server, from its start to its end, and whether others take its place.
 
 use tokio::sync::watch;
 

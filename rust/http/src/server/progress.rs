@@ -1,4 +1,4 @@
-//! What a connection does at the moment, as its deadlines need it.
+//! The state of a connection that its deadlines depend on.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -15,7 +15,7 @@ pub(super) struct Progress {
     /// Requests whose answers are not over.
     live: AtomicUsize,
     /// True once the client has done what it must do in the first `header_timeout`: a head, or the beginning of HTTP/2.
-    greeted: AtomicBool,
+    started: AtomicBool,
     /// When the last answer was over.
     idle: Moment,
     /// When the first bytes of the next head came.
@@ -71,7 +71,7 @@ impl Default for Progress {
             accepted: Instant::now(),
             turn: AtomicU64::new(0),
             live: AtomicUsize::new(0),
-            greeted: AtomicBool::new(false),
+            started: AtomicBool::new(false),
             idle: Moment::default(),
             begun: Moment::default(),
             stalled: Moment::default(),
@@ -96,7 +96,7 @@ impl Progress {
     pub(super) fn begin(self: &Arc<Self>) -> Live {
         self.live.fetch_add(1, Ordering::AcqRel);
         self.begun.clear();
-        self.greeted.store(true, Ordering::Relaxed);
+        self.started.store(true, Ordering::Relaxed);
         Live(Arc::clone(self))
     }
 
@@ -118,7 +118,7 @@ impl Progress {
             if !self.begun.is_set() {
                 self.begun.set(self.accepted);
             }
-        } else if !self.greeted.swap(true, Ordering::Relaxed) {
+        } else if !self.started.swap(true, Ordering::Relaxed) {
             self.idle.set(self.accepted);
         }
     }
@@ -166,7 +166,7 @@ impl Progress {
         if self.is_live() {
             return None;
         }
-        if !self.greeted.load(Ordering::Relaxed) {
+        if !self.started.load(Ordering::Relaxed) {
             return Some(Waiting::Head(self.accepted));
         }
         match self.begun.get(self.accepted) {

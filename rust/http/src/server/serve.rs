@@ -63,7 +63,7 @@ pub fn serve(
     let sharing = sharing.map_err(|error| ServerError::option("peers", error.to_string()))?;
     drop(entered);
     let control = Control::new(Arc::clone(&site));
-    Ok(Server { control, life: handle.spawn(live(site, acceptors, sharing)) })
+    Ok(Server { control, task: handle.spawn(run(site, acceptors, sharing)) })
 }
 
 /// A server that runs. The future is ready when it has ended, with what became of the calls that were live when it was told
@@ -72,7 +72,7 @@ pub fn serve(
 #[must_use = "a server ends when it is dropped"]
 pub struct Server {
     control: Control,
-    life: JoinHandle<Drained>,
+    task: JoinHandle<Drained>,
 }
 
 impl Server {
@@ -87,7 +87,7 @@ impl Future for Server {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Drained> {
         // It fails if the runtime has stopped, which ended every call.
-        Pin::new(&mut self.life).poll(context).map(Result::unwrap_or_default)
+        Pin::new(&mut self.task).poll(context).map(Result::unwrap_or_default)
     }
 }
 
@@ -97,7 +97,9 @@ impl Drop for Server {
     }
 }
 
-async fn live(site: Arc<Site>, mut acceptors: Vec<Acceptor>, sharing: Option<Acceptor>) -> Drained {
+/// The whole life of a server; gives what became of the calls that were live at its end. `sharing`: the socket for its peers.
+async fn run(site: Arc<Site>, mut acceptors: Vec<Acceptor>, sharing: Option<Acceptor>) -> Drained {
+    // It ends with this.
     let mut given = JoinSet::new();
     sharing.map(|socket| given.spawn(give(socket)));
     let mut connections = JoinSet::new();

@@ -1,4 +1,4 @@
-//! How hyper serves connections: versions, sizes, limits.
+//! The settings of hyper: sizes and limits of connections.
 
 use hyper_util::rt::TokioTimer;
 use hyper_util::server::conn::auto;

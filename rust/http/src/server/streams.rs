@@ -1,4 +1,4 @@
-//! Requests of HTTP/2 connections, each a task that ends when its client takes nothing of the answer.
+//! The tasks of HTTP/2 requests, which end when a client takes nothing of its answer.
 
 use std::cell::Cell;
 use std::future::poll_fn;

@@ -76,7 +76,7 @@ def serve_until_told(
     with ended:
         server.start(listeners.detach(), end.detach())
         try:
-            signals.hand_over(server, within)
+            signals.hand_over(server, within, replaced=supervisor is not None)
             if supervisor is not None:
                 server.watch_supervisor(os.dup(supervisor.fileno()), within)
             announce(urls)

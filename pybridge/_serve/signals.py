@@ -31,14 +31,15 @@ class Signals:
         self._before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
         return self
 
-    def hand_over(self, server: _pybridge.HttpServer, within: float) -> None:
-        """Lets Rust act on signals from now on; see `HttpServer.watch_signals`."""
+    def hand_over(self, server: _pybridge.HttpServer, within: float, *, replaced: bool = False) -> None:
+        """Lets Rust act on signals from now on; see `HttpServer.watch_signals`. `replaced`: SIGHUP comes as well."""
         reader, self._writer = socket.socketpair()
         self._writer.setblocking(False)
         server.watch_signals(reader.detach(), within)
         self._wakeup = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
-        for number in STOPPING:
-            signal.signal(number, _leave_to_rust)
+        for number in (*STOPPING, signal.SIGHUP) if replaced else STOPPING:
+            before = signal.signal(number, _leave_to_rust)
+            self._before.setdefault(number, before)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None

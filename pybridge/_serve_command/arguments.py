@@ -91,7 +91,7 @@ class Child:
 
 
 LEVELS = ("debug", "info", "warning", "error")
-
+"""Levels of Python's logging."""
 
 MEMORY = (
     ("idle_release", "all|malloc|off", "whose free memory goes back to the system when the process is idle"),
@@ -114,7 +114,7 @@ def add_command(commands: Any, run: Callable[[argparse.Namespace], int]) -> None
         usage="pybridge serve module:attribute [options]",
     )
     parser.add_argument(
-        "target", metavar="module:attribute", help="a handler or a PooledEngine; imported from here too"
+        "target", metavar="module:attribute", help="a handler or a PooledEngine; its module may be in this folder"
     )
     where = parser.add_argument_group("where")
     where.add_argument("--host", default=argparse.SUPPRESS, help="address to listen on (default: 127.0.0.1)")

@@ -92,6 +92,19 @@ def _serve(
         except Exception as error:  # whatever a lifespan does
             raise StartError(f"the lifespan of {engine.name} failed: {in_one_line(error)}") from error
         serve_until_told(engine, server, listeners, settings, signals, announce, supervisor=channel)
+    if child is not None and channel is not None and _is_orphan(channel):
+        with contextlib.suppress(OSError):  # the last process finds it empty
+            child.peers.rmdir()
+
+
+def _is_orphan(channel: socket.socket) -> bool:
+    """Whether the supervisor at the other end has gone."""
+    try:
+        return not channel.recv(1, socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
 
 
 def _supervise(options: argparse.Namespace, settings: ServerSettings) -> int:

@@ -61,7 +61,7 @@ class Supervisor:
     """Keeps a number of processes running that share sockets.
 
     SIGTERM and SIGINT are passed on, and end it when all processes have ended. SIGHUP replaces one process after the
-    other: each is asked to drain when the one in its place is ready.
+    other: each is told by SIGHUP to leave the sockets when the one in its place is ready.
 
     Args:
         command: Starts one process; the descriptors of the sockets and of its channel are added to it.
@@ -184,7 +184,7 @@ class Supervisor:
             if self._replaced is None:
                 self._replace_next()
             elif not self._signals:
-                _tell(self._replaced, signal.SIGTERM)
+                _tell(self._replaced, signal.SIGHUP)
 
     def _signalled(self, number: int) -> None:
         if number in STOPPING:

@@ -140,8 +140,12 @@ def test_processes_end_when_their_supervisor_is_killed(serve: Starter) -> None:
     program = serve("app:echo", *TWO)
     assert program.url
     pids = children(program)
+    arguments = Path(f"/proc/{min(pids)}/cmdline").read_text().split("\0")
+    shared = Path(arguments[arguments.index("--child") + 1].split(":", 2)[2])
+    assert {path.name for path in shared.iterdir()} == {f"{pid}.sock" for pid in pids}
     program.signal(signal.SIGKILL).ended(-signal.SIGKILL)
     wait_until(lambda: not any(is_alive(pid) for pid in pids), "they have ended")
+    assert not shared.exists()
     with pytest.raises(httpx.ConnectError):
         program.post(1)
 

@@ -278,3 +278,40 @@ fn a_root_path_is_taken_off() {
         assert_eq!(service.send("GET /other/health/live", &[], b"").await.status(), 404);
     });
 }
+
+#[test]
+fn a_server_that_leaves_refuses_nobody_and_ends_with_its_connections() {
+    run(async {
+        for version in [Version::Http1, Version::Http2] {
+            let mut service = service(version, ServerOptions::default()).await;
+            let address = service.address.clone();
+            let mut accepted = Raw::connect(&address).await;
+            let live = service.ask(EVENTS, "leaving-live", "Hello pause! world").await;
+            service.control().leave();
+            loop {
+                if TcpStream::connect(&address).await.is_err() {
+                    break;
+                }
+            }
+            accepted.send(chat("leaving-late", "Hello")).await;
+            let (status, head, _) = accepted.answer().await;
+            assert_eq!((status, header(&head, "connection")), (200, Some("close")));
+            let (text, whole) = live.text().await;
+            assert!(whole && text.contains("world"), "{text}");
+            assert_eq!(counts(server(&mut service).await), (0, 0));
+        }
+    });
+}
+
+#[test]
+fn what_a_server_that_leaves_cannot_wait_for_is_cancelled() {
+    run(async {
+        let options = ServerOptions::default().drain_timeout(Duration::ZERO);
+        let mut service = service(Version::Http1, options).await;
+        let endless = service.ask(EVENTS, "leaving-endless", "Hello wait!").await;
+        service.control().leave();
+        assert_eq!(counts(server(&mut service).await), (0, 1));
+        assert!(!endless.text().await.1);
+        assert_eq!(service.noted("leaving-endless", 1).await, "cancelled: shutdown");
+    });
+}

@@ -6,7 +6,7 @@ use std::time::Duration;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 
-use super::core::EngineCore;
+use super::core::{EngineCore, Life};
 use super::python::PyEngine;
 use super::stats::EngineStats;
 use crate::codec::{Format, Limits};
@@ -79,6 +79,11 @@ impl Engine {
             unary: self.unary,
             max_request: max_request(&self.core.limits, self.format),
         }
+    }
+
+    /// True while it takes calls: until it drains or is closed.
+    pub fn is_serving(&self) -> bool {
+        self.core.life() == Life::Serving
     }
 
     /// Streams that are live now.

@@ -97,7 +97,8 @@ impl PyServer {
 
     /// Reads numbers of signals from the socket with this descriptor, a byte each, which belongs to it from now on: the first
     /// SIGINT or SIGTERM lets it drain, and the process end within so many seconds, with status 3 if not by itself. A second one
-    /// ends the process at once, with status 128 and its number.
+    /// ends the process at once, with status 128 and its number. SIGHUP lets it leave its sockets to others: it ends when its
+    /// connections have.
     fn watch_signals(&self, py: Python<'_>, signals: RawFd, within: f64) -> PyResult<()> {
         let (signals, within, stopping) = (take(signals)?, seconds(within)?, &self.running()?.stopping);
         py.detach(|| {

@@ -16,6 +16,9 @@ use super::deadline::{Deadline, exit_now};
 /// Added to a signal's number it is the exit status of a process that the signal has ended.
 const SIGNALLED: i32 = 128;
 
+/// How much longer than to drain a server may take to leave its sockets to others.
+const LEAVING: Duration = Duration::from_secs(1);
+
 /// The end of one process, asked for once or twice.
 pub(super) struct Stopping {
     control: Control,
@@ -44,14 +47,18 @@ impl Stopping {
     }
 
     /// Reads numbers of signals, a byte each, until the other end is closed: the first SIGINT or SIGTERM begins the end, one
-    /// that comes later ends the process.
+    /// that comes later ends the process. SIGHUP comes where another process has taken this one's place.
     pub(super) async fn read_signals(self: Arc<Self>, mut signals: UnixStream, within: Duration) {
         let mut numbers = [0; 64];
         while let Ok(length @ 1..) = signals.read(&mut numbers).await {
-            let stopping = |number: &i32| [libc::SIGINT, libc::SIGTERM].contains(number);
-            for number in numbers[..length].iter().map(|&number| i32::from(number)).filter(stopping) {
-                if !self.begin(within) {
-                    exit_now(SIGNALLED + number);
+            for number in numbers[..length].iter().map(|&number| i32::from(number)) {
+                match number {
+                    libc::SIGHUP => {
+                        self.deadline.arm(within + LEAVING);
+                        self.control.leave();
+                    }
+                    libc::SIGINT | libc::SIGTERM if !self.begin(within) => exit_now(SIGNALLED + number),
+                    _ => {}
                 }
             }
         }

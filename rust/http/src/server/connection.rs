@@ -12,7 +12,6 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 
 use super::deadlines::Deadlines;
-use super::phase::Phase;
 use super::progress::Progress;
 use super::service::answer;
 use super::site::Site;
@@ -39,7 +38,7 @@ async fn serve_tls(site: &Arc<Site>, progress: &Arc<Progress>, peer: Option<IpAd
             // Its own fault, or too late: there is nobody to tell.
             Ok(Err(_)) | Err(_) => return,
         },
-        () = site.phases.reached(Phase::Closing) => return,
+        () = site.closing() => return,
     };
     if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
         progress.speaks_streams();
@@ -53,7 +52,7 @@ where
 {
     let service = service_fn(|request| answer(site, progress, peer, request));
     let mut connection = pin!(site.http.serve_connection(TokioIo::new(stream), service));
-    let mut closing = pin!(site.phases.reached(Phase::Closing));
+    let mut closing = pin!(site.closing());
     let mut deadlines = Deadlines::new(progress, &site.options);
     let mut is_open = true;
     poll_fn(|context| {

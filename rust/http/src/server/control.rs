@@ -22,6 +22,13 @@ impl Control {
         self.0.phases.advance(Phase::Settling);
     }
 
+    /// Lets the server end while others serve on its sockets in its place: it accepts no more connections, answers what those that
+    /// are open ask for, closes each when it has nothing to answer, and has ended with the last one. What still runs after
+    /// [`drain_timeout`](crate::ServerOptions::drain_timeout) is cancelled with the reason `shutdown`. No call is refused.
+    pub fn leave(&self) {
+        self.0.leaving.begin();
+    }
+
     /// Ends the server now: what is live is cancelled with the reason `shutdown`, and connections are cut off.
     pub fn stop(&self) {
         self.0.observer.stop();

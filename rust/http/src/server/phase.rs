@@ -1,4 +1,4 @@
-//! The phases of a server, from its start to its end.
+//! The phases of a server, from its start to its end, and whether others take its place.
 
 use tokio::sync::watch;
 
@@ -46,5 +46,26 @@ impl Phases {
         let mut phases = self.0.subscribe();
         // The sender is borrowed: it cannot have gone.
         let _ = phases.wait_for(|now| *now >= phase).await;
+    }
+}
+
+/// Whether other processes serve on a server's sockets in its place.
+#[derive(Debug, Default)]
+pub(super) struct Leaving(watch::Sender<bool>);
+
+impl Leaving {
+    pub(super) fn begin(&self) {
+        self.0.send_replace(true);
+    }
+
+    pub(super) fn has_begun(&self) -> bool {
+        *self.0.borrow()
+    }
+
+    /// Waits until it has begun.
+    pub(super) async fn begun(&self) {
+        let mut leaving = self.0.subscribe();
+        // The sender is borrowed: it cannot have gone.
+        let _ = leaving.wait_for(|&has_begun| has_begun).await;
     }
 }

@@ -16,7 +16,7 @@ use super::listener::Listener;
 use super::options::ServerOptions;
 use super::peers::{Peers, give};
 use super::phase::Phase;
-use super::site::Site;
+use super::site::{LAST_REQUESTS, Site};
 use crate::answer::after;
 
 /// How long connections have at least to send what is left of their answers when all calls are over.
@@ -107,6 +107,10 @@ async fn run(site: Arc<Site>, mut acceptors: Vec<Acceptor>, sharing: Option<Acce
         biased;
         () = site.phases.reached(Phase::Stopped) => None,
         drained = drain(&site) => Some(drained),
+        () = site.leaving.begun() => {
+            acceptors.clear();
+            leave(&site, &mut connections).await
+        }
         never = accept(&site, &mut acceptors, &mut connections) => match never {},
     };
     drop(acceptors);
@@ -124,6 +128,19 @@ async fn run(site: Arc<Site>, mut acceptors: Vec<Acceptor>, sharing: Option<Acce
     connections.shutdown().await;
     flush(&site).await;
     site.engine.drain(Duration::ZERO).await
+}
+
+/// Waits until the connections have ended, or the time for that is over, and cancels what is left; told to drain meanwhile, it
+/// drains. `None`: it was stopped.
+async fn leave(site: &Site, connections: &mut JoinSet<()>) -> Option<(Drained, Instant)> {
+    tokio::select! {
+        biased;
+        () = site.phases.reached(Phase::Stopped) => return None,
+        drained = drain(site) => return Some(drained),
+        () = sleep(LAST_REQUESTS.saturating_add(site.options.drain_timeout)) => {}
+        () = async { while connections.join_next().await.is_some() {} } => {}
+    }
+    Some((site.engine.drain(Duration::ZERO).await, Instant::now()))
 }
 
 /// Waits until the access log is written, but no longer than a moment.

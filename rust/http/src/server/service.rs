@@ -94,7 +94,7 @@ impl Exchange {
         let whole = match route {
             Route::Call(incoming) => return self.call(incoming, body).await,
             Route::Page(Page::Live) => live_page(site.engine.stalled()),
-            Route::Page(Page::Ready) => ready_page(site.phases.now() == Phase::Serving),
+            Route::Page(Page::Ready) => ready_page(site.phases.now() == Phase::Serving && site.engine.is_serving()),
             Route::Page(Page::Metrics) => metrics_page(site.metrics().await),
             Route::Answer(answer) => answer,
         };
@@ -136,7 +136,7 @@ impl Exchange {
         if is_http1 && is_unread {
             self.progress.leave_unread();
         }
-        if is_http1 && (is_unread || self.drains()) {
+        if is_http1 && (is_unread || self.drains() || self.site.leaving.has_begun()) {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         if head.method == Method::HEAD {

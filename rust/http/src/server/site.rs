@@ -1,18 +1,25 @@
 //! The state that all connections of a server share.
 
+use std::time::Duration;
+
 use hyper_util::server::conn::auto;
 use pybridge::Engine;
+use tokio::time::sleep;
 
 use super::check::check;
 use super::error::ServerError;
 use super::options::ServerOptions;
 use super::peers::Peers;
-use super::phase::Phases;
+use super::phase::{Leaving, Phase, Phases};
 use super::settings::builder;
 use super::streams::Streams;
 use crate::guard::{Cors, Forwarded};
 use crate::observe::{Observer, metrics_text};
 use crate::protocol::Protocol;
+
+/// How long connections may still bring requests once others serve in their server's place: those that were accepted just
+/// before are about to.
+pub(super) const LAST_REQUESTS: Duration = Duration::from_millis(500);
 
 /// An engine, how it is served, and how far the server is.
 #[derive(Debug)]
@@ -21,6 +28,7 @@ pub(super) struct Site {
     pub(super) protocol: Protocol,
     pub(super) options: ServerOptions,
     pub(super) phases: Phases,
+    pub(super) leaving: Leaving,
     pub(super) observer: Observer,
     pub(super) cors: Cors,
     pub(super) forwarded: Forwarded,
@@ -42,8 +50,20 @@ impl Site {
         let observer = Observer::with_log(engine.name(), options.access_log)
             .map_err(|error| ServerError::option("access_log", error.to_string()))?;
         let peers = options.peers.as_deref().map(Peers::of);
-        let phases = Phases::default();
-        Ok(Self { engine, protocol, options, phases, observer, cors, forwarded, peers, http })
+        let (phases, leaving) = (Phases::default(), Leaving::default());
+        Ok(Self { engine, protocol, options, phases, leaving, observer, cors, forwarded, peers, http })
+    }
+
+    /// Waits until connections are to close when they have nothing to answer.
+    pub(super) async fn closing(&self) {
+        let left = async {
+            self.leaving.begun().await;
+            sleep(LAST_REQUESTS).await;
+        };
+        tokio::select! {
+            () = self.phases.reached(Phase::Closing) => {}
+            () = left => {}
+        }
     }
 
     /// The page of metrics: of this process, or of all that serve together.

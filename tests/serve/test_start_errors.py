@@ -52,7 +52,8 @@ NOWHERE = rf"in {HERE} or on Python's path"
     ids=lambda value: "-".join(value) if isinstance(value, list) else "",
 )  # fmt: skip
 def test_the_reason_is_one_line_and_the_status_two(serve: Starter, arguments: list[str], line: str) -> None:
-    program = serve(*arguments).ended(2)
+    somewhere = [] if {"--host", "--port", "--uds", "--fd"} & {*arguments} else ["--port", "0"]
+    program = serve(*arguments, *somewhere).ended(2)
     assert re.fullmatch(f"pybridge: {line}\n", program.err.removeprefix("entered\n")), program.err
     assert not program.out
 
@@ -78,9 +79,9 @@ def test_what_a_module_does_when_it_is_imported_is_told_with_its_place(
     serve: Starter, folder: Path, source: str
 ) -> None:
     (folder / "faulty.py").write_text(f"\n{source}\n")
-    program = serve("faulty:echo").ended(2)
+    program = serve("faulty:echo", "--port", "0").ended(2)
     assert re.fullmatch(r"pybridge: cannot import faulty:echo: \w+Error: .* \(\S+:\d+\)\n", program.err), program.err
-    debug = serve("faulty:echo", "--log-level", "debug").ended(2)
+    debug = serve("faulty:echo", "--port", "0", "--log-level", "debug").ended(2)
     assert "Traceback (most recent call last)" in debug.err
     assert debug.err.endswith(program.err)
 

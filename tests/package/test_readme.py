@@ -94,7 +94,7 @@ def test_options_and_lanes_of_the_benchmark_that_documents_name_exist(name: str)
     text = (README.parent / name).read_text()
     commands = re.findall(r"^\$ pybridge bench.*|`pybridge bench[^`]*`|`--[^`]*`", text, re.MULTILINE)
     named = {option for command in commands for option in re.findall(r"--[a-z-]+", command)}
-    assert named - {"--only", "--timeout-graceful-shutdown"} <= known
+    assert named - {"--only", "--protocol", "--timeout-graceful-shutdown"} <= known
     lanes = {
         lane
         for command in commands

@@ -19,6 +19,9 @@ from pybridge.errors import ConfigError
 EXIT_MARGIN = 1.0
 """Seconds beyond the drain and the cleanup of what was cancelled, after which the process ends whatever holds it."""
 
+EXIT_TIME = 5.0
+"""Seconds that a process which has drained may take to end, for exit handlers and threads."""
+
 
 def prepare(engine: PooledEngine, settings: ServerSettings, peers: Path | None = None) -> _pybridge.HttpServer:
     """A server that is not started, its options checked.
@@ -62,8 +65,11 @@ def serve_until_told(
     announce: Callable[[list[str]], None],
     *,
     supervisor: socket.socket | None = None,
+    ends: bool = False,
 ) -> None:
     """Starts a server of an engine that is ready; returns when it has drained, after a signal or its supervisor's end.
+
+    `ends`: the process ends then, within `EXIT_TIME`.
 
     Raises:
         OSError: Somebody else listens on an address meanwhile.
@@ -74,16 +80,18 @@ def serve_until_told(
     urls = listeners.urls
     ended, end = socket.socketpair()
     with ended:
-        server.start(listeners.detach(), end.detach())
+        descriptors = listeners.detach()
+        signals.forget_in_children([*descriptors, ended.fileno(), end.fileno()])
+        server.start(descriptors, end.detach())
         try:
             signals.hand_over(server, within, replaced=supervisor is not None)
             if supervisor is not None:
                 server.watch_supervisor(os.dup(supervisor.fileno()), within)
             announce(urls)
-            ended.recv(1)  # Rust closes the other end; signals do not end the wait
+            ended.recv(1)  # Rust writes to the other end; signals do not end the wait
         finally:
             server.stop()
-    server.disarm()
+    server.disarm(EXIT_TIME if ends else None)
 
 
 def raise_file_limit() -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import signal
 import socket
+import threading
+from collections.abc import Sequence
 from types import FrameType, TracebackType
 from typing import Any, Self
 
@@ -23,10 +27,26 @@ class Signals:
 
     def __init__(self) -> None:
         self._before: dict[int, Any] = {}
+        self._descriptors: Sequence[int] = ()
         self._writer: socket.socket | None = None
         self._wakeup = -1
 
+    def forget_in_children(self, descriptors: Sequence[int]) -> None:
+        """Has the child of a fork close these: sockets that it holds would outlive the server."""
+        self._descriptors = descriptors
+
+    def leave_to_parent(self) -> None:
+        """In the child of a fork: signals to it are its own, and it keeps no socket of the server's."""
+        with contextlib.suppress(ValueError, OSError):
+            signal.set_wakeup_fd(-1)
+            for number in self._before:
+                signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+        for descriptor in self._descriptors:
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
+
     def __enter__(self) -> Self:
+        _taken.add(self)
         handlers = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: _exit}
         self._before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
         return self
@@ -44,12 +64,39 @@ class Signals:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        _taken.discard(self)
         if self._writer is not None:
             signal.set_wakeup_fd(self._wakeup)
             self._writer.close()
         for number, handler in self._before.items():
             if handler is not None:  # None: one that was not installed from Python, and cannot be put back
                 signal.signal(number, handler)
+
+
+_taken: set[Signals] = set()
+"""Those that are entered."""
+
+
+_forking = threading.local()
+
+
+def _before_fork() -> None:
+    """What is sent to the child before its handlers are its own waits until they are."""
+    _forking.mask = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING) if _taken else None
+
+
+def _in_parent() -> None:
+    if _forking.mask is not None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, _forking.mask)
+
+
+def _in_child() -> None:
+    for signals in _taken:
+        signals.leave_to_parent()
+    _in_parent()
+
+
+os.register_at_fork(before=_before_fork, after_in_parent=_in_parent, after_in_child=_in_child)
 
 
 def _exit(number: int, _frame: FrameType | None) -> None:

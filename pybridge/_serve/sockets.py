@@ -63,6 +63,11 @@ class Listeners:
         Raises:
             OSError: Somebody else listens there meanwhile.
         """
+        if self._made is not None:
+            path, inode = self._made
+            with _naming(path):
+                if Path(path).stat().st_ino != inode:
+                    raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
         for found in self._sockets:
             with _naming(_url(found, self._scheme)):
                 found.listen(BACKLOG)
@@ -105,6 +110,8 @@ def inherited(descriptor: int, *, listens: bool = True) -> socket.socket:
         OSError: It is none; the message names it.
     """
     with _naming(f"descriptor {descriptor}"):
+        if descriptor < 0:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         found = socket.socket(fileno=descriptor)
         fits = found.type == socket.SOCK_STREAM and found.family in (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX)
         if not fits or (listens and not found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)):

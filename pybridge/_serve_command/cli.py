@@ -31,6 +31,9 @@ from pybridge.engine import PooledEngine
 from pybridge.errors import ConfigError
 from pybridge.memory import configure_memory
 
+STOP_MARGIN = 60.0
+"""Seconds beyond the drain after which a process that is told to stop is killed: it has ended itself long before."""
+
 
 def add_command(commands: Any) -> None:
     """Adds `serve` to the command line."""
@@ -91,7 +94,7 @@ def _serve(
             wait_ready(engine)
         except Exception as error:  # whatever a lifespan does
             raise StartError(f"the lifespan of {engine.name} failed: {in_one_line(error)}") from error
-        serve_until_told(engine, server, listeners, settings, signals, announce, supervisor=channel)
+        serve_until_told(engine, server, listeners, settings, signals, announce, supervisor=channel, ends=True)
     if child is not None and channel is not None and _is_orphan(channel):
         with contextlib.suppress(OSError):  # the last process finds it empty
             child.peers.rmdir()
@@ -119,7 +122,8 @@ def _supervise(options: argparse.Namespace, settings: ServerSettings) -> int:
                 flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]  # noqa: SLF001
                 return [sys.executable, *flags, "-m", "pybridge", *options.arguments, "--child", str(child)]
 
-            return Supervisor(command, options.workers, descriptors, lambda: _announce(listeners.urls)).run()
+            patience = settings.drain_settle + settings.drain_timeout + STOP_MARGIN
+            return Supervisor(command, options.workers, descriptors, lambda: _announce(listeners.urls), patience).run()
     finally:
         shutil.rmtree(peers, ignore_errors=True)
 

@@ -26,6 +26,9 @@ SETTLED = 60.0
 MAX_FAILED_STARTS = 5
 """Processes that may end one after the other before they were ready, before all is given up."""
 
+SECOND_GRACE = 1.0
+"""Seconds that processes have for ending after a second signal."""
+
 UNREADY_GRACE = 5.0
 """Seconds that a process which is not ready has to end."""
 
@@ -68,6 +71,7 @@ class Supervisor:
         number: How many there are.
         descriptors: Sockets that they share.
         announce: Called when all are ready for the first time.
+        patience: Seconds after which a process that was told to end is killed; after a second signal it is one.
     """
 
     def __init__(
@@ -76,7 +80,9 @@ class Supervisor:
         number: int,
         descriptors: Sequence[int],
         announce: Callable[[], None],
+        patience: float,
     ) -> None:
+        self._patience = patience
         self._command = command
         self._number = number
         self._descriptors = descriptors
@@ -87,6 +93,7 @@ class Supervisor:
         self._failed_starts = 0
         self._signals = 0
         self._status = 0
+        self._kill_unready_at: float | None = None
         self._kill_at: float | None = None
         self._outdated: list[Child] = []
         self._replaced: Child | None = None
@@ -126,7 +133,7 @@ class Supervisor:
 
     def _turn(self, signals: socket.socket) -> None:
         """Waits for the next thing that happens, and does what it asks for."""
-        times = [*self._due, *(() if self._kill_at is None else (self._kill_at,))]
+        times = [*self._due, *(at for at in (self._kill_unready_at, self._kill_at) if at is not None)]
         pause = max(0.0, min(times) - time.monotonic()) if times else None
         for key, _ in self._selector.select(pause):
             if key.fileobj is signals:
@@ -145,11 +152,19 @@ class Supervisor:
                 self._children.append(self._started())
             except OSError as error:
                 self._failed(f"no process can be started: {error.strerror or error}")
-        if self._kill_at is not None and now >= self._kill_at:
-            self._kill_at = None
+        self._kill_late(now)
+
+    def _kill_late(self, now: float) -> None:
+        """Kills those that were told to end and have not in time."""
+        if self._kill_unready_at is not None and now >= self._kill_unready_at:
+            self._kill_unready_at = None
             for child in self._children:
                 if not child.is_ready:
                     _tell(child, signal.SIGKILL)
+        if self._kill_at is not None and now >= self._kill_at:
+            self._kill_at = None
+            for child in self._children:
+                _tell(child, signal.SIGKILL)
 
     def _started(self) -> Child:
         here, there = socket.socketpair()
@@ -200,7 +215,9 @@ class Supervisor:
         self._signals += 1
         self._due.clear()
         self._outdated.clear()
-        self._kill_at = time.monotonic() + (UNREADY_GRACE if self._signals == 1 else 0)
+        now, is_first = time.monotonic(), self._signals == 1
+        self._kill_unready_at = now + (UNREADY_GRACE if is_first else 0)
+        self._kill_at = now + (self._patience if is_first else SECOND_GRACE)
         for child in self._children:
             _tell(child, number)
 

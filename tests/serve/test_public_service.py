@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import socket
+import struct
 
 import pytest
 
 from support.serving import Program, Starter
 from support.waiting import wait_until
+from support.wire import head
 
 
 def logged(program: Program, number: int) -> list[str]:
@@ -45,6 +48,19 @@ def test_an_access_log_of_json_names_the_client_behind_the_proxies(serve: Starte
     entry = json.loads(line)
     assert (entry["client"], entry["status"], entry["items"]) == ("192.0.2.9", 200, 1)
     assert "r-1" in line
+
+
+def test_a_client_that_resets_its_connection_cannot_say_who_it_is(serve: Starter) -> None:
+    program = serve("app:echo", "--port", "0", "--access-log", "json", "--forwarded-allow-ips", "10.0.0.0/8")
+    request = head("POST", "/generate", {"X-Forwarded-For": "192.0.2.9", "Content-Length": "9"})
+    for _ in range(20):
+        with socket.create_connection(("127.0.0.1", program.port)) as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            client.sendall(request)
+    program.post(1)
+    program.signal().ended(0)
+    clients = {json.loads(line)["client"] for line in program.err.splitlines() if line.startswith("{")}
+    assert clients == {"127.0.0.1"}
 
 
 def test_an_access_log_of_text_has_a_line_for_each_request(serve: Starter) -> None:

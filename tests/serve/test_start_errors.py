@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import socket
 from pathlib import Path
 
 import pytest
+
+from pybridge._serve.sockets import Listeners
 
 from support.serving import Starter
 
@@ -97,3 +100,12 @@ def test_a_wrong_command_line_is_status_two_with_the_usage(serve: Starter) -> No
     for arguments in ([], ["app:echo", "--fly"], ["app:echo", "--workers", "0"], ["app:echo", "--port", "http"]):
         program = serve(*arguments).ended(2)
         assert program.err.startswith("usage: pybridge")
+
+
+def test_a_path_that_another_server_took_while_this_one_was_starting_is_told(tmp_path: Path) -> None:
+    path = str(tmp_path / "socket")
+    first, second = (Listeners.of("", 0, path, None, tls=False) for _ in range(2))
+    with contextlib.closing(first), contextlib.closing(second):
+        second.listen()
+        with pytest.raises(OSError, match=f"cannot listen on {path}: Address already in use"):
+            first.listen()

@@ -122,7 +122,7 @@ def test_a_process_whose_interpreter_is_held_is_alive_drains_and_ends_by_its_dea
     wait_until(lambda: program.get("/health/ready").status_code == 503, "readiness says so")
     program.ended(3)
     assert abs(time.monotonic() - start - 2.5) < 0.5
-    assert "still holds Python's interpreter; the process ends with status 3" in program.err
+    assert "something still holds Python's interpreter, or a thread of it goes on" in program.err
 
 
 def test_a_second_signal_ends_a_process_whose_interpreter_is_held(serve: Starter) -> None:
@@ -149,3 +149,15 @@ import os, sys
 serve = [sys.executable, "-m", "pybridge", "serve", "app:echo", "--port", "0"]
 os.execvp("unshare", ["unshare", "--fork", "--pid", *serve])
 """
+
+
+def test_a_thread_that_does_not_end_does_not_keep_the_process(serve: Starter, folder: Path) -> None:
+    source = "import asyncio, time\nasync def handler(request):\n    yield await asyncio.to_thread(time.sleep, 60)\n"
+    (folder / "threads.py").write_text(source)
+    program = serve("threads:handler", "--port", "0", "--drain-timeout", "0", "--flow-cancel-grace", "0.1")
+    with socket.create_connection(("127.0.0.1", program.port)) as client:
+        client.sendall(head("POST", "/generate", {"Content-Length": "2"}) + b"{}")
+        started = 'pybridge_streams_started_total{engine="handler"} 1'
+        wait_until(lambda: started in program.get("/metrics").text, lambda: program.get("/metrics").text)
+        program.signal().ended(3)
+    assert "a thread of it goes on; the process ends with status 3" in program.err

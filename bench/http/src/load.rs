@@ -108,12 +108,7 @@ fn whole_length(start: &[u8]) -> Option<usize> {
 }
 
 /// One connection.
-async fn client(
-    port: u16,
-    wanted: Wanted,
-    request: Arc<Vec<u8>>,
-    left: Arc<AtomicUsize>,
-) -> Result<Received, Failed> {
+async fn client(port: u16, wanted: Wanted, request: Arc<Vec<u8>>, left: Arc<AtomicUsize>) -> Result<Received, Failed> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
     stream.set_nodelay(true)?;
     let events = memmem::Finder::new(EVENT_START);

@@ -25,27 +25,36 @@ impl Deadline {
         if armed.is_some() {
             return;
         }
-        let (disarm, disarmed) = mpsc::channel();
-        // A thread of its own: it needs neither the interpreter nor the runtime, which may be what does not go on.
-        let wait = move || {
-            if disarmed.recv_timeout(within) == Err(mpsc::RecvTimeoutError::Timeout) {
-                let text = format!(
-                    "pybridge: {within:.1?} after it was told to stop something still holds Python's interpreter; the \
-                     process ends with status {STUCK}\n"
-                );
-                say(text);
-                exit_now(STUCK);
-            }
-        };
-        if thread::Builder::new().name("pybridge-deadline".into()).spawn(wait).is_ok() {
-            *armed = Some(disarm);
-        }
+        *armed = start(within);
     }
 
     /// The process may take its time again.
     pub(super) fn disarm(&self) {
         drop(self.0.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
+
+    /// Ends the process in so much time, whatever becomes of this.
+    pub(super) fn arm_for_good(&self, within: Duration) {
+        self.disarm();
+        std::mem::forget(start(within));
+    }
+}
+
+/// Starts the thread that ends the process in so much time, unless what comes back is dropped before. `None`: the system has
+/// no thread left.
+fn start(within: Duration) -> Option<mpsc::Sender<()>> {
+    let (disarm, disarmed) = mpsc::channel();
+    // A thread of its own: it needs neither the interpreter nor the runtime, which may be what does not go on.
+    let wait = move || {
+        if disarmed.recv_timeout(within) == Err(mpsc::RecvTimeoutError::Timeout) {
+            say(format!(
+                "pybridge: {within:.1?} were too little to stop in: something still holds Python's interpreter, or a \
+                 thread of it goes on; the process ends with status {STUCK}\n"
+            ));
+            exit_now(STUCK);
+        }
+    };
+    thread::Builder::new().name("pybridge-deadline".into()).spawn(wait).ok().map(|_| disarm)
 }
 
 /// Writes to standard error, and waits for that as long as a process that is to end can.

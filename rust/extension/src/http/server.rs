@@ -1,6 +1,8 @@
 //! A server as a Python object: made of checked options, started with sockets, ended by calls, signals or its supervisor.
 
+use std::io::Write;
 use std::os::fd::RawFd;
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock, PoisonError};
@@ -51,8 +53,8 @@ impl PyServer {
         Ok(Self { made: Mutex::new(Some((engine, options))), running: OnceLock::new() })
     }
 
-    /// Serves on the sockets with these descriptors, which belong to it from now on. When it has ended it closes `end`, where
-    /// somebody reads at the other end.
+    /// Serves on the sockets with these descriptors, which belong to it from now on. When it has ended it writes a byte to the
+    /// socket `end` and closes it: a child of a fork may hold another copy of it, which would keep the end from being seen.
     #[pyo3(signature = (listeners, end=None))]
     fn start(&self, py: Python<'_>, listeners: Vec<RawFd>, end: Option<RawFd>) -> PyResult<()> {
         let sockets = listeners.into_iter().map(take).collect::<PyResult<Vec<_>>>()?;
@@ -68,7 +70,8 @@ impl PyServer {
             let wait = ended.clone();
             runtime::start().map_err(|error| PyRuntimeError::new_err(error.to_string()))?.spawn(async move {
                 wait.await;
-                drop(end);
+                // Nobody reads any more if it fails.
+                drop(end.map(|end| UnixStream::from(end).write_all(b".")));
             });
             Ok::<_, PyErr>(Running { stopping: Arc::new(Stopping::new(control.clone())), control, ended })
         })?;
@@ -120,9 +123,12 @@ impl PyServer {
         })
     }
 
-    /// The process has come to its own end, and may take its time.
-    fn disarm(&self) -> PyResult<()> {
-        self.running()?.stopping.disarm();
+    /// Python's main thread goes on: the process may take its time, or, if `within` is given, has to have ended after so many
+    /// seconds.
+    #[pyo3(signature = (within=None))]
+    fn disarm(&self, within: Option<f64>) -> PyResult<()> {
+        let within = within.map(seconds).transpose()?;
+        self.running()?.stopping.disarm(within);
         Ok(())
     }
 }

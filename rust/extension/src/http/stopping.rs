@@ -41,9 +41,12 @@ impl Stopping {
         is_first
     }
 
-    /// The process has come to its own end.
-    pub(super) fn disarm(&self) {
-        self.deadline.disarm();
+    /// The process has come to its own end, which may take so long.
+    pub(super) fn disarm(&self, within: Option<Duration>) {
+        match within {
+            Some(within) => self.deadline.arm_for_good(within),
+            None => self.deadline.disarm(),
+        }
     }
 
     /// Reads numbers of signals, a byte each, until the other end is closed: the first SIGINT or SIGTERM begins the end, one

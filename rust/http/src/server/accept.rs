@@ -4,7 +4,9 @@ use std::convert::Infallible;
 use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
+use std::thread;
 use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
@@ -58,7 +60,9 @@ impl Acceptor {
 
     fn poll_accept(&self, context: &mut Context<'_>) -> Poll<io::Result<Transport>> {
         match self {
-            Self::Tcp(socket) => socket.poll_accept(context).map_ok(|(stream, _)| Transport::Tcp(stream)),
+            Self::Tcp(socket) => {
+                socket.poll_accept(context).map_ok(|(stream, address)| Transport::Tcp(stream, address.ip()))
+            }
             Self::Unix(socket, _) => socket.poll_accept(context).map_ok(|(stream, _)| Transport::Unix(stream)),
         }
     }
@@ -119,9 +123,20 @@ fn is_the_clients(error: &io::Error) -> bool {
     )
 }
 
-/// Says on standard error why no connection is accepted.
+/// Says on standard error why no connection is accepted. A thread of its own writes it: if nobody reads there, it waits, and
+/// nothing is said until it has done.
 fn report(error: &io::Error) {
     use io::Write;
-    // There is nobody to tell that it cannot be told.
-    let _ = writeln!(io::stderr(), "pybridge: no connection can be accepted: {error}; trying again");
+    static WRITING: AtomicBool = AtomicBool::new(false);
+    let line = format!("pybridge: no connection can be accepted: {error}; trying again\n");
+    let write = move || {
+        // There is nobody to tell that it cannot be told.
+        let _ = io::stderr().write_all(line.as_bytes());
+        WRITING.store(false, Ordering::Release);
+    };
+    if !WRITING.swap(true, Ordering::AcqRel)
+        && thread::Builder::new().name("pybridge-report".into()).spawn(write).is_err()
+    {
+        WRITING.store(false, Ordering::Release);
+    }
 }

@@ -19,7 +19,8 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// A connection as it was accepted.
 #[derive(Debug)]
 pub(super) enum Transport {
-    Tcp(TcpStream),
+    /// With the address of the other end, which the system forgets when that resets the connection.
+    Tcp(TcpStream, IpAddr),
     Unix(UnixStream),
 }
 
@@ -27,7 +28,7 @@ impl Transport {
     /// The address of the other end; `None` on a Unix socket.
     pub(super) fn peer(&self) -> Option<IpAddr> {
         match self {
-            Self::Tcp(stream) => stream.peer_addr().ok().map(|address| address.ip()),
+            Self::Tcp(_, address) => Some(*address),
             Self::Unix(_) => None,
         }
     }
@@ -68,7 +69,7 @@ impl Socket {
 
     fn io(&mut self) -> Pin<&mut dyn Duplex> {
         let io: &mut dyn Duplex = match &mut self.transport {
-            Transport::Tcp(stream) => stream,
+            Transport::Tcp(stream, _) => stream,
             Transport::Unix(stream) => stream,
         };
         Pin::new(io)
@@ -110,7 +111,7 @@ impl Socket {
         if self.hangup.is_none() {
             // Without a descriptor for it the client is noticed by the next write.
             self.hangup = match &self.transport {
-                Transport::Tcp(stream) => Hangup::of(stream.as_fd()),
+                Transport::Tcp(stream, _) => Hangup::of(stream.as_fd()),
                 Transport::Unix(stream) => Hangup::of(stream.as_fd()),
             }
             .ok();

@@ -273,6 +273,7 @@ SERVING = """
         print("mine", number, flush=True)
 
     signal.signal(signal.SIGTERM, mine)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may start programs that ignore it
     engine = pybridge.PooledEngine(echo)
     pybridge.serve(engine, port=int(sys.argv[1]), drain_timeout=1)
     assert signal.getsignal(signal.SIGTERM) is mine

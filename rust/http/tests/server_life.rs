@@ -288,12 +288,12 @@ fn a_server_that_leaves_refuses_nobody_and_ends_with_its_connections() {
             let mut accepted = Raw::connect(&address).await;
             let live = service.ask(EVENTS, "leaving-live", "Hello pause! world").await;
             service.control().leave();
+            accepted.send(chat("leaving-late", "Hello")).await;
             loop {
                 if TcpStream::connect(&address).await.is_err() {
                     break;
                 }
             }
-            accepted.send(chat("leaving-late", "Hello")).await;
             let (status, head, _) = accepted.answer().await;
             assert_eq!((status, header(&head, "connection")), (200, Some("close")));
             let (text, whole) = live.text().await;

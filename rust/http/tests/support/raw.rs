@@ -66,16 +66,35 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Raw<S> {
         self.until("\r\n\r\n").await
     }
 
-    /// Status, head and body of an answer of known length.
+    /// Status, head and body of an answer: of one that is not there when its head goes, the chunks are joined.
     pub(crate) async fn answer(&mut self) -> (u16, String, String) {
         let head = self.head().await;
-        let length = header(&head, "content-length").expect("a length").parse().expect("a number");
+        let body = match header(&head, "content-length") {
+            Some(length) => self.exactly(length.parse().expect("a number")).await,
+            None => self.chunks().await,
+        };
+        (status(&head), head, body)
+    }
+
+    async fn chunks(&mut self) -> String {
+        let mut body = String::new();
+        loop {
+            let length = self.until("\r\n").await;
+            let length = usize::from_str_radix(length.trim_end(), 16).expect("a length");
+            body += &self.exactly(length).await;
+            assert_eq!(self.until("\r\n").await, "\r\n");
+            if length == 0 {
+                return body;
+            }
+        }
+    }
+
+    async fn exactly(&mut self, length: usize) -> String {
         while self.read.len() < length {
             assert!(self.more().await, "the connection ended");
         }
         let rest = self.read.split_off(length);
-        let body = String::from_utf8(std::mem::replace(&mut self.read, rest)).expect("text");
-        (status(&head), head, body)
+        String::from_utf8(std::mem::replace(&mut self.read, rest)).expect("text")
     }
 
     /// What comes until the connection ends, however.

@@ -1,4 +1,4 @@
-//! Options of a server that cannot be.
+//! The check of a server's options, and what is made of them.
 
 use pybridge::EngineProfile;
 
@@ -14,19 +14,34 @@ impl ServerOptions {
     /// # Errors
     /// The first option that cannot be.
     pub fn check(&self, profile: EngineProfile) -> Result<(), ServerError> {
+        Checked::of(self, profile).map(drop)
+    }
+}
+
+/// The parts of a server that are made of its options.
+pub(super) struct Checked {
+    pub(super) protocol: Protocol,
+    pub(super) cors: Cors,
+    pub(super) forwarded: Forwarded,
+}
+
+impl Checked {
+    /// # Errors
+    /// The first option that cannot be.
+    pub(super) fn of(options: &ServerOptions, profile: EngineProfile) -> Result<Self, ServerError> {
         let refused = |option| move |reason: String| ServerError::option(option, reason);
-        check(self)?;
-        Protocol::new(self.protocol.clone(), profile)?;
-        self.api_keys.check().map_err(refused("api_keys"))?;
-        Cors::new(&self.cors_origins).map_err(refused("cors_origins"))?;
-        Forwarded::new(&self.forwarded_allow_ips).map_err(refused("forwarded_allow_ips"))?;
-        Ok(())
+        check_limits(options)?;
+        let protocol = Protocol::new(options.protocol.clone(), profile)?;
+        options.api_keys.check().map_err(refused("api_keys"))?;
+        let cors = Cors::new(&options.cors_origins).map_err(refused("cors_origins"))?;
+        let forwarded = Forwarded::new(&options.forwarded_allow_ips).map_err(refused("forwarded_allow_ips"))?;
+        Ok(Self { protocol, cors, forwarded })
     }
 }
 
 /// # Errors
-/// The first option that cannot be, but for those of the protocol.
-pub(super) fn check(options: &ServerOptions) -> Result<(), ServerError> {
+/// The first time, number or path that cannot be.
+fn check_limits(options: &ServerOptions) -> Result<(), ServerError> {
     let waits = [
         ("header_timeout", options.header_timeout),
         ("body_timeout", options.body_timeout),

@@ -6,7 +6,7 @@ use hyper_util::server::conn::auto;
 use pybridge::Engine;
 use tokio::time::sleep;
 
-use super::check::check;
+use super::check::Checked;
 use super::error::ServerError;
 use super::options::ServerOptions;
 use super::peers::Peers;
@@ -40,13 +40,8 @@ impl Site {
     /// # Errors
     /// The first option that cannot be.
     pub(super) fn new(engine: Engine, options: ServerOptions) -> Result<Self, ServerError> {
-        check(&options)?;
-        let protocol = Protocol::new(options.protocol.clone(), engine.profile())?;
+        let Checked { protocol, cors, forwarded } = Checked::of(&options, engine.profile())?;
         let http = builder(&options);
-        let refused = |option| move |reason| ServerError::option(option, reason);
-        options.api_keys.check().map_err(refused("api_keys"))?;
-        let cors = Cors::new(&options.cors_origins).map_err(refused("cors_origins"))?;
-        let forwarded = Forwarded::new(&options.forwarded_allow_ips).map_err(refused("forwarded_allow_ips"))?;
         let observer = Observer::with_log(engine.name(), options.access_log)
             .map_err(|error| ServerError::option("access_log", error.to_string()))?;
         let peers = options.peers.as_deref().map(Peers::of);

@@ -64,9 +64,8 @@ class Listeners:
             OSError: Somebody else listens there meanwhile.
         """
         if self._made is not None:
-            path, inode = self._made
-            with _naming(path):
-                if Path(path).stat().st_ino != inode:
+            with _naming(self._made[0]):
+                if not self._has_its_file():
                     raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
         for found in self._sockets:
             with _naming(_url(found, self._scheme)):
@@ -88,10 +87,13 @@ class Listeners:
             found.close()
         self._sockets = []
         if self._made is not None:
-            path, inode = self._made
             with contextlib.suppress(OSError):
-                if Path(path).stat().st_ino == inode:
-                    Path(path).unlink()
+                if self._has_its_file():
+                    Path(self._made[0]).unlink()
+
+    def _has_its_file(self) -> bool:
+        """Whether the file at the socket's path is the one that was made here."""
+        return self._made is not None and Path(self._made[0]).stat().st_ino == self._made[1]
 
 
 def passed_by_systemd() -> list[int]:

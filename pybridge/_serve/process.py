@@ -91,6 +91,7 @@ def serve_until_told(
             ended.recv(1)  # Rust writes to the other end; signals do not end the wait
         finally:
             server.stop()
+            signals.forget_in_children([])  # they are closed, and others may have their numbers
     server.disarm(EXIT_TIME if ends else None)
 
 

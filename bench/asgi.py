@@ -16,18 +16,16 @@ import statistics
 import sys
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from bench.result_files import row, said, stamp, stored, write
+from bench.serve_cases import start
 from bench.servers import (
     IDLE_SECONDS,
     LARGE_BODIES_TOGETHER,
     MEMORY_SETTINGS,
     TEXT_CHARS,
-    Server,
     build,
-    free_port,
 )
 
 ITEMS = 100
@@ -58,15 +56,9 @@ CASES = (
 )
 
 
-def serve(server: str, app: str, handler: str, settings: dict[str, str] | None = None) -> Server:
-    """An ASGI server with an application of bench/http/apps.py."""
-    port, programs = free_port(), Path(sys.executable).parent
-    quiet = ["--port", str(port), "--loop", "uvloop", "--no-access-log", "--log-level", "warning"]
-    commands = {
-        "uvicorn": [f"{programs}/uvicorn", f"apps:{app}", "--http", "httptools", *quiet],
-        "granian": [f"{programs}/granian", f"apps:{app}", "--interface", "asgi", "--workers", "1", *quiet],
-    }
-    return Server(commands[server], port, {"HANDLER": handler, **(settings or {})})
+def way(server: str, app: str) -> str:
+    """The name of a server with an application of bench/http/apps.py."""
+    return server if app == "plain" else f"{server}-asgi"
 
 
 def measure_case(case: Case, repeat: int) -> dict[str, Any]:
@@ -75,7 +67,7 @@ def measure_case(case: Case, repeat: int) -> dict[str, Any]:
     samples: dict[tuple[str, str], list[float]] = {lane: [] for lane in lanes}
     rates: dict[tuple[str, str], list[float]] = {lane: [] for lane in lanes}
     with ExitStack() as stack:
-        running = {lane: stack.enter_context(serve(*lane, case.key)) for lane in lanes}
+        running = {lane: stack.enter_context(start(way(*lane), case.key)) for lane in lanes}
         for round_number in range(repeat + 1):
             for lane, server in running.items():
                 found = server.load(case.connections, case.requests, case.items, {"items": case.items})
@@ -110,7 +102,7 @@ def measure_memory() -> dict[str, Any]:
     kept: dict[str, float] = {}
     body = {"prompt": "x" * TEXT_CHARS}
     for app in APPS:
-        with serve("uvicorn", app, "single", MEMORY_SETTINGS) as server:
+        with start(way("uvicorn", app), "single", MEMORY_SETTINGS) as server:
             kept[app] = server.kept_mib(CYCLES, 10 * LARGE_BODIES_TOGETHER, body)
     return {
         "key": "memory",

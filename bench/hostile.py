@@ -20,7 +20,7 @@ import sys
 import time
 from typing import Any
 
-from bench.result_files import row, said, stamp, write
+from bench.result_files import row, stamp, target, target_row, write
 from bench.serve_cases import start
 from bench.servers import MEMORY_SETTINGS, Server
 
@@ -179,7 +179,7 @@ def markdown(document: dict[str, Any]) -> str:
         "",
         "| figure | measured | target | reached |",
         "| --- | --- | --- | --- |",
-        *map(_target, document["targets"]),
+        *map(target_row, document["targets"]),
         "",
         "| clients | number | gone after, at most | deadline |",
         "| --- | --- | --- | --- |",
@@ -189,11 +189,6 @@ def markdown(document: dict[str, Any]) -> str:
         ),
     ]
     return "\n".join([*lines, "", f"`{document['command']}`, {document['measured_at']}", ""])
-
-
-def _target(target: dict[str, Any]) -> str:
-    bound = f"≤ {target['bound']:.3g}"
-    return row(target["name"], f"{target['value']:.3g}", bound, said(reached=target["reached"]))
 
 
 def main() -> int:
@@ -223,14 +218,12 @@ def main() -> int:
             for kind in kinds
         ),
     )
-    targets = [
-        {"name": name, "value": value, "bound": bound, "reached": value <= bound} for name, value, bound in checks
-    ]
+    targets = [target(*check) for check in checks]
     document: dict[str, Any] = {**stamp("bench.hostile"), **found, "targets": targets}
     page = markdown(document)
     write("hostile", document, page)
     print(page)
-    return 0 if all(target["reached"] for target in targets) else 1
+    return 0 if all(each["reached"] for each in targets) else 1
 
 
 if __name__ == "__main__":

@@ -52,6 +52,22 @@ def said(*, reached: bool) -> str:
     return "yes" if reached else "**no**"
 
 
+def target(name: str, value: float, bound: float, *, is_most: bool = True) -> dict[str, Any]:
+    """A figure and what it is held to: at most, or at least, `bound`."""
+    reached = value <= bound if is_most else value >= bound
+    return {"name": name, "value": value, "bound": bound, "is_most": is_most, "reached": reached}
+
+
+def bound_text(target: dict[str, Any]) -> str:
+    """What a figure is held to, as a page tells it."""
+    return f"{'≤' if target['is_most'] else '≥'} {target['bound']:.3g}"
+
+
+def target_row(target: dict[str, Any]) -> str:
+    """A row for one target: what, measured, bound, reached."""
+    return row(target["name"], f"{target['value']:.3g}", bound_text(target), said(reached=target["reached"]))
+
+
 def row(*cells: str) -> str:
     """A row of a table."""
     return f"| {' | '.join(cells)} |"

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from typing import Any
 
-from bench.result_files import stamp, stored, write
+from bench.result_files import stamp, stored, target, write
 from bench.serve_cases import CASES, PEERS, Case, start
 from bench.serve_page import markdown
 from bench.servers import build
@@ -79,16 +79,7 @@ def _targets(case: Case, rounds: dict[str, list[dict[str, float]]]) -> list[dict
         if bound is not None:
             ratios = compare()
             value = statistics.median(ratios)
-            found.append(
-                {
-                    "name": name,
-                    "bound": bound,
-                    "is_most": is_most,
-                    "value": value,
-                    "range": [min(ratios), max(ratios)],
-                    "reached": value <= bound if is_most else value >= bound,
-                }
-            )
+            found.append({**target(name, value, bound, is_most=is_most), "range": [min(ratios), max(ratios)]})
     return found
 
 
@@ -111,8 +102,8 @@ def main() -> int:
     page = markdown(document)
     write("serve", document, page)
     print(page)
-    targets = [target for case in document["cases"] for target in case["targets"]]
-    return 0 if all(target["reached"] for target in targets) else 1
+    targets = [each for case in document["cases"] for each in case["targets"]]
+    return 0 if all(each["reached"] for each in targets) else 1
 
 
 if __name__ == "__main__":

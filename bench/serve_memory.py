@@ -18,7 +18,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from bench.result_files import row, said, stamp, stored, write
+from bench.result_files import row, stamp, stored, target, target_row, write
 from bench.serve_cases import WAYS, start
 from bench.servers import IDLE_SECONDS, LARGE_BODIES_TOGETHER, MEMORY_SETTINGS, TEXT_CHARS, Server, build
 
@@ -111,16 +111,7 @@ def targets(name: str, servers: list[dict[str, Any]]) -> list[dict[str, Any]]:
             False,
         ),
     ]
-    return [
-        {
-            "name": text,
-            "value": value,
-            "bound": bound,
-            "is_most": is_most,
-            "reached": value <= bound if is_most else value >= bound,
-        }
-        for text, value, bound, is_most in lines
-    ]
+    return [target(text, value, bound, is_most=is_most) for text, value, bound, is_most in lines]
 
 
 SETTING = f"""\
@@ -143,9 +134,7 @@ def markdown(document: dict[str, Any], picture: str) -> str:
     ]
     for name, payload in document["payloads"].items():
         lines += ["", f"## {name.capitalize()}", "", row("figure", "measured", "target", "reached"), row(*["---"] * 4)]
-        for target in payload["targets"]:
-            bound = f"{'≤' if target['is_most'] else '≥'} {target['bound']:.3g}"
-            lines.append(row(target["name"], f"{target['value']:.3g}", bound, said(reached=target["reached"])))
+        lines += map(target_row, payload["targets"])
         heads = (
             "server",
             "start",
@@ -230,8 +219,8 @@ def main() -> int:
     page = markdown(document, picture.name)
     write("serve-memory", document, page)
     print(page)
-    found = [target for payload in document["payloads"].values() for target in payload["targets"]]
-    return 0 if all(target["reached"] for target in found) else 1
+    found = [each for payload in document["payloads"].values() for each in payload["targets"]]
+    return 0 if all(each["reached"] for each in found) else 1
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench.result_files import row, said
+from bench.result_files import bound_text, row, said
 from bench.serve_cases import ITEMS, WAYS
 
 SETTING = f"""\
@@ -45,9 +45,8 @@ def markdown(document: dict[str, Any]) -> str:
 
 def _target(case: dict[str, Any], target: dict[str, Any]) -> str:
     low, high = target["range"]
-    bound = f"{'≤' if target['is_most'] else '≥'} {target['bound']:g}"
     measured = f"{target['value']:.2f} ({low:.2f} to {high:.2f})"
-    return row(case["title"], target["name"], measured, bound, said(reached=target["reached"]))
+    return row(case["title"], target["name"], measured, bound_text(target), said(reached=target["reached"]))
 
 
 def _server(case: dict[str, Any], way: str) -> str:

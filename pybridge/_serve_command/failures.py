@@ -1,4 +1,4 @@
-"""What keeps a server from starting, in one line."""
+"""The reasons why a server cannot start, each on one line."""
 
 from __future__ import annotations
 

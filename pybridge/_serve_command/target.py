@@ -1,4 +1,4 @@
-"""What `module:attribute` names on the command line, as an engine."""
+"""The engine that `module:attribute` names on the command line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-//! What a server counts and logs of requests, and whom it lets pass.
+//! Metrics, access log and guards of a server, over real sockets.
 #![cfg(feature = "server")]
 
 mod support;

@@ -1,4 +1,4 @@
-//! What a serving process is told by signals and by its supervisor, acted on whatever holds the interpreter.
+//! The end of a serving process, by signals or with its supervisor, whatever holds the interpreter.
 
 use std::io;
 use std::os::fd::OwnedFd;

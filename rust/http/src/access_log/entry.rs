@@ -1,4 +1,4 @@
-//! What the access log says of one request and its answer.
+//! The facts of one request and its answer that an access log tells.
 
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};

@@ -1,4 +1,4 @@
-//! How answers end, as metrics and logs name it.
+//! The ways in which answers end, by their names in logs.
 
 use pybridge::{FailureKind, Reason, StreamError};
 

@@ -1,4 +1,4 @@
-//! How many items of a stream have come, and when.
+//! The number of a stream's items that have come, and the times of the first and the last.
 
 use tokio::time::Instant;
 

@@ -1,4 +1,4 @@
-//! What a public service asks of clients before their requests are read, and who they are.
+//! The guards of a public service: keys, origins of pages, and the clients behind proxies.
 
 mod api_keys;
 mod cors;

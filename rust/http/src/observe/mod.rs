@@ -1,4 +1,4 @@
-//! What is counted of requests and their answers.
+//! Metrics of requests and their answers, and the record of each.
 
 mod exposition;
 mod histogram;

@@ -22,8 +22,9 @@ use crate::answer::after;
 /// How long connections have at least to send what is left of their answers when all calls are over.
 const LAST_WRITES: Duration = Duration::from_millis(500);
 
-/// Starts to serve an engine on the bridge's runtime, and does not wait. The engine ends with the server, for others as well. Nothing of a server needs the interpreter but the
-/// handler itself: while Python is stuck, connections are accepted, and the pages of health and metrics are served.
+/// Starts to serve an engine on the bridge's runtime, and does not wait. The engine ends with the server, for others as well.
+/// Nothing of a server needs the interpreter but the handler itself: while Python is stuck, connections are accepted, and the
+/// pages of health and metrics are served.
 ///
 /// A runtime of the host's own ([`runtime::use_handle`]) must have its input and output enabled (`enable_io`).
 ///

@@ -93,18 +93,12 @@ impl FromHeaders for CallOptions {
 /// As [`FromHeaders::from_headers`]; the headers of these names become metadata under them as well.
 pub(crate) fn call_options(headers: &HeaderMap, pass: &[HeaderName]) -> Result<CallOptions, HeaderError> {
     let mut options = CallOptions::default();
-    options.request_id = single(headers, &REQUEST_ID, MAX_ID_BYTES)?;
-    options.traceparent = single(headers, &TRACEPARENT, MAX_TRACE_BYTES)?;
-    options.tracestate = joined(headers, &TRACESTATE, MAX_TRACE_BYTES)?;
-    options.timeout = match single(headers, &TIMEOUT, usize::MAX)? {
-        Some(text) => Some(seconds(&text).ok_or_else(|| refuse(&TIMEOUT, "must be a number of seconds above 0"))?),
-        None => None,
-    };
     // An engine's own limits are checked when the call starts; these keep what is copied until then small.
     let limits = Limits::default();
     let mut bytes = 0;
     for name in headers.keys() {
         let key = match name.as_str().strip_prefix(METADATA) {
+            _ if read_option(&mut options, headers, name)? => continue,
             _ if pass.contains(name) => name.as_str(),
             Some("") => return Err(refuse(name, "must say which metadata")),
             // What a proxy vouches for is not the client's to say.
@@ -125,6 +119,23 @@ pub(crate) fn call_options(headers: &HeaderMap, pass: &[HeaderName]) -> Result<C
         }
     }
     Ok(options)
+}
+
+/// Sets the option that `name` stands for; false: for none.
+fn read_option(options: &mut CallOptions, headers: &HeaderMap, name: &HeaderName) -> Result<bool, HeaderError> {
+    match name {
+        _ if *name == REQUEST_ID => options.request_id = single(headers, name, MAX_ID_BYTES)?,
+        _ if *name == TRACEPARENT => options.traceparent = single(headers, name, MAX_TRACE_BYTES)?,
+        _ if *name == TRACESTATE => options.tracestate = joined(headers, name, MAX_TRACE_BYTES)?,
+        _ if *name == TIMEOUT => {
+            let text = single(headers, name, usize::MAX)?;
+            let timeout =
+                text.map(|text| seconds(&text).ok_or_else(|| refuse(name, "must be a number of seconds above 0")));
+            options.timeout = timeout.transpose()?;
+        }
+        _ => return Ok(false),
+    }
+    Ok(true)
 }
 
 /// True for headers that mean something to every call.

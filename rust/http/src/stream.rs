@@ -7,7 +7,7 @@ use http::Response;
 use pybridge::codec::Framing;
 use pybridge::{CallOptions, ChunkStream, Engine, Reason};
 
-use crate::answer::{ChunkBody, Failures, KEEP_ALIVE_AFTER, Source, streamed};
+use crate::answer::{ChunkBody, Failures, KEEP_ALIVE_AFTER, Source, named, streamed};
 use crate::api::Api;
 use crate::error::HttpError;
 use crate::media;
@@ -65,6 +65,11 @@ async fn begun(chunks: ChunkStream, wait: Duration, failures: Failures) -> Resul
     ChunkBody::begin(source, failures, wait).await.map_err(|error| HttpError::from(error).with_request_id(id))
 }
 
+fn streamed_named(content_type: &'static str, body: ChunkBody) -> Response<ChunkBody> {
+    let id = body.request_id();
+    named(streamed(content_type, body), id)
+}
+
 fn source(chunks: ChunkStream) -> Source {
     Source::new(chunks.on_drop(Reason::Client), Duration::ZERO)
 }
@@ -119,7 +124,7 @@ impl Sse {
 
     /// The answer for any server on the `http` crate's types.
     pub fn into_http(self) -> Response<ChunkBody> {
-        streamed(media::EVENTS, self.0)
+        streamed_named(media::EVENTS, self.0)
     }
 }
 
@@ -149,7 +154,7 @@ impl Ndjson {
 
     /// The answer for any server on the `http` crate's types.
     pub fn into_http(self) -> Response<ChunkBody> {
-        streamed(media::LINES, self.0)
+        streamed_named(media::LINES, self.0)
     }
 }
 

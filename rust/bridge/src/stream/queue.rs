@@ -51,8 +51,8 @@ struct Inner {
 /// All that was ever put in, and beside it what only the producer looks at.
 ///
 /// What one side writes for every batch lies on lines of the memory that the other side need not touch for that: a line that
-/// two processors write in turn costs each of them as much as ten lines of code.
-#[repr(align(64))]
+/// two processors write in turn costs each of them as much as ten lines of code. Bytes between them keep them apart, and no
+/// alignment does: memory of a larger alignment than the allocator's own takes it several times as long.
 #[derive(Debug)]
 struct Made {
     /// Written under the lock of the outbox.
@@ -62,7 +62,6 @@ struct Made {
 }
 
 /// All that was ever taken out, and what the consumer looks at.
-#[repr(align(64))]
 #[derive(Debug)]
 struct Taken {
     inner: Mutex<Inner>,
@@ -76,10 +75,18 @@ struct Taken {
 
 /// Written by the stream's driver (through the hand-over), read by its one consumer.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Queue {
+    before: Apart,
     made: Made,
+    between: Apart,
     taken: Taken,
+    after: Apart,
 }
+
+/// As many bytes as a line of the memory.
+#[derive(Debug, Default)]
+struct Apart(#[expect(dead_code, reason = "nothing but its length counts")] [u64; 8]);
 
 impl Queue {
     pub(crate) fn new(marks: Marks) -> Self {
@@ -92,7 +99,7 @@ impl Queue {
             pauses: AtomicUsize::new(0),
             abandoned: AtomicBool::new(false),
         };
-        Self { made, taken }
+        Self { before: Apart::default(), made, between: Apart::default(), taken, after: Apart::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Response, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, header};
 use pybridge::{ChunkStream, Reason, StreamError};
 
 use super::answer_body::AnswerBody;
@@ -46,10 +46,13 @@ where
             Ok(delivered) => delivered.await,
             Err(error) => Err(error),
         };
-        answer.unwrap_or_else(|error| {
-            let outcome = Outcome::from(&error);
-            failed(error, id, api).map(|body| AnswerBody::failure(body, outcome))
-        })
+        match answer {
+            Ok(answer) => named(answer, id),
+            Err(error) => {
+                let outcome = Outcome::from(&error);
+                failed(error, id, api).map(|body| AnswerBody::failure(body, outcome))
+            }
+        }
     }
 }
 
@@ -76,20 +79,26 @@ pub(crate) async fn stream(
 
 /// The answer of a stream whose head goes now.
 pub(crate) fn streamed(content_type: &'static str, body: ChunkBody) -> Response<ChunkBody> {
-    let mut response = whole(content_type, Some(body.request_id()), body);
+    let mut response = whole(content_type, body);
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     headers.insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
     response
 }
 
-/// An answer of this type that is there in one piece, to the request of this name.
-pub(crate) fn whole<B>(content_type: &'static str, request_id: Option<String>, body: B) -> Response<B> {
+/// An answer of this type that is there in one piece.
+pub(crate) fn whole<B>(content_type: &'static str, body: B) -> Response<B> {
     let mut response = Response::new(body);
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-    if let Some(id) = request_id.and_then(|id| HeaderValue::try_from(id).ok()) {
-        headers.insert(REQUEST_ID, id);
-    }
+    // Those of a stream and its server, and a host's own.
+    *response.headers_mut() = HeaderMap::with_capacity(8);
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     response
+}
+
+/// The answer with the name of its request.
+pub(crate) fn named<B>(mut answer: Response<B>, request_id: String) -> Response<B> {
+    if let Ok(id) = HeaderValue::try_from(request_id) {
+        answer.headers_mut().insert(REQUEST_ID, id);
+    }
+    answer
 }

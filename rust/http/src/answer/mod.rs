@@ -14,7 +14,7 @@ pub use answer_body::AnswerBody;
 pub(crate) use body::Failures;
 pub use body::{ChunkBody, Interrupted};
 pub(crate) use buffered::{array, merged, value};
-pub(crate) use head::{COMMIT_AFTER, KEEP_ALIVE_AFTER, answer, failed, stream, streamed, whole};
+pub(crate) use head::{COMMIT_AFTER, KEEP_ALIVE_AFTER, answer, failed, named, stream, streamed, whole};
 pub(crate) use outcome::Outcome;
 pub(crate) use source::Source;
 pub(crate) use tally::Tally;

@@ -53,7 +53,6 @@ async fn deliver(
     chunks: ChunkStream,
 ) -> Result<Response<AnswerBody>, StreamError> {
     let ProtocolOptions { commit_after, keep_alive, flush_interval, .. } = terms.options;
-    let id = chunks.request_id();
     let body = match delivery {
         Delivery::Stream(failures) => {
             let source = Source::new(chunks, flush_interval);
@@ -62,5 +61,5 @@ async fn deliver(
         Delivery::Array => answer::array(chunks).await?,
         Delivery::Value => answer::value(chunks).await?,
     };
-    Ok(answer::whole(content_type, Some(id), body))
+    Ok(answer::whole(content_type, body))
 }

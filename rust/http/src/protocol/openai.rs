@@ -10,7 +10,7 @@ use super::options::ProtocolOptions;
 use super::terms::Terms;
 use crate::answer::{self, AnswerBody, Failures, Source};
 use crate::api::Api;
-use crate::headers::{REQUEST_ID, made_up_id};
+use crate::headers::made_up_id;
 use crate::media;
 use crate::openai::{Asked, Endpoint, Events, Merger, OpenAiError, look, model_page, models_page};
 
@@ -30,18 +30,14 @@ pub(super) fn page(terms: &Terms, model: Option<&str>, request_id: Option<String
     };
     let id = request_id.unwrap_or_else(made_up_id);
     match page {
-        Ok(page) => answer::whole(media::JSON, Some(id), page.into()),
+        Ok(page) => answer::named(answer::whole(media::JSON, page.into()), id),
         Err(error) => refused(error, id),
     }
 }
 
 /// The answer to a request that is refused.
 pub(super) fn refused(error: OpenAiError, request_id: String) -> Response<Bytes> {
-    let mut response = error.into_http();
-    if let Ok(id) = request_id.try_into() {
-        response.headers_mut().insert(REQUEST_ID, id);
-    }
-    response
+    answer::named(error.into_http(), request_id)
 }
 
 impl Call {
@@ -65,7 +61,7 @@ impl Call {
         if !self.asked.stream {
             let merger = Merger::new(self.endpoint, self.asked, &id, created);
             let body = answer::merged(chunks, merger).await?;
-            return Ok(answer::whole(media::JSON, Some(id), body));
+            return Ok(answer::whole(media::JSON, body));
         }
         let source = Source::events(chunks, flush_interval, Events::new(self.endpoint, self.asked, &id, created));
         answer::stream(media::EVENTS, source, Failures::Event(Api::OpenAi), commit_after, keep_alive).await

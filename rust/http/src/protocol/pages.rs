@@ -28,7 +28,7 @@ pub enum Page {
 const EXPOSITION: &str = "text/plain; version=0.0.4";
 
 fn page(content_type: &'static str, body: impl Into<Bytes>) -> Response<Bytes> {
-    let mut response = whole(content_type, None, body.into());
+    let mut response = whole(content_type, body.into());
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     response
 }

@@ -9,6 +9,7 @@ use std::task::Poll;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::task::unconstrained;
 use tokio::time::timeout;
 
 use super::deadlines::Deadlines;
@@ -52,16 +53,20 @@ where
 {
     let service = service_fn(|request| answer(site, progress, peer, request));
     let mut connection = pin!(site.http.serve_connection(TokioIo::new(stream), service));
-    let mut closing = pin!(site.closing());
+    // Unconstrained: what gives way when it is polled for the first time would not be waiting.
+    let mut closing = pin!(unconstrained(site.closing()));
     let mut deadlines = Deadlines::new(progress, &site.options);
-    let mut is_open = true;
+    let (mut is_open, mut is_waiting) = (true, false);
     poll_fn(|context| {
         progress.turns();
         // What fails here is the client's: there is nobody to tell.
         if connection.as_mut().poll(context).is_ready() {
             return Poll::Ready(());
         }
-        if is_open && closing.as_mut().poll(context).is_ready() {
+        // Once it waits, a look at what it waits for is cheaper than to poll it.
+        let looks = is_open && !(is_waiting && site.serves_on());
+        is_waiting = true;
+        if looks && closing.as_mut().poll(context).is_ready() {
             is_open = false;
             deadlines.close();
             connection.as_mut().graceful_shutdown();

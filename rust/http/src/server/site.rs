@@ -61,6 +61,11 @@ impl Site {
         }
     }
 
+    /// True while the end is not in sight: [`Self::closing`], once polled, wakes its task when this changes.
+    pub(super) fn serves_on(&self) -> bool {
+        self.phases.now() == Phase::Serving && !self.leaving.has_begun()
+    }
+
     /// The page of metrics: of this process, or of all that serve together.
     pub(super) async fn metrics(&self) -> String {
         match &self.peers {

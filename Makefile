@@ -100,8 +100,10 @@ test-rust: build ## cargo tests; those of the bridge embed the interpreter of .v
 	$(EMBED) $(CARGO) test --quiet --doc $(RUST_SCOPE)
 	$(if $(HAS_LIBPYTHON),$(EMBED) $(CARGO) test --quiet --manifest-path $(RUST_HOST) --target-dir target)
 
-test-python: build ## pytest, on asyncio and uvloop
-	$(BIN)/pytest
+# Each process takes whole files: most of a file's tests share what they start.
+PYTEST_PROCESSES ?= auto
+test-python: build ## pytest, on asyncio and uvloop; in PYTEST_PROCESSES processes, 4 at most, else one for each processor
+	$(BIN)/pytest --numprocesses $(PYTEST_PROCESSES) --maxprocesses 4 --dist loadfile
 
 matrix: ## test-python with each of PYTHONS that is on PATH or, by its path, in PYTHONS_AT; a line for each at the end
 	@$(PYTHON) tests/matrix.py $(PYTHONS) $(addprefix --at ,$(PYTHONS_AT))

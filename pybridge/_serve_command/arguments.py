@@ -80,14 +80,15 @@ CONFIGS: dict[str, Any] = {"pool": PoolConfig, "flow": FlowConfig, "limits": Lim
 
 @dataclass(frozen=True)
 class Child:
-    """What a supervisor tells a process of its own: sockets, its channel, the folder of all processes."""
+    """What a supervisor tells a process of its own: sockets, its channel, the folder of all processes and its lock."""
 
     descriptors: tuple[int, ...]
     channel: int
+    lock: int
     peers: Path
 
     def __str__(self) -> str:
-        return f"{','.join(map(str, self.descriptors))}:{self.channel}:{self.peers}"
+        return f"{','.join(map(str, self.descriptors))}:{self.channel}:{self.lock}:{self.peers}"
 
 
 LEVELS = ("debug", "info", "warning", "error")
@@ -213,5 +214,5 @@ def _listed(text: str) -> tuple[str, ...]:
 
 
 def _child(text: str) -> Child:
-    descriptors, channel, peers = text.split(":", 2)
-    return Child(tuple(map(int, descriptors.split(","))), int(channel), Path(peers))
+    descriptors, channel, lock, peers = text.split(":", 3)
+    return Child(tuple(map(int, descriptors.split(","))), int(channel), int(lock), Path(peers))

@@ -6,33 +6,30 @@ import argparse
 import contextlib
 import logging
 import os
-import shutil
+import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import traceback
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 from pybridge._pybridge import Worker
 from pybridge._serve import sockets
-from pybridge._serve.process import prepare, raise_file_limit, serve_until_told, wait_ready
+from pybridge._serve.process import prepare, raise_file_limit, serve_until_told, time_to_stop, wait_ready
 from pybridge._serve.settings import ServerSettings
 from pybridge._serve.signals import Signals
 from pybridge._serve.sockets import Listeners
 from pybridge._serve_command import arguments, fields
 from pybridge._serve_command.arguments import CONFIGS, Child, option_of
+from pybridge._serve_command.child import DRAINED, READY, end_with_parent
 from pybridge._serve_command.failures import StartError, in_one_line
-from pybridge._serve_command.supervisor import READY, START_FAILED, Supervisor
+from pybridge._serve_command.folder import shared_folder
+from pybridge._serve_command.supervisor import START_FAILED, Supervisor
 from pybridge._serve_command.target import engine_of
 from pybridge.engine import PooledEngine
 from pybridge.errors import ConfigError
 from pybridge.memory import configure_memory
-
-STOP_MARGIN = 60.0
-"""Seconds beyond the drain after which a process that is told to stop is killed: it has ended itself long before."""
 
 
 def add_command(commands: Any) -> None:
@@ -47,10 +44,14 @@ def run(options: argparse.Namespace) -> int:
     )
     child: Child | None = options.child
     channel = None if child is None else socket.socket(fileno=child.channel)
-    if channel is not None:
+    if child is not None and channel is not None:
         channel.set_inheritable(False)
+        os.set_inheritable(child.lock, False)
+        end_with_parent(signal.SIGKILL)
+        if _is_orphan(channel):
+            return START_FAILED
     try:
-        with Signals() as signals:
+        with Signals(ends=True) as signals:
             settings = _settings(options)
             if child is None and options.workers > 1:
                 return _supervise(options, settings)
@@ -80,7 +81,8 @@ def _serve(
         if channel is None:
             _announce(urls)
         else:
-            channel.sendall(READY)
+            end_with_parent(None)  # it watches the channel from now on, and drains
+            channel.sendall(f"{READY} {time_to_stop(engine, settings):.3f}\n".encode())
 
     raise_file_limit()
     with contextlib.closing(listeners):
@@ -95,7 +97,11 @@ def _serve(
         except Exception as error:  # whatever a lifespan does
             raise StartError(f"the lifespan of {engine.name} failed: {in_one_line(error)}") from error
         serve_until_told(engine, server, listeners, settings, signals, announce, supervisor=channel, ends=True)
-    if child is not None and channel is not None and _is_orphan(channel):
+    if child is None or channel is None:
+        return
+    with contextlib.suppress(OSError):
+        channel.sendall(f"{DRAINED}\n".encode())
+    if _is_orphan(channel):
         with contextlib.suppress(OSError):  # the last process finds it empty
             child.peers.rmdir()
 
@@ -112,20 +118,15 @@ def _is_orphan(channel: socket.socket) -> bool:
 
 def _supervise(options: argparse.Namespace, settings: ServerSettings) -> int:
     raise_file_limit()
-    peers = Path(tempfile.mkdtemp(prefix="pybridge-"))
-    try:
-        with contextlib.closing(_listeners(options, settings)) as listeners:
-            descriptors = tuple(listeners.descriptors())
+    with shared_folder() as (peers, lock), contextlib.closing(_listeners(options, settings)) as listeners:
+        descriptors = tuple(listeners.descriptors())
 
-            def command(channel: int) -> Sequence[str]:
-                child = Child(descriptors, channel, peers)
-                flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]  # noqa: SLF001
-                return [sys.executable, *flags, "-m", "pybridge", *options.arguments, "--child", str(child)]
+        def command(channel: int) -> Sequence[str]:
+            child = Child(descriptors, channel, lock, peers)
+            flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]  # noqa: SLF001
+            return [sys.executable, *flags, "-m", "pybridge", *options.arguments, "--child", str(child)]
 
-            patience = settings.drain_settle + settings.drain_timeout + STOP_MARGIN
-            return Supervisor(command, options.workers, descriptors, lambda: _announce(listeners.urls), patience).run()
-    finally:
-        shutil.rmtree(peers, ignore_errors=True)
+        return Supervisor(command, options.workers, (*descriptors, lock), lambda: _announce(listeners.urls)).run()
 
 
 def _settings(options: argparse.Namespace) -> ServerSettings:

@@ -34,7 +34,9 @@ def prepare(engine: PooledEngine, settings: ServerSettings, peers: Path | None =
     except ValueError as error:
         if isinstance(error, ConfigError):
             raise
-        raise ConfigError(*error.args) from None
+        option, reason = error.args
+        file = {"tls_cert": settings.tls_cert, "tls_key": settings.tls_key}.get(option)
+        raise ConfigError(option, reason if file is None else f"{file} {reason}") from None
 
 
 def check_thread() -> None:

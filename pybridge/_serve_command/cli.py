@@ -17,17 +17,18 @@ from typing import Any
 from pybridge._pybridge import Worker
 from pybridge._serve import sockets
 from pybridge._serve.process import prepare, raise_file_limit, serve_until_told, time_to_stop, wait_ready
-from pybridge._serve.settings import ServerSettings
+from pybridge._serve.settings import WHERE, ServerSettings
 from pybridge._serve.signals import Signals
 from pybridge._serve.sockets import Listeners
 from pybridge._serve_command import arguments, fields
-from pybridge._serve_command.arguments import CONFIGS, Child, option_of
+from pybridge._serve_command.arguments import CONFIGS, Child, as_typed, option_of
 from pybridge._serve_command.child import DRAINED, READY, end_with_parent
-from pybridge._serve_command.failures import StartError, in_one_line
+from pybridge._serve_command.failures import StartError, in_one_line, say
 from pybridge._serve_command.folder import shared_folder
 from pybridge._serve_command.supervisor import START_FAILED, Supervisor
 from pybridge._serve_command.target import engine_of
 from pybridge.engine import PooledEngine
+from pybridge.environment import is_of_settings, unknown_variables
 from pybridge.errors import ConfigError
 from pybridge.memory import configure_memory
 
@@ -52,6 +53,8 @@ def run(options: argparse.Namespace) -> int:
             return START_FAILED
     try:
         with Signals(ends=True) as signals:
+            if child is None:
+                _warn_of_environment(options)
             settings = _settings(options)
             if child is None and options.workers > 1:
                 return _supervise(options, settings)
@@ -146,18 +149,30 @@ def _keys_of(variable: str) -> list[str]:
 
 def _listeners(options: argparse.Namespace, settings: ServerSettings) -> Listeners:
     """The sockets that the command line names, else those of systemd, else the usual one."""
-    where = vars(options)
-    kinds = [name for name in ("uds", "fd") if name in where]
-    if len(kinds) == 2 or (kinds and ("host" in where or "port" in where)):
-        raise StartError("--uds, --fd and --host with --port are three ways to say where: give one")
+    where = {name: value for name, value in vars(options).items() if name in WHERE}
+    named = [name for name in WHERE if name in where]
+    if len(named) > 1 and named != ["host", "port"]:
+        raise StartError(f"{_options(named)} exclude each other: give one place to listen at")
     tls = settings.tls_cert is not None
-    passed = sockets.passed_by_systemd()
-    if passed and not kinds and "host" not in where and "port" not in where:
+    if passed := sockets.passed_by_systemd():
+        if named:
+            raise StartError(f"{_options(named)}: the sockets are those that systemd has opened (LISTEN_FDS)")
         return Listeners([sockets.inherited(descriptor) for descriptor in passed], tls=tls)
     with _as_start_error("server"):
         return Listeners.of(
             where.get("host", "127.0.0.1"), where.get("port", 8000), where.get("uds"), where.get("fd"), tls=tls
         )
+
+
+def _options(names: Sequence[str]) -> str:
+    return " and ".join(f"--{name}" for name in names)
+
+
+def _warn_of_environment(options: argparse.Namespace) -> None:
+    """Says which variables were meant to be settings and are none."""
+    for name, meant in unknown_variables().items():
+        if name not in options.api_key_env and (meant is not None or is_of_settings(name)):
+            say(f"{name} has no effect: " + (f"did you mean {meant}?" if meant else "there is no such setting"))
 
 
 def _engine(options: argparse.Namespace) -> PooledEngine:
@@ -177,11 +192,13 @@ def _engine(options: argparse.Namespace) -> PooledEngine:
 
 @contextlib.contextmanager
 def _as_start_error(prefix: str) -> Iterator[None]:
-    """Makes a setting that cannot be one line that names its option."""
+    """Makes a setting that cannot be one line that names options as they are typed."""
     try:
         yield
     except ConfigError as error:
-        raise StartError(f"{option_of(prefix, error.field)}: {error.reason}") from error
+        reason = as_typed(prefix, error.reason)
+        colon = "" if reason.startswith("is needed ") else ":"
+        raise StartError(f"{option_of(prefix, error.field)}{colon} {reason}") from error
 
 
 def _announce(urls: list[str]) -> None:

@@ -24,7 +24,7 @@ from pybridge._serve_command import arguments, fields
 from pybridge._serve_command.arguments import CONFIGS, Child, as_typed, option_of
 from pybridge._serve_command.child import DRAINED, READY, end_with_parent
 from pybridge._serve_command.failures import StartError, in_one_line, say
-from pybridge._serve_command.folder import shared_folder
+from pybridge._serve_command.folder import leave_folder, shared_folder
 from pybridge._serve_command.supervisor import START_FAILED, Supervisor
 from pybridge._serve_command.target import engine_of
 from pybridge.engine import PooledEngine
@@ -105,8 +105,7 @@ def _serve(
     with contextlib.suppress(OSError):
         channel.sendall(f"{DRAINED}\n".encode())
     if _is_orphan(channel):
-        with contextlib.suppress(OSError):  # the last process finds it empty
-            child.peers.rmdir()
+        leave_folder(child.peers)
 
 
 def _is_orphan(channel: socket.socket) -> bool:

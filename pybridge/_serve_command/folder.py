@@ -13,6 +13,9 @@ from pathlib import Path
 PREFIX = "pybridge-"
 """What the names of these folders begin with, among the system's temporary files."""
 
+ENDED = "ended"
+"""The file with the metrics of processes that have ended; all others are sockets."""
+
 
 @contextlib.contextmanager
 def shared_folder() -> Iterator[tuple[Path, int]]:
@@ -46,7 +49,7 @@ def _remove_abandoned() -> None:
         with contextlib.suppress(OSError):
             descriptor = _opened(path)
             try:
-                if os.fstat(descriptor).st_uid == os.geteuid() and _holds_sockets_only(path):
+                if os.fstat(descriptor).st_uid == os.geteuid() and _is_ours(path):
                     fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     if _is(path, descriptor):
                         shutil.rmtree(path)
@@ -63,6 +66,13 @@ def _is(path: Path, descriptor: int) -> bool:
     return os.path.samestat(path.lstat(), os.fstat(descriptor))
 
 
-def _holds_sockets_only(path: Path) -> bool:
-    """False of a folder that is none of ours, whatever its name begins with."""
-    return all(entry.is_socket() for entry in path.iterdir())
+def _is_ours(path: Path) -> bool:
+    """False of a folder with other files, whatever its name begins with."""
+    return all(entry.is_socket() or entry.name == ENDED for entry in path.iterdir())
+
+
+def leave_folder(path: Path) -> None:
+    """Removes the folder if no other process has a socket in it; for one whose supervisor has gone."""
+    with contextlib.suppress(OSError):
+        if not any(entry.is_socket() for entry in path.iterdir()):
+            shutil.rmtree(path)

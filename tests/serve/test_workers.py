@@ -132,7 +132,7 @@ def test_processes_end_when_their_supervisor_is_killed(serve: Starter) -> None:
     pids = children(program)
     arguments = Path(f"/proc/{min(pids)}/cmdline").read_text().split("\0")
     shared = Path(arguments[arguments.index("--child") + 1].split(":", 3)[3])
-    assert {path.name for path in shared.iterdir()} == {f"{pid}.sock" for pid in pids}
+    assert {int(path.name.partition("-")[0]) for path in shared.iterdir()} == pids
     program.signal(signal.SIGKILL).ended(-signal.SIGKILL)
     wait_until(lambda: not any(is_alive(pid) for pid in pids), "they have ended")
     assert not shared.exists()
@@ -174,3 +174,22 @@ def test_each_process_tells_the_metrics_of_all(serve: Starter) -> None:
     os.kill(min(seen), signal.SIGKILL)
     program.said("another one starts")
     assert "http_requests_total" in program.get("/metrics").text
+
+
+def test_what_processes_have_counted_that_are_replaced_stays(serve: Starter) -> None:
+    """A counter that falls is taken for one that begins anew, and what is left of it for new calls."""
+    program = serve("app:describe", *TWO)
+    for _ in range(10):
+        answering(program)
+    total = 'http_requests_total{method="POST",status="200",handler="describe"} 10\n'
+    duration = 'http_request_duration_seconds_count{method="POST",handler="describe"} 10\n'
+    wait_until(lambda: total in program.get("/metrics").text, lambda: program.get("/metrics").text)
+    for number in (1, 2):
+        program.signal(signal.SIGHUP)
+        reloaded = False
+        while not reloaded:  # at any moment
+            reloaded = program.err.count(REPLACED) == number
+            text = program.get("/metrics").text
+            assert total in text, text
+    assert duration in text, text
+    program.signal().ended(0)

@@ -24,7 +24,7 @@ from pybridge._serve_command import arguments, fields
 from pybridge._serve_command.arguments import CONFIGS, Child, as_typed, option_of
 from pybridge._serve_command.child import DRAINED, READY, end_with_parent
 from pybridge._serve_command.failures import StartError, in_one_line, say
-from pybridge._serve_command.folder import leave_folder, shared_folder
+from pybridge._serve_command.folder import leave_folder, shared_folder, short_path
 from pybridge._serve_command.supervisor import START_FAILED, Supervisor
 from pybridge._serve_command.target import engine_of
 from pybridge.engine import PooledEngine
@@ -92,7 +92,7 @@ def _serve(
         engine = _engine(options)
         try:
             with _as_start_error("server"):
-                server = prepare(engine, settings, None if child is None else child.peers)
+                server = prepare(engine, settings, None if child is None else short_path(child.peers, child.lock))
         except RuntimeError as error:
             raise StartError(f"{options.target} cannot be served: {error}") from error
         try:

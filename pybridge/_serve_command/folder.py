@@ -32,6 +32,12 @@ def shared_folder() -> Iterator[tuple[Path, int]]:
         os.close(descriptor)
 
 
+def short_path(path: Path, descriptor: int) -> Path:
+    """Where this process finds the folder by a path that sockets can have, however long its own is."""
+    short = Path(f"/proc/self/fd/{descriptor}")
+    return short if short.exists() else path
+
+
 def _made() -> tuple[Path, int]:
     while True:
         path = Path(tempfile.mkdtemp(prefix=PREFIX))

@@ -69,7 +69,7 @@ def test_signals_that_follow_each_other_at_once_end_all_with_a_documented_status
 def test_what_killed_processes_have_left_is_removed_at_the_next_start_and_nothing_else(
     serve: Starter, tmp_path: Path
 ) -> None:
-    (shared := tmp_path / "shared").mkdir()
+    (shared := tmp_path / ("shared" * 20)).mkdir()  # longer than the path of a socket may be
     environment = {"TMPDIR": str(shared)}
     live, killed = (serve("app:echo", *QUICK, environment=environment) for _ in range(2))
     assert live.url

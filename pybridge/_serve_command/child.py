@@ -102,8 +102,8 @@ class ChildProcess:
 
     def end(self, number: int, within: float | None = None) -> None:
         """Tells it to end by this signal, and has it killed if it has not in its own time, or in so many seconds."""
-        if within is not None or self.kill_at is None:
-            self.kill_at = time.monotonic() + (self._patience if within is None else within)
+        at = time.monotonic() + (self._patience if within is None else within)
+        self.kill_at = at if self.kill_at is None else min(self.kill_at, at)
         # One that has only begun may not know yet what the other signals mean.
         self.tell(number if self.is_ready else signal.SIGTERM)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from pathlib import Path
 
@@ -63,7 +64,8 @@ def test_signals_that_follow_each_other_at_once_end_all_with_a_documented_status
         program.signal(number)
     assert program.process.returncode in {0, 128 + number}, program.err
     assert not any(map(is_alive, pids))
-    assert not program.err
+    # They have a second after the second signal, which a machine that is busy may need for more.
+    assert re.fullmatch(r"(pybridge: process \d+ has not ended in time: it is killed\n)*", program.err), program.err
 
 
 def test_what_killed_processes_have_left_is_removed_at_the_next_start_and_nothing_else(

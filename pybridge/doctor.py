@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import difflib
 import importlib.metadata
 import importlib.util
 import json
 import os
 import platform
 import sys
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterator
 from typing import Any, TypeVar
 
 from pybridge import __version__, machine
 from pybridge._worker import thread_parking
 from pybridge.config import FlowConfig, Limits, MemoryConfig, PoolConfig
+from pybridge.environment import KINDS, PREFIX, unknown_variables
 from pybridge.errors import ConfigError
 from pybridge.memory import memory, memory_obstacles
 from pybridge.sizes import format_size
@@ -185,8 +185,6 @@ UNSET = {
 Environment = PoolConfig | FlowConfig | Limits | MemoryConfig
 """Settings that can come from the environment."""
 
-PREFIX = "PYBRIDGE_"
-
 
 class EffectiveSettings:
     """The settings that the environment gives, with the default in the place of each that cannot be.
@@ -229,27 +227,21 @@ def _settings(config: Environment, wrong: Container[str]) -> dict[str, str]:
 
 
 def _environment(settings: EffectiveSettings) -> dict[str, str]:
-    known = {
-        config.variable(field.name): _shown(field.name, getattr(config, field.name))
+    findings = {
+        str(variable): f"in effect: {_shown(field.name, getattr(config, field.name))}"
         for config in settings.all()
         for field in dataclasses.fields(config)
+        if (variable := config.variable(field.name)) in os.environ
     }
-
-    def finding(name: str) -> str:
-        if name in settings.wrong:
-            return f"WRONG: {settings.wrong[name]}"
-        return f"in effect: {known[name]}" if name in known else _unknown(name, known)
-
-    findings = {name: finding(name) for name in sorted(os.environ) if name.upper().startswith(PREFIX)}
-    return findings or {f"{PREFIX}*": "none is set"}
+    findings |= {name: f"WRONG: {reason}" for name, reason in settings.wrong.items()}
+    findings |= {name: _unknown(meant) for name, meant in unknown_variables().items()}
+    return dict(sorted(findings.items())) or {f"{PREFIX}*": "none is set"}
 
 
-def _unknown(name: str, known: Iterable[str | None]) -> str:
-    rests = [variable.removeprefix(PREFIX) for variable in known if variable]
-    near = difflib.get_close_matches(name.upper().removeprefix(PREFIX), rests, n=1, cutoff=0.7)
-    if near:
-        return f"UNKNOWN, no effect: did you mean {PREFIX}{near[0]}?"
-    kinds = sorted({f"{PREFIX}{rest.partition('_')[0]}_<FIELD>" for rest in rests})
+def _unknown(meant: str | None) -> str:
+    if meant is not None:
+        return f"UNKNOWN, no effect: did you mean {meant}?"
+    kinds = sorted(f"{kind.environment}<FIELD>" for kind in KINDS)
     return f"UNKNOWN, no effect: there are {', '.join(kinds)}"
 
 

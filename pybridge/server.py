@@ -9,7 +9,7 @@ from typing import Self, Unpack
 
 from pybridge import _pybridge
 from pybridge._serve.process import check_thread, prepare, raise_file_limit, serve_until_told, wait_ready
-from pybridge._serve.settings import ServeOptions, ServerSettings
+from pybridge._serve.settings import ServeOptions, ServerSettings, check_call
 from pybridge._serve.signals import Signals
 from pybridge._serve.sockets import Listeners
 from pybridge.engine import PooledEngine
@@ -32,6 +32,7 @@ class Server:
 
     Raises:
         ConfigError: An option that cannot be, naming it.
+        TypeError: `engine` is none, or an option does not exist.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Server:
         fd: int | None = None,
         **options: Unpack[ServeOptions],
     ) -> None:
+        check_call("Server()", engine, options)
         self._engine = engine
         self._where = (host, port, uds, fd)
         self._settings = ServerSettings(**options)
@@ -148,8 +150,10 @@ def serve(
         ConfigError: An option that cannot be, naming it.
         OSError: The address cannot be had.
         RuntimeError: This is not the main thread, or an event loop runs on it.
+        TypeError: `engine` is none, or an option does not exist.
         Exception: What the engine's lifespan raised.
     """
+    check_call("serve()", engine, options)
     check_thread()
     settings = ServerSettings(**options)
     listeners = Listeners.of(host, port, uds, fd, tls=settings.tls_cert is not None)

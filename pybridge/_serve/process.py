@@ -34,7 +34,9 @@ def prepare(engine: PooledEngine, settings: ServerSettings, peers: Path | None =
     except ValueError as error:
         if isinstance(error, ConfigError):
             raise
-        raise ConfigError(*error.args) from None
+        option, reason = error.args
+        file = {"tls_cert": settings.tls_cert, "tls_key": settings.tls_key}.get(option)
+        raise ConfigError(option, reason if file is None else f"{file} {reason}") from None
 
 
 def check_thread() -> None:
@@ -56,6 +58,11 @@ def wait_ready(engine: PooledEngine) -> None:
     engine._core.wait_ready()  # noqa: SLF001 - the package's own
 
 
+def time_to_stop(engine: PooledEngine, settings: ServerSettings) -> float:
+    """Seconds after which a process that was told to stop ends, whatever holds it."""
+    return settings.drain_settle + settings.drain_timeout + engine.stats().flow.config.cancel_grace + EXIT_MARGIN
+
+
 def serve_until_told(
     engine: PooledEngine,
     server: _pybridge.HttpServer,
@@ -74,8 +81,7 @@ def serve_until_told(
     Raises:
         OSError: Somebody else listens on an address meanwhile.
     """
-    grace = engine.stats().flow.config.cancel_grace
-    within = settings.drain_settle + settings.drain_timeout + grace + EXIT_MARGIN
+    within = time_to_stop(engine, settings)
     listeners.listen()
     urls = listeners.urls
     ended, end = socket.socketpair()

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import difflib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 from pybridge._http import HttpOptions, Protocol, text, texts
+from pybridge.engine import PooledEngine
 from pybridge.errors import ConfigError
 from pybridge.settings import Settings, choice, count, optional, seconds, setting, switch
 
 AccessLog: TypeAlias = Literal["off", "text", "json"]
 """What is written to standard error of each request: nothing, a line, or a JSON object."""
+
+WHERE = ("host", "port", "uds", "fd")
+"""What is said beside these options."""
 
 PathText: TypeAlias = str | os.PathLike[str]
 """A path of a file."""
@@ -81,6 +86,21 @@ class ServeOptions(TypedDict, total=False):
     api_keys: Sequence[str]
     forwarded_allow_ips: Sequence[str]
     access_log: AccessLog
+
+
+def check_call(caller: str, engine: object, options: Mapping[str, object]) -> None:
+    """Refuses what `caller`, a public function or class, does not take.
+
+    Raises:
+        TypeError: It is no engine, or an option does not exist.
+    """
+    if not isinstance(engine, PooledEngine):
+        given = f"a value of type {type(engine).__name__}"
+        raise TypeError(f"{caller} takes a PooledEngine, not {given}: PooledEngine(handler) makes one")
+    for name in options:
+        if name not in ServeOptions.__annotations__:
+            near = difflib.get_close_matches(name, [*ServeOptions.__annotations__, *WHERE], n=1)
+            raise TypeError(f"{caller} has no option {name!r}" + (f": did you mean {near[0]!r}?" if near else ""))
 
 
 def _root_path(value: object) -> str:

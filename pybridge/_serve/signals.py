@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import signal
@@ -20,12 +21,16 @@ STOPPING = (signal.SIGINT, signal.SIGTERM)
 class Signals:
     """Takes the signals that ask the process to end, and gives the handlers of before back when it is left.
 
-    At first they end the program as Python does: `KeyboardInterrupt` or `SystemExit`, raised in the main thread. Once
-    handed over, Python's handlers do nothing: those of the system write to a socket that Rust reads, whatever holds the
-    interpreter.
+    At first they end the program as Python does: `KeyboardInterrupt` or `SystemExit`, raised in the main thread; a
+    second one ends the process at once. Once handed over, Python's handlers do nothing: those of the system write to a
+    socket that Rust reads, whatever holds the interpreter.
+
+    Args:
+        ends: The process ends when this is left: the signals stay taken until it has.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, ends: bool = False) -> None:
+        self._ends = ends
         self._before: dict[int, Any] = {}
         self._descriptors: Sequence[int] = ()
         self._writer: socket.socket | None = None
@@ -47,9 +52,18 @@ class Signals:
 
     def __enter__(self) -> Self:
         _taken.add(self)
-        handlers = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: _exit}
-        self._before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+        if self._ends:
+            # The last thing that Python does before it takes its handlers away; what comes then is too late.
+            atexit.register(_ignore)
+        self._before = {number: signal.signal(number, self._leave) for number in STOPPING}
         return self
+
+    def _leave(self, number: int, _frame: FrameType | None) -> None:
+        for stopping in STOPPING:
+            signal.signal(stopping, _end)
+        if number == signal.SIGINT and not self._ends:
+            raise KeyboardInterrupt
+        raise SystemExit(128 + number)
 
     def hand_over(self, server: _pybridge.HttpServer, within: float, *, replaced: bool = False) -> None:
         """Lets Rust act on signals from now on; see `HttpServer.watch_signals`. `replaced`: SIGHUP comes as well."""
@@ -64,6 +78,8 @@ class Signals:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        if self._ends:
+            return
         _taken.discard(self)
         if self._writer is not None:
             signal.set_wakeup_fd(self._wakeup)
@@ -99,8 +115,13 @@ def _in_child() -> None:
 os.register_at_fork(before=_before_fork, after_in_parent=_in_parent, after_in_child=_in_child)
 
 
-def _exit(number: int, _frame: FrameType | None) -> None:
-    raise SystemExit(128 + number)
+def _end(number: int, _frame: FrameType | None) -> None:
+    os._exit(128 + number)
+
+
+def _ignore() -> None:
+    for number in (*STOPPING, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _leave_to_rust(_number: int, _frame: FrameType | None) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,27 +23,26 @@ of JSON for each item, or server-sent events, MessagePack or one JSON array, as 
 
 EPILOG = """\
 examples:
-  pybridge serve app:generate                       the function generate of app.py, on http://127.0.0.1:8000
-  curl localhost:8000/generate --json '{"prompt": "Hello"}'
-                                                    all items in one array
-  curl -N localhost:8000/generate --json '{"prompt": "Hello"}' -H 'Accept: text/event-stream'
-                                                    each item as it comes
+  pybridge serve app:generate                      the function generate of app.py, on http://127.0.0.1:8000
   pybridge serve app:chat --protocol openai --model small
-                                                    for OpenAI's clients: base_url=http://127.0.0.1:8000/v1
+                                                   for OpenAI's clients: base_url=http://127.0.0.1:8000/v1
   pybridge serve app:engine --host 0.0.0.0 --workers 4 --access-log text
-                                                    a PooledEngine with its lifespan, in four processes
-  pybridge serve app:generate --uds /run/app.sock   behind a proxy on the same machine
-  pybridge serve app:generate --host 0.0.0.0 --port 443 --tls-cert chain.pem --tls-key key.pem
-  KEYS='one two' pybridge serve app:generate --api-key-env KEYS
+                                                   a PooledEngine with its lifespan, in four processes
+
+requests to the first:
+  curl localhost:8000/generate --json '{"prompt": "Hello"}'
+                                                   all items in one array
+  curl -N localhost:8000/generate --json '{"prompt": "Hello"}' -H 'Accept: text/event-stream'
+                                                   each item as it comes
 
 signals:
   SIGTERM, SIGINT   /health/ready says 503; after --drain-settle seconds new calls are told 503, live ones have
                     --drain-timeout seconds, the rest is cancelled. A second one ends the process at once.
-  SIGHUP            with --workers: replaces the processes one after the other, with the code that is there now.
+  SIGHUP            With --workers: replaces the processes one after the other, with the code that is there now.
 
 exit status:
   0  it was told to stop, and did          2  it could not start; the reason is on standard error
-  3  something held Python's interpreter   128 + N  a second signal, number N
+  3  something held Python's interpreter   128 + N  a second signal, number N, or one before it was ready
      beyond the time to stop
 """
 
@@ -50,13 +51,12 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "protocol", "path", "models", "max_body", "max_timeout", "pass_headers", "commit_after", "keepalive",
         "flush_interval",
     ),
-    "clients": (
-        "root_path", "tls_cert", "tls_key", "cors_origins", "api_keys", "forwarded_allow_ips", "header_timeout",
-        "body_timeout", "idle_timeout", "write_timeout", "max_connections",
-    ),
-    "pages, logs and the end": ("health", "metrics", "access_log", "drain_timeout", "drain_settle"),
+    "who may ask": ("api_keys", "tls_cert", "tls_key", "cors_origins", "forwarded_allow_ips", "root_path"),
+    "connections": ("header_timeout", "body_timeout", "idle_timeout", "write_timeout", "max_connections"),
+    "pages for operators": ("health", "metrics"),
+    "how it ends": ("drain_timeout", "drain_settle"),
 }  # fmt: skip
-"""The fields of `ServerSettings` as they are shown."""
+"""The fields of `ServerSettings` as they are shown; `access_log` is shown with logging."""
 
 REPEATED = {"models": "model", "pass_headers": "pass-header", "cors_origins": "cors-origin"}
 """Options that are given once for each value."""
@@ -65,8 +65,11 @@ WORDS = {
     "protocol": "generic|openai",
     "path": "PATH",
     "root_path": "PATH",
+    "write_timeout": "SECONDS",
     "tls_cert": "FILE",
     "tls_key": "FILE",
+    "api_keys": "VARIABLE",
+    "forwarded_allow_ips": "IPS",
     "models": "NAME",
     "pass_headers": "NAME",
     "cors_origins": "ORIGIN",
@@ -77,27 +80,35 @@ WORDS = {
 CONFIGS: dict[str, Any] = {"pool": PoolConfig, "flow": FlowConfig, "limits": Limits}
 """Settings of the engine, each field an option."""
 
+ABOUT = {
+    "pool": "memory of items and requests",
+    "flow": "how many calls run and wait, and how far handlers run ahead of clients",
+    "limits": "the largest messages",
+}
+"""What these are about."""
+
 
 @dataclass(frozen=True)
 class Child:
-    """What a supervisor tells a process of its own: sockets, its channel, the folder of all processes."""
+    """What a supervisor tells a process of its own: sockets, its channel, the folder of all processes and its lock."""
 
     descriptors: tuple[int, ...]
     channel: int
+    lock: int
     peers: Path
 
     def __str__(self) -> str:
-        return f"{','.join(map(str, self.descriptors))}:{self.channel}:{self.peers}"
+        return f"{','.join(map(str, self.descriptors))}:{self.channel}:{self.lock}:{self.peers}"
 
 
 LEVELS = ("debug", "info", "warning", "error")
 """Levels of Python's logging."""
 
 MEMORY = (
-    ("idle_release", "all|malloc|off", "whose free memory goes back to the system when the process is idle"),
-    ("min_gain", "SIZE", "memory that a release has to win back"),
-    ("tune_malloc", "yes|no", "whether blocks of 128 KiB and more go back when they are freed"),
-    ("python_allocator", "leave|system", "whether Python's small objects come from malloc"),
+    ("idle_release", "all|malloc|off", "Whose free memory goes back to the system when the process is idle."),
+    ("min_gain", "SIZE", "Memory that a release has to win back."),
+    ("tune_malloc", "yes|no", "Whether blocks of 128 KiB and more go back when they are freed."),
+    ("python_allocator", "leave|system", "Whether Python's small objects come from malloc."),
 )
 """The fields of `MemoryConfig`, what stands for their values, and what they say."""
 
@@ -114,40 +125,48 @@ def add_command(commands: Any, run: Callable[[argparse.Namespace], int]) -> None
         usage="pybridge serve module:attribute [options]",
     )
     parser.add_argument(
-        "target", metavar="module:attribute", help="a handler or a PooledEngine; its module may be in this folder"
+        "target", metavar="module:attribute", help="A handler or a PooledEngine; its module may be in this folder."
     )
-    where = parser.add_argument_group("where")
-    where.add_argument("--host", default=argparse.SUPPRESS, help="address to listen on (default: 127.0.0.1)")
+    where = parser.add_argument_group("where it listens", "One of --host with --port, --uds and --fd.")
+    where.add_argument("--host", default=argparse.SUPPRESS, help="Address to listen on. (default: 127.0.0.1)")
     where.add_argument(
-        "--port", type=int, default=argparse.SUPPRESS, metavar="N", help="port; 0: one that is free (default: 8000)"
+        "--port", type=int, default=argparse.SUPPRESS, metavar="N", help="Port; 0: one that is free. (default: 8000)"
     )
-    where.add_argument("--uds", default=argparse.SUPPRESS, metavar="PATH", help="listen on a Unix socket instead")
+    where.add_argument("--uds", default=argparse.SUPPRESS, metavar="PATH", help="Path of a Unix socket.")
     where.add_argument(
-        "--fd", type=int, default=argparse.SUPPRESS, metavar="N", help="take the listening socket with this descriptor"
+        "--fd", type=int, default=argparse.SUPPRESS, metavar="N", help="Descriptor of a socket that listens already."
     )
-    where.add_argument("--workers", type=_workers, default=1, metavar="N", help="processes (default: 1)")
-    handler = parser.add_argument_group("handler", "Not for a PooledEngine, which has its own settings.")
-    _handler_option(handler, "codec", choices=("msgpack", "json", "raw"), help="format of the engine")
+    where.add_argument(
+        "--workers", type=_workers, default=1, metavar="N",
+        help="Processes that serve there together, each with its own handler. (default: 1)",
+    )  # fmt: skip
+    handler = parser.add_argument_group("the handler", "Not for a PooledEngine, which has its own settings.")
+    _handler_option(
+        handler, "codec", choices=("msgpack", "json", "raw"),
+        help="How items leave Python, whatever clients get. (default: msgpack)",
+    )  # fmt: skip
     _handler_option(
         handler, "unary", action=argparse.BooleanOptionalAction,
-        help="the handler returns one value (default: it does if it is a coroutine function)",
+        help="The handler returns one value. (default: it does if it is a coroutine function)",
     )  # fmt: skip
-    _handler_option(handler, "uvloop", action="store_true", help="run it on uvloop, which has to be installed")
+    _handler_option(handler, "uvloop", action="store_true", help="Run it on uvloop, which has to be installed.")
     _add_server_options(parser)
-    logs = parser.add_argument_group("logging")
+    logs = parser.add_argument_group("logs, on standard error")
+    _add_server_option(logs, "access_log", fields.descriptions(ServeOptions).get("access_log", ""))
     logs.add_argument(
         "--log-level", choices=LEVELS, default="info",
-        help="least level of what Python logs to standard error; debug: a failed start shows its traceback "
-        "(default: info)",
+        help="Least level of what Python logs; debug: a failed start shows its traceback. (default: info)",
     )  # fmt: skip
-    memory = parser.add_argument_group("memory of the process", "See pybridge.configure_memory.")
+    memory = parser.add_argument_group("memory of the process, see pybridge.configure_memory")
     for name, metavar, text in MEMORY:
         option = f"--{name.replace('_', '-')}"
         fields.add_field(memory, MemoryConfig, name, option, f"memory.{name}", text, metavar=metavar)
     for prefix, config in CONFIGS.items():
-        fields.add_fields(
-            parser, f"{prefix}: settings of {config.__name__}, or {config.environment}<FIELD>", config, prefix
-        )
+        title = f"{config.__name__}: {ABOUT[prefix]}; also {config.environment}<FIELD> in the environment"
+        group, texts = parser.add_argument_group(title), fields.descriptions(config)
+        for field in dataclasses.fields(config):
+            text = as_typed(prefix, texts.get(field.name, ""))
+            fields.add_field(group, config, field.name, option_of(prefix, field.name), f"{prefix}.{field.name}", text)
     parser.add_argument("--child", type=_child, help=argparse.SUPPRESS)
     parser.set_defaults(run=run)
 
@@ -161,31 +180,31 @@ def _add_server_options(parser: argparse.ArgumentParser) -> None:
     for title, names in GROUPS.items():
         group = parser.add_argument_group(title)
         for name in names:
-            dest, text = f"server.{name}", texts.get(name, "")
-            more: dict[str, Any] = {"metavar": WORDS[name]} if name in WORDS else {}
-            if name in ("health", "metrics"):
-                pages = "/health/live and /health/ready" if name == "health" else "/metrics"
-                group.add_argument(
-                    f"--no-{name}", dest=dest, action="store_false", default=argparse.SUPPRESS, help=f"without {pages}"
-                )
-            elif name == "api_keys":
-                group.add_argument(
-                    "--api-key-env", dest="api_key_env", action="append", default=[], metavar="VARIABLE",
-                    help="environment variable with the keys that clients may send as Authorization: Bearer or "
-                    "X-API-Key, separated by spaces or commas; may be repeated",
-                )  # fmt: skip
-            elif name == "forwarded_allow_ips":
-                group.add_argument(
-                    "--forwarded-allow-ips", dest=dest, type=_listed, default=argparse.SUPPRESS, metavar="IPS",
-                    help=f"{text} Separated by commas.",
-                )  # fmt: skip
-            elif name in REPEATED:
-                text = f"{text} May be repeated."
-                fields.add_field(
-                    group, ServerSettings, name, f"--{REPEATED[name]}", dest, text, action="append", **more
-                )
-            else:
-                fields.add_field(group, ServerSettings, name, option_of("server", name), dest, text, **more)
+            _add_server_option(group, name, texts.get(name, ""))
+
+
+def _add_server_option(group: Any, name: str, text: str) -> None:
+    dest, option = f"server.{name}", option_of("server", name)
+    text = as_typed("server", text)
+    more: dict[str, Any] = {"metavar": WORDS[name]} if name in WORDS else {}
+    if name in ("health", "metrics"):
+        pages = "/health/live and /health/ready" if name == "health" else "/metrics"
+        group.add_argument(
+            option, dest=dest, action="store_false", default=argparse.SUPPRESS, help=f"Do not answer {pages}."
+        )
+    elif name == "api_keys":
+        group.add_argument(
+            option, dest="api_key_env", action="append", default=[], **more,
+            help="Environment variable with the keys of which clients must send one, as Authorization: Bearer or "
+            "X-API-Key; separated by spaces or commas. May be repeated. (default: they need none)",
+        )  # fmt: skip
+    elif name == "forwarded_allow_ips":
+        text = f"{text} Separated by commas."
+        group.add_argument(option, dest=dest, type=_listed, default=argparse.SUPPRESS, help=text, **more)
+    elif name in REPEATED:
+        fields.add_field(group, ServerSettings, name, option, dest, f"{text} May be repeated.", action="append", **more)
+    else:
+        fields.add_field(group, ServerSettings, name, option, dest, text, **more)
 
 
 def option_of(prefix: str, field: str) -> str:
@@ -201,6 +220,15 @@ def option_of(prefix: str, field: str) -> str:
     return f"--{REPEATED.get(field, field).replace('_', '-')}"
 
 
+def as_typed(prefix: str, text: str) -> str:
+    """A text in which the fields of some settings are the options that set them; names of one word stay as they are."""
+    kind = {"server": ServerSettings, "memory": MemoryConfig, **CONFIGS}.get(prefix)
+    if kind is None:
+        return text
+    names = [field.name for field in dataclasses.fields(kind) if "_" in field.name]
+    return re.sub(rf"\b({'|'.join(names)})\b", lambda name: option_of(prefix, name[0]), text)
+
+
 def _workers(text: str) -> int:
     number = int(text)
     if number < 1:
@@ -213,5 +241,5 @@ def _listed(text: str) -> tuple[str, ...]:
 
 
 def _child(text: str) -> Child:
-    descriptors, channel, peers = text.split(":", 2)
-    return Child(tuple(map(int, descriptors.split(","))), int(channel), Path(peers))
+    descriptors, channel, lock, peers = text.split(":", 3)
+    return Child(tuple(map(int, descriptors.split(","))), int(channel), int(lock), Path(peers))

@@ -6,33 +6,31 @@ import argparse
 import contextlib
 import logging
 import os
-import shutil
+import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import traceback
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 from pybridge._pybridge import Worker
 from pybridge._serve import sockets
-from pybridge._serve.process import prepare, raise_file_limit, serve_until_told, wait_ready
-from pybridge._serve.settings import ServerSettings
+from pybridge._serve.process import prepare, raise_file_limit, serve_until_told, time_to_stop, wait_ready
+from pybridge._serve.settings import WHERE, ServerSettings
 from pybridge._serve.signals import Signals
 from pybridge._serve.sockets import Listeners
 from pybridge._serve_command import arguments, fields
-from pybridge._serve_command.arguments import CONFIGS, Child, option_of
-from pybridge._serve_command.failures import StartError, in_one_line
-from pybridge._serve_command.supervisor import READY, START_FAILED, Supervisor
+from pybridge._serve_command.arguments import CONFIGS, Child, as_typed, option_of
+from pybridge._serve_command.child import DRAINED, READY, end_with_parent
+from pybridge._serve_command.failures import StartError, in_one_line, say
+from pybridge._serve_command.folder import leave_folder, shared_folder, short_path
+from pybridge._serve_command.supervisor import START_FAILED, Supervisor
 from pybridge._serve_command.target import engine_of
 from pybridge.engine import PooledEngine
+from pybridge.environment import is_of_settings, unknown_variables
 from pybridge.errors import ConfigError
 from pybridge.memory import configure_memory
-
-STOP_MARGIN = 60.0
-"""Seconds beyond the drain after which a process that is told to stop is killed: it has ended itself long before."""
 
 
 def add_command(commands: Any) -> None:
@@ -47,10 +45,16 @@ def run(options: argparse.Namespace) -> int:
     )
     child: Child | None = options.child
     channel = None if child is None else socket.socket(fileno=child.channel)
-    if channel is not None:
+    if child is not None and channel is not None:
         channel.set_inheritable(False)
+        os.set_inheritable(child.lock, False)
+        end_with_parent(signal.SIGKILL)
+        if _is_orphan(channel):
+            return START_FAILED
     try:
-        with Signals() as signals:
+        with Signals(ends=True) as signals:
+            if child is None:
+                _warn_of_environment(options)
             settings = _settings(options)
             if child is None and options.workers > 1:
                 return _supervise(options, settings)
@@ -80,14 +84,15 @@ def _serve(
         if channel is None:
             _announce(urls)
         else:
-            channel.sendall(READY)
+            end_with_parent(None)  # it watches the channel from now on, and drains
+            channel.sendall(f"{READY} {time_to_stop(engine, settings):.3f}\n".encode())
 
     raise_file_limit()
     with contextlib.closing(listeners):
         engine = _engine(options)
         try:
             with _as_start_error("server"):
-                server = prepare(engine, settings, None if child is None else child.peers)
+                server = prepare(engine, settings, None if child is None else short_path(child.peers, child.lock))
         except RuntimeError as error:
             raise StartError(f"{options.target} cannot be served: {error}") from error
         try:
@@ -95,9 +100,12 @@ def _serve(
         except Exception as error:  # whatever a lifespan does
             raise StartError(f"the lifespan of {engine.name} failed: {in_one_line(error)}") from error
         serve_until_told(engine, server, listeners, settings, signals, announce, supervisor=channel, ends=True)
-    if child is not None and channel is not None and _is_orphan(channel):
-        with contextlib.suppress(OSError):  # the last process finds it empty
-            child.peers.rmdir()
+    if child is None or channel is None:
+        return
+    with contextlib.suppress(OSError):
+        channel.sendall(f"{DRAINED}\n".encode())
+    if _is_orphan(channel):
+        leave_folder(child.peers)
 
 
 def _is_orphan(channel: socket.socket) -> bool:
@@ -112,20 +120,15 @@ def _is_orphan(channel: socket.socket) -> bool:
 
 def _supervise(options: argparse.Namespace, settings: ServerSettings) -> int:
     raise_file_limit()
-    peers = Path(tempfile.mkdtemp(prefix="pybridge-"))
-    try:
-        with contextlib.closing(_listeners(options, settings)) as listeners:
-            descriptors = tuple(listeners.descriptors())
+    with shared_folder() as (peers, lock), contextlib.closing(_listeners(options, settings)) as listeners:
+        descriptors = tuple(listeners.descriptors())
 
-            def command(channel: int) -> Sequence[str]:
-                child = Child(descriptors, channel, peers)
-                flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]  # noqa: SLF001
-                return [sys.executable, *flags, "-m", "pybridge", *options.arguments, "--child", str(child)]
+        def command(channel: int) -> Sequence[str]:
+            child = Child(descriptors, channel, lock, peers)
+            flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]  # noqa: SLF001
+            return [sys.executable, *flags, "-m", "pybridge", *options.arguments, "--child", str(child)]
 
-            patience = settings.drain_settle + settings.drain_timeout + STOP_MARGIN
-            return Supervisor(command, options.workers, descriptors, lambda: _announce(listeners.urls), patience).run()
-    finally:
-        shutil.rmtree(peers, ignore_errors=True)
+        return Supervisor(command, options.workers, (*descriptors, lock), lambda: _announce(listeners.urls)).run()
 
 
 def _settings(options: argparse.Namespace) -> ServerSettings:
@@ -145,18 +148,30 @@ def _keys_of(variable: str) -> list[str]:
 
 def _listeners(options: argparse.Namespace, settings: ServerSettings) -> Listeners:
     """The sockets that the command line names, else those of systemd, else the usual one."""
-    where = vars(options)
-    kinds = [name for name in ("uds", "fd") if name in where]
-    if len(kinds) == 2 or (kinds and ("host" in where or "port" in where)):
-        raise StartError("--uds, --fd and --host with --port are three ways to say where: give one")
+    where = {name: value for name, value in vars(options).items() if name in WHERE}
+    named = [name for name in WHERE if name in where]
+    if len(named) > 1 and named != ["host", "port"]:
+        raise StartError(f"{_options(named)} exclude each other: give one place to listen at")
     tls = settings.tls_cert is not None
-    passed = sockets.passed_by_systemd()
-    if passed and not kinds and "host" not in where and "port" not in where:
+    if passed := sockets.passed_by_systemd():
+        if named:
+            raise StartError(f"{_options(named)}: the sockets are those that systemd has opened (LISTEN_FDS)")
         return Listeners([sockets.inherited(descriptor) for descriptor in passed], tls=tls)
     with _as_start_error("server"):
         return Listeners.of(
             where.get("host", "127.0.0.1"), where.get("port", 8000), where.get("uds"), where.get("fd"), tls=tls
         )
+
+
+def _options(names: Sequence[str]) -> str:
+    return " and ".join(f"--{name}" for name in names)
+
+
+def _warn_of_environment(options: argparse.Namespace) -> None:
+    """Says which variables were meant to be settings and are none."""
+    for name, meant in unknown_variables().items():
+        if name not in options.api_key_env and (meant is not None or is_of_settings(name)):
+            say(f"{name} has no effect: " + (f"did you mean {meant}?" if meant else "there is no such setting"))
 
 
 def _engine(options: argparse.Namespace) -> PooledEngine:
@@ -176,11 +191,13 @@ def _engine(options: argparse.Namespace) -> PooledEngine:
 
 @contextlib.contextmanager
 def _as_start_error(prefix: str) -> Iterator[None]:
-    """Makes a setting that cannot be one line that names its option."""
+    """Makes a setting that cannot be one line that names options as they are typed."""
     try:
         yield
     except ConfigError as error:
-        raise StartError(f"{option_of(prefix, error.field)}: {error.reason}") from error
+        reason = as_typed(prefix, error.reason)
+        colon = "" if reason.startswith("is needed ") else ":"
+        raise StartError(f"{option_of(prefix, error.field)}{colon} {reason}") from error
 
 
 def _announce(urls: list[str]) -> None:

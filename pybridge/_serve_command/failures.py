@@ -1,7 +1,10 @@
-"""The reasons why a server cannot start, each on one line."""
+"""What the command says on standard error, each on one line, and the reasons why a server cannot start."""
 
 from __future__ import annotations
 
+import contextlib
+import select
+import sys
 import traceback
 
 
@@ -16,3 +19,14 @@ def in_one_line(error: BaseException) -> str:
     if isinstance(error, SyntaxError) and error.filename is not None:
         return f"{text} ({error.filename}:{error.lineno})"
     return f"{text} ({frames[-1].filename}:{frames[-1].lineno})" if frames else text
+
+
+def say(text: str) -> None:
+    """Writes a line to standard error; it is lost where nobody reads what was written before."""
+    if sys.stderr is None:
+        return
+    with contextlib.suppress(OSError, ValueError):
+        _, writable, _ = select.select([], [sys.stderr], [], 0)
+        if writable:
+            sys.stderr.write(f"pybridge: {text}\n")
+            sys.stderr.flush()

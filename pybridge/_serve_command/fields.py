@@ -10,6 +10,19 @@ from typing import Any
 
 from pybridge.settings import Default, Settings, Text
 
+METAVARS = {
+    "flush": "turn|suspend",
+    "duplicate_keys": "last|error",
+    "max_live_bytes": "SIZE|none",
+    "low_water": "SIZE|none",
+    "max_held_bytes": "SIZE|none",
+    "write_timeout": "SECONDS|none",
+    "abandon_timeout": "SECONDS|none",
+    "max_concurrency": "N|none",
+    "max_queue": "N|none",
+}
+"""What stands for the values of fields whose default does not say it."""
+
 
 def descriptions(documented: type) -> dict[str, str]:
     """What the docstring of a class says of its attributes, each on one line; nothing under `python -OO`."""
@@ -17,7 +30,7 @@ def descriptions(documented: type) -> dict[str, str]:
     section, _, _ = section.partition("\n\n")
     entries = re.split(r"^ {4}(\w+): ", section, flags=re.MULTILINE)[1:]
     return {
-        name: " ".join(text.replace("`", "").replace("%", "%%").split())
+        name: " ".join(text.replace("`", "").replace("%", "%%").replace("None:", "none:").split())
         for name, text in zip(entries[::2], entries[1::2], strict=True)
     }
 
@@ -26,18 +39,10 @@ def add_field(group: Any, config: type[Settings], field: str, option: str, dest:
     """Adds the option for one field. What is not given does not show in the options."""
     default = next(spec.default for spec in dataclasses.fields(config) if spec.name == field)  # type: ignore[arg-type]
     value = default.value if isinstance(default, Default) else default
-    known = f" (default: {value})" if value not in (None, (), "") and not isinstance(value, bool) else ""
-    more.setdefault("metavar", _metavar(value))
+    # Where nothing is the default, the text says what that means.
+    known = "" if value in (None, (), "") and "none:" not in text else f" (default: {_shown(value)})"
+    more.setdefault("metavar", METAVARS.get(field) or _metavar(value))
     group.add_argument(option, dest=dest, default=argparse.SUPPRESS, type=Text, help=f"{text}{known}", **more)
-
-
-def add_fields(parser: argparse.ArgumentParser, title: str, config: type[Settings], prefix: str) -> None:
-    """Adds an option for each field of `config`: `--flow-high-water` with the prefix `flow`."""
-    group = parser.add_argument_group(title)
-    texts = descriptions(config)
-    for spec in dataclasses.fields(config):  # type: ignore[arg-type]  # every subclass is a dataclass
-        option = f"--{prefix}-{spec.name.replace('_', '-')}"
-        add_field(group, config, spec.name, option, f"{prefix}.{spec.name}", texts.get(spec.name, ""))
 
 
 def given(options: argparse.Namespace, prefix: str) -> dict[str, Any]:
@@ -47,9 +52,20 @@ def given(options: argparse.Namespace, prefix: str) -> dict[str, Any]:
     }
 
 
+def _shown(default: object) -> str:
+    match default:
+        case None | ():
+            return "none"
+        case bool():
+            return "yes" if default else "no"
+        case float():
+            return f"{default:g}"
+    return str(default)
+
+
 def _metavar(default: object) -> str:
     if isinstance(default, bool):
         return "yes|no"
     if isinstance(default, float):
         return "SECONDS"
-    return "SIZE" if isinstance(default, str) and default[:1].isdigit() else "N" if isinstance(default, int) else "X"
+    return "SIZE" if isinstance(default, str) else "N"

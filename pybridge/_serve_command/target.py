@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import importlib
 import inspect
 import sys
 from collections.abc import Mapping
@@ -10,7 +12,10 @@ from typing import Any
 
 from pybridge._serve_command.failures import StartError, in_one_line
 from pybridge.engine import PooledEngine
-from pybridge.handlers import innermost, load
+from pybridge.handlers import innermost
+
+MAX_NAMED = 8
+"""Handlers that a message names."""
 
 
 def engine_of(target: str, settings: Mapping[str, Any]) -> PooledEngine:
@@ -29,6 +34,13 @@ def engine_of(target: str, settings: Mapping[str, Any]) -> PooledEngine:
             names = ", ".join(sorted(settings))
             raise StartError(f"{target} is a PooledEngine and has its own settings: say {names} where it is made")
         return found
+    if kind := _application(found):
+        server = {"an ASGI": "uvicorn", "a WSGI": "gunicorn"}[kind]
+        name = getattr(found, "__name__", type(found).__name__)
+        raise StartError(
+            f"{target} is {kind} application ({name}), no handler: serve it with `{server} {target}`, "
+            "or name a handler or a PooledEngine"
+        )
     unary = {"unary": inspect.iscoroutinefunction(innermost(found)), **settings}
     try:
         return PooledEngine(found, **unary)
@@ -44,7 +56,7 @@ def _imported(target: str) -> Any:
     if here not in sys.path:
         sys.path.insert(0, here)
     try:
-        return load(target)
+        found: Any = importlib.import_module(module)
     except ModuleNotFoundError as error:
         if error.name is not None and f"{module}.".startswith(f"{error.name}."):
             reason = f"there is no module {error.name!r} in {here} or on Python's path"
@@ -53,3 +65,49 @@ def _imported(target: str) -> Any:
         raise StartError(f"cannot import {target}: {reason}") from error
     except Exception as error:  # whatever a module does when it is imported
         raise StartError(f"cannot import {target}: {in_one_line(error)}") from error
+    for name in attribute.split("."):
+        try:
+            found = getattr(found, name)
+        except AttributeError as error:
+            raise StartError(f"cannot import {target}: {_missing(found, name, module)}") from error
+    return found
+
+
+def _missing(found: Any, name: str, module: str) -> str:
+    """That something has no such attribute, and which handlers it has."""
+    file = getattr(sys.modules[module], "__file__", None)
+    place = f"the module {module}" + (f" ({file})" if file else "")
+    if not inspect.ismodule(found):
+        return f"a value of type {type(found).__name__} in {place} has no attribute {name!r}"
+    handlers = sorted(known for known, value in vars(found).items() if _is_handler(value, found) and known[0] != "_")
+    near = difflib.get_close_matches(name, handlers, n=3)
+    if near:
+        return f"{place} has no {name!r}: did you mean {' or '.join(near)}?"
+    if not handlers:
+        return f"{place} has no {name!r}, and no handler"
+    more = ", …" if len(handlers) > MAX_NAMED else ""
+    return f"{place} has no {name!r}; its handlers are {', '.join(handlers[:MAX_NAMED])}{more}"
+
+
+def _is_handler(value: object, module: Any) -> bool:
+    """Whether this can be served and is the module's own."""
+    if isinstance(value, PooledEngine):
+        return True
+    inner = innermost(value)
+    is_async = inspect.isasyncgenfunction(inner) or inspect.iscoroutinefunction(inner)
+    return is_async and getattr(value, "__module__", None) == module.__name__
+
+
+def _application(found: object) -> str | None:
+    """Which interface of web servers this belongs to: it takes their arguments instead of one request."""
+    try:
+        parameters = inspect.signature(found).parameters.values()  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return None
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    names = [each.name for each in parameters if each.kind in positional and each.default is each.empty]
+    if inspect.isclass(found) or "context" in names:
+        return None
+    if hasattr(found, "wsgi_app") or [name.lstrip("_") for name in names] == ["environ", "start_response"]:
+        return "a WSGI"
+    return "an ASGI" if len(names) == 3 else None

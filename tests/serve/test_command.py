@@ -11,7 +11,6 @@ import subprocess
 from pathlib import Path
 
 import httpx
-import pytest
 
 from pybridge import FlowConfig, Limits, PoolConfig, ServeOptions
 from pybridge.config import MemoryConfig
@@ -84,6 +83,7 @@ def test_help_teaches_by_examples_and_has_every_field_of_the_settings(run_python
     text = run_python(COMMAND, "serve", "--help")
     for example in ("pybridge serve app:generate", "curl localhost:8000/generate --json", "exit status:", "signals:"):
         assert example in text
+    assert text.count("\n  pybridge serve app:") == 3
     renamed = {
         "models": "model", "pass_headers": "pass-header", "cors_origins": "cors-origin", "api_keys": "api-key-env",
         "health": "no-health", "metrics": "no-metrics",
@@ -118,8 +118,12 @@ def test_every_option_says_what_it_does_and_its_default(run_python: PythonRunner
     options = dict(re.split(r" {2,}", line.strip(), maxsplit=1) for line in lines if line.startswith("  --"))
     assert len(options) > 60
     assert "(default: 32MiB)" in options["--max-body SIZE"]
-    assert "(default: 30.0)" in options["--drain-timeout SECONDS"]
+    assert "(default: 30)" in options["--drain-timeout SECONDS"]
     assert "(default: 1024)" in options["--flow-high-water-items N"]
+    assert options["--flow-max-queue N|none"].endswith("none: no limit, 0: none may wait. (default: none)")
+    assert options["--flow-low-water SIZE|none"].endswith("none: a quarter of --flow-high-water. (default: none)")
+    told = re.compile(r"[.)]$")
+    assert not [text for text in options.values() if not told.search(text) or text[0].islower()]
 
 
 def test_a_unix_socket_is_made_replaces_a_dead_one_and_is_removed(serve: Starter, folder: Path) -> None:
@@ -198,11 +202,3 @@ def test_logging_of_python_goes_to_standard_error_from_a_level_on(serve: Starter
     assert program.url
     assert "a warning" in program.err
     assert "an info" not in program.err
-
-
-@pytest.mark.parametrize("kind", ["--host", "--uds", "--fd"])
-def test_only_one_way_to_say_where_may_be_given(serve: Starter, kind: str) -> None:
-    values = {"--host": "127.0.0.1", "--uds": "x.sock", "--fd": "0"}
-    others = [word for name, value in values.items() if name != kind for word in (name, value)]
-    program = serve("app:echo", *others).ended(2)
-    assert program.err == "pybridge: --uds, --fd and --host with --port are three ways to say where: give one\n"

@@ -7,7 +7,7 @@ import contextlib
 import signal
 import socket
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from pathlib import Path
 from typing import Any, Self
 
@@ -77,6 +77,18 @@ def test_an_option_that_cannot_be_is_named_and_no_key_is_shown(option: str, valu
         Server(PooledEngine(echo), **{option: value})
     assert error.value.field == {"tls_key": "tls_cert"}.get(option, option)
     assert "sec" not in error.value.reason.replace("seconds", "")
+
+
+@pytest.mark.parametrize(("name", "call"), [("Server()", Server), ("serve()", pybridge.serve)])
+def test_what_a_call_does_not_take_is_refused_in_its_words(name: str, call: Callable[..., object]) -> None:
+    with pytest.raises(TypeError) as error:
+        call(echo)
+    remedy = "PooledEngine(handler) makes one"
+    assert str(error.value) == f"{name} takes a PooledEngine, not a value of type function: {remedy}"
+    for option, hint in {"bogus": "", "drain_timout": ": did you mean 'drain_timeout'?"}.items():
+        with pytest.raises(TypeError) as error:
+            call(PooledEngine(echo), **{option: 1})
+        assert str(error.value) == f"{name} has no option {option!r}{hint}"
 
 
 async def test_what_only_the_server_can_check_is_named_as_well() -> None:

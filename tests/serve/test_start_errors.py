@@ -11,10 +11,30 @@ import pytest
 
 from pybridge._serve.sockets import Listeners
 
+from support import serving
 from support.serving import Starter
 
 HERE = r"/\S+"
+MODULE = rf"the module app \({HERE}app.py\)"
+SOME = "answer, attached, broken, describe, echo, engine, loading, paced, …"
+NONE = "no handler: serve it with"
+EXCLUDE = "exclude each other: give one place to listen at"
+OR = "or name a handler or a PooledEngine"
 NOWHERE = rf"in {HERE} or on Python's path"
+WEB = """
+    import fastapi
+
+    fast = fastapi.FastAPI()
+
+    async def plain(scope, receive, send):
+        pass
+
+    class Flask:
+        def __call__(self, environ, start_response):
+            return []
+
+    flask = Flask()
+"""
 
 
 @pytest.mark.parametrize(
@@ -23,7 +43,13 @@ NOWHERE = rf"in {HERE} or on Python's path"
         (["app"], r"'app' is not of the form module:attribute"),
         (["nothing:echo"], rf"cannot import nothing:echo: there is no module 'nothing' {NOWHERE}"),
         (["app.sub:echo"], rf"cannot import app.sub:echo: there is no module 'app.sub' {NOWHERE}"),
-        (["app:nothing"], r"cannot import app:nothing: AttributeError: .* has no attribute 'nothing' \(\S+:\d+\)"),
+        (["app:unlike"], rf"cannot import app:unlike: {MODULE} has no 'unlike'; its handlers are {SOME}"),
+        (["app:anser"], rf"cannot import app:anser: {MODULE} has no 'anser': did you mean answer\?"),
+        (["json:nothing"], rf"cannot import json:nothing: the module json \({HERE}\) has no 'nothing', and no handler"),
+        (["app:number.x"], rf"cannot import app:number.x: a value of type int in {MODULE} has no .*'x'"),
+        (["web:fast"], rf"web:fast is an ASGI application \(FastAPI\), {NONE} `uvicorn web:fast`, {OR}"),
+        (["web:plain"], rf"web:plain is an ASGI application \(plain\), {NONE} `uvicorn web:plain`, {OR}"),
+        (["web:flask"], rf"web:flask is a WSGI application \(Flask\), {NONE} `gunicorn web:flask`, {OR}"),
         (["app:number"], r"app:number cannot be served: the handler must be callable, not int"),
         (["app:echo", "--unary"], r"app:echo cannot be served: the handler echo is an async generator function: .*"),
         (["app:engine", "--codec", "json"], r"app:engine is a PooledEngine and has its own settings: .*codec.*"),
@@ -41,9 +67,12 @@ NOWHERE = rf"in {HERE} or on Python's path"
         (["app:echo", "--access-log", "loud"], r"--access-log: must be one of 'off', 'text', 'json', not 'loud'"),
         (["app:echo", "--forwarded-allow-ips", "10.0.0.0/8,here"], r"--forwarded-allow-ips: \"here\" is no .*"),
         (["app:echo", "--api-key-env", "NO_SUCH_KEYS"], r"--api-key-env: NO_SUCH_KEYS is not set, or holds no key"),
-        (["app:echo", "--tls-cert", "app.py"], r"--tls-key: is needed with tls_cert"),
+        (["app:echo", "--tls-cert", "app.py"], r"--tls-key is needed with --tls-cert"),
         (["app:echo", "--tls-cert", "none.pem", "--tls-key", "app.py"], r"--tls-cert: none.pem: No such file .*"),
-        (["app:echo", "--tls-cert", "app.py", "--tls-key", "app.py"], r"--tls-cert: holds no certificate"),
+        (["app:echo", "--tls-cert", "app.py", "--tls-key", "app.py"], r"--tls-cert: app.py holds no certificate"),
+        (["app:echo", "--flow-low-water", "2MiB"], r"--flow-low-water: must be at most --flow-high-water, which is .*"),
+        (["app:echo", "--port", "1", "--uds", "s"], rf"--port and --uds {EXCLUDE}"),
+        (["app:echo", "--uds", "s", "--fd", "3"], rf"--uds and --fd {EXCLUDE}"),
         (["app:echo", "--port", "70000"], r"--port: must be between 0 and 65535, not 70000"),
         (["app:echo", "--host", "no.such.host.invalid"], r"cannot listen on no.such.host.invalid:8000: .*"),
         (["app:echo", "--host", "192.0.2.1"], r"cannot listen on 192.0.2.1:8000: Cannot assign requested address"),
@@ -54,7 +83,10 @@ NOWHERE = rf"in {HERE} or on Python's path"
     ],
     ids=lambda value: "-".join(value) if isinstance(value, list) else "",
 )  # fmt: skip
-def test_the_reason_is_one_line_and_the_status_two(serve: Starter, arguments: list[str], line: str) -> None:
+def test_the_reason_is_one_line_and_the_status_two(
+    serve: Starter, folder: Path, arguments: list[str], line: str
+) -> None:
+    serving.write(folder, "web.py", WEB)
     somewhere = [] if {"--host", "--port", "--uds", "--fd"} & {*arguments} else ["--port", "0"]
     program = serve(*arguments, *somewhere).ended(2)
     assert re.fullmatch(f"pybridge: {line}\n", program.err.removeprefix("entered\n")), program.err
@@ -93,6 +125,34 @@ def test_settings_from_the_environment_that_cannot_be_are_told(serve: Starter) -
     program = serve("app:echo", "--port", "0", environment={"PYBRIDGE_FLOW_MAX_QUEUE": "many"}).ended(2)
     assert re.fullmatch(
         r"pybridge: cannot import app:echo: .*max_queue: .* \(from PYBRIDGE_FLOW_MAX_QUEUE\).*\n", program.err
+    )
+
+
+def test_an_address_beside_sockets_of_systemd_is_refused(run: Starter) -> None:
+    """Whoever names both may believe that the server listens at the one where it does not."""
+    command = (
+        "import os, sys; os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS='1');"
+        "from pybridge.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    program = run("-c", command, "serve", "app:echo", "--host", "::1", "--port", "1").ended(2)
+    expected = "pybridge: --host and --port: the sockets are those that systemd has opened (LISTEN_FDS)\n"
+    assert program.err == expected
+
+
+def test_variables_that_are_meant_to_be_settings_and_are_none_are_told_once(serve: Starter) -> None:
+    environment = {
+        "PYBRIDGE_FLOW_MAX_CONCURENCY": "4",
+        "PYBRIDGE_POOL_COLOUR": "red",
+        "PYBRIDGE_LIMITS_MAX_DEPTHS": "one two",
+        "PYBRIDGE_OTHER_THINGS": "",
+    }
+    options = ("--api-key-env", "PYBRIDGE_LIMITS_MAX_DEPTHS", "--port", "0", "--workers", "2")
+    program = serve("app:echo", *options, environment=environment)
+    assert program.url
+    program.signal().ended(0)
+    assert program.err == (
+        "pybridge: PYBRIDGE_FLOW_MAX_CONCURENCY has no effect: did you mean PYBRIDGE_FLOW_MAX_CONCURRENCY?\n"
+        "pybridge: PYBRIDGE_POOL_COLOUR has no effect: there is no such setting\n"
     )
 
 

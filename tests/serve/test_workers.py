@@ -10,29 +10,18 @@ from pathlib import Path
 import httpx
 import pytest
 
-from support.serving import Program, Starter
+from support.serving import Program, Starter, children, is_alive
 from support.waiting import wait_until
 
 TWO = ("--port", "0", "--workers", "2")
 
-
-def children(program: Program) -> set[int]:
-    """The processes that it keeps."""
-    pid = program.process.pid
-    return {int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
+REPLACING = "pybridge: the processes are being replaced, one after the other\n"
+REPLACED = "pybridge: all processes have been replaced\n"
 
 
 def answering(program: Program) -> int:
     """The process that answers now, over a connection of its own."""
     return int(program.post({}, headers={"Accept": "application/json"}).json()[0]["pid"])
-
-
-def is_alive(pid: int) -> bool:
-    """Whether this process runs."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 def test_processes_share_the_socket_and_one_line_says_when_all_are_ready(serve: Starter) -> None:
@@ -99,7 +88,8 @@ def test_a_hangup_replaces_the_processes_one_after_the_other(serve: Starter) -> 
 
     wait_until(replaced, lambda: f"{children(program)} instead of {first}: {program.err}")
     assert most == 3
-    assert not program.err
+    program.said(REPLACED)
+    assert program.err == REPLACING + REPLACED
     program.signal().ended(0)
 
 
@@ -141,8 +131,8 @@ def test_processes_end_when_their_supervisor_is_killed(serve: Starter) -> None:
     assert program.url
     pids = children(program)
     arguments = Path(f"/proc/{min(pids)}/cmdline").read_text().split("\0")
-    shared = Path(arguments[arguments.index("--child") + 1].split(":", 2)[2])
-    assert {path.name for path in shared.iterdir()} == {f"{pid}.sock" for pid in pids}
+    shared = Path(arguments[arguments.index("--child") + 1].split(":", 3)[3])
+    assert {int(path.name.partition("-")[0]) for path in shared.iterdir()} == pids
     program.signal(signal.SIGKILL).ended(-signal.SIGKILL)
     wait_until(lambda: not any(is_alive(pid) for pid in pids), "they have ended")
     assert not shared.exists()
@@ -184,3 +174,22 @@ def test_each_process_tells_the_metrics_of_all(serve: Starter) -> None:
     os.kill(min(seen), signal.SIGKILL)
     program.said("another one starts")
     assert "http_requests_total" in program.get("/metrics").text
+
+
+def test_what_processes_have_counted_that_are_replaced_stays(serve: Starter) -> None:
+    """A counter that falls is taken for one that begins anew, and what is left of it for new calls."""
+    program = serve("app:describe", *TWO)
+    for _ in range(10):
+        answering(program)
+    total = 'http_requests_total{method="POST",status="200",handler="describe"} 10\n'
+    duration = 'http_request_duration_seconds_count{method="POST",handler="describe"} 10\n'
+    wait_until(lambda: total in program.get("/metrics").text, lambda: program.get("/metrics").text)
+    for number in (1, 2):
+        program.signal(signal.SIGHUP)
+        reloaded = False
+        while not reloaded:  # at any moment
+            reloaded = program.err.count(REPLACED) == number
+            text = program.get("/metrics").text
+            assert total in text, text
+    assert duration in text, text
+    program.signal().ended(0)

@@ -80,6 +80,20 @@ class Program:
         return self
 
 
+def children(program: Program) -> set[int]:
+    """The processes that it keeps."""
+    pid = program.process.pid
+    return {int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
+
+
+def is_alive(pid: int) -> bool:
+    """Whether this process runs."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
 Starter = Callable[..., Program]
 """Starts a program with these arguments; see `run`."""
 

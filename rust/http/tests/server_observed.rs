@@ -268,7 +268,11 @@ fn the_page_of_metrics_is_the_sum_over_all_processes() {
         assert_eq!(sample(&all, r#"http_connections{handler="peer"}"#), 2);
         drop(silent);
 
-        let own = folder.0.join(format!("{}.sock", std::process::id()));
+        let is_own = |path: &PathBuf| {
+            path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&format!("{}-", std::process::id())))
+        };
+        let mut entries = std::fs::read_dir(&folder.0).expect("a folder").map(|entry| entry.expect("an entry").path());
+        let own = entries.find(is_own).expect("its socket");
         let mut text = String::new();
         UnixStream::connect(&own).await.expect("it listens").read_to_string(&mut text).await.expect("text");
         assert_eq!(sample(&text, page), 2, "a process gives its own");

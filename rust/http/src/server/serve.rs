@@ -124,6 +124,9 @@ async fn run(site: Arc<Site>, mut acceptors: Vec<Acceptor>, sharing: Option<Acce
         }
         connections.shutdown().await;
         flush(&site).await;
+        if let Some(peers) = &site.peers {
+            peers.hand_over();
+        }
         return drained;
     }
     connections.shutdown().await;

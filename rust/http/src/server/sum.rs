@@ -29,6 +29,22 @@ pub(super) fn sum<'text>(pages: impl IntoIterator<Item = &'text str>) -> String 
     sum.text()
 }
 
+/// The same of what is counted only, which stays true when who counted it has ended: counters and histograms.
+pub(super) fn totals<'text>(pages: impl IntoIterator<Item = &'text str>) -> String {
+    let mut sum = Sum::default();
+    pages.into_iter().for_each(|page| sum.add(page));
+    sum.families.retain(Family::is_counted);
+    sum.text()
+}
+
+impl Family<'_> {
+    fn is_counted(&self) -> bool {
+        self.head.iter().any(|line| {
+            line.starts_with("# TYPE ") && [" counter", " histogram"].iter().any(|kind| line.ends_with(kind))
+        })
+    }
+}
+
 impl<'text> Sum<'text> {
     fn add(&mut self, page: &'text str) {
         let mut name = "";
@@ -100,6 +116,16 @@ mod tests {
             sum([one, other]),
             "# HELP a_total A.\n# TYPE a_total counter\na_total{x=\"1 2\"} 9007199254740983\na_total{x=\"2\"} 1\n\
              # HELP b B.\n# TYPE b gauge\nb 1.5\n# HELP c C.\n# TYPE c histogram\nc_bucket{le=\"+Inf\"} 2\nc_sum 4\n"
+        );
+    }
+
+    #[test]
+    fn totals_hold_what_is_counted_and_no_gauges() {
+        let page = "# HELP a_total A.\n# TYPE a_total counter\na_total 3\n# TYPE b gauge\nb 1\n# TYPE c histogram\n\
+                    c_bucket{le=\"+Inf\"} 2\nc_sum 4\nd 5\n";
+        assert_eq!(
+            totals(["# one two\n", page, page]),
+            "# HELP a_total A.\n# TYPE a_total counter\na_total 6\n# TYPE c histogram\nc_bucket{le=\"+Inf\"} 4\nc_sum 8\nd 10\n"
         );
     }
 

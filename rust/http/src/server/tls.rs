@@ -30,8 +30,9 @@ impl Tls {
         let key = PrivateKeyDer::from_pem_slice(key)
             .map_err(|error| ServerError::option("tls_key", format!("holds no private key: {error}")))?;
         let mut config = configured(chain, key).map_err(|error| match error {
-            rustls::Error::InvalidCertificate(_) => ServerError::option("tls_cert", error.to_string()),
-            _ => ServerError::option("tls_key", error.to_string()),
+            rustls::Error::InvalidCertificate(_) => ServerError::option("tls_cert", format!("cannot be used: {error}")),
+            rustls::Error::InconsistentKeys(_) => ServerError::option("tls_key", "is not the key of the certificate"),
+            _ => ServerError::option("tls_key", format!("cannot be used: {error}")),
         })?;
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Ok(Self(TlsAcceptor::from(Arc::new(config))))

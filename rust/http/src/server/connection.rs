@@ -12,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 
 use super::deadlines::Deadlines;
+use super::inbound::Inbound;
 use super::progress::Progress;
 use super::service::answer;
 use super::site::Site;
@@ -23,7 +24,7 @@ pub(super) async fn run(site: Arc<Site>, transport: Transport) {
     let _counted = site.observer.connected();
     let peer = transport.peer();
     let progress = Arc::new(Progress::default());
-    let socket = Socket::new(transport, Arc::clone(&progress), site.options.tls.is_none());
+    let socket = Socket::new(transport, Arc::clone(&progress));
     match &site.options.tls {
         None => drive(&site, &progress, peer, socket).await,
         Some(tls) => serve_tls(&site, &progress, peer, socket, tls).await,
@@ -40,9 +41,6 @@ async fn serve_tls(site: &Arc<Site>, progress: &Arc<Progress>, peer: Option<IpAd
         },
         () = site.closing() => return,
     };
-    if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
-        progress.speaks_streams();
-    }
     drive(site, progress, peer, stream).await;
 }
 
@@ -51,7 +49,8 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let service = service_fn(|request| answer(site, progress, peer, request));
-    let mut connection = pin!(site.http.serve_connection(TokioIo::new(stream), service));
+    let stream = TokioIo::new(Inbound::new(stream, Arc::clone(progress)));
+    let mut connection = pin!(site.http.serve_connection(stream, service));
     let mut closing = pin!(site.closing());
     let mut deadlines = Deadlines::new(progress, &site.options);
     let mut is_open = true;

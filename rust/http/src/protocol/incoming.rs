@@ -71,7 +71,7 @@ impl Incoming {
         self.fail(refusals::draining())
     }
 
-    fn fail(self, error: impl Into<HttpError>) -> Response<Bytes> {
+    pub(crate) fn fail(self, error: impl Into<HttpError>) -> Response<Bytes> {
         failed(error, self.options.request_id.unwrap_or_else(made_up_id), self.terms.options.api)
     }
 

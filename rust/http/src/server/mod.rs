@@ -6,6 +6,7 @@ mod connection;
 mod control;
 mod deadlines;
 mod error;
+mod faults;
 mod frames;
 mod hangup;
 mod inbound;

@@ -10,6 +10,7 @@ use http_body::Body;
 use hyper::body::Incoming as Received;
 use pybridge::FailureKind;
 
+use super::faults;
 use super::phase::Phase;
 use super::progress::{Live, Progress};
 use super::receive::{Unread, receive};
@@ -73,6 +74,9 @@ impl Exchange {
     /// What the request is for, or the answer to one that may not pass.
     fn route(&self, head: &request::Parts) -> Route {
         let Site { protocol, cors, options, .. } = &*self.site;
+        if let Err(fault) = faults::check(head) {
+            return Route::Answer(protocol.refuse(head, fault));
+        }
         if let Some(answer) = cors.preflight(head, || protocol.methods(head.uri.path())) {
             return Route::Answer(answer);
         }
@@ -116,6 +120,7 @@ impl Exchange {
             },
             Err(Unread::Gone(error)) => return Err(error),
             Err(Unread::Slow) => incoming.too_slow(),
+            Err(Unread::Broken) => incoming.fail(faults::broken_body()),
             Err(Unread::Refused(error)) if error.kind() == Some(FailureKind::TooLarge) => incoming.too_large(),
             Err(Unread::Refused(error)) => incoming.refused(error),
         };

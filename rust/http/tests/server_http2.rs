@@ -26,6 +26,7 @@ const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
+const PING: u8 = 6;
 const GO_AWAY: u8 = 7;
 const CONTINUATION: u8 = 9;
 
@@ -262,4 +263,41 @@ async fn answers<S: AsyncRead + AsyncWrite + Unpin>(mut client: Raw<S>) -> bool 
         }
     }
     false
+}
+
+/// Old clients lose an answer whose stream is reset while they send.
+#[test]
+fn a_refusal_ends_after_the_body_that_it_does_not_need() {
+    run(async {
+        let options = ServerOptions::default().api_keys(["key"]).write_timeout(LONG);
+        let service = Service::serve(Version::Http2, engine("chat"), options).await;
+        let mut client = connect(&service).await;
+        client.send(frame(HEADERS, END_HEADERS, 1, POST)).await;
+        while next(&mut client).await.expect("a frame").0 != DATA {}
+        for _ in 0..15 {
+            client.send(frame(DATA, 0, 1, &[b'x'; 4 << 10])).await;
+        }
+        client.send(frame(DATA, END_STREAM, 1, &[])).await;
+        let mut last = Vec::new();
+        while let Some(frame) = next(&mut client).await {
+            match frame.0 {
+                DATA => {
+                    last = frame.1;
+                    break;
+                }
+                RST_STREAM => panic!("the stream is reset"),
+                _ => {}
+            }
+        }
+        assert_eq!(last, b"", "the end of the answer");
+        // What comes behind it shows that nothing else did.
+        client.send(frame(PING, 0, 0, b"12345678")).await;
+        while let Some((kind, _)) = next(&mut client).await {
+            assert_ne!(kind, RST_STREAM);
+            if kind == PING {
+                return;
+            }
+        }
+        panic!("the connection has ended");
+    });
 }

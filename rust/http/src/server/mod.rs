@@ -10,6 +10,7 @@ mod faults;
 mod frames;
 mod hangup;
 mod inbound;
+mod leftover;
 mod listener;
 mod options;
 mod peers;

@@ -11,6 +11,7 @@ use hyper::body::Incoming as Received;
 use pybridge::FailureKind;
 
 use super::faults;
+use super::leftover::Leftover;
 use super::phase::Phase;
 use super::progress::{Live, Progress};
 use super::receive::{Unread, receive};
@@ -67,8 +68,12 @@ impl Exchange {
             Some(record) => record.answer(response),
             None => response,
         };
-        let is_stream = head.version >= Version::HTTP_2;
-        Ok(response.map(|body| Sent::new(body, is_stream, live)))
+        if head.version < Version::HTTP_2 {
+            return Ok(response.map(|body| Sent::new(body, live)));
+        }
+        let is_slow = response.status() == StatusCode::REQUEST_TIMEOUT;
+        let leftover = if is_slow { None } else { Leftover::of(body) };
+        Ok(response.map(|body| Sent::stream(body, leftover, live)))
     }
 
     /// What the request is for, or the answer to one that may not pass.

@@ -59,7 +59,9 @@ impl Exchange {
         }
         let mut record = (!matches!(route, Route::Page(_))).then(|| self.record(&head));
         if let (Some(record), Route::Call(incoming)) = (&mut record, &mut route) {
-            record.name(|| incoming.name());
+            // It has one whether there is a log or not.
+            let name = incoming.name();
+            record.name(|| name);
         }
         let mut response = self.respond(route, &mut body).await?;
         self.site.cors.mark(&head.headers, response.headers_mut());

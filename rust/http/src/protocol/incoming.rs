@@ -9,6 +9,7 @@ use pybridge::{CallOptions, StreamError};
 use super::form::Form;
 use super::openai;
 use super::prepared::Prepared;
+#[cfg(feature = "server")]
 use super::refusals;
 use super::representation::Representation;
 use super::terms::Terms;
@@ -50,7 +51,7 @@ impl Incoming {
 
     /// The answer to a body that is too long: status 413.
     pub fn too_large(self) -> Response<Bytes> {
-        let refusal = refusals::too_large(self.max_body());
+        let refusal = self.terms.too_large();
         self.fail(refusal)
     }
 

@@ -160,7 +160,7 @@ impl Protocol {
         let most = self.terms.max_body();
         let length = head.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
         match length.map(str::parse::<u64>) {
-            Some(Ok(length)) if length > most as u64 => Err(refusals::too_large(most)),
+            Some(Ok(length)) if length > most as u64 => Err(self.terms.too_large()),
             _ => Ok(()),
         }
     }

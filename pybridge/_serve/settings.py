@@ -45,10 +45,10 @@ class ServeOptions(TypedDict, total=False):
             the reason `shutdown`.
         drain_settle: Seconds of serving on before that, while `/health/ready` says 503 already: until load balancers
             have noticed.
-        header_timeout: Seconds that a client has for TLS and the head of its first request, and for each head it
-            begins.
+        header_timeout: Seconds that a client has for TLS and the head of its first request, or the preface of
+            HTTP/2, and for each head it begins.
         body_timeout: Seconds without progress after which a request's body is given up, with status 408.
-        idle_timeout: Seconds that a connection may wait for its next request.
+        idle_timeout: Seconds that a connection may wait for its next request, one of HTTP/2 also for its first.
         write_timeout: Seconds that a client may take nothing of what waits for it.
         max_connections: Connections at one time; the next one waits to be accepted.
         tls_cert: File with the certificate chain, in PEM; with `tls_key` the server speaks HTTPS.

@@ -57,6 +57,15 @@ def test_limits_hold_over_tls_too(program: Program, folder: Path) -> None:
     assert curl(folder, f"{program.url}/generate", f'"{"x" * 2000}"', *told) == (0, "413")
 
 
+def test_a_refusal_arrives_at_a_client_that_still_sends(program: Program, folder: Path) -> None:
+    """Old versions of curl lose an answer whose stream is reset meanwhile."""
+    told = ("--http2", "--output", "/dev/null", "--write-out", "%{http_code}")
+    for size in (2_000, 60_000, 2_000_000):
+        (folder / "body.json").write_text(f'"{"x" * size}"')
+        body = f"@{folder / 'body.json'}"
+        assert [curl(folder, f"{program.url}/generate", body, *told) for _ in range(4)] == [(0, "413")] * 4
+
+
 def test_httpx_streams_and_the_handler_hears_when_it_leaves(program: Program, authority: trustme.CA) -> None:
     context = ssl.create_default_context()
     authority.configure_trust(context)

@@ -76,7 +76,14 @@ fn a_body_is_as_long_as_it_may_be() {
     for answer in [incoming().body(Bytes::from_static(&[0; 11])).expect_err("too long"), incoming().too_large()] {
         assert_eq!((answer.status().as_u16(), &answer.headers()["x-request-id"]), (413, &"r-1".parse().unwrap()));
         assert!(text(&answer).contains(r#""code":"request_too_large""#), "{}", text(&answer));
+        assert!(text(&answer).contains("max_body = 10 bytes"), "{}", text(&answer));
     }
+    // The engine's own limit holds as well, and is the one that is named then.
+    let mut bounded = profile(Format::Json, false);
+    bounded.max_request = Some(5);
+    let protocol = Protocol::new(ProtocolOptions::default().max_body(10), bounded).expect("options that can be");
+    let refused = called(post(&protocol, &[])).too_large();
+    assert!(text(&refused).contains("max_frame_bytes = 5 bytes"), "{}", text(&refused));
 }
 
 #[test]

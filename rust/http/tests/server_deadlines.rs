@@ -148,14 +148,16 @@ fn a_body_that_comes_too_slowly_is_refused() {
         let service = service(patient().body_timeout(SHORT)).await;
         for body in ["", "{\"prompt\""] {
             let mut client = Raw::connect(&service.address).await;
-            client.send(format!("POST /generate HTTP/1.1\r\ncontent-length: 100\r\n\r\n{body}")).await;
+            client
+                .send(format!("POST /generate HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\n{body}"))
+                .await;
             let (status, head, body) = client.answer().await;
             assert_eq!((status, support::raw::header(&head, "connection")), (408, Some("close")));
             assert!(body.contains(r#""code":"request_timeout""#), "{body}");
             assert_eq!(client.rest().await, "");
         }
         let mut client = Raw::connect(&service.address).await;
-        client.send("POST /generate HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n1\r\n{\r\n").await;
+        client.send("POST /generate HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n1\r\n{\r\n").await;
         assert_eq!(client.answer().await.0, 408);
     });
 }
@@ -166,7 +168,9 @@ fn a_body_that_keeps_its_pace_may_take_longer() {
         let service = service(patient().body_timeout(FAIR)).await;
         let mut client = Raw::connect(&service.address).await;
         let body = format!(r#"{{"prompt":"Hello","more":"{}"}}"#, "x".repeat(40 << 10));
-        client.send(format!("POST /generate HTTP/1.1\r\ncontent-length: {}\r\n\r\n", body.len())).await;
+        client
+            .send(format!("POST /generate HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n", body.len()))
+            .await;
         let mut tick = tokio::time::interval(FAIR / 8);
         for piece in body.as_bytes().chunks(4 << 10) {
             tick.tick().await;
@@ -247,7 +251,7 @@ fn bad_clients_are_gone_by_their_deadlines_and_good_ones_are_served() {
             let mut client = Raw::connect(&service.address).await;
             match index % 3 {
                 0 => {}
-                1 => client.send("POST /generate HTTP/1.1\r\ncontent-length: 9\r\n\r\n{").await,
+                1 => client.send("POST /generate HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\n\r\n{").await,
                 _ => client.send(chat(&format!("bad-{index}"), &"megabyte! ".repeat(20))).await,
             }
             bad.push(client);
@@ -281,7 +285,9 @@ fn an_announced_length_takes_no_memory() {
         let mut clients = Vec::new();
         for _ in 0..50 {
             let mut client = Raw::connect(&service.address).await;
-            client.send("POST /generate HTTP/1.1\r\ncontent-length: 10000000\r\n\r\n{\"prompt\":").await;
+            client
+                .send("POST /generate HTTP/1.1\r\nhost: localhost\r\ncontent-length: 10000000\r\n\r\n{\"prompt\":")
+                .await;
             clients.push(client);
         }
         while service.engine.stats().pool.live_bytes == before {

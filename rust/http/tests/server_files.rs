@@ -3,6 +3,9 @@
 
 mod support;
 
+use std::fs::File;
+use std::time::{Duration, Instant};
+
 use pybridge_http::ServerOptions;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use support::raw::{Raw, get};
@@ -31,5 +34,31 @@ fn without_file_descriptors_the_server_waits_until_there_are_some() {
         let mut new = Raw::connect(&service.address).await;
         new.send(get("/health/live")).await;
         assert_eq!(new.answer().await.0, 200);
+        one_that_goes_makes_room_at_once(&service, new).await;
     });
+}
+
+/// `there`: a client whose connection is open.
+async fn one_that_goes_makes_room_at_once(service: &Service, mut there: Raw) {
+    let mut files = Vec::new();
+    let started = Instant::now();
+    for _ in 0..10 {
+        while let Ok(file) = File::open("/dev/null") {
+            files.push(file);
+        }
+        files.pop();
+        // It takes the last one, and the server finds none for it. Connections that end elsewhere may take one for a moment.
+        let mut waiting = loop {
+            match TcpStream::connect(&service.address).await {
+                Ok(stream) => break Raw::of(stream),
+                Err(_) => drop(files.pop().expect("a file")),
+            }
+        };
+        waiting.send(get("/health/live")).await;
+        drop(there);
+        assert_eq!(waiting.answer().await.0, 200);
+        there = waiting;
+    }
+    // A pause at each would take a tenth of a second.
+    assert!(started.elapsed() < Duration::from_millis(500), "{:?}", started.elapsed());
 }

@@ -3,7 +3,7 @@
 
 mod support;
 
-use pybridge_http::{ProtocolOptions, ServerOptions};
+use pybridge_http::{ProtocolOptions, ServerOptions, metrics_text};
 use support::raw::{Raw, chat, get, header, status};
 use support::service::Service;
 use support::{Version, engine, run};
@@ -48,8 +48,17 @@ fn a_message_whose_length_is_not_clear_carries_no_other() {
             assert_eq!(answers.matches("HTTP/1.1 ").count(), 1, "{rest:?} {answers}");
             assert_eq!(status(&answers), 400, "{rest:?} {answers}");
         }
-        // Chunks that are none end the connection; the head has been read by then.
-        for chunk in [
+    });
+}
+
+/// SEC-2
+#[test]
+fn a_body_in_chunks_that_are_none_is_refused_and_ends_the_connection() {
+    run(async {
+        let service = Service::serve(Version::Http1, engine("chat").name("chunks"), ServerOptions::default()).await;
+        let smuggled = get("/smuggled");
+        let long = format!("2;{}\r\n{{}}\r\n0\r\n\r\n", "x".repeat(20 << 10));
+        let chunks = [
             "2\n{}\r\n0\r\n\r\n",
             "2\r\n{}0\r\n\r\n",
             "2\r\n{}\n0\r\n\r\n",
@@ -59,13 +68,21 @@ fn a_message_whose_length_is_not_clear_carries_no_other() {
             "\r\n{}\r\n0\r\n\r\n",
             "10000000000000002\r\n{}\r\n0\r\n\r\n",
             "2;\n\r\n{}\r\n0\r\n\r\n",
-        ] {
+            "2\r\n{}\r\n0\r\nno colon\r\n\r\n",
+            &long,
+        ];
+        for chunk in chunks {
             let head = "POST /generate HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n";
             let mut client = Raw::connect(&service.address).await;
             client.send(format!("{head}{chunk}{smuggled}")).await;
             let answers = client.rest().await;
-            assert!(!answers.contains("404") && answers.matches("HTTP/1.1 ").count() <= 1, "{chunk:?} {answers}");
+            assert_eq!(answers.matches("HTTP/1.1 ").count(), 1, "{chunk:?} {answers}");
+            assert_eq!((status(&answers), header(&answers, "connection")), (400, Some("close")), "{chunk:?} {answers}");
+            assert!(answers.contains(r#""code":"malformed_request""#), "{chunk:?} {answers}");
         }
+        let counted =
+            format!("http_requests_total{{method=\"POST\",status=\"400\",handler=\"chunks\"}} {}\n", chunks.len());
+        assert!(metrics_text().contains(&counted), "{}", metrics_text());
     });
 }
 
@@ -86,6 +103,75 @@ fn a_message_with_both_lengths_is_the_last_of_its_connection() {
             let answers = client.rest().await;
             assert_eq!(answers.matches("HTTP/1.1 ").count(), 1, "{lengths} {answers}");
             assert!(!answers.contains("404"), "{lengths} {answers}");
+        }
+    });
+}
+
+/// RFC 9112, section 3.2
+#[test]
+fn a_request_says_once_whom_it_is_for() {
+    run(async {
+        let service = service(ProtocolOptions::default()).await;
+        let answer = async |head: &str| {
+            let mut client = Raw::connect(&service.address).await;
+            client.send(format!("{head}connection: close\r\n\r\n")).await;
+            client.rest().await
+        };
+        for hosts in [
+            "",
+            "host: a\r\nhost: a\r\n",
+            "host: a\r\nhost: b\r\n",
+            "host: a b\r\n",
+            "host: user@a\r\n",
+            "host: a:b\r\n",
+        ] {
+            for line in ["GET /health/live", "GET http://a/health/live", "POST /generate"] {
+                let answer = answer(&format!("{line} HTTP/1.1\r\n{hosts}")).await;
+                assert_eq!(status(&answer), 400, "{line} {hosts:?}");
+                assert!(answer.contains(r#""code":"malformed_request","param":"host""#), "{answer}");
+            }
+        }
+        for head in
+            ["HTTP/1.1\r\nhost: a\r\n", "HTTP/1.1\r\nhost: [::1]:80\r\n", "HTTP/1.1\r\nhost:\r\n", "HTTP/1.0\r\n"]
+        {
+            assert_eq!(status(&answer(&format!("GET /health/live {head}")).await), 200, "{head:?}");
+        }
+    });
+}
+
+/// RFC 9112, section 6.1
+#[test]
+fn a_coding_that_is_not_understood_is_refused_and_ends_the_connection() {
+    run(async {
+        let service = service(ProtocolOptions::default()).await;
+        let table = [
+            ("gzip, chunked", 501),
+            ("gzip\r\ntransfer-encoding: chunked", 501),
+            ("identity, chunked", 501),
+            ("chunked, chunked", 400),
+            ("chunked\r\ntransfer-encoding: chunked", 400),
+            ("chunked, gzip, chunked", 400),
+            ("gzip", 400),
+            ("chunked;q=1", 400),
+            ("", 400),
+        ];
+        for (coding, expected) in table {
+            let mut client = Raw::connect(&service.address).await;
+            let head = format!("POST /generate HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: {coding}\r\n\r\n");
+            client.send(head + "2\r\n{}\r\n0\r\n\r\n" + &get("/smuggled")).await;
+            let answers = client.rest().await;
+            assert_eq!(answers.matches("HTTP/1.1 ").count(), 1, "{coding} {answers}");
+            assert_eq!(
+                (status(&answers), header(&answers, "connection")),
+                (expected, Some("close")),
+                "{coding} {answers}"
+            );
+        }
+        for coding in ["chunked", " CHUNKED "] {
+            let mut client = Raw::connect(&service.address).await;
+            let head = format!("POST /generate HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: {coding}\r\n\r\n");
+            client.send(head + "12\r\n{\"prompt\":\"Hello\"}\r\n0\r\n\r\n").await;
+            assert_eq!(client.answer().await.0, 200, "{coding}");
         }
     });
 }
@@ -117,9 +203,9 @@ fn heads_are_bounded() {
         let long = "x".repeat(70 << 10);
         let many = "x: y\r\n".repeat(200);
         let table = [
-            (format!("GET /health/live HTTP/1.1\r\nx: {long}\r\n\r\n"), 431),
-            (format!("GET /health/live HTTP/1.1\r\n{many}\r\n"), 431),
-            (format!("GET /{long} HTTP/1.1\r\n\r\n"), 431),
+            (format!("GET /health/live HTTP/1.1\r\nhost: localhost\r\nx: {long}\r\n\r\n"), 431),
+            (format!("GET /health/live HTTP/1.1\r\nhost: localhost\r\n{many}\r\n"), 431),
+            (format!("GET /{long} HTTP/1.1\r\nhost: localhost\r\n\r\n"), 431),
         ];
         for (request, expected) in table {
             let mut client = Raw::connect(&service.address).await;
@@ -127,7 +213,9 @@ fn heads_are_bounded() {
             assert_eq!(status(&client.rest().await), expected, "{}", &request[..30]);
         }
         let mut client = Raw::connect(&service.address).await;
-        client.send(format!("GET /health/live HTTP/1.1\r\nx: {}\r\n\r\n", "x".repeat(30 << 10))).await;
+        client
+            .send(format!("GET /health/live HTTP/1.1\r\nhost: localhost\r\nx: {}\r\n\r\n", "x".repeat(30 << 10)))
+            .await;
         assert_eq!(client.answer().await.0, 200);
     });
 }
@@ -145,7 +233,9 @@ fn a_client_may_ask_before_it_sends_its_body() {
         assert_eq!(status(&client.head().await), 200);
         // What is refused by its head is not asked for.
         let mut client = Raw::connect(&service.address).await;
-        client.send("POST /generate HTTP/1.1\r\ncontent-length: 101\r\nexpect: 100-continue\r\n\r\n").await;
+        client
+            .send("POST /generate HTTP/1.1\r\nhost: localhost\r\ncontent-length: 101\r\nexpect: 100-continue\r\n\r\n")
+            .await;
         assert_eq!(status(&client.head().await), 413);
     });
 }
@@ -166,11 +256,11 @@ fn a_connection_stays_for_the_next_request() {
         client.send(get("/health/live") + &get("/none") + &get("/health/ready")).await;
         assert_eq!((client.answer().await.0, client.answer().await.0, client.answer().await.0), (200, 404, 200));
         // A small body that no one wants is skipped.
-        client.send("POST /none HTTP/1.1\r\ncontent-length: 5\r\n\r\nhello").await;
+        client.send("POST /none HTTP/1.1\r\nhost: localhost\r\ncontent-length: 5\r\n\r\nhello").await;
         assert_eq!(client.answer().await.0, 404);
         client.send(get("/health/live")).await;
         assert_eq!(client.answer().await.0, 200);
-        client.send("GET /health/live HTTP/1.1\r\nconnection: close\r\n\r\n").await;
+        client.send("GET /health/live HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await;
         assert!(client.rest().await.starts_with("HTTP/1.1 200"));
     });
 }
@@ -200,7 +290,7 @@ fn a_client_that_goes_on_sending_what_is_refused_gets_the_answer() {
         ];
         for (path, rest, expected) in table {
             let mut client = Raw::connect(&service.address).await;
-            let request = format!("POST {path} HTTP/1.1\r\n{rest}");
+            let request = format!("POST {path} HTTP/1.1\r\nhost: localhost\r\n{rest}");
             let (begun, rest) = request.split_at(request.len() / 2);
             client.send(begun).await;
             let (status, head, _) = client.answer().await;
@@ -222,7 +312,7 @@ fn a_body_in_pieces_arrives_whole() {
         let words = "word ".repeat(20_000);
         let body = format!(r#"{{"prompt":"Hello","more":"{words}"}}"#);
         let mut client = Raw::connect(&service.address).await;
-        client.send("POST /generate HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n").await;
+        client.send("POST /generate HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n").await;
         for piece in body.as_bytes().chunks(1000) {
             client.send([format!("{:x}\r\n", piece.len()).as_bytes(), piece, b"\r\n"].concat()).await;
         }
@@ -236,8 +326,8 @@ fn a_body_that_breaks_off_is_no_call() {
     run(async {
         let service = service(ProtocolOptions::default()).await;
         for request in [
-            "POST /generate HTTP/1.1\r\ncontent-length: 100\r\n\r\n{\"prompt\":\"Hello\"}",
-            "POST /generate HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n12\r\n{\"prompt\":\"Hello\"}\r\n",
+            "POST /generate HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\n{\"prompt\":\"Hello\"}",
+            "POST /generate HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n12\r\n{\"prompt\":\"Hello\"}\r\n",
         ] {
             let mut client = Raw::connect(&service.address).await;
             client.send(request).await;

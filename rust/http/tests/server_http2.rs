@@ -3,14 +3,19 @@
 
 mod support;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pybridge::FlowConfig;
 use pybridge_http::ServerOptions;
 use support::raw::Raw;
 use support::service::Service;
+use support::tls::Certificate;
 use support::{Version, engine, run};
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+
+/// A deadline that is to pass, and none that a test reaches.
+const SHORT: Duration = Duration::from_millis(300);
+const LONG: Duration = Duration::from_secs(60);
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
@@ -21,6 +26,7 @@ const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
+const PING: u8 = 6;
 const GO_AWAY: u8 = 7;
 const CONTINUATION: u8 = 9;
 
@@ -41,7 +47,7 @@ async fn connect(service: &Service) -> Raw {
 }
 
 /// Kind and payload of the next frame; `None`: the connection has ended.
-async fn next(client: &mut Raw) -> Option<(u8, Vec<u8>)> {
+async fn next<S: AsyncRead + AsyncWrite + Unpin>(client: &mut Raw<S>) -> Option<(u8, Vec<u8>)> {
     let mut head = [0; 9];
     client.stream.read_exact(&mut head).await.ok()?;
     let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
@@ -157,5 +163,141 @@ fn what_is_no_http2_ends_the_connection() {
         let mut client = Raw::connect(&service.address).await;
         client.send([PREFACE, b"GET / HTTP/1.1\r\n\r\n\r\n\r\n"].concat()).await;
         while next(&mut client).await.is_some() {}
+    });
+}
+
+/// What clients send of their first head, and leave it at that.
+fn begun_heads() -> [Vec<u8>; 6] {
+    let settings = [PREFACE, &frame(SETTINGS, 0, 0, &[])].concat();
+    let head = frame(HEADERS, END_HEADERS | END_STREAM, 1, POST);
+    [
+        PREFACE.to_vec(),
+        [PREFACE, &[0, 0, 6, SETTINGS]].concat(),
+        [&settings[..], &head[..1]].concat(),
+        [&settings[..], &head[..head.len() - 1]].concat(),
+        [settings.clone(), frame(HEADERS, END_STREAM, 1, POST)].concat(),
+        [settings, frame(HEADERS, END_STREAM, 1, POST), frame(CONTINUATION, 0, 1, &[])].concat(),
+    ]
+}
+
+async fn ends_in_time<S: AsyncRead + AsyncWrite + Unpin>(mut client: Raw<S>, case: &str) {
+    let started = Instant::now();
+    while next(&mut client).await.is_some() {}
+    assert!(started.elapsed() < LONG / 10, "{case}");
+}
+
+/// SEC-7
+#[test]
+fn a_head_that_does_not_come_on_ends_its_connection_with_tls_and_without() {
+    run(async {
+        let options = || ServerOptions::default().header_timeout(SHORT).idle_timeout(LONG).write_timeout(LONG);
+        let plain = Service::serve(Version::Http2, engine("chat"), options()).await;
+        let certificate = Certificate::new();
+        let tls = Service::serve(Version::Http2, engine("chat"), options().tls(certificate.server())).await;
+        let mut clients = Vec::new();
+        for begun in begun_heads() {
+            let mut client = Raw::connect(&plain.address).await;
+            client.send(&begun).await;
+            clients.push(tokio::spawn(async move { ends_in_time(client, &format!("{begun:?}")).await }));
+        }
+        for begun in begun_heads() {
+            for protocols in [&["h2"][..], &[]] {
+                let mut client = Raw::of(certificate.stream(&tls.address, protocols).await);
+                client.send(&begun).await;
+                let case = format!("{protocols:?} {begun:?}");
+                clients.push(tokio::spawn(async move { ends_in_time(client, &case).await }));
+            }
+        }
+        for client in clients {
+            client.await.expect("it ends");
+        }
+    });
+}
+
+#[test]
+fn a_head_that_does_not_come_on_ends_a_connection_on_which_others_are_answered() {
+    run(async {
+        let options = ServerOptions::default().header_timeout(SHORT).idle_timeout(LONG).write_timeout(LONG);
+        let service = Service::serve(Version::Http2, engine("chat"), options).await;
+        let mut client = connect(&service).await;
+        let named = [POST, b"\x00\x0cx-request-id\x06others"].concat();
+        client.send(frame(HEADERS, END_HEADERS, 1, &named)).await;
+        client.send(frame(DATA, END_STREAM, 1, br#"{"prompt":"Hello wait!"}"#)).await;
+        assert_eq!(service.noted("others", 0).await, "started");
+        client.send(frame(HEADERS, END_STREAM, 3, POST)).await;
+        ends_in_time(client, "begun").await;
+        assert_eq!(service.noted("others", 1).await, "cancelled: client");
+    });
+}
+
+/// As browsers do, which have a connection before they have a request.
+#[test]
+fn a_connection_that_is_opened_in_advance_counts_as_idle_with_tls_and_without() {
+    run(async {
+        let options = || ServerOptions::default().header_timeout(SHORT).idle_timeout(LONG).write_timeout(LONG);
+        let certificate = Certificate::new();
+        let plain = Service::serve(Version::Http2, engine("chat"), options()).await;
+        let tls = Service::serve(Version::Http2, engine("chat"), options().tls(certificate.server())).await;
+        let settings = [PREFACE, &frame(SETTINGS, 0, 0, &[])].concat();
+        let request = frame(HEADERS, END_HEADERS | END_STREAM, 1, b"\x82\x86\x04\x0c/health/live\x01\x09localhost");
+        let mut first = Raw::connect(&plain.address).await;
+        let mut second = Raw::of(certificate.stream(&tls.address, &["h2"]).await);
+        let mut third = Raw::of(certificate.stream(&tls.address, &[]).await);
+        first.send(&settings).await;
+        second.send(&settings).await;
+        third.send(&settings).await;
+        // One that came later and sends nothing has ended: the time of a head is over for all.
+        assert_eq!(Raw::connect(&plain.address).await.rest().await, "");
+        first.send(&request).await;
+        second.send(&request).await;
+        third.send(&request).await;
+        let answered = [answers(first).await, answers(second).await, answers(third).await];
+        assert_eq!(answered, [true; 3]);
+    });
+}
+
+async fn answers<S: AsyncRead + AsyncWrite + Unpin>(mut client: Raw<S>) -> bool {
+    while let Some((kind, _)) = next(&mut client).await {
+        if kind == HEADERS {
+            return true;
+        }
+    }
+    false
+}
+
+/// Old clients lose an answer whose stream is reset while they send.
+#[test]
+fn a_refusal_ends_after_the_body_that_it_does_not_need() {
+    run(async {
+        let options = ServerOptions::default().api_keys(["key"]).write_timeout(LONG);
+        let service = Service::serve(Version::Http2, engine("chat"), options).await;
+        let mut client = connect(&service).await;
+        client.send(frame(HEADERS, END_HEADERS, 1, POST)).await;
+        while next(&mut client).await.expect("a frame").0 != DATA {}
+        for _ in 0..15 {
+            client.send(frame(DATA, 0, 1, &[b'x'; 4 << 10])).await;
+        }
+        client.send(frame(DATA, END_STREAM, 1, &[])).await;
+        let mut last = Vec::new();
+        while let Some(frame) = next(&mut client).await {
+            match frame.0 {
+                DATA => {
+                    last = frame.1;
+                    break;
+                }
+                RST_STREAM => panic!("the stream is reset"),
+                _ => {}
+            }
+        }
+        assert_eq!(last, b"", "the end of the answer");
+        // What comes behind it shows that nothing else did.
+        client.send(frame(PING, 0, 0, b"12345678")).await;
+        while let Some((kind, _)) = next(&mut client).await {
+            assert_ne!(kind, RST_STREAM);
+            if kind == PING {
+                return;
+            }
+        }
+        panic!("the connection has ended");
     });
 }

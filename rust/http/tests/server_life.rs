@@ -166,7 +166,7 @@ fn a_silent_client_does_not_hold_a_drain_up() {
     run(async {
         let mut service = service(Version::Http1, ServerOptions::default().drain_timeout(Duration::ZERO)).await;
         let mut begun = Raw::connect(&service.address).await;
-        begun.send("POST /generate HTTP/1.1\r\ncontent-length: 100\r\n\r\n{").await;
+        begun.send("POST /generate HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\n{").await;
         let mut half = Raw::connect(&service.address).await;
         half.send("GET /health").await;
         service.control().drain();

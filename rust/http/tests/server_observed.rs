@@ -116,6 +116,32 @@ fn items_are_counted_in_every_form_of_an_answer() {
     });
 }
 
+/// The form of a name: what stands between its separators, and in which alphabet.
+fn form(name: &str) -> Vec<bool> {
+    name.split('-').map(|part| part.bytes().all(|byte| byte.is_ascii_hexdigit())).collect()
+}
+
+#[test]
+fn a_request_is_named_in_the_same_way_with_a_log_and_without() {
+    run(async {
+        for version in VERSIONS {
+            let mut forms = Vec::new();
+            for (log, name) in [(AccessLog::Off, "unlogged"), (AccessLog::Text, "logged")] {
+                let service = service(version, name, ServerOptions::default().access_log(log)).await;
+                for (line, prompt) in [("POST /generate", "a"), ("POST /generate", "raise!"), ("POST /none", "a")] {
+                    let body = format!(r#"{{"prompt":"{prompt}"}}"#);
+                    let answer = service.send(line, &[("content-type", "application/json")], body.as_bytes()).await;
+                    forms.push(form(answer.header("x-request-id").expect("a name")));
+                    let answer = service.send(line, &[("x-request-id", "mine")], body.as_bytes()).await;
+                    assert_eq!(answer.header("x-request-id"), Some("mine"), "{log:?} {line} {prompt}");
+                }
+            }
+            forms.dedup();
+            assert_eq!(forms.len(), 1, "{forms:?}");
+        }
+    });
+}
+
 #[test]
 fn connections_are_counted_while_they_are_open() {
     run(async {

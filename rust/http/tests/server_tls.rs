@@ -45,11 +45,15 @@ fn limits_hold_over_tls_as_well() {
         let service = service(&certificate).await;
         let body = "x".repeat(300 << 10);
         let mut client = certificate.raw(&service.address).await;
-        client.send(format!("POST /generate HTTP/1.1\r\ncontent-length: {}\r\n\r\n{body}", body.len())).await;
+        client
+            .send(format!("POST /generate HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n{body}", body.len()))
+            .await;
         assert_eq!(client.answer().await.0, 413);
         assert_eq!(client.rest().await, "");
         let mut client = certificate.raw(&service.address).await;
-        client.send(format!("GET /health/live HTTP/1.1\r\nx: {}\r\n\r\n", "x".repeat(70 << 10))).await;
+        client
+            .send(format!("GET /health/live HTTP/1.1\r\nhost: localhost\r\nx: {}\r\n\r\n", "x".repeat(70 << 10)))
+            .await;
         assert_eq!(status(&client.rest().await), 431);
     });
 }

@@ -9,6 +9,7 @@ use pybridge::{CallOptions, StreamError};
 use super::form::Form;
 use super::openai;
 use super::prepared::Prepared;
+#[cfg(feature = "server")]
 use super::refusals;
 use super::representation::Representation;
 use super::terms::Terms;
@@ -50,7 +51,7 @@ impl Incoming {
 
     /// The answer to a body that is too long: status 413.
     pub fn too_large(self) -> Response<Bytes> {
-        let refusal = refusals::too_large(self.max_body());
+        let refusal = self.terms.too_large();
         self.fail(refusal)
     }
 
@@ -71,7 +72,7 @@ impl Incoming {
         self.fail(refusals::draining())
     }
 
-    fn fail(self, error: impl Into<HttpError>) -> Response<Bytes> {
+    pub(crate) fn fail(self, error: impl Into<HttpError>) -> Response<Bytes> {
         failed(error, self.options.request_id.unwrap_or_else(made_up_id), self.terms.options.api)
     }
 

@@ -18,8 +18,9 @@ pub(super) fn wrong_method(allow: &'static str) -> Refusal {
     Refusal { allow: Some(allow), ..refusal(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message) }
 }
 
-pub(super) fn too_large(most: usize) -> Refusal {
-    let message = format!("the body of the request is over {most} bytes");
+/// `limit`: the setting that the body is over; `most`: its value, in bytes.
+pub(super) fn too_large(limit: &str, most: usize) -> Refusal {
+    let message = format!("the body of the request is over {limit} = {most} bytes");
     refusal(StatusCode::PAYLOAD_TOO_LARGE, "request_too_large", message)
 }
 

@@ -94,8 +94,8 @@ impl Protocol {
         self.try_route(head).unwrap_or_else(|error| Route::Answer(self.refuse(head, error)))
     }
 
-    /// The answer to a request that is refused for this reason.
-    fn refuse(&self, head: &request::Parts, error: impl Into<HttpError>) -> Response<Bytes> {
+    /// The answer to a request with this head that is refused for this reason.
+    pub(crate) fn refuse(&self, head: &request::Parts, error: impl Into<HttpError>) -> Response<Bytes> {
         let id = request_id(&head.headers).unwrap_or_else(made_up_id);
         failed(error, id, self.terms.options.api)
     }
@@ -160,7 +160,7 @@ impl Protocol {
         let most = self.terms.max_body();
         let length = head.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
         match length.map(str::parse::<u64>) {
-            Some(Ok(length)) if length > most as u64 => Err(refusals::too_large(most)),
+            Some(Ok(length)) if length > most as u64 => Err(self.terms.too_large()),
             _ => Ok(()),
         }
     }

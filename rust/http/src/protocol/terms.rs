@@ -3,6 +3,8 @@
 use pybridge::EngineProfile;
 
 use super::options::ProtocolOptions;
+use super::refusals;
+use crate::error::Refusal;
 
 /// Checked options, and the engine that they are for.
 #[derive(Debug)]
@@ -18,6 +20,21 @@ pub(super) struct Terms {
 impl Terms {
     /// Longest body that is taken, in bytes: what the host allows, or the engine if that is less.
     pub(super) fn max_body(&self) -> usize {
-        self.options.max_body.min(self.profile.max_request.unwrap_or(usize::MAX))
+        self.body_limit().1
+    }
+
+    /// The setting that bounds bodies, and its value.
+    fn body_limit(&self) -> (&'static str, usize) {
+        let most = self.options.max_body;
+        match self.profile.max_request {
+            Some(engines) if engines < most => ("max_frame_bytes", engines),
+            _ => ("max_body", most),
+        }
+    }
+
+    /// What a client is told whose body is over [`Self::max_body`].
+    pub(super) fn too_large(&self) -> Refusal {
+        let (limit, most) = self.body_limit();
+        refusals::too_large(limit, most)
     }
 }

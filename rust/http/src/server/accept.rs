@@ -19,7 +19,7 @@ use super::listener::{Bound, Listener, SocketFile};
 use super::site::Site;
 use super::socket::Transport;
 
-/// Pause after an accept that failed for want of memory or files.
+/// Longest pause after an accept that failed for want of memory or files.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Least time between two lines about such failures.
@@ -90,7 +90,11 @@ pub(super) async fn accept(site: &Arc<Site>, acceptors: &mut [Acceptor], connect
                     told = Some(Instant::now());
                     report(&error);
                 }
-                sleep(PAUSE).await;
+                // A connection that ends gives back what there was too little of.
+                tokio::select! {
+                    () = sleep(PAUSE) => {}
+                    Some(_) = connections.join_next() => {}
+                }
             }
         }
     }

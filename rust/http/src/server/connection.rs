@@ -13,6 +13,7 @@ use tokio::task::unconstrained;
 use tokio::time::timeout;
 
 use super::deadlines::Deadlines;
+use super::inbound::Inbound;
 use super::progress::Progress;
 use super::service::answer;
 use super::site::Site;
@@ -24,7 +25,7 @@ pub(super) async fn run(site: Arc<Site>, transport: Transport) {
     let _counted = site.observer.connected();
     let peer = transport.peer();
     let progress = Arc::new(Progress::default());
-    let socket = Socket::new(transport, Arc::clone(&progress), site.options.tls.is_none());
+    let socket = Socket::new(transport, Arc::clone(&progress));
     match &site.options.tls {
         None => drive(&site, &progress, peer, socket).await,
         Some(tls) => serve_tls(&site, &progress, peer, socket, tls).await,
@@ -41,9 +42,6 @@ async fn serve_tls(site: &Arc<Site>, progress: &Arc<Progress>, peer: Option<IpAd
         },
         () = site.closing() => return,
     };
-    if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
-        progress.speaks_streams();
-    }
     drive(site, progress, peer, stream).await;
 }
 
@@ -52,7 +50,8 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let service = service_fn(|request| answer(site, progress, peer, request));
-    let mut connection = pin!(site.http.serve_connection(TokioIo::new(stream), service));
+    let stream = TokioIo::new(Inbound::new(stream, Arc::clone(progress)));
+    let mut connection = pin!(site.http.serve_connection(stream, service));
     // Unconstrained: what gives way when it is polled for the first time would not be waiting.
     let mut closing = pin!(unconstrained(site.closing()));
     let mut deadlines = Deadlines::new(progress, &site.options);

@@ -58,7 +58,7 @@ impl<'a> Deadlines<'a> {
             let stalled = after(since, self.options.write_timeout);
             return Some(waiting.map_or(stalled, |waiting| waiting.min(stalled)));
         }
-        let closed = self.closing.map(|since| after(since, CLOSE_WITHIN));
+        let closed = self.closing.filter(|_| !self.progress.is_live()).map(|since| after(since, CLOSE_WITHIN));
         waiting.map(|waiting| closed.map_or(waiting, |closed| waiting.min(closed)))
     }
 }

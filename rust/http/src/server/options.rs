@@ -27,11 +27,12 @@ pub struct ServerOptions {
     /// How long the server still takes calls after it was told to drain, while it says that it is not ready: zero.
     pub drain_settle: Duration,
     /// Within what time a client has to finish a TLS handshake and the head of a request, from its first byte on, or from
-    /// accept on for the first one: 5 s.
+    /// accept on for the first one: 5 s. Over HTTP/2 that is for the preface and the first frame: clients connect before they have a
+    /// request. Each head has it from its first byte on, whatever else runs on the connection.
     pub header_timeout: Duration,
     /// Within what time a client has to send the next 4 KiB of a body, or its end: 30 s.
     pub body_timeout: Duration,
-    /// How long a connection may stay open between requests: 60 s.
+    /// How long a connection may stay open between requests, and over HTTP/2 before the first one: 60 s.
     pub idle_timeout: Duration,
     /// How long a client may take nothing of an answer that waits for it: 30 s. One that has vanished from the network without a
     /// word is probed, and dropped in about that time, in less than twice of it at the latest.

@@ -14,11 +14,12 @@ pub(super) struct Progress {
     turn: AtomicU64,
     /// Requests whose answers are not over.
     live: AtomicUsize,
-    /// True once the client has done what it must do in the first `header_timeout`: a head, or the beginning of HTTP/2.
+    /// True once the client has done what it must do in the first `header_timeout`: a head, or over HTTP/2 its first frame. Clients
+    /// of HTTP/2 connect before they have a request, as browsers do: from then on the connection counts as idle.
     started: AtomicBool,
     /// When the last answer was over.
     idle: Moment,
-    /// When the first bytes of the next head came.
+    /// When the first bytes of a head came that is not whole.
     begun: Moment,
     /// Since when bytes wait that the client does not take.
     stalled: Moment,
@@ -95,7 +96,9 @@ impl Progress {
     /// A request has begun; it is live until what this returns is dropped.
     pub(super) fn begin(self: &Arc<Self>) -> Live {
         self.live.fetch_add(1, Ordering::AcqRel);
-        self.begun.clear();
+        if !self.has_streams() {
+            self.begun.clear();
+        }
         self.started.store(true, Ordering::Relaxed);
         Live(Arc::clone(self))
     }
@@ -109,16 +112,28 @@ impl Progress {
         self.streams.store(true, Ordering::Relaxed);
     }
 
-    /// Bytes have come.
+    fn has_streams(&self) -> bool {
+        self.streams.load(Ordering::Relaxed)
+    }
+
+    /// Bytes have come that are not of HTTP/2.
     pub(super) fn received(&self) {
-        if self.is_live() {
-            return;
+        if !self.is_live() {
+            self.head_begun();
         }
-        if !self.streams.load(Ordering::Relaxed) {
-            if !self.begun.is_set() {
-                self.begun.set(self.accepted);
-            }
-        } else if !self.started.swap(true, Ordering::Relaxed) {
+    }
+
+    /// A part of a head has come.
+    pub(super) fn head_begun(&self) {
+        if !self.begun.is_set() {
+            self.begun.set(self.accepted);
+        }
+    }
+
+    /// A frame of HTTP/2 has come whole, and the head that it belongs to, if it does.
+    pub(super) fn frame_ended(&self) {
+        self.begun.clear();
+        if !self.started.swap(true, Ordering::Relaxed) {
             self.idle.set(self.accepted);
         }
     }
@@ -158,21 +173,20 @@ impl Progress {
         self.stalled.get(self.accepted)
     }
 
-    /// What the client is waited for; `None`: it waits itself.
+    /// What the client is waited for; `None`: it waits itself. While requests of HTTP/2 are live, only for the rest of a head.
     pub(super) fn waiting(&self) -> Option<Waiting> {
         if let Some(since) = self.closing.get(self.accepted) {
             return Some(Waiting::End(since));
         }
+        let begun = self.begun.get(self.accepted).map(Waiting::Head);
         if self.is_live() {
-            return None;
+            // What a client has sent may not be read while it takes nothing itself.
+            return begun.filter(|_| !self.stalled.is_set());
         }
         if !self.started.load(Ordering::Relaxed) {
             return Some(Waiting::Head(self.accepted));
         }
-        match self.begun.get(self.accepted) {
-            Some(since) => Some(Waiting::Head(since)),
-            None => Some(Waiting::Request(self.idle.get(self.accepted).unwrap_or(self.accepted))),
-        }
+        begun.or_else(|| Some(Waiting::Request(self.idle.get(self.accepted).unwrap_or(self.accepted))))
     }
 }
 

@@ -1,6 +1,8 @@
 //! The body of a request on its way into the engine's memory, at the pace that a client must keep.
 
+use std::error::Error;
 use std::future::poll_fn;
+use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -21,10 +23,24 @@ const LEAST_BYTES: usize = 4 << 10;
 pub(super) enum Unread {
     /// The client broke it off.
     Gone(hyper::Error),
+    /// It is in chunks that are none: nobody knows where it ends.
+    Broken,
     /// It came too slowly.
     Slow,
     /// The engine does not take it.
     Refused(StreamError),
+}
+
+impl From<hyper::Error> for Unread {
+    fn from(error: hyper::Error) -> Self {
+        use io::ErrorKind::{InvalidData, InvalidInput};
+        // hyper has no other name for it. Where the client broke off it is an unexpected end, or an error of the socket.
+        let cause = error.source().and_then(<dyn Error>::downcast_ref::<io::Error>);
+        match cause.map(io::Error::kind) {
+            Some(InvalidData | InvalidInput) => Self::Broken,
+            _ => Self::Gone(error),
+        }
+    }
 }
 
 /// Reads a body of at most `most` bytes. `pace`: the time for each [`LEAST_BYTES`].
@@ -58,7 +74,7 @@ fn poll_frame(
     context: &mut Context<'_>,
 ) -> Poll<Option<Result<Frame<Bytes>, Unread>>> {
     if let Poll::Ready(frame) = Pin::new(body).poll_frame(context) {
-        return Poll::Ready(frame.map(|frame| frame.map_err(Unread::Gone)));
+        return Poll::Ready(frame.map(|frame| frame.map_err(Unread::from)));
     }
     let due = *due.get_or_insert_with(|| after(Instant::now(), pace));
     timer.poll(due, context).map(|()| Some(Err(Unread::Slow)))

@@ -6,6 +6,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
+use super::leftover::Leftover;
 use super::progress::Live;
 use super::streams::{piece_asked, piece_waits};
 use crate::answer::{AnswerBody, Interrupted};
@@ -22,14 +23,20 @@ pub(super) struct Sent {
     rest: Bytes,
     /// Most bytes of a piece.
     most: usize,
+    /// What is read of the request before the answer ends.
+    leftover: Option<Box<Leftover>>,
     _live: Live,
 }
 
 impl Sent {
-    /// `is_stream`: it goes over HTTP/2.
-    pub(super) fn new(body: AnswerBody, is_stream: bool, live: Live) -> Self {
-        let most = if is_stream { PIECE_BYTES } else { usize::MAX };
-        Self { body, rest: Bytes::new(), most, _live: live }
+    /// Over HTTP/1.1.
+    pub(super) fn new(body: AnswerBody, live: Live) -> Self {
+        Self { body, rest: Bytes::new(), most: usize::MAX, leftover: None, _live: live }
+    }
+
+    /// Over HTTP/2; `leftover`: what is read of the request before the answer ends.
+    pub(super) fn stream(body: AnswerBody, leftover: Option<Box<Leftover>>, live: Live) -> Self {
+        Self { most: PIECE_BYTES, leftover, ..Self::new(body, live) }
     }
 }
 
@@ -45,7 +52,13 @@ impl Body for Sent {
         if self.rest.is_empty() {
             let frame = match ready!(Pin::new(&mut self.body).poll_frame(context)) {
                 Some(Ok(frame)) => frame,
-                last => return Poll::Ready(last),
+                None => {
+                    if let Some(leftover) = &mut self.leftover {
+                        ready!(leftover.poll(context));
+                    }
+                    return Poll::Ready(None);
+                }
+                failed => return Poll::Ready(failed),
             };
             match frame.into_data() {
                 Ok(piece) => self.rest = piece,
@@ -59,7 +72,7 @@ impl Body for Sent {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.rest.is_empty() && self.body.is_end_stream()
+        self.rest.is_empty() && self.leftover.is_none() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -10,6 +10,8 @@ use http_body::Body;
 use hyper::body::Incoming as Received;
 use pybridge::FailureKind;
 
+use super::faults;
+use super::leftover::Leftover;
 use super::phase::Phase;
 use super::progress::{Live, Progress};
 use super::receive::{Unread, receive};
@@ -57,7 +59,9 @@ impl Exchange {
         }
         let mut record = (!matches!(route, Route::Page(_))).then(|| self.record(&head));
         if let (Some(record), Route::Call(incoming)) = (&mut record, &mut route) {
-            record.name(|| incoming.name());
+            // It has one whether there is a log or not.
+            let name = incoming.name();
+            record.name(|| name);
         }
         let mut response = self.respond(route, &mut body).await?;
         self.site.cors.mark(&head.headers, response.headers_mut());
@@ -66,13 +70,20 @@ impl Exchange {
             Some(record) => record.answer(response),
             None => response,
         };
-        let is_stream = head.version >= Version::HTTP_2;
-        Ok(response.map(|body| Sent::new(body, is_stream, live)))
+        if head.version < Version::HTTP_2 {
+            return Ok(response.map(|body| Sent::new(body, live)));
+        }
+        let is_slow = response.status() == StatusCode::REQUEST_TIMEOUT;
+        let leftover = if is_slow { None } else { Leftover::of(body) };
+        Ok(response.map(|body| Sent::stream(body, leftover, live)))
     }
 
     /// What the request is for, or the answer to one that may not pass.
     fn route(&self, head: &request::Parts) -> Route {
         let Site { protocol, cors, options, .. } = &*self.site;
+        if let Err(fault) = faults::check(head) {
+            return Route::Answer(protocol.refuse(head, fault));
+        }
         if let Some(answer) = cors.preflight(head, || protocol.methods(head.uri.path())) {
             return Route::Answer(answer);
         }
@@ -116,6 +127,7 @@ impl Exchange {
             },
             Err(Unread::Gone(error)) => return Err(error),
             Err(Unread::Slow) => incoming.too_slow(),
+            Err(Unread::Broken) => incoming.fail(faults::broken_body()),
             Err(Unread::Refused(error)) if error.kind() == Some(FailureKind::TooLarge) => incoming.too_large(),
             Err(Unread::Refused(error)) => incoming.refused(error),
         };

@@ -13,9 +13,6 @@ use tokio::net::{TcpStream, UnixStream};
 use super::hangup::Hangup;
 use super::progress::Progress;
 
-/// What every client of HTTP/2 sends first.
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-
 /// A connection as it was accepted.
 #[derive(Debug)]
 pub(super) enum Transport {
@@ -44,8 +41,6 @@ pub(super) struct Socket {
     transport: Transport,
     progress: Arc<Progress>,
     reading: Reading,
-    /// How much of [`PREFACE`] has come; `None`: something else has come, or all of it, or nobody looks.
-    preface: Option<usize>,
     /// Made when it is needed first.
     hangup: Option<Hangup>,
 }
@@ -62,9 +57,8 @@ enum Reading {
 }
 
 impl Socket {
-    /// `plain`: HTTP is spoken here, without TLS.
-    pub(super) fn new(transport: Transport, progress: Arc<Progress>, plain: bool) -> Self {
-        Self { transport, progress, reading: Reading::Gave, preface: plain.then_some(0), hangup: None }
+    pub(super) fn new(transport: Transport, progress: Arc<Progress>) -> Self {
+        Self { transport, progress, reading: Reading::Gave, hangup: None }
     }
 
     fn io(&mut self) -> Pin<&mut dyn Duplex> {
@@ -73,18 +67,6 @@ impl Socket {
             Transport::Unix(stream) => stream,
         };
         Pin::new(io)
-    }
-
-    fn received(&mut self, bytes: &[u8]) {
-        if let Some(seen) = self.preface {
-            let rest = &PREFACE[seen..];
-            let length = rest.len().min(bytes.len());
-            self.preface = (rest[..length] == bytes[..length] && length < rest.len()).then_some(seen + length);
-            if length == rest.len() && rest == &bytes[..length] {
-                self.progress.speaks_streams();
-            }
-        }
-        self.progress.received();
     }
 
     /// Notes what became of a write.
@@ -131,15 +113,11 @@ impl AsyncRead for Socket {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let read = self.io().poll_read(context, buffer);
-        let bytes = &buffer.filled()[before..];
         self.reading = match &read {
             Poll::Pending => Reading::Waits(self.progress.turn()),
-            Poll::Ready(Ok(())) if !bytes.is_empty() => Reading::Gave,
+            Poll::Ready(Ok(())) if buffer.filled().len() > before => Reading::Gave,
             Poll::Ready(_) => Reading::Ended,
         };
-        if self.reading == Reading::Gave {
-            self.received(bytes);
-        }
         read
     }
 }

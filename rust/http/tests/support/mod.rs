@@ -111,6 +111,9 @@ pub(crate) async fn request(
 ) -> Answer {
     let (method, path) = line.split_once(' ').expect("a method and a path");
     let mut request = Request::builder().method(method).uri(format!("http://{address}{path}"));
+    if matches!(version, Version::Http1) {
+        request = request.header("host", address);
+    }
     for (name, value) in headers {
         request = request.header(*name, *value);
     }

@@ -39,7 +39,7 @@ def build() -> None:
 
 
 def _processor_clock(pid: int) -> int:
-    """The clock of a process's time on processors, which counts in nanoseconds: `/proc` does in hundredths of a second."""
+    """The clock of a process's time on processors, in nanoseconds: `/proc` has hundredths of a second."""
     clock = ctypes.c_int()
     error = ctypes.CDLL(None).clock_getcpuclockid(pid, ctypes.byref(clock))
     if error:

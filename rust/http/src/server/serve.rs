@@ -99,20 +99,27 @@ impl Drop for Server {
 }
 
 /// The whole life of a server; gives what became of the calls that were live at its end. `sharing`: the socket for its peers.
-async fn run(site: Arc<Site>, mut acceptors: Vec<Acceptor>, sharing: Option<Acceptor>) -> Drained {
-    // It ends with this.
+async fn run(site: Arc<Site>, acceptors: Vec<Acceptor>, sharing: Option<Acceptor>) -> Drained {
     let mut given = JoinSet::new();
     sharing.map(|socket| given.spawn(give(socket)));
+    let drained = run_connections(&site, acceptors).await;
+    // The socket's file has gone before the server has ended.
+    given.shutdown().await;
+    drained
+}
+
+/// Accepts connections until the server is told to end, and ends what is left of them.
+async fn run_connections(site: &Arc<Site>, mut acceptors: Vec<Acceptor>) -> Drained {
     let mut connections = JoinSet::new();
     let drained = tokio::select! {
         biased;
         () = site.phases.reached(Phase::Stopped) => None,
-        drained = drain(&site) => Some(drained),
+        drained = drain(site) => Some(drained),
         () = site.leaving.begun() => {
             acceptors.clear();
-            leave(&site, &mut connections).await
+            leave(site, &mut connections).await
         }
-        never = accept(&site, &mut acceptors, &mut connections) => match never {},
+        never = accept(site, &mut acceptors, &mut connections) => match never {},
     };
     drop(acceptors);
     if let Some((drained, by)) = drained {
@@ -123,14 +130,14 @@ async fn run(site: Arc<Site>, mut acceptors: Vec<Acceptor>, sharing: Option<Acce
             () = async { while connections.join_next().await.is_some() {} } => {}
         }
         connections.shutdown().await;
-        flush(&site).await;
+        flush(site).await;
         if let Some(peers) = &site.peers {
             peers.hand_over();
         }
         return drained;
     }
     connections.shutdown().await;
-    flush(&site).await;
+    flush(site).await;
     site.engine.drain(Duration::ZERO).await
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -38,7 +39,8 @@ requests to the first:
 signals:
   SIGTERM, SIGINT   /health/ready says 503; after --drain-settle seconds new calls are told 503, live ones have
                     --drain-timeout seconds, the rest is cancelled. A second one ends the process at once.
-  SIGHUP            With --workers: replaces the processes one after the other, with the code that is there now.
+  SIGHUP            With --workers, 1 as well: replaces the processes one after the other, with the
+                    code that is there now.
 
 exit status:
   0  it was told to stop, and did          2  it could not start; the reason is on standard error
@@ -101,6 +103,12 @@ class Child:
         return f"{','.join(map(str, self.descriptors))}:{self.channel}:{self.lock}:{self.peers}"
 
 
+WORKERS_PER_PROCESSOR = 8
+"""Most processes for each processor: more are a mistake, and their start alone stops a machine."""
+
+LEAST_MAX_WORKERS = 64
+"""As many may be asked for on any machine."""
+
 LEVELS = ("debug", "info", "warning", "error")
 """Levels of Python's logging."""
 
@@ -137,8 +145,9 @@ def add_command(commands: Any, run: Callable[[argparse.Namespace], int]) -> None
         "--fd", type=int, default=argparse.SUPPRESS, metavar="N", help="Descriptor of a socket that listens already."
     )
     where.add_argument(
-        "--workers", type=_workers, default=1, metavar="N",
-        help="Processes that serve there together, each with its own handler. (default: 1)",
+        "--workers", type=_workers, metavar="N",
+        help="Processes that serve there together, each with its own handler; one as well can be replaced by SIGHUP. "
+        "(default: this process alone)",
     )  # fmt: skip
     handler = parser.add_argument_group("the handler", "Not for a PooledEngine, which has its own settings.")
     _handler_option(
@@ -231,8 +240,9 @@ def as_typed(prefix: str, text: str) -> str:
 
 def _workers(text: str) -> int:
     number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
+    most = max(LEAST_MAX_WORKERS, WORKERS_PER_PROCESSOR * (os.cpu_count() or 1))
+    if not 1 <= number <= most:
+        raise argparse.ArgumentTypeError(f"must be from 1 to {most} on this machine")
     return number
 
 

@@ -56,8 +56,8 @@ def run(options: argparse.Namespace) -> int:
             if child is None:
                 _warn_of_environment(options)
             settings = _settings(options)
-            if child is None and options.workers > 1:
-                return _supervise(options, settings)
+            if child is None and options.workers is not None:
+                return _supervise(options, settings, options.workers)
             _serve(options, settings, signals, child, channel)
     except KeyboardInterrupt:
         return 130
@@ -118,7 +118,7 @@ def _is_orphan(channel: socket.socket) -> bool:
         return True
 
 
-def _supervise(options: argparse.Namespace, settings: ServerSettings) -> int:
+def _supervise(options: argparse.Namespace, settings: ServerSettings, workers: int) -> int:
     raise_file_limit()
     with shared_folder() as (peers, lock), contextlib.closing(_listeners(options, settings)) as listeners:
         descriptors = tuple(listeners.descriptors())
@@ -128,7 +128,7 @@ def _supervise(options: argparse.Namespace, settings: ServerSettings) -> int:
             flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]  # noqa: SLF001
             return [sys.executable, *flags, "-m", "pybridge", *options.arguments, "--child", str(child)]
 
-        return Supervisor(command, options.workers, (*descriptors, lock), lambda: _announce(listeners.urls)).run()
+        return Supervisor(command, workers, (*descriptors, lock), lambda: _announce(listeners.urls)).run()
 
 
 def _settings(options: argparse.Namespace) -> ServerSettings:

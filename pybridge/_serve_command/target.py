@@ -60,6 +60,8 @@ def _imported(target: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name is not None and f"{module}.".startswith(f"{error.name}."):
             reason = f"there is no module {error.name!r} in {here} or on Python's path"
+            if module.endswith(".py"):
+                reason += f": did you mean {module.removesuffix('.py')}:{attribute}?"
         else:
             reason = in_one_line(error)
         raise StartError(f"cannot import {target}: {reason}") from error
@@ -100,6 +102,8 @@ def _is_handler(value: object, module: Any) -> bool:
 
 def _application(found: object) -> str | None:
     """Which interface of web servers this belongs to: it takes their arguments instead of one request."""
+    if inspect.isasyncgenfunction(innermost(found)):
+        return None
     try:
         parameters = inspect.signature(found).parameters.values()  # type: ignore[arg-type]
     except (TypeError, ValueError):

@@ -48,6 +48,7 @@ WEB = """
         (["json:nothing"], rf"cannot import json:nothing: the module json \({HERE}\) has no 'nothing', and no handler"),
         (["app:number.x"], rf"cannot import app:number.x: a value of type int in {MODULE} has no .*'x'"),
         (["web:fast"], rf"web:fast is an ASGI application \(FastAPI\), {NONE} `uvicorn web:fast`, {OR}"),
+        (["app.py:echo"], rf"cannot import app.py:echo: .* module 'app.py' {NOWHERE}: did you mean app:echo\?"),
         (["web:plain"], rf"web:plain is an ASGI application \(plain\), {NONE} `uvicorn web:plain`, {OR}"),
         (["web:flask"], rf"web:flask is a WSGI application \(Flask\), {NONE} `gunicorn web:flask`, {OR}"),
         (["app:number"], r"app:number cannot be served: the handler must be callable, not int"),
@@ -160,6 +161,18 @@ def test_a_wrong_command_line_is_status_two_with_the_usage(serve: Starter) -> No
     for arguments in ([], ["app:echo", "--fly"], ["app:echo", "--workers", "0"], ["app:echo", "--port", "http"]):
         program = serve(*arguments).ended(2)
         assert program.err.startswith("usage: pybridge")
+
+
+@pytest.mark.parametrize("number", ["0", "99999"])
+def test_the_number_of_processes_is_one_that_a_machine_can_start(serve: Starter, number: str) -> None:
+    program = serve("app:echo", "--workers", number).ended(2)
+    assert re.search(r"argument --workers: must be from 1 to \d+ on this machine\n$", program.err), program.err
+
+
+def test_an_option_that_does_not_exist_is_told_with_the_one_that_is_meant(serve: Starter) -> None:
+    program = serve("app:echo", "--worker", "2").ended(2)
+    assert program.err.startswith("usage: pybridge serve ")
+    assert program.err.endswith("error: unrecognized arguments: --worker 2: did you mean --workers?\n")
 
 
 def test_a_path_that_another_server_took_while_this_one_was_starting_is_told(tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ import pytest
 from support.serving import Program, Starter, children, is_alive
 from support.waiting import wait_until
 
-QUICK = ("--port", "0", "--workers", "2", "--drain-timeout", "0", "--flow-cancel-grace", "0.01")
+ALONE = ("--port", "0", "--drain-timeout", "0", "--flow-cancel-grace", "0.01")
+QUICK = (*ALONE, "--workers", "2")
 
 REPLACING = "pybridge: the processes are being replaced, one after the other\n"
 REPLACED = "pybridge: all processes have been replaced\n"
@@ -52,12 +53,12 @@ def test_a_hangup_during_a_reload_is_said_and_followed_by_another_reload(serve: 
     program.signal().ended(0)
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("workers", [(), ("--workers", "1"), ("--workers", "2")], ids=["alone", "1", "2"])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_signals_that_follow_each_other_at_once_end_all_with_a_documented_status(
-    serve: Starter, number: signal.Signals, workers: str
+    serve: Starter, number: signal.Signals, workers: tuple[str, ...]
 ) -> None:
-    program = serve("app:echo", *QUICK, "--workers", workers)
+    program = serve("app:echo", *ALONE, *workers)
     assert program.url
     pids = children(program)
     while program.process.poll() is None:
@@ -96,7 +97,7 @@ def test_what_killed_processes_have_left_is_removed_at_the_next_start_and_nothin
 
 
 def test_processes_that_are_starting_end_with_a_supervisor_that_is_killed(serve: Starter) -> None:
-    program = serve("app:loading", *QUICK[:4])
+    program = serve("app:loading", *QUICK)
     wait_until(lambda: program.err.count("loading") == 2, lambda: program.err)
     pids = children(program)
     program.signal(signal.SIGKILL).ended(-signal.SIGKILL)

@@ -25,7 +25,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options.arguments = sys.argv[1:] if arguments is None else list(arguments)
     try:
         status = int(options.run(options))
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except PybridgeError as error:
         print(f"pybridge: {error}", file=sys.stderr)
         return 1

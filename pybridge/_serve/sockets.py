@@ -17,6 +17,9 @@ from pybridge.settings import count
 BACKLOG = 4096
 """Connections that the system keeps before they are accepted."""
 
+MAX_DESCRIPTOR = 2**31 - 1
+"""The largest number that a descriptor can have."""
+
 FIRST_PASSED = 3
 """The first descriptor that systemd hands over."""
 
@@ -39,13 +42,14 @@ class Listeners:
 
         Raises:
             OSError: That cannot be had; the message names it.
-            ConfigError: `port` is no port.
+            ConfigError: What was given can be no address, no path or no descriptor.
         """
         if fd is not None:
-            return cls([inherited(fd)], tls=tls)
+            return cls([inherited(_descriptor(fd))], tls=tls)
         if uds is not None:
-            return cls([_unix(uds)], tls=tls, made=uds)
-        return cls(_tcp(host, port), tls=tls)
+            path = _path(uds)
+            return cls([_unix(path)], tls=tls, made=path)
+        return cls(_tcp(_name(host), port), tls=tls)
 
     @property
     def urls(self) -> list[str]:
@@ -96,6 +100,13 @@ class Listeners:
         return self._made is not None and Path(self._made[0]).stat().st_ino == self._made[1]
 
 
+def keep_standard_descriptors() -> None:
+    """Opens those of standard input, output and error where they are closed, so that no socket gets their numbers."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) < FIRST_PASSED:
+        pass
+    os.close(descriptor)
+
+
 def passed_by_systemd() -> list[int]:
     """Descriptors that systemd has opened for this process; empty: none. They are not found a second time."""
     pid, number = os.environ.pop("LISTEN_PID", ""), os.environ.pop("LISTEN_FDS", "")
@@ -123,6 +134,29 @@ def inherited(descriptor: int, *, listens: bool = True) -> socket.socket:
     return found
 
 
+def _descriptor(value: object) -> int:
+    if type(value) is not int or not 0 <= value <= MAX_DESCRIPTOR:
+        raise ConfigError("fd", f"must be the number of a descriptor, not {value!r}")
+    return value
+
+
+def _path(value: object) -> str:
+    path = os.fspath(value) if isinstance(value, os.PathLike) else value
+    if not isinstance(path, str) or not path or "\0" in path:
+        raise ConfigError("uds", f"must be a path, not {value!r}")
+    return path
+
+
+def _name(value: object) -> str:
+    if not isinstance(value, str) or not value:
+        raise ConfigError("host", f"must be a name or an address, not {value!r}; 0.0.0.0 and :: are all addresses")
+    try:
+        value.encode("idna")
+    except UnicodeError:
+        raise ConfigError("host", f"must be a name or an address, not {value!r}") from None
+    return value
+
+
 def _tcp(host: str, port: int) -> list[socket.socket]:
     """Sockets for all addresses of a host, with one port for all."""
     try:
@@ -130,7 +164,7 @@ def _tcp(host: str, port: int) -> list[socket.socket]:
     except ValueError as error:
         raise ConfigError("port", str(error)) from None
     with _naming(f"{host}:{port}"):
-        found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         addresses = list(dict.fromkeys((family, address) for family, _, _, _, address in found))
         sockets: list[socket.socket] = []
         missing: OSError | None = None

@@ -5,16 +5,20 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-PREFIX = "pybridge-"
+PREFIX = "pybridge-workers-"
 """What the names of these folders begin with, among the system's temporary files."""
 
-ENDED = "ended"
-"""The file with the metrics of processes that have ended; all others are sockets."""
+MARK = "of-pybridge-serve"
+"""An empty file that only these folders have."""
+
+OURS = re.compile(rf"{MARK}|ended|\d+-\d+\.(sock|new)")
+"""What is in them."""
 
 
 @contextlib.contextmanager
@@ -45,6 +49,7 @@ def _made() -> tuple[Path, int]:
             descriptor = _opened(path)
             fcntl.flock(descriptor, fcntl.LOCK_SH)
             if _is(path, descriptor):
+                (path / MARK).touch()
                 return path, descriptor
             os.close(descriptor)  # another process took it for an abandoned one before it was locked
 
@@ -73,8 +78,9 @@ def _is(path: Path, descriptor: int) -> bool:
 
 
 def _is_ours(path: Path) -> bool:
-    """False of a folder with other files, whatever its name begins with."""
-    return all(entry.is_socket() or entry.name == ENDED for entry in path.iterdir())
+    """False of a folder that no server has made, or that others have put something into."""
+    names = [entry.name for entry in path.iterdir()]
+    return MARK in names and all(map(OURS.fullmatch, names))
 
 
 def leave_folder(path: Path) -> None:

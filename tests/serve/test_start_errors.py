@@ -6,9 +6,11 @@ import contextlib
 import re
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from pybridge import ConfigError
 from pybridge._serve.sockets import Listeners
 
 from support import serving
@@ -177,8 +179,41 @@ def test_an_option_that_does_not_exist_is_told_with_the_one_that_is_meant(serve:
 
 def test_a_path_that_another_server_took_while_this_one_was_starting_is_told(tmp_path: Path) -> None:
     path = str(tmp_path / "socket")
-    first, second = (Listeners.of("", 0, path, None, tls=False) for _ in range(2))
+    first, second = (Listeners.of("127.0.0.1", 0, path, None, tls=False) for _ in range(2))
     with contextlib.closing(first), contextlib.closing(second):
         second.listen()
         with pytest.raises(OSError, match=f"cannot listen on {path}: Address already in use"):
             first.listen()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["--host="], "--host: must be a name or an address, not ''; 0.0.0.0 and :: are all addresses"),
+        (["--host", "a..b"], "--host: must be a name or an address, not 'a..b'"),
+        (["--uds="], "--uds: must be a path, not ''"),
+        (["--fd", "9" * 20], f"--fd: must be the number of a descriptor, not {'9' * 20}"),
+    ],
+)
+def test_a_place_to_listen_at_that_cannot_be_is_told(serve: Starter, arguments: list[str], reason: str) -> None:
+    assert serve("app:echo", *arguments).ended(2).err == f"pybridge: {reason}\n"
+
+
+@pytest.mark.parametrize(
+    ("place", "named"),
+    [
+        ({"host": None}, "host"),
+        ({"host": 5}, "host"),
+        ({"host": "x" * 70 + ".example"}, "host"),
+        ({"uds": b"socket"}, "uds"),
+        ({"uds": "a\0b"}, "uds"),
+        ({"fd": "3"}, "fd"),
+        ({"fd": True}, "fd"),
+        ({"fd": -1}, "fd"),
+    ],
+)
+def test_listeners_name_the_option_that_cannot_be(place: dict[str, Any], named: str) -> None:
+    given: dict[str, Any] = {"host": "127.0.0.1", "port": 0, "uds": None, "fd": None} | place
+    with pytest.raises(ConfigError) as caught:
+        Listeners.of(**given, tls=False)
+    assert caught.value.field == named

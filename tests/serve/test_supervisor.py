@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
+import socket
 from pathlib import Path
 
 import pytest
@@ -69,6 +71,13 @@ def test_signals_that_follow_each_other_at_once_end_all_with_a_documented_status
     assert re.fullmatch(r"(pybridge: process \d+ has not ended in time: it is killed\n)*", program.err), program.err
 
 
+def _socket_file(folder: Path) -> Path:
+    path = folder / "socket"
+    with socket.socket(socket.AF_UNIX) as made:
+        made.bind(str(path))
+    return path
+
+
 def test_what_killed_processes_have_left_is_removed_at_the_next_start_and_nothing_else(
     serve: Starter, tmp_path: Path
 ) -> None:
@@ -80,24 +89,26 @@ def test_what_killed_processes_have_left_is_removed_at_the_next_start_and_nothin
     for pid in [killed.process.pid, *children(killed)]:
         os.kill(pid, signal.SIGKILL)
     killed.ended(-signal.SIGKILL)
-    foreign = [shared / "pybridge-notes", shared / "pybridge-kept", shared / "other"]
-    for path in foreign[1:]:
+    names = ("notes", "pybridge-workers-notes", "pybridge-workers-kept", "pybridge-workers-socket", "pybridge-run")
+    foreign = [shared / name for name in names]
+    for path in foreign[2:]:
         path.mkdir()
-    (foreign[0]).write_text("")
-    (foreign[1] / "file").write_text("")
-    assert len(list(shared.iterdir())) == 5
+    for path in (*foreign[:2], foreign[2] / "file"):
+        path.write_text("")
+    shutil.move(_socket_file(tmp_path), foreign[3] / "1-2.sock")
+    assert len(list(shared.iterdir())) == 7
     following = serve("app:echo", *QUICK, environment=environment)
     assert following.url
     left = {*shared.iterdir()} - {*foreign}
     assert len(left) == 2
-    assert sorted(len([*path.iterdir()]) for path in left) == [2, 2]
+    assert sorted(len([*path.iterdir()]) for path in left) == [3, 3]
     for program in (live, following):
         program.signal().ended(0)
     assert {*shared.iterdir()} == {*foreign}
 
 
 def test_processes_that_are_starting_end_with_a_supervisor_that_is_killed(serve: Starter) -> None:
-    program = serve("app:loading", *QUICK)
+    program = serve("app:loading", "--port", "0", "--workers", "2")
     wait_until(lambda: program.err.count("loading") == 2, lambda: program.err)
     pids = children(program)
     program.signal(signal.SIGKILL).ended(-signal.SIGKILL)

@@ -132,7 +132,7 @@ def test_processes_end_when_their_supervisor_is_killed(serve: Starter) -> None:
     pids = children(program)
     arguments = Path(f"/proc/{min(pids)}/cmdline").read_text().split("\0")
     shared = Path(arguments[arguments.index("--child") + 1].split(":", 3)[3])
-    assert {int(path.name.partition("-")[0]) for path in shared.iterdir()} == pids
+    assert {int(path.name.partition("-")[0]) for path in shared.glob("*.sock")} == pids
     program.signal(signal.SIGKILL).ended(-signal.SIGKILL)
     wait_until(lambda: not any(is_alive(pid) for pid in pids), "they have ended")
     assert not shared.exists()

@@ -51,6 +51,20 @@ fn a_message_whose_length_is_not_clear_carries_no_other() {
     });
 }
 
+#[test]
+fn a_connection_stays_after_a_body_in_chunks_that_was_read_to_its_end() {
+    run(async {
+        let service = service(ProtocolOptions::default()).await;
+        let mut client = Raw::connect(&service.address).await;
+        let body = "transfer-encoding: chunked\r\n\r\n1\r\n{\r\nd\r\n\"prompt\":\"a\"}\r\n0\r\n\r\n";
+        for last in ["", "connection: close\r\n"] {
+            client.send(format!("POST /generate HTTP/1.1\r\nhost: localhost\r\n{last}{body}")).await;
+        }
+        let answers = client.rest().await;
+        assert_eq!(answers.matches("HTTP/1.1 200 ").count(), 2, "{answers}");
+    });
+}
+
 /// SEC-2
 #[test]
 fn a_body_in_chunks_that_are_none_is_refused_and_ends_the_connection() {

@@ -43,13 +43,32 @@ impl From<hyper::Error> for Unread {
     }
 }
 
+/// The body of a request, and whether all of it was read: hyper does not tell that of a body in chunks.
+#[derive(Debug)]
+pub(super) struct Upload {
+    pub(super) body: Incoming,
+    is_read: bool,
+}
+
+impl Upload {
+    pub(super) fn new(body: Incoming) -> Self {
+        Self { body, is_read: false }
+    }
+
+    /// True if nothing is left of it.
+    pub(super) fn is_over(&self) -> bool {
+        self.is_read || self.body.is_end_stream()
+    }
+}
+
 /// Reads a body of at most `most` bytes. `pace`: the time for each [`LEAST_BYTES`].
 pub(super) async fn receive(
     engine: &Engine,
-    body: &mut Incoming,
+    upload: &mut Upload,
     most: usize,
     pace: Duration,
 ) -> Result<Bytes, Unread> {
+    let Upload { body, is_read } = upload;
     let declared = body.size_hint().exact().and_then(|length| usize::try_from(length).ok());
     let mut received = engine.request_body(declared, most).map_err(Unread::Refused)?;
     let mut timer = Timer::default();
@@ -62,6 +81,7 @@ pub(super) async fn receive(
             (due, since) = (None, received.len());
         }
     }
+    *is_read = true;
     Ok(received.finish())
 }
 

@@ -14,7 +14,7 @@ use super::faults;
 use super::leftover::Leftover;
 use super::phase::Phase;
 use super::progress::{Live, Progress};
-use super::receive::{Unread, receive};
+use super::receive::{Unread, Upload, receive};
 use super::sent::Sent;
 use super::site::Site;
 use super::target::below;
@@ -49,7 +49,8 @@ struct Exchange {
 
 impl Exchange {
     async fn run(self, request: Request<Received>, live: Live) -> Result<Response<Sent>, hyper::Error> {
-        let (mut head, mut body) = request.into_parts();
+        let (mut head, body) = request.into_parts();
+        let mut upload = Upload::new(body);
         let below = below(&self.site.options.root_path, &head.uri);
         let asked = below.map(|uri| mem::replace(&mut head.uri, uri));
         let mut route = self.route(&head);
@@ -63,9 +64,9 @@ impl Exchange {
             let name = incoming.name();
             record.name(|| name);
         }
-        let mut response = self.respond(route, &mut body).await?;
+        let mut response = self.respond(route, &mut upload).await?;
         self.site.cors.mark(&head.headers, response.headers_mut());
-        self.finish_head(&head, &body, &mut response);
+        self.finish_head(&head, &upload, &mut response);
         let response = match record {
             Some(record) => record.answer(response),
             None => response,
@@ -74,7 +75,7 @@ impl Exchange {
             return Ok(response.map(|body| Sent::new(body, live)));
         }
         let is_slow = response.status() == StatusCode::REQUEST_TIMEOUT;
-        let leftover = if is_slow { None } else { Leftover::of(body) };
+        let leftover = if is_slow { None } else { Leftover::of(upload.body) };
         Ok(response.map(|body| Sent::stream(body, leftover, live)))
     }
 
@@ -100,10 +101,10 @@ impl Exchange {
         self.site.observer.begin(head).client(client)
     }
 
-    async fn respond(&self, route: Route, body: &mut Received) -> Result<Response<AnswerBody>, hyper::Error> {
+    async fn respond(&self, route: Route, upload: &mut Upload) -> Result<Response<AnswerBody>, hyper::Error> {
         let site = &self.site;
         let whole = match route {
-            Route::Call(incoming) => return self.call(incoming, body).await,
+            Route::Call(incoming) => return self.call(incoming, upload).await,
             Route::Page(Page::Live) => live_page(site.engine.stalled()),
             Route::Page(Page::Ready) => ready_page(site.phases.now() == Phase::Serving && site.engine.is_serving()),
             Route::Page(Page::Metrics) => metrics_page(site.metrics().await),
@@ -113,12 +114,12 @@ impl Exchange {
     }
 
     /// Reads the body, and calls the handler.
-    async fn call(&self, incoming: Incoming, body: &mut Received) -> Result<Response<AnswerBody>, hyper::Error> {
+    async fn call(&self, incoming: Incoming, upload: &mut Upload) -> Result<Response<AnswerBody>, hyper::Error> {
         let site = &self.site;
         if self.drains() {
             return Ok(incoming.draining().map(AnswerBody::from));
         }
-        let received = receive(&site.engine, body, incoming.max_body(), site.options.body_timeout).await;
+        let received = receive(&site.engine, upload, incoming.max_body(), site.options.body_timeout).await;
         let refused: Response<Bytes> = match received {
             Ok(_) if self.drains() => incoming.draining(),
             Ok(body) => match incoming.body(body) {
@@ -140,11 +141,11 @@ impl Exchange {
     }
 
     /// Says in the head what the connection does next, and takes off a body that must not be sent.
-    fn finish_head(&self, head: &request::Parts, received: &Received, response: &mut Response<AnswerBody>) {
+    fn finish_head(&self, head: &request::Parts, upload: &Upload, response: &mut Response<AnswerBody>) {
         let is_http1 = head.version < Version::HTTP_2;
         let comes = response.status() != StatusCode::REQUEST_TIMEOUT;
-        let skips = comes && received.size_hint().exact().is_some_and(|left| left <= SKIPPED_BYTES);
-        let is_unread = !received.is_end_stream() && !skips;
+        let skips = comes && upload.body.size_hint().exact().is_some_and(|left| left <= SKIPPED_BYTES);
+        let is_unread = !upload.is_over() && !skips;
         if is_http1 && is_unread {
             self.progress.leave_unread();
         }

@@ -145,7 +145,13 @@ async def test_completions_are_merged(one_server: Server) -> None:
 
 
 async def test_the_handler_gets_the_whole_body(one_server: Server) -> None:
-    body = {"model": "m", "messages": [{"role": "user", "content": "Hi"}], "temperature": 0.5, "vendor_x": {"a": [1]}}
+    body: dict[str, Any] = {
+        "model": "m",
+        "messages": [{"role": "user", "content": "Hi"}],
+        "temperature": 0.5,
+        "vendor_x": {"a": [1]},
+    }
+    body["choices"] = [{"index": 0, "message": {"role": "assistant", "content": "what makes it an answer, too"}}]
     response = await ask(one_server, {**body, "do": ["request"]}, service="openai_unary")
     assert response.json() == body
 
@@ -157,6 +163,17 @@ async def test_a_late_failure_of_a_merged_answer_is_its_status(server: Server) -
     assert (response.status_code, response.headers["x-should-retry"]) == (500, "false")
     assert openai_error(response)["type"] == "server_error"
     assert "private" not in response.text
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_an_object_that_is_no_delta_and_no_chunk_is_the_handlers_failure(
+    one_server: Server, stream: bool
+) -> None:
+    do = [{"yield": {"token": "Hello"}}, {"yield": {"token": " world"}}]
+    response = await ask(one_server, {"model": "m", "stream": stream, "do": do}, service="openai")
+    assert (response.status_code, response.headers["x-should-retry"]) == (500, "false")
+    assert openai_error(response)["code"] == "handler_error"
+    assert "Hello" not in response.text
 
 
 async def test_models_are_listed_and_looked_up(server: Server) -> None:

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::calls::Calls;
 use super::endpoint::Endpoint;
-use super::shape::{no_json, no_part};
+use super::shape::{is_delta_key, no_json, no_known_key, no_part};
 use super::text::{is_empty_list, is_null, members, string};
 
 /// What all chunks of a stream begin with.
@@ -221,8 +221,14 @@ impl Deltas {
             tools: None,
             unchanged: true,
         };
+        let (mut known, mut unknown) = (false, false);
         for member in members(item).into_iter().flatten() {
             let member = member.map_err(no_json)?;
+            match member.key {
+                b"error" => {}
+                key if key == b"choices" || is_delta_key(key) => known = true,
+                _ => unknown = true,
+            }
             if is_null(member.value) {
                 parts.unchanged = false;
                 continue;
@@ -245,6 +251,9 @@ impl Deltas {
             let name = self.name(member.key, self.begun);
             parts.members += usize::from(name.is_some());
             parts.unchanged &= name == Some(member.key);
+        }
+        if unknown && !known {
+            return Err(no_known_key(item));
         }
         Ok(Some(parts))
     }

@@ -15,7 +15,7 @@ use super::shape::{Outline, Shape};
 
 /// Makes one answer of a handler's items.
 ///
-/// An only item that is an answer already, or nothing that is known here, is the answer as it is. Chunks are merged; text and
+/// An only item that is an answer already, or tells of an error, is the answer as it is. Chunks are merged; text and
 /// deltas become the chunks of a streamed answer first, so that both kinds of answer say the same.
 #[derive(Debug)]
 pub(crate) struct Merger {

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
 
-use super::shape::{Outline, Shape, no_part};
+use super::shape::{Outline, Shape, no_known_key, no_part};
 use super::text::{elements, members};
 
 const CHOICES: &[u8] = b"\"choices\":";
@@ -49,8 +49,10 @@ impl Chunks {
             return Err(if Shape::of(item) == Ok(Shape::Text) { "text among chunks".into() } else { no_part(item) });
         }
         let outline = Outline::of(item)?;
-        if outline.shape() == Shape::Delta {
-            return Err("a delta among chunks".into());
+        match outline.shape() {
+            Some(Shape::Envelope) => {}
+            Some(_) => return Err("a delta among chunks".into()),
+            None => return Err(no_known_key(item)),
         }
         let Some(choices) = outline.choices else { return Ok(Fate::Pass) };
         self.choices_at = choices.key_at;

@@ -2,16 +2,23 @@
 
 use std::borrow::Cow;
 
+use super::failure::shown;
 use super::text::{Malformed, Member, elements, is_empty_list, is_null, kind, members, string};
+
+/// Keys of an object that logs name, at most.
+const KEYS: usize = 5;
+
+/// Characters of a key that logs show.
+const KEY: usize = 40;
 
 /// What an item is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shape {
     /// A JSON string: more of the answer's text.
     Text,
-    /// An object that holds a part of a message and no `choices`; `null`, which holds nothing.
+    /// An object that holds a part of a message and no `choices`; `null` and `{}`, which hold nothing.
     Delta,
-    /// An object with `choices`, or one that is nothing that is known here.
+    /// An object with `choices`, or one that tells of an error.
     Envelope,
 }
 
@@ -21,8 +28,21 @@ pub(super) struct Outline<'t> {
     pub(super) choices: Option<Member<'t>>,
     pub(super) usage: Option<&'t [u8]>,
     pub(super) error: bool,
+    /// What its keys tell, whatever their values are.
+    keys: Keys,
+}
+
+/// What the keys of an object tell of its shape; a later one outweighs those before it.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Keys {
+    #[default]
+    Absent,
+    /// Only keys that tell nothing.
+    Unknown,
+    /// There is the key of the choices.
+    Chunk,
     /// There is a key that deltas have.
-    delta: bool,
+    Delta,
 }
 
 impl<'t> Outline<'t> {
@@ -30,20 +50,37 @@ impl<'t> Outline<'t> {
         let mut outline = Self::default();
         for member in members(item).ok_or_else(|| no_part(item))? {
             let member = member.map_err(no_json)?;
-            match member.key {
-                b"choices" => outline.choices = Some(member).filter(|choices| !is_null(choices.value)),
-                b"error" => outline.error = !is_null(member.value),
-                b"usage" => (outline.usage, outline.delta) = (Some(member.value), true),
-                b"content" | b"text" | b"role" | b"tool_calls" | b"refusal" | b"reasoning_content" | b"reasoning"
-                | b"function_call" | b"audio" | b"finish_reason" | b"logprobs" => outline.delta = true,
-                _ => {}
-            }
+            let told = match member.key {
+                b"choices" => {
+                    outline.choices = Some(member).filter(|choices| !is_null(choices.value));
+                    Keys::Chunk
+                }
+                b"error" => {
+                    outline.error = !is_null(member.value);
+                    Keys::Absent
+                }
+                b"usage" => {
+                    outline.usage = Some(member.value);
+                    Keys::Delta
+                }
+                key if is_delta_key(key) => Keys::Delta,
+                _ => Keys::Unknown,
+            };
+            outline.keys = outline.keys.max(told);
         }
         Ok(outline)
     }
 
-    pub(super) fn shape(&self) -> Shape {
-        if self.delta && self.choices.is_none() && !self.error { Shape::Delta } else { Shape::Envelope }
+    /// The shape of the object; none if it has only keys that tell nothing.
+    pub(super) fn shape(&self) -> Option<Shape> {
+        if self.choices.is_some() || self.error {
+            return Some(Shape::Envelope);
+        }
+        match self.keys {
+            Keys::Absent | Keys::Delta => Some(Shape::Delta),
+            Keys::Chunk => Some(Shape::Envelope),
+            Keys::Unknown => None,
+        }
     }
 
     /// True for the chunk that tells the usage and holds nothing else.
@@ -67,11 +104,50 @@ impl Shape {
     pub(super) fn of(item: &[u8]) -> Result<Self, Cow<'static, str>> {
         match item.first() {
             Some(b'"') if string(item).is_some() => Ok(Self::Text),
-            Some(b'{') => Outline::of(item).map(|outline| outline.shape()),
+            Some(b'{') => Outline::of(item)?.shape().ok_or_else(|| no_known_key(item)),
             _ if is_null(item) => Ok(Self::Delta),
             _ => Err(no_part(item)),
         }
     }
+}
+
+/// True for the keys of which a delta has at least one.
+#[inline]
+pub(super) fn is_delta_key(key: &[u8]) -> bool {
+    matches!(
+        key,
+        b"content"
+            | b"text"
+            | b"role"
+            | b"tool_calls"
+            | b"refusal"
+            | b"reasoning_content"
+            | b"reasoning"
+            | b"reasoning_details"
+            | b"thinking_blocks"
+            | b"images"
+            | b"function_call"
+            | b"audio"
+            | b"annotations"
+            | b"finish_reason"
+            | b"logprobs"
+            | b"usage"
+    )
+}
+
+/// What is said of an object that is neither a delta nor a chunk.
+#[cold]
+pub(super) fn no_known_key(item: &[u8]) -> Cow<'static, str> {
+    let mut keys = members(item).into_iter().flatten().flatten().map(|member| shown(member.key, KEY));
+    let mut named: Vec<_> = keys.by_ref().take(KEYS).map(|key| format!("\"{key}\"")).collect();
+    if keys.next().is_some() {
+        named.push("…".into());
+    }
+    let keys = named.join(", ");
+    format!(
+        "an object with the keys {keys} where the text of an answer, a delta (\"content\": …) or a chunk (\"choices\": …) is due"
+    )
+    .into()
 }
 
 /// What is said of an item that is neither text nor an object.

@@ -26,9 +26,8 @@ fn an_only_item_that_is_an_answer_is_the_answer_as_it_is() {
     assert_eq!(answer(Chat, &[format!("  {whole}\n")]), whole);
     let text = r#"{"object": "text_completion","choices":[{"text":"x"}]}"#;
     assert_eq!(answer(Completions, &[text]), text);
-    for other in [r#"{"error":{"message":"no"}}"#, r#"{"answer": 42}"#] {
-        assert_eq!(answer(Chat, &[other]), other);
-    }
+    let error = r#"{"error":{"message":"no"}}"#;
+    assert_eq!(answer(Chat, &[error]), error);
 }
 
 #[test]

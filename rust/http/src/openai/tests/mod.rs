@@ -8,6 +8,7 @@ mod errors;
 mod nulls;
 mod properties;
 mod requests;
+mod unknown;
 
 use pybridge::{Batch, Pool, PoolConfig, StreamError};
 use serde_json::Value;

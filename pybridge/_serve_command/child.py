@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Self
 
 from pybridge._serve.process import EXIT_TIME
@@ -60,7 +60,7 @@ class ChildProcess:
     is_ready: bool = False
     kill_at: float | None = None
     is_late: bool = False
-    _patience: float = field(default=UNREADY_GRACE)
+    _patience: float = UNREADY_GRACE
 
     @classmethod
     def started(cls, command: Callable[[int], Sequence[str]], descriptors: Sequence[int]) -> Self:

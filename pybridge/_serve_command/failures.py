@@ -1,4 +1,4 @@
-"""What the command says on standard error, each on one line, and the reasons why a server cannot start."""
+"""Lines of the command on standard error, and the error of a server that cannot start."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What keeps a server from starting is one line on standard error, and status 2."""
+"""Start errors of a server: one line on standard error, and status 2."""
 
 from __future__ import annotations
 

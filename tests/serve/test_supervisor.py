@@ -1,4 +1,4 @@
-"""What a supervisor of several processes holds to, whatever they do and whenever it is told something."""
+"""Rules of the supervisor of several processes, whatever they do and whenever it is told something."""
 
 from __future__ import annotations
 

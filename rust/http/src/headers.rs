@@ -97,8 +97,10 @@ pub(crate) fn call_options(headers: &HeaderMap, pass: &[HeaderName]) -> Result<C
     let limits = Limits::default();
     let mut bytes = 0;
     for name in headers.keys() {
+        if read_option(&mut options, headers, name)? {
+            continue;
+        }
         let key = match name.as_str().strip_prefix(METADATA) {
-            _ if read_option(&mut options, headers, name)? => continue,
             _ if pass.contains(name) => name.as_str(),
             Some("") => return Err(refuse(name, "must say which metadata")),
             // What a proxy vouches for is not the client's to say.

@@ -1,4 +1,4 @@
-//! What requests are for, by their heads: tables of both sides of each rule.
+//! Routes of requests by their heads: tables with both sides of each rule.
 #![cfg(feature = "http")]
 
 mod support;

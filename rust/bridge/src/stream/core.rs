@@ -1,4 +1,4 @@
-//! What all sides of one stream share: identity, queue, cancellation and its one ending.
+//! The state that all sides of one stream share: identity, queue, cancellation and its one ending.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};

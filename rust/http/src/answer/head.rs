@@ -89,7 +89,7 @@ pub(crate) fn streamed(content_type: &'static str, body: ChunkBody) -> Response<
 /// An answer of this type that is there in one piece.
 pub(crate) fn whole<B>(content_type: &'static str, body: B) -> Response<B> {
     let mut response = Response::new(body);
-    // Those of a stream and its server, and a host's own.
+    // Room for what a stream, its server and its host add: the map never grows.
     *response.headers_mut() = HeaderMap::with_capacity(8);
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     response

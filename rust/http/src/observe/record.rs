@@ -65,11 +65,11 @@ impl Record {
         self
     }
 
-    /// Sets the name of the request; `name` is called if there is a log.
+    /// Sets the name of the request, if there is a log.
     #[cfg(feature = "server")]
-    pub(crate) fn name<'name>(&mut self, name: impl FnOnce() -> &'name str) {
+    pub(crate) fn name(&mut self, name: &str) {
         if let Some(entry) = &mut self.entry {
-            entry.request_id = HeaderValue::from_bytes(name().as_bytes()).ok();
+            entry.request_id = HeaderValue::from_bytes(name.as_bytes()).ok();
         }
     }
 

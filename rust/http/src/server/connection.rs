@@ -11,6 +11,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::unconstrained;
 use tokio::time::timeout;
+use tokio_util::io::InspectReader;
 
 use super::deadlines::Deadlines;
 use super::inbound::Inbound;
@@ -50,8 +51,9 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let service = service_fn(|request| answer(site, progress, peer, request));
-    let stream = TokioIo::new(Inbound::new(stream, Arc::clone(progress)));
-    let mut connection = pin!(site.http.serve_connection(stream, service));
+    let mut inbound = Inbound::new(Arc::clone(progress));
+    let stream = InspectReader::new(stream, move |bytes: &[u8]| inbound.received(bytes));
+    let mut connection = pin!(site.http.serve_connection(TokioIo::new(stream), service));
     // Unconstrained: what gives way when it is polled for the first time would not be waiting.
     let mut closing = pin!(unconstrained(site.closing()));
     let mut deadlines = Deadlines::new(progress, &site.options);

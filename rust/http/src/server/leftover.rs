@@ -1,4 +1,4 @@
-//! What is left of the body of an HTTP/2 request when its answer does not need it.
+//! The rest of an HTTP/2 request's body that its answer does not need.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};

@@ -61,8 +61,7 @@ impl Exchange {
         let mut record = (!matches!(route, Route::Page(_))).then(|| self.record(&head));
         if let (Some(record), Route::Call(incoming)) = (&mut record, &mut route) {
             // It has one whether there is a log or not.
-            let name = incoming.name();
-            record.name(|| name);
+            record.name(incoming.name());
         }
         let mut response = self.respond(route, &mut upload).await?;
         self.site.cors.mark(&head.headers, response.headers_mut());

@@ -24,15 +24,12 @@ struct Sum<'text> {
 
 /// Adds up the samples of pages in Prometheus' text format that have the same name and labels. Lines that are none are left out.
 pub(super) fn sum<'text>(pages: impl IntoIterator<Item = &'text str>) -> String {
-    let mut sum = Sum::default();
-    pages.into_iter().for_each(|page| sum.add(page));
-    sum.text()
+    Sum::of(pages).text()
 }
 
 /// The same of what is counted only, which stays true when who counted it has ended: counters and histograms.
 pub(super) fn totals<'text>(pages: impl IntoIterator<Item = &'text str>) -> String {
-    let mut sum = Sum::default();
-    pages.into_iter().for_each(|page| sum.add(page));
+    let mut sum = Sum::of(pages);
     sum.families.retain(Family::is_counted);
     sum.text()
 }
@@ -46,6 +43,12 @@ impl Family<'_> {
 }
 
 impl<'text> Sum<'text> {
+    fn of(pages: impl IntoIterator<Item = &'text str>) -> Self {
+        let mut sum = Self::default();
+        pages.into_iter().for_each(|page| sum.add(page));
+        sum
+    }
+
     fn add(&mut self, page: &'text str) {
         let mut name = "";
         for line in page.lines() {

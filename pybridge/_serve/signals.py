@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import ctypes
 import os
 import signal
 import socket
@@ -54,7 +55,7 @@ class Signals:
         _taken.add(self)
         if self._ends:
             # The last thing that Python does before it takes its handlers away; what comes then is too late.
-            atexit.register(_ignore)
+            atexit.register(ignore_signals)
         self._before = {number: signal.signal(number, self._leave) for number in STOPPING}
         return self
 
@@ -119,8 +120,12 @@ def _end(number: int, _frame: FrameType | None) -> None:
     os._exit(128 + number)
 
 
-def _ignore() -> None:
+def ignore_signals() -> None:
+    """Has the system throw away what would end or reload this process: it has only to end."""
     for number in (*STOPPING, signal.SIGHUP):
+        # The system first: of a signal that comes between Python's look at pending ones and the change Python writes a
+        # traceback.
+        ctypes.CDLL(None).signal(number, ctypes.c_void_p(signal.SIG_IGN))
         signal.signal(number, signal.SIG_IGN)
 
 

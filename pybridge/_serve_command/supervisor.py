@@ -9,7 +9,7 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 
-from pybridge._serve.signals import STOPPING
+from pybridge._serve.signals import STOPPING, ignore_signals
 from pybridge._serve_command.child import ChildProcess
 from pybridge._serve_command.failures import say
 
@@ -97,8 +97,7 @@ class Supervisor:
                 child.process.kill()
                 child.process.wait()
                 child.channel.close()
-            for number in (*STOPPING, signal.SIGHUP):
-                signal.signal(number, signal.SIG_IGN)
+            ignore_signals()
             signal.set_wakeup_fd(-1)
             reader.close()
             writer.close()

@@ -1,5 +1,5 @@
-"""Measures `pybridge serve` beside other servers over one handler, and writes bench/results/serve.{json,md}; with
-another CPython than 3.11 bench/results/serve-3.X.{json,md}.
+"""Measures `pybridge serve` beside other servers over one handler, and writes bench/results/serve.{json,md,png}; with
+another CPython than 3.11 bench/results/serve-3.X.{json,md,png}.
 
 python -m bench.serve                       everything, about half an hour
 python -m bench.serve --only awaiting       cases whose key begins so; others keep their last result
@@ -19,8 +19,8 @@ from contextlib import ExitStack
 from typing import Any
 
 from bench.result_files import stamp, stored, target, write
-from bench.serve_cases import CASES, PEERS, Case, start
-from bench.serve_page import markdown
+from bench.serve_cases import CASES, PACE_US, PEERS, Case, start
+from bench.serve_page import markdown, plot
 from bench.servers import build
 
 FIGURES = ("cpu_us", "items_per_s", "first_p50_us", "first_p99_us", "gap_p50_us", "gap_p99_us")
@@ -28,6 +28,7 @@ FIGURES = ("cpu_us", "items_per_s", "first_p50_us", "first_p99_us", "gap_p50_us"
 
 def measure(case: Case, repeat: int) -> dict[str, Any]:
     """All servers in turn, so many times after a first one that does not count; medians."""
+    measured = stamp("bench.serve")
     body = {"items": case.items or 1}
     rounds: dict[str, list[dict[str, float]]] = {way: [] for way in case.ways()}
     with ExitStack() as stack:
@@ -47,6 +48,8 @@ def measure(case: Case, repeat: int) -> dict[str, Any]:
         "key": case.key,
         "title": case.title,
         "repeats": repeat,
+        "command": measured["command"],
+        "measured_at": measured["measured_at"],
         "servers": medians,
         "spreads": spreads,
         "targets": targets,
@@ -60,10 +63,10 @@ def _spread(values: list[float]) -> float:
 def _targets(case: Case, rounds: dict[str, list[dict[str, float]]]) -> list[dict[str, Any]]:
     """What is to be reached, as ratios within each round."""
 
-    def against_best(figure: str, best: Callable[[Iterable[float]], float]) -> list[float]:
+    def against_best(figure: str, best: Callable[[Iterable[float]], float], floor: float = 0) -> list[float]:
         peers = zip(*(rounds[peer] for peer in PEERS), strict=True)
         bests = [best(found[figure] for found in each) for each in peers]
-        return [ours[figure] / other for ours, other in zip(rounds["serve"], bests, strict=True)]
+        return [(ours[figure] - floor) / (other - floor) for ours, other in zip(rounds["serve"], bests, strict=True)]
 
     def against_raw() -> list[float]:
         return [ours["cpu_us"] / floor["cpu_us"] for ours, floor in zip(rounds["serve"], rounds["raw"], strict=True)]
@@ -72,6 +75,7 @@ def _targets(case: Case, rounds: dict[str, list[dict[str, float]]]) -> list[dict
         ("CPU / best of uvicorn and Granian", case.cpu, lambda: against_best("cpu_us", min), True),
         ("items/s / best of uvicorn and Granian", case.rate, lambda: against_best("items_per_s", max), False),
         ("p99 of gaps / best of uvicorn and Granian", case.gap, lambda: against_best("gap_p99_us", min), True),
+        ("the same beyond the pace", case.gap, lambda: against_best("gap_p99_us", min, PACE_US), True),
         ("CPU / raw protocol", case.raw, against_raw, True),
     )
     found = []
@@ -99,7 +103,9 @@ def main() -> int:
             print(f"{case.title} ...", file=sys.stderr, flush=True)
             kept[case.key] = measure(case, args.repeat)
     document = {**stamp("bench.serve"), "cases": [kept[case.key] for case in CASES if case.key in kept]}
-    page = markdown(document)
+    picture = stored("serve").with_suffix(".png")
+    plot(document, picture)
+    page = markdown(document, picture.name)
     write("serve", document, page)
     print(page)
     targets = [each for case in document["cases"] for each in case["targets"]]

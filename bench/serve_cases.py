@@ -10,6 +10,9 @@ from bench.servers import PROGRAM, Server, free_port
 
 ITEMS = 100
 
+PACE_US = 20_000
+"""Between two items of a paced stream: no server makes gaps shorter."""
+
 PEERS = ("uvicorn", "granian")
 """The best of these, with a plain generator and orjson, is what figures are compared with."""
 

@@ -14,6 +14,7 @@ from pybridge import EncodeError, MsgpackCodec, PooledEngine
 from support.consumers import collect, take
 
 
+@pytest.mark.guarantee("S-07")
 @pytest.mark.parametrize("codec", ["msgpack", "json"])
 @pytest.mark.parametrize("worker", ["attached", "dedicated"])
 async def test_an_item_that_cannot_be_encoded_ends_its_stream_with_the_path(codec: Any, worker: Any) -> None:

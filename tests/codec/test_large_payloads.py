@@ -78,6 +78,7 @@ async def test_a_view_keeps_the_payload_and_only_as_long_as_it_lives() -> None:
     await until(lambda: references() == before, "the payload is let go with its last view")
 
 
+@pytest.mark.guarantee("S-02")
 @pytest.mark.parametrize(
     "make", [bytearray, lambda data: memoryview(bytearray(data)), lambda data: data.decode("latin-1")]
 )

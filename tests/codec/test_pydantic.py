@@ -513,6 +513,7 @@ def test_a_codec_with_a_hook_and_model_dump_is_collected(make: Callable[..., Any
     assert gone() is None
 
 
+@pytest.mark.guarantee("S-02")
 @CODECS
 def test_models_of_generators_stay_as_they_were_when_they_were_yielded(make: Callable[..., Any]) -> None:
     class Open(BaseModel):

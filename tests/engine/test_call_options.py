@@ -26,6 +26,7 @@ async def handler(request: object) -> AsyncGenerator[object, None]:
     yield request
 
 
+@pytest.mark.guarantee("E-18")
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -94,6 +95,7 @@ def test_limit_of_metadata_says_what_was_given() -> None:
     assert checked({"metadata": {"é": "ü"}}, Limits(max_metadata_bytes=4, max_metadata_entries=1))
 
 
+@pytest.mark.guarantee("E-18")
 def test_unknown_option_is_a_type_error_that_names_the_known_ones() -> None:
     unknown: dict[str, Any] = {"tiemout": 5}
     with pytest.raises(TypeError, match=r"no option 'tiemout'; it has .*timeout"):
@@ -169,6 +171,7 @@ def test_lifespan_that_is_none_says_what_it_gave(given: Any) -> None:
         list(PooledEngine(handler, worker="dedicated", lifespan=lambda: given).iter(None))
 
 
+@pytest.mark.guarantee("H-03")
 def test_awaitable_that_gives_no_iterator_is_a_type_error() -> None:
     class Wrong:
         def __await__(self) -> Any:

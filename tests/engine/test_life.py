@@ -86,6 +86,7 @@ async def test_engine_may_go_before_its_streams(make_engine: EngineMaker) -> Non
     assert [await collect(stream) for stream in streams] == [list(range(10))] * 10
 
 
+@pytest.mark.guarantee("F-07")
 async def test_calls_over_the_limits_are_refused_and_the_handler_is_not_called(make_engine: EngineMaker) -> None:
     """S-34"""
     called: list[int] = []
@@ -117,6 +118,7 @@ async def test_calls_over_the_limits_are_refused_and_the_handler_is_not_called(m
     assert [await collect(stream) for stream in streams] == [[], []]
 
 
+@pytest.mark.guarantee("F-09")
 async def test_calls_given_up_while_they_wait_give_their_place_back(make_engine: EngineMaker) -> None:
     """S-34, T-34"""
 
@@ -135,6 +137,7 @@ async def test_calls_given_up_while_they_wait_give_their_place_back(make_engine:
     assert await engine.call(None) == 1
 
 
+@pytest.mark.guarantee("F-10")
 async def test_nested_calls_pass_the_limit_of_their_own_engine(make_engine: EngineMaker) -> None:
     """S-23"""
 
@@ -145,6 +148,7 @@ async def test_nested_calls_pass_the_limit_of_their_own_engine(make_engine: Engi
     assert await engine.call(10) == 55
 
 
+@pytest.mark.guarantee("E-12")
 async def test_closing_delivers_what_was_made_and_cancels_the_rest(make_engine: EngineMaker) -> None:
     """S-24, T-47"""
     seen: list[str | None] = []
@@ -186,6 +190,7 @@ async def test_closing_delivers_what_was_made_and_cancels_the_rest(make_engine: 
         await anext(engine("finite"))
 
 
+@pytest.mark.guarantee("E-13")
 async def test_nested_calls_go_on_while_their_root_drains(make_engine: EngineMaker) -> None:
     """S-24"""
     release: list[Any] = []
@@ -209,6 +214,7 @@ async def test_nested_calls_go_on_while_their_root_drains(make_engine: EngineMak
     await closing
 
 
+@pytest.mark.guarantee("E-12")
 async def test_closed_on_its_loop_an_engine_ends_calls_that_wait_for_a_place() -> None:
     """S-24"""
 
@@ -228,6 +234,7 @@ async def test_closed_on_its_loop_an_engine_ends_calls_that_wait_for_a_place() -
         assert caught.value.reason == "shutdown"
 
 
+@pytest.mark.guarantee("E-12")
 def test_close_on_a_plain_thread_returns_after_the_endings() -> None:
     """S-24"""
     cleaned: list[int] = []
@@ -270,6 +277,7 @@ async def test_wait_for_streams_that_somebody_holds_is_logged(
     assert len(reports(caplog)) == 1
 
 
+@pytest.mark.guarantee("E-13")
 async def test_closing_waits_no_longer_than_it_was_told(make_engine: EngineMaker) -> None:
     async def waits(request: object) -> AsyncGenerator[int, None]:
         yield 0
@@ -307,6 +315,7 @@ class Lifespan:
             self.log.append("handler done")
 
 
+@pytest.mark.guarantee("E-14")
 async def test_lifespan_surrounds_all_streams(make_engine: EngineMaker) -> None:
     lifespan = Lifespan()
     engine = make_engine(lifespan.handler, lifespan=lifespan)
@@ -319,6 +328,7 @@ async def test_lifespan_surrounds_all_streams(make_engine: EngineMaker) -> None:
         await anext(stream)
 
 
+@pytest.mark.guarantee("E-14")
 async def test_lifespan_that_fails_fails_the_calls_that_wait_for_it(make_engine: EngineMaker) -> None:
     @contextlib.asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
@@ -335,6 +345,7 @@ async def test_lifespan_that_fails_fails_the_calls_that_wait_for_it(make_engine:
     assert attempts == [1, 1]
 
 
+@pytest.mark.guarantee("S-10")
 @pytest.mark.parametrize("exit_with", [SystemExit, KeyboardInterrupt])
 async def test_exit_from_a_lifespan_is_contained_by_a_worker_of_its_own(exit_with: type[BaseException]) -> None:
     """S-28"""
@@ -415,6 +426,7 @@ class Hostile:
         self.engine(None)
 
 
+@pytest.mark.guarantee("E-23")
 @pytest.mark.parametrize("batch", [1, 64])
 async def test_encoding_hook_may_call_engines_and_start_streams(make_engine: EngineMaker, batch: int) -> None:
     """T-06, T-07"""
@@ -442,6 +454,7 @@ async def test_encoding_hook_may_call_engines_and_start_streams(make_engine: Eng
     assert await collect(engine(None)) == [[n, {"hook": n + 1}, n] for n in range(50)]
 
 
+@pytest.mark.guarantee("E-23")
 def test_threads_that_start_cancel_and_drop_streams_do_not_block_each_other() -> None:
     """T-06, short form: the switch interval is as short as can be."""
 

@@ -44,6 +44,7 @@ async def read(stream: Any) -> tuple[list[Any], StreamCancelled]:
     return items, caught.value
 
 
+@pytest.mark.guarantee("C-08")
 async def test_items_after_a_swallowed_cancel_go_nowhere(
     make_engine: EngineMaker, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -73,6 +74,7 @@ async def test_items_after_a_swallowed_cancel_go_nowhere(
     ]
 
 
+@pytest.mark.guarantee("C-07")
 async def test_handler_that_will_not_end_is_left_behind_and_kept(
     make_engine: EngineMaker, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -101,6 +103,7 @@ async def test_handler_that_will_not_end_is_left_behind_and_kept(
     assert "not ended within cancel_grace" in notice
 
 
+@pytest.mark.guarantee("C-07")
 @pytest.mark.parametrize("ending", ["cancel", "unencodable"])
 @pytest.mark.parametrize("way", ["ignored", "timeout", "error"])
 async def test_handler_that_does_not_let_itself_be_closed_is_counted(
@@ -146,6 +149,7 @@ async def test_handler_that_does_not_let_itself_be_closed_is_counted(
     releases.set()
 
 
+@pytest.mark.guarantee("C-09")
 async def test_exception_of_a_cancelled_handlers_cleanup_is_the_context(
     make_engine: EngineMaker, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -169,6 +173,7 @@ async def test_exception_of_a_cancelled_handlers_cleanup_is_the_context(
     assert engine.stats().streams.cancelled["deadline"] == 1
 
 
+@pytest.mark.guarantee("C-14")
 @pytest.mark.parametrize("waits", [False, True], ids=["at once", "with awaits"])
 async def test_nested_handlers_that_wait_clean_up_inner_first(make_engine: EngineMaker, waits: bool) -> None:
     """T-43: as generators within each other do; each cleanup is over before the next begins."""
@@ -206,6 +211,7 @@ async def test_nested_handlers_that_wait_clean_up_inner_first(make_engine: Engin
     assert log == expected
 
 
+@pytest.mark.guarantee("C-07")
 async def test_nested_handler_that_will_not_end_holds_its_caller_for_the_grace_only(make_engine: EngineMaker) -> None:
     """T-43, S-03"""
     releases, log = Releases(), []
@@ -233,6 +239,7 @@ async def test_nested_handler_that_will_not_end_holds_its_caller_for_the_grace_o
     await until(lambda: log == ["outer", "inner"], "the inner one ends by itself")
 
 
+@pytest.mark.guarantee("C-14")
 async def test_closed_nested_streams_end_before_their_handlers_go_on(make_engine: EngineMaker) -> None:
     """T-43: with `aclosing` the order holds wherever the handlers are."""
     ended: list[str] = []

@@ -50,6 +50,7 @@ class Cleanup:
         self.loop.call_soon_threadsafe(self.go.set)
 
 
+@pytest.mark.guarantee("S-08")
 @pytest.mark.parametrize("reason", ["caller", "deadline", "leaving", "shutdown"])
 async def test_cleanup_after_an_item_that_cannot_be_encoded_is_not_cut_short(
     make_engine: EngineMaker, reason: str, caplog: pytest.LogCaptureFixture
@@ -80,6 +81,7 @@ async def test_cleanup_after_an_item_that_cannot_be_encoded_is_not_cut_short(
     assert reports(caplog) == []
 
 
+@pytest.mark.guarantee("S-08")
 async def test_cleanup_after_an_item_that_cannot_be_encoded_has_the_grace(make_engine: EngineMaker) -> None:
     """S-03, S-37"""
     cleanup = Cleanup()
@@ -90,6 +92,7 @@ async def test_cleanup_after_an_item_that_cannot_be_encoded_has_the_grace(make_e
     assert engine.stats().streams.close_timeout == 1
 
 
+@pytest.mark.guarantee("S-07")
 async def test_task_group_that_holds_nothing_but_the_close_is_no_failure(
     make_engine: EngineMaker, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -54,6 +54,7 @@ class Recorder:
         self.log.append(variable.get())
 
 
+@pytest.mark.guarantee("H-12")
 @pytest.mark.parametrize("way", ["complete", "drop", "raise", "cancel at await"])
 async def test_task_and_context_are_the_same_from_first_step_to_cleanup(make_engine: EngineMaker, way: str) -> None:
     """T-15, S-13, S-14"""
@@ -77,6 +78,7 @@ async def test_task_and_context_are_the_same_from_first_step_to_cleanup(make_eng
     assert variable.get() == "unset"
 
 
+@pytest.mark.guarantee("H-12")
 async def test_aclose_runs_in_the_streams_own_task(make_engine: EngineMaker) -> None:
     """S-14: after an item that cannot be encoded the generator is closed where it ran."""
     tasks: list[asyncio.Task[Any] | None] = []
@@ -98,6 +100,7 @@ async def test_aclose_runs_in_the_streams_own_task(make_engine: EngineMaker) -> 
     assert tasks[0] is tasks[1] is not None
 
 
+@pytest.mark.guarantee("H-13")
 async def test_context_of_a_stream_is_a_copy_of_the_callers_at_the_call(make_engine: EngineMaker) -> None:
     """S-13"""
 
@@ -114,6 +117,7 @@ async def test_context_of_a_stream_is_a_copy_of_the_callers_at_the_call(make_eng
     assert variable.get() == "unset"
 
 
+@pytest.mark.guarantee("H-13")
 async def test_changes_of_one_stream_are_invisible_to_others_that_run_beside_it(make_engine: EngineMaker) -> None:
     """S-13"""
 
@@ -128,6 +132,7 @@ async def test_changes_of_one_stream_are_invisible_to_others_that_run_beside_it(
     assert together == [[str(number)] * 20 for number in range(32)]
 
 
+@pytest.mark.guarantee("H-12")
 async def test_timeout_around_a_yield_fires(make_engine: EngineMaker) -> None:
     """T-16"""
 
@@ -147,6 +152,7 @@ async def test_timeout_around_a_yield_fires(make_engine: EngineMaker) -> None:
         await anext(stream)
 
 
+@pytest.mark.guarantee("H-12")
 async def test_timeout_around_a_yield_fires_while_the_consumer_is_slow(make_engine: EngineMaker) -> None:
     """T-16, S-15: the time spent waiting for credit counts."""
     caught: list[str] = []
@@ -171,6 +177,7 @@ async def test_timeout_around_a_yield_fires_while_the_consumer_is_slow(make_engi
         await until(lambda: consumer.items[-1:] == [2], "the handler went on")
 
 
+@pytest.mark.guarantee("H-12")
 async def test_nested_timeouts_and_task_groups_work_across_yields(make_engine: EngineMaker) -> None:
     """T-16, S-04"""
 
@@ -199,6 +206,7 @@ async def test_nested_timeouts_and_task_groups_work_across_yields(make_engine: E
     assert await collect(make_engine(handler)(None)) == ["outer", "inner", "group", "failed", "cancelling 0"]
 
 
+@pytest.mark.guarantee("H-12")
 async def test_nested_cancel_scopes_of_anyio_work_across_yields(make_engine: EngineMaker) -> None:
     """T-15, T-16"""
 
@@ -220,6 +228,7 @@ async def test_nested_cancel_scopes_of_anyio_work_across_yields(make_engine: Eng
     assert await collect(make_engine(handler)(None)) == ["inner", "shielded", "after"]
 
 
+@pytest.mark.guarantee("H-10")
 async def test_handler_sees_who_called(make_engine: EngineMaker) -> None:
     """S-01"""
     seen: list[Context] = []
@@ -246,6 +255,7 @@ async def test_handler_sees_who_called(make_engine: EngineMaker) -> None:
         seen[0].metadata["k"] = "w"  # type: ignore[index]
 
 
+@pytest.mark.guarantee("H-16")
 async def test_trace_goes_on_to_nested_calls_unread(make_engine: EngineMaker) -> None:
     """S-33"""
 
@@ -267,6 +277,7 @@ async def test_trace_goes_on_to_nested_calls_unread(make_engine: EngineMaker) ->
     ]
 
 
+@pytest.mark.guarantee("H-16")
 async def test_trace_is_the_same_two_calls_further_and_no_other_streams(make_engine: EngineMaker) -> None:
     """T-81: byte for byte, sampled or not; streams side by side keep their own."""
 
@@ -296,6 +307,7 @@ async def test_trace_is_the_same_two_calls_further_and_no_other_streams(make_eng
     assert found == [[list(trace)] * 3 for trace in traces]
 
 
+@pytest.mark.guarantee("H-11")
 async def test_current_context_is_found_below_the_handler_and_nowhere_else(make_engine: EngineMaker) -> None:
     """S-01"""
 

@@ -72,6 +72,7 @@ if sys.version_info >= (3, 14):
     WAYS["eager start"] = functools.partial(asyncio.create_task, eager_start=True)
 
 
+@pytest.mark.guarantee("S-19")
 @pytest.mark.parametrize("way", WAYS)
 async def test_asyncio_takes_every_coroutine_of_ours(make_engine: EngineMaker, way: str) -> None:
     if way == "eager task":

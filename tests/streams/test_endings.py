@@ -169,6 +169,7 @@ class Script:
             raise self.error
 
 
+@pytest.mark.guarantee("S-03", "S-05", "S-12")
 @pytest.mark.parametrize("phase", PHASES)
 async def test_error_in_any_phase_is_one_ending_and_the_place_is_free(make_engine: EngineMaker, phase: str) -> None:
     """S-06, S-06a, S-07, S-35"""
@@ -183,6 +184,7 @@ async def test_error_in_any_phase_is_one_ending_and_the_place_is_free(make_engin
     assert_one_ending_each(engine, len(ERRORS) * 6)
 
 
+@pytest.mark.guarantee("S-03", "S-05")
 @pytest.mark.parametrize("phase", PHASES)
 def test_error_in_any_phase_ends_a_blocking_iterator(phase: str) -> None:
     """S-06, S-06a"""
@@ -281,6 +283,7 @@ def assert_cancelled_once(engine: PooledEngine, waits: Waits, reason: str) -> No
     assert_one_ending_each(engine, 1)
 
 
+@pytest.mark.guarantee("S-03", "C-06")
 @pytest.mark.parametrize(
     ("phase", "reason"),
     [
@@ -313,6 +316,7 @@ async def test_cancellation_in_any_phase_is_one_ending_with_its_reason(
     assert_cancelled_once(engine, waits, reason)
 
 
+@pytest.mark.guarantee("C-13")
 @pytest.mark.parametrize("phase", ["coroutine", "wait", "wait after items", "yield"])
 async def test_end_of_the_parent_cancels_a_nested_stream_in_any_phase(make_engine: EngineMaker, phase: str) -> None:
     """S-23"""

@@ -56,6 +56,7 @@ ENDINGS = {
 }
 
 
+@pytest.mark.guarantee("S-03", "S-07")
 @pytest.mark.parametrize("before", [0, 1, 200])
 @pytest.mark.parametrize("way", ENDINGS)
 async def test_failure_is_one_error_after_the_items(make_engine: EngineMaker, way: str, before: int) -> None:
@@ -75,6 +76,7 @@ async def test_failure_is_one_error_after_the_items(make_engine: EngineMaker, wa
     assert streams.cancelled.get(cancelled or "", 0) == int(cancelled is not None)
 
 
+@pytest.mark.guarantee("S-04")
 async def test_exception_arrives_as_the_same_object(make_engine: EngineMaker) -> None:
     """S-06"""
     error = KeyError("lost")
@@ -109,6 +111,7 @@ RAISED = [
 ]
 
 
+@pytest.mark.guarantee("S-04")
 async def test_exception_comes_back_through_nested_calls_as_the_same_object(make_engine: EngineMaker) -> None:
     """T-80: a handler can tell what failed two calls below it."""
 
@@ -164,6 +167,7 @@ async def fails_to_clean_up(request: object) -> AsyncGenerator[int, None]:
         int("not clean")
 
 
+@pytest.mark.guarantee("S-04")
 @pytest.mark.parametrize("handler", [fails_at_once, fails_after_waiting, fails_deep_inside, fails_to_clean_up])
 async def test_exception_brings_the_frames_of_the_handler(
     make_engine: EngineMaker, handler: Callable[[object], AsyncGenerator[int, None]]
@@ -184,6 +188,7 @@ async def test_exception_brings_the_frames_of_the_handler(
         assert frames(caught.value) == frames(plain.value)
 
 
+@pytest.mark.guarantee("S-03")
 async def test_error_that_finds_the_queue_full_is_delivered_behind_it(make_engine: EngineMaker) -> None:
     """T-41, T-10"""
     raised: list[int] = []
@@ -206,6 +211,7 @@ async def test_error_that_finds_the_queue_full_is_delivered_behind_it(make_engin
     assert outcome.ending == "TimeoutError: "
 
 
+@pytest.mark.guarantee("S-06")
 async def test_exception_in_a_normal_end_is_no_clean_end(make_engine: EngineMaker) -> None:
     """S-27"""
 
@@ -236,6 +242,7 @@ async def test_hard_exceptions_are_ordinary_endings(make_engine: EngineMaker, er
         await anext(stream)
 
 
+@pytest.mark.guarantee("S-10")
 @pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt()], ids=repr)
 async def test_exit_asked_for_on_a_dedicated_worker_is_contained(error: BaseException) -> None:
     """T-23, S-28"""
@@ -261,6 +268,7 @@ async def test_exit_asked_for_on_a_dedicated_worker_is_contained(error: BaseExce
     assert await asyncio.gather(*others) == [[number] for number in range(1, 20)]
 
 
+@pytest.mark.guarantee("S-10")
 @pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt])
 def test_exit_asked_for_on_an_attached_loop_reaches_the_loop_as_well(
     loop_factory: Callable[[], asyncio.AbstractEventLoop], error: type[BaseException]
@@ -291,6 +299,7 @@ def test_exit_asked_for_on_an_attached_loop_reaches_the_loop_as_well(
     assert seen == ["stream"]
 
 
+@pytest.mark.guarantee("S-10")
 @pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt()], ids=repr)
 async def test_exit_asked_for_by_an_encoding_hook_is_contained(error: BaseException) -> None:
     """T-23, S-28"""
@@ -314,6 +323,7 @@ async def test_exit_asked_for_by_an_encoding_hook_is_contained(error: BaseExcept
         pybridge.encode(object(), pybridge.MsgpackCodec(default=default))
 
 
+@pytest.mark.guarantee("S-09")
 async def test_item_that_its_consumer_cannot_decode_ends_the_stream(make_engine: EngineMaker) -> None:
     """S-06: an error is an ending, for the handler as well."""
     closed: list[int] = []
@@ -342,6 +352,7 @@ async def reason_of(stream: Any) -> str:
     return caught.value.reason
 
 
+@pytest.mark.guarantee("C-06")
 @pytest.mark.parametrize("reason", ["caller", "deadline", "idle", "shutdown", "slow_consumer", "external"])
 async def test_every_reason_is_the_same_for_all_who_see_it(make_engine: EngineMaker, reason: str) -> None:
     """T-37"""
@@ -383,6 +394,7 @@ async def test_every_reason_is_the_same_for_all_who_see_it(make_engine: EngineMa
     assert seen == [None if reason == "external" else reason]
 
 
+@pytest.mark.guarantee("C-13")
 async def test_cancelled_parent_is_the_reason_of_its_children(make_engine: EngineMaker) -> None:
     """T-37, T-43, S-23"""
     closed: list[str] = []
@@ -424,6 +436,7 @@ async def test_cancelled_parent_is_the_reason_of_its_children(make_engine: Engin
     assert closed[-1] == "leaf detached"
 
 
+@pytest.mark.guarantee("F-04")
 async def test_deadline_of_the_parent_bounds_its_children(make_engine: EngineMaker) -> None:
     """S-15, S-23"""
 
@@ -438,6 +451,7 @@ async def test_deadline_of_the_parent_bounds_its_children(make_engine: EngineMak
     assert await collect(make_engine(parent)(None, timeout=30)) == [True, False]
 
 
+@pytest.mark.guarantee("F-06")
 async def test_items_made_before_a_deadline_are_delivered_before_it(make_engine: EngineMaker) -> None:
     """S-15"""
     over: list[int] = []
@@ -459,6 +473,7 @@ async def test_items_made_before_a_deadline_are_delivered_before_it(make_engine:
     assert outcome.ending.startswith("StreamCancelled")
 
 
+@pytest.mark.guarantee("F-01", "F-02")
 async def test_slow_consumer_does_not_slow_its_neighbours(make_engine: EngineMaker) -> None:
     """S-11, T-10"""
 
@@ -477,6 +492,7 @@ async def test_slow_consumer_does_not_slow_its_neighbours(make_engine: EngineMak
         assert await slow.until_taken(2_000) == list(range(2_000))
 
 
+@pytest.mark.guarantee("F-02")
 async def test_one_consumer_of_many_that_never_reads_stops_no_other(make_engine: EngineMaker) -> None:
     """T-09: 63 of 64 streams finish; the last has lost nothing."""
 
@@ -495,6 +511,7 @@ async def test_one_consumer_of_many_that_never_reads_stops_no_other(make_engine:
     assert await collect(idle) == list(range(1, 200))
 
 
+@pytest.mark.guarantee("S-12")
 async def test_pybridges_errors_from_a_handler_keep_their_class(make_engine: EngineMaker) -> None:
     """S-35"""
 

@@ -139,6 +139,7 @@ def request_for(handler: Any) -> Any:
     return Methods() if isinstance(handler, operator.methodcaller) else 3
 
 
+@pytest.mark.guarantee("H-01")
 @pytest.mark.parametrize("name", HANDLERS)
 async def test_every_kind_of_handler_runs(make_engine: EngineMaker, name: str) -> None:
     handler = HANDLERS[name]
@@ -148,12 +149,14 @@ async def test_every_kind_of_handler_runs(make_engine: EngineMaker, name: str) -
     assert await collect(engine(0 if request_for(handler) == 3 else Methods())) in ([], ITEMS)
 
 
+@pytest.mark.guarantee("H-08")
 async def test_engine_keeps_the_object_of_a_bound_method(make_engine: EngineMaker) -> None:
     """S-21"""
     engine = make_engine(Methods().method)
     assert await collect(engine(3)) == ITEMS
 
 
+@pytest.mark.guarantee("H-10")
 @pytest.mark.parametrize("kind", ["method", "partial", "callable", "wrapped", "function"])
 async def test_every_kind_of_handler_gets_the_context_it_asks_for(make_engine: EngineMaker, kind: str) -> None:
     """S-01"""
@@ -180,6 +183,7 @@ async def test_every_kind_of_handler_gets_the_context_it_asks_for(make_engine: E
     assert await collect(engine(1, request_id="mine")) == ["mine"]
 
 
+@pytest.mark.guarantee("H-04")
 async def test_unary_gives_the_one_value_and_ends(make_engine: EngineMaker) -> None:
     """S-18"""
 
@@ -193,6 +197,7 @@ async def test_unary_gives_the_one_value_and_ends(make_engine: EngineMaker) -> N
     assert engine.stats().streams.finished == 2
 
 
+@pytest.mark.guarantee("H-04")
 async def test_unary_value_is_never_looked_into(make_engine: EngineMaker) -> None:
     """S-18"""
 
@@ -202,12 +207,14 @@ async def test_unary_value_is_never_looked_into(make_engine: EngineMaker) -> Non
     assert await make_engine(none, unary=True).call(1) is None
 
 
+@pytest.mark.guarantee("H-04")
 async def test_unary_result_is_the_item_whatever_it_is(make_engine: EngineMaker) -> None:
     """S-18: never guessed from the value, so a generator is an item that no codec takes."""
     with pytest.raises(EncodeError, match="async_generator"):
         await make_engine(returns_generator, unary=True).call(1)
 
 
+@pytest.mark.guarantee("H-03")
 async def test_coroutine_with_a_plain_result_names_the_remedy(make_engine: EngineMaker) -> None:
     """S-18"""
 
@@ -218,6 +225,7 @@ async def test_coroutine_with_a_plain_result_names_the_remedy(make_engine: Engin
         await collect(make_engine(handler)(None))
 
 
+@pytest.mark.guarantee("H-04")
 async def test_unary_function_without_a_coroutine_names_the_remedy(make_engine: EngineMaker) -> None:
     """S-18"""
     with pytest.raises(TypeError, match="coroutine function"):
@@ -228,17 +236,20 @@ def sync_generator(request: int) -> Iterator[int]:
     yield from range(request)
 
 
+@pytest.mark.guarantee("H-06")
 async def test_synchronous_generator_runs_when_wrapped(make_engine: EngineMaker) -> None:
     """S-20"""
     assert await collect(make_engine(pybridge.from_sync(sync_generator))(3)) == ITEMS
 
 
+@pytest.mark.guarantee("H-03")
 async def test_synchronous_result_names_the_remedy(make_engine: EngineMaker) -> None:
     """S-20: what only the call shows."""
     with pytest.raises(TypeError, match="from_sync"):
         await collect(make_engine(decorated(sync_generator))(3))
 
 
+@pytest.mark.guarantee("H-03")
 async def test_result_that_is_no_stream_is_named(make_engine: EngineMaker) -> None:
     """S-22"""
     with pytest.raises(TypeError, match="returned int"):
@@ -252,6 +263,7 @@ class Broken:
         return 1
 
 
+@pytest.mark.guarantee("H-03")
 async def test_iterable_with_a_broken_iterator_is_a_type_error(make_engine: EngineMaker) -> None:
     """S-19"""
     with pytest.raises(TypeError, match="__anext__"):
@@ -277,6 +289,7 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
 }
 
 
+@pytest.mark.guarantee("H-02")
 @pytest.mark.parametrize("name", WRONG)
 def test_what_cannot_serve_calls_is_refused_at_construction(name: str) -> None:
     make, message = WRONG[name]
@@ -296,6 +309,7 @@ async def keyword_only(*, request: int) -> AsyncGenerator[int, None]:
     yield 1
 
 
+@pytest.mark.guarantee("H-02")
 @pytest.mark.parametrize("handler", [no_parameter, two_parameters, keyword_only])
 def test_handler_that_does_not_take_one_request_is_refused_by_name(handler: Any) -> None:
     with pytest.raises(TypeError, match=f"{handler.__name__}.*one positional request"):
@@ -307,6 +321,7 @@ def test_context_asked_for_but_not_taken_is_refused_by_name() -> None:
         PooledEngine(generator, context=True)
 
 
+@pytest.mark.guarantee("H-02")
 def test_unary_generator_function_is_refused_by_name() -> None:
     """S-18"""
     with pytest.raises(TypeError, match=r"generator.*unary"):
@@ -317,6 +332,7 @@ async def takes_anything(*arguments: Any, **keywords: Any) -> AsyncGenerator[Any
     yield [len(arguments), sorted(keywords)]
 
 
+@pytest.mark.guarantee("H-10")
 async def test_explicit_context_overrides_the_signature(make_engine: EngineMaker) -> None:
     """S-01"""
     assert await collect(make_engine(takes_anything)(1)) == [[1, []]]
@@ -328,6 +344,7 @@ async def test_explicit_context_overrides_the_signature(make_engine: EngineMaker
     assert await collect(make_engine(optional, context=False)(1)) == [True]
 
 
+@pytest.mark.guarantee("H-10")
 async def test_parameter_called_context_that_is_the_request_is_the_request(make_engine: EngineMaker) -> None:
     """S-01"""
 
@@ -355,6 +372,7 @@ class ClosableIterator(BareIterator):
         self._closed.append("closed")
 
 
+@pytest.mark.guarantee("H-09")
 async def test_iterator_with_aclose_is_closed_when_its_stream_ends_early(make_engine: EngineMaker) -> None:
     """S-19"""
     closed: list[str] = []
@@ -364,6 +382,7 @@ async def test_iterator_with_aclose_is_closed_when_its_stream_ends_early(make_en
     assert closed == ["closed"]
 
 
+@pytest.mark.guarantee("H-09")
 async def test_iterator_with_aclose_is_closed_when_it_raises(make_engine: EngineMaker) -> None:
     """S-19"""
     closed: list[str] = []

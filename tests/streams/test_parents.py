@@ -16,6 +16,7 @@ from support.forms import FORMS
 from support.waiting import until
 
 
+@pytest.mark.guarantee("C-13")
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("inner_worker", ["auto", "dedicated"])
 async def test_call_made_after_its_parent_was_cancelled_is_cancelled_at_once(
@@ -48,6 +49,7 @@ async def test_call_made_after_its_parent_was_cancelled_is_cancelled_at_once(
     assert other.stats().streams.cancelled["parent"] == 1
 
 
+@pytest.mark.guarantee("C-13")
 async def test_call_that_races_its_parents_cancellation_is_not_left_behind(make_engine: EngineMaker) -> None:
     """S-23: the parent is cancelled on another thread while its handler and its tasks make calls."""
 
@@ -72,6 +74,7 @@ async def test_call_that_races_its_parents_cancellation_is_not_left_behind(make_
     assert reasons == {"parent"}
 
 
+@pytest.mark.guarantee("C-13")
 async def test_call_of_a_parent_that_something_else_cancelled_is_cancelled_with_it(make_engine: EngineMaker) -> None:
     """S-23, S-25"""
 

@@ -41,6 +41,7 @@ async def processor_time_of_a_second() -> float:
     return time.process_time() - before
 
 
+@pytest.mark.guarantee("F-03")
 async def test_consumer_that_takes_nothing_is_slow(make_engine: EngineMaker) -> None:
     """S-11"""
     engine = make_engine(endless, flow=FlowConfig(high_water_items=4, write_timeout=0.1))
@@ -51,6 +52,7 @@ async def test_consumer_that_takes_nothing_is_slow(make_engine: EngineMaker) -> 
         await take(stream, 100)
 
 
+@pytest.mark.guarantee("F-03")
 async def test_consumer_that_takes_now_and_then_is_not_slow() -> None:
     """S-11: whenever a timer looks, the handler waits with as much in flight as before."""
     engine = PooledEngine(endless, worker="attached", flow=FlowConfig(high_water_items=4, write_timeout=1))
@@ -70,6 +72,7 @@ async def test_streams_that_do_not_wait_for_their_consumers_cost_no_time() -> No
     assert spent < 0.3  # a look at each per millisecond takes all the time there is
 
 
+@pytest.mark.guarantee("F-05")
 async def test_time_without_credit_is_not_the_handlers() -> None:
     """S-15"""
 
@@ -86,6 +89,7 @@ async def test_time_without_credit_is_not_the_handlers() -> None:
         assert await take_late(stream, 3, 1.5) == [1, 2, 3]
 
 
+@pytest.mark.guarantee("F-05")
 async def test_time_that_the_lifespan_takes_is_not_the_handlers() -> None:
     """S-15"""
 

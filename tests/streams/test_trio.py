@@ -16,6 +16,7 @@ async def handler(request: int) -> AsyncIterator[int]:
         yield number
 
 
+@pytest.mark.guarantee("E-10")
 def test_blocking_iteration_is_refused_as_on_asyncio_and_works_in_a_thread() -> None:
     async def main() -> list[int]:
         with pytest.raises(RuntimeError, match=r"would block trio.*to_thread"):

@@ -48,6 +48,7 @@ def test_two_loops_that_take_turns_on_one_thread_keep_their_streams_apart(loop_f
             assert runner.run(collect(stream)) == []
 
 
+@pytest.mark.guarantee("E-06")
 def test_streams_of_a_closed_loop_end_as_cancelled_from_outside(loop_factory: Loops) -> None:
     """S-25"""
     engine = PooledEngine(endless, worker="attached")
@@ -69,6 +70,7 @@ def test_streams_of_a_closed_loop_end_as_cancelled_from_outside(loop_factory: Lo
     asyncio.run(read())
 
 
+@pytest.mark.guarantee("E-06")
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 def test_loop_closed_by_another_thread_than_ran_it_leaves_no_stream(loop_factory: Loops) -> None:
     """S-25"""
@@ -82,6 +84,7 @@ def test_loop_closed_by_another_thread_than_ran_it_leaves_no_stream(loop_factory
     assert engine.stats().streams.live == 0
 
 
+@pytest.mark.guarantee("E-07")
 def test_loop_that_moves_to_another_thread_takes_its_streams_along(loop_factory: Loops) -> None:
     """S-25: a loop that is merely stopped is a stall."""
     engine = PooledEngine(count, worker="attached")
@@ -100,6 +103,7 @@ def test_loop_that_moves_to_another_thread_takes_its_streams_along(loop_factory:
         loop.close()
 
 
+@pytest.mark.guarantee("E-09")
 async def test_nested_call_runs_on_the_worker_that_makes_it(make_engine: EngineMaker) -> None:
     """S-23, S-26"""
 
@@ -114,6 +118,7 @@ async def test_nested_call_runs_on_the_worker_that_makes_it(make_engine: EngineM
     assert await collect(make_engine(outer)(None)) == [True] * 3
 
 
+@pytest.mark.guarantee("E-10")
 async def test_blocking_iteration_on_a_loop_is_refused(make_engine: EngineMaker) -> None:
     """S-23, T-08"""
 
@@ -237,6 +242,7 @@ def test_a_loop_dropped_with_live_streams_is_collected_with_them(run_python: Pyt
     )
 
 
+@pytest.mark.guarantee("E-11")
 @skips.where("eager tasks came with Python 3.12")
 @pytest.mark.parametrize("request_", [0, 1, 5, 700])
 async def test_eager_tasks_change_nothing(request_: int) -> None:
@@ -270,6 +276,7 @@ async def test_eager_tasks_change_nothing(request_: int) -> None:
     await until(lambda: not engine.stats().streams.live, "all have ended")
 
 
+@pytest.mark.guarantee("E-11")
 async def test_any_task_factory_will_do() -> None:
     """T-22: a program's own factory makes the tasks of streams as well."""
     made: list[str] = []
@@ -318,21 +325,25 @@ def test_closed_loop_leaves_its_lifespans_and_is_let_go(kind: str) -> None:
     assert gone() is None
 
 
+@pytest.mark.guarantee("E-01")
 def test_engine_without_streams_needs_no_thread(run_python: Any) -> None:
     run_python(
         """
-        import threading
+        import os
         from pybridge import PooledEngine
 
         async def handler(request):
             yield request
 
-        PooledEngine(handler, worker="dedicated")
-        assert threading.active_count() == 1
+        engine = PooledEngine(handler, worker="dedicated")
+        assert len(os.listdir("/proc/self/task")) == 1
+        assert list(engine.iter(1)) == [1]
+        assert len(os.listdir("/proc/self/task")) > 1
         """
     )
 
 
+@pytest.mark.guarantee("E-08")
 def test_dead_worker_refuses_at_once(run_python: Any) -> None:
     """S-25"""
     run_python(

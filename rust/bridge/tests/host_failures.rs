@@ -69,6 +69,7 @@ fn a_handlers_failure_comes_after_its_items_with_kind_class_and_messages() {
 }
 
 /// S-06a, S-07: also where Python would take the exception for the end of an iterator.
+/// Guarantee S-05.
 #[test]
 fn an_exception_raised_while_the_handler_is_called_ends_the_stream() {
     let script = "
@@ -107,6 +108,7 @@ async def handler(request):
 }
 
 /// T-80: class, kind, status and whether to try again, of all that a handler may raise.
+/// Guarantee S-14.
 #[test]
 fn every_exception_class_has_its_place_in_the_catalogue() {
     let script = Script::new(
@@ -175,6 +177,7 @@ fn class_of(kind: FailureKind) -> &'static str {
     }
 }
 
+/// Guarantee S-14.
 #[test]
 fn what_is_worth_another_try_is_the_same_in_rust_in_python_and_in_the_document() {
     let page = include_str!("../../../docs/streams.md");
@@ -321,6 +324,7 @@ async def handler(request):
 }
 
 /// SEC-14: nothing reaches the handler.
+/// Guarantee E-18.
 #[test]
 fn hostile_options_are_refused_before_anything_starts() {
     let engine = Script::new(SCRIPT).engine();
@@ -389,6 +393,7 @@ fn request_bytes_of_another_format_are_the_callers_failure() {
     assert_eq!((failure.kind.status(), failure.class.as_str()), (400, "DecodeError"));
 }
 
+/// Guarantee F-07.
 #[test]
 fn a_call_beyond_the_engines_places_is_overloaded_at_once() {
     let engine =
@@ -408,6 +413,7 @@ fn a_call_beyond_the_engines_places_is_overloaded_at_once() {
     });
 }
 
+/// Guarantee E-12.
 #[test]
 fn closing_cancels_what_is_live_and_refuses_what_comes() {
     let engine = Script::new(SCRIPT).engine();

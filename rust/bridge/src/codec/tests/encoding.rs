@@ -144,6 +144,7 @@ fn nodes_and_frame_bytes_are_limited() {
     });
 }
 
+/// Guarantee S-20.
 #[test]
 fn framing_is_written_around_the_item() {
     Python::attach(|py| {

@@ -88,6 +88,7 @@ def packed(value: Any, codec: Any = "msgpack") -> bytes:
     return bytes(pybridge.encode(value, codec))
 
 
+@pytest.mark.guarantee("V-01")
 @given(msgpack_values)
 @examples
 def test_msgpack_is_what_others_write_and_what_others_read(value: Any) -> None:
@@ -99,6 +100,7 @@ def test_msgpack_is_what_others_write_and_what_others_read(value: Any) -> None:
     assert exact(pybridge.decode(data)) == exact(value)
 
 
+@pytest.mark.guarantee("V-01")
 @given(json_values)
 @examples
 def test_json_is_what_orjson_writes_and_what_others_read(value: Any) -> None:
@@ -144,6 +146,7 @@ def mutated(data: bytes, edits: list[Change]) -> bytes:
     return bytes(broken)
 
 
+@pytest.mark.guarantee("V-21")
 @given(trees(scalars), changes)
 @examples
 def test_broken_json_is_refused_where_the_strict_readers_refuse_it(value: Any, edits: list[Change]) -> None:
@@ -154,6 +157,7 @@ def test_broken_json_is_refused_where_the_strict_readers_refuse_it(value: Any, e
     assert ours in strict or (ours == "refused" and any(map(str.isdigit, data.decode(errors="replace"))))
 
 
+@pytest.mark.guarantee("V-21")
 @given(msgpack_values, changes)
 @examples
 def test_broken_msgpack_is_refused_where_the_strict_readers_refuse_it(value: Any, edits: list[Change]) -> None:
@@ -168,6 +172,7 @@ def test_broken_msgpack_is_refused_where_the_strict_readers_refuse_it(value: Any
             pybridge.decode(data)
 
 
+@pytest.mark.guarantee("V-03")
 @pytest.mark.parametrize("value", [*BORDERS, 10**400, -(10**400)], ids=str)
 def test_integers_come_back_exactly_or_not_at_all(value: int) -> None:
     """T-65 (in)"""
@@ -230,6 +235,7 @@ def test_number_text_means_what_the_interpreter_says(numbers: list[str]) -> None
         assert ours == (exact(value) if taken else "refused"), text
 
 
+@pytest.mark.guarantee("V-04")
 @pytest.mark.parametrize(
     ("text", "value"),
     [
@@ -247,6 +253,7 @@ def test_floats_are_read_to_the_last_bit(text: str, value: float) -> None:
     assert exact(pybridge.decode(text.encode(), "json")) == exact(value)
 
 
+@pytest.mark.guarantee("V-04")
 def test_what_is_no_number_in_json_is_refused() -> None:
     """T-71 (in)"""
     refused = [
@@ -260,6 +267,7 @@ def test_what_is_no_number_in_json_is_refused() -> None:
                 pybridge.decode(data.encode(), "json")
 
 
+@pytest.mark.guarantee("V-04")
 def test_msgpack_floats_keep_their_bits() -> None:
     """T-71 (in)"""
     for bits in (0x7FF8000000000000, 0xFFF0000000000000, 0x7FF0000000000000, 0x8000000000000000, 1, 0x7FFFFFFFFFFFFFFF):
@@ -282,6 +290,7 @@ def test_long_text_is_what_others_write_and_read(unit: str) -> None:
         assert pybridge.decode(packed(value)) == pybridge.decode(packed(value, "json"), "json") == value
 
 
+@pytest.mark.guarantee("V-05")
 @given(binary)
 @examples
 def test_base64_is_what_others_write(value: bytes) -> None:

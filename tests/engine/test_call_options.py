@@ -26,7 +26,7 @@ async def handler(request: object) -> AsyncGenerator[object, None]:
     yield request
 
 
-@pytest.mark.guarantee("E-18")
+@pytest.mark.guarantee("E-18", "L-08")
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -102,6 +102,7 @@ def test_unknown_option_is_a_type_error_that_names_the_known_ones() -> None:
         PooledEngine(handler)(None, **unknown)
 
 
+@pytest.mark.guarantee("L-08")
 def test_metadata_is_limited_in_entries_and_bytes() -> None:
     engine = PooledEngine(handler, limits=Limits(max_metadata_entries=2, max_metadata_bytes=10))
     assert list(engine.iter(1, metadata={"a": "1234", "b": "1234"})) == [1]
@@ -114,6 +115,7 @@ def test_metadata_is_limited_in_entries_and_bytes() -> None:
         assert raised.value.limit == limit
 
 
+@pytest.mark.guarantee("L-08")
 def test_hostile_metadata_is_refused_with_a_short_message() -> None:
     """SEC-14: a value of 1 MB, and 100,000 entries."""
     engine = PooledEngine(handler)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import itertools
 import sys
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+import pybridge
 from pybridge import Context, FlowConfig, PooledEngine, Stream, current_context
 
 from support import skips
@@ -217,3 +219,21 @@ def test_request_of_blocking_iteration_dies_with_it() -> None:
         assert len(list(items)) == 3
         del items
         wait_until(lambda: reference() is None, lambda: f"dead: {sys.getrefcount(reference())}")
+
+
+@pytest.mark.parametrize("worker", ["attached", "dedicated"])
+async def test_stream_that_goes_on_does_not_grow(worker: Any) -> None:
+    async def endless(request: int) -> AsyncIterator[object]:
+        for number in itertools.count(request):
+            yield {"n": number}
+
+    async def pass_over(count: int) -> pybridge.MemoryStats:
+        for _ in range(count):
+            await anext(stream)
+        return pybridge.memory()
+
+    async with PooledEngine(endless, worker=worker) as engine, engine(10**6) as stream:
+        before = await pass_over(5_000)
+        after = await pass_over(30_000)
+    assert after.python_blocks - before.python_blocks < 5_000
+    assert after.malloc_in_use - before.malloc_in_use < 8 * 20_000

@@ -30,6 +30,7 @@ async def echo(request: bytes) -> AsyncIterator[bytes]:
             await asyncio.sleep(0)
 
 
+@pytest.mark.guarantee("L-11")
 @pytest.mark.parametrize("worker", ["attached", "dedicated"])
 @pytest.mark.parametrize("zero", [False, True])
 async def test_every_response_holds_its_own_marker_alone(worker: Literal["attached", "dedicated"], zero: bool) -> None:
@@ -62,6 +63,7 @@ async def test_every_response_holds_its_own_marker_alone(worker: Literal["attach
         del stats
 
 
+@pytest.mark.guarantee("L-11")
 async def test_poison_never_reaches_the_wire() -> None:
     """SEC-12: where returned buffers are poisoned, no frame of any size shows it."""
     sizes = random.Random(0xA5)

@@ -44,6 +44,7 @@ async def test_one_large_frame_leaves_no_large_capacity_behind() -> None:
         assert pool.stats().parked_bytes == 0
 
 
+@pytest.mark.guarantee("V-19")
 async def test_failed_frame_leaves_no_byte_and_no_capacity() -> None:
     """T-62: frames that fail after 0, 1, many bytes and 4 MiB leave every good frame exact and nothing held."""
     wrong: list[Any] = [object(), [object()], [*range(200), object()], ["x" * 4 * MIB, object()]]

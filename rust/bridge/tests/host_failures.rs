@@ -324,7 +324,7 @@ async def handler(request):
 }
 
 /// SEC-14: nothing reaches the handler.
-/// Guarantee E-18.
+/// Guarantees E-18, L-08.
 #[test]
 fn hostile_options_are_refused_before_anything_starts() {
     let engine = Script::new(SCRIPT).engine();

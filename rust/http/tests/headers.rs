@@ -66,6 +66,7 @@ fn a_timeout_is_a_number_of_seconds_above_zero() {
     assert_eq!(longest.timeout, Some(Duration::from_secs(1_000_000_000)));
 }
 
+/// Guarantee L-08.
 #[test]
 fn what_would_leave_its_line_or_is_no_text_is_refused() {
     assert_eq!(refused(&[("x-request-id", b"a\tb")]), "header x-request-id: must not hold control characters");

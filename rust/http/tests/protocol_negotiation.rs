@@ -129,6 +129,7 @@ fn raw_items_go_out_as_they_are() {
     }
 }
 
+/// Guarantee L-07.
 #[test]
 fn heads_of_hostile_clients_take_little_time() {
     let protocol = protocol(ProtocolOptions::default().pass_headers([header::COOKIE]));

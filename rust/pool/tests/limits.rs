@@ -64,6 +64,7 @@ fn more_than_the_ceiling_is_oversized() {
     assert_eq!(pool.stats().oversized, 3);
 }
 
+/// Guarantee L-05.
 #[test]
 fn a_body_in_pieces_takes_room_for_what_arrived_not_for_what_was_announced() {
     let pool = pool();
@@ -200,7 +201,7 @@ fn trim_gives_everything_parked_back_at_once() {
 }
 
 #[test]
-fn t_61_what_slow_consumers_hold_is_bounded_and_goes_back_when_they_let_go() {
+fn what_slow_consumers_hold_is_bounded_and_goes_back_when_they_let_go() {
     let pool = pool();
     let mut writer = pool.writer();
     let mut held = Vec::new();
@@ -225,7 +226,7 @@ fn t_61_what_slow_consumers_hold_is_bounded_and_goes_back_when_they_let_go() {
 }
 
 #[test]
-fn t_64_after_a_burst_the_idle_pool_is_within_its_cap_and_poison_stays_inside() {
+fn after_a_burst_the_idle_pool_is_within_its_cap_and_poison_stays_inside() {
     let pool = pool();
     let mut writer = pool.writer();
     for _ in 0..2 {
@@ -283,8 +284,9 @@ fn a_thousand_stalled_streams_pin_no_more_than_the_bound() {
     }
 }
 
+/// Guarantee L-11.
 #[test]
-fn sec_12_a_frame_holds_no_byte_of_another_request() {
+fn a_frame_holds_no_byte_of_another_request() {
     let pool = Pool::new(tight().zero_on_reuse(true)).unwrap();
     let mut writer = pool.writer();
     for request in 0..sized(3000, 60) {
@@ -407,8 +409,9 @@ fn a_frame_alone_holds_at_most_four_times_its_length_whatever_its_hint() {
     }
 }
 
+/// Guarantee L-12.
 #[test]
-fn t_63_lengths_near_the_end_of_the_address_space_are_refused_not_wrapped() {
+fn lengths_near_the_end_of_the_address_space_are_refused_not_wrapped() {
     let pool = pool();
     for below in [0, 1, 63, 64, 4095, 4096, 65_536] {
         let huge = usize::MAX - below;

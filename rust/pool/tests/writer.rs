@@ -74,8 +74,9 @@ fn a_batch_copied_out_has_the_same_frames_and_frees_the_segment() {
     }
 }
 
+/// Guarantee V-19.
 #[test]
-fn t_62_a_failed_frame_leaves_no_byte_and_no_capacity() {
+fn a_failed_frame_leaves_no_byte_and_no_capacity() {
     let pool = pool();
     let mut writer = pool.writer();
     let good = content(200, 1);
@@ -93,7 +94,7 @@ fn t_62_a_failed_frame_leaves_no_byte_and_no_capacity() {
 }
 
 #[test]
-fn t_60_one_large_frame_leaves_no_large_capacity_behind() {
+fn one_large_frame_leaves_no_large_capacity_behind() {
     let pool = pool();
     let mut writer = pool.writer();
     write(&mut writer, &content(16 << 20, 0));

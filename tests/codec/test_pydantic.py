@@ -497,6 +497,7 @@ def test_classes_of_models_that_were_encoded_are_collected() -> None:
     assert gone() is None
 
 
+@pytest.mark.guarantee("M-15")
 @CODECS
 def test_a_codec_with_a_hook_and_model_dump_is_collected(make: Callable[..., Any]) -> None:
     class Owner:

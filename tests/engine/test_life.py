@@ -53,6 +53,7 @@ def test_engine_shows_its_codec_and_state_even_half_made() -> None:
     assert repr(PooledEngine.__new__(PooledEngine)) == "<PooledEngine: not made>"
 
 
+@pytest.mark.guarantee("M-15")
 def test_engines_that_their_handlers_close_over_are_collected() -> None:
     """T-54"""
     threads = threading.active_count()
@@ -512,6 +513,7 @@ async def test_time_to_wait_for_the_end_that_cannot_be_is_refused_before_anythin
         await anext(engine(None))
 
 
+@pytest.mark.guarantee("P-11")
 def test_subinterpreter_is_refused(run_python: Any) -> None:
     """T-50: by an `ImportError` that says so; the main interpreter goes on."""
     run_python(
@@ -585,6 +587,7 @@ async def test_lifespan_that_fails_to_be_left_is_logged_and_does_not_hold_up_the
     assert "left badly" in str(caplog.records[0].exc_info[1])
 
 
+@pytest.mark.guarantee("M-12")
 async def test_call_beyond_the_memory_for_requests_is_told_so(make_engine: EngineMaker) -> None:
     async def handler(request: str) -> AsyncGenerator[int, None]:
         yield len(request)
@@ -599,6 +602,7 @@ async def test_call_beyond_the_memory_for_requests_is_told_so(make_engine: Engin
             await anext(engine(body, encoded="msgpack"))
 
 
+@pytest.mark.guarantee("M-12")
 async def test_waiting_request_may_start_when_another_turns_out_to_need_less_memory(make_engine: EngineMaker) -> None:
     async def handler(request: str) -> AsyncGenerator[int, None]:
         yield len(request)

@@ -46,6 +46,7 @@ async def drain(stream: AsyncIterator[object]) -> int:
     return count
 
 
+@pytest.mark.guarantee("M-14")
 @pytest.mark.parametrize("kind", ["items", "frames", "chunks"])
 @pytest.mark.parametrize("worker", ["attached", "dedicated"])
 async def test_items_bring_the_collector_no_work(worker: str, kind: str) -> None:

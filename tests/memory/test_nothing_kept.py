@@ -129,6 +129,7 @@ def options(case: str) -> dict[str, Any]:
     return {"timeout": 0.1} if case == "timeout" else {}
 
 
+@pytest.mark.guarantee("M-13")
 @pytest.mark.parametrize("worker", ["attached", "dedicated"])
 @pytest.mark.parametrize("case", CONSUMERS)
 async def test_request_and_items_die_with_their_stream(case: str, worker: Any) -> None:
@@ -147,6 +148,7 @@ async def test_request_and_items_die_with_their_stream(case: str, worker: Any) -
         await all_dead([*references, *made])
 
 
+@pytest.mark.guarantee("M-13")
 @pytest.mark.parametrize("case", CONSUMERS)
 async def test_encoded_request_dies_with_its_stream(case: str) -> None:
     body = f'{{"case": "{case}", "mark": "{MARK}", "rows": [{{"id": 1}}, []]}}'.encode()
@@ -166,6 +168,7 @@ async def test_request_dies_with_its_stream_with_eager_tasks(case: str) -> None:
     await test_request_and_items_die_with_their_stream(case, "attached")
 
 
+@pytest.mark.guarantee("M-13")
 async def test_unary_request_dies_with_its_call() -> None:
     async def unary(request: Request) -> dict[str, str]:
         await asyncio.sleep(0)
@@ -196,6 +199,7 @@ async def test_request_of_a_call_that_never_starts_dies_with_its_stream() -> Non
         await busy.aclose()
 
 
+@pytest.mark.guarantee("M-11")
 async def test_waiting_request_is_bytes_until_its_handler_begins() -> None:
     """S-32"""
     body = f'{{"case": "finished", "mark": "{MARK}", "rows": [[]]}}'.encode()
@@ -210,6 +214,7 @@ async def test_waiting_request_is_bytes_until_its_handler_begins() -> None:
         await all_dead([])
 
 
+@pytest.mark.guarantee("M-13")
 def test_request_of_blocking_iteration_dies_with_it() -> None:
     with PooledEngine(handler) as engine:
         request = Request("finished")
@@ -221,6 +226,7 @@ def test_request_of_blocking_iteration_dies_with_it() -> None:
         wait_until(lambda: reference() is None, lambda: f"dead: {sys.getrefcount(reference())}")
 
 
+@pytest.mark.guarantee("M-19")
 @pytest.mark.parametrize("worker", ["attached", "dedicated"])
 async def test_stream_that_goes_on_does_not_grow(worker: Any) -> None:
     async def endless(request: int) -> AsyncIterator[object]:

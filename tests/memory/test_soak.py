@@ -19,6 +19,7 @@ def rows(lane: str, payload: memory.Payload, **more: Any) -> dict[Any, dict[str,
     return {row["cycle"]: row for row in report.rows}
 
 
+@pytest.mark.guarantee("M-16")
 @pytest.mark.parametrize(("payload", "above_start"), [("text", 16), ("tree", 32)])
 def test_burst_leaves_nothing_behind_and_costs_little_above_the_floor(payload: Any, above_start: int) -> None:
     """P55, T-55 in its short form: resident when idle, peak against the handler without a bridge, few threads."""

@@ -241,6 +241,7 @@ async def test_a_unix_socket_has_no_port(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []  # noqa: ASYNC240 - of a folder of the test's own
 
 
+@pytest.mark.guarantee("P-10")
 async def test_no_signal_is_taken_by_a_server() -> None:
     """T-53"""
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]

@@ -342,6 +342,7 @@ async def test_made_up_request_ids_differ(make_engine: EngineMaker) -> None:
 Waiting = Callable[[Context], Any]
 
 
+@pytest.mark.guarantee("M-19")
 async def test_waiting_for_a_cancel_that_never_comes_ends_with_the_stream(make_engine: EngineMaker) -> None:
     """T-33, short form"""
     answers: list[bool] = []
@@ -364,6 +365,7 @@ async def test_waiting_for_a_cancel_that_never_comes_ends_with_the_stream(make_e
     assert answers == [False] * 500
 
 
+@pytest.mark.guarantee("M-19")
 async def test_waits_that_were_given_up_are_not_kept(make_engine: EngineMaker) -> None:
     """S-12: a stream that never ends does not grow."""
     import gc

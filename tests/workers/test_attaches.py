@@ -19,6 +19,7 @@ async def counting(number: int) -> AsyncGenerator[int, None]:
         yield index
 
 
+@pytest.mark.guarantee("P-14")
 def test_runtime_threads_do_not_attach_and_hand_overs_follow_batches() -> None:
     """T-01"""
     lane = PooledLane("asyncio")

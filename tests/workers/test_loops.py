@@ -130,6 +130,7 @@ async def test_blocking_iteration_on_a_loop_is_refused(make_engine: EngineMaker)
     assert await collect(make_engine(handler)(None)) == [1]
 
 
+@pytest.mark.guarantee("P-04")
 def test_loops_that_end_with_live_streams_are_quiet(run_python: Any) -> None:
     """T-46, short form"""
     run_python(
@@ -204,6 +205,7 @@ def test_burst_of_resumes_is_one_wakeup() -> None:
     assert posted[0] - before <= 3
 
 
+@pytest.mark.guarantee("M-15")
 def test_a_loop_dropped_with_live_streams_is_collected_with_them(run_python: PythonRunner) -> None:
     """S-25: as plain tasks on such a loop are."""
     run_python(

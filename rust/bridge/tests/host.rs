@@ -292,6 +292,7 @@ async def handler(request):
 }
 
 /// The test's thread holds the interpreter all the time: whoever needs it on the way of an item stands still.
+/// Guarantee P-14.
 #[test]
 fn consuming_and_dropping_need_no_interpreter() {
     let script = Script::new(
@@ -342,6 +343,7 @@ extern "C" fn hold_the_interpreter() -> u32 {
 
 /// T-03: for half a second the handler keeps the interpreter, and the runtime's threads still turn while streams begin, are
 /// read, are cancelled and dropped.
+/// Guarantee P-14.
 #[test]
 fn runtime_goes_on_while_a_c_call_of_the_handler_keeps_the_interpreter() {
     let script = Script::new(&format!(
@@ -396,7 +398,7 @@ async def handler(request):
 }
 
 /// T-01, from Rust.
-/// Guarantee S-01.
+/// Guarantees S-01, P-14.
 #[test]
 fn many_streams_at_once_are_exact_and_no_runtime_thread_attaches() {
     let script = Script::new(&format!("{COUNT}\nfrom pybridge import PooledEngine\nengine = PooledEngine(handler)\n"));

@@ -93,6 +93,7 @@ fn a_failed_frame_leaves_no_byte_and_no_capacity() {
     assert!(stats.held_bytes <= 64 << 10);
 }
 
+/// Guarantee M-08.
 #[test]
 fn one_large_frame_leaves_no_large_capacity_behind() {
     let pool = pool();
@@ -111,6 +112,7 @@ fn one_large_frame_leaves_no_large_capacity_behind() {
     assert_eq!(pool.stats().parked_bytes, 0);
 }
 
+/// Guarantee M-05.
 #[test]
 fn slices_outlive_writer_and_pool() {
     let pool = pool();

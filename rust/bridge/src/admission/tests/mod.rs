@@ -188,6 +188,7 @@ fn a_full_queue_refuses_with_what_keeps_it_full() {
     assert_eq!(door.refused(0), "2 of 2 run (max_concurrency), 1 of 1 wait (max_queue)");
 }
 
+/// Guarantee M-12.
 #[test]
 fn requests_hold_eight_times_their_length_until_they_are_decoded() {
     let door = Door::new(Places { max_held_bytes: 1000, ..OPEN });

@@ -9,6 +9,7 @@ import pytest
 from support.serving import Starter
 
 
+@pytest.mark.guarantee("D-03")
 @pytest.mark.parametrize(("options", "refused"), [((), True), (("--host", "0.0.0.0"), False)])
 def test_a_server_listens_on_loopback_unless_it_is_told_otherwise(
     serve: Starter, options: tuple[str, ...], refused: bool

@@ -32,6 +32,7 @@ def client() -> httpx.AsyncClient:
     return httpx.AsyncClient(timeout=20, trust_env=False, verify=False)
 
 
+@pytest.mark.guarantee("D-30")
 async def test_a_server_serves_while_it_is_open_and_closes_its_engine() -> None:
     engine = PooledEngine(echo)
     server = Server(engine)
@@ -106,6 +107,7 @@ async def test_what_only_the_server_can_check_is_named_as_well() -> None:
         assert error.value.field == option
 
 
+@pytest.mark.guarantee("D-30")
 async def test_leaving_it_lets_live_calls_finish() -> None:
     begun = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -141,6 +143,7 @@ class Endless:
             self.endings.append(context.cancel_reason)
 
 
+@pytest.mark.guarantee("D-30")
 async def test_an_exception_ends_it_at_once() -> None:
     handler = Endless()
     async with client() as http:
@@ -202,6 +205,7 @@ async def test_what_a_lifespan_raises_is_raised_itself_and_the_port_is_free_agai
     engine.close()
 
 
+@pytest.mark.guarantee("D-04")
 async def test_a_lifespan_is_entered_before_anybody_can_connect() -> None:
     port = 0
     refused: list[bool] = []
@@ -297,6 +301,7 @@ SERVING = """
 """
 
 
+@pytest.mark.guarantee("D-31")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_serve_returns_after_a_signal_and_gives_the_handlers_back(
     run: Starter, folder: Path, number: signal.Signals

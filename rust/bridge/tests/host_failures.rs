@@ -44,6 +44,7 @@ fn call(engine: &Engine, request: &'static str) -> (Vec<Item>, Option<StreamErro
 }
 
 /// T-79, SEC-13
+/// Guarantee W-23.
 #[test]
 fn a_handlers_failure_comes_after_its_items_with_kind_class_and_messages() {
     let engine = Script::new(SCRIPT).engine();
@@ -89,6 +90,7 @@ handler = Handler()
 }
 
 /// T-79: an encoding hook may say as much as a handler.
+/// Guarantee W-23.
 #[test]
 fn what_an_encoding_hook_raises_is_not_public() {
     let script = Script::new(
@@ -284,6 +286,7 @@ fn a_request_that_is_too_large_is_refused_where_it_is_made() {
     assert_eq!((error.status(), error.kind()), (413, Some(FailureKind::TooLarge)));
 }
 
+/// Guarantee W-24.
 #[test]
 fn a_public_error_brings_its_answer_to_the_host() {
     let script = Script::new(

@@ -20,6 +20,7 @@ fn refused(headers: &[(&str, &[u8])]) -> String {
     options(headers).expect_err("it cannot be used").to_string()
 }
 
+/// Guarantee W-19.
 #[test]
 fn headers_become_the_options_of_these_names() {
     let options = options(&[
@@ -110,6 +111,7 @@ fn entries_of_metadata_are_counted() {
     assert_eq!(refused(&[("x-meta-", b"v")]), "header x-meta-: must say which metadata");
 }
 
+/// Guarantee W-20.
 #[test]
 fn a_header_that_cannot_be_used_is_the_clients_fault_and_named() {
     let error = options(&[("x-request-timeout", b"soon")]).expect_err("it cannot be used");

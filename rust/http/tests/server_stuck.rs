@@ -19,6 +19,7 @@ async fn stalled_ms(service: &Service) -> u64 {
 }
 
 /// T-03, T-12
+/// Guarantee D-08.
 #[test]
 fn while_a_handler_holds_the_interpreter_connections_are_accepted_and_pages_answered() {
     run(async {

@@ -66,8 +66,6 @@ def on_small_stack(run: Callable[[], object], size: int = 256 << 10) -> None:
 @pytest.mark.parametrize("codec", ["msgpack", "json"])
 @pytest.mark.parametrize("wrap", WRAPS.values(), ids=WRAPS)
 def test_depth_is_limited_on_a_small_stack_and_in_no_time(codec: Any, wrap: Callable[[Any], Any]) -> None:
-    """T-70"""
-
     def run() -> None:
         for depth in (1, 127, 128):
             assert pybridge.encode(nested(depth, wrap), codec)
@@ -84,7 +82,7 @@ def test_depth_is_limited_on_a_small_stack_and_in_no_time(codec: Any, wrap: Call
 def test_the_deepest_that_may_be_asked_for_leaves_stack_for_python_code(
     codec: Callable[..., Any], wrap: Callable[[Any], Any]
 ) -> None:
-    """T-70: a hook, and the interpreter around it, below the innermost container."""
+    """A hook, and the interpreter around it, below the innermost container."""
     limits = Limits(max_depth=MAX_DEPTH)
     spec = codec(default=lambda value: sorted({"hooked": str(value)}, key=lambda key: f"{key}"))
 
@@ -103,7 +101,6 @@ def test_the_deepest_that_may_be_asked_for_leaves_stack_for_python_code(
 @pytest.mark.guarantee("L-01")
 @pytest.mark.parametrize("codec", ["msgpack", "json"])
 def test_endless_nesting_is_refused_at_once(codec: Any) -> None:
-    """T-70"""
     deep = nested(1_000_000, lambda value: [value])
     own: list[Any] = []
     own.append(own)
@@ -138,7 +135,7 @@ def test_a_hook_that_nests_for_ever_is_stopped() -> None:
 @pytest.mark.parametrize("codec", [MsgpackCodec, JsonCodec])
 @pytest.mark.parametrize("depth", [0, 1, 10, 120])
 def test_hooks_that_encode_inside_one_another_share_one_depth(codec: Callable[..., Any], depth: int) -> None:
-    """T-70, T-78: without end on a small stack, and a few of them as if they were alone."""
+    """Without end on a small stack, and a few of them as if they were alone."""
 
     class Box:
         def __init__(self, inside: object) -> None:

@@ -18,7 +18,6 @@ from support.consumers import collect, take
 @pytest.mark.parametrize("codec", ["msgpack", "json"])
 @pytest.mark.parametrize("worker", ["attached", "dedicated"])
 async def test_an_item_that_cannot_be_encoded_ends_its_stream_with_the_path(codec: Any, worker: Any) -> None:
-    """T-77"""
     cleaned: list[int] = []
 
     async def handler(request: int) -> AsyncIterator[Any]:
@@ -74,7 +73,7 @@ async def test_frames_beside_failed_ones_are_exact() -> None:
 
 @pytest.mark.guarantee("V-16")
 async def test_a_container_changed_by_the_hook_ends_the_stream_and_no_other() -> None:
-    """T-68, through a stream."""
+    """What the codec refuses, through a stream."""
     box: list[Any] = []
 
     def hook(_: object) -> Any:
@@ -95,7 +94,7 @@ async def test_a_container_changed_by_the_hook_ends_the_stream_and_no_other() ->
 
 @pytest.mark.guarantee("V-18")
 async def test_a_hook_may_run_a_stream_of_its_own() -> None:
-    """T-78: the inner frames have a buffer of their own."""
+    """The inner frames have a buffer of their own."""
 
     async def inner(request: int) -> AsyncIterator[Any]:
         for number in range(request):

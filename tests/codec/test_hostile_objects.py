@@ -77,7 +77,6 @@ def dict_of_probes() -> Any:
 def test_a_container_that_the_hook_changes_is_an_error(
     codec: Callable[..., Any], change: Callable[[Any], None], make: Callable[[], Any], nest: str
 ) -> None:
-    """T-68, T-69, SEC-11"""
     box = make()
     outer: Any = box if nest == "alone" else {"outer": [0, box, 1]}
     asked = 0
@@ -123,7 +122,7 @@ def same_items(box: dict[str, Any]) -> None:
 def test_entries_that_change_under_the_same_length_are_noticed(
     codec: Callable[..., Any], change: Callable[[dict[str, Any]], None], before: bool
 ) -> None:
-    """T-68: neither a key that comes twice nor a mix of two states of a container."""
+    """Neither a key that comes twice nor a mix of two states of a container."""
     box: dict[str, Any] = {"a": 1.5, "x": Probe(), "b": 2.5}
 
     def hook(probe: Probe) -> Any:
@@ -220,7 +219,7 @@ def test_what_a_buffer_raises_is_not_swallowed(error: type[BaseException]) -> No
 @pytest.mark.guarantee("V-18")
 @pytest.mark.parametrize("codec", CODECS)
 def test_what_the_hook_makes_unreachable_lives_until_it_is_written(codec: Callable[..., Any]) -> None:
-    """T-68: delete self. The hook takes away every reference that the test holds to what is being encoded."""
+    """The hook takes away every reference that the test holds to what is being encoded."""
     deaths: list[str] = []
 
     class Node:
@@ -267,7 +266,7 @@ def test_descriptors_of_fields_may_change_everything_around_them(codec: Callable
 @pytest.mark.guarantee("V-18")
 @pytest.mark.parametrize("codec", CODECS)
 def test_finalisers_of_replaced_elements_may_encode_again(codec: Callable[..., Any]) -> None:
-    """T-78: re-entry gets a buffer of its own, frames that were kept stay as they were."""
+    """Re-entry gets a buffer of its own, frames that were kept stay as they were."""
     kept: list[memoryview] = []
     spec: Any = None
 
@@ -298,7 +297,7 @@ def test_finalisers_of_replaced_elements_may_encode_again(codec: Callable[..., A
 
 @pytest.mark.guarantee("V-19")
 def test_a_failed_encode_is_no_obstacle_to_the_next() -> None:
-    """T-62, at the codec: good values and ones that fail after 0, 1, many bytes and 4 MiB, in turn."""
+    """Good values and ones that fail after 0, 1, many bytes and 4 MiB, in turn."""
     bad: list[Any] = [object(), [object()], ["x" * 1000, object()], ["x" * (4 << 20), object()], {"a": 2**64}]
     for _ in range(3):
         for value in bad:
@@ -312,7 +311,7 @@ def test_a_failed_encode_is_no_obstacle_to_the_next() -> None:
 @pytest.mark.guarantee("V-17")
 @pytest.mark.parametrize("codec", CODECS)
 def test_other_threads_may_change_what_is_encoded(codec: Callable[..., Any]) -> None:
-    """S-09: an error or a consistent value, never a crash."""
+    """An error or a consistent value, never a crash."""
     box: Any = {
         "list": list(range(512)),
         "dict": {str(i): [i] for i in range(512)},
@@ -441,7 +440,7 @@ LIARS = """
 
 @pytest.mark.guarantee("V-08")
 def test_objects_that_lie_about_themselves_are_errors_or_their_storage(run_python: PythonRunner) -> None:
-    """SEC-11, in an interpreter of its own: a crash would be seen."""
+    """In an interpreter of its own: a crash would be seen."""
     lines = run_python(LIARS, timeout=60).splitlines()
     assert lines[0] == "[1, 2] {'a': 1} {'k': []}"
     assert lines[1] == str(["EncodeError"] * 6)

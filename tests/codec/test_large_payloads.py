@@ -47,7 +47,6 @@ async def test_immutable_bytes_of_a_raw_stream_are_shared_and_smaller_ones_copie
 
 @pytest.mark.parametrize("kind", ["attached", "dedicated"])
 async def test_a_payload_is_let_go_two_turns_after_the_last_frame_was_taken(kind: str, collector_off: None) -> None:
-    """T-49: the payload's part."""
     worker: Any = Worker(name="pybridge-payload") if kind == "dedicated" else "attached"
     payload = bytes(MEGABYTE)
     async with PooledEngine(handler_of(payload), codec="raw", worker=worker) as engine:

@@ -76,7 +76,6 @@ async def test_calls_get_their_places_in_the_order_they_came_whoever_leaves(make
 
 @pytest.mark.guarantee("F-07")
 async def test_refused_calls_are_counted_as_that_and_as_nothing_else(make_engine: EngineMaker) -> None:
-    """S-24, S-34"""
     engine = make_engine(waits, flow=FlowConfig(max_concurrency=1, max_queue=0))
     async with engine(1) as stream:
         assert await anext(stream) == 1

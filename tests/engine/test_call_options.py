@@ -50,7 +50,6 @@ async def handler(request: object) -> AsyncGenerator[object, None]:
     ],
 )
 def test_option_that_cannot_be_is_named_before_anything_starts(options: dict[str, Any], said: str) -> None:
-    """SEC-14: among others."""
     engine = PooledEngine(handler)
     for call in (engine, engine.frames, engine.chunks):
         with pytest.raises(ConfigError, match=said):
@@ -117,7 +116,7 @@ def test_metadata_is_limited_in_entries_and_bytes() -> None:
 
 @pytest.mark.guarantee("L-08")
 def test_hostile_metadata_is_refused_with_a_short_message() -> None:
-    """SEC-14: a value of 1 MB, and 100,000 entries."""
+    """A value of 1 MB, and 100,000 entries."""
     engine = PooledEngine(handler)
     for metadata, limit in (
         ({"a": "b" * 1_000_000}, "max_metadata_bytes"),

@@ -55,7 +55,6 @@ def test_engine_shows_its_codec_and_state_even_half_made() -> None:
 
 @pytest.mark.guarantee("M-15")
 def test_engines_that_their_handlers_close_over_are_collected() -> None:
-    """T-54"""
     threads = threading.active_count()
     alive: list[weakref.ref[PooledEngine]] = []
 
@@ -89,7 +88,6 @@ async def test_engine_may_go_before_its_streams(make_engine: EngineMaker) -> Non
 
 @pytest.mark.guarantee("F-07")
 async def test_calls_over_the_limits_are_refused_and_the_handler_is_not_called(make_engine: EngineMaker) -> None:
-    """S-34"""
     called: list[int] = []
     release: list[Any] = []
 
@@ -121,8 +119,6 @@ async def test_calls_over_the_limits_are_refused_and_the_handler_is_not_called(m
 
 @pytest.mark.guarantee("F-09")
 async def test_calls_given_up_while_they_wait_give_their_place_back(make_engine: EngineMaker) -> None:
-    """S-34, T-34"""
-
     async def handler(request: object) -> AsyncGenerator[int, None]:
         yield 1
         await asyncio.sleep(0)
@@ -140,8 +136,6 @@ async def test_calls_given_up_while_they_wait_give_their_place_back(make_engine:
 
 @pytest.mark.guarantee("F-10")
 async def test_nested_calls_pass_the_limit_of_their_own_engine(make_engine: EngineMaker) -> None:
-    """S-23"""
-
     async def handler(request: int) -> AsyncGenerator[int, None]:
         yield request + (await engine.call(request - 1) if request else 0)
 
@@ -151,7 +145,6 @@ async def test_nested_calls_pass_the_limit_of_their_own_engine(make_engine: Engi
 
 @pytest.mark.guarantee("E-12")
 async def test_closing_delivers_what_was_made_and_cancels_the_rest(make_engine: EngineMaker) -> None:
-    """S-24, T-47"""
     seen: list[str | None] = []
     waiting: list[str] = []
 
@@ -193,7 +186,6 @@ async def test_closing_delivers_what_was_made_and_cancels_the_rest(make_engine: 
 
 @pytest.mark.guarantee("E-13")
 async def test_nested_calls_go_on_while_their_root_drains(make_engine: EngineMaker) -> None:
-    """S-24"""
     release: list[Any] = []
 
     async def handler(request: str) -> AsyncGenerator[str, None]:
@@ -217,8 +209,6 @@ async def test_nested_calls_go_on_while_their_root_drains(make_engine: EngineMak
 
 @pytest.mark.guarantee("E-12")
 async def test_closed_on_its_loop_an_engine_ends_calls_that_wait_for_a_place() -> None:
-    """S-24"""
-
     async def handler(request: object) -> AsyncGenerator[int, None]:
         yield 1
         await asyncio.Event().wait()
@@ -237,7 +227,6 @@ async def test_closed_on_its_loop_an_engine_ends_calls_that_wait_for_a_place() -
 
 @pytest.mark.guarantee("E-12")
 def test_close_on_a_plain_thread_returns_after_the_endings() -> None:
-    """S-24"""
     cleaned: list[int] = []
 
     async def handler(request: object) -> AsyncGenerator[int, None]:
@@ -349,8 +338,6 @@ async def test_lifespan_that_fails_fails_the_calls_that_wait_for_it(make_engine:
 @pytest.mark.guarantee("S-10")
 @pytest.mark.parametrize("exit_with", [SystemExit, KeyboardInterrupt])
 async def test_exit_from_a_lifespan_is_contained_by_a_worker_of_its_own(exit_with: type[BaseException]) -> None:
-    """S-28"""
-
     @contextlib.asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
         if not attempts:
@@ -430,7 +417,6 @@ class Hostile:
 @pytest.mark.guarantee("E-23")
 @pytest.mark.parametrize("batch", [1, 64])
 async def test_encoding_hook_may_call_engines_and_start_streams(make_engine: EngineMaker, batch: int) -> None:
-    """T-06, T-07"""
     started: list[asyncio.Task[Any]] = []
 
     def default(item: Hostile) -> Any:
@@ -457,7 +443,7 @@ async def test_encoding_hook_may_call_engines_and_start_streams(make_engine: Eng
 
 @pytest.mark.guarantee("E-23")
 def test_threads_that_start_cancel_and_drop_streams_do_not_block_each_other() -> None:
-    """T-06, short form: the switch interval is as short as can be."""
+    """The switch interval is as short as can be."""
 
     async def handler(request: int) -> AsyncGenerator[Any, None]:
         for number in range(request):
@@ -515,7 +501,7 @@ async def test_time_to_wait_for_the_end_that_cannot_be_is_refused_before_anythin
 
 @pytest.mark.guarantee("P-11")
 def test_subinterpreter_is_refused(run_python: Any) -> None:
-    """T-50: by an `ImportError` that says so; the main interpreter goes on."""
+    """By an `ImportError` that says so; the main interpreter goes on."""
     run_python(
         """
         try:

@@ -61,8 +61,6 @@ def lifespan_that(act: Callable[[], Awaitable[object]]) -> Callable[[], Abstract
 async def test_engine_called_from_its_own_lifespan_says_so_at_once(
     make_engine: EngineMaker, form: str, where: str
 ) -> None:
-    """S-23"""
-
     async def warm_up() -> None:
         call = FORMS[form](engine)
         await (call if where == "in its task" else asyncio.create_task(own(call)))
@@ -84,7 +82,7 @@ async def test_engine_called_from_its_own_lifespan_says_so_at_once(
 async def test_function_that_a_lifespan_has_its_loop_run_in_a_thread_is_told_as_well(
     kind: Literal["asyncio", "uvloop"],
 ) -> None:
-    """S-23: `run_in_executor` hands on no context."""
+    """`run_in_executor` hands on no context."""
 
     async def warm_up() -> None:
         seen.append(await asyncio.get_running_loop().run_in_executor(None, lambda: var.get(None)))
@@ -111,8 +109,6 @@ async def test_lifespan_that_goes_on_after_its_refused_call_is_entered(make_engi
 
 @pytest.mark.guarantee("E-15")
 async def test_task_made_by_a_lifespan_may_call_once_that_is_entered(make_engine: EngineMaker) -> None:
-    """S-23"""
-
     @contextlib.asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
         entered = asyncio.Event()
@@ -136,7 +132,6 @@ async def test_task_made_by_a_lifespan_may_call_once_that_is_entered(make_engine
 @pytest.mark.guarantee("E-15")
 @pytest.mark.parametrize("form", FORMS)
 async def test_engines_whose_lifespans_call_each_other_say_so_at_once(make_engine: EngineMaker, form: str) -> None:
-    """S-23"""
     engines: list[PooledEngine] = []
 
     def calls(index: int) -> Callable[[], Awaitable[object]]:
@@ -155,8 +150,6 @@ async def test_engines_whose_lifespans_call_each_other_say_so_at_once(make_engin
 
 @pytest.mark.guarantee("E-15")
 async def test_lifespans_on_different_workers_that_call_each_other_say_so() -> None:
-    """S-23"""
-
     async def call_once_both_are_being_entered(own: int) -> None:
         begun[own].set()
         await asyncio.to_thread(begun[1 - own].wait)
@@ -181,8 +174,6 @@ async def test_lifespans_on_different_workers_that_call_each_other_say_so() -> N
 
 @pytest.mark.guarantee("E-15")
 async def test_handler_that_a_lifespan_calls_cannot_call_back(make_engine: EngineMaker) -> None:
-    """S-23"""
-
     async def back(request: object) -> AsyncGenerator[int, None]:
         yield await first.call(None)
 
@@ -222,8 +213,6 @@ async def test_call_that_a_lifespan_gave_up_is_no_longer_waited_for(make_engine:
 
 @pytest.mark.guarantee("E-15")
 async def test_call_from_a_lifespan_takes_no_place_from_the_call_that_waits_for_it(make_engine: EngineMaker) -> None:
-    """S-23"""
-
     async def outer(request: str) -> AsyncGenerator[int, None]:
         yield await inner.call(None) if request == "outer" else 2
 

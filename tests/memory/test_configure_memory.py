@@ -180,7 +180,7 @@ MIN_GAIN = {"PYBRIDGE_MEMORY_MIN_GAIN": "8MiB"}
 @pytest.mark.parametrize("case", ["plain", "subscription"])
 @pytest.mark.parametrize("idle_release", ["malloc", "all"])
 def test_memory_goes_back_when_idle(run_python: PythonRunner, idle_release: str, case: str) -> None:
-    """One subscription without end does not keep the process busy; no runtime thread attaches (T-01)."""
+    """One subscription without end does not keep the process busy; no runtime thread attaches."""
     run_python(BURST, idle_release, case, options=PLAIN, environment=MIN_GAIN)
 
 

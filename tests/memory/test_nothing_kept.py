@@ -133,7 +133,7 @@ def options(case: str) -> dict[str, Any]:
 @pytest.mark.parametrize("worker", ["attached", "dedicated"])
 @pytest.mark.parametrize("case", CONSUMERS)
 async def test_request_and_items_die_with_their_stream(case: str, worker: Any) -> None:
-    """T-49: requests of Python callers and yielded items."""
+    """Requests of Python callers and yielded items."""
     made.clear()
     async with PooledEngine(handler, worker=worker, flow=FlowConfig(high_water_items=8)) as engine:
         references = []
@@ -201,7 +201,6 @@ async def test_request_of_a_call_that_never_starts_dies_with_its_stream() -> Non
 
 @pytest.mark.guarantee("M-11")
 async def test_waiting_request_is_bytes_until_its_handler_begins() -> None:
-    """S-32"""
     body = f'{{"case": "finished", "mark": "{MARK}", "rows": [[]]}}'.encode()
     async with PooledEngine(handler, flow=FlowConfig(max_concurrency=1)) as engine:
         busy = engine(Request("parked"))

@@ -1,4 +1,4 @@
-"""S-20, T-28."""
+"""`from_sync`: plain generators as handlers, each stream on a thread of its own."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ async def test_stop_iteration_raised_by_the_handler_is_no_clean_end(error: type[
 
 @pytest.mark.guarantee("H-07")
 async def test_cancelled_while_an_item_is_made_the_stream_ends_at_the_next_yield() -> None:
-    """T-28: no overlap of next and close, however long the item takes."""
+    """No overlap of next and close, however long the item takes."""
     making, go_on, closed = threading.Event(), threading.Event(), threading.Event()
 
     def handler(request: object) -> Iterator[int]:
@@ -327,7 +327,6 @@ def decorated() -> Any:
     ids=["method", "callable", "static", "partial", "wrapped", "list", "class"],
 )
 async def test_every_kind_of_callable_that_gives_an_iterable_is_a_handler(handler: Any) -> None:
-    """T-27"""
     if inspect.isclass(handler):
         with pytest.raises(TypeError, match="range"):
             from_sync(handler)  # type: ignore[arg-type]  # mypy narrows it to a class

@@ -13,6 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 DOCUMENT = ROOT / "docs" / "guarantees.md"
 NUMBER = re.compile(r"\b[A-Z]-\d\d\b")
+READ = ("*.md", "docs/**/*.md", "tests/**/*.py", "rust/**/*.rs", "pybridge/**/*.py", "bench/**/*.py")
 
 # The numbers in the doc comment of a test in Rust, then its attributes, one of which makes it a test.
 RUST_TEST = re.compile(
@@ -77,6 +78,13 @@ def test_every_row_is_held_by_a_test() -> None:
 
 def test_every_number_of_a_test_is_a_row() -> None:
     assert not sorted(marked() - set(rows()))
+
+
+def test_nothing_else_refers_to_a_number_that_is_no_row() -> None:
+    files = [path for part in READ for path in ROOT.glob(part) if path.name != Path(__file__).name]
+    assert len(files) > 300
+    unknown = {path: set(NUMBER.findall(path.read_text())) - set(rows()) for path in files}
+    assert not {str(path.relative_to(ROOT)): numbers for path, numbers in unknown.items() if numbers}
 
 
 def test_numbers_are_read_from_tests_and_from_nothing_else() -> None:

@@ -25,7 +25,7 @@ def assert_within_bound(stats: PoolStats) -> None:
 
 @pytest.mark.guarantee("M-07")
 async def test_stalled_streams_among_fast_ones_pin_no_more_than_the_bound() -> None:
-    """T-61, the pin test: 600 stalled streams with one frame of 50 bytes each."""
+    """600 stalled streams with one frame of 50 bytes each."""
     asyncio.get_running_loop().set_debug(False)  # which takes most of the time, of 3.12 and later above all
     stop = asyncio.Event()
 

@@ -1,4 +1,4 @@
-"""S-02, T-29, T-30, T-31: a client that goes away cancels its handler with the reason `client`, wherever both stand."""
+"""A client that goes away cancels its handler with the reason `client`, wherever both stand."""
 
 from __future__ import annotations
 

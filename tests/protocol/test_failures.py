@@ -1,4 +1,4 @@
-"""S-06: a failure after the head is told in the body, where its form can, and the message never looks whole."""
+"""A failure after the head is told in the body, where its form can, and the message never looks whole."""
 
 from __future__ import annotations
 

@@ -16,7 +16,6 @@ SSE = {"Accept": "text/event-stream"}
 
 @pytest.mark.guarantee("W-05", "W-23")
 async def test_a_failure_before_the_first_item_is_a_500_that_tells_nothing(server: Server) -> None:
-    """S-07, SEC-13"""
     for accept in ("text/event-stream", "application/x-ndjson", "application/json", "application/msgpack"):
         headers = {"Accept": accept, "X-Request-Id": "r-7"}
         response = await server.post("generic", [{"raise": "a private text"}], headers)
@@ -88,7 +87,6 @@ async def test_a_public_error_that_says_when_to_come_again_forbids_nothing(one_s
 
 @pytest.mark.guarantee("W-15")
 async def test_a_full_engine_refuses_at_once_and_calls_no_handler(server: Server) -> None:
-    """S-34"""
     holder = await server.stream("full", [{"count": 1}, "wait"], {"X-Request-Id": f"holds-{server.front.name}"})
     answer = await server.stream("full", [{"count": 1}], {"X-Request-Id": "refused"})
     assert (answer.status, answer.headers["retry-after"]) == (503, "1")
@@ -101,7 +99,6 @@ async def test_a_full_engine_refuses_at_once_and_calls_no_handler(server: Server
 
 @pytest.mark.guarantee("W-15")
 async def test_a_closed_engine_says_that_another_may_take_the_call(one_server: Server) -> None:
-    """S-24"""
     response = await one_server.post("closed", [{"count": 1}])
     assert (response.status_code, response.headers["retry-after"]) == (503, "1")
     assert response.json()["error"]["code"] == "engine_closed"
@@ -170,7 +167,7 @@ async def test_a_failure_after_the_head_went_out_early_is_an_event(server: Serve
 
 @pytest.mark.guarantee("W-11")
 async def test_a_buffered_answer_waits_for_its_real_status(one_server: Server) -> None:
-    """S-07: however late the failure comes, and whatever came before it."""
+    """However late the failure comes, and whatever came before it."""
     failing = [{"count": 3}, {"pause": 0.4}, {"raise": "x"}]
     answer = await one_server.stream("hasty", failing, {"Accept": "application/json"})
     assert answer.status == 500

@@ -1,4 +1,4 @@
-"""T-39: streams of one HTTP/2 connection end by themselves, and are broken off by themselves."""
+"""Streams of one HTTP/2 connection end by themselves, and are broken off by themselves."""
 
 from __future__ import annotations
 

@@ -106,7 +106,6 @@ async def test_metadata_is_what_its_prefix_and_the_host_name_and_nothing_else(on
     ids=lambda headers: f"{len(headers)}-{next(iter(headers))}-{len(next(iter(headers.values())))}",
 )
 async def test_a_header_that_cannot_be_used_is_refused_by_name(one_server: Server, headers: dict[str, str]) -> None:
-    """SEC-14"""
     response = await one_server.post("generic", ["context"], headers)
     error = response.json()["error"]
     assert (response.status_code, error["code"]) == (400, "invalid_header")

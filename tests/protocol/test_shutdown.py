@@ -1,4 +1,4 @@
-"""S-24, T-47: what servers that are told to stop do with the streams that live, as far as it is ours."""
+"""What servers that are told to stop do with the streams that live, as far as it is ours."""
 
 from __future__ import annotations
 

@@ -247,7 +247,6 @@ async def test_a_unix_socket_has_no_port(tmp_path: Path) -> None:
 
 @pytest.mark.guarantee("P-10")
 async def test_no_signal_is_taken_by_a_server() -> None:
-    """T-53"""
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     async with Server(PooledEngine(echo)):
         assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
@@ -306,7 +305,6 @@ SERVING = """
 def test_serve_returns_after_a_signal_and_gives_the_handlers_back(
     run: Starter, folder: Path, number: signal.Signals
 ) -> None:
-    """T-53"""
     serving.write(folder, "serving.py", SERVING)
     port = free_port()
     program = run("serving.py", str(port))

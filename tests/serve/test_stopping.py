@@ -1,4 +1,4 @@
-"""T-14, T-47, T-53: how a serving process ends by signals, whatever its handlers do."""
+"""How a serving process ends by signals, whatever its handlers do."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def test_a_signal_while_it_starts_ends_it(serve: Starter, number: signal.Signals
 
 @pytest.mark.guarantee("D-08", "D-09")
 def test_a_process_whose_interpreter_is_held_is_alive_drains_and_ends_by_its_deadline(serve: Starter) -> None:
-    """T-12 and T-14: the drain takes 1 s, the grace 0.5 s, and a second is added."""
+    """The drain takes 1 s, the grace 0.5 s, and a second is added."""
     program = serve("app:stuck", "--port", "0", "--drain-timeout", "1", "--flow-cancel-grace", "0.5")
     hold(program)
     wait_until(lambda: program.get("/health/live").json()["loop_stalled_ms"] > 100, "liveness tells how long")
@@ -142,7 +142,7 @@ def test_a_second_signal_ends_a_process_whose_interpreter_is_held(serve: Starter
 
 @pytest.mark.guarantee("D-10")
 def test_as_the_first_process_of_a_container_it_ends_by_a_signal(run: Starter) -> None:
-    """T-53: the kernel gives the first process no signal for which it has no handler."""
+    """The kernel gives the first process no signal for which it has no handler."""
     if subprocess.run(["unshare", "--fork", "--pid", "true"], capture_output=True, check=False).returncode:
         pytest.skip("this machine makes no namespaces of processes")
     program = run("-c", FIRST_PROCESS)

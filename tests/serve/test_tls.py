@@ -54,7 +54,6 @@ def test_curl_chooses_the_version_and_trusts_the_certificate(
 
 @pytest.mark.guarantee("D-20")
 def test_limits_hold_over_tls_too(program: Program, folder: Path) -> None:
-    """SEC-15"""
     told = ("--http1.1", "--output", "/dev/null", "--write-out", "%{http_code}")
     assert curl(folder, f"{program.url}/generate", f'"{"x" * 2000}"', *told) == (0, "413")
 

@@ -18,8 +18,6 @@ from support.waiting import turns, until, wait_until
 
 @pytest.mark.guarantee("C-05")
 async def test_cancelled_before_the_first_step_the_handler_is_never_called(make_engine: EngineMaker) -> None:
-    """S-05"""
-
     async def handler(request: object) -> AsyncGenerator[int, None]:
         called.append(1)
         yield 1
@@ -39,7 +37,6 @@ async def test_cancelled_before_the_first_step_the_handler_is_never_called(make_
 
 @pytest.mark.guarantee("C-05")
 async def test_closed_where_it_waits_for_a_place_the_handler_is_never_called(make_engine: EngineMaker) -> None:
-    """S-05"""
     called: list[int] = []
 
     async def handler(request: int) -> AsyncGenerator[int, None]:
@@ -58,7 +55,6 @@ async def test_closed_where_it_waits_for_a_place_the_handler_is_never_called(mak
 @pytest.mark.guarantee("C-03")
 @pytest.mark.parametrize("point", ["await", "yield", "loop"])
 async def test_cancel_is_one_cancelled_error_wherever_the_handler_is(make_engine: EngineMaker, point: str) -> None:
-    """T-35, T-32, S-03, S-04"""
     seen: list[str] = []
 
     async def handler(request: str, context: Context) -> AsyncGenerator[int, None]:
@@ -84,7 +80,6 @@ async def test_cancel_is_one_cancelled_error_wherever_the_handler_is(make_engine
 
 @pytest.mark.guarantee("C-04")
 async def test_watcher_sees_the_cancel_before_the_handler(make_engine: EngineMaker) -> None:
-    """T-32"""
     log: list[str] = []
 
     async def watch(context: Context) -> None:
@@ -110,7 +105,6 @@ async def test_watcher_sees_the_cancel_before_the_handler(make_engine: EngineMak
 @pytest.mark.guarantee("C-01")
 @pytest.mark.parametrize("way", ["break", "del", "aclose", "async with", "exception"])
 async def test_every_way_to_leave_is_the_same_to_the_handler(make_engine: EngineMaker, way: str) -> None:
-    """T-31"""
     reasons: list[str | None] = []
 
     async def handler(request: object, context: Context) -> AsyncGenerator[int, None]:
@@ -148,7 +142,6 @@ async def test_every_way_to_leave_is_the_same_to_the_handler(make_engine: Engine
 
 
 async def test_late_commands_of_ended_streams_do_not_reach_new_ones(make_engine: EngineMaker) -> None:
-    """T-42, short form"""
 
     async def handler(request: int) -> AsyncGenerator[int, None]:
         yield request

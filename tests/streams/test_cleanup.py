@@ -48,7 +48,6 @@ async def read(stream: Any) -> tuple[list[Any], StreamCancelled]:
 async def test_items_after_a_swallowed_cancel_go_nowhere(
     make_engine: EngineMaker, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """T-36, S-29"""
     made: list[int] = []
 
     async def handler(request: object) -> AsyncGenerator[int, None]:
@@ -78,7 +77,7 @@ async def test_items_after_a_swallowed_cancel_go_nowhere(
 async def test_handler_that_will_not_end_is_left_behind_and_kept(
     make_engine: EngineMaker, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """S-29: its task is referenced until it ends; asyncio alone would let it be collected."""
+    """Its task is referenced until it ends; asyncio alone would let it be collected."""
     releases, ended = Releases(), []
 
     async def handler(request: object) -> AsyncGenerator[int, None]:
@@ -109,7 +108,7 @@ async def test_handler_that_will_not_end_is_left_behind_and_kept(
 async def test_handler_that_does_not_let_itself_be_closed_is_counted(
     make_engine: EngineMaker, way: str, ending: str
 ) -> None:
-    """T-24, S-27: its neighbour goes on, and its place is free after the grace."""
+    """Its neighbour goes on, and its place is free after the grace."""
     releases = Releases()
 
     async def handler(request: str) -> AsyncGenerator[Any, None]:
@@ -153,7 +152,7 @@ async def test_handler_that_does_not_let_itself_be_closed_is_counted(
 async def test_exception_of_a_cancelled_handlers_cleanup_is_the_context(
     make_engine: EngineMaker, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """S-27: the cancellation stands, the exception is logged and kept as `__context__`."""
+    """The cancellation stands, the exception is logged and kept as `__context__`."""
 
     async def handler(request: object) -> AsyncGenerator[int, None]:
         try:
@@ -176,7 +175,7 @@ async def test_exception_of_a_cancelled_handlers_cleanup_is_the_context(
 @pytest.mark.guarantee("C-14")
 @pytest.mark.parametrize("waits", [False, True], ids=["at once", "with awaits"])
 async def test_nested_handlers_that_wait_clean_up_inner_first(make_engine: EngineMaker, waits: bool) -> None:
-    """T-43: as generators within each other do; each cleanup is over before the next begins."""
+    """As generators within each other do; each cleanup is over before the next begins."""
     log: list[str] = []
     resumed: list[str] = []
 
@@ -213,7 +212,6 @@ async def test_nested_handlers_that_wait_clean_up_inner_first(make_engine: Engin
 
 @pytest.mark.guarantee("C-07")
 async def test_nested_handler_that_will_not_end_holds_its_caller_for_the_grace_only(make_engine: EngineMaker) -> None:
-    """T-43, S-03"""
     releases, log = Releases(), []
 
     async def stubborn(request: object) -> AsyncGenerator[int, None]:
@@ -241,7 +239,7 @@ async def test_nested_handler_that_will_not_end_holds_its_caller_for_the_grace_o
 
 @pytest.mark.guarantee("C-14")
 async def test_closed_nested_streams_end_before_their_handlers_go_on(make_engine: EngineMaker) -> None:
-    """T-43: with `aclosing` the order holds wherever the handlers are."""
+    """With `aclosing` the order holds wherever the handlers are."""
     ended: list[str] = []
 
     async def endless(request: object) -> AsyncGenerator[int, None]:

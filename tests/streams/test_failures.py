@@ -60,7 +60,6 @@ ENDINGS = {
 @pytest.mark.parametrize("before", [0, 1, 200])
 @pytest.mark.parametrize("way", ENDINGS)
 async def test_failure_is_one_error_after_the_items(make_engine: EngineMaker, way: str, before: int) -> None:
-    """T-17, T-25, T-37, T-77, S-06, S-07, S-08, S-35"""
     engine = make_engine(misbehave, limits=Limits(max_depth=4))
     stream = engine((before, way))
     outcome = await outcome_of(stream)
@@ -78,7 +77,6 @@ async def test_failure_is_one_error_after_the_items(make_engine: EngineMaker, wa
 
 @pytest.mark.guarantee("S-04")
 async def test_exception_arrives_as_the_same_object(make_engine: EngineMaker) -> None:
-    """S-06"""
     error = KeyError("lost")
 
     async def handler(request: object) -> AsyncGenerator[int, None]:
@@ -113,7 +111,7 @@ RAISED = [
 
 @pytest.mark.guarantee("S-04")
 async def test_exception_comes_back_through_nested_calls_as_the_same_object(make_engine: EngineMaker) -> None:
-    """T-80: a handler can tell what failed two calls below it."""
+    """A handler can tell what failed two calls below it."""
 
     async def inner(request: int) -> AsyncGenerator[int, None]:
         yield request
@@ -172,8 +170,6 @@ async def fails_to_clean_up(request: object) -> AsyncGenerator[int, None]:
 async def test_exception_brings_the_frames_of_the_handler(
     make_engine: EngineMaker, handler: Callable[[object], AsyncGenerator[int, None]]
 ) -> None:
-    """S-06"""
-
     def frames(error: ValueError) -> list[str]:
         return [frame.name for frame in traceback.extract_tb(error.__traceback__) if frame.name.startswith("fails")]
 
@@ -190,7 +186,6 @@ async def test_exception_brings_the_frames_of_the_handler(
 
 @pytest.mark.guarantee("S-03")
 async def test_error_that_finds_the_queue_full_is_delivered_behind_it(make_engine: EngineMaker) -> None:
-    """T-41, T-10"""
     raised: list[int] = []
 
     async def handler(request: object) -> AsyncGenerator[int, None]:
@@ -213,8 +208,6 @@ async def test_error_that_finds_the_queue_full_is_delivered_behind_it(make_engin
 
 @pytest.mark.guarantee("S-06")
 async def test_exception_in_a_normal_end_is_no_clean_end(make_engine: EngineMaker) -> None:
-    """S-27"""
-
     async def handler(request: object) -> AsyncGenerator[int, None]:
         try:
             yield 1
@@ -230,8 +223,6 @@ class PanicException(BaseException):
 
 @pytest.mark.parametrize("error", [MemoryError, RecursionError, GeneratorExit, PanicException])
 async def test_hard_exceptions_are_ordinary_endings(make_engine: EngineMaker, error: type[BaseException]) -> None:
-    """T-23, S-28"""
-
     async def handler(request: object) -> AsyncGenerator[int, None]:
         yield 1
         raise error
@@ -245,8 +236,6 @@ async def test_hard_exceptions_are_ordinary_endings(make_engine: EngineMaker, er
 @pytest.mark.guarantee("S-10")
 @pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt()], ids=repr)
 async def test_exit_asked_for_on_a_dedicated_worker_is_contained(error: BaseException) -> None:
-    """T-23, S-28"""
-
     async def handler(request: int) -> AsyncGenerator[int, None]:
         mine = asyncio.Event()
         waiting.append(functools.partial(asyncio.get_running_loop().call_soon_threadsafe, mine.set))
@@ -273,8 +262,6 @@ async def test_exit_asked_for_on_a_dedicated_worker_is_contained(error: BaseExce
 def test_exit_asked_for_on_an_attached_loop_reaches_the_loop_as_well(
     loop_factory: Callable[[], asyncio.AbstractEventLoop], error: type[BaseException]
 ) -> None:
-    """T-23, S-28"""
-
     async def handler(request: object) -> AsyncGenerator[int, None]:
         yield 1
         raise error
@@ -302,8 +289,6 @@ def test_exit_asked_for_on_an_attached_loop_reaches_the_loop_as_well(
 @pytest.mark.guarantee("S-10")
 @pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt()], ids=repr)
 async def test_exit_asked_for_by_an_encoding_hook_is_contained(error: BaseException) -> None:
-    """T-23, S-28"""
-
     def default(item: object) -> None:
         raise error
 
@@ -325,7 +310,7 @@ async def test_exit_asked_for_by_an_encoding_hook_is_contained(error: BaseExcept
 
 @pytest.mark.guarantee("S-09")
 async def test_item_that_its_consumer_cannot_decode_ends_the_stream(make_engine: EngineMaker) -> None:
-    """S-06: an error is an ending, for the handler as well."""
+    """An error is an ending, for the handler as well."""
     closed: list[int] = []
 
     async def handler(request: object) -> AsyncGenerator[object, None]:
@@ -355,7 +340,6 @@ async def reason_of(stream: Any) -> str:
 @pytest.mark.guarantee("C-06")
 @pytest.mark.parametrize("reason", ["caller", "deadline", "idle", "shutdown", "slow_consumer", "external"])
 async def test_every_reason_is_the_same_for_all_who_see_it(make_engine: EngineMaker, reason: str) -> None:
-    """T-37"""
     contexts: list[Context] = []
     tasks: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any] | None]] = []
 
@@ -396,7 +380,6 @@ async def test_every_reason_is_the_same_for_all_who_see_it(make_engine: EngineMa
 
 @pytest.mark.guarantee("C-13")
 async def test_cancelled_parent_is_the_reason_of_its_children(make_engine: EngineMaker) -> None:
-    """T-37, T-43, S-23"""
     closed: list[str] = []
     reasons: list[str | None] = []
 
@@ -438,8 +421,6 @@ async def test_cancelled_parent_is_the_reason_of_its_children(make_engine: Engin
 
 @pytest.mark.guarantee("F-04")
 async def test_deadline_of_the_parent_bounds_its_children(make_engine: EngineMaker) -> None:
-    """S-15, S-23"""
-
     async def child(request: object, context: Context) -> AsyncGenerator[bool, None]:
         yield context.remaining() is not None
 
@@ -453,7 +434,6 @@ async def test_deadline_of_the_parent_bounds_its_children(make_engine: EngineMak
 
 @pytest.mark.guarantee("F-06")
 async def test_items_made_before_a_deadline_are_delivered_before_it(make_engine: EngineMaker) -> None:
-    """S-15"""
     over: list[int] = []
 
     async def handler(request: object) -> AsyncGenerator[int, None]:
@@ -475,8 +455,6 @@ async def test_items_made_before_a_deadline_are_delivered_before_it(make_engine:
 
 @pytest.mark.guarantee("F-01", "F-02")
 async def test_slow_consumer_does_not_slow_its_neighbours(make_engine: EngineMaker) -> None:
-    """S-11, T-10"""
-
     async def handler(request: int) -> AsyncGenerator[int, None]:
         for number in range(request):
             yield number
@@ -494,7 +472,7 @@ async def test_slow_consumer_does_not_slow_its_neighbours(make_engine: EngineMak
 
 @pytest.mark.guarantee("F-02")
 async def test_one_consumer_of_many_that_never_reads_stops_no_other(make_engine: EngineMaker) -> None:
-    """T-09: 63 of 64 streams finish; the last has lost nothing."""
+    """63 of 64 streams finish; the last has lost nothing."""
 
     async def handler(request: int) -> AsyncGenerator[int, None]:
         for number in range(200):
@@ -513,8 +491,6 @@ async def test_one_consumer_of_many_that_never_reads_stops_no_other(make_engine:
 
 @pytest.mark.guarantee("S-12")
 async def test_pybridges_errors_from_a_handler_keep_their_class(make_engine: EngineMaker) -> None:
-    """S-35"""
-
     async def handler(request: object) -> AsyncGenerator[int, None]:
         if request is None:
             raise pybridge.InvalidArgument("bad prompt")

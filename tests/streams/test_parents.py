@@ -22,8 +22,6 @@ from support.waiting import until
 async def test_call_made_after_its_parent_was_cancelled_is_cancelled_at_once(
     make_engine: EngineMaker, form: str, inner_worker: Any
 ) -> None:
-    """S-23"""
-
     async def inner(request: object) -> AsyncGenerator[int, None]:
         called.append(request)
         yield 1
@@ -51,7 +49,7 @@ async def test_call_made_after_its_parent_was_cancelled_is_cancelled_at_once(
 
 @pytest.mark.guarantee("C-13")
 async def test_call_that_races_its_parents_cancellation_is_not_left_behind(make_engine: EngineMaker) -> None:
-    """S-23: the parent is cancelled on another thread while its handler and its tasks make calls."""
+    """The parent is cancelled on another thread while its handler and its tasks make calls."""
 
     async def inner(request: object) -> AsyncGenerator[int, None]:
         yield 1
@@ -76,8 +74,6 @@ async def test_call_that_races_its_parents_cancellation_is_not_left_behind(make_
 
 @pytest.mark.guarantee("C-13")
 async def test_call_of_a_parent_that_something_else_cancelled_is_cancelled_with_it(make_engine: EngineMaker) -> None:
-    """S-23, S-25"""
-
     async def inner(request: object) -> AsyncGenerator[int, None]:
         yield 1
         await asyncio.Event().wait()

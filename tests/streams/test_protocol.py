@@ -1,4 +1,4 @@
-"""T-40: whatever a stream gives to `await` follows the protocol."""
+"""Whatever a stream gives to `await` follows the protocol."""
 
 from __future__ import annotations
 
@@ -301,8 +301,6 @@ async def test_stream_itself_is_not_awaitable() -> None:
 
 @pytest.mark.guarantee("E-22")
 async def test_driving_task_shows_the_handler(make_engine: EngineMaker) -> None:
-    """S-14"""
-
     async def shown_handler(request: object) -> AsyncGenerator[str, None]:
         task = asyncio.current_task()
         assert task

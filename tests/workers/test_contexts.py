@@ -62,8 +62,6 @@ def own_worker(kind: str) -> Any:
 )
 @pytest.mark.parametrize("with_lifespan", [False, True])
 async def test_context_of_the_first_caller_goes_with_its_stream(kind: str, form: str, with_lifespan: bool) -> None:
-    """S-38"""
-
     async def first() -> weakref.ref[Big]:
         big = Big()
         var.set(big)
@@ -78,8 +76,6 @@ async def test_context_of_the_first_caller_goes_with_its_stream(kind: str, form:
 @pytest.mark.guarantee("H-14")
 @pytest.mark.parametrize("kind", ["attached", "asyncio", "uvloop"])
 async def test_context_of_a_caller_goes_with_a_stream_that_is_refused_left_or_late(kind: str) -> None:
-    """S-38"""
-
     async def waits(request: object) -> AsyncGenerator[int, None]:
         yield 1
         await asyncio.Event().wait()
@@ -106,7 +102,7 @@ async def test_context_of_a_caller_goes_with_a_stream_that_is_refused_left_or_la
 @pytest.mark.guarantee("H-14")
 @pytest.mark.parametrize("kind", ["asyncio", "uvloop"])
 async def test_context_of_a_caller_goes_although_its_handler_cancelled_a_timer(kind: str) -> None:
-    """S-38: the loop sleeps once the handler has ended."""
+    """The loop sleeps once the handler has ended."""
 
     async def in_time(request: object) -> AsyncGenerator[int, None]:
         async with asyncio.timeout(3600):
@@ -127,8 +123,6 @@ async def test_context_of_a_caller_goes_although_its_handler_cancelled_a_timer(k
 async def test_context_of_who_closes_an_engine_goes_although_it_could_have_waited_longer(
     make_engine: EngineMaker,
 ) -> None:
-    """S-38"""
-
     async def closes() -> weakref.ref[Big]:
         big = Big()
         var.set(big)
@@ -149,8 +143,6 @@ async def test_context_of_who_closes_an_engine_goes_although_it_could_have_waite
 
 @pytest.mark.guarantee("E-16")
 async def test_lifespan_runs_in_the_context_of_its_engines_making(make_engine: EngineMaker) -> None:
-    """S-38"""
-
     @contextlib.asynccontextmanager
     async def reads_context() -> AsyncIterator[object]:
         at_begin = var.get()
@@ -171,7 +163,7 @@ async def test_lifespan_runs_in_the_context_of_its_engines_making(make_engine: E
 
 @pytest.mark.guarantee("E-16")
 async def test_engine_made_by_a_handler_belongs_to_no_stream(make_engine: EngineMaker) -> None:
-    """S-23, S-38: the stream may be over when the lifespan makes its calls."""
+    """The stream may be over when the lifespan makes its calls."""
 
     @contextlib.asynccontextmanager
     async def warm_up() -> AsyncIterator[int]:

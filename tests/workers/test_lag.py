@@ -15,7 +15,7 @@ from support.waiting import turns, wait_until
 
 @pytest.mark.guarantee("E-17")
 def test_loop_that_a_handler_blocks_is_a_stall_in_stats_and_log(caplog: pytest.LogCaptureFixture) -> None:
-    """T-12, S-10, S-25: the streams beside it resume, and lose nothing."""
+    """The streams beside it resume, and lose nothing."""
     release = threading.Event()
 
     async def handler(request: int) -> AsyncGenerator[int, None]:

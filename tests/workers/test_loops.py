@@ -37,7 +37,6 @@ async def endless(request: object) -> AsyncGenerator[int, None]:
 
 
 def test_two_loops_that_take_turns_on_one_thread_keep_their_streams_apart(loop_factory: Loops) -> None:
-    """S-26"""
     engine = PooledEngine(count)
     with asyncio.Runner(loop_factory=loop_factory) as one, asyncio.Runner(loop_factory=loop_factory) as other:
         streams = [(runner, engine(4)) for runner in (one, other)]
@@ -50,7 +49,6 @@ def test_two_loops_that_take_turns_on_one_thread_keep_their_streams_apart(loop_f
 
 @pytest.mark.guarantee("E-06")
 def test_streams_of_a_closed_loop_end_as_cancelled_from_outside(loop_factory: Loops) -> None:
-    """S-25"""
     engine = PooledEngine(endless, worker="attached")
     loop = loop_factory()
     streams = [engine(None) for _ in range(5)]
@@ -73,7 +71,6 @@ def test_streams_of_a_closed_loop_end_as_cancelled_from_outside(loop_factory: Lo
 @pytest.mark.guarantee("E-06")
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 def test_loop_closed_by_another_thread_than_ran_it_leaves_no_stream(loop_factory: Loops) -> None:
-    """S-25"""
     engine = PooledEngine(endless, worker="attached")
     loop = loop_factory()
     stream = engine(None)
@@ -86,7 +83,7 @@ def test_loop_closed_by_another_thread_than_ran_it_leaves_no_stream(loop_factory
 
 @pytest.mark.guarantee("E-07")
 def test_loop_that_moves_to_another_thread_takes_its_streams_along(loop_factory: Loops) -> None:
-    """S-25: a loop that is merely stopped is a stall."""
+    """A loop that is merely stopped is a stall."""
     engine = PooledEngine(count, worker="attached")
     loop = loop_factory()
     stream = engine(300)
@@ -105,8 +102,6 @@ def test_loop_that_moves_to_another_thread_takes_its_streams_along(loop_factory:
 
 @pytest.mark.guarantee("E-09")
 async def test_nested_call_runs_on_the_worker_that_makes_it(make_engine: EngineMaker) -> None:
-    """S-23, S-26"""
-
     async def inner(request: object) -> AsyncGenerator[int, None]:
         yield threading.get_ident()
 
@@ -120,8 +115,6 @@ async def test_nested_call_runs_on_the_worker_that_makes_it(make_engine: EngineM
 
 @pytest.mark.guarantee("E-10")
 async def test_blocking_iteration_on_a_loop_is_refused(make_engine: EngineMaker) -> None:
-    """S-23, T-08"""
-
     async def handler(request: object) -> AsyncGenerator[int, None]:
         with pytest.raises(RuntimeError, match="block the event loop"):
             PooledEngine(count).iter(1)
@@ -132,7 +125,6 @@ async def test_blocking_iteration_on_a_loop_is_refused(make_engine: EngineMaker)
 
 @pytest.mark.guarantee("P-04")
 def test_loops_that_end_with_live_streams_are_quiet(run_python: Any) -> None:
-    """T-46, short form"""
     run_python(
         """
         import asyncio, gc
@@ -168,7 +160,7 @@ def test_loops_that_end_with_live_streams_are_quiet(run_python: Any) -> None:
 
 
 def test_burst_of_resumes_is_one_wakeup() -> None:
-    """T-11: commands that pile up while a loop is busy cost one wake-up."""
+    """Commands that pile up while a loop is busy cost one wake-up."""
     begun, go_on = threading.Event(), threading.Event()
 
     async def blocker(request: object) -> AsyncGenerator[int, None]:
@@ -207,7 +199,7 @@ def test_burst_of_resumes_is_one_wakeup() -> None:
 
 @pytest.mark.guarantee("M-15")
 def test_a_loop_dropped_with_live_streams_is_collected_with_them(run_python: PythonRunner) -> None:
-    """S-25: as plain tasks on such a loop are."""
+    """As plain tasks on such a loop are."""
     run_python(
         """
         import asyncio, gc, logging, os, weakref
@@ -248,7 +240,6 @@ def test_a_loop_dropped_with_live_streams_is_collected_with_them(run_python: Pyt
 @skips.where("eager tasks came with Python 3.12")
 @pytest.mark.parametrize("request_", [0, 1, 5, 700])
 async def test_eager_tasks_change_nothing(request_: int) -> None:
-    """T-22"""
     await skip_without_eager_tasks()
     event_loop = asyncio.get_running_loop()
     event_loop.set_task_factory(asyncio.eager_task_factory)  # type: ignore[attr-defined, unused-ignore]
@@ -280,7 +271,7 @@ async def test_eager_tasks_change_nothing(request_: int) -> None:
 
 @pytest.mark.guarantee("E-11")
 async def test_any_task_factory_will_do() -> None:
-    """T-22: a program's own factory makes the tasks of streams as well."""
+    """A program's own factory makes the tasks of streams as well."""
     made: list[str] = []
 
     def factory(loop: asyncio.AbstractEventLoop, coroutine: Any, **settings: Any) -> asyncio.Task[Any]:
@@ -347,7 +338,6 @@ def test_engine_without_streams_needs_no_thread(run_python: Any) -> None:
 
 @pytest.mark.guarantee("E-08")
 def test_dead_worker_refuses_at_once(run_python: Any) -> None:
-    """S-25"""
     run_python(
         """
         import asyncio

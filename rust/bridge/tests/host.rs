@@ -123,7 +123,6 @@ fn batches_hold_the_frames_that_crossed_together() {
     assert!(crossings < 100, "{crossings} batches");
 }
 
-/// S-30
 /// Guarantee S-17.
 #[test]
 fn fast_turns_cross_together() {
@@ -147,7 +146,7 @@ engine = PooledEngine(handler)
     assert!(crossings < 1500, "{crossings} crossings");
 }
 
-/// S-30: what fast turns keep back leaves when there is no next one.
+/// What fast turns keep back leaves when there is no next one.
 /// Guarantee S-15.
 #[test]
 fn an_item_of_a_fast_turn_leaves_before_the_loop_waits() {
@@ -169,7 +168,6 @@ async def handler(request):
     });
 }
 
-/// S-30
 /// Guarantee S-16.
 #[test]
 fn an_item_before_a_handler_blocks_arrives_while_it_does() {
@@ -341,7 +339,7 @@ extern "C" fn hold_the_interpreter() -> u32 {
     TICKS.load(Ordering::SeqCst).min(100)
 }
 
-/// T-03: for half a second the handler keeps the interpreter, and the runtime's threads still turn while streams begin, are
+/// For half a second the handler keeps the interpreter, and the runtime's threads still turn while streams begin, are
 /// read, are cancelled and dropped.
 /// Guarantee P-14.
 #[test]
@@ -397,7 +395,6 @@ async def handler(request):
     assert_eq!(ticks, [Item { number: 100 }]);
 }
 
-/// T-01, from Rust.
 /// Guarantees S-01, P-14.
 #[test]
 fn many_streams_at_once_are_exact_and_no_runtime_thread_attaches() {

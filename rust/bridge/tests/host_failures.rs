@@ -43,7 +43,6 @@ fn call(engine: &Engine, request: &'static str) -> (Vec<Item>, Option<StreamErro
     run(async move { collect(engine.generate::<_, Item>(request, CallOptions::default()).expect("a place")).await })
 }
 
-/// T-79, SEC-13
 /// Guarantee W-23.
 #[test]
 fn a_handlers_failure_comes_after_its_items_with_kind_class_and_messages() {
@@ -69,7 +68,7 @@ fn a_handlers_failure_comes_after_its_items_with_kind_class_and_messages() {
     assert!(call(&engine, "fine").1.is_none(), "the engine goes on");
 }
 
-/// S-06a, S-07: also where Python would take the exception for the end of an iterator.
+/// Also where Python would take the exception for the end of an iterator.
 /// Guarantee S-05.
 #[test]
 fn an_exception_raised_while_the_handler_is_called_ends_the_stream() {
@@ -89,7 +88,7 @@ handler = Handler()
     assert_eq!(engine.live(), 0);
 }
 
-/// T-79: an encoding hook may say as much as a handler.
+/// An encoding hook may say as much as a handler.
 /// Guarantee W-23.
 #[test]
 fn what_an_encoding_hook_raises_is_not_public() {
@@ -109,7 +108,7 @@ async def handler(request):
     assert_eq!(failure.public_message, "an item could not be encoded");
 }
 
-/// T-80: class, kind, status and whether to try again, of all that a handler may raise.
+/// Class, kind, status and whether to try again, of all that a handler may raise.
 /// Guarantee S-14.
 #[test]
 fn every_exception_class_has_its_place_in_the_catalogue() {
@@ -326,7 +325,7 @@ async def handler(request):
     }
 }
 
-/// SEC-14: nothing reaches the handler.
+/// Nothing reaches the handler.
 /// Guarantees E-18, L-08.
 #[test]
 fn hostile_options_are_refused_before_anything_starts() {

@@ -128,7 +128,6 @@ fn an_item_that_is_no_chunk_fails_and_stops_the_handler() {
     });
 }
 
-/// S-02
 /// Guarantee W-12.
 #[test]
 fn a_client_that_goes_cancels_the_handler() {

@@ -40,7 +40,6 @@ async fn go(mut client: Raw, way: Way) -> Option<Raw> {
     Some(client)
 }
 
-/// S-02, T-29
 /// Guarantee W-12.
 #[test]
 fn a_client_that_goes_cancels_its_handler_whatever_it_has_sent_behind_the_request() {
@@ -85,7 +84,6 @@ fn a_client_that_sends_more_later_and_goes_cancels_its_handler() {
     });
 }
 
-/// T-30
 /// Guarantee W-12.
 #[test]
 fn a_client_that_goes_without_reading_ends_a_handler_that_waits_for_it() {
@@ -173,7 +171,6 @@ fn what_a_client_does_not_read_is_not_made() {
     });
 }
 
-/// T-39
 /// Guarantee W-13.
 #[test]
 fn streams_of_one_connection_are_cancelled_one_by_one() {

@@ -30,7 +30,6 @@ async fn service(options: ServerOptions) -> Service {
     Service::serve(Version::Http1, engine("chat"), options).await
 }
 
-/// SEC-7
 /// Guarantee D-12.
 #[test]
 fn a_first_head_must_come_in_time_from_accept_on() {
@@ -246,7 +245,6 @@ fn above_the_most_connections_clients_wait_to_be_accepted() {
     });
 }
 
-/// SEC-7, scaled down
 /// Guarantee D-13.
 #[test]
 fn bad_clients_are_gone_by_their_deadlines_and_good_ones_are_served() {
@@ -282,7 +280,6 @@ fn bad_clients_are_gone_by_their_deadlines_and_good_ones_are_served() {
     });
 }
 
-/// SEC-6, scaled down
 /// Guarantee D-13.
 #[test]
 fn an_announced_length_takes_no_memory() {

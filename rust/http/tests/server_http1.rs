@@ -66,7 +66,6 @@ fn a_connection_stays_after_a_body_in_chunks_that_was_read_to_its_end() {
     });
 }
 
-/// SEC-2
 /// Guarantee D-14.
 #[test]
 fn a_body_in_chunks_that_are_none_is_refused_and_ends_the_connection() {

@@ -30,7 +30,6 @@ fn server(service: &mut Service) -> Server {
     service.server.take().expect("a server")
 }
 
-/// T-47, scaled down
 /// Guarantee D-05.
 #[test]
 fn while_it_drains_calls_finish_or_are_cut_off_and_new_ones_are_refused() {

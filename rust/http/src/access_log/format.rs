@@ -218,7 +218,6 @@ mod tests {
         );
     }
 
-    /// SEC-14
     /// Guarantee D-22.
     #[test]
     fn no_client_gets_a_control_character_into_a_line() {

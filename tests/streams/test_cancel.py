@@ -141,6 +141,7 @@ async def test_every_way_to_leave_is_the_same_to_the_handler(make_engine: Engine
     await until(lambda: engine.stats().streams.cancelled["caller"] == 1, "the ending is counted")
 
 
+@pytest.mark.guarantee("C-15")
 async def test_late_commands_of_ended_streams_do_not_reach_new_ones(make_engine: EngineMaker) -> None:
 
     async def handler(request: int) -> AsyncGenerator[int, None]:

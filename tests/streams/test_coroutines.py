@@ -256,6 +256,7 @@ def test_plain_generators_are_no_coroutines() -> None:
         PooledEngine(handler)
 
 
+@pytest.mark.guarantee("S-23")
 @pytest.mark.parametrize("worker", ["attached", "dedicated"])
 async def test_task_that_nobody_holds_is_no_garbage_while_it_waits_for_a_stream(worker: Any) -> None:
     """As with a plain generator, whose timers and sockets hold the task."""

@@ -102,6 +102,7 @@ async def test_dropped_streams_are_closed_without_the_collector(make_engine: Eng
     assert [thing for thing in gc.get_objects() if isinstance(thing, types.AsyncGeneratorType)] == []
 
 
+@pytest.mark.guarantee("S-23")
 async def test_running_streams_survive_a_full_collection_at_every_turn(
     make_engine: EngineMaker, caplog: pytest.LogCaptureFixture
 ) -> None:

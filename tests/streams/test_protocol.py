@@ -239,6 +239,7 @@ async def test_aclose_wakes_a_reader_that_waits(make_engine: EngineMaker) -> Non
     assert gate.closed == [1]
 
 
+@pytest.mark.guarantee("S-22")
 async def test_stream_may_be_read_on_another_loop_than_it_began_on(make_engine: EngineMaker) -> None:
     stream, gate = await opened(make_engine)
     gate.allow(2)

@@ -48,7 +48,8 @@ PAIRS = {
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leaves out the pairs that show nothing new, and tests that hold another row than the one that is asked for."""
     number = config.getoption("--guarantee")
-    chosen, left_out = [], []
+    chosen: list[pytest.Item] = []
+    left_out: list[pytest.Item] = []
     for item in items:
         runs = (config.getoption("--all-pairs") or _is_worth_it(item)) and (number is None or number in _rows_of(item))
         (chosen if runs else left_out).append(item)

@@ -29,8 +29,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--all-pairs`: tests with each loop and each kind of worker; `--disconnects 1000`: that many random clients."""
+    """Which tests run, and how long some of them are."""
     parser.addoption("--all-pairs", action="store_true", help="every pair of the test's loop and the engine's worker")
+    parser.addoption("--guarantee", metavar="NUMBER", help="only tests that hold this row of docs/guarantees.md")
     parser.addoption("--disconnects", type=int, default=60, help="clients that leave each server at a random point")
 
 
@@ -45,12 +46,19 @@ PAIRS = {
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leaves out the pairs that show nothing new."""
-    if config.getoption("--all-pairs"):
-        return
-    left_out = [item for item in items if not _is_worth_it(item)]
-    items[:] = [item for item in items if _is_worth_it(item)]
+    """Leaves out the pairs that show nothing new, and tests that hold another row than the one that is asked for."""
+    number = config.getoption("--guarantee")
+    chosen: list[pytest.Item] = []
+    left_out: list[pytest.Item] = []
+    for item in items:
+        runs = (config.getoption("--all-pairs") or _is_worth_it(item)) and (number is None or number in _rows_of(item))
+        (chosen if runs else left_out).append(item)
+    items[:] = chosen
     config.hook.pytest_deselected(items=left_out)
+
+
+def _rows_of(item: pytest.Item) -> set[str]:
+    return {number for mark in item.iter_markers("guarantee") for number in mark.args}
 
 
 def _is_worth_it(item: pytest.Item) -> bool:

@@ -31,6 +31,7 @@ def over(data: bytes, codec: Any, limits: Limits | None = None) -> str:
     return caught.value.limit
 
 
+@pytest.mark.guarantee("L-06")
 def test_the_setting_that_is_named_is_the_one_that_lifts_the_bound(records: tuple[Any, bytes]) -> None:
     codec, data = records
     assert over(data, codec) == "max_expansion"
@@ -49,6 +50,7 @@ def test_the_error_says_both_sizes(records: tuple[Any, bytes]) -> None:
         pybridge.decode(data, codec)
 
 
+@pytest.mark.guarantee("L-06")
 def test_the_first_64_mib_are_free() -> None:
     small = b"\xdd\0\x06\0\0" + b"\x80" * 0x60000
     assert len(pybridge.decode(small, limits=Limits(max_expansion=1))) == 0x60000
@@ -67,6 +69,7 @@ async def test_a_request_and_an_items_frame_are_held_to_it(make_engine: EngineMa
     assert await collect(engine(body, encoded="msgpack")) == [len(RECORDS)]
 
 
+@pytest.mark.guarantee("L-10")
 def test_the_environment_sets_the_limits_of_calls_that_name_none(run_python: PythonRunner) -> None:
     snippet = """
         import pybridge

@@ -88,6 +88,7 @@ def packed(value: Any, codec: Any = "msgpack") -> bytes:
     return bytes(pybridge.encode(value, codec))
 
 
+@pytest.mark.guarantee("V-01")
 @given(msgpack_values)
 @examples
 def test_msgpack_is_what_others_write_and_what_others_read(value: Any) -> None:
@@ -99,6 +100,7 @@ def test_msgpack_is_what_others_write_and_what_others_read(value: Any) -> None:
     assert exact(pybridge.decode(data)) == exact(value)
 
 
+@pytest.mark.guarantee("V-01")
 @given(json_values)
 @examples
 def test_json_is_what_orjson_writes_and_what_others_read(value: Any) -> None:
@@ -144,6 +146,7 @@ def mutated(data: bytes, edits: list[Change]) -> bytes:
     return bytes(broken)
 
 
+@pytest.mark.guarantee("V-21")
 @given(trees(scalars), changes)
 @examples
 def test_broken_json_is_refused_where_the_strict_readers_refuse_it(value: Any, edits: list[Change]) -> None:
@@ -154,6 +157,7 @@ def test_broken_json_is_refused_where_the_strict_readers_refuse_it(value: Any, e
     assert ours in strict or (ours == "refused" and any(map(str.isdigit, data.decode(errors="replace"))))
 
 
+@pytest.mark.guarantee("V-21")
 @given(msgpack_values, changes)
 @examples
 def test_broken_msgpack_is_refused_where_the_strict_readers_refuse_it(value: Any, edits: list[Change]) -> None:
@@ -168,9 +172,9 @@ def test_broken_msgpack_is_refused_where_the_strict_readers_refuse_it(value: Any
             pybridge.decode(data)
 
 
+@pytest.mark.guarantee("V-03")
 @pytest.mark.parametrize("value", [*BORDERS, 10**400, -(10**400)], ids=str)
 def test_integers_come_back_exactly_or_not_at_all(value: int) -> None:
-    """T-65 (in)"""
     fits = -(2**63) <= value < 2**64
     text = b'{"a":[0,1,2,%s]}' % str(value).encode() if abs(value) < 10**300 else b'{"a":[0,1,2,%s1]}' % (b"9" * 400)
     if fits:
@@ -187,7 +191,6 @@ def test_integers_come_back_exactly_or_not_at_all(value: int) -> None:
 @given(integers)
 @examples
 def test_every_width_of_an_integer_is_read(value: int) -> None:
-    """T-65 (in)"""
     forms = {0xCC: "B", 0xCD: ">H", 0xCE: ">I", 0xCF: ">Q", 0xD0: "b", 0xD1: ">h", 0xD2: ">i", 0xD3: ">q"}
     for marker, form in forms.items():
         try:
@@ -221,7 +224,6 @@ number_texts = st.builds(
 @given(st.lists(number_texts, min_size=10, max_size=20))
 @examples
 def test_number_text_means_what_the_interpreter_says(numbers: list[str]) -> None:
-    """T-71 (in)"""
     for text in numbers:
         ours = verdict(lambda data: pybridge.decode(data, "json"), text.encode())
         whole = not set(text) & set(".eE")
@@ -230,6 +232,7 @@ def test_number_text_means_what_the_interpreter_says(numbers: list[str]) -> None
         assert ours == (exact(value) if taken else "refused"), text
 
 
+@pytest.mark.guarantee("V-04")
 @pytest.mark.parametrize(
     ("text", "value"),
     [
@@ -243,12 +246,11 @@ def test_number_text_means_what_the_interpreter_says(numbers: list[str]) -> None
     ],
 )  # fmt: skip
 def test_floats_are_read_to_the_last_bit(text: str, value: float) -> None:
-    """T-71 (in)"""
     assert exact(pybridge.decode(text.encode(), "json")) == exact(value)
 
 
+@pytest.mark.guarantee("V-04")
 def test_what_is_no_number_in_json_is_refused() -> None:
-    """T-71 (in)"""
     refused = [
         "NaN", "nan", "Infinity", "-Infinity", "inf", "1e400", "-1e400", "1e999999999999999999999",
         "1.7976931348623159e308", "01", "-01", "00", "+1", ".5", "5.", "1e", "1e+", "-", "0x1", "1_0", "1.e5", "--1",
@@ -260,8 +262,8 @@ def test_what_is_no_number_in_json_is_refused() -> None:
                 pybridge.decode(data.encode(), "json")
 
 
+@pytest.mark.guarantee("V-04")
 def test_msgpack_floats_keep_their_bits() -> None:
-    """T-71 (in)"""
     for bits in (0x7FF8000000000000, 0xFFF0000000000000, 0x7FF0000000000000, 0x8000000000000000, 1, 0x7FFFFFFFFFFFFFFF):
         data = b"\xcb" + struct.pack(">Q", bits)
         alone, listed, named = map(pybridge.decode, (data, b"\x93" + data * 3, b"\x81\xa1a" + data))
@@ -282,6 +284,7 @@ def test_long_text_is_what_others_write_and_read(unit: str) -> None:
         assert pybridge.decode(packed(value)) == pybridge.decode(packed(value, "json"), "json") == value
 
 
+@pytest.mark.guarantee("V-05")
 @given(binary)
 @examples
 def test_base64_is_what_others_write(value: bytes) -> None:

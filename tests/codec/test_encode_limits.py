@@ -62,11 +62,10 @@ def on_small_stack(run: Callable[[], object], size: int = 256 << 10) -> None:
         raise failures[0]
 
 
+@pytest.mark.guarantee("L-01")
 @pytest.mark.parametrize("codec", ["msgpack", "json"])
 @pytest.mark.parametrize("wrap", WRAPS.values(), ids=WRAPS)
 def test_depth_is_limited_on_a_small_stack_and_in_no_time(codec: Any, wrap: Callable[[Any], Any]) -> None:
-    """T-70"""
-
     def run() -> None:
         for depth in (1, 127, 128):
             assert pybridge.encode(nested(depth, wrap), codec)
@@ -83,7 +82,7 @@ def test_depth_is_limited_on_a_small_stack_and_in_no_time(codec: Any, wrap: Call
 def test_the_deepest_that_may_be_asked_for_leaves_stack_for_python_code(
     codec: Callable[..., Any], wrap: Callable[[Any], Any]
 ) -> None:
-    """T-70: a hook, and the interpreter around it, below the innermost container."""
+    """A hook, and the interpreter around it, below the innermost container."""
     limits = Limits(max_depth=MAX_DEPTH)
     spec = codec(default=lambda value: sorted({"hooked": str(value)}, key=lambda key: f"{key}"))
 
@@ -99,9 +98,9 @@ def test_the_deepest_that_may_be_asked_for_leaves_stack_for_python_code(
     on_small_stack(run, 512 << 10)
 
 
+@pytest.mark.guarantee("L-01")
 @pytest.mark.parametrize("codec", ["msgpack", "json"])
 def test_endless_nesting_is_refused_at_once(codec: Any) -> None:
-    """T-70"""
     deep = nested(1_000_000, lambda value: [value])
     own: list[Any] = []
     own.append(own)
@@ -132,10 +131,11 @@ def test_a_hook_that_nests_for_ever_is_stopped() -> None:
     on_small_stack(run)
 
 
+@pytest.mark.guarantee("L-02")
 @pytest.mark.parametrize("codec", [MsgpackCodec, JsonCodec])
 @pytest.mark.parametrize("depth", [0, 1, 10, 120])
 def test_hooks_that_encode_inside_one_another_share_one_depth(codec: Callable[..., Any], depth: int) -> None:
-    """T-70, T-78: without end on a small stack, and a few of them as if they were alone."""
+    """Without end on a small stack, and a few of them as if they were alone."""
 
     class Box:
         def __init__(self, inside: object) -> None:
@@ -168,6 +168,7 @@ def test_depth_counts_containers_of_every_kind() -> None:
             assert str(caught.value).endswith(f" at {caught.value.path} (max_depth)")
 
 
+@pytest.mark.guarantee("L-03")
 def test_nodes_are_counted_before_they_are_written() -> None:
     limits = Limits(max_nodes=10)
     value: Any
@@ -180,6 +181,7 @@ def test_nodes_are_counted_before_they_are_written() -> None:
         assert str(caught.value).endswith(f"more than 10 values at {caught.value.path} (max_nodes)")
 
 
+@pytest.mark.guarantee("L-04")
 @pytest.mark.parametrize("size", [10, 5_000, 100_000, 3_000_000])
 def test_a_frame_is_as_long_as_its_limit_and_not_a_byte_longer(size: int) -> None:
     limits = Limits(max_frame_bytes=size)
@@ -208,6 +210,7 @@ def test_a_frame_is_as_long_as_its_limit_and_not_a_byte_longer(size: int) -> Non
         pybridge.encode("\x00" * (size // 6 + 1), "json", limits)
 
 
+@pytest.mark.guarantee("V-24")
 async def test_a_frame_decodes_within_the_limits_it_was_made_with(make_engine: EngineMaker) -> None:
     deep = nested(MAX_DEPTH, lambda value: [value])
 

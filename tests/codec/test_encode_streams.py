@@ -14,10 +14,10 @@ from pybridge import EncodeError, MsgpackCodec, PooledEngine
 from support.consumers import collect, take
 
 
+@pytest.mark.guarantee("S-07")
 @pytest.mark.parametrize("codec", ["msgpack", "json"])
 @pytest.mark.parametrize("worker", ["attached", "dedicated"])
 async def test_an_item_that_cannot_be_encoded_ends_its_stream_with_the_path(codec: Any, worker: Any) -> None:
-    """T-77"""
     cleaned: list[int] = []
 
     async def handler(request: int) -> AsyncIterator[Any]:
@@ -40,6 +40,7 @@ async def test_an_item_that_cannot_be_encoded_ends_its_stream_with_the_path(code
         assert (stats.streams.raised, stats.streams.finished) == (1, 1)
 
 
+@pytest.mark.guarantee("V-19")
 async def test_frames_beside_failed_ones_are_exact() -> None:
     """A failed encode leaves no byte behind: in its own stream, nor in those that share its segment."""
 
@@ -70,8 +71,9 @@ async def test_frames_beside_failed_ones_are_exact() -> None:
         await asyncio.gather(*map(succeed, range(4)), *map(fail, range(100)))
 
 
+@pytest.mark.guarantee("V-16")
 async def test_a_container_changed_by_the_hook_ends_the_stream_and_no_other() -> None:
-    """T-68, through a stream."""
+    """What the codec refuses, through a stream."""
     box: list[Any] = []
 
     def hook(_: object) -> Any:
@@ -90,8 +92,9 @@ async def test_a_container_changed_by_the_hook_ends_the_stream_and_no_other() ->
             assert await collect(engine("good")) == ["good", [1]]
 
 
+@pytest.mark.guarantee("V-18")
 async def test_a_hook_may_run_a_stream_of_its_own() -> None:
-    """T-78: the inner frames have a buffer of their own."""
+    """The inner frames have a buffer of their own."""
 
     async def inner(request: int) -> AsyncIterator[Any]:
         for number in range(request):

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 import orjson
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -69,8 +70,9 @@ def strict(value: Any) -> Any:
     return (type(value), repr(value))
 
 
+@pytest.mark.guarantee("V-02")
 def test_lists_of_numbers_are_the_same_on_every_way() -> None:
-    """T-66: a million generated numbers; what is read back has the very types."""
+    """A million generated numbers; what is read back has the very types."""
     source = random.Random(20_240_229)
     for size, count in ((1, 500), (7, 500), (1000, 996)):
         for _ in range(count):
@@ -100,10 +102,10 @@ VALUES = st.recursive(
 )
 
 
+@pytest.mark.guarantee("V-02")
 @settings(max_examples=100, deadline=None)
 @given(VALUES)
 def test_generated_values_are_the_same_on_every_way_and_in_public_encoders(value: Any) -> None:
-    """T-66"""
     assert both(value, "msgpack") == msgspec.msgpack.encode(value)
     assert both(value, "json") == orjson.dumps(value)
 

@@ -27,6 +27,7 @@ def frame(codec: Any = "msgpack", limits: Limits | None = None, value: Any = VAL
 PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
 
 
+@pytest.mark.guarantee("V-24")
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @pytest.mark.parametrize(
     ("codec", "value"),
@@ -74,6 +75,7 @@ SLICES = [
 ]  # fmt: skip
 
 
+@pytest.mark.guarantee("V-24")
 @pytest.mark.parametrize("index", [*SLICES, 0, 1, -1, True], ids=str)
 def test_indexes_and_slices_are_those_of_bytes(index: Any) -> None:
     for made in (frame(), frame("raw", None, b"0"), frame("json", None, "x" * 70_000)):
@@ -118,6 +120,7 @@ class Anything:
     __hash__ = None  # type: ignore[assignment]
 
 
+@pytest.mark.guarantee("V-24")
 def test_a_frame_equals_the_bytes_it_holds_and_leaves_other_types_their_say() -> None:
     made, data = frame(), bytes(frame())
     for same in (frame(), data, bytearray(data), memoryview(data), Anything(), ANY):
@@ -165,6 +168,7 @@ def test_a_frame_holds_its_bytes_whatever_its_length(length: int) -> None:
     assert [bytes(other.decode()) for other in others] == [data[::-1]] * 2
 
 
+@pytest.mark.guarantee("V-18")
 @pytest.mark.parametrize("length", [10, 600, 20_000, 100_000])
 def test_an_encoding_inside_another_or_after_one_that_failed_has_bytes_of_its_own(length: int) -> None:
     class Foreign:

@@ -63,9 +63,9 @@ def offset(data: bytes, codec: Codec = "msgpack", limits: Limits | None = None) 
     return error.offset
 
 
+@pytest.mark.guarantee("L-01")
 @measured
 def test_nesting_bombs_are_refused_on_a_small_stack(run_python: PythonRunner) -> None:
-    """SEC-1"""
     run_python(
         MEASURE
         + """
@@ -105,9 +105,9 @@ thread.join()
     )
 
 
+@pytest.mark.guarantee("L-05")
 @measured
 def test_announced_lengths_reserve_nothing(run_python: PythonRunner) -> None:
-    """SEC-3"""
     run_python(
         MEASURE
         + """
@@ -124,9 +124,9 @@ for header in headers:
     )
 
 
+@pytest.mark.guarantee("L-05")
 @measured
 def test_chained_lengths_share_one_budget(run_python: PythonRunner) -> None:
-    """SEC-4"""
     run_python(
         MEASURE
         + """
@@ -144,9 +144,9 @@ for limits, expected in ((None, "max_nodes"), (deep, "max_nodes"), (many, "max_e
     )
 
 
+@pytest.mark.guarantee("L-03")
 @measured
 def test_a_message_of_tiny_containers_stays_within_the_budget(run_python: PythonRunner) -> None:
-    """SEC-5"""
     run_python(
         MEASURE
         + """
@@ -170,9 +170,10 @@ for codec, bomb in bombs:
     )
 
 
+@pytest.mark.guarantee("L-06")
 @measured
 def test_objects_are_counted_before_they_are_made(run_python: PythonRunner) -> None:
-    """SEC-5: the limit of decoded bytes is what the interpreter's objects cost."""
+    """The limit of decoded bytes is what the interpreter's objects cost."""
     run_python(
         MEASURE
         + """
@@ -215,6 +216,7 @@ def grows_linearly(make: Callable[[int], bytes], size: int, decode: Callable[[by
     return False
 
 
+@pytest.mark.guarantee("L-07")
 @pytest.mark.parametrize(
     "make",
     [
@@ -229,8 +231,6 @@ def grows_linearly(make: Callable[[int], bytes], size: int, decode: Callable[[by
     ids=["integer", "negative", "fraction", "zeros before", "long and small", "exponent", "exponent of nines"],
 )
 def test_numbers_of_many_digits_take_time_in_proportion(make: Callable[[int], bytes]) -> None:
-    """SEC-9"""
-
     def decode(data: bytes) -> object:
         try:
             return pybridge.decode(data, "json")
@@ -241,8 +241,8 @@ def test_numbers_of_many_digits_take_time_in_proportion(make: Callable[[int], by
     assert grows_linearly(make, 4_000_000, decode, 2.2)
 
 
+@pytest.mark.guarantee("V-03")
 def test_integer_text_is_read_as_64_bits_or_not_at_all() -> None:
-    """SEC-9"""
     for digits in (20, 100, 4_300, 4_301, 1_000_000):
         assert offset(b'{"a":' + b"9" * digits + b"}", "json") == 5
 
@@ -257,8 +257,9 @@ def text_keys(count: int) -> bytes:
     return b"\xdf" + struct.pack(">I", count) + pairs
 
 
+@pytest.mark.guarantee("L-07")
 def test_keys_that_share_a_place_cost_about_as_much_as_others() -> None:
-    """SEC-9: integers whose hashes agree in their low bits; text, whose hash a peer cannot know."""
+    """Integers whose hashes agree in their low bits; text, whose hash a peer cannot know."""
     ordinary = int_keys(50_000, 1)
     usual = min(seconds(lambda: pybridge.decode(ordinary, ANY_KEYS)) for _ in range(3))
     for step in (1 << 20, 1 << 32, 1 << 44, 2**61 - 1):
@@ -302,8 +303,8 @@ def utf8_corpus() -> Iterator[bytes]:
         yield chr(point).encode()
 
 
+@pytest.mark.guarantee("V-07")
 def test_text_is_utf8_by_the_letter() -> None:
-    """SEC-10, T-72 (in)"""
     for text in utf8_corpus():
         expected = verdict(text)
         assert ours(text_head(len(text)) + text, "msgpack", 5) == expected, text
@@ -311,10 +312,10 @@ def test_text_is_utf8_by_the_letter() -> None:
             assert ours(b'"' + text + b'"', "json", 1) == expected, text
 
 
+@pytest.mark.guarantee("V-07")
 @pytest.mark.parametrize("before", [b"", b"x" * 7, b"x" * 300, "é".encode(), "日".encode() * 11, "😀a".encode() * 70])
 @pytest.mark.parametrize("after", [b"", b"y", b"z" * 40, "日".encode(), b"\xff"])
 def test_broken_text_is_found_where_it_stands(before: bytes, after: bytes) -> None:
-    """SEC-10"""
     broken = (
         b"\x80", b"\xbf", b"\xc0\x80", b"\xc1\xbf", b"\xc3", b"\xe0\x80\x80", b"\xe0\x9f\xbf", b"\xe2\x82",
         b"\xed\xa0\x80", b"\xed\xbf\xbf", b"\xed\xa0\xbd\xed\xb8\x80", b"\xf0\x80\x80\x80", b"\xf0\x8f\xbf\xbf",
@@ -331,8 +332,8 @@ def test_broken_text_is_found_where_it_stands(before: bytes, after: bytes) -> No
         assert offset(b'{"\\n' + text + b'":1}', "json") == 4 + place
 
 
+@pytest.mark.guarantee("V-07")
 def test_no_text_holds_half_a_surrogate_pair() -> None:
-    """T-72 (in)"""
     for text in (
         b"\\ud800", b"\\uDBFF", b"\\udc00", b"\\udfff", b"\\ud800x", b"\\ud800\\n", b"\\ud800\\u0041",
         b"\\ud800\\ud800", b"\\udc00\\ud800", b"\\ud83dx\\ude00",
@@ -345,7 +346,6 @@ def test_no_text_holds_half_a_surrogate_pair() -> None:
 
 
 def test_text_may_hold_any_character_and_no_more_than_is_there() -> None:
-    """T-72 (in)"""
     assert pybridge.decode(b"\xa3a\x00b") == "a\x00b"
     assert pybridge.decode(b'"a\\u0000b"', "json") == "a\x00b"
     assert offset(b'"a\x00b"', "json") == 2
@@ -372,19 +372,20 @@ TWICE: dict[str, tuple[Codec, bytes, Any, int]] = {
 }
 
 
+@pytest.mark.guarantee("V-22")
 @pytest.mark.parametrize(("codec", "data", "last", "again"), TWICE.values(), ids=TWICE)
 def test_a_key_that_comes_twice_has_its_last_value_or_is_refused(
     codec: Codec, data: bytes, last: Any, again: int
 ) -> None:
-    """T-73 (in)"""
     value = pybridge.decode(data, codec)
     assert value == last
     assert repr(value) == repr(last)
     assert offset(data, codec, STRICT) == again
 
 
+@pytest.mark.guarantee("V-22")
 def test_keys_that_come_twice_are_seen_however_far_apart() -> None:
-    """T-73 (in): maps are built in parts of some hundred pairs."""
+    """Maps are built in parts of some hundred pairs."""
     for count in (1, 511, 512, 513, 1024, 1025, 3000):
         keys = [*map(str, range(count)), "0"]
         data = b"{" + b",".join(f'"{key}":{index}'.encode() for index, key in enumerate(keys)) + b"}"
@@ -411,9 +412,9 @@ GOOD: dict[str, list[bytes]] = {
 }  # fmt: skip
 
 
+@pytest.mark.guarantee("V-21")
 @pytest.mark.parametrize("codec", CODECS)
 def test_nothing_may_follow_a_value(codec: Codec) -> None:
-    """T-74 (in)"""
     for data in GOOD[codec]:
         pybridge.decode(data, codec)
         for byte in range(256):
@@ -423,6 +424,7 @@ def test_nothing_may_follow_a_value(codec: Codec) -> None:
                 assert offset(data + bytes([byte]), codec) == len(data), (data, byte)
 
 
+@pytest.mark.guarantee("V-21")
 @pytest.mark.parametrize("codec", CODECS)
 def test_nothing_may_be_missing_from_a_value(codec: Codec) -> None:
     for data in GOOD[codec]:
@@ -436,6 +438,7 @@ def test_nothing_may_be_missing_from_a_value(codec: Codec) -> None:
                 assert isinstance(value, int), (data, end)
 
 
+@pytest.mark.guarantee("V-23")
 def test_reserved_and_extension_markers_are_refused_where_they_stand() -> None:
     for marker in (b"\xc1", b"\xc7\x00\x01", b"\xc8\x00\x01\x01x", b"\xc9\0\0\0\x01\x01x", b"\xd4\x01x", b"\xd5\x01xx",
                    b"\xd6\xff\x5f\x5e\x10\x00", b"\xd7\xff" + b"\0" * 8, b"\xd8\x01" + b"x" * 16):  # fmt: skip
@@ -466,9 +469,10 @@ HOSTILE: dict[str, tuple[Codec, bytes]] = {
 }
 
 
+@pytest.mark.guarantee("L-09")
 @pytest.mark.parametrize(("codec", "body"), HOSTILE.values(), ids=HOSTILE)
 async def test_a_hostile_request_fails_alone(make_engine: EngineMaker, codec: Codec, body: bytes) -> None:
-    """SEC-1, SEC-3, SEC-4, SEC-5, SEC-9, SEC-10, T-72, T-74 on the way in, through a stream."""
+    """All that is refused above, as requests of one engine."""
     seen: list[Any] = []
 
     async def handler(request: Any) -> Any:
@@ -487,6 +491,7 @@ async def test_a_hostile_request_fails_alone(make_engine: EngineMaker, codec: Co
     assert seen == [{"a": 1}] * 2
 
 
+@pytest.mark.guarantee("L-10")
 async def test_requests_are_held_to_the_engines_own_limits(make_engine: EngineMaker) -> None:
     async def handler(request: Any) -> Any:
         yield request

@@ -69,6 +69,7 @@ def dict_of_probes() -> Any:
     return {f"key {number}": Probe() for number in range(256)}
 
 
+@pytest.mark.guarantee("V-16")
 @pytest.mark.parametrize("codec", CODECS)
 @pytest.mark.parametrize("change", [shrink, clear, grow, replace, swap])
 @pytest.mark.parametrize("make", [list_of_probes, dict_of_probes])
@@ -76,7 +77,6 @@ def dict_of_probes() -> Any:
 def test_a_container_that_the_hook_changes_is_an_error(
     codec: Callable[..., Any], change: Callable[[Any], None], make: Callable[[], Any], nest: str
 ) -> None:
-    """T-68, T-69, SEC-11"""
     box = make()
     outer: Any = box if nest == "alone" else {"outer": [0, box, 1]}
     asked = 0
@@ -115,13 +115,14 @@ def same_items(box: dict[str, Any]) -> None:
     box["a"] = box.pop("a")
 
 
+@pytest.mark.guarantee("V-16")
 @pytest.mark.parametrize("codec", CODECS)
 @pytest.mark.parametrize("change", [floats, other_keys, same_items])
 @pytest.mark.parametrize("before", [True, False], ids=["first item", "after an item that the hook had to do with"])
 def test_entries_that_change_under_the_same_length_are_noticed(
     codec: Callable[..., Any], change: Callable[[dict[str, Any]], None], before: bool
 ) -> None:
-    """T-68: neither a key that comes twice nor a mix of two states of a container."""
+    """Neither a key that comes twice nor a mix of two states of a container."""
     box: dict[str, Any] = {"a": 1.5, "x": Probe(), "b": 2.5}
 
     def hook(probe: Probe) -> Any:
@@ -153,6 +154,7 @@ def test_an_element_that_is_away_for_a_while_is_written_as_it_was(codec: Callabl
     assert strict(pybridge.encode(box, spec), spec) == [0, "here", 0]
 
 
+@pytest.mark.guarantee("V-11")
 @pytest.mark.parametrize("codec", CODECS)
 def test_python_code_runs_once_for_each_object(codec: Callable[..., Any]) -> None:
     asked: list[str] = []
@@ -214,9 +216,10 @@ def test_what_a_buffer_raises_is_not_swallowed(error: type[BaseException]) -> No
     assert raised.type is error or isinstance(raised.value.__cause__, error)
 
 
+@pytest.mark.guarantee("V-18")
 @pytest.mark.parametrize("codec", CODECS)
 def test_what_the_hook_makes_unreachable_lives_until_it_is_written(codec: Callable[..., Any]) -> None:
-    """T-68: delete self. The hook takes away every reference that the test holds to what is being encoded."""
+    """The hook takes away every reference that the test holds to what is being encoded."""
     deaths: list[str] = []
 
     class Node:
@@ -260,9 +263,10 @@ def test_descriptors_of_fields_may_change_everything_around_them(codec: Callable
     assert strict(pybridge.encode(Sly(1), codec()), codec()) == {"a": ["made", "now"]}
 
 
+@pytest.mark.guarantee("V-18")
 @pytest.mark.parametrize("codec", CODECS)
 def test_finalisers_of_replaced_elements_may_encode_again(codec: Callable[..., Any]) -> None:
-    """T-78: re-entry gets a buffer of its own, frames that were kept stay as they were."""
+    """Re-entry gets a buffer of its own, frames that were kept stay as they were."""
     kept: list[memoryview] = []
     spec: Any = None
 
@@ -291,8 +295,9 @@ def test_finalisers_of_replaced_elements_may_encode_again(codec: Callable[..., A
     kept.clear()
 
 
+@pytest.mark.guarantee("V-19")
 def test_a_failed_encode_is_no_obstacle_to_the_next() -> None:
-    """T-62, at the codec: good values and ones that fail after 0, 1, many bytes and 4 MiB, in turn."""
+    """Good values and ones that fail after 0, 1, many bytes and 4 MiB, in turn."""
     bad: list[Any] = [object(), [object()], ["x" * 1000, object()], ["x" * (4 << 20), object()], {"a": 2**64}]
     for _ in range(3):
         for value in bad:
@@ -303,9 +308,10 @@ def test_a_failed_encode_is_no_obstacle_to_the_next() -> None:
                     assert pybridge.encode(good, codec).decode() == good
 
 
+@pytest.mark.guarantee("V-17")
 @pytest.mark.parametrize("codec", CODECS)
 def test_other_threads_may_change_what_is_encoded(codec: Callable[..., Any]) -> None:
-    """S-09: an error or a consistent value, never a crash."""
+    """An error or a consistent value, never a crash."""
     box: Any = {
         "list": list(range(512)),
         "dict": {str(i): [i] for i in range(512)},
@@ -432,8 +438,9 @@ LIARS = """
 """
 
 
+@pytest.mark.guarantee("V-08")
 def test_objects_that_lie_about_themselves_are_errors_or_their_storage(run_python: PythonRunner) -> None:
-    """SEC-11, in an interpreter of its own: a crash would be seen."""
+    """In an interpreter of its own: a crash would be seen."""
     lines = run_python(LIARS, timeout=60).splitlines()
     assert lines[0] == "[1, 2] {'a': 1} {'k': []}"
     assert lines[1] == str(["EncodeError"] * 6)

@@ -71,6 +71,7 @@ def test_text_of_a_key_is_that_of_orjson(key: Any) -> None:
         assert ours == orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS, default=lambda _: 0)
 
 
+@pytest.mark.guarantee("V-06")
 @given(
     st.dictionaries(
         st.text()
@@ -93,6 +94,7 @@ def test_any_keys_are_those_of_orjson_unless_two_have_the_same_text(value: dict[
             pybridge.encode(value, ANY)
 
 
+@pytest.mark.guarantee("V-06")
 @pytest.mark.parametrize(
     ("value", "said"),
     [
@@ -182,6 +184,7 @@ TEXTS = [
 ]  # fmt: skip
 
 
+@pytest.mark.guarantee("V-25")
 @pytest.mark.parametrize("text", TEXTS, ids=lambda text: ascii(text[:12]))
 def test_ascii_is_that_of_the_standard_library(text: str) -> None:
     for value in (text, {text: [text, {"k": text}]}, [text, 1.5, None]):
@@ -194,12 +197,14 @@ def test_ascii_of_any_text_is_that_of_the_standard_library(value: Any) -> None:
     assert encoded(value, ASCII) == json.dumps(value, separators=(",", ":")).encode()
 
 
+@pytest.mark.guarantee("V-25")
 def test_ascii_holds_for_what_comes_from_enums_hooks_and_keys() -> None:
     codec = JsonCodec(ascii=True, keys="any", default=lambda _: "é")
     value = {1: object(), Text("ü"): Text("ö"), "n": [Colour.RED]}
     assert encoded(value, codec) == b'{"1":"\\u00e9","\\u00fc":"\\u00f6","n":["red"]}'
 
 
+@pytest.mark.guarantee("V-25")
 def test_ascii_holds_for_what_models_write_themselves() -> None:
     class Model(pydantic.BaseModel):
         text: str
@@ -211,6 +216,7 @@ def test_ascii_holds_for_what_models_write_themselves() -> None:
         assert encoded(value, ASCII) == json.dumps(like, separators=(",", ":")).encode()
 
 
+@pytest.mark.guarantee("L-04")
 def test_a_frame_of_escapes_is_as_long_as_its_limit_and_not_a_byte_longer() -> None:
     for size in (10, 100_000):
         text = "é" * size
@@ -220,6 +226,7 @@ def test_a_frame_of_escapes_is_as_long_as_its_limit_and_not_a_byte_longer() -> N
         assert caught.value.limit == "max_frame_bytes"
 
 
+@pytest.mark.guarantee("V-25")
 @pytest.mark.parametrize("framing", ["sse", "ndjson", "length", "none"])
 async def test_framed_items_hold_no_character_that_ends_a_line_elsewhere(
     make_engine: EngineMaker, framing: Any

@@ -29,6 +29,7 @@ def live_bytes(engine: PooledEngine) -> int:
     return engine.stats().pool.live_bytes
 
 
+@pytest.mark.guarantee("V-20")
 async def test_immutable_bytes_of_a_raw_stream_are_shared_and_smaller_ones_copied() -> None:
     for size, shared in ((MEGABYTE, True), (64 << 10, True), ((64 << 10) - 1, False), (100, False)):
         payload = bytes(range(256)) * (size // 256) + b"x" * (size % 256)
@@ -46,7 +47,6 @@ async def test_immutable_bytes_of_a_raw_stream_are_shared_and_smaller_ones_copie
 
 @pytest.mark.parametrize("kind", ["attached", "dedicated"])
 async def test_a_payload_is_let_go_two_turns_after_the_last_frame_was_taken(kind: str, collector_off: None) -> None:
-    """T-49: the payload's part."""
     worker: Any = Worker(name="pybridge-payload") if kind == "dedicated" else "attached"
     payload = bytes(MEGABYTE)
     async with PooledEngine(handler_of(payload), codec="raw", worker=worker) as engine:
@@ -78,6 +78,7 @@ async def test_a_view_keeps_the_payload_and_only_as_long_as_it_lives() -> None:
     await until(lambda: references() == before, "the payload is let go with its last view")
 
 
+@pytest.mark.guarantee("S-02", "V-20")
 @pytest.mark.parametrize(
     "make", [bytearray, lambda data: memoryview(bytearray(data)), lambda data: data.decode("latin-1")]
 )
@@ -115,6 +116,7 @@ async def test_small_frames_before_and_after_a_shared_one_keep_their_order() -> 
     assert frames == expected
 
 
+@pytest.mark.guarantee("V-20")
 async def test_bytes_objects_of_subclasses_are_copied() -> None:
     class Own(bytes):
         pass

@@ -132,6 +132,7 @@ KEYS: list[tuple[Any, str]] = [
 ]
 
 
+@pytest.mark.guarantee("V-15")
 @pytest.mark.parametrize(("key", "shown"), KEYS, ids=[shown[:20] for _, shown in KEYS])
 def test_a_key_that_is_refused_is_shown_with_what_helps(key: Any, shown: str) -> None:
     cases: list[tuple[Any, str]] = [("msgpack", MSGPACK_STR), ("json", JSON_STR)]
@@ -144,6 +145,7 @@ def test_a_key_that_is_refused_is_shown_with_what_helps(key: Any, shown: str) ->
             assert str(encode_error({"a": [value]}, codec)) == f"key of type {shown}; {taken} (at $.a[0])"
 
 
+@pytest.mark.guarantee("V-15")
 def test_what_json_cannot_hold_says_what_helps() -> None:
     for value, said in (
         (b"a", 'bytes are not JSON; JsonCodec(bytes="base64") writes base64 text (at $[0])'),
@@ -312,6 +314,7 @@ DECODE: list[tuple[Any, bytes | str, str]] = [
 ]
 
 
+@pytest.mark.guarantee("V-21")
 @pytest.mark.parametrize(("codec", "data", "said"), DECODE, ids=[f"{data[:12]!r}" for _, data, _ in DECODE])
 def test_a_message_that_is_refused_says_what_is_wrong_and_where(codec: Any, data: bytes | str, said: str) -> None:
     with pytest.raises(DecodeError) as caught:

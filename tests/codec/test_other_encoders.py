@@ -275,6 +275,7 @@ def test_the_table_names_the_encoders_and_all_rows() -> None:
     assert [line.split(" | ")[0].removeprefix("| ") for line in TABLE[2:]] == [*ROWS, "depth"]
 
 
+@pytest.mark.guarantee("V-01")
 @pytest.mark.parametrize("label", ROWS)
 def test_a_row_says_what_the_encoders_do(label: str) -> None:
     cells = [ROWS[label].cell(encoder) for encoder in ENCODERS]

@@ -160,6 +160,7 @@ def name(value: object) -> str:
     return type(value).__name__
 
 
+@pytest.mark.guarantee("V-12")
 @pytest.mark.parametrize("model", MODELS, ids=name)
 def test_a_model_is_what_its_own_serializer_gives(model: Any) -> None:
     expected = dumped_json(model)
@@ -171,6 +172,7 @@ def test_a_model_is_what_its_own_serializer_gives(model: Any) -> None:
     assert pybridge.encode({"a": [model, 1]}).decode() == {"a": [table.decode(), 1]}
 
 
+@pytest.mark.guarantee("V-12")
 def test_what_an_annotation_hides_is_hidden_and_what_is_yielded_is_shown_as_its_own_class() -> None:
     hidden, shown = {"name": "ada"}, {"name": "ada", "password_hash": "$2b$"}
     for codec in ("msgpack", "json"):
@@ -198,6 +200,7 @@ async def test_models_are_items_of_streams_in_every_framing() -> None:
     assert [item async for item in packed(None)][::2] == [pybridge.encode(dumped(model)).decode() for model in MODELS]
 
 
+@pytest.mark.guarantee("V-12")
 @CODECS
 def test_model_dump_is_handed_to_the_serializer(make: Callable[..., Any]) -> None:
     for options in (
@@ -494,6 +497,7 @@ def test_classes_of_models_that_were_encoded_are_collected() -> None:
     assert gone() is None
 
 
+@pytest.mark.guarantee("M-15")
 @CODECS
 def test_a_codec_with_a_hook_and_model_dump_is_collected(make: Callable[..., Any]) -> None:
     class Owner:
@@ -513,6 +517,7 @@ def test_a_codec_with_a_hook_and_model_dump_is_collected(make: Callable[..., Any
     assert gone() is None
 
 
+@pytest.mark.guarantee("S-02")
 @CODECS
 def test_models_of_generators_stay_as_they_were_when_they_were_yielded(make: Callable[..., Any]) -> None:
     class Open(BaseModel):

@@ -75,6 +75,7 @@ for codec in CODECS:
 """
 
 
+@pytest.mark.guarantee("L-01")
 @SIZES
 def test_encoding_ends_before_the_stack_does(run_python: PythonRunner, size: int) -> None:
     """And not much sooner: into half a megabyte everything fits."""
@@ -108,6 +109,7 @@ def test_hooks_have_stack_to_run_on(run_python: PythonRunner, size: int) -> None
     run_python(COMMON + textwrap.dedent(snippet), str(size + KEPT_KIB))
 
 
+@pytest.mark.guarantee("L-02")
 @SIZES
 @pytest.mark.parametrize("depth", [0, 1, 5, 20])
 def test_hooks_that_encode_are_refused_before_the_stack_ends(run_python: PythonRunner, size: int, depth: int) -> None:
@@ -155,6 +157,7 @@ def test_encoding_is_refused_where_its_caller_has_used_up_the_stack(run_python: 
     run_python(COMMON + textwrap.dedent(snippet), str(size + KEPT_KIB))
 
 
+@pytest.mark.guarantee("L-01")
 @SIZES
 def test_decoding_nests_on_no_stack(run_python: PythonRunner, size: int) -> None:
     snippet = """

@@ -50,6 +50,7 @@ class LoudDelta(Loud, dt.timedelta): ...
 class LoudPath(Loud, pathlib.PurePosixPath): ...
 
 
+@pytest.mark.guarantee("V-10")
 @pytest.mark.parametrize(
     "value",
     [
@@ -79,6 +80,7 @@ def test_what_cannot_be_encoded_in_a_set_has_its_place(make: Callable[..., Any])
     assert pybridge.encode(set(range(9)), make(), Limits(max_nodes=10))
 
 
+@pytest.mark.guarantee("V-16")
 @CODECS
 @pytest.mark.parametrize("base", [set, collections.deque])
 def test_a_set_or_deque_that_a_hook_changes_is_an_error(make: Callable[..., Any], base: Any) -> None:
@@ -101,6 +103,7 @@ DELTAS = [
 ]  # fmt: skip
 
 
+@pytest.mark.guarantee("V-09")
 @pytest.mark.parametrize("delta", [*DELTAS, *(-delta for delta in DELTAS), dt.timedelta.min, dt.timedelta.max])
 def test_a_timedelta_is_the_text_that_msgspec_writes(delta: dt.timedelta) -> None:
     assert bytes(pybridge.encode(delta)) == msgspec.msgpack.encode(delta)
@@ -108,6 +111,7 @@ def test_a_timedelta_is_the_text_that_msgspec_writes(delta: dt.timedelta) -> Non
     assert msgspec.convert(encoded(delta), dt.timedelta) == delta
 
 
+@pytest.mark.guarantee("V-09")
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
@@ -163,6 +167,7 @@ def test_standard_forms_are_text(value: Any, expected: Any) -> None:
     assert encoded(value) == expected
 
 
+@pytest.mark.guarantee("V-13")
 def test_times_of_numpy_are_the_text_of_orjson_and_ormsgpack_where_they_are_times_of_microseconds() -> None:
     for unit in ("h", "m", "s", "ms", "us"):
         for text in ("1970-01-01T00", "2024-02-29T12", "0999-12-31T23", "2262-04-11T11"):
@@ -188,6 +193,7 @@ def test_a_duration_without_a_unit_is_for_the_hook(make: Callable[..., Any]) -> 
     assert pybridge.encode([delta], make(default=lambda _: 5)).decode() == [5]
 
 
+@pytest.mark.guarantee("V-14")
 @CODECS
 def test_extension_types_are_for_the_hook(make: Callable[..., Any]) -> None:
     class Mine(msgpack.ExtType): ...  # type: ignore[misc]
@@ -203,6 +209,7 @@ def test_extension_types_are_for_the_hook(make: Callable[..., Any]) -> None:
         ]
 
 
+@pytest.mark.guarantee("V-09")
 @CODECS
 def test_what_is_not_equal_to_itself_among_dates_is_null(make: Callable[..., Any]) -> None:
     class Never(dt.datetime):

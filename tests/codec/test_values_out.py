@@ -166,13 +166,14 @@ def short(value: object) -> str:
     return type(value).__name__
 
 
+@pytest.mark.guarantee("V-01")
 @pytest.mark.parametrize("value", BUILTIN, ids=short)
 def test_builtin_values_are_the_bytes_that_public_encoders_write(value: Any) -> None:
-    """T-67"""
     assert packed(value) == msgspec.msgpack.encode(value) == ormsgpack.packb(value)
     assert text(value).encode() == orjson.dumps(value)
 
 
+@pytest.mark.guarantee("V-08", "V-11", "V-13")
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
@@ -242,13 +243,14 @@ def test_builtin_values_are_the_bytes_that_public_encoders_write(value: Any) -> 
     ids=short,
 )  # fmt: skip
 def test_values_of_the_table_are_encoded_as_it_says(value: Any, expected: Any) -> None:
-    """T-67: overridden methods are not called, fields are read, nothing is asked twice."""
+    """Overridden methods are not called, fields are read, nothing is asked twice."""
     assert unpacked(value) == expected
     assert type(unpacked(value)) is type(expected)
     assert json.loads(text(value)) == expected
     assert unpacked([value, {"x": value}]) == [expected, {"x": expected}]
 
 
+@pytest.mark.guarantee("V-09")
 def test_text_of_times_and_numbers_is_that_of_orjson_where_both_have_them() -> None:
     values: list[Any] = [
         dt.datetime(2024, 2, 29, 1, 2, 3, 4, UTC),
@@ -267,6 +269,7 @@ def test_text_of_times_and_numbers_is_that_of_orjson_where_both_have_them() -> N
         assert packed(value) == ormsgpack.packb(value, option=ormsgpack.OPT_SERIALIZE_NUMPY)
 
 
+@pytest.mark.guarantee("V-03")
 @pytest.mark.parametrize(
     ("value", "good"),
     [
@@ -276,7 +279,6 @@ def test_text_of_times_and_numbers_is_that_of_orjson_where_both_have_them() -> N
     ids=short,
 )  # fmt: skip
 def test_integers_outside_the_range_are_refused_with_their_path(value: int, good: bool) -> None:
-    """T-65"""
     item = {"a": [0, 1, 2, value]}
     if good:
         assert packed(item) == msgspec.msgpack.encode({"a": [0, 1, 2, int.__add__(value, 0)]})
@@ -286,8 +288,8 @@ def test_integers_outside_the_range_are_refused_with_their_path(value: int, good
         assert refusal(item, codec).path == "$.a[3]"
 
 
+@pytest.mark.guarantee("V-04")
 def test_nan_and_infinities_are_exact_in_msgpack_and_a_choice_in_json() -> None:
-    """T-71, out."""
     for value in (math.nan, math.inf, -math.inf, 5e-324, -0.0):
         assert packed(value) == msgspec.msgpack.encode(value)
     for value in (math.nan, math.inf, -math.inf):
@@ -299,11 +301,11 @@ def test_nan_and_infinities_are_exact_in_msgpack_and_a_choice_in_json() -> None:
     assert text(extremes).encode() == orjson.dumps(extremes)
 
 
+@pytest.mark.guarantee("V-07")
 @pytest.mark.parametrize("where", [0, 1, 255, 256, 1000, 69_999])
 @pytest.mark.parametrize("filler", ["é", "日", "😀"])
 @pytest.mark.parametrize("codec", ["msgpack", "json", "raw"])
 def test_surrogates_are_refused_wherever_they_stand(where: int, filler: str, codec: Any) -> None:
-    """T-72, out."""
     broken = filler * where + "\ud800" + filler * (70_000 - where)
     assert "U+D800" in str(refusal(broken, codec))
     if codec != "raw":
@@ -312,8 +314,8 @@ def test_surrogates_are_refused_wherever_they_stand(where: int, filler: str, cod
     assert pybridge.encode("a\x00b", codec)
 
 
+@pytest.mark.guarantee("V-05")
 def test_bytes_stay_bytes_in_msgpack_and_are_a_choice_in_json() -> None:
-    """T-76"""
     source = bytes(range(256)) * 300
     grid = memoryview(bytes(range(24))).cast("B", (2, 3, 4))
     for value in (
@@ -332,6 +334,7 @@ def test_bytes_stay_bytes_in_msgpack_and_are_a_choice_in_json() -> None:
     assert refusal([released]).path == "$[0]"
 
 
+@pytest.mark.guarantee("V-06")
 def test_keys_are_text_unless_the_codec_takes_more() -> None:
     for key in (1, b"k", None, 1.5, True, (1,)):
         for codec in ("msgpack", "json"):
@@ -346,6 +349,7 @@ def test_keys_are_text_unless_the_codec_takes_more() -> None:
     assert packed({Word.HELLO: 1}) == msgspec.msgpack.encode({"hello": 1})
 
 
+@pytest.mark.guarantee("V-15")
 def test_what_is_not_in_the_table_is_named_with_its_path() -> None:
     cases: list[Any] = [
         object(), {}.keys(), 1j, range(3), iter([]), print, type, Plain, SimpleNamespace(a=1), np.array(["a"]),
@@ -361,6 +365,7 @@ def test_what_is_not_in_the_table_is_named_with_its_path() -> None:
                 assert f"numpy.ndarray of dtype {value.dtype};" in str(error)
 
 
+@pytest.mark.guarantee("V-14")
 def test_the_hook_is_asked_for_exactly_what_the_table_does_not_have() -> None:
     asked: list[Any] = []
 
@@ -377,6 +382,7 @@ def test_the_hook_is_asked_for_exactly_what_the_table_does_not_have() -> None:
         assert [type(item).__name__ for item in asked] == ["range", "complex", "ndarray"]
 
 
+@pytest.mark.guarantee("V-14")
 @pytest.mark.parametrize("make", [MsgpackCodec, JsonCodec])
 def test_a_hook_is_asked_thirty_two_nested_times_and_not_once_more(make: Callable[..., Any]) -> None:
     class Onion:
@@ -407,6 +413,7 @@ def test_an_exception_of_the_hook_is_the_cause_and_the_path_is_where_it_was_aske
     assert error.__cause__ is failure
 
 
+@pytest.mark.guarantee("V-11")
 def test_a_field_without_a_value_is_named() -> None:
     broken = Plain(1)
     del broken.a

@@ -51,6 +51,7 @@ async def test_time_to_leave_the_queue_does_not_grow_with_it() -> None:
     assert long < GROWTH * short, (short, long)
 
 
+@pytest.mark.guarantee("F-08")
 async def test_calls_get_their_places_in_the_order_they_came_whoever_leaves(make_engine: EngineMaker) -> None:
     begun: list[int] = []
 
@@ -73,8 +74,8 @@ async def test_calls_get_their_places_in_the_order_they_came_whoever_leaves(make
     assert begun == [0, *(number for number in range(1, 20) if number % 3 != 1)]
 
 
+@pytest.mark.guarantee("F-07")
 async def test_refused_calls_are_counted_as_that_and_as_nothing_else(make_engine: EngineMaker) -> None:
-    """S-24, S-34"""
     engine = make_engine(waits, flow=FlowConfig(max_concurrency=1, max_queue=0))
     async with engine(1) as stream:
         assert await anext(stream) == 1

@@ -26,6 +26,7 @@ async def handler(request: object) -> AsyncGenerator[object, None]:
     yield request
 
 
+@pytest.mark.guarantee("E-18", "L-08")
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -49,7 +50,6 @@ async def handler(request: object) -> AsyncGenerator[object, None]:
     ],
 )
 def test_option_that_cannot_be_is_named_before_anything_starts(options: dict[str, Any], said: str) -> None:
-    """SEC-14: among others."""
     engine = PooledEngine(handler)
     for call in (engine, engine.frames, engine.chunks):
         with pytest.raises(ConfigError, match=said):
@@ -94,12 +94,14 @@ def test_limit_of_metadata_says_what_was_given() -> None:
     assert checked({"metadata": {"é": "ü"}}, Limits(max_metadata_bytes=4, max_metadata_entries=1))
 
 
+@pytest.mark.guarantee("E-18")
 def test_unknown_option_is_a_type_error_that_names_the_known_ones() -> None:
     unknown: dict[str, Any] = {"tiemout": 5}
     with pytest.raises(TypeError, match=r"no option 'tiemout'; it has .*timeout"):
         PooledEngine(handler)(None, **unknown)
 
 
+@pytest.mark.guarantee("L-08")
 def test_metadata_is_limited_in_entries_and_bytes() -> None:
     engine = PooledEngine(handler, limits=Limits(max_metadata_entries=2, max_metadata_bytes=10))
     assert list(engine.iter(1, metadata={"a": "1234", "b": "1234"})) == [1]
@@ -112,8 +114,9 @@ def test_metadata_is_limited_in_entries_and_bytes() -> None:
         assert raised.value.limit == limit
 
 
+@pytest.mark.guarantee("L-08")
 def test_hostile_metadata_is_refused_with_a_short_message() -> None:
-    """SEC-14: a value of 1 MB, and 100,000 entries."""
+    """A value of 1 MB, and 100,000 entries."""
     engine = PooledEngine(handler)
     for metadata, limit in (
         ({"a": "b" * 1_000_000}, "max_metadata_bytes"),
@@ -169,6 +172,7 @@ def test_lifespan_that_is_none_says_what_it_gave(given: Any) -> None:
         list(PooledEngine(handler, worker="dedicated", lifespan=lambda: given).iter(None))
 
 
+@pytest.mark.guarantee("H-03")
 def test_awaitable_that_gives_no_iterator_is_a_type_error() -> None:
     class Wrong:
         def __await__(self) -> Any:

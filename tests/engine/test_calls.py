@@ -58,6 +58,7 @@ WAYS: dict[str, Callable[[Any], Any]] = {
 }
 
 
+@pytest.mark.guarantee("S-19")
 @pytest.mark.parametrize("way", WAYS)
 async def test_asyncio_takes_a_call_as_a_coroutine(make_engine: EngineMaker, way: str) -> None:
     engine = make_engine(answer, unary=True)
@@ -138,6 +139,7 @@ async def test_call_that_is_closed_or_dropped_cancels_its_handler(closed: bool) 
     assert handler.reason == "caller"
 
 
+@pytest.mark.guarantee("H-05")
 async def test_call_gives_exactly_one_item_or_raises(make_engine: EngineMaker) -> None:
     ended: list[int] = []
 
@@ -160,6 +162,7 @@ async def test_call_gives_exactly_one_item_or_raises(make_engine: EngineMaker) -
     assert ended == [1, 0, 2, 1000], "a handler has ended before its call raises"
 
 
+@pytest.mark.guarantee("H-05")
 async def test_call_waits_for_the_end_of_its_handler(make_engine: EngineMaker) -> None:
     steps: list[str] = []
 
@@ -190,6 +193,7 @@ async def test_failure_of_a_call_shows_its_caller_and_its_handler(make_engine: E
     assert caught.value.__context__ is None
 
 
+@pytest.mark.guarantee("H-05")
 async def test_answer_that_cannot_be_encoded_ends_the_call(make_engine: EngineMaker) -> None:
     async def handler(request: object) -> object:
         return object()

@@ -53,8 +53,8 @@ def test_engine_shows_its_codec_and_state_even_half_made() -> None:
     assert repr(PooledEngine.__new__(PooledEngine)) == "<PooledEngine: not made>"
 
 
+@pytest.mark.guarantee("M-15")
 def test_engines_that_their_handlers_close_over_are_collected() -> None:
-    """T-54"""
     threads = threading.active_count()
     alive: list[weakref.ref[PooledEngine]] = []
 
@@ -86,8 +86,8 @@ async def test_engine_may_go_before_its_streams(make_engine: EngineMaker) -> Non
     assert [await collect(stream) for stream in streams] == [list(range(10))] * 10
 
 
+@pytest.mark.guarantee("F-07")
 async def test_calls_over_the_limits_are_refused_and_the_handler_is_not_called(make_engine: EngineMaker) -> None:
-    """S-34"""
     called: list[int] = []
     release: list[Any] = []
 
@@ -117,9 +117,8 @@ async def test_calls_over_the_limits_are_refused_and_the_handler_is_not_called(m
     assert [await collect(stream) for stream in streams] == [[], []]
 
 
+@pytest.mark.guarantee("F-09")
 async def test_calls_given_up_while_they_wait_give_their_place_back(make_engine: EngineMaker) -> None:
-    """S-34, T-34"""
-
     async def handler(request: object) -> AsyncGenerator[int, None]:
         yield 1
         await asyncio.sleep(0)
@@ -135,9 +134,8 @@ async def test_calls_given_up_while_they_wait_give_their_place_back(make_engine:
     assert await engine.call(None) == 1
 
 
+@pytest.mark.guarantee("F-10")
 async def test_nested_calls_pass_the_limit_of_their_own_engine(make_engine: EngineMaker) -> None:
-    """S-23"""
-
     async def handler(request: int) -> AsyncGenerator[int, None]:
         yield request + (await engine.call(request - 1) if request else 0)
 
@@ -145,8 +143,8 @@ async def test_nested_calls_pass_the_limit_of_their_own_engine(make_engine: Engi
     assert await engine.call(10) == 55
 
 
+@pytest.mark.guarantee("E-12")
 async def test_closing_delivers_what_was_made_and_cancels_the_rest(make_engine: EngineMaker) -> None:
-    """S-24, T-47"""
     seen: list[str | None] = []
     waiting: list[str] = []
 
@@ -186,8 +184,8 @@ async def test_closing_delivers_what_was_made_and_cancels_the_rest(make_engine: 
         await anext(engine("finite"))
 
 
+@pytest.mark.guarantee("E-13")
 async def test_nested_calls_go_on_while_their_root_drains(make_engine: EngineMaker) -> None:
-    """S-24"""
     release: list[Any] = []
 
     async def handler(request: str) -> AsyncGenerator[str, None]:
@@ -209,9 +207,8 @@ async def test_nested_calls_go_on_while_their_root_drains(make_engine: EngineMak
     await closing
 
 
+@pytest.mark.guarantee("E-12")
 async def test_closed_on_its_loop_an_engine_ends_calls_that_wait_for_a_place() -> None:
-    """S-24"""
-
     async def handler(request: object) -> AsyncGenerator[int, None]:
         yield 1
         await asyncio.Event().wait()
@@ -228,8 +225,8 @@ async def test_closed_on_its_loop_an_engine_ends_calls_that_wait_for_a_place() -
         assert caught.value.reason == "shutdown"
 
 
+@pytest.mark.guarantee("E-12")
 def test_close_on_a_plain_thread_returns_after_the_endings() -> None:
-    """S-24"""
     cleaned: list[int] = []
 
     async def handler(request: object) -> AsyncGenerator[int, None]:
@@ -270,6 +267,7 @@ async def test_wait_for_streams_that_somebody_holds_is_logged(
     assert len(reports(caplog)) == 1
 
 
+@pytest.mark.guarantee("E-13")
 async def test_closing_waits_no_longer_than_it_was_told(make_engine: EngineMaker) -> None:
     async def waits(request: object) -> AsyncGenerator[int, None]:
         yield 0
@@ -307,6 +305,7 @@ class Lifespan:
             self.log.append("handler done")
 
 
+@pytest.mark.guarantee("E-14")
 async def test_lifespan_surrounds_all_streams(make_engine: EngineMaker) -> None:
     lifespan = Lifespan()
     engine = make_engine(lifespan.handler, lifespan=lifespan)
@@ -319,6 +318,7 @@ async def test_lifespan_surrounds_all_streams(make_engine: EngineMaker) -> None:
         await anext(stream)
 
 
+@pytest.mark.guarantee("E-14")
 async def test_lifespan_that_fails_fails_the_calls_that_wait_for_it(make_engine: EngineMaker) -> None:
     @contextlib.asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
@@ -335,10 +335,9 @@ async def test_lifespan_that_fails_fails_the_calls_that_wait_for_it(make_engine:
     assert attempts == [1, 1]
 
 
+@pytest.mark.guarantee("S-10")
 @pytest.mark.parametrize("exit_with", [SystemExit, KeyboardInterrupt])
 async def test_exit_from_a_lifespan_is_contained_by_a_worker_of_its_own(exit_with: type[BaseException]) -> None:
-    """S-28"""
-
     @contextlib.asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
         if not attempts:
@@ -415,9 +414,9 @@ class Hostile:
         self.engine(None)
 
 
+@pytest.mark.guarantee("E-23")
 @pytest.mark.parametrize("batch", [1, 64])
 async def test_encoding_hook_may_call_engines_and_start_streams(make_engine: EngineMaker, batch: int) -> None:
-    """T-06, T-07"""
     started: list[asyncio.Task[Any]] = []
 
     def default(item: Hostile) -> Any:
@@ -442,8 +441,9 @@ async def test_encoding_hook_may_call_engines_and_start_streams(make_engine: Eng
     assert await collect(engine(None)) == [[n, {"hook": n + 1}, n] for n in range(50)]
 
 
+@pytest.mark.guarantee("E-23")
 def test_threads_that_start_cancel_and_drop_streams_do_not_block_each_other() -> None:
-    """T-06, short form: the switch interval is as short as can be."""
+    """The switch interval is as short as can be."""
 
     async def handler(request: int) -> AsyncGenerator[Any, None]:
         for number in range(request):
@@ -499,8 +499,9 @@ async def test_time_to_wait_for_the_end_that_cannot_be_is_refused_before_anythin
         await anext(engine(None))
 
 
+@pytest.mark.guarantee("P-11")
 def test_subinterpreter_is_refused(run_python: Any) -> None:
-    """T-50: by an `ImportError` that says so; the main interpreter goes on."""
+    """By an `ImportError` that says so; the main interpreter goes on."""
     run_python(
         """
         try:
@@ -572,6 +573,7 @@ async def test_lifespan_that_fails_to_be_left_is_logged_and_does_not_hold_up_the
     assert "left badly" in str(caplog.records[0].exc_info[1])
 
 
+@pytest.mark.guarantee("M-12")
 async def test_call_beyond_the_memory_for_requests_is_told_so(make_engine: EngineMaker) -> None:
     async def handler(request: str) -> AsyncGenerator[int, None]:
         yield len(request)
@@ -586,6 +588,7 @@ async def test_call_beyond_the_memory_for_requests_is_told_so(make_engine: Engin
             await anext(engine(body, encoded="msgpack"))
 
 
+@pytest.mark.guarantee("M-12")
 async def test_waiting_request_may_start_when_another_turns_out_to_need_less_memory(make_engine: EngineMaker) -> None:
     async def handler(request: str) -> AsyncGenerator[int, None]:
         yield len(request)

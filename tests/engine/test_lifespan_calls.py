@@ -55,13 +55,12 @@ def lifespan_that(act: Callable[[], Awaitable[object]]) -> Callable[[], Abstract
     return lifespan
 
 
+@pytest.mark.guarantee("E-15")
 @pytest.mark.parametrize("where", ["in its task", "in a task of its own"])
 @pytest.mark.parametrize("form", FORMS)
 async def test_engine_called_from_its_own_lifespan_says_so_at_once(
     make_engine: EngineMaker, form: str, where: str
 ) -> None:
-    """S-23"""
-
     async def warm_up() -> None:
         call = FORMS[form](engine)
         await (call if where == "in its task" else asyncio.create_task(own(call)))
@@ -78,11 +77,12 @@ async def test_engine_called_from_its_own_lifespan_says_so_at_once(
     assert (streams.started, streams.raised, streams.refused) == (2, 2, 2)
 
 
+@pytest.mark.guarantee("E-15")
 @pytest.mark.parametrize("kind", ["asyncio", "uvloop"])
 async def test_function_that_a_lifespan_has_its_loop_run_in_a_thread_is_told_as_well(
     kind: Literal["asyncio", "uvloop"],
 ) -> None:
-    """S-23: `run_in_executor` hands on no context."""
+    """`run_in_executor` hands on no context."""
 
     async def warm_up() -> None:
         seen.append(await asyncio.get_running_loop().run_in_executor(None, lambda: var.get(None)))
@@ -107,9 +107,8 @@ async def test_lifespan_that_goes_on_after_its_refused_call_is_entered(make_engi
     assert [await engine.call(None) for _ in range(3)] == [1, 1, 1]
 
 
+@pytest.mark.guarantee("E-15")
 async def test_task_made_by_a_lifespan_may_call_once_that_is_entered(make_engine: EngineMaker) -> None:
-    """S-23"""
-
     @contextlib.asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
         entered = asyncio.Event()
@@ -130,9 +129,9 @@ async def test_task_made_by_a_lifespan_may_call_once_that_is_entered(make_engine
         await until(lambda: warmed, "the background task has called")
 
 
+@pytest.mark.guarantee("E-15")
 @pytest.mark.parametrize("form", FORMS)
 async def test_engines_whose_lifespans_call_each_other_say_so_at_once(make_engine: EngineMaker, form: str) -> None:
-    """S-23"""
     engines: list[PooledEngine] = []
 
     def calls(index: int) -> Callable[[], Awaitable[object]]:
@@ -149,9 +148,8 @@ async def test_engines_whose_lifespans_call_each_other_say_so_at_once(make_engin
             await engines[first].call(None)
 
 
+@pytest.mark.guarantee("E-15")
 async def test_lifespans_on_different_workers_that_call_each_other_say_so() -> None:
-    """S-23"""
-
     async def call_once_both_are_being_entered(own: int) -> None:
         begun[own].set()
         await asyncio.to_thread(begun[1 - own].wait)
@@ -174,9 +172,8 @@ async def test_lifespans_on_different_workers_that_call_each_other_say_so() -> N
     await asyncio.gather(*(engine.aclose(0) for engine in engines))
 
 
+@pytest.mark.guarantee("E-15")
 async def test_handler_that_a_lifespan_calls_cannot_call_back(make_engine: EngineMaker) -> None:
-    """S-23"""
-
     async def back(request: object) -> AsyncGenerator[int, None]:
         yield await first.call(None)
 
@@ -186,6 +183,7 @@ async def test_handler_that_a_lifespan_calls_cannot_call_back(make_engine: Engin
         await first.call(None)
 
 
+@pytest.mark.guarantee("E-15")
 async def test_lifespans_may_call_whatever_does_not_wait_for_them(make_engine: EngineMaker) -> None:
     async def both() -> None:
         assert await middle.call(None) + await last.call(None) == 2
@@ -213,9 +211,8 @@ async def test_call_that_a_lifespan_gave_up_is_no_longer_waited_for(make_engine:
     assert await second.call(None) == 1
 
 
+@pytest.mark.guarantee("E-15")
 async def test_call_from_a_lifespan_takes_no_place_from_the_call_that_waits_for_it(make_engine: EngineMaker) -> None:
-    """S-23"""
-
     async def outer(request: str) -> AsyncGenerator[int, None]:
         yield await inner.call(None) if request == "outer" else 2
 

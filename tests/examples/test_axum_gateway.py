@@ -182,6 +182,7 @@ def test_the_example_answers_curl(start: Starter) -> None:
     assert re.search(r'^pybridge_streams_ended_total\{.*chat",ending="finished",reason=""\} 1$', metrics, re.MULTILINE)
 
 
+@pytest.mark.guarantee("W-31")
 async def test_the_client_of_openai_reads_the_example(start: Starter) -> None:
     async with start(EXAMPLE).openai as client:
         stream = await client.chat.completions.create(

@@ -46,10 +46,11 @@ async def drain(stream: AsyncIterator[object]) -> int:
     return count
 
 
+@pytest.mark.guarantee("M-14")
 @pytest.mark.parametrize("kind", ["items", "frames", "chunks"])
 @pytest.mark.parametrize("worker", ["attached", "dedicated"])
 async def test_items_bring_the_collector_no_work(worker: str, kind: str) -> None:
-    """T-13: as many collections as the bare generator causes, and a handful for the stream itself."""
+    """As many collections as the bare generator causes, and a handful for the stream itself."""
     engine = PooledEngine(numbers, worker=worker)  # type: ignore[arg-type]
     open_stream: Any = {"items": engine, "frames": engine.frames, "chunks": engine.chunks}[kind]
     with Collections() as bare:

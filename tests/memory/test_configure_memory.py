@@ -176,13 +176,15 @@ BURST = """
 MIN_GAIN = {"PYBRIDGE_MEMORY_MIN_GAIN": "8MiB"}
 
 
+@pytest.mark.guarantee("M-16")
 @pytest.mark.parametrize("case", ["plain", "subscription"])
 @pytest.mark.parametrize("idle_release", ["malloc", "all"])
 def test_memory_goes_back_when_idle(run_python: PythonRunner, idle_release: str, case: str) -> None:
-    """One subscription without end does not keep the process busy; no runtime thread attaches (T-01)."""
+    """One subscription without end does not keep the process busy; no runtime thread attaches."""
     run_python(BURST, idle_release, case, options=PLAIN, environment=MIN_GAIN)
 
 
+@pytest.mark.guarantee("M-16")
 def test_memory_of_both_goes_back_where_nothing_is_configured(run_python: PythonRunner) -> None:
     run_python(BURST, "default", "plain", options=PLAIN, environment=MIN_GAIN)
 
@@ -192,14 +194,17 @@ def test_memory_goes_back_when_idle_with_jemalloc_preloaded(run_python: PythonRu
     run_python(BURST, "malloc", "plain", options=PLAIN, environment={"LD_PRELOAD": str(skips.JEMALLOC[0])} | MIN_GAIN)
 
 
+@pytest.mark.guarantee("M-16")
 def test_nothing_goes_back_when_that_is_off(run_python: PythonRunner) -> None:
     run_python(BURST, "off", "plain", options=PLAIN, environment=MIN_GAIN)
 
 
+@pytest.mark.guarantee("M-17")
 def test_objects_that_the_program_froze_stay_frozen(run_python: PythonRunner) -> None:
     run_python(BURST, "all", "frozen", options=PLAIN, environment=MIN_GAIN)
 
 
+@pytest.mark.guarantee("M-17")
 def test_objects_that_a_callback_of_the_collector_froze_stay_frozen(run_python: PythonRunner) -> None:
     run_python(BURST, "all", "freezing callback", options=PLAIN, environment=MIN_GAIN)
 

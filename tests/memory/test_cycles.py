@@ -147,6 +147,7 @@ def test_an_engine_shows_all_that_it_holds() -> None:
     assert sum(isinstance(held, type(native_codec("raw"))) for held in gc.get_referents(engine._core)) == 1
 
 
+@pytest.mark.guarantee("M-15")
 @pytest.mark.parametrize("with_lifespan", [False, True])
 def test_a_loop_that_nobody_closes_is_collected_with_its_streams_and_lifespans(with_lifespan: bool) -> None:
     @asynccontextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import itertools
 import sys
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+import pybridge
 from pybridge import Context, FlowConfig, PooledEngine, Stream, current_context
 
 from support import skips
@@ -127,10 +129,11 @@ def options(case: str) -> dict[str, Any]:
     return {"timeout": 0.1} if case == "timeout" else {}
 
 
+@pytest.mark.guarantee("M-13")
 @pytest.mark.parametrize("worker", ["attached", "dedicated"])
 @pytest.mark.parametrize("case", CONSUMERS)
 async def test_request_and_items_die_with_their_stream(case: str, worker: Any) -> None:
-    """T-49: requests of Python callers and yielded items."""
+    """Requests of Python callers and yielded items."""
     made.clear()
     async with PooledEngine(handler, worker=worker, flow=FlowConfig(high_water_items=8)) as engine:
         references = []
@@ -145,6 +148,7 @@ async def test_request_and_items_die_with_their_stream(case: str, worker: Any) -
         await all_dead([*references, *made])
 
 
+@pytest.mark.guarantee("M-13")
 @pytest.mark.parametrize("case", CONSUMERS)
 async def test_encoded_request_dies_with_its_stream(case: str) -> None:
     body = f'{{"case": "{case}", "mark": "{MARK}", "rows": [{{"id": 1}}, []]}}'.encode()
@@ -164,6 +168,7 @@ async def test_request_dies_with_its_stream_with_eager_tasks(case: str) -> None:
     await test_request_and_items_die_with_their_stream(case, "attached")
 
 
+@pytest.mark.guarantee("M-13")
 async def test_unary_request_dies_with_its_call() -> None:
     async def unary(request: Request) -> dict[str, str]:
         await asyncio.sleep(0)
@@ -194,8 +199,8 @@ async def test_request_of_a_call_that_never_starts_dies_with_its_stream() -> Non
         await busy.aclose()
 
 
+@pytest.mark.guarantee("M-11")
 async def test_waiting_request_is_bytes_until_its_handler_begins() -> None:
-    """S-32"""
     body = f'{{"case": "finished", "mark": "{MARK}", "rows": [[]]}}'.encode()
     async with PooledEngine(handler, flow=FlowConfig(max_concurrency=1)) as engine:
         busy = engine(Request("parked"))
@@ -208,6 +213,7 @@ async def test_waiting_request_is_bytes_until_its_handler_begins() -> None:
         await all_dead([])
 
 
+@pytest.mark.guarantee("M-13")
 def test_request_of_blocking_iteration_dies_with_it() -> None:
     with PooledEngine(handler) as engine:
         request = Request("finished")
@@ -217,3 +223,22 @@ def test_request_of_blocking_iteration_dies_with_it() -> None:
         assert len(list(items)) == 3
         del items
         wait_until(lambda: reference() is None, lambda: f"dead: {sys.getrefcount(reference())}")
+
+
+@pytest.mark.guarantee("M-19")
+@pytest.mark.parametrize("worker", ["attached", "dedicated"])
+async def test_stream_that_goes_on_does_not_grow(worker: Any) -> None:
+    async def endless(request: int) -> AsyncIterator[object]:
+        for number in itertools.count(request):
+            yield {"n": number}
+
+    async def pass_over(count: int) -> pybridge.MemoryStats:
+        for _ in range(count):
+            await anext(stream)
+        return pybridge.memory()
+
+    async with PooledEngine(endless, worker=worker) as engine, engine(10**6) as stream:
+        before = await pass_over(5_000)
+        after = await pass_over(30_000)
+    assert after.python_blocks - before.python_blocks < 5_000
+    assert after.malloc_in_use - before.malloc_in_use < 8 * 20_000

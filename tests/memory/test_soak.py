@@ -19,9 +19,10 @@ def rows(lane: str, payload: memory.Payload, **more: Any) -> dict[Any, dict[str,
     return {row["cycle"]: row for row in report.rows}
 
 
+@pytest.mark.guarantee("M-16")
 @pytest.mark.parametrize(("payload", "above_start"), [("text", 16), ("tree", 32)])
 def test_burst_leaves_nothing_behind_and_costs_little_above_the_floor(payload: Any, above_start: int) -> None:
-    """P55, T-55 in its short form: resident when idle, peak against the handler without a bridge, few threads."""
+    """It compares what is resident when idle, the peak without a bridge, and the number of threads."""
     pooled, floor = rows("pooled", payload), rows("python", payload, idle=0.0)
     assert pooled["idle"]["rss_mib"] <= pooled[0]["rss_mib"] + above_start
     assert pooled["idle"]["peak_mib"] <= floor["idle"]["peak_mib"] + 2 * MIB_OF_BODIES + PARKED_MIB

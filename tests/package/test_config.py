@@ -127,6 +127,7 @@ WRONG: list[tuple[type[Settings], str, object]] = [
 ]
 
 
+@pytest.mark.guarantee("E-18")
 @pytest.mark.parametrize(("kind", "field", "value"), WRONG)
 def test_wrong_value_is_a_config_error_that_names_the_field(kind: type[Any], field: str, value: object) -> None:
     with pytest.raises(ConfigError) as caught:
@@ -279,6 +280,7 @@ def test_defaults_that_editors_see_are_those_of_the_fields(kind: type[Any]) -> N
     assert shown == {name: repr(parameter.default) for name, parameter in inspect.signature(kind).parameters.items()}
 
 
+@pytest.mark.guarantee("E-19")
 @pytest.mark.parametrize(
     ("variable", "text", "field", "value"),
     [
@@ -309,6 +311,7 @@ def test_environment_replaces_the_default_and_no_argument(
     assert getattr(kind(**{field: default}), field) == default
 
 
+@pytest.mark.guarantee("E-19")
 @pytest.mark.parametrize("field", dataclasses.fields(PoolConfig), ids=lambda field: field.name)
 def test_wrong_environment_is_a_config_error_that_names_field_and_variable(
     monkeypatch: pytest.MonkeyPatch, field: dataclasses.Field[Any]

@@ -80,6 +80,7 @@ def test_cancelled_stream_says_its_reason_in_words(reason: str) -> None:
     assert ": " in text
 
 
+@pytest.mark.guarantee("S-14")
 def test_what_is_worth_another_try_is_what_the_document_says() -> None:
     """The bridge's own tests hold the same table against the rule in Rust."""
     page = (Path(__file__).parents[2] / "docs" / "streams.md").read_text()

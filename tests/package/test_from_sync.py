@@ -1,4 +1,4 @@
-"""S-20, T-28."""
+"""`from_sync`: plain generators as handlers, each stream on a thread of its own."""
 
 from __future__ import annotations
 
@@ -41,6 +41,7 @@ async def test_items_arrive_in_order_and_the_thread_ends() -> None:
     assert await collect(from_sync(count)(1000)) == list(range(1000))
 
 
+@pytest.mark.guarantee("H-06")
 async def test_one_thread_of_its_own_makes_all_items_of_a_stream() -> None:
     def handler(request: object) -> Iterator[threading.Thread]:
         for _ in range(3):
@@ -52,6 +53,7 @@ async def test_one_thread_of_its_own_makes_all_items_of_a_stream() -> None:
     assert threading.current_thread() not in threads
 
 
+@pytest.mark.guarantee("H-06")
 async def test_handler_makes_one_item_per_demand() -> None:
     made: list[int] = []
 
@@ -68,6 +70,7 @@ async def test_handler_makes_one_item_per_demand() -> None:
     await stream.aclose()
 
 
+@pytest.mark.guarantee("H-13")
 async def test_handler_sees_the_context_variables_of_its_stream_and_keeps_its_own_changes() -> None:
     def handler(request: object) -> Iterator[str]:
         yield variable.get()
@@ -79,6 +82,7 @@ async def test_handler_sees_the_context_variables_of_its_stream_and_keeps_its_ow
     assert variable.get() == "caller"
 
 
+@pytest.mark.guarantee("S-04")
 async def test_exception_of_the_handler_arrives_as_the_same_object_with_its_line() -> None:
     error = KeyError("lost")
 
@@ -106,6 +110,7 @@ async def test_base_exception_of_the_handler_belongs_to_the_stream(error: BaseEx
     assert caught.value is error
 
 
+@pytest.mark.guarantee("S-05")
 @pytest.mark.parametrize("error", [StopIteration, StopAsyncIteration])
 async def test_stop_iteration_raised_by_the_handler_is_no_clean_end(error: type[Exception]) -> None:
     def handler(request: object) -> Iterator[int]:
@@ -116,8 +121,9 @@ async def test_stop_iteration_raised_by_the_handler_is_no_clean_end(error: type[
         await collect(from_sync(handler)(None))
 
 
+@pytest.mark.guarantee("H-07")
 async def test_cancelled_while_an_item_is_made_the_stream_ends_at_the_next_yield() -> None:
-    """T-28: no overlap of next and close, however long the item takes."""
+    """No overlap of next and close, however long the item takes."""
     making, go_on, closed = threading.Event(), threading.Event(), threading.Event()
 
     def handler(request: object) -> Iterator[int]:
@@ -141,6 +147,7 @@ async def test_cancelled_while_an_item_is_made_the_stream_ends_at_the_next_yield
     assert closed.is_set()
 
 
+@pytest.mark.guarantee("H-07")
 async def test_event_is_set_as_soon_as_the_stream_is_cancelled() -> None:
     waiting = threading.Event()
 
@@ -320,7 +327,6 @@ def decorated() -> Any:
     ids=["method", "callable", "static", "partial", "wrapped", "list", "class"],
 )
 async def test_every_kind_of_callable_that_gives_an_iterable_is_a_handler(handler: Any) -> None:
-    """T-27"""
     if inspect.isclass(handler):
         with pytest.raises(TypeError, match="range"):
             from_sync(handler)  # type: ignore[arg-type]  # mypy narrows it to a class

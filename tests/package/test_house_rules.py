@@ -213,7 +213,7 @@ def test_mutexes_are_those_that_debug_builds_count() -> None:
 
 
 def test_extension_declares_that_it_needs_the_interpreter_lock() -> None:
-    """T-51: nothing here was examined for free threading; PyO3 says the opposite unless told."""
+    """Nothing here was examined for free threading; PyO3 says the opposite unless told."""
     assert files_with(r"#\[pymodule\b") == {"extension/module.rs"}
     assert files_with(r"#\[pymodule\(gil_used = true\)\]") == {"extension/module.rs"}
 
@@ -254,7 +254,6 @@ def is_test_or_fixture(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("tests/**/test_*.py")), ids=lambda path: str(path.relative_to(ROOT)))
 def test_no_test_sleeps_instead_of_waiting_for_what_it_means(path: Path) -> None:
-    """T-82"""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and is_test_or_fixture(node):
             found = [f"{path.relative_to(ROOT)}:{call.lineno}" for call in sleeps(node)]

@@ -19,6 +19,7 @@ FREE_THREADED = pytest.mark.parametrize(
 )
 
 
+@pytest.mark.guarantee("P-11")
 @FREE_THREADED
 def test_free_threaded_python_is_refused_before_the_extension_is_loaded(run_python: PythonRunner, facts: str) -> None:
     run_python(
@@ -36,6 +37,7 @@ def test_free_threaded_python_is_refused_before_the_extension_is_loaded(run_pyth
     )
 
 
+@pytest.mark.guarantee("P-11")
 @FREE_THREADED
 def test_free_threaded_python_is_refused_by_the_extension_itself(run_python: PythonRunner, facts: str) -> None:
     extension = importlib.util.find_spec("pybridge._pybridge")

@@ -20,6 +20,7 @@ async def large_handler(request: int) -> AsyncIterator[str]:
     yield "x" * request
 
 
+@pytest.mark.guarantee("E-20")
 async def test_exposition_counts_what_the_engines_did() -> None:
     shared = Pool()
     async with (

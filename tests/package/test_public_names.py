@@ -28,6 +28,7 @@ def test_annotations_resolve(kind: type) -> None:
     assert typing.get_type_hints(kind)
 
 
+@pytest.mark.guarantee("P-12")
 def test_import_starts_no_thread_needs_no_extra_and_is_silent(run_python: PythonRunner) -> None:
     snippet = """
         import sys, threading, os

@@ -27,6 +27,7 @@ async def failing(request: object) -> AsyncIterator[int]:
     raise KeyError("lost")
 
 
+@pytest.mark.guarantee("E-20")
 async def test_snapshot_counts_streams_by_ending_frames_and_bytes() -> None:
     async with PooledEngine(handler) as engine:
         assert len(await collect(engine(10))) == 10
@@ -41,6 +42,7 @@ async def test_snapshot_counts_streams_by_ending_frames_and_bytes() -> None:
     assert stats.crossings >= 1
 
 
+@pytest.mark.guarantee("E-20")
 async def test_failure_is_counted_by_class() -> None:
     async with PooledEngine(failing) as engine:
         with pytest.raises(KeyError):

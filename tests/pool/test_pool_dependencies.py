@@ -16,16 +16,18 @@ def versions(lock: Path, name: str) -> list[tuple[int, ...]]:
     return [tuple(map(int, package["version"].split("."))) for package in packages if package["name"] == name]
 
 
+@pytest.mark.guarantee("L-12")
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_no_lock_file_has_a_bytes_whose_reserve_overflows(lock: Path) -> None:
-    """T-63: RUSTSEC-2026-0007 is fixed in bytes 1.11.1."""
+    """RUSTSEC-2026-0007 is fixed in bytes 1.11.1."""
     found = versions(lock, "bytes")
     assert found
     assert min(found) >= (1, 11, 1)
 
 
+@pytest.mark.guarantee("L-12")
 def test_the_workspace_asks_for_no_older_bytes() -> None:
-    """T-63: the requirement, not only the lock file, excludes the versions with the flaw."""
+    """The requirement, not only the lock file, excludes the versions with the flaw."""
     manifest = tomllib.loads((ROOT / "Cargo.toml").read_text())
     asked = manifest["workspace"]["dependencies"]["bytes"]
     assert tuple(map(int, asked.split("."))) >= (1, 11, 1)

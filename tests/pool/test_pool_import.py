@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from support.processes import PythonRunner
 
 FOOTPRINT = """
@@ -40,7 +42,8 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.guarantee("M-18")
 def test_import_adds_little_memory_and_no_huge_page(run_python: PythonRunner) -> None:
-    """T-59: importing adds less than 20 MiB, and no mapping is advised to use huge pages, before and after use."""
+    """Importing adds less than 20 MiB, and no mapping is advised to use huge pages, before and after use."""
     # Without the arenas of CPython, which asks for huge pages from 3.15 on, for small mappings too.
     run_python(FOOTPRINT, environment={"PYTHONMALLOC": "malloc"})

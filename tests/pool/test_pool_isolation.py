@@ -30,10 +30,11 @@ async def echo(request: bytes) -> AsyncIterator[bytes]:
             await asyncio.sleep(0)
 
 
+@pytest.mark.guarantee("L-11")
 @pytest.mark.parametrize("worker", ["attached", "dedicated"])
 @pytest.mark.parametrize("zero", [False, True])
 async def test_every_response_holds_its_own_marker_alone(worker: Literal["attached", "dedicated"], zero: bool) -> None:
-    """SEC-12: unique markers, fuzzed sizes, reused buffers, consumers that break off: all responses searched."""
+    """Unique markers, fuzzed sizes, reused buffers, consumers that break off: all responses searched."""
     sizes = random.Random(12)
     config = PoolConfig(segment_bytes="16KiB", large_parked_bytes="16MiB", max_live_bytes="512MiB", zero_on_reuse=zero)
     pool = Pool(config)
@@ -62,8 +63,9 @@ async def test_every_response_holds_its_own_marker_alone(worker: Literal["attach
         del stats
 
 
+@pytest.mark.guarantee("L-11")
 async def test_poison_never_reaches_the_wire() -> None:
-    """SEC-12: where returned buffers are poisoned, no frame of any size shows it."""
+    """Where returned buffers are poisoned, no frame of any size shows it."""
     sizes = random.Random(0xA5)
 
     async def handler(request: list[int]) -> AsyncIterator[bytes]:

@@ -45,6 +45,7 @@ async def test_segment_bytes_is_what_small_frames_are_held_in(segment: int) -> N
         del stream
 
 
+@pytest.mark.guarantee("M-01")
 @pytest.mark.parametrize(("limit", "most"), [("0", 0), ("256KiB", 256 * KIB)])
 async def test_small_parked_bytes_bounds_idle_segments(limit: str, most: int) -> None:
     pool = Pool(PoolConfig(small_parked_bytes=limit, decay_interval=60, idle_timeout=60))
@@ -58,6 +59,7 @@ async def test_small_parked_bytes_bounds_idle_segments(limit: str, most: int) ->
         assert stats.released["cap"] >= 800_000 - most - 3 * 64 * KIB
 
 
+@pytest.mark.guarantee("M-01")
 @pytest.mark.parametrize(("limit", "most"), [("0", 0), ("3MiB", 2560 * KIB)])
 async def test_large_parked_bytes_bounds_idle_large_buffers(limit: str, most: int) -> None:
     pool = Pool(PoolConfig(large_parked_bytes=limit, decay_interval=60, idle_timeout=60))
@@ -71,6 +73,7 @@ async def test_large_parked_bytes_bounds_idle_large_buffers(limit: str, most: in
         assert stats.released["cap"] == 6 * 1280 * KIB - most
 
 
+@pytest.mark.guarantee("M-03")
 async def test_max_live_bytes_is_a_ceiling_for_the_pool_and_no_end_for_streams() -> None:
     pool = Pool(PoolConfig(max_live_bytes="2MiB"))
     async with PooledEngine(handler, pool=pool, flow=FlowConfig(high_water="16MiB")) as engine:
@@ -82,6 +85,7 @@ async def test_max_live_bytes_is_a_ceiling_for_the_pool_and_no_end_for_streams()
         del stream
 
 
+@pytest.mark.guarantee("M-04")
 async def test_request_bodies_have_half_of_max_live_bytes() -> None:
     pool = Pool(PoolConfig(max_live_bytes="2MiB"))
     async with PooledEngine(handler, pool=pool) as engine:
@@ -139,6 +143,7 @@ async def test_nothing_decays_before_the_interval() -> None:
         assert (stats.released["decay"], stats.released["idle"]) == (0, 0)
 
 
+@pytest.mark.guarantee("M-01")
 async def test_idle_timeout_gives_everything_back() -> None:
     pool = Pool(PoolConfig(decay_interval=0.05, idle_timeout=0))
     async with PooledEngine(handler, pool=pool) as engine:
@@ -159,6 +164,7 @@ async def test_zero_on_reuse_changes_no_frame(zero: bool) -> None:
         assert stats.hits > 0
 
 
+@pytest.mark.guarantee("M-09")
 async def test_leak_after_reports_a_kept_frame_once_with_its_request(caplog: pytest.LogCaptureFixture) -> None:
     pool = Pool(PoolConfig(leak_after=0.1, decay_interval=0.05))
     async with PooledEngine(handler, pool=pool, flow=FlowConfig(batch_items=1)) as engine:

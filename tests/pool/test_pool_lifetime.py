@@ -20,6 +20,7 @@ async def handler(request: int) -> AsyncIterator[str]:
         yield "x" * request
 
 
+@pytest.mark.guarantee("M-05")
 @pytest.mark.parametrize("size", [10, 20_000, 100_000, 2_000_000])
 async def test_export_outlives_stream_engine_and_pool(size: int) -> None:
     pool = Pool()
@@ -38,6 +39,7 @@ async def test_export_outlives_stream_engine_and_pool(size: int) -> None:
         view.release()
 
 
+@pytest.mark.guarantee("M-05")
 async def test_memory_comes_home_when_the_last_export_goes() -> None:
     pool, held = Pool(), memory().frames_held
     async with PooledEngine(handler, pool=pool) as engine:
@@ -102,6 +104,7 @@ print("parent done")
 """
 
 
+@pytest.mark.guarantee("P-05")
 @pytest.mark.parametrize("used", [True, False])
 def test_forked_child_gets_nothing_of_the_pool_and_the_parent_is_untouched(
     run_python: PythonRunner, used: bool

@@ -23,8 +23,9 @@ def assert_within_bound(stats: PoolStats) -> None:
     assert stats.pinned_bytes <= 8 * MIB + 4 * stats.live_bytes, stats
 
 
+@pytest.mark.guarantee("M-07")
 async def test_stalled_streams_among_fast_ones_pin_no_more_than_the_bound() -> None:
-    """T-61, the pin test: 600 stalled streams with one frame of 50 bytes each."""
+    """600 stalled streams with one frame of 50 bytes each."""
     asyncio.get_running_loop().set_debug(False)  # which takes most of the time, of 3.12 and later above all
     stop = asyncio.Event()
 
@@ -67,6 +68,7 @@ async def test_stalled_streams_among_fast_ones_pin_no_more_than_the_bound() -> N
             await stream.aclose()
 
 
+@pytest.mark.guarantee("M-06")
 @pytest.mark.parametrize("size", [50, 1 * KIB, 8 * KIB, 17 * KIB, 33 * KIB, 70 * KIB, 270 * KIB, 700 * KIB, MIB])
 @pytest.mark.parametrize("segment", ["4KiB", "64KiB", "1MiB"])
 async def test_python_object_pins_at_most_four_times_its_size(size: int, segment: str) -> None:

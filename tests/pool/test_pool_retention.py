@@ -27,8 +27,9 @@ async def strings(sizes: list[int]) -> AsyncIterator[str]:
         yield "x" * size
 
 
+@pytest.mark.guarantee("M-08")
 async def test_one_large_frame_leaves_no_large_capacity_behind() -> None:
-    """T-60: after a frame of 15 MiB, small frames of the same stream hold one segment."""
+    """After a frame of 15 MiB, small frames of the same stream hold one segment."""
     pool = Pool()
     async with PooledEngine(strings, pool=pool) as engine:
         stream = engine([15 * MIB, *[200] * 10_000])
@@ -44,8 +45,9 @@ async def test_one_large_frame_leaves_no_large_capacity_behind() -> None:
         assert pool.stats().parked_bytes == 0
 
 
+@pytest.mark.guarantee("V-19", "M-08")
 async def test_failed_frame_leaves_no_byte_and_no_capacity() -> None:
-    """T-62: frames that fail after 0, 1, many bytes and 4 MiB leave every good frame exact and nothing held."""
+    """Frames that fail after 0, 1, many bytes and 4 MiB leave every good frame exact and nothing held."""
     wrong: list[Any] = [object(), [object()], [*range(200), object()], ["x" * 4 * MIB, object()]]
 
     async def handler(request: int) -> AsyncIterator[Any]:
@@ -72,8 +74,9 @@ async def test_failed_frame_leaves_no_byte_and_no_capacity() -> None:
         assert stats.parked_bytes <= CAP
 
 
+@pytest.mark.guarantee("M-01")
 async def test_pool_is_within_its_cap_after_a_burst_and_empty_when_idle() -> None:
-    """T-64: a burst of 1,500 streams, then nothing: within the cap at once, empty after the idle timeout."""
+    """A burst of 1,500 streams, then nothing: within the cap at once, empty after the idle timeout."""
     config = PoolConfig(decay_interval=0.05, idle_timeout=0.2, small_parked_bytes="1MiB", large_parked_bytes="4MiB")
     pool = Pool(config)
     sizes = random.Random(64)
@@ -105,8 +108,9 @@ async def test_pool_is_within_its_cap_after_a_burst_and_empty_when_idle() -> Non
         assert pool.stats().released["cap"] > 0
 
 
+@pytest.mark.guarantee("M-07")
 async def test_slow_consumers_hold_what_they_hold_and_no_more() -> None:
-    """T-61: 250 streams whose consumers keep 128 frames each; afterwards the pool is back within its cap."""
+    """250 streams whose consumers keep 128 frames each; afterwards the pool is back within its cap."""
 
     async def handler(request: int) -> AsyncIterator[list[int]]:
         for number in range(128):
@@ -140,6 +144,7 @@ async def test_slow_consumers_hold_what_they_hold_and_no_more() -> None:
         assert stats.parked_bytes + stats.held_bytes <= 4 * MIB + 2 * SEGMENT
 
 
+@pytest.mark.guarantee("M-02")
 async def test_trim_gives_idle_memory_back_at_once() -> None:
     pool = Pool()
     async with PooledEngine(strings, pool=pool) as engine:

@@ -93,6 +93,7 @@ async def test_a_receive_that_repeats_the_request_is_not_asked_for_ever(app: Asg
     assert exchange.body == b'data: "done"\n\n'
 
 
+@pytest.mark.guarantee("W-39")
 @pytest.mark.parametrize("cancels", [1, 2, 3])
 async def test_however_often_it_is_cancelled_no_task_is_left(app: AsgiApp, cancels: int) -> None:
     exchange = Exchange(b'"turns one wait"')
@@ -121,6 +122,7 @@ async def test_a_scope_of_anyio_leaves_no_task_behind(app: AsgiApp) -> None:
             await asyncio.wait(others())
 
 
+@pytest.mark.guarantee("W-39")
 async def test_nothing_of_a_request_is_alive_when_its_answer_is_there(app: AsgiApp, collector_off: None) -> None:
     class Held:
         pass
@@ -140,6 +142,7 @@ async def test_nothing_of_a_request_is_alive_when_its_answer_is_there(app: AsgiA
     assert held() is None, gc.get_referrers(held())
 
 
+@pytest.mark.guarantee("W-39")
 @pytest.mark.parametrize("broken", [RuntimeError("of the server"), None, {}])
 async def test_what_receive_fails_with_ends_the_handler_and_reaches_the_server(app: AsgiApp, broken: Any) -> None:
     exchange = Exchange(b"")
@@ -158,6 +161,7 @@ async def test_what_receive_fails_with_ends_the_handler_and_reaches_the_server(a
     assert ENDED == {"b": "client"}
 
 
+@pytest.mark.guarantee("W-39")
 async def test_what_send_fails_with_ends_the_handler_and_reaches_the_server(app: AsgiApp) -> None:
     exchange = Exchange(b'"one wait"')
 

@@ -57,6 +57,7 @@ async def test_a_large_item_comes_through_in_each_form(server: Server) -> None:
     assert await asyncio.gather(*map(size, kinds)) == [65536] * 4
 
 
+@pytest.mark.guarantee("W-16")
 async def test_a_body_that_says_it_is_too_large_is_refused_before_it_comes(server: Server) -> None:
     async with await server.connect("narrow") as connection:
         await connection.send(head("POST", server.path("narrow"), {"Content-Length": str(LIMIT + 1)}))
@@ -64,6 +65,7 @@ async def test_a_body_that_says_it_is_too_large_is_refused_before_it_comes(serve
         assert answer.status == 413
 
 
+@pytest.mark.guarantee("W-16")
 async def test_a_body_in_chunks_that_becomes_too_large_is_refused(server: Server) -> None:
     async with await server.connect("narrow") as connection:
         await connection.send(
@@ -76,6 +78,7 @@ async def test_a_body_in_chunks_that_becomes_too_large_is_refused(server: Server
         assert not server.notes("413")
 
 
+@pytest.mark.guarantee("W-16")
 async def test_a_body_as_large_as_allowed_is_taken(one_server: Server) -> None:
     body = b'{"do": [{"count": 1}], "blob": ""}'
     body = body[:-2] + b"x" * (LIMIT - len(body)) + body[-2:]
@@ -83,6 +86,7 @@ async def test_a_body_as_large_as_allowed_is_taken(one_server: Server) -> None:
     assert (await one_server.post("narrow", body[:-2] + b"x" + body[-2:])).status_code == 413
 
 
+@pytest.mark.guarantee("W-17")
 @pytest.mark.parametrize(
     ("body", "offset"), [(b'{"do": [}', 8), (b"", 0), (b'{"do": []} more', 11), (b'{"do": ["\xff"]}', 9)]
 )
@@ -93,11 +97,13 @@ async def test_a_body_that_is_no_json_is_refused_with_the_place(one_server: Serv
     assert str(offset) in error["message"]
 
 
+@pytest.mark.guarantee("W-17")
 async def test_a_body_that_is_no_messagepack_is_refused(one_server: Server) -> None:
     response = await one_server.post("generic", b"\xc1", {"Content-Type": "application/msgpack"})
     assert (response.status_code, response.json()["error"]["code"]) == (400, "decode_error")
 
 
+@pytest.mark.guarantee("W-17")
 async def test_a_body_over_a_limit_of_the_engine_is_refused_with_its_name(one_server: Server) -> None:
     body = b'{"do": [], "deep": ' + b"[" * 20 + b"]" * 20 + b"}"
     response = await one_server.post("narrow", body)
@@ -105,6 +111,7 @@ async def test_a_body_over_a_limit_of_the_engine_is_refused_with_its_name(one_se
     assert "max_depth" in response.json()["error"]["message"]
 
 
+@pytest.mark.guarantee("W-18")
 async def test_a_body_that_never_comes_whole_calls_no_handler(server: Server) -> None:
     for leave in ("fin", "rst", "half_close"):
         async with await server.connect() as connection:
@@ -116,6 +123,7 @@ async def test_a_body_that_never_comes_whole_calls_no_handler(server: Server) ->
         assert not server.notes(f"partial-{leave}")
 
 
+@pytest.mark.guarantee("W-30")
 async def test_a_connection_is_used_again_after_each_kind_of_answer(server: Server) -> None:
     asked = [
         ("generic", b'{"do": [{"count": 2}]}', {"Accept": "text/event-stream"}, 200),

@@ -6,6 +6,8 @@ import asyncio
 import json
 from typing import Any
 
+import pytest
+
 from support.fronts import Server
 
 HTTP_ERROR = 22
@@ -35,6 +37,7 @@ async def start(server: Server, do: list[Any], *options: str) -> asyncio.subproc
     return process
 
 
+@pytest.mark.guarantee("W-08")
 async def test_curl_prints_items_as_they_come(server: Server) -> None:
     accept = ("-N", "-H", "Accept: text/event-stream", "-H", "X-Request-Id: curl-streams")
     process = await start(server, [{"count": 2}, "wait"], *accept)
@@ -46,6 +49,7 @@ async def test_curl_prints_items_as_they_come(server: Server) -> None:
     await server.noted("curl-streams", "ended: client")
 
 
+@pytest.mark.guarantee("W-09")
 async def test_curl_exits_with_zero_only_for_a_whole_answer(server: Server) -> None:
     lines = ("-H", "Accept: application/x-ndjson")
     assert await curl(server, [{"count": 2}], "-N", "--fail-with-body", *lines) == (0, '{"n":0}\n{"n":1}\n')

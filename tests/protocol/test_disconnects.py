@@ -1,4 +1,4 @@
-"""S-02, T-29, T-30, T-31: a client that goes away cancels its handler with the reason `client`, wherever both stand."""
+"""A client that goes away cancels its handler with the reason `client`, wherever both stand."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ async def gone(server: Server, connection: Connection, way: str, request_id: str
         assert ended_at - left_at < PROMPT
 
 
+@pytest.mark.guarantee("W-12")
 @pytest.mark.parametrize("way", WAYS)
 async def test_a_client_that_goes_before_the_first_item_ends_the_handler(server: Server, way: str) -> None:
     name = f"before-{way}"
@@ -37,6 +38,7 @@ async def test_a_client_that_goes_before_the_first_item_ends_the_handler(server:
     await gone(server, connection, way, name)
 
 
+@pytest.mark.guarantee("W-12")
 @pytest.mark.parametrize("way", WAYS)
 async def test_a_client_that_goes_between_items_ends_the_handler(server: Server, way: str) -> None:
     name = f"between-{way}"
@@ -45,6 +47,7 @@ async def test_a_client_that_goes_between_items_ends_the_handler(server: Server,
     await gone(server, connection, way, name)
 
 
+@pytest.mark.guarantee("W-12")
 @pytest.mark.parametrize("way", WAYS)
 async def test_a_client_that_goes_while_its_answer_is_gathered_ends_the_handler(server: Server, way: str) -> None:
     name = f"gathered-{way}"
@@ -54,6 +57,7 @@ async def test_a_client_that_goes_while_its_answer_is_gathered_ends_the_handler(
     await gone(server, connection, way, name)
 
 
+@pytest.mark.guarantee("W-12")
 @pytest.mark.parametrize("way", WAYS)
 async def test_a_client_that_goes_while_silence_is_filled_ends_the_handler(server: Server, way: str) -> None:
     name = f"silent-{way}"
@@ -62,6 +66,7 @@ async def test_a_client_that_goes_while_silence_is_filled_ends_the_handler(serve
     await gone(server, connection, way, name)
 
 
+@pytest.mark.guarantee("W-12")
 @pytest.mark.parametrize("way", ["fin", "rst"])
 async def test_a_client_that_read_nothing_and_goes_ends_the_handler_parked_at_its_yield(
     server: Server, way: str
@@ -72,6 +77,7 @@ async def test_a_client_that_read_nothing_and_goes_ends_the_handler_parked_at_it
     await gone(server, connection, way, name)
 
 
+@pytest.mark.guarantee("W-14")
 async def test_a_client_that_reads_slowly_makes_its_handler_wait_and_nobody_elses(server: Server) -> None:
     name = f"slow-{server.front.name}"
     slow = await server.ask("generic", [{"flood": 65536}], {"X-Request-Id": name}, receive_buffer=4096)
@@ -130,6 +136,7 @@ async def leaves_somewhere(server: Server, dice: random.Random, name: str) -> fl
     return time.monotonic()
 
 
+@pytest.mark.guarantee("W-12")
 @pytest.mark.timeout(300)
 async def test_clients_that_go_at_any_point_leave_nothing_behind(
     server: Server, request: pytest.FixtureRequest

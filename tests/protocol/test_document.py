@@ -294,5 +294,6 @@ async def test_the_openai_protocol_has_codes_of_its_own(one_server: Server, body
     assert (response.status_code, response.json()["error"]["code"]) == (400, code)
 
 
+@pytest.mark.guarantee("W-01")
 def test_each_server_of_the_page_is_one_that_all_rules_are_tested_with() -> None:
     assert set(SERVERS.values()) < set(FRONTS)

@@ -1,4 +1,4 @@
-"""S-06: a failure after the head is told in the body, where its form can, and the message never looks whole."""
+"""A failure after the head is told in the body, where its form can, and the message never looks whole."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from support.fronts import Server
 FAILING = [{"count": 2}, {"raise": "a private text"}]
 
 
+@pytest.mark.guarantee("W-09")
 async def test_events_end_with_one_that_says_error_and_then_break_off(server: Server) -> None:
     answer = await server.stream("generic", FAILING, {"Accept": "text/event-stream", "X-Request-Id": "r-9"})
     body, whole = await answer.body()
@@ -29,6 +30,7 @@ async def test_events_end_with_one_that_says_error_and_then_break_off(server: Se
     }
 
 
+@pytest.mark.guarantee("W-09")
 @pytest.mark.parametrize(
     ("accept", "items"),
     [("application/x-ndjson", b'{"n":0}\n{"n":1}\n'), ("application/msgpack", b"\x81\xa1n\0\x81\xa1n\1")],
@@ -38,6 +40,7 @@ async def test_lines_and_values_break_off_after_the_last_item(server: Server, ac
     assert (answer.status, await answer.body()) == (200, (items, False))
 
 
+@pytest.mark.guarantee("W-10")
 async def test_a_client_of_httpx_gets_the_items_and_then_an_error(server: Server) -> None:
     lines: list[str] = []
     async with server.client() as client:
@@ -49,6 +52,7 @@ async def test_a_client_of_httpx_gets_the_items_and_then_an_error(server: Server
     assert lines == ['{"n":0}', '{"n":1}']
 
 
+@pytest.mark.guarantee("W-23")
 @pytest.mark.parametrize(
     ("step", "code"),
     [
@@ -67,6 +71,7 @@ async def test_each_failure_after_the_head_is_told_by_its_code(
     assert json.loads(body.decode().rpartition("data: ")[2])["error"]["code"] == code
 
 
+@pytest.mark.guarantee("W-04")
 async def test_a_value_that_fails_is_a_500_in_each_form(one_server: Server) -> None:
     for accept in ("*/*", "text/event-stream", "application/x-ndjson"):
         response = await one_server.post("unary", FAILING, {"Accept": accept})

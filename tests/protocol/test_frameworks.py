@@ -32,6 +32,7 @@ async def post(
     return await connection.answer()
 
 
+@pytest.mark.guarantee("W-37")
 @pytest.mark.parametrize("app", APPS)
 async def test_a_response_streams_from_a_route(asgi_server: Server, app: str) -> None:
     for route in RESPONSES:
@@ -85,6 +86,7 @@ async def test_a_broken_end_that_a_middleware_hides_is_told_in_band(asgi_server:
         assert json.loads(body.decode().rpartition("data: ")[2])["error"]["code"] == "handler_error"
 
 
+@pytest.mark.guarantee("W-37")
 @pytest.mark.parametrize("app", APPS)
 async def test_a_client_that_gives_up_ends_the_handler_below_any_middleware(asgi_server: Server, app: str) -> None:
     for path in (*RESPONSES, "mounted/generate"):
@@ -104,6 +106,7 @@ async def test_a_client_that_gives_up_ends_the_handler_below_any_middleware(asgi
     await asgi_server.assert_nothing_left()
 
 
+@pytest.mark.guarantee("W-37")
 async def test_a_response_that_a_middleware_replaces_leaves_its_stream(asgi_server: Server) -> None:
     for path in (*RESPONSES, "mounted/generate"):
         name = f"replaced-{path}"

@@ -1,6 +1,8 @@
-"""T-39: streams of one HTTP/2 connection end by themselves, and are broken off by themselves."""
+"""Streams of one HTTP/2 connection end by themselves, and are broken off by themselves."""
 
 from __future__ import annotations
+
+import pytest
 
 from support.fronts import Server
 from support.wire2 import Connection2
@@ -8,6 +10,7 @@ from support.wire2 import Connection2
 SSE = {"Accept": "text/event-stream"}
 
 
+@pytest.mark.guarantee("W-13")
 async def test_streams_that_are_reset_end_their_handlers_and_the_others_go_on(http2_server: Server) -> None:
     server = http2_server
     async with Connection2(server.port) as connection:
@@ -26,6 +29,7 @@ async def test_streams_that_are_reset_end_their_handlers_and_the_others_go_on(ht
         await server.noted(f"h2-{index}", "ended: finished")
 
 
+@pytest.mark.guarantee("W-13")
 async def test_a_stream_that_is_reset_before_its_head_or_while_gathered_ends_its_handler(http2_server: Server) -> None:
     server = http2_server
     async with Connection2(server.port) as connection:
@@ -40,6 +44,7 @@ async def test_a_stream_that_is_reset_before_its_head_or_while_gathered_ends_its
         assert connection.streams[number].status == 200
 
 
+@pytest.mark.guarantee("W-05")
 async def test_a_failure_before_the_head_has_its_status(http2_server: Server) -> None:
     async with Connection2(http2_server.port) as connection:
         number = connection.ask(http2_server.path("generic"), [{"raise": "x"}], SSE)
@@ -54,6 +59,7 @@ async def test_a_failure_after_the_head_is_an_event(http2_server: Server) -> Non
     assert connection.streams[number].body.startswith(b'data: {"n":0}\n\nevent: error\ndata: {')
 
 
+@pytest.mark.guarantee("W-09")
 async def test_a_failure_after_the_head_resets_its_stream_and_no_other(http2_server: Server) -> None:
     async with Connection2(http2_server.port) as connection:
         other = connection.ask(http2_server.path("generic"), [{"count": 20, "each": 0.02}], SSE)

@@ -20,6 +20,7 @@ def durations(method: str) -> str:
     return f'http_request_duration_seconds_count{{method="{method}",handler="counted"}}'
 
 
+@pytest.mark.guarantee("W-29")
 async def test_requests_are_counted_by_method_and_status(server: Server) -> None:
     before = await server.metrics()
     async with server.client() as client:
@@ -50,6 +51,7 @@ async def test_requests_are_counted_by_method_and_status(server: Server) -> None
     await server.assert_counts(before, more)
 
 
+@pytest.mark.guarantee("W-29")
 @pytest.mark.parametrize("accept", ["text/event-stream", "application/x-ndjson", "application/json"])
 async def test_a_request_is_in_progress_until_its_answer_ends(server: Server, accept: str) -> None:
     before = await server.metrics()
@@ -58,6 +60,7 @@ async def test_a_request_is_in_progress_until_its_answer_ends(server: Server, ac
     await server.assert_counts(before, {IN_PROGRESS: 0.0, durations("POST"): 1.0})
 
 
+@pytest.mark.guarantee("W-29")
 async def test_a_client_that_goes_before_the_head_is_counted_as_499(server: Server) -> None:
     before = await server.metrics()
     async with await server.ask("counted", ["wait"], {"X-Request-Id": "counted-gone"}):

@@ -21,6 +21,7 @@ VALUES = b"".join(msgpack.packb(item) for item in ITEMS)
 SSE = "text/event-stream; charset=utf-8"
 
 
+@pytest.mark.guarantee("W-03")
 @pytest.mark.parametrize(
     ("accept", "content_type", "body"),
     [
@@ -43,6 +44,7 @@ async def test_the_answer_has_the_form_that_the_client_accepts(
     assert (answer.status, answer.headers["content-type"], await answer.whole()) == (200, content_type, body)
 
 
+@pytest.mark.guarantee("W-03")
 @pytest.mark.parametrize(
     ("accept", "content_type"),
     [
@@ -64,6 +66,7 @@ async def test_weights_and_wildcards_choose_among_forms(one_server: Server, acce
     assert (response.status_code, response.headers["content-type"]) == (200, content_type)
 
 
+@pytest.mark.guarantee("W-03")
 @pytest.mark.parametrize("accept", ["text/html", "image/*", "text/event-stream;q=0", "application/json;q=0.000"])
 async def test_a_client_that_accepts_no_form_is_refused(one_server: Server, accept: str) -> None:
     response = await one_server.post("generic", [{"count": 1}], {"Accept": accept, "X-Request-Id": f"406-{accept}"})
@@ -72,6 +75,7 @@ async def test_a_client_that_accepts_no_form_is_refused(one_server: Server, acce
     assert not one_server.notes(f"406-{accept}")
 
 
+@pytest.mark.guarantee("W-02")
 @pytest.mark.parametrize(
     "content_type",
     [
@@ -94,6 +98,7 @@ async def test_a_body_is_json_by_name_by_suffix_and_without_a_name(
         assert (answer.status, await answer.whole()) == (200, LINES)
 
 
+@pytest.mark.guarantee("W-02")
 @pytest.mark.parametrize("content_type", ["application/msgpack", "application/vnd.msgpack", "application/x-msgpack"])
 async def test_a_body_of_messagepack_is_read_as_such(one_server: Server, content_type: str) -> None:
     body = msgpack.packb({"do": ["request"], "value": [1, "ä", None, 2.5]})
@@ -102,6 +107,7 @@ async def test_a_body_of_messagepack_is_read_as_such(one_server: Server, content
     assert (response.status_code, msgpack.unpackb(response.content)) == (200, {"value": [1, "ä", None, 2.5]})
 
 
+@pytest.mark.guarantee("W-02")
 @pytest.mark.parametrize(
     "content_type",
     [
@@ -125,6 +131,7 @@ async def test_a_body_of_json_in_another_charset_is_refused(one_server: Server) 
     assert "utf-8" in assert_refusal(response)["message"]
 
 
+@pytest.mark.guarantee("W-27")
 @pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE"])
 async def test_another_method_than_post_is_told_what_is_allowed(one_server: Server, method: str) -> None:
     async with one_server.client() as client:
@@ -133,6 +140,7 @@ async def test_another_method_than_post_is_told_what_is_allowed(one_server: Serv
     assert_refusal(response)
 
 
+@pytest.mark.guarantee("W-27")
 @pytest.mark.parametrize("path", ["", "/", "/generate/", "/generat", "/generate/more", "/v1/chat/completions"])
 async def test_an_unknown_path_is_not_found(one_server: Server, path: str) -> None:
     async with one_server.client() as client:
@@ -148,6 +156,7 @@ async def test_the_path_is_the_hosts_choice_and_a_query_belongs_to_none(one_serv
     assert (found.status_code, found.content, missing.status_code) == (200, LINES, 404)
 
 
+@pytest.mark.guarantee("W-28")
 async def test_pages_are_there_only_where_they_are_switched_on(server: Server) -> None:
     async with server.client() as client:
 
@@ -170,6 +179,7 @@ async def test_pages_are_there_only_where_they_are_switched_on(server: Server) -
             assert (await page("GET", "hasty", path))[0] == 404
 
 
+@pytest.mark.guarantee("W-30")
 async def test_an_answer_to_head_has_no_body_and_the_connection_goes_on(server: Server) -> None:
     async with await server.connect() as connection:
         for path, status in (("/health/live", 200), ("/generate", 405), ("/nothing", 404), ("/metrics", 200)):
@@ -179,6 +189,7 @@ async def test_an_answer_to_head_has_no_body_and_the_connection_goes_on(server: 
         assert await (await connection.answer()).whole() == b'{"status":"ready"}'
 
 
+@pytest.mark.guarantee("W-04")
 @pytest.mark.parametrize(
     ("accept", "content_type", "body"),
     [
@@ -233,6 +244,7 @@ async def test_a_stream_without_items_is_an_empty_answer(server: Server) -> None
     assert await asyncio.gather(*map(body, kinds)) == [b"", b"", b"", b"[]"]
 
 
+@pytest.mark.guarantee("W-26")
 async def test_heads_of_streams_keep_proxies_from_holding_them_back(server: Server) -> None:
     for accept in ("text/event-stream", "application/x-ndjson", "application/msgpack"):
         connection = await server.ask("generic", [{"count": 2, "each": 0.05}], {"Accept": accept})

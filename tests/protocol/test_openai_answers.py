@@ -38,6 +38,7 @@ async def ask(server: Server, body: bytes | dict[str, Any], path: str = "/v1/cha
         return await client.post(url, content=content, headers={"Content-Type": "application/json", **more})
 
 
+@pytest.mark.guarantee("W-31")
 async def test_chunks_are_merged_into_one_answer(server: Server) -> None:
     merged = await answer(
         server,
@@ -110,6 +111,7 @@ async def test_logprobs_are_appended(one_server: Server) -> None:
     assert [each.token for each in merged.choices[0].logprobs.content] == ["a", "b"]
 
 
+@pytest.mark.guarantee("W-32")
 async def test_deltas_are_merged_into_one_answer(one_server: Server) -> None:
     for do in (
         [{"yield": "Hello"}, {"yield": " world"}],
@@ -131,6 +133,7 @@ async def test_an_only_item_that_is_an_answer_is_the_answer(one_server: Server, 
     assert response.json() == whole
 
 
+@pytest.mark.guarantee("W-31")
 async def test_completions_are_merged(one_server: Server) -> None:
     head = {"id": "c-1", "object": "text_completion", "created": 1, "model": "m"}
     chunks = [
@@ -165,6 +168,7 @@ async def test_a_late_failure_of_a_merged_answer_is_its_status(server: Server) -
     assert "private" not in response.text
 
 
+@pytest.mark.guarantee("W-36")
 @pytest.mark.parametrize("stream", [False, True])
 async def test_an_object_that_is_no_delta_and_no_chunk_is_the_handlers_failure(
     one_server: Server, stream: bool
@@ -199,6 +203,7 @@ async def test_a_model_that_is_not_served_is_not_found(server: Server) -> None:
         assert served.choices[0].text == "x"
 
 
+@pytest.mark.guarantee("W-35")
 @pytest.mark.parametrize(
     ("body", "param"),
     [
@@ -248,6 +253,7 @@ async def test_the_client_raises_what_the_handler_says_and_tries_again_only_if_t
     await raises_after(one_server, {"public": public}, error, times)
 
 
+@pytest.mark.guarantee("W-25")
 async def test_the_client_does_not_repeat_what_failed_in_the_handler(server: Server) -> None:
     await raises_after(server, {"raise": "x"}, openai.InternalServerError, 1)
 
@@ -284,6 +290,7 @@ async def test_a_full_engine_is_overloaded_until_it_has_a_place_again(one_server
     assert merged.choices[0].message.content == "served"
 
 
+@pytest.mark.guarantee("W-35")
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [
@@ -302,6 +309,7 @@ async def test_methods_and_paths_are_refused_in_openais_shape(
     openai_error(response)
 
 
+@pytest.mark.guarantee("W-35")
 async def test_a_body_that_is_too_large_is_refused_in_openais_shape(one_server: Server) -> None:
     body = json.dumps({"model": "m", "blob": "x" * 70_000}).encode()
     response = await ask(one_server, body, service="openai_narrow")

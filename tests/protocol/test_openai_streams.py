@@ -63,6 +63,7 @@ def contents(chunks: list[Any]) -> str:
     return "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
 
 
+@pytest.mark.guarantee("W-31")
 async def test_the_client_reads_chunks(server: Server) -> None:
     async with server.openai() as client:
         chunks = await read(client, HELLO)
@@ -71,15 +72,18 @@ async def test_the_client_reads_chunks(server: Server) -> None:
     assert {(chunk.id, chunk.model) for chunk in chunks} == {("c-1", "m")}
 
 
+@pytest.mark.guarantee("W-32")
 async def test_chunks_go_out_as_the_handler_made_them(one_server: Server) -> None:
     odd = {"yield": {"choices": [{"index": 0, "delta": {"content": "ä\n\n"}}], "x_trace": [1, {"deep": None}]}}
     assert await events(one_server, [*HELLO, odd]) == [*(step["yield"] for step in [*HELLO, odd]), "[DONE]"]
 
 
+@pytest.mark.guarantee("W-33")
 async def test_a_stream_is_closed_by_done_even_if_it_is_empty(one_server: Server) -> None:
     assert (await events(one_server, []))[-1] == "[DONE]"
 
 
+@pytest.mark.guarantee("W-33")
 async def test_a_failure_after_the_head_is_raised_by_the_client_and_nothing_is_done(server: Server) -> None:
     said: list[str | None] = []
     async with server.openai() as client:
@@ -102,6 +106,7 @@ async def test_a_failure_after_the_head_is_raised_by_the_client_and_nothing_is_d
     assert error.keys() >= {"message", "type", "param", "code"}
 
 
+@pytest.mark.guarantee("W-32")
 @pytest.mark.parametrize("form", ["text", "content"])
 async def test_deltas_get_the_envelope_around_them(server: Server, form: str) -> None:
     words = ["Hello", " wörld\n", '"quoted"']
@@ -226,6 +231,7 @@ async def test_a_none_among_texts_is_passed_over(one_server: Server) -> None:
     assert [each.choices[0].finish_reason for each in chunks] == [None, None, "stop"]
 
 
+@pytest.mark.guarantee("W-34")
 async def test_usage_comes_last_and_only_to_those_who_ask(one_server: Server) -> None:
     async with one_server.openai() as client:
         asked = await read(client, [*HELLO[:2], USED, *HELLO[2:]], stream_options={"include_usage": True})
@@ -238,6 +244,7 @@ async def test_usage_comes_last_and_only_to_those_who_ask(one_server: Server) ->
         assert contents(chunks) == "Hello world"
 
 
+@pytest.mark.guarantee("W-34")
 async def test_usage_of_deltas_is_held_back_to_the_end(one_server: Server) -> None:
     do = [{"yield": {"content": "Hello", "usage": USAGE}}, {"yield": " world"}]
     async with one_server.openai() as client:

@@ -19,16 +19,19 @@ async def told(server: Server, headers: dict[str, str], service: str = "generic"
     return dict(context)
 
 
+@pytest.mark.guarantee("W-19")
 async def test_a_request_has_the_name_that_its_sender_gave_it(server: Server) -> None:
     assert (await told(server, {"X-Request-Id": "order-7"}))["id"] == "order-7"
 
 
+@pytest.mark.guarantee("W-22")
 async def test_a_request_without_a_name_gets_one_of_its_own(one_server: Server) -> None:
     names = {(await told(one_server, {}))["id"] for _ in range(3)}
     assert len(names) == 3
     assert all(names)
 
 
+@pytest.mark.guarantee("W-22")
 @pytest.mark.parametrize(
     ("service", "headers", "body", "status"),
     [
@@ -57,12 +60,14 @@ async def test_refusals_have_a_name_too_given_or_made_up(
     assert named.headers["x-request-id"] == named.json()["error"]["request_id"] == "r-1"
 
 
+@pytest.mark.guarantee("W-19")
 async def test_trace_headers_reach_the_handler_unread(one_server: Server) -> None:
     traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     context = await told(one_server, {"traceparent": traceparent, "tracestate": "rojo=00f0,congo=t61r"})
     assert (context["traceparent"], context["tracestate"]) == (traceparent, "rojo=00f0,congo=t61r")
 
 
+@pytest.mark.guarantee("W-19")
 async def test_metadata_is_what_its_prefix_and_the_host_name_and_nothing_else(one_server: Server) -> None:
     sent = {
         "X-Meta-Tenant": "blue",
@@ -82,6 +87,7 @@ async def test_metadata_is_what_its_prefix_and_the_host_name_and_nothing_else(on
     }
 
 
+@pytest.mark.guarantee("W-20")
 @pytest.mark.parametrize(
     "headers",
     [
@@ -100,13 +106,13 @@ async def test_metadata_is_what_its_prefix_and_the_host_name_and_nothing_else(on
     ids=lambda headers: f"{len(headers)}-{next(iter(headers))}-{len(next(iter(headers.values())))}",
 )
 async def test_a_header_that_cannot_be_used_is_refused_by_name(one_server: Server, headers: dict[str, str]) -> None:
-    """SEC-14"""
     response = await one_server.post("generic", ["context"], headers)
     error = response.json()["error"]
     assert (response.status_code, error["code"]) == (400, "invalid_header")
     assert error["param"] in {name.lower() for name in headers}
 
 
+@pytest.mark.guarantee("W-20")
 async def test_two_names_for_one_request_are_refused(one_server: Server) -> None:
     async with one_server.client() as client:
         headers = [("X-Request-Id", "a"), ("X-Request-Id", "b")]
@@ -114,6 +120,7 @@ async def test_two_names_for_one_request_are_refused(one_server: Server) -> None
     assert (response.status_code, response.json()["error"]["param"]) == (400, "x-request-id")
 
 
+@pytest.mark.guarantee("W-21")
 async def test_the_time_that_a_client_asks_for_is_the_handlers_and_at_most_the_hosts(one_server: Server) -> None:
     assert 1 < (await told(one_server, {"X-Request-Timeout": "2.5"}))["remaining"] <= 2.5
     assert (await told(one_server, {}))["remaining"] is None

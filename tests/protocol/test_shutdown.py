@@ -1,4 +1,4 @@
-"""S-24, T-47: what servers that are told to stop do with the streams that live, as far as it is ours."""
+"""What servers that are told to stop do with the streams that live, as far as it is ours."""
 
 from __future__ import annotations
 
@@ -82,19 +82,23 @@ def stopped(request: pytest.FixtureRequest, all_stopped: dict[str, Stopped]) -> 
     return all_stopped[request.param]
 
 
+@pytest.mark.guarantee("W-38")
 def test_streams_that_end_in_time_end_whole(stopped: Stopped) -> None:
     assert [(body.count(b"data: "), whole) for body, whole in stopped.finite] == [(20, True)] * 2
     assert stopped.endings("finite") == ["ended: finished"] * 2
 
 
+@pytest.mark.guarantee("W-38")
 def test_streams_that_do_not_end_in_time_break_off(stopped: Stopped) -> None:
     assert [whole for _, whole in stopped.endless] == [False] * 2
 
 
+@pytest.mark.guarantee("W-38")
 def test_handlers_that_do_not_end_in_time_are_told_and_clean_up(stopped: Stopped) -> None:
     assert all(stopped.endings("endless")), stopped.server.log.read_text()
 
 
+@pytest.mark.guarantee("W-28")
 async def test_an_engine_that_takes_no_calls_is_alive_and_not_ready(one_server: Server) -> None:
     async with one_server.client() as client:
         ready = await client.get(one_server.url("closed", "/health/ready"))

@@ -23,6 +23,7 @@ def closing(*descriptors: int) -> Callable[[], None]:
     return close
 
 
+@pytest.mark.guarantee("D-23")
 @pytest.mark.parametrize("workers", WORKERS, ids=["alone", "workers"])
 @pytest.mark.parametrize("closed", [(0,), (2,), (0, 2)], ids=str)
 def test_a_server_serves_and_none_of_its_sockets_gets_the_number_of_a_closed_stream(

@@ -11,6 +11,7 @@ import subprocess
 from pathlib import Path
 
 import httpx
+import pytest
 
 from pybridge import FlowConfig, Limits, PoolConfig, ServeOptions
 from pybridge.config import MemoryConfig
@@ -22,6 +23,7 @@ COMMAND = "from pybridge.cli import main; import sys; sys.exit(main(sys.argv[1:]
 SSE = {"Accept": "text/event-stream"}
 
 
+@pytest.mark.guarantee("D-01")
 def test_a_handler_is_served_with_its_pages_and_ends_with_status_zero(serve: Starter) -> None:
     program = serve("app:echo", "--port", "0")
     assert program.post({"prompt": "Hello"}).text == '{"prompt":"Hello"}\n'
@@ -39,6 +41,7 @@ def test_a_coroutine_function_returns_its_one_value(serve: Starter) -> None:
     assert serve("app:answer", "--port", "0").post(5, headers={"Accept": "application/json"}).json() == {"answer": 5}
 
 
+@pytest.mark.guarantee("D-04")
 def test_an_engine_is_served_with_its_lifespan(serve: Starter) -> None:
     program = serve("app:engine", "--port", "0")
     assert program.url
@@ -63,6 +66,7 @@ def test_options_of_the_protocol_reach_it(serve: Starter) -> None:
     assert {program.get(page).status_code for page in pages} == {404}
 
 
+@pytest.mark.guarantee("W-31")
 def test_openai_clients_are_answered(serve: Starter) -> None:
     program = serve("app:echo", "--port", "0", "--protocol", "openai", "--model", "small", "--model", "large")
     assert [model["id"] for model in program.get("/v1/models").json()["data"]] == ["small", "large"]
@@ -79,6 +83,7 @@ def test_settings_of_the_engine_are_options(serve: Starter) -> None:
         assert program.post(endless).status_code == 503
 
 
+@pytest.mark.guarantee("D-32")
 def test_help_teaches_by_examples_and_has_every_field_of_the_settings(run_python: PythonRunner) -> None:
     text = run_python(COMMAND, "serve", "--help")
     for example in ("pybridge serve app:generate", "curl localhost:8000/generate --json", "exit status:", "signals:"):
@@ -112,6 +117,7 @@ def test_a_command_line_without_docstrings_works(run_python: PythonRunner) -> No
     assert "--max-body SIZE" in run_python(COMMAND, "serve", "--help", options=("-OO",))
 
 
+@pytest.mark.guarantee("D-32")
 def test_every_option_says_what_it_does_and_its_default(run_python: PythonRunner) -> None:
     text = run_python(COMMAND, "serve", "--help", environment={"COLUMNS": "400"})
     lines = re.sub(r"\n {20,}", "  ", text).splitlines()
@@ -126,6 +132,7 @@ def test_every_option_says_what_it_does_and_its_default(run_python: PythonRunner
     assert not [text for text in options.values() if not told.search(text) or text[0].islower()]
 
 
+@pytest.mark.guarantee("D-24")
 def test_a_unix_socket_is_made_replaces_a_dead_one_and_is_removed(serve: Starter, folder: Path) -> None:
     path = folder / "run.sock"
     with socket.socket(socket.AF_UNIX) as dead:
@@ -140,6 +147,7 @@ def test_a_unix_socket_is_made_replaces_a_dead_one_and_is_removed(serve: Starter
     assert not path.exists()
 
 
+@pytest.mark.guarantee("D-24")
 def test_a_descriptor_that_listens_is_taken(serve: Starter) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         number = listener.fileno()
@@ -148,6 +156,7 @@ def test_a_descriptor_that_listens_is_taken(serve: Starter) -> None:
         assert program.post(1).text == "1\n"
 
 
+@pytest.mark.guarantee("D-24")
 def test_sockets_of_systemd_are_taken(run: Starter) -> None:
     launcher = """
 import os, sys
@@ -183,6 +192,7 @@ def lower_the_limit() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (256, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
 
 
+@pytest.mark.guarantee("D-24")
 def test_a_socket_that_was_replaced_is_left_alone(serve: Starter, folder: Path) -> None:
     program = serve("app:echo", "--uds", "run.sock")
     assert program.url

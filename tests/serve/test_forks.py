@@ -53,6 +53,7 @@ def child() -> Iterator[list[int]]:
         os.kill(number, signal.SIGKILL)
 
 
+@pytest.mark.guarantee("D-11")
 def test_a_process_that_a_handler_ends_is_not_the_server(forking: Starter) -> None:
     program = forking("forking:ended", "--port", "0")
     for _ in range(2):
@@ -61,6 +62,7 @@ def test_a_process_that_a_handler_ends_is_not_the_server(forking: Starter) -> No
     program.signal().ended()
 
 
+@pytest.mark.guarantee("D-11")
 def test_a_process_that_a_handler_has_left_keeps_neither_the_server_nor_its_port(
     forking: Starter, child: list[int]
 ) -> None:

@@ -19,6 +19,7 @@ def logged(program: Program, number: int) -> list[str]:
     return program.err.splitlines()
 
 
+@pytest.mark.guarantee("D-18")
 def test_clients_need_one_of_the_keys_of_the_environment(serve: Starter) -> None:
     keys = {"FIRST": "one two", "SECOND": "three,four"}
     program = serve("app:echo", "--port", "0", "--api-key-env", "FIRST", "--api-key-env", "SECOND", environment=keys)
@@ -31,6 +32,7 @@ def test_clients_need_one_of_the_keys_of_the_environment(serve: Starter) -> None
     assert program.get("/health/ready").status_code == 200
 
 
+@pytest.mark.guarantee("D-19")
 def test_pages_of_these_origins_may_ask(serve: Starter) -> None:
     program = serve(
         "app:echo", "--port", "0", "--cors-origin", "https://a.example", "--cors-origin", "https://b.example"
@@ -40,6 +42,7 @@ def test_pages_of_these_origins_may_ask(serve: Starter) -> None:
         assert answer.headers.get("access-control-allow-origin") == allowed
 
 
+@pytest.mark.guarantee("D-21")
 @pytest.mark.parametrize("proxies", ["127.0.0.1", "10.0.0.0/8, 127.0.0.0/8", "*"])
 def test_an_access_log_of_json_names_the_client_behind_the_proxies(serve: Starter, proxies: str) -> None:
     program = serve("app:echo", "--port", "0", "--access-log", "json", "--forwarded-allow-ips", proxies)
@@ -63,6 +66,7 @@ def test_a_client_that_resets_its_connection_cannot_say_who_it_is(serve: Starter
     assert clients == {"127.0.0.1"}
 
 
+@pytest.mark.guarantee("D-22")
 def test_an_access_log_of_text_has_a_line_for_each_request(serve: Starter) -> None:
     program = serve("app:echo", "--port", "0", "--access-log", "text")
     assert program.post(1).status_code == 200
@@ -73,6 +77,7 @@ def test_an_access_log_of_text_has_a_line_for_each_request(serve: Starter) -> No
     program.signal().ended(0)
 
 
+@pytest.mark.guarantee("D-22")
 def test_the_last_lines_are_written_before_the_end(serve: Starter) -> None:
     program = serve("app:echo", "--port", "0", "--access-log", "text")
     for _ in range(50):

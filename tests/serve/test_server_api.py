@@ -32,6 +32,7 @@ def client() -> httpx.AsyncClient:
     return httpx.AsyncClient(timeout=20, trust_env=False, verify=False)
 
 
+@pytest.mark.guarantee("D-30")
 async def test_a_server_serves_while_it_is_open_and_closes_its_engine() -> None:
     engine = PooledEngine(echo)
     server = Server(engine)
@@ -106,6 +107,7 @@ async def test_what_only_the_server_can_check_is_named_as_well() -> None:
         assert error.value.field == option
 
 
+@pytest.mark.guarantee("D-30")
 async def test_leaving_it_lets_live_calls_finish() -> None:
     begun = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -141,6 +143,7 @@ class Endless:
             self.endings.append(context.cancel_reason)
 
 
+@pytest.mark.guarantee("D-30")
 async def test_an_exception_ends_it_at_once() -> None:
     handler = Endless()
     async with client() as http:
@@ -202,6 +205,7 @@ async def test_what_a_lifespan_raises_is_raised_itself_and_the_port_is_free_agai
     engine.close()
 
 
+@pytest.mark.guarantee("D-04")
 async def test_a_lifespan_is_entered_before_anybody_can_connect() -> None:
     port = 0
     refused: list[bool] = []
@@ -241,8 +245,8 @@ async def test_a_unix_socket_has_no_port(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []  # noqa: ASYNC240 - of a folder of the test's own
 
 
+@pytest.mark.guarantee("P-10")
 async def test_no_signal_is_taken_by_a_server() -> None:
-    """T-53"""
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     async with Server(PooledEngine(echo)):
         assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
@@ -296,11 +300,11 @@ SERVING = """
 """
 
 
+@pytest.mark.guarantee("D-31")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_serve_returns_after_a_signal_and_gives_the_handlers_back(
     run: Starter, folder: Path, number: signal.Signals
 ) -> None:
-    """T-53"""
     serving.write(folder, "serving.py", SERVING)
     port = free_port()
     program = run("serving.py", str(port))

@@ -39,6 +39,7 @@ WEB = """
 """
 
 
+@pytest.mark.guarantee("D-02")
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
@@ -96,6 +97,7 @@ def test_the_reason_is_one_line_and_the_status_two(
     assert not program.out
 
 
+@pytest.mark.guarantee("D-02")
 def test_a_port_that_is_taken_is_named(serve: Starter) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]

@@ -1,4 +1,4 @@
-"""T-14, T-47, T-53: how a serving process ends by signals, whatever its handlers do."""
+"""How a serving process ends by signals, whatever its handlers do."""
 
 from __future__ import annotations
 
@@ -55,6 +55,7 @@ def pool() -> Iterator[ThreadPoolExecutor]:
         yield threads
 
 
+@pytest.mark.guarantee("D-05")
 def test_live_calls_finish_within_the_time_to_drain_and_the_rest_is_cancelled(
     serve: Starter, pool: ThreadPoolExecutor
 ) -> None:
@@ -74,6 +75,7 @@ def test_live_calls_finish_within_the_time_to_drain_and_the_rest_is_cancelled(
     assert program.err.count("cancelled: shutdown") == 3
 
 
+@pytest.mark.guarantee("D-06")
 def test_calls_are_taken_while_load_balancers_notice(serve: Starter, pool: ThreadPoolExecutor) -> None:
     program = serve("app:paced", "--port", "0", "--drain-settle", "3600")
     assert program.url
@@ -83,6 +85,7 @@ def test_calls_are_taken_while_load_balancers_notice(serve: Starter, pool: Threa
     program.signal().ended(143)
 
 
+@pytest.mark.guarantee("D-07")
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_second_signal_ends_it_at_once(
     serve: Starter, pool: ThreadPoolExecutor, number: signal.Signals, status: int
@@ -96,6 +99,7 @@ def test_a_second_signal_ends_it_at_once(
     assert call.result()[::2] == (200, False)
 
 
+@pytest.mark.guarantee("D-05")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_one_signal_ends_it_with_status_zero(serve: Starter, number: signal.Signals) -> None:
     program = serve("app:echo", "--port", "0")
@@ -104,6 +108,7 @@ def test_one_signal_ends_it_with_status_zero(serve: Starter, number: signal.Sign
     assert not program.err
 
 
+@pytest.mark.guarantee("D-05")
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_while_it_starts_ends_it(serve: Starter, number: signal.Signals, status: int) -> None:
     program = serve("app:loading", "--port", "0").said("loading")
@@ -112,8 +117,9 @@ def test_a_signal_while_it_starts_ends_it(serve: Starter, number: signal.Signals
     assert not program.out
 
 
+@pytest.mark.guarantee("D-08", "D-09")
 def test_a_process_whose_interpreter_is_held_is_alive_drains_and_ends_by_its_deadline(serve: Starter) -> None:
-    """T-12 and T-14: the drain takes 1 s, the grace 0.5 s, and a second is added."""
+    """The drain takes 1 s, the grace 0.5 s, and a second is added."""
     program = serve("app:stuck", "--port", "0", "--drain-timeout", "1", "--flow-cancel-grace", "0.5")
     hold(program)
     wait_until(lambda: program.get("/health/live").json()["loop_stalled_ms"] > 100, "liveness tells how long")
@@ -125,6 +131,7 @@ def test_a_process_whose_interpreter_is_held_is_alive_drains_and_ends_by_its_dea
     assert "something still holds Python's interpreter, or a thread of it goes on" in program.err
 
 
+@pytest.mark.guarantee("D-07")
 def test_a_second_signal_ends_a_process_whose_interpreter_is_held(serve: Starter) -> None:
     program = serve("app:stuck", "--port", "0")
     hold(program)
@@ -133,8 +140,9 @@ def test_a_second_signal_ends_a_process_whose_interpreter_is_held(serve: Starter
     program.signal().ended(143)
 
 
+@pytest.mark.guarantee("D-10")
 def test_as_the_first_process_of_a_container_it_ends_by_a_signal(run: Starter) -> None:
-    """T-53: the kernel gives the first process no signal for which it has no handler."""
+    """The kernel gives the first process no signal for which it has no handler."""
     if subprocess.run(["unshare", "--fork", "--pid", "true"], capture_output=True, check=False).returncode:
         pytest.skip("this machine makes no namespaces of processes")
     program = run("-c", FIRST_PROCESS)
@@ -151,6 +159,7 @@ os.execvp("unshare", ["unshare", "--fork", "--pid", *serve])
 """
 
 
+@pytest.mark.guarantee("D-09")
 def test_a_thread_that_does_not_end_does_not_keep_the_process(serve: Starter, folder: Path) -> None:
     source = "import asyncio, time\nasync def handler(request):\n    yield await asyncio.to_thread(time.sleep, 60)\n"
     (folder / "threads.py").write_text(source)

@@ -42,6 +42,7 @@ def test_a_process_that_is_stopped_keeps_neither_a_reload_nor_the_end_up(serve: 
     reloading.signal().ended(0)
 
 
+@pytest.mark.guarantee("D-26")
 def test_a_hangup_during_a_reload_is_said_and_followed_by_another_reload(serve: Starter) -> None:
     program = serve("app:echo", *QUICK)
     assert program.url
@@ -55,6 +56,7 @@ def test_a_hangup_during_a_reload_is_said_and_followed_by_another_reload(serve: 
     program.signal().ended(0)
 
 
+@pytest.mark.guarantee("D-27")
 @pytest.mark.parametrize("workers", [(), ("--workers", "1"), ("--workers", "2")], ids=["alone", "1", "2"])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_signals_that_follow_each_other_at_once_end_all_with_a_documented_status(
@@ -107,6 +109,7 @@ def test_what_killed_processes_have_left_is_removed_at_the_next_start_and_nothin
     assert {*shared.iterdir()} == {*foreign}
 
 
+@pytest.mark.guarantee("D-28")
 def test_processes_that_are_starting_end_with_a_supervisor_that_is_killed(serve: Starter) -> None:
     program = serve("app:loading", "--port", "0", "--workers", "2")
     wait_until(lambda: program.err.count("loading") == 2, lambda: program.err)

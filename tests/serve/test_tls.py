@@ -41,6 +41,7 @@ def curl(folder: Path, url: str, body: str, *options: str) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
+@pytest.mark.guarantee("D-20")
 @pytest.mark.parametrize(("option", "version"), [("--http1.1", "1.1"), ("--http2", "2")])
 def test_curl_chooses_the_version_and_trusts_the_certificate(
     program: Program, folder: Path, option: str, version: str
@@ -51,8 +52,8 @@ def test_curl_chooses_the_version_and_trusts_the_certificate(
     assert curl(folder, url, body, option, *told) == (0, f'[{{"n":0}},{{"n":1}}]{version} 200')
 
 
+@pytest.mark.guarantee("D-20")
 def test_limits_hold_over_tls_too(program: Program, folder: Path) -> None:
-    """SEC-15"""
     told = ("--http1.1", "--output", "/dev/null", "--write-out", "%{http_code}")
     assert curl(folder, f"{program.url}/generate", f'"{"x" * 2000}"', *told) == (0, "413")
 
@@ -83,6 +84,7 @@ def test_who_does_not_trust_the_authority_is_not_served(program: Program) -> Non
         client.get(f"{program.url}/health/live")
 
 
+@pytest.mark.guarantee("D-20")
 def test_a_client_without_tls_gets_nothing(program: Program) -> None:
     with pytest.raises(httpx.HTTPError):
         httpx.get(f"http://127.0.0.1:{program.port}/health/live", trust_env=False)

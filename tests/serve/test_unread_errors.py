@@ -52,6 +52,7 @@ def unread(run: Starter, full: int) -> Callable[..., Program]:
     return lambda *arguments: run("-c", LAUNCHER, str(full), *arguments, pass_fds=[full])
 
 
+@pytest.mark.guarantee("D-23")
 def test_an_access_log_that_nobody_reads_keeps_neither_requests_nor_the_end(unread: Starter) -> None:
     program = unread("app:echo", *QUICK, "--access-log", "text")
     for number in range(3):
@@ -59,6 +60,7 @@ def test_an_access_log_that_nobody_reads_keeps_neither_requests_nor_the_end(unre
     program.signal().ended(0)
 
 
+@pytest.mark.guarantee("D-23")
 def test_failures_that_cannot_be_logged_keep_neither_the_runtime_nor_the_end(unread: Starter, folder: Path) -> None:
     serving.write(folder, "failing.py", FAILING)
     program = unread("failing:fail", *QUICK)

@@ -24,6 +24,7 @@ def answering(program: Program) -> int:
     return int(program.post({}, headers={"Accept": "application/json"}).json()[0]["pid"])
 
 
+@pytest.mark.guarantee("D-01")
 def test_processes_share_the_socket_and_one_line_says_when_all_are_ready(serve: Starter) -> None:
     program = serve("app:describe", *TWO)
     assert program.url
@@ -36,6 +37,7 @@ def test_processes_share_the_socket_and_one_line_says_when_all_are_ready(serve: 
     assert not any(is_alive(pid) for pid in pids)
 
 
+@pytest.mark.guarantee("D-25")
 def test_a_process_that_dies_is_replaced(serve: Starter) -> None:
     program = serve("app:describe", *TWO)
     assert program.url
@@ -48,6 +50,7 @@ def test_a_process_that_dies_is_replaced(serve: Starter) -> None:
     program.signal().ended(0)
 
 
+@pytest.mark.guarantee("D-27")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_signals_are_passed_on_and_a_second_one_ends_all_at_once(serve: Starter, number: signal.Signals) -> None:
     program = serve("app:paced", *TWO)
@@ -61,6 +64,7 @@ def test_signals_are_passed_on_and_a_second_one_ends_all_at_once(serve: Starter,
     assert not any(is_alive(pid) for pid in pids)
 
 
+@pytest.mark.guarantee("D-27")
 def test_live_calls_finish_when_all_are_told_to_stop(serve: Starter) -> None:
     program = serve("app:paced", *TWO)
     with httpx.stream("POST", f"{program.url}/generate", json={"count": 30, "each": 0.02}, trust_env=False) as answer:
@@ -72,6 +76,7 @@ def test_live_calls_finish_when_all_are_told_to_stop(serve: Starter) -> None:
     program.ended(0)
 
 
+@pytest.mark.guarantee("D-26")
 def test_a_hangup_replaces_the_processes_one_after_the_other(serve: Starter) -> None:
     program = serve("app:describe", *TWO)
     assert program.url
@@ -93,6 +98,7 @@ def test_a_hangup_replaces_the_processes_one_after_the_other(serve: Starter) -> 
     program.signal().ended(0)
 
 
+@pytest.mark.guarantee("D-26")
 def test_code_that_cannot_start_replaces_nothing(serve: Starter, folder: Path) -> None:
     program = serve("app:describe", *TWO)
     assert program.url
@@ -105,6 +111,7 @@ def test_code_that_cannot_start_replaces_nothing(serve: Starter, folder: Path) -
     program.signal().ended(0)
 
 
+@pytest.mark.guarantee("D-02")
 def test_what_keeps_a_process_from_starting_ends_all_with_one_line(serve: Starter) -> None:
     program = serve("app:broken", *TWO).ended(2)
     assert re.fullmatch(r"pybridge: the lifespan of echo failed: FileNotFoundError: .*\n", program.err), program.err
@@ -126,6 +133,7 @@ def test_processes_that_cannot_start_any_more_end_all_after_some_tries(serve: St
     assert program.err.endswith("pybridge: a process has ended with status 7; this was the 5th in a row\n")
 
 
+@pytest.mark.guarantee("D-28")
 def test_processes_end_when_their_supervisor_is_killed(serve: Starter) -> None:
     program = serve("app:echo", *TWO)
     assert program.url
@@ -157,6 +165,7 @@ def test_processes_that_hang_while_they_start_are_killed(serve: Starter, folder:
     program.signal(signal.SIGINT).ended(130)
 
 
+@pytest.mark.guarantee("D-29")
 def test_each_process_tells_the_metrics_of_all(serve: Starter) -> None:
     program = serve("app:describe", *TWO)
     seen: set[int] = set()
@@ -176,6 +185,7 @@ def test_each_process_tells_the_metrics_of_all(serve: Starter) -> None:
     assert "http_requests_total" in program.get("/metrics").text
 
 
+@pytest.mark.guarantee("D-29")
 def test_what_processes_have_counted_that_are_replaced_stays(serve: Starter) -> None:
     """A counter that falls is taken for one that begins anew, and what is left of it for new calls."""
     program = serve("app:describe", *TWO)

@@ -16,9 +16,8 @@ from support.engines import EngineMaker
 from support.waiting import turns, until, wait_until
 
 
+@pytest.mark.guarantee("C-05")
 async def test_cancelled_before_the_first_step_the_handler_is_never_called(make_engine: EngineMaker) -> None:
-    """S-05"""
-
     async def handler(request: object) -> AsyncGenerator[int, None]:
         called.append(1)
         yield 1
@@ -36,8 +35,8 @@ async def test_cancelled_before_the_first_step_the_handler_is_never_called(make_
     assert not called
 
 
+@pytest.mark.guarantee("C-05")
 async def test_closed_where_it_waits_for_a_place_the_handler_is_never_called(make_engine: EngineMaker) -> None:
-    """S-05"""
     called: list[int] = []
 
     async def handler(request: int) -> AsyncGenerator[int, None]:
@@ -53,9 +52,9 @@ async def test_closed_where_it_waits_for_a_place_the_handler_is_never_called(mak
     assert called == [1]
 
 
+@pytest.mark.guarantee("C-03")
 @pytest.mark.parametrize("point", ["await", "yield", "loop"])
 async def test_cancel_is_one_cancelled_error_wherever_the_handler_is(make_engine: EngineMaker, point: str) -> None:
-    """T-35, T-32, S-03, S-04"""
     seen: list[str] = []
 
     async def handler(request: str, context: Context) -> AsyncGenerator[int, None]:
@@ -79,8 +78,8 @@ async def test_cancel_is_one_cancelled_error_wherever_the_handler_is(make_engine
     assert seen == ["CancelledError True"]
 
 
+@pytest.mark.guarantee("C-04")
 async def test_watcher_sees_the_cancel_before_the_handler(make_engine: EngineMaker) -> None:
-    """T-32"""
     log: list[str] = []
 
     async def watch(context: Context) -> None:
@@ -103,9 +102,9 @@ async def test_watcher_sees_the_cancel_before_the_handler(make_engine: EngineMak
     assert log == ["watcher caller", "handler"]
 
 
+@pytest.mark.guarantee("C-01")
 @pytest.mark.parametrize("way", ["break", "del", "aclose", "async with", "exception"])
 async def test_every_way_to_leave_is_the_same_to_the_handler(make_engine: EngineMaker, way: str) -> None:
-    """T-31"""
     reasons: list[str | None] = []
 
     async def handler(request: object, context: Context) -> AsyncGenerator[int, None]:
@@ -142,8 +141,8 @@ async def test_every_way_to_leave_is_the_same_to_the_handler(make_engine: Engine
     await until(lambda: engine.stats().streams.cancelled["caller"] == 1, "the ending is counted")
 
 
+@pytest.mark.guarantee("C-15")
 async def test_late_commands_of_ended_streams_do_not_reach_new_ones(make_engine: EngineMaker) -> None:
-    """T-42, short form"""
 
     async def handler(request: int) -> AsyncGenerator[int, None]:
         yield request

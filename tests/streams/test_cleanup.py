@@ -44,10 +44,10 @@ async def read(stream: Any) -> tuple[list[Any], StreamCancelled]:
     return items, caught.value
 
 
+@pytest.mark.guarantee("C-08")
 async def test_items_after_a_swallowed_cancel_go_nowhere(
     make_engine: EngineMaker, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """T-36, S-29"""
     made: list[int] = []
 
     async def handler(request: object) -> AsyncGenerator[int, None]:
@@ -73,10 +73,11 @@ async def test_items_after_a_swallowed_cancel_go_nowhere(
     ]
 
 
+@pytest.mark.guarantee("C-07")
 async def test_handler_that_will_not_end_is_left_behind_and_kept(
     make_engine: EngineMaker, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """S-29: its task is referenced until it ends; asyncio alone would let it be collected."""
+    """Its task is referenced until it ends; asyncio alone would let it be collected."""
     releases, ended = Releases(), []
 
     async def handler(request: object) -> AsyncGenerator[int, None]:
@@ -101,12 +102,13 @@ async def test_handler_that_will_not_end_is_left_behind_and_kept(
     assert "not ended within cancel_grace" in notice
 
 
+@pytest.mark.guarantee("C-07")
 @pytest.mark.parametrize("ending", ["cancel", "unencodable"])
 @pytest.mark.parametrize("way", ["ignored", "timeout", "error"])
 async def test_handler_that_does_not_let_itself_be_closed_is_counted(
     make_engine: EngineMaker, way: str, ending: str
 ) -> None:
-    """T-24, S-27: its neighbour goes on, and its place is free after the grace."""
+    """Its neighbour goes on, and its place is free after the grace."""
     releases = Releases()
 
     async def handler(request: str) -> AsyncGenerator[Any, None]:
@@ -146,10 +148,11 @@ async def test_handler_that_does_not_let_itself_be_closed_is_counted(
     releases.set()
 
 
+@pytest.mark.guarantee("C-09")
 async def test_exception_of_a_cancelled_handlers_cleanup_is_the_context(
     make_engine: EngineMaker, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """S-27: the cancellation stands, the exception is logged and kept as `__context__`."""
+    """The cancellation stands, the exception is logged and kept as `__context__`."""
 
     async def handler(request: object) -> AsyncGenerator[int, None]:
         try:
@@ -169,9 +172,10 @@ async def test_exception_of_a_cancelled_handlers_cleanup_is_the_context(
     assert engine.stats().streams.cancelled["deadline"] == 1
 
 
+@pytest.mark.guarantee("C-14")
 @pytest.mark.parametrize("waits", [False, True], ids=["at once", "with awaits"])
 async def test_nested_handlers_that_wait_clean_up_inner_first(make_engine: EngineMaker, waits: bool) -> None:
-    """T-43: as generators within each other do; each cleanup is over before the next begins."""
+    """As generators within each other do; each cleanup is over before the next begins."""
     log: list[str] = []
     resumed: list[str] = []
 
@@ -206,8 +210,8 @@ async def test_nested_handlers_that_wait_clean_up_inner_first(make_engine: Engin
     assert log == expected
 
 
+@pytest.mark.guarantee("C-07")
 async def test_nested_handler_that_will_not_end_holds_its_caller_for_the_grace_only(make_engine: EngineMaker) -> None:
-    """T-43, S-03"""
     releases, log = Releases(), []
 
     async def stubborn(request: object) -> AsyncGenerator[int, None]:
@@ -233,8 +237,9 @@ async def test_nested_handler_that_will_not_end_holds_its_caller_for_the_grace_o
     await until(lambda: log == ["outer", "inner"], "the inner one ends by itself")
 
 
+@pytest.mark.guarantee("C-14")
 async def test_closed_nested_streams_end_before_their_handlers_go_on(make_engine: EngineMaker) -> None:
-    """T-43: with `aclosing` the order holds wherever the handlers are."""
+    """With `aclosing` the order holds wherever the handlers are."""
     ended: list[str] = []
 
     async def endless(request: object) -> AsyncGenerator[int, None]:

@@ -50,11 +50,12 @@ class Cleanup:
         self.loop.call_soon_threadsafe(self.go.set)
 
 
+@pytest.mark.guarantee("S-08")
 @pytest.mark.parametrize("reason", ["caller", "deadline", "leaving", "shutdown"])
 async def test_cleanup_after_an_item_that_cannot_be_encoded_is_not_cut_short(
     make_engine: EngineMaker, reason: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """S-37: whatever else would cancel the stream meanwhile."""
+    """Whatever else would cancel the stream meanwhile."""
     cleanup = Cleanup()
     engine = make_engine(cleanup.handle)
     stream = engine(None, timeout=0.05 if reason == "deadline" else None)
@@ -80,8 +81,8 @@ async def test_cleanup_after_an_item_that_cannot_be_encoded_is_not_cut_short(
     assert reports(caplog) == []
 
 
+@pytest.mark.guarantee("S-08")
 async def test_cleanup_after_an_item_that_cannot_be_encoded_has_the_grace(make_engine: EngineMaker) -> None:
-    """S-03, S-37"""
     cleanup = Cleanup()
     engine = make_engine(cleanup.handle, flow=FlowConfig(cancel_grace=0.1))
     assert await is_unencodable(engine(None))
@@ -90,10 +91,10 @@ async def test_cleanup_after_an_item_that_cannot_be_encoded_has_the_grace(make_e
     assert engine.stats().streams.close_timeout == 1
 
 
+@pytest.mark.guarantee("S-07")
 async def test_task_group_that_holds_nothing_but_the_close_is_no_failure(
     make_engine: EngineMaker, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """S-37"""
     felt: list[str] = []
 
     async def handler(request: object) -> AsyncGenerator[object, None]:
@@ -115,8 +116,6 @@ async def test_task_group_that_holds_nothing_but_the_close_is_no_failure(
 async def test_failure_beside_the_close_in_a_task_group_is_logged(
     make_engine: EngineMaker, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """S-27, S-37"""
-
     async def fail() -> None:
         await asyncio.sleep(0)
         raise ValueError("of a neighbour")
@@ -140,7 +139,6 @@ async def test_failure_beside_the_close_in_a_task_group_is_logged(
 def test_synchronous_handler_that_iterates_a_nested_stream_is_left_in_silence(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """S-37"""
     nested_waits = threading.Event()
 
     async def inner(request: object) -> AsyncGenerator[int, None]:

@@ -54,9 +54,9 @@ class Recorder:
         self.log.append(variable.get())
 
 
+@pytest.mark.guarantee("H-12")
 @pytest.mark.parametrize("way", ["complete", "drop", "raise", "cancel at await"])
 async def test_task_and_context_are_the_same_from_first_step_to_cleanup(make_engine: EngineMaker, way: str) -> None:
-    """T-15, S-13, S-14"""
     handler = Recorder()
     engine = make_engine(handler)
     if way == "complete":
@@ -77,8 +77,9 @@ async def test_task_and_context_are_the_same_from_first_step_to_cleanup(make_eng
     assert variable.get() == "unset"
 
 
+@pytest.mark.guarantee("H-12")
 async def test_aclose_runs_in_the_streams_own_task(make_engine: EngineMaker) -> None:
-    """S-14: after an item that cannot be encoded the generator is closed where it ran."""
+    """After an item that cannot be encoded the generator is closed where it ran."""
     tasks: list[asyncio.Task[Any] | None] = []
     closed_by: list[str] = []
 
@@ -98,9 +99,8 @@ async def test_aclose_runs_in_the_streams_own_task(make_engine: EngineMaker) -> 
     assert tasks[0] is tasks[1] is not None
 
 
+@pytest.mark.guarantee("H-13")
 async def test_context_of_a_stream_is_a_copy_of_the_callers_at_the_call(make_engine: EngineMaker) -> None:
-    """S-13"""
-
     async def handler(request: str) -> AsyncGenerator[str, None]:
         yield variable.get()
         variable.set(request)
@@ -114,9 +114,8 @@ async def test_context_of_a_stream_is_a_copy_of_the_callers_at_the_call(make_eng
     assert variable.get() == "unset"
 
 
+@pytest.mark.guarantee("H-13")
 async def test_changes_of_one_stream_are_invisible_to_others_that_run_beside_it(make_engine: EngineMaker) -> None:
-    """S-13"""
-
     async def handler(request: int) -> AsyncGenerator[str, None]:
         variable.set(str(request))
         for _ in range(20):
@@ -128,9 +127,8 @@ async def test_changes_of_one_stream_are_invisible_to_others_that_run_beside_it(
     assert together == [[str(number)] * 20 for number in range(32)]
 
 
+@pytest.mark.guarantee("H-12")
 async def test_timeout_around_a_yield_fires(make_engine: EngineMaker) -> None:
-    """T-16"""
-
     async def handler(request: object) -> AsyncGenerator[int, None]:
         async with asyncio.timeout(0.2):
             yield 1
@@ -147,8 +145,9 @@ async def test_timeout_around_a_yield_fires(make_engine: EngineMaker) -> None:
         await anext(stream)
 
 
+@pytest.mark.guarantee("H-12")
 async def test_timeout_around_a_yield_fires_while_the_consumer_is_slow(make_engine: EngineMaker) -> None:
-    """T-16, S-15: the time spent waiting for credit counts."""
+    """The time spent waiting for credit counts."""
     caught: list[str] = []
 
     async def handler(request: object) -> AsyncGenerator[int, None]:
@@ -171,9 +170,8 @@ async def test_timeout_around_a_yield_fires_while_the_consumer_is_slow(make_engi
         await until(lambda: consumer.items[-1:] == [2], "the handler went on")
 
 
+@pytest.mark.guarantee("H-12")
 async def test_nested_timeouts_and_task_groups_work_across_yields(make_engine: EngineMaker) -> None:
-    """T-16, S-04"""
-
     async def handler(request: object) -> AsyncGenerator[str, None]:
         async with asyncio.timeout(60):
             yield "outer"
@@ -199,9 +197,8 @@ async def test_nested_timeouts_and_task_groups_work_across_yields(make_engine: E
     assert await collect(make_engine(handler)(None)) == ["outer", "inner", "group", "failed", "cancelling 0"]
 
 
+@pytest.mark.guarantee("H-12")
 async def test_nested_cancel_scopes_of_anyio_work_across_yields(make_engine: EngineMaker) -> None:
-    """T-15, T-16"""
-
     async def handler(request: object) -> AsyncGenerator[str, None]:
         with anyio.CancelScope() as outer:
             with anyio.move_on_after(0.05) as inner:
@@ -220,8 +217,8 @@ async def test_nested_cancel_scopes_of_anyio_work_across_yields(make_engine: Eng
     assert await collect(make_engine(handler)(None)) == ["inner", "shielded", "after"]
 
 
+@pytest.mark.guarantee("H-10")
 async def test_handler_sees_who_called(make_engine: EngineMaker) -> None:
-    """S-01"""
     seen: list[Context] = []
 
     async def handler(request: object, context: Context) -> AsyncGenerator[Any, None]:
@@ -246,9 +243,8 @@ async def test_handler_sees_who_called(make_engine: EngineMaker) -> None:
         seen[0].metadata["k"] = "w"  # type: ignore[index]
 
 
+@pytest.mark.guarantee("H-16")
 async def test_trace_goes_on_to_nested_calls_unread(make_engine: EngineMaker) -> None:
-    """S-33"""
-
     async def inner(request: object, context: Context) -> AsyncGenerator[Any, None]:
         yield [context.traceparent, context.tracestate, dict(context.metadata)]
 
@@ -267,8 +263,9 @@ async def test_trace_goes_on_to_nested_calls_unread(make_engine: EngineMaker) ->
     ]
 
 
+@pytest.mark.guarantee("H-16")
 async def test_trace_is_the_same_two_calls_further_and_no_other_streams(make_engine: EngineMaker) -> None:
-    """T-81: byte for byte, sampled or not; streams side by side keep their own."""
+    """Byte for byte, sampled or not; streams side by side keep their own."""
 
     async def inner(request: object, context: Context) -> AsyncGenerator[Any, None]:
         for _ in range(3):
@@ -296,9 +293,8 @@ async def test_trace_is_the_same_two_calls_further_and_no_other_streams(make_eng
     assert found == [[list(trace)] * 3 for trace in traces]
 
 
+@pytest.mark.guarantee("H-11")
 async def test_current_context_is_found_below_the_handler_and_nowhere_else(make_engine: EngineMaker) -> None:
-    """S-01"""
-
     async def below() -> str:
         await asyncio.sleep(0)
         return pybridge.current_context().id
@@ -315,8 +311,6 @@ async def test_current_context_is_found_below_the_handler_and_nowhere_else(make_
 
 
 async def test_made_up_request_ids_differ(make_engine: EngineMaker) -> None:
-    """S-01"""
-
     async def handler(request: object, context: Context) -> AsyncGenerator[str, None]:
         yield context.id
         yield context.id
@@ -330,8 +324,8 @@ async def test_made_up_request_ids_differ(make_engine: EngineMaker) -> None:
 Waiting = Callable[[Context], Any]
 
 
+@pytest.mark.guarantee("M-19")
 async def test_waiting_for_a_cancel_that_never_comes_ends_with_the_stream(make_engine: EngineMaker) -> None:
-    """T-33, short form"""
     answers: list[bool] = []
 
     async def watch(context: Context) -> None:
@@ -352,8 +346,9 @@ async def test_waiting_for_a_cancel_that_never_comes_ends_with_the_stream(make_e
     assert answers == [False] * 500
 
 
+@pytest.mark.guarantee("M-19")
 async def test_waits_that_were_given_up_are_not_kept(make_engine: EngineMaker) -> None:
-    """S-12: a stream that never ends does not grow."""
+    """Or a stream that never ends would grow."""
     import gc
 
     async def handler(request: object, context: Context) -> AsyncGenerator[int, None]:
@@ -369,7 +364,6 @@ async def test_waits_that_were_given_up_are_not_kept(make_engine: EngineMaker) -
 
 
 async def test_context_can_be_kept_after_the_stream(make_engine: EngineMaker) -> None:
-    """S-01"""
     kept: list[Context] = []
 
     async def handler(request: object, context: Context) -> AsyncGenerator[int, None]:

@@ -72,6 +72,7 @@ if sys.version_info >= (3, 14):
     WAYS["eager start"] = functools.partial(asyncio.create_task, eager_start=True)
 
 
+@pytest.mark.guarantee("S-19")
 @pytest.mark.parametrize("way", WAYS)
 async def test_asyncio_takes_every_coroutine_of_ours(make_engine: EngineMaker, way: str) -> None:
     if way == "eager task":
@@ -255,6 +256,7 @@ def test_plain_generators_are_no_coroutines() -> None:
         PooledEngine(handler)
 
 
+@pytest.mark.guarantee("S-23")
 @pytest.mark.parametrize("worker", ["attached", "dedicated"])
 async def test_task_that_nobody_holds_is_no_garbage_while_it_waits_for_a_stream(worker: Any) -> None:
     """As with a plain generator, whose timers and sockets hold the task."""

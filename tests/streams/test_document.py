@@ -38,7 +38,7 @@ def test_every_reason_and_option_is_told(make_engine: EngineMaker) -> None:
 async def test_handler_ends_when_the_task_of_a_framework_is_cancelled_that_keeps_its_iterator(
     make_engine: EngineMaker,
 ) -> None:
-    """S-02: the recipe for frameworks."""
+    """The recipe for frameworks."""
 
     async def handler(request: object) -> AsyncGenerator[int, None]:
         try:

@@ -8,7 +8,9 @@ import random
 import types
 from collections import Counter
 from collections.abc import AsyncGenerator
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pytest
 
 from pybridge import FlowConfig
 
@@ -18,14 +20,12 @@ from support.logs import reports
 from support.processes import PythonRunner
 from support.waiting import turns, until
 
-if TYPE_CHECKING:
-    import pytest
 
-
+@pytest.mark.guarantee("C-02")
 async def test_dropped_at_any_point_the_cleanup_runs_exactly_once(
     make_engine: EngineMaker, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """T-20: 1,000 random points in all of the loops' runs, on each kind of worker; nothing is logged."""
+    """1,000 random points in all of the loops' runs, on each kind of worker; nothing is logged."""
     begun: Counter[int] = Counter()
     cleaned: Counter[int] = Counter()
 
@@ -79,8 +79,8 @@ async def test_dropped_at_any_point_the_cleanup_runs_exactly_once(
     assert reports(caplog) == []
 
 
+@pytest.mark.guarantee("C-02")
 async def test_dropped_streams_are_closed_without_the_collector(make_engine: EngineMaker, collector_off: None) -> None:
-    """T-18"""
     opened = [0]
 
     async def handler(request: object) -> AsyncGenerator[int, None]:
@@ -102,10 +102,11 @@ async def test_dropped_streams_are_closed_without_the_collector(make_engine: Eng
     assert [thing for thing in gc.get_objects() if isinstance(thing, types.AsyncGeneratorType)] == []
 
 
+@pytest.mark.guarantee("S-23")
 async def test_running_streams_survive_a_full_collection_at_every_turn(
     make_engine: EngineMaker, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """T-21: 200 streams on each kind of worker; "Task was destroyed but it is pending" would be logged."""
+    """200 streams on each kind of worker; "Task was destroyed but it is pending" would be logged."""
 
     async def handler(request: int) -> AsyncGenerator[int, None]:
         for index in range(3):
@@ -123,8 +124,9 @@ async def test_running_streams_survive_a_full_collection_at_every_turn(
     assert reports(caplog) == []
 
 
+@pytest.mark.guarantee("C-02")
 def test_streams_dropped_to_the_collector_on_uvloop_in_debug_mode_are_closed_quietly(run_python: PythonRunner) -> None:
-    """T-19, short form: cycles, freed on whatever thread allocates; nothing is printed, nothing is left."""
+    """Cycles, freed on whatever thread allocates; nothing is printed, nothing is left."""
     run_python(
         """
         import asyncio, gc

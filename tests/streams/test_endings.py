@@ -169,9 +169,9 @@ class Script:
             raise self.error
 
 
+@pytest.mark.guarantee("S-03", "S-05", "S-12")
 @pytest.mark.parametrize("phase", PHASES)
 async def test_error_in_any_phase_is_one_ending_and_the_place_is_free(make_engine: EngineMaker, phase: str) -> None:
-    """S-06, S-06a, S-07, S-35"""
     script = Script(phase)
     engine = make_engine(script.handle, unary=phase.startswith("unary"), flow=ONE_AT_A_TIME)
     for error in ERRORS:
@@ -183,9 +183,9 @@ async def test_error_in_any_phase_is_one_ending_and_the_place_is_free(make_engin
     assert_one_ending_each(engine, len(ERRORS) * 6)
 
 
+@pytest.mark.guarantee("S-03", "S-05")
 @pytest.mark.parametrize("phase", PHASES)
 def test_error_in_any_phase_ends_a_blocking_iterator(phase: str) -> None:
-    """S-06, S-06a"""
     script = Script(phase)
     engine = PooledEngine(script.handle, unary=phase.startswith("unary"), flow=ONE_AT_A_TIME)
     for error in ERRORS:
@@ -198,7 +198,6 @@ def test_error_in_any_phase_ends_a_blocking_iterator(phase: str) -> None:
 
 @pytest.mark.parametrize("phase", ["call", "coroutine", "unary call", "unary"])
 async def test_error_of_a_handler_called_with_an_encoded_request_arrives(make_engine: EngineMaker, phase: str) -> None:
-    """S-07"""
     script = Script(phase)
     script.error = KeyError("model")
     engine = make_engine(script.handle, unary=phase.startswith("unary"), flow=ONE_AT_A_TIME)
@@ -281,6 +280,7 @@ def assert_cancelled_once(engine: PooledEngine, waits: Waits, reason: str) -> No
     assert_one_ending_each(engine, 1)
 
 
+@pytest.mark.guarantee("S-03", "C-06")
 @pytest.mark.parametrize(
     ("phase", "reason"),
     [
@@ -294,7 +294,6 @@ def assert_cancelled_once(engine: PooledEngine, waits: Waits, reason: str) -> No
 async def test_cancellation_in_any_phase_is_one_ending_with_its_reason(
     make_engine: EngineMaker, phase: str, reason: str
 ) -> None:
-    """S-03, S-04, S-11, S-15, S-24"""
     waits = Waits(phase)
     flow = FlowConfig(high_water_items=4, write_timeout=0.1 if reason == "slow_consumer" else None)
     engine = make_engine(waits.handle, flow=flow)
@@ -313,9 +312,9 @@ async def test_cancellation_in_any_phase_is_one_ending_with_its_reason(
     assert_cancelled_once(engine, waits, reason)
 
 
+@pytest.mark.guarantee("C-13")
 @pytest.mark.parametrize("phase", ["coroutine", "wait", "wait after items", "yield"])
 async def test_end_of_the_parent_cancels_a_nested_stream_in_any_phase(make_engine: EngineMaker, phase: str) -> None:
-    """S-23"""
     waits = Waits(phase)
     engine = make_engine(waits.handle, flow=FlowConfig(high_water_items=4))
 

@@ -56,10 +56,10 @@ ENDINGS = {
 }
 
 
+@pytest.mark.guarantee("S-03", "S-07")
 @pytest.mark.parametrize("before", [0, 1, 200])
 @pytest.mark.parametrize("way", ENDINGS)
 async def test_failure_is_one_error_after_the_items(make_engine: EngineMaker, way: str, before: int) -> None:
-    """T-17, T-25, T-37, T-77, S-06, S-07, S-08, S-35"""
     engine = make_engine(misbehave, limits=Limits(max_depth=4))
     stream = engine((before, way))
     outcome = await outcome_of(stream)
@@ -75,8 +75,8 @@ async def test_failure_is_one_error_after_the_items(make_engine: EngineMaker, wa
     assert streams.cancelled.get(cancelled or "", 0) == int(cancelled is not None)
 
 
+@pytest.mark.guarantee("S-04")
 async def test_exception_arrives_as_the_same_object(make_engine: EngineMaker) -> None:
-    """S-06"""
     error = KeyError("lost")
 
     async def handler(request: object) -> AsyncGenerator[int, None]:
@@ -109,8 +109,9 @@ RAISED = [
 ]
 
 
+@pytest.mark.guarantee("S-04")
 async def test_exception_comes_back_through_nested_calls_as_the_same_object(make_engine: EngineMaker) -> None:
-    """T-80: a handler can tell what failed two calls below it."""
+    """A handler can tell what failed two calls below it."""
 
     async def inner(request: int) -> AsyncGenerator[int, None]:
         yield request
@@ -164,12 +165,11 @@ async def fails_to_clean_up(request: object) -> AsyncGenerator[int, None]:
         int("not clean")
 
 
+@pytest.mark.guarantee("S-04")
 @pytest.mark.parametrize("handler", [fails_at_once, fails_after_waiting, fails_deep_inside, fails_to_clean_up])
 async def test_exception_brings_the_frames_of_the_handler(
     make_engine: EngineMaker, handler: Callable[[object], AsyncGenerator[int, None]]
 ) -> None:
-    """S-06"""
-
     def frames(error: ValueError) -> list[str]:
         return [frame.name for frame in traceback.extract_tb(error.__traceback__) if frame.name.startswith("fails")]
 
@@ -184,8 +184,8 @@ async def test_exception_brings_the_frames_of_the_handler(
         assert frames(caught.value) == frames(plain.value)
 
 
+@pytest.mark.guarantee("S-03")
 async def test_error_that_finds_the_queue_full_is_delivered_behind_it(make_engine: EngineMaker) -> None:
-    """T-41, T-10"""
     raised: list[int] = []
 
     async def handler(request: object) -> AsyncGenerator[int, None]:
@@ -206,9 +206,8 @@ async def test_error_that_finds_the_queue_full_is_delivered_behind_it(make_engin
     assert outcome.ending == "TimeoutError: "
 
 
+@pytest.mark.guarantee("S-06")
 async def test_exception_in_a_normal_end_is_no_clean_end(make_engine: EngineMaker) -> None:
-    """S-27"""
-
     async def handler(request: object) -> AsyncGenerator[int, None]:
         try:
             yield 1
@@ -224,8 +223,6 @@ class PanicException(BaseException):
 
 @pytest.mark.parametrize("error", [MemoryError, RecursionError, GeneratorExit, PanicException])
 async def test_hard_exceptions_are_ordinary_endings(make_engine: EngineMaker, error: type[BaseException]) -> None:
-    """T-23, S-28"""
-
     async def handler(request: object) -> AsyncGenerator[int, None]:
         yield 1
         raise error
@@ -236,10 +233,9 @@ async def test_hard_exceptions_are_ordinary_endings(make_engine: EngineMaker, er
         await anext(stream)
 
 
+@pytest.mark.guarantee("S-10")
 @pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt()], ids=repr)
 async def test_exit_asked_for_on_a_dedicated_worker_is_contained(error: BaseException) -> None:
-    """T-23, S-28"""
-
     async def handler(request: int) -> AsyncGenerator[int, None]:
         mine = asyncio.Event()
         waiting.append(functools.partial(asyncio.get_running_loop().call_soon_threadsafe, mine.set))
@@ -261,12 +257,11 @@ async def test_exit_asked_for_on_a_dedicated_worker_is_contained(error: BaseExce
     assert await asyncio.gather(*others) == [[number] for number in range(1, 20)]
 
 
+@pytest.mark.guarantee("S-10")
 @pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt])
 def test_exit_asked_for_on_an_attached_loop_reaches_the_loop_as_well(
     loop_factory: Callable[[], asyncio.AbstractEventLoop], error: type[BaseException]
 ) -> None:
-    """T-23, S-28"""
-
     async def handler(request: object) -> AsyncGenerator[int, None]:
         yield 1
         raise error
@@ -291,10 +286,9 @@ def test_exit_asked_for_on_an_attached_loop_reaches_the_loop_as_well(
     assert seen == ["stream"]
 
 
+@pytest.mark.guarantee("S-10")
 @pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt()], ids=repr)
 async def test_exit_asked_for_by_an_encoding_hook_is_contained(error: BaseException) -> None:
-    """T-23, S-28"""
-
     def default(item: object) -> None:
         raise error
 
@@ -314,8 +308,9 @@ async def test_exit_asked_for_by_an_encoding_hook_is_contained(error: BaseExcept
         pybridge.encode(object(), pybridge.MsgpackCodec(default=default))
 
 
+@pytest.mark.guarantee("S-09")
 async def test_item_that_its_consumer_cannot_decode_ends_the_stream(make_engine: EngineMaker) -> None:
-    """S-06: an error is an ending, for the handler as well."""
+    """An error is an ending, for the handler as well."""
     closed: list[int] = []
 
     async def handler(request: object) -> AsyncGenerator[object, None]:
@@ -342,9 +337,9 @@ async def reason_of(stream: Any) -> str:
     return caught.value.reason
 
 
+@pytest.mark.guarantee("C-06")
 @pytest.mark.parametrize("reason", ["caller", "deadline", "idle", "shutdown", "slow_consumer", "external"])
 async def test_every_reason_is_the_same_for_all_who_see_it(make_engine: EngineMaker, reason: str) -> None:
-    """T-37"""
     contexts: list[Context] = []
     tasks: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any] | None]] = []
 
@@ -383,8 +378,8 @@ async def test_every_reason_is_the_same_for_all_who_see_it(make_engine: EngineMa
     assert seen == [None if reason == "external" else reason]
 
 
+@pytest.mark.guarantee("C-13")
 async def test_cancelled_parent_is_the_reason_of_its_children(make_engine: EngineMaker) -> None:
-    """T-37, T-43, S-23"""
     closed: list[str] = []
     reasons: list[str | None] = []
 
@@ -424,9 +419,8 @@ async def test_cancelled_parent_is_the_reason_of_its_children(make_engine: Engin
     assert closed[-1] == "leaf detached"
 
 
+@pytest.mark.guarantee("F-04")
 async def test_deadline_of_the_parent_bounds_its_children(make_engine: EngineMaker) -> None:
-    """S-15, S-23"""
-
     async def child(request: object, context: Context) -> AsyncGenerator[bool, None]:
         yield context.remaining() is not None
 
@@ -438,8 +432,8 @@ async def test_deadline_of_the_parent_bounds_its_children(make_engine: EngineMak
     assert await collect(make_engine(parent)(None, timeout=30)) == [True, False]
 
 
+@pytest.mark.guarantee("F-06")
 async def test_items_made_before_a_deadline_are_delivered_before_it(make_engine: EngineMaker) -> None:
-    """S-15"""
     over: list[int] = []
 
     async def handler(request: object) -> AsyncGenerator[int, None]:
@@ -459,9 +453,8 @@ async def test_items_made_before_a_deadline_are_delivered_before_it(make_engine:
     assert outcome.ending.startswith("StreamCancelled")
 
 
+@pytest.mark.guarantee("F-01", "F-02")
 async def test_slow_consumer_does_not_slow_its_neighbours(make_engine: EngineMaker) -> None:
-    """S-11, T-10"""
-
     async def handler(request: int) -> AsyncGenerator[int, None]:
         for number in range(request):
             yield number
@@ -477,8 +470,9 @@ async def test_slow_consumer_does_not_slow_its_neighbours(make_engine: EngineMak
         assert await slow.until_taken(2_000) == list(range(2_000))
 
 
+@pytest.mark.guarantee("F-02")
 async def test_one_consumer_of_many_that_never_reads_stops_no_other(make_engine: EngineMaker) -> None:
-    """T-09: 63 of 64 streams finish; the last has lost nothing."""
+    """63 of 64 streams finish; the last has lost nothing."""
 
     async def handler(request: int) -> AsyncGenerator[int, None]:
         for number in range(200):
@@ -495,9 +489,8 @@ async def test_one_consumer_of_many_that_never_reads_stops_no_other(make_engine:
     assert await collect(idle) == list(range(1, 200))
 
 
+@pytest.mark.guarantee("S-12")
 async def test_pybridges_errors_from_a_handler_keep_their_class(make_engine: EngineMaker) -> None:
-    """S-35"""
-
     async def handler(request: object) -> AsyncGenerator[int, None]:
         if request is None:
             raise pybridge.InvalidArgument("bad prompt")

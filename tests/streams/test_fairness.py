@@ -17,8 +17,9 @@ from support.waiting import until
 ITEMS_PER_STEP = 256
 
 
+@pytest.mark.guarantee("S-18")
 async def test_handler_that_never_waits_starves_nobody_and_can_be_cancelled(make_engine: EngineMaker) -> None:
-    """T-38: between two turns of its neighbour it makes a bounded number of items."""
+    """Between two turns of its neighbour it makes a bounded number of items."""
     made = 0
     begun: list[int] = []
     seen: list[int] = []

@@ -23,6 +23,7 @@ async def count(request: int) -> AsyncIterator[int]:
         await asyncio.sleep(0)
 
 
+@pytest.mark.guarantee("S-21")
 async def test_first_chunk_and_end_leave_at_once_and_the_rest_in_one_piece(make_engine: EngineMaker) -> None:
     engine = make_engine(count)
     chunks = [chunk async for chunk in engine.chunks(2000, framing="ndjson", codec="json", flush_interval=LONG)]
@@ -31,6 +32,7 @@ async def test_first_chunk_and_end_leave_at_once_and_the_rest_in_one_piece(make_
     assert len(chunks) <= 2, "one at once, and the rest with the end"
 
 
+@pytest.mark.guarantee("S-21")
 async def test_at_most_one_chunk_leaves_in_each_interval_of_the_clock(make_engine: EngineMaker) -> None:
     async def paced(_request: None) -> AsyncIterator[int]:
         for number in range(40):
@@ -83,6 +85,7 @@ async def test_the_handler_does_not_wait_for_the_interval(make_engine: EngineMak
     assert all(len(chunk) >= 64000 - 64 * 70 for chunk in chunks[1:-1])
 
 
+@pytest.mark.guarantee("S-21")
 async def test_a_failure_leaves_at_once_after_what_gathered(make_engine: EngineMaker) -> None:
     async def failing(_request: None) -> AsyncIterator[int]:
         for number in range(10):

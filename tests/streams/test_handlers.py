@@ -1,4 +1,4 @@
-"""T-27: every kind of handler runs, and every wrong thing is refused when the engine is made."""
+"""Every kind of handler runs, and every wrong thing is refused when the engine is made."""
 
 from __future__ import annotations
 
@@ -114,24 +114,24 @@ async def scaled(factor: int, request: int, *, offset: int) -> AsyncGenerator[in
 
 
 HANDLERS: dict[str, Any] = {
-    "S-16 async generator function": generator,
-    "S-17 coroutine function returning a generator": returns_generator,
-    "S-17 coroutine awaiting a future": returns_future,
-    "S-19 sync function returning a generator": sync_returns_generator,
-    "S-19 iterator without aclose": lambda request: BareIterator(request),  # noqa: PLW0108 - a class is no handler
-    "S-19 iterable": lambda request: Iterable(request),  # noqa: PLW0108 - a class is no handler
-    "S-19 awaitable object": lambda request: AwaitableResult(request),  # noqa: PLW0108 - a class is no handler
-    "S-21 bound method": Methods().method,
-    "S-21 class method": Methods.class_method,
-    "S-21 static method": Methods.static,
-    "S-21 staticmethod object": vars(Methods)["static"],
-    "S-21 callable object": Methods(),
-    "S-21 partial": functools.partial(scaled, 1, offset=0),
-    "S-21 partial of a partial": functools.partial(functools.partial(scaled, 1), offset=0),
-    "S-21 wrapped": decorated(generator),
-    "S-21 wrapped twice": decorated(decorated(generator)),
-    "S-21 lambda": lambda request: generator(request),  # noqa: PLW0108 - the lambda is what is tested
-    "S-21 C function": operator.methodcaller("method", 3),
+    "async generator function": generator,
+    "coroutine function returning a generator": returns_generator,
+    "coroutine awaiting a future": returns_future,
+    "sync function returning a generator": sync_returns_generator,
+    "iterator without aclose": lambda request: BareIterator(request),  # noqa: PLW0108 - a class is no handler
+    "iterable": lambda request: Iterable(request),  # noqa: PLW0108 - a class is no handler
+    "awaitable object": lambda request: AwaitableResult(request),  # noqa: PLW0108 - a class is no handler
+    "bound method": Methods().method,
+    "class method": Methods.class_method,
+    "static method": Methods.static,
+    "staticmethod object": vars(Methods)["static"],
+    "callable object": Methods(),
+    "partial": functools.partial(scaled, 1, offset=0),
+    "partial of a partial": functools.partial(functools.partial(scaled, 1), offset=0),
+    "wrapped": decorated(generator),
+    "wrapped twice": decorated(decorated(generator)),
+    "lambda": lambda request: generator(request),  # noqa: PLW0108 - the lambda is what is tested
+    "C function": operator.methodcaller("method", 3),
 }
 
 
@@ -139,6 +139,7 @@ def request_for(handler: Any) -> Any:
     return Methods() if isinstance(handler, operator.methodcaller) else 3
 
 
+@pytest.mark.guarantee("H-01")
 @pytest.mark.parametrize("name", HANDLERS)
 async def test_every_kind_of_handler_runs(make_engine: EngineMaker, name: str) -> None:
     handler = HANDLERS[name]
@@ -148,16 +149,15 @@ async def test_every_kind_of_handler_runs(make_engine: EngineMaker, name: str) -
     assert await collect(engine(0 if request_for(handler) == 3 else Methods())) in ([], ITEMS)
 
 
+@pytest.mark.guarantee("H-08")
 async def test_engine_keeps_the_object_of_a_bound_method(make_engine: EngineMaker) -> None:
-    """S-21"""
     engine = make_engine(Methods().method)
     assert await collect(engine(3)) == ITEMS
 
 
+@pytest.mark.guarantee("H-10")
 @pytest.mark.parametrize("kind", ["method", "partial", "callable", "wrapped", "function"])
 async def test_every_kind_of_handler_gets_the_context_it_asks_for(make_engine: EngineMaker, kind: str) -> None:
-    """S-01"""
-
     class WithContext:
         async def method(self, request: int, context: Context) -> AsyncGenerator[str, None]:
             yield context.id
@@ -180,9 +180,8 @@ async def test_every_kind_of_handler_gets_the_context_it_asks_for(make_engine: E
     assert await collect(engine(1, request_id="mine")) == ["mine"]
 
 
+@pytest.mark.guarantee("H-04")
 async def test_unary_gives_the_one_value_and_ends(make_engine: EngineMaker) -> None:
-    """S-18"""
-
     async def handler(request: int) -> list[int]:
         await asyncio.sleep(0)
         return [request]
@@ -193,24 +192,23 @@ async def test_unary_gives_the_one_value_and_ends(make_engine: EngineMaker) -> N
     assert engine.stats().streams.finished == 2
 
 
+@pytest.mark.guarantee("H-04")
 async def test_unary_value_is_never_looked_into(make_engine: EngineMaker) -> None:
-    """S-18"""
-
     async def none(request: object) -> None:
         return None
 
     assert await make_engine(none, unary=True).call(1) is None
 
 
+@pytest.mark.guarantee("H-04")
 async def test_unary_result_is_the_item_whatever_it_is(make_engine: EngineMaker) -> None:
-    """S-18: never guessed from the value, so a generator is an item that no codec takes."""
+    """Never guessed from the value, so a generator is an item that no codec takes."""
     with pytest.raises(EncodeError, match="async_generator"):
         await make_engine(returns_generator, unary=True).call(1)
 
 
+@pytest.mark.guarantee("H-03")
 async def test_coroutine_with_a_plain_result_names_the_remedy(make_engine: EngineMaker) -> None:
-    """S-18"""
-
     async def handler(request: object) -> int:
         return 1
 
@@ -218,8 +216,8 @@ async def test_coroutine_with_a_plain_result_names_the_remedy(make_engine: Engin
         await collect(make_engine(handler)(None))
 
 
+@pytest.mark.guarantee("H-04")
 async def test_unary_function_without_a_coroutine_names_the_remedy(make_engine: EngineMaker) -> None:
-    """S-18"""
     with pytest.raises(TypeError, match="coroutine function"):
         await collect(make_engine(lambda request: 1, unary=True)(None))
 
@@ -228,19 +226,20 @@ def sync_generator(request: int) -> Iterator[int]:
     yield from range(request)
 
 
+@pytest.mark.guarantee("H-06")
 async def test_synchronous_generator_runs_when_wrapped(make_engine: EngineMaker) -> None:
-    """S-20"""
     assert await collect(make_engine(pybridge.from_sync(sync_generator))(3)) == ITEMS
 
 
+@pytest.mark.guarantee("H-03")
 async def test_synchronous_result_names_the_remedy(make_engine: EngineMaker) -> None:
-    """S-20: what only the call shows."""
+    """What only the call shows."""
     with pytest.raises(TypeError, match="from_sync"):
         await collect(make_engine(decorated(sync_generator))(3))
 
 
+@pytest.mark.guarantee("H-03")
 async def test_result_that_is_no_stream_is_named(make_engine: EngineMaker) -> None:
-    """S-22"""
     with pytest.raises(TypeError, match="returned int"):
         await collect(make_engine(lambda request: 1)(3))
 
@@ -252,8 +251,8 @@ class Broken:
         return 1
 
 
+@pytest.mark.guarantee("H-03")
 async def test_iterable_with_a_broken_iterator_is_a_type_error(make_engine: EngineMaker) -> None:
-    """S-19"""
     with pytest.raises(TypeError, match="__anext__"):
         await collect(make_engine(lambda request: Broken())(3))
 
@@ -265,18 +264,19 @@ def coroutine_object() -> Any:
 
 
 WRONG: dict[str, tuple[Callable[[], Any], str]] = {
-    "S-20 sync generator function": (lambda: sync_generator, "sync_generator.*from_sync"),
-    "S-20 partial of one": (lambda: functools.partial(sync_generator), "sync_generator.*from_sync"),
-    "S-22 class": (lambda: BareIterator, "BareIterator"),
-    "S-22 generator object": (lambda: generator(1), "async generator object"),
-    "S-22 sync generator object": (lambda: sync_generator(1), "generator object"),
-    "S-22 coroutine object": (coroutine_object, "coroutine object"),
-    "S-22 not callable": (lambda: 3, "int"),
-    "S-22 None": (lambda: None, "NoneType"),
-    "S-22 classmethod object": (lambda: vars(Methods)["class_method"], "classmethod"),
+    "sync generator function": (lambda: sync_generator, "sync_generator.*from_sync"),
+    "partial of one": (lambda: functools.partial(sync_generator), "sync_generator.*from_sync"),
+    "class": (lambda: BareIterator, "BareIterator"),
+    "generator object": (lambda: generator(1), "async generator object"),
+    "sync generator object": (lambda: sync_generator(1), "generator object"),
+    "coroutine object": (coroutine_object, "coroutine object"),
+    "not callable": (lambda: 3, "int"),
+    "None": (lambda: None, "NoneType"),
+    "classmethod object": (lambda: vars(Methods)["class_method"], "classmethod"),
 }
 
 
+@pytest.mark.guarantee("H-02")
 @pytest.mark.parametrize("name", WRONG)
 def test_what_cannot_serve_calls_is_refused_at_construction(name: str) -> None:
     make, message = WRONG[name]
@@ -296,6 +296,7 @@ async def keyword_only(*, request: int) -> AsyncGenerator[int, None]:
     yield 1
 
 
+@pytest.mark.guarantee("H-02")
 @pytest.mark.parametrize("handler", [no_parameter, two_parameters, keyword_only])
 def test_handler_that_does_not_take_one_request_is_refused_by_name(handler: Any) -> None:
     with pytest.raises(TypeError, match=f"{handler.__name__}.*one positional request"):
@@ -307,8 +308,8 @@ def test_context_asked_for_but_not_taken_is_refused_by_name() -> None:
         PooledEngine(generator, context=True)
 
 
+@pytest.mark.guarantee("H-02")
 def test_unary_generator_function_is_refused_by_name() -> None:
-    """S-18"""
     with pytest.raises(TypeError, match=r"generator.*unary"):
         PooledEngine(generator, unary=True)
 
@@ -317,8 +318,8 @@ async def takes_anything(*arguments: Any, **keywords: Any) -> AsyncGenerator[Any
     yield [len(arguments), sorted(keywords)]
 
 
+@pytest.mark.guarantee("H-10")
 async def test_explicit_context_overrides_the_signature(make_engine: EngineMaker) -> None:
-    """S-01"""
     assert await collect(make_engine(takes_anything)(1)) == [[1, []]]
     assert await collect(make_engine(takes_anything, context=True)(1)) == [[1, ["context"]]]
 
@@ -328,9 +329,8 @@ async def test_explicit_context_overrides_the_signature(make_engine: EngineMaker
     assert await collect(make_engine(optional, context=False)(1)) == [True]
 
 
+@pytest.mark.guarantee("H-10")
 async def test_parameter_called_context_that_is_the_request_is_the_request(make_engine: EngineMaker) -> None:
-    """S-01"""
-
     async def handler(context: int) -> AsyncGenerator[int, None]:
         yield context
 
@@ -355,8 +355,8 @@ class ClosableIterator(BareIterator):
         self._closed.append("closed")
 
 
+@pytest.mark.guarantee("H-09")
 async def test_iterator_with_aclose_is_closed_when_its_stream_ends_early(make_engine: EngineMaker) -> None:
-    """S-19"""
     closed: list[str] = []
     engine = make_engine(lambda request: ClosableIterator(closed))
     async with engine(None) as stream:
@@ -364,8 +364,8 @@ async def test_iterator_with_aclose_is_closed_when_its_stream_ends_early(make_en
     assert closed == ["closed"]
 
 
+@pytest.mark.guarantee("H-09")
 async def test_iterator_with_aclose_is_closed_when_it_raises(make_engine: EngineMaker) -> None:
-    """S-19"""
     closed: list[str] = []
     engine = make_engine(lambda request: ClosableIterator(closed, ValueError("lost")))
     with pytest.raises(ValueError, match="lost"):
@@ -375,7 +375,7 @@ async def test_iterator_with_aclose_is_closed_when_it_raises(make_engine: Engine
 
 @pytest.mark.parametrize("operation", ["anext", "asend", "athrow", "aclose"])
 async def test_generator_that_a_stream_waits_for_refuses_others(make_engine: EngineMaker, operation: str) -> None:
-    """S-16: as it would if it were iterated without an engine."""
+    """As it would if it were iterated without an engine."""
     release: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
     said: list[str] = []
 
@@ -412,7 +412,7 @@ async def test_generator_that_a_stream_waits_for_refuses_others(make_engine: Eng
 
 
 async def test_generator_that_two_streams_share_gives_one_of_them_an_error(make_engine: EngineMaker) -> None:
-    """S-16: neither is cut short in silence."""
+    """Neither is cut short in silence."""
 
     async def generate() -> AsyncGenerator[int, None]:
         for number in range(5):

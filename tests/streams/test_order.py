@@ -44,6 +44,7 @@ async def program(seed: int) -> AsyncGenerator[Any, None]:
                 yield [step, None, {"deep": [reused["n"]]}]
 
 
+@pytest.mark.guarantee("S-01")
 @pytest.mark.parametrize("batch", [1, 8, 64])
 async def test_any_handler_gives_what_it_gives_without_the_bridge(make_engine: EngineMaker, batch: int) -> None:
     engine = make_engine(program, flow=FlowConfig(batch_items=batch))
@@ -57,17 +58,17 @@ async def frames_of(engine: PooledEngine, request: Any) -> AsyncIterator[Any]:
         yield frame.decode()
 
 
+@pytest.mark.guarantee("S-01")
 async def test_streams_that_run_together_keep_their_own_order(make_engine: EngineMaker) -> None:
-    """S-30"""
     engine = make_engine(program)
     together = await asyncio.gather(*(outcome_of(engine(seed)) for seed in range(64)))
     assert together == [await drive(program, seed) for seed in range(64)]
 
 
+@pytest.mark.guarantee("S-02")
 @pytest.mark.parametrize("batch", [1, 8, 64])
 @pytest.mark.parametrize("slow", [False, True], ids=["fast", "slow"])
 async def test_item_is_captured_when_it_is_yielded(make_engine: EngineMaker, batch: int, slow: bool) -> None:
-    """T-26, S-09"""
     snapshots: list[Any] = []
 
     async def handler(request: object) -> AsyncGenerator[dict[str, Any], None]:
@@ -103,10 +104,9 @@ async def test_item_is_captured_when_it_is_yielded(make_engine: EngineMaker, bat
         assert await collect(engine(None)) == snapshots
 
 
+@pytest.mark.guarantee("S-15")
 @pytest.mark.parametrize("flush", ["turn", "suspend"])
 async def test_what_was_made_before_a_wait_arrives_during_it(make_engine: EngineMaker, flush: Any) -> None:
-    """S-30"""
-
     async def handler(request: object) -> AsyncGenerator[int, None]:
         for number in range(3):
             yield number
@@ -117,8 +117,8 @@ async def test_what_was_made_before_a_wait_arrives_during_it(make_engine: Engine
         assert await take(stream, 3) == [0, 1, 2]
 
 
+@pytest.mark.guarantee("S-15")
 async def test_full_batch_leaves_before_the_turn_ends() -> None:
-    """S-30"""
     go_on = threading.Event()
 
     async def handler(request: object) -> AsyncGenerator[int, None]:
@@ -134,8 +134,8 @@ async def test_full_batch_leaves_before_the_turn_ends() -> None:
         assert await collect(stream) == [4]
 
 
+@pytest.mark.guarantee("S-15")
 async def test_items_that_take_long_to_make_leave_one_by_one() -> None:
-    """S-30"""
     go_on = threading.Event()
 
     async def handler(request: object) -> AsyncGenerator[int, None]:
@@ -153,8 +153,9 @@ async def test_items_that_take_long_to_make_leave_one_by_one() -> None:
         assert await collect(stream) == []
 
 
+@pytest.mark.guarantee("S-17")
 async def test_streams_of_one_turn_cross_together() -> None:
-    """S-30: one hand-over per turn, however many streams, of items and of endings."""
+    """One hand-over per turn, however many streams, of items and of endings."""
     turn = asyncio.Event()
 
     async def handler(request: object) -> AsyncGenerator[int, None]:
@@ -172,10 +173,9 @@ async def test_streams_of_one_turn_cross_together() -> None:
     assert engine.stats().crossings - before <= 8
 
 
+@pytest.mark.guarantee("S-11")
 @pytest.mark.parametrize("items", [[], [None], [b""], [None, b"", "", [], {}], [None] * 1000], ids=len)
 async def test_nothing_is_a_value_and_no_value_is_an_end(make_engine: EngineMaker, items: list[Any]) -> None:
-    """S-31"""
-
     async def handler(request: list[Any]) -> AsyncGenerator[Any, None]:
         for item in request:
             yield item
@@ -186,10 +186,9 @@ async def test_nothing_is_a_value_and_no_value_is_an_end(make_engine: EngineMake
     assert engine.stats().streams.finished == 2
 
 
+@pytest.mark.guarantee("S-11")
 @pytest.mark.parametrize("number", [0, 1, 300])
 async def test_empty_raw_items_are_frames_of_no_bytes(make_engine: EngineMaker, number: int) -> None:
-    """S-31"""
-
     async def handler(request: int) -> AsyncGenerator[bytes, None]:
         for _ in range(request):
             yield b""
@@ -198,8 +197,8 @@ async def test_empty_raw_items_are_frames_of_no_bytes(make_engine: EngineMaker, 
     assert [bytes(frame) async for frame in engine.frames(number)] == [b""] * number
 
 
+@pytest.mark.guarantee("H-15")
 async def test_request_is_the_callers_very_object(make_engine: EngineMaker) -> None:
-    """S-32"""
     request: dict[str, Any] = {"lock": threading.Lock()}
 
     async def handler(request: dict[str, Any]) -> AsyncGenerator[int, None]:
@@ -210,9 +209,8 @@ async def test_request_is_the_callers_very_object(make_engine: EngineMaker) -> N
     assert request["seen"]
 
 
+@pytest.mark.guarantee("H-15")
 async def test_encoded_request_is_fresh_and_the_handlers_own(make_engine: EngineMaker) -> None:
-    """S-32"""
-
     async def handler(request: dict[str, Any]) -> AsyncGenerator[Any, None]:
         request["list"].append("mine")
         yield request

@@ -16,13 +16,12 @@ from support.forms import FORMS
 from support.waiting import until
 
 
+@pytest.mark.guarantee("C-13")
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("inner_worker", ["auto", "dedicated"])
 async def test_call_made_after_its_parent_was_cancelled_is_cancelled_at_once(
     make_engine: EngineMaker, form: str, inner_worker: Any
 ) -> None:
-    """S-23"""
-
     async def inner(request: object) -> AsyncGenerator[int, None]:
         called.append(request)
         yield 1
@@ -48,8 +47,9 @@ async def test_call_made_after_its_parent_was_cancelled_is_cancelled_at_once(
     assert other.stats().streams.cancelled["parent"] == 1
 
 
+@pytest.mark.guarantee("C-13")
 async def test_call_that_races_its_parents_cancellation_is_not_left_behind(make_engine: EngineMaker) -> None:
-    """S-23: the parent is cancelled on another thread while its handler and its tasks make calls."""
+    """The parent is cancelled on another thread while its handler and its tasks make calls."""
 
     async def inner(request: object) -> AsyncGenerator[int, None]:
         yield 1
@@ -72,9 +72,8 @@ async def test_call_that_races_its_parents_cancellation_is_not_left_behind(make_
     assert reasons == {"parent"}
 
 
+@pytest.mark.guarantee("C-13")
 async def test_call_of_a_parent_that_something_else_cancelled_is_cancelled_with_it(make_engine: EngineMaker) -> None:
-    """S-23, S-25"""
-
     async def inner(request: object) -> AsyncGenerator[int, None]:
         yield 1
         await asyncio.Event().wait()

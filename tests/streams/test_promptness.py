@@ -49,10 +49,10 @@ def loop_elsewhere() -> Iterator[asyncio.AbstractEventLoop]:
         event_loop.close()
 
 
+@pytest.mark.guarantee("S-16")
 @pytest.mark.parametrize("before", [0, 1, 20, 300])
 @pytest.mark.parametrize("placement", ["asyncio", "uvloop"])
 def test_item_before_a_handler_blocks_reaches_a_thread(before: int, placement: str) -> None:
-    """S-30"""
     handler = Blocker(before)
     engine = PooledEngine(handler, worker="dedicated" if placement == "asyncio" else uvloop_worker())
     items = engine.iter(None)
@@ -61,9 +61,9 @@ def test_item_before_a_handler_blocks_reaches_a_thread(before: int, placement: s
     assert list(items) == ["done"]
 
 
+@pytest.mark.guarantee("S-16")
 @pytest.mark.parametrize("before", [0, 20])
 async def test_item_before_a_handler_blocks_reaches_another_loop(before: int) -> None:
-    """S-30"""
     handler = Blocker(before)
     async with PooledEngine(handler, worker="dedicated")(None) as stream:
         assert await take(stream, before + 1) == ["fast"] * before + ["started"]
@@ -71,8 +71,8 @@ async def test_item_before_a_handler_blocks_reaches_another_loop(before: int) ->
         assert await collect(stream) == ["done"]
 
 
+@pytest.mark.guarantee("S-16")
 async def test_item_of_an_attached_handler_that_blocks_its_loop_reaches_another_one() -> None:
-    """S-30"""
     handler = Blocker()
     go_on = asyncio.Event()
 
@@ -96,8 +96,9 @@ async def test_item_of_an_attached_handler_that_blocks_its_loop_reaches_another_
         assert await collect(streams[0]) == ["done"]
 
 
+@pytest.mark.guarantee("S-16")
 async def test_items_of_streams_that_had_their_turn_do_not_wait_for_one_that_blocks() -> None:
-    """S-30: what other streams have parked leaves as well."""
+    """What other streams have parked leaves as well."""
     blocker, gate = Blocker(), asyncio.Event()
 
     async def handler(request: str) -> AsyncGenerator[str, None]:
@@ -121,8 +122,9 @@ async def test_items_of_streams_that_had_their_turn_do_not_wait_for_one_that_blo
     assert await collect(blocked) == ["done"]
 
 
+@pytest.mark.guarantee("S-16")
 def test_first_item_after_a_quiet_time_does_not_wait_either() -> None:
-    """S-30: whoever looks after busy workers sleeps when there is nothing to look after, and is woken."""
+    """Whoever looks after busy workers sleeps when there is nothing to look after, and is woken."""
     handlers = [Blocker(), Blocker()]
 
     async def handler(request: int) -> AsyncGenerator[str, None]:
@@ -139,8 +141,8 @@ def test_first_item_after_a_quiet_time_does_not_wait_either() -> None:
         wait_until(lambda: time.monotonic() > end, "a quiet time is over")  # noqa: B023
 
 
+@pytest.mark.guarantee("S-17")
 async def test_endings_of_one_turn_cross_together() -> None:
-    """S-30"""
     gate = asyncio.Event()
 
     async def handler(request: object) -> AsyncGenerator[int, None]:
@@ -158,8 +160,9 @@ async def test_endings_of_one_turn_cross_together() -> None:
     assert engine.stats().crossings - before <= 2
 
 
+@pytest.mark.guarantee("S-17")
 async def test_unary_calls_cross_about_once_a_turn() -> None:
-    """S-30: 3,200 calls, 64 at a time; neither their items nor their endings cross alone."""
+    """3,200 calls, 64 at a time; neither their items nor their endings cross alone."""
 
     async def handler(request: object) -> AsyncGenerator[int, None]:
         await asyncio.sleep(0)  # an eager task would end here, each alone
@@ -187,8 +190,9 @@ async def test_unary_calls_cross_about_once_a_turn() -> None:
     assert crossings <= 3200 / 4, (crossings, passed)
 
 
+@pytest.mark.guarantee("S-16")
 async def test_ending_of_a_loop_that_stops_in_that_turn_reaches_another_loop() -> None:
-    """S-30: the hand-over of the last turn is left in a loop that nobody runs."""
+    """The hand-over of the last turn is left in a loop that nobody runs."""
     attached = asyncio.new_event_loop()
     gate = asyncio.Event()
 

@@ -1,4 +1,4 @@
-"""T-40: whatever a stream gives to `await` follows the protocol."""
+"""Whatever a stream gives to `await` follows the protocol."""
 
 from __future__ import annotations
 
@@ -50,6 +50,7 @@ async def opened(make_engine: EngineMaker) -> tuple[Any, Gate]:
     return stream, gate
 
 
+@pytest.mark.guarantee("C-10")
 async def test_wait_for_loses_no_item(make_engine: EngineMaker) -> None:
     stream, gate = await opened(make_engine)
     for number in range(1, 10):
@@ -63,6 +64,7 @@ async def test_wait_for_loses_no_item(make_engine: EngineMaker) -> None:
     assert await collect(stream) == []
 
 
+@pytest.mark.guarantee("C-10")
 async def test_item_that_arrives_while_its_wait_is_cancelled_is_not_lost(make_engine: EngineMaker) -> None:
     stream, gate = await opened(make_engine)
     taken = []
@@ -80,6 +82,7 @@ async def test_item_that_arrives_while_its_wait_is_cancelled_is_not_lost(make_en
     assert await collect(stream) == []
 
 
+@pytest.mark.guarantee("S-19")
 async def test_shield_task_group_and_anyio(make_engine: EngineMaker) -> None:
     stream, gate = await opened(make_engine)
     shielded = asyncio.ensure_future(stream.__anext__())
@@ -115,6 +118,7 @@ async def anyio_first(stream: Any) -> Any:
         return await stream.__anext__()
 
 
+@pytest.mark.guarantee("S-19")
 @pytest.mark.parametrize("operation", ["__anext__", "__aenter__", "__aexit__", "aclose"])
 async def test_awaitable_follows_the_coroutine_protocol(operation: str) -> None:
     async def handler(request: object) -> AsyncGenerator[int, None]:
@@ -235,6 +239,7 @@ async def test_aclose_wakes_a_reader_that_waits(make_engine: EngineMaker) -> Non
     assert gate.closed == [1]
 
 
+@pytest.mark.guarantee("S-22")
 async def test_stream_may_be_read_on_another_loop_than_it_began_on(make_engine: EngineMaker) -> None:
     stream, gate = await opened(make_engine)
     gate.allow(2)
@@ -295,9 +300,8 @@ async def test_stream_itself_is_not_awaitable() -> None:
             asyncio.get_running_loop().create_task(stream)
 
 
+@pytest.mark.guarantee("E-22")
 async def test_driving_task_shows_the_handler(make_engine: EngineMaker) -> None:
-    """S-14"""
-
     async def shown_handler(request: object) -> AsyncGenerator[str, None]:
         task = asyncio.current_task()
         assert task

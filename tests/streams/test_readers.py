@@ -57,10 +57,11 @@ async def read(stream: Stream[int]) -> list[int]:
     return [item async for item in stream]
 
 
+@pytest.mark.guarantee("C-11")
 async def test_stream_ends_when_the_task_that_read_it_has_gone_though_its_iterator_is_kept(
     make_engine: EngineMaker,
 ) -> None:
-    """S-36: frameworks cancel the task of a response and keep its iterator."""
+    """Frameworks cancel the task of a response and keep its iterator."""
     source = Source()
     engine = make_engine(source, flow=FlowConfig(abandon_timeout=None))
     for stream in (engine(None), engine.frames(None), engine.chunks(None)):
@@ -76,8 +77,9 @@ async def test_stream_ends_when_the_task_that_read_it_has_gone_though_its_iterat
         assert caught.value.reason == "caller"
 
 
+@pytest.mark.guarantee("C-11")
 async def test_another_reader_may_take_over_from_a_task_that_has_gone() -> None:
-    """S-36: the second reader then takes longer than the wait for one, which is over with its first read."""
+    """The second reader then takes longer than the wait for one, which is over with its first read."""
     source = Source()
     stream = PooledEngine(source, worker="dedicated")(None)
     task = asyncio.create_task(read(stream))
@@ -93,8 +95,9 @@ async def test_another_reader_may_take_over_from_a_task_that_has_gone() -> None:
     await stream.aclose()
 
 
+@pytest.mark.guarantee("C-10")
 async def test_reader_that_lives_may_come_back_after_any_time() -> None:
-    """S-36: only the end of the task counts, also after later reads of its that were not cancelled."""
+    """Only the end of the task counts, also after later reads of its that were not cancelled."""
     source = Source()
     stream = PooledEngine(source, worker="dedicated", flow=FlowConfig(abandon_timeout=0.01))(None)
     seen: list[int] = []
@@ -119,9 +122,10 @@ async def test_reader_that_lives_may_come_back_after_any_time() -> None:
     await until(lambda: source.reasons == ["caller"], "the stream has ended without its reader")
 
 
+@pytest.mark.guarantee("C-10")
 @pytest.mark.parametrize("blocks", [False, True])
 async def test_heartbeat_loses_nothing_though_its_send_takes_three_seconds(blocks: bool) -> None:
-    """S-36: `wait_for` reads in a task of its own on 3.11 and in the caller's from 3.12 on."""
+    """`wait_for` reads in a task of its own on 3.11 and in the caller's from 3.12 on."""
     source = Source()
     sent: list[int | str] = []
 
@@ -147,8 +151,8 @@ async def test_heartbeat_loses_nothing_though_its_send_takes_three_seconds(block
     assert sent.count("heartbeat") >= 3
 
 
+@pytest.mark.guarantee("C-12")
 async def test_read_that_was_a_task_of_its_own_is_waited_for_by_the_setting() -> None:
-    """S-36"""
     source = Source()
     stream = PooledEngine(source, worker="dedicated", flow=FlowConfig(abandon_timeout=1.5))(None)
     for number in range(3):
@@ -168,8 +172,8 @@ async def test_read_that_was_a_task_of_its_own_is_waited_for_by_the_setting() ->
     assert time.monotonic() - began > 1
 
 
+@pytest.mark.guarantee("C-12")
 async def test_without_the_setting_a_read_of_its_own_may_come_back_at_any_time() -> None:
-    """S-36"""
     source = Source()
     stream = PooledEngine(source, worker="dedicated", flow=FlowConfig(abandon_timeout=None))(None)
     task = asyncio.create_task(anext(stream))
@@ -182,8 +186,9 @@ async def test_without_the_setting_a_read_of_its_own_may_come_back_at_any_time()
     await stream.aclose()
 
 
+@pytest.mark.guarantee("C-11")
 def test_stream_whose_readers_loop_is_closed_ends_though_it_is_kept(loop_factory: Any) -> None:
-    """S-36: the loop ends with its reader; there is nobody whom a decision could wait for."""
+    """The loop ends with its reader; there is nobody whom a decision could wait for."""
     source = Source()
     stream = PooledEngine(source, worker="dedicated")(None)
 
@@ -222,6 +227,7 @@ async def test_task_that_reads_many_streams_is_watched_once(make_engine: EngineM
     assert len(callbacks) == 1
 
 
+@pytest.mark.guarantee("C-06")
 @pytest.mark.parametrize("reason", ["caller", "client"])
 async def test_server_says_that_its_peer_has_gone(make_engine: EngineMaker, reason: Any) -> None:
     source = Source()

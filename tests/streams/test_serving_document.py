@@ -33,6 +33,7 @@ def test_every_example_runs(run_python: PythonRunner) -> None:
     run_python("\n".join(BLOCKS))
 
 
+@pytest.mark.guarantee("E-01", "P-06")
 def test_both_sides_of_a_fork_use_an_engine_that_was_made_before_it(run_python: PythonRunner) -> None:
     child = """
 import os

@@ -16,6 +16,7 @@ async def handler(request: int) -> AsyncIterator[int]:
         yield number
 
 
+@pytest.mark.guarantee("E-10", "E-24")
 def test_blocking_iteration_is_refused_as_on_asyncio_and_works_in_a_thread() -> None:
     async def main() -> list[int]:
         with pytest.raises(RuntimeError, match=r"would block trio.*to_thread"):
@@ -28,6 +29,7 @@ def test_blocking_iteration_is_refused_as_on_asyncio_and_works_in_a_thread() -> 
         assert list(engine.iter(2)) == [0, 1], "trio is imported and does not run"
 
 
+@pytest.mark.guarantee("E-24")
 def test_async_iteration_is_refused_before_anything_starts_and_names_asyncio() -> None:
     async def main() -> None:
         with pytest.raises(RuntimeError, match=r"asyncio.*trio runs here"):

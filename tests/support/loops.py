@@ -25,7 +25,7 @@ FACTORIES: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
 if sys.version_info >= (3, 12):
 
     def eager() -> asyncio.AbstractEventLoop:
-        """T-22: a loop whose tasks run their first step while they are made."""
+        """A loop whose tasks run their first step while they are made."""
         event_loop = asyncio.SelectorEventLoop()
         event_loop.set_task_factory(asyncio.eager_task_factory)
         return event_loop

@@ -19,8 +19,8 @@ async def counting(number: int) -> AsyncGenerator[int, None]:
         yield index
 
 
+@pytest.mark.guarantee("P-14")
 def test_runtime_threads_do_not_attach_and_hand_overs_follow_batches() -> None:
-    """T-01"""
     lane = PooledLane("asyncio")
     plan = Plan(
         handler=f"{__name__}:counting",
@@ -62,7 +62,7 @@ def burning(threads: int) -> Iterator[None]:
 @pytest.mark.parametrize("burners", [0, 1, 4])
 @pytest.mark.parametrize("streams", [1, 64])
 def test_interpreter_waits_follow_turns_and_not_items(streams: int, burners: int) -> None:
-    """T-02: every return to the interpreter is one that may wait for another thread."""
+    """Every return to the interpreter is one that may wait for another thread."""
     lane = PooledLane("asyncio")
     plan = Plan(
         handler=f"{__name__}:counting",

@@ -49,6 +49,7 @@ def own_worker(kind: str) -> Any:
     return "attached" if kind == "attached" else Worker(loop=kind)  # type: ignore[arg-type]
 
 
+@pytest.mark.guarantee("H-14")
 @pytest.mark.parametrize(
     ("kind", "form"),
     # An attached engine has no loop to run on in a plain thread, where `iter` is called.
@@ -61,8 +62,6 @@ def own_worker(kind: str) -> Any:
 )
 @pytest.mark.parametrize("with_lifespan", [False, True])
 async def test_context_of_the_first_caller_goes_with_its_stream(kind: str, form: str, with_lifespan: bool) -> None:
-    """S-38"""
-
     async def first() -> weakref.ref[Big]:
         big = Big()
         var.set(big)
@@ -74,10 +73,9 @@ async def test_context_of_the_first_caller_goes_with_its_stream(kind: str, form:
         await until(lambda: is_gone(kept), "the context of the first caller is gone")
 
 
+@pytest.mark.guarantee("H-14")
 @pytest.mark.parametrize("kind", ["attached", "asyncio", "uvloop"])
 async def test_context_of_a_caller_goes_with_a_stream_that_is_refused_left_or_late(kind: str) -> None:
-    """S-38"""
-
     async def waits(request: object) -> AsyncGenerator[int, None]:
         yield 1
         await asyncio.Event().wait()
@@ -101,9 +99,10 @@ async def test_context_of_a_caller_goes_with_a_stream_that_is_refused_left_or_la
         await until(lambda: all(map(is_gone, kept)), "the contexts of the callers are gone")
 
 
+@pytest.mark.guarantee("H-14")
 @pytest.mark.parametrize("kind", ["asyncio", "uvloop"])
 async def test_context_of_a_caller_goes_although_its_handler_cancelled_a_timer(kind: str) -> None:
-    """S-38: the loop sleeps once the handler has ended."""
+    """The loop sleeps once the handler has ended."""
 
     async def in_time(request: object) -> AsyncGenerator[int, None]:
         async with asyncio.timeout(3600):
@@ -120,11 +119,10 @@ async def test_context_of_a_caller_goes_although_its_handler_cancelled_a_timer(k
         await until(lambda: is_gone(kept), "the context of the caller is gone")
 
 
+@pytest.mark.guarantee("H-14")
 async def test_context_of_who_closes_an_engine_goes_although_it_could_have_waited_longer(
     make_engine: EngineMaker,
 ) -> None:
-    """S-38"""
-
     async def closes() -> weakref.ref[Big]:
         big = Big()
         var.set(big)
@@ -143,9 +141,8 @@ async def test_context_of_who_closes_an_engine_goes_although_it_could_have_waite
     timer.cancel()
 
 
+@pytest.mark.guarantee("E-16")
 async def test_lifespan_runs_in_the_context_of_its_engines_making(make_engine: EngineMaker) -> None:
-    """S-38"""
-
     @contextlib.asynccontextmanager
     async def reads_context() -> AsyncIterator[object]:
         at_begin = var.get()
@@ -164,8 +161,9 @@ async def test_lifespan_runs_in_the_context_of_its_engines_making(make_engine: E
     assert seen == [("making", "making")]
 
 
+@pytest.mark.guarantee("E-16")
 async def test_engine_made_by_a_handler_belongs_to_no_stream(make_engine: EngineMaker) -> None:
-    """S-23, S-38: the stream may be over when the lifespan makes its calls."""
+    """The stream may be over when the lifespan makes its calls."""
 
     @contextlib.asynccontextmanager
     async def warm_up() -> AsyncIterator[int]:

@@ -80,9 +80,10 @@ WAYS = {
 }
 
 
+@pytest.mark.guarantee("P-01")
 @pytest.mark.parametrize("way", WAYS)
 def test_process_ends_with_live_streams(run_python: Any, way: str) -> None:
-    """T-44 (short form), T-45, S-24; of T-14 what holds without a server: an unhandled signal needs no interpreter."""
+    """A signal that nobody handles needs no interpreter."""
     code, status, stderr = WAYS[way]
     begun = time.monotonic()
     run_python(f"{SETUP}\n{code}\n", status=status, stderr=stderr)
@@ -90,6 +91,7 @@ def test_process_ends_with_live_streams(run_python: Any, way: str) -> None:
     assert time.monotonic() - begun < 6
 
 
+@pytest.mark.guarantee("P-03")
 def test_pybridge_works_in_exit_handlers_registered_after_its_import_and_is_closed_to_those_before(
     run_python: Any,
 ) -> None:
@@ -117,6 +119,7 @@ def test_pybridge_works_in_exit_handlers_registered_after_its_import_and_is_clos
     assert output == "after: [1]\nbefore: the interpreter is shutting down\n"
 
 
+@pytest.mark.guarantee("P-03")
 @pytest.mark.parametrize("used", [False, True])
 def test_use_by_a_finaliser_of_a_module_is_refused_and_closing_is_not(run_python: Any, used: bool) -> None:
     output = run_python(
@@ -157,8 +160,8 @@ def test_use_by_a_finaliser_of_a_module_is_refused_and_closing_is_not(run_python
     assert output == "the interpreter is shutting down\n" * 4 + "works\n"
 
 
+@pytest.mark.guarantee("P-05")
 def test_child_of_a_fork_is_refused_and_the_parent_goes_on(run_python: Any) -> None:
-    """T-48"""
     run_python(
         """
         import os, time
@@ -186,6 +189,7 @@ def test_child_of_a_fork_is_refused_and_the_parent_goes_on(run_python: Any) -> N
     )
 
 
+@pytest.mark.guarantee("P-07")
 def test_child_that_a_handler_forks_ends_when_it_asks_to_and_takes_nothing_from_the_parent(run_python: Any) -> None:
     run_python(
         """
@@ -216,8 +220,8 @@ def test_child_that_a_handler_forks_ends_when_it_asks_to_and_takes_nothing_from_
     )
 
 
+@pytest.mark.guarantee("P-06")
 def test_fork_before_the_first_use_works(run_python: Any) -> None:
-    """T-48"""
     run_python(
         """
         import os
@@ -240,9 +244,9 @@ def test_fork_before_the_first_use_works(run_python: Any) -> None:
     )
 
 
+@pytest.mark.guarantee("P-08")
 @pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
 def test_multiprocessing_works_however_it_starts(run_python: Any, tmp_path: Any, method: str) -> None:
-    """T-48"""
     (tmp_path / "served.py").write_text(
         "from pybridge import PooledEngine\n"
         "async def handler(request):\n"

@@ -171,11 +171,13 @@ def end(run_python: Any, caller: str, code: str, status: int, stderr: str) -> fl
     return time.monotonic() - float(output)
 
 
+@pytest.mark.guarantee("P-02")
 @pytest.mark.parametrize("caller", CALLERS)
 def test_process_ends_while_a_thread_is_below_pybridge(run_python: Any, caller: str) -> None:
     assert end(run_python, CALLERS[caller], "sys.exit(4)", 4, "") < LONGEST
 
 
+@pytest.mark.guarantee("P-02")
 @pytest.mark.parametrize("way", ENDS)
 def test_exit_status_is_kept_while_a_thread_is_below_pybridge(run_python: Any, way: str) -> None:
     assert end(run_python, HOOK, *ENDS[way]) < LONGEST

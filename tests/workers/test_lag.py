@@ -5,18 +5,17 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import AsyncGenerator
-from typing import TYPE_CHECKING
+
+import pytest
 
 from pybridge import PooledEngine, Worker
 
 from support.waiting import turns, wait_until
 
-if TYPE_CHECKING:
-    import pytest
 
-
+@pytest.mark.guarantee("E-17")
 def test_loop_that_a_handler_blocks_is_a_stall_in_stats_and_log(caplog: pytest.LogCaptureFixture) -> None:
-    """T-12, S-10, S-25: the streams beside it resume, and lose nothing."""
+    """The streams beside it resume, and lose nothing."""
     release = threading.Event()
 
     async def handler(request: int) -> AsyncGenerator[int, None]:

@@ -37,7 +37,6 @@ async def endless(request: object) -> AsyncGenerator[int, None]:
 
 
 def test_two_loops_that_take_turns_on_one_thread_keep_their_streams_apart(loop_factory: Loops) -> None:
-    """S-26"""
     engine = PooledEngine(count)
     with asyncio.Runner(loop_factory=loop_factory) as one, asyncio.Runner(loop_factory=loop_factory) as other:
         streams = [(runner, engine(4)) for runner in (one, other)]
@@ -48,8 +47,8 @@ def test_two_loops_that_take_turns_on_one_thread_keep_their_streams_apart(loop_f
             assert runner.run(collect(stream)) == []
 
 
+@pytest.mark.guarantee("E-06")
 def test_streams_of_a_closed_loop_end_as_cancelled_from_outside(loop_factory: Loops) -> None:
-    """S-25"""
     engine = PooledEngine(endless, worker="attached")
     loop = loop_factory()
     streams = [engine(None) for _ in range(5)]
@@ -69,9 +68,9 @@ def test_streams_of_a_closed_loop_end_as_cancelled_from_outside(loop_factory: Lo
     asyncio.run(read())
 
 
+@pytest.mark.guarantee("E-06")
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 def test_loop_closed_by_another_thread_than_ran_it_leaves_no_stream(loop_factory: Loops) -> None:
-    """S-25"""
     engine = PooledEngine(endless, worker="attached")
     loop = loop_factory()
     stream = engine(None)
@@ -82,8 +81,9 @@ def test_loop_closed_by_another_thread_than_ran_it_leaves_no_stream(loop_factory
     assert engine.stats().streams.live == 0
 
 
+@pytest.mark.guarantee("E-07")
 def test_loop_that_moves_to_another_thread_takes_its_streams_along(loop_factory: Loops) -> None:
-    """S-25: a loop that is merely stopped is a stall."""
+    """A loop that is merely stopped is a stall."""
     engine = PooledEngine(count, worker="attached")
     loop = loop_factory()
     stream = engine(300)
@@ -100,9 +100,8 @@ def test_loop_that_moves_to_another_thread_takes_its_streams_along(loop_factory:
         loop.close()
 
 
+@pytest.mark.guarantee("E-09")
 async def test_nested_call_runs_on_the_worker_that_makes_it(make_engine: EngineMaker) -> None:
-    """S-23, S-26"""
-
     async def inner(request: object) -> AsyncGenerator[int, None]:
         yield threading.get_ident()
 
@@ -114,9 +113,8 @@ async def test_nested_call_runs_on_the_worker_that_makes_it(make_engine: EngineM
     assert await collect(make_engine(outer)(None)) == [True] * 3
 
 
+@pytest.mark.guarantee("E-10")
 async def test_blocking_iteration_on_a_loop_is_refused(make_engine: EngineMaker) -> None:
-    """S-23, T-08"""
-
     async def handler(request: object) -> AsyncGenerator[int, None]:
         with pytest.raises(RuntimeError, match="block the event loop"):
             PooledEngine(count).iter(1)
@@ -125,8 +123,8 @@ async def test_blocking_iteration_on_a_loop_is_refused(make_engine: EngineMaker)
     assert await collect(make_engine(handler)(None)) == [1]
 
 
+@pytest.mark.guarantee("P-04")
 def test_loops_that_end_with_live_streams_are_quiet(run_python: Any) -> None:
-    """T-46, short form"""
     run_python(
         """
         import asyncio, gc
@@ -162,7 +160,7 @@ def test_loops_that_end_with_live_streams_are_quiet(run_python: Any) -> None:
 
 
 def test_burst_of_resumes_is_one_wakeup() -> None:
-    """T-11: commands that pile up while a loop is busy cost one wake-up."""
+    """Commands that pile up while a loop is busy cost one wake-up."""
     begun, go_on = threading.Event(), threading.Event()
 
     async def blocker(request: object) -> AsyncGenerator[int, None]:
@@ -199,8 +197,9 @@ def test_burst_of_resumes_is_one_wakeup() -> None:
     assert posted[0] - before <= 3
 
 
+@pytest.mark.guarantee("M-15")
 def test_a_loop_dropped_with_live_streams_is_collected_with_them(run_python: PythonRunner) -> None:
-    """S-25: as plain tasks on such a loop are."""
+    """As plain tasks on such a loop are."""
     run_python(
         """
         import asyncio, gc, logging, os, weakref
@@ -237,10 +236,10 @@ def test_a_loop_dropped_with_live_streams_is_collected_with_them(run_python: Pyt
     )
 
 
+@pytest.mark.guarantee("E-11")
 @skips.where("eager tasks came with Python 3.12")
 @pytest.mark.parametrize("request_", [0, 1, 5, 700])
 async def test_eager_tasks_change_nothing(request_: int) -> None:
-    """T-22"""
     await skip_without_eager_tasks()
     event_loop = asyncio.get_running_loop()
     event_loop.set_task_factory(asyncio.eager_task_factory)  # type: ignore[attr-defined, unused-ignore]
@@ -270,8 +269,9 @@ async def test_eager_tasks_change_nothing(request_: int) -> None:
     await until(lambda: not engine.stats().streams.live, "all have ended")
 
 
+@pytest.mark.guarantee("E-11")
 async def test_any_task_factory_will_do() -> None:
-    """T-22: a program's own factory makes the tasks of streams as well."""
+    """A program's own factory makes the tasks of streams as well."""
     made: list[str] = []
 
     def factory(loop: asyncio.AbstractEventLoop, coroutine: Any, **settings: Any) -> asyncio.Task[Any]:
@@ -318,23 +318,26 @@ def test_closed_loop_leaves_its_lifespans_and_is_let_go(kind: str) -> None:
     assert gone() is None
 
 
+@pytest.mark.guarantee("E-01")
 def test_engine_without_streams_needs_no_thread(run_python: Any) -> None:
     run_python(
         """
-        import threading
+        import os
         from pybridge import PooledEngine
 
         async def handler(request):
             yield request
 
-        PooledEngine(handler, worker="dedicated")
-        assert threading.active_count() == 1
+        engine = PooledEngine(handler, worker="dedicated")
+        assert len(os.listdir("/proc/self/task")) == 1
+        assert list(engine.iter(1)) == [1]
+        assert len(os.listdir("/proc/self/task")) > 1
         """
     )
 
 
+@pytest.mark.guarantee("E-08")
 def test_dead_worker_refuses_at_once(run_python: Any) -> None:
-    """S-25"""
     run_python(
         """
         import asyncio

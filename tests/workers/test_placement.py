@@ -22,28 +22,28 @@ async def place(_request: object) -> AsyncGenerator[int, None]:
     yield threading.get_native_id()
 
 
+@pytest.mark.guarantee("E-02")
 async def test_auto_and_attached_run_on_the_callers_loop() -> None:
-    """S-26"""
     here = threading.get_native_id()
     assert await PooledEngine(place).call(None) == here
     assert await PooledEngine(place, worker="attached").call(None) == here
 
 
+@pytest.mark.guarantee("E-03")
 async def test_dedicated_engines_share_one_thread_that_is_not_the_callers() -> None:
-    """S-26"""
     first = await PooledEngine(place, worker="dedicated").call(None)
     assert first == await PooledEngine(place, worker="dedicated").call(None)
     assert first != threading.get_native_id()
 
 
+@pytest.mark.guarantee("E-02")
 def test_auto_without_a_loop_runs_on_the_dedicated_worker() -> None:
-    """S-26"""
     dedicated = list(PooledEngine(place, worker="dedicated").iter(None))
     assert list(PooledEngine(place).iter(None)) == dedicated
 
 
+@pytest.mark.guarantee("E-03")
 async def test_engines_with_the_same_worker_object_share_its_thread() -> None:
-    """S-26"""
     worker = Worker(name="placement")
     first = await PooledEngine(place, worker=worker).call(None)
     assert first == await PooledEngine(place, worker=worker).call(None)
@@ -51,8 +51,9 @@ async def test_engines_with_the_same_worker_object_share_its_thread() -> None:
     assert first != threading.get_native_id()
 
 
+@pytest.mark.guarantee("E-04")
 def test_thread_of_a_worker_ends_with_the_last_that_has_it(run_python: PythonRunner) -> None:
-    """S-26: after what is live on it, and with its lifespans left."""
+    """It ends after what is live on it, once its lifespans are left."""
     run_python(
         """
         import asyncio, contextlib, gc, os, threading, time
@@ -108,14 +109,14 @@ def test_thread_of_a_worker_ends_with_the_last_that_has_it(run_python: PythonRun
     )
 
 
+@pytest.mark.guarantee("E-05")
 def test_an_attached_engine_without_a_loop_names_the_remedy() -> None:
-    """S-26"""
     with pytest.raises(RuntimeError, match="dedicated"):
         list(PooledEngine(place, worker="attached").iter(None))
 
 
+@pytest.mark.guarantee("E-09")
 async def test_a_nested_call_of_a_pinned_engine_runs_on_its_own_worker() -> None:
-    """S-26"""
     inner = PooledEngine(place, worker=Worker(name="pinned"))
 
     async def outer(_request: object) -> AsyncGenerator[list[int], None]:
@@ -125,16 +126,17 @@ async def test_a_nested_call_of_a_pinned_engine_runs_on_its_own_worker() -> None
     assert around != within
 
 
+@pytest.mark.guarantee("E-06")
 def test_an_engine_works_over_several_loops_one_after_the_other(loop_factory: LoopFactory) -> None:
-    """S-25, S-26: what a closed loop leaves live ends, and the next loop starts anew."""
+    """What a closed loop leaves live ends, and the next loop starts anew."""
     engine = PooledEngine(endless, worker="attached")
     for _ in range(5):
         with asyncio.Runner(loop_factory=loop_factory) as runner:
             assert runner.run(first_of(engine)) == 0
 
 
+@pytest.mark.guarantee("E-02")
 def test_two_loops_at_once_each_run_their_own_handlers(loop_factory: LoopFactory) -> None:
-    """S-26"""
     engine = PooledEngine(place, worker="attached")
     together = threading.Barrier(2)
     places: list[tuple[int, list[int]]] = []
@@ -174,6 +176,7 @@ async def sleeper(request: object) -> AsyncGenerator[int, None]:
         await asyncio.sleep(0.001)
 
 
+@pytest.mark.guarantee("E-04")
 def test_thread_of_a_worker_that_nobody_has_ends_though_its_last_stream_was_cancelled_in_a_sleep() -> None:
     """A cancelled timer stays with an idle loop, and keeps the context of the stream that made it."""
     before = threading.active_count()

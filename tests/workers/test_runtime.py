@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from support.processes import PythonRunner
 
 SNIPPET = """
@@ -86,11 +88,12 @@ CROWD = """
 """
 
 
+@pytest.mark.guarantee("M-20")
 def test_a_thousand_streams_at_once_need_no_more_threads(run_python: PythonRunner) -> None:
-    """T-04, short form: with consumers in Rust and in Python."""
+    """With consumers in Rust and in Python."""
     run_python(CROWD)
 
 
+@pytest.mark.guarantee("P-13")
 def test_one_runtime_serves_python_and_rust_consumers(run_python: PythonRunner) -> None:
-    """T-05"""
     assert run_python(SNIPPET) == "refused\n"

@@ -7,10 +7,11 @@ import pytest
 from support.processes import PythonRunner
 
 
+@pytest.mark.guarantee("P-09")
 @pytest.mark.parametrize("worker", ["attached", "dedicated"])
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 def test_interrupt_of_a_stream_is_what_asyncio_makes_of_it(run_python: PythonRunner, worker: str, loop: str) -> None:
-    """T-53: the main task is cancelled, the handlers clean up, `run` raises `KeyboardInterrupt`."""
+    """The main task is cancelled, the handlers clean up, `run` raises `KeyboardInterrupt`."""
     printed = run_python(
         """
         import asyncio, os, signal, sys
@@ -49,8 +50,9 @@ def test_interrupt_of_a_stream_is_what_asyncio_makes_of_it(run_python: PythonRun
     assert printed.split("\n") == ["cancelled", "cleaned 1", "interrupted", ""]
 
 
+@pytest.mark.guarantee("P-09")
 def test_interrupt_ends_blocking_iteration(run_python: PythonRunner) -> None:
-    """T-53, S-28: where it is caught the stream can be read on, else the process ends as one that was interrupted."""
+    """Where it is caught the stream can be read on, else the process ends as one that was interrupted."""
     run_python(
         """
         import asyncio, os, signal
@@ -92,8 +94,9 @@ def test_interrupt_ends_blocking_iteration(run_python: PythonRunner) -> None:
     )
 
 
+@pytest.mark.guarantee("P-10")
 def test_no_signal_handler_is_installed(run_python: PythonRunner) -> None:
-    """T-53: neither by the import, nor by use, nor by closing."""
+    """Neither by the import, nor by use, nor by closing."""
     run_python(
         """
         import asyncio, signal

@@ -6,6 +6,8 @@ import asyncio
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator
 
+import pytest
+
 from pybridge import PooledEngine
 
 from support import skips
@@ -13,6 +15,7 @@ from support.engines import EngineMaker
 from support.waiting import turns
 
 
+@pytest.mark.guarantee("E-22")
 async def test_task_of_a_handler_is_among_its_loops_tasks_on_every_thread(make_engine: EngineMaker) -> None:
     async def handler(request: object) -> AsyncGenerator[bool, None]:
         task = asyncio.current_task()

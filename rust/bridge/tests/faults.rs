@@ -63,7 +63,8 @@ fn internal(ending: Option<StreamError>) -> Failure {
     }
 }
 
-/// T-52, S-35: a panic ends its stream as an internal error, with what came before it; the engine and other streams go on.
+/// A panic ends its stream as an internal error, with what came before it; the engine and other streams go on.
+/// Guarantee S-13.
 #[test]
 fn a_panic_ends_one_stream_and_its_handler_is_closed() {
     let _alone = alone();
@@ -93,7 +94,8 @@ fn a_panic_ends_one_stream_and_its_handler_is_closed() {
     assert_eq!(rest, [1]);
 }
 
-/// T-52: the request is never decoded and the handler never called.
+/// The request is never decoded and the handler never called.
+/// Guarantee S-13.
 #[test]
 fn a_panic_while_a_request_is_decoded_ends_its_stream() {
     let _alone = alone();
@@ -108,7 +110,8 @@ fn a_panic_while_a_request_is_decoded_ends_its_stream() {
     assert!(ending.is_none() && items.len() == 10, "{ending:?}");
 }
 
-/// T-09, T-52: what is lost on the way to its consumers ends their streams; what is not is exact.
+/// What is lost on the way to its consumers ends their streams; what is not is exact.
+/// Guarantee S-13.
 #[test]
 fn a_panic_in_a_hand_over_ends_all_streams_that_it_was_for_and_no_other() {
     let _alone = alone();
@@ -135,7 +138,8 @@ fn a_panic_in_a_hand_over_ends_all_streams_that_it_was_for_and_no_other() {
     run(async move { until(move || script.eval("engine.stats().pool.live_bytes") == "0").await });
 }
 
-/// T-52: some consumers are on the worker's loop and some elsewhere; each stream is exact, or ends as an internal error.
+/// Some consumers are on the worker's loop and some elsewhere; each stream is exact, or ends as an internal error.
+/// Guarantee S-13.
 #[test]
 fn a_panic_in_one_delivery_ends_its_stream_and_no_other() {
     let _alone = alone();
@@ -175,7 +179,8 @@ engine = PooledEngine(outer, worker='dedicated', name='outer')
     });
 }
 
-/// T-52: a host's waker is foreign code: its panic reaches neither the worker nor other consumers.
+/// A host's waker is foreign code: its panic reaches neither the worker nor other consumers.
+/// Guarantee S-13.
 #[test]
 fn a_consumer_whose_waker_panics_stops_no_delivery_to_others() {
     struct Panics;
@@ -205,7 +210,8 @@ fn a_consumer_whose_waker_panics_stops_no_delivery_to_others() {
     });
 }
 
-/// T-52: a panic where a Python consumer's item is decoded is no `PanicException`.
+/// A panic where a Python consumer's item is decoded is no `PanicException`.
+/// Guarantee S-13.
 #[test]
 fn a_panic_while_an_item_is_decoded_is_an_internal_error_for_its_consumer() {
     let _alone = alone();

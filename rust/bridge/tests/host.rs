@@ -50,6 +50,7 @@ fn numbers(count: u32) -> Vec<Item> {
     (0..count).map(|number| Item { number }).collect()
 }
 
+/// Guarantee S-01.
 #[test]
 fn frames_come_in_order_each_with_one_encoded_item() {
     let engine = Script::new(COUNT).engine_with(|builder| builder.codec(CodecSpec::json()));
@@ -122,7 +123,7 @@ fn batches_hold_the_frames_that_crossed_together() {
     assert!(crossings < 100, "{crossings} batches");
 }
 
-/// S-30
+/// Guarantee S-17.
 #[test]
 fn fast_turns_cross_together() {
     let script = Script::new(
@@ -145,7 +146,8 @@ engine = PooledEngine(handler)
     assert!(crossings < 1500, "{crossings} crossings");
 }
 
-/// S-30: what fast turns keep back leaves when there is no next one.
+/// What fast turns keep back leaves when there is no next one.
+/// Guarantee S-15.
 #[test]
 fn an_item_of_a_fast_turn_leaves_before_the_loop_waits() {
     let script = Script::new(
@@ -166,7 +168,7 @@ async def handler(request):
     });
 }
 
-/// S-30
+/// Guarantee S-16.
 #[test]
 fn an_item_before_a_handler_blocks_arrives_while_it_does() {
     let script = Script::new(
@@ -190,6 +192,7 @@ async def handler(request):
     });
 }
 
+/// Guarantee C-01.
 #[test]
 fn dropping_a_stream_cancels_the_handler_whose_cleanup_runs() {
     let script = Script::new(PARKED);
@@ -218,6 +221,7 @@ fn cancel_delivers_what_is_queued_then_the_reason() {
     assert!(matches!(ending, Some(StreamError::Cancelled(Reason::Client))), "{ending:?}");
 }
 
+/// Guarantee H-10.
 #[test]
 fn options_reach_the_handlers_context() {
     let script = Script::new(
@@ -240,6 +244,7 @@ async def handler(request, context):
     assert_eq!(items, [["r-1", "blue", "b", trace, "vendor=1"]]);
 }
 
+/// Guarantees F-04, F-05.
 #[test]
 fn timeouts_name_their_reason() {
     let engine = Script::new(PARKED).engine();
@@ -256,6 +261,7 @@ fn timeouts_name_their_reason() {
     }
 }
 
+/// Guarantee F-01.
 #[test]
 fn a_reader_that_stops_makes_the_handler_wait_and_loses_nothing() {
     let script = Script::new(
@@ -284,6 +290,7 @@ async def handler(request):
 }
 
 /// The test's thread holds the interpreter all the time: whoever needs it on the way of an item stands still.
+/// Guarantee P-14.
 #[test]
 fn consuming_and_dropping_need_no_interpreter() {
     let script = Script::new(
@@ -332,8 +339,9 @@ extern "C" fn hold_the_interpreter() -> u32 {
     TICKS.load(Ordering::SeqCst).min(100)
 }
 
-/// T-03: for half a second the handler keeps the interpreter, and the runtime's threads still turn while streams begin, are
+/// For half a second the handler keeps the interpreter, and the runtime's threads still turn while streams begin, are
 /// read, are cancelled and dropped.
+/// Guarantee P-14.
 #[test]
 fn runtime_goes_on_while_a_c_call_of_the_handler_keeps_the_interpreter() {
     let script = Script::new(&format!(
@@ -387,7 +395,7 @@ async def handler(request):
     assert_eq!(ticks, [Item { number: 100 }]);
 }
 
-/// T-01, from Rust.
+/// Guarantees S-01, P-14.
 #[test]
 fn many_streams_at_once_are_exact_and_no_runtime_thread_attaches() {
     let script = Script::new(&format!("{COUNT}\nfrom pybridge import PooledEngine\nengine = PooledEngine(handler)\n"));

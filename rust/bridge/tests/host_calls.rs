@@ -54,6 +54,7 @@ async fn text(engine: &Engine, request: Bytes, framing: Framing) -> Result<(Stri
     Ok((String::from_utf8(text).expect("text"), chunks))
 }
 
+/// Guarantee S-20.
 #[test]
 fn chunks_are_framed_by_the_encoder_and_text_ones_are_json() {
     let engine = Script::new(SCRIPT).engine();
@@ -100,6 +101,7 @@ engine = PooledEngine(handler, codec=MsgpackCodec(default=str, keys='any'), work
     assert_eq!(found.0, "data: {\"1\":\"2j\"}\n\n");
 }
 
+/// Guarantee S-20.
 #[test]
 fn raw_text_of_two_lines_is_two_fields_of_an_event_and_no_line_of_ndjson() {
     let script = Script::new("async def handler(request):\n    yield 'a\\nb'\n");
@@ -112,6 +114,7 @@ fn raw_text_of_two_lines_is_two_fields_of_an_event_and_no_line_of_ndjson() {
     });
 }
 
+/// Guarantee S-03.
 #[test]
 fn what_is_queued_comes_before_the_failure_and_then_nothing() {
     let engine = Script::new(SCRIPT).engine();
@@ -229,6 +232,7 @@ fn a_canceller_keeps_nothing_of_its_stream() {
     assert!(canceller.request_id().starts_with("pb-"));
 }
 
+/// Guarantee H-05.
 #[test]
 fn a_call_is_the_one_item_of_a_handler_of_either_kind() {
     let unary = Script::new("async def handler(request):\n    return sum(request)\n");
@@ -257,6 +261,7 @@ fn a_call_of_a_handler_that_gives_none_or_several_items_says_how_many() {
     });
 }
 
+/// Guarantee H-05.
 #[test]
 fn a_call_fails_as_its_handler_does_before_and_after_the_item() {
     let engine = Script::new(SCRIPT).engine();

@@ -43,7 +43,7 @@ fn call(engine: &Engine, request: &'static str) -> (Vec<Item>, Option<StreamErro
     run(async move { collect(engine.generate::<_, Item>(request, CallOptions::default()).expect("a place")).await })
 }
 
-/// T-79, SEC-13
+/// Guarantee W-23.
 #[test]
 fn a_handlers_failure_comes_after_its_items_with_kind_class_and_messages() {
     let engine = Script::new(SCRIPT).engine();
@@ -68,7 +68,8 @@ fn a_handlers_failure_comes_after_its_items_with_kind_class_and_messages() {
     assert!(call(&engine, "fine").1.is_none(), "the engine goes on");
 }
 
-/// S-06a, S-07: also where Python would take the exception for the end of an iterator.
+/// Also where Python would take the exception for the end of an iterator.
+/// Guarantee S-05.
 #[test]
 fn an_exception_raised_while_the_handler_is_called_ends_the_stream() {
     let script = "
@@ -87,7 +88,8 @@ handler = Handler()
     assert_eq!(engine.live(), 0);
 }
 
-/// T-79: an encoding hook may say as much as a handler.
+/// An encoding hook may say as much as a handler.
+/// Guarantee W-23.
 #[test]
 fn what_an_encoding_hook_raises_is_not_public() {
     let script = Script::new(
@@ -106,7 +108,8 @@ async def handler(request):
     assert_eq!(failure.public_message, "an item could not be encoded");
 }
 
-/// T-80: class, kind, status and whether to try again, of all that a handler may raise.
+/// Class, kind, status and whether to try again, of all that a handler may raise.
+/// Guarantee S-14.
 #[test]
 fn every_exception_class_has_its_place_in_the_catalogue() {
     let script = Script::new(
@@ -175,6 +178,7 @@ fn class_of(kind: FailureKind) -> &'static str {
     }
 }
 
+/// Guarantee S-14.
 #[test]
 fn what_is_worth_another_try_is_the_same_in_rust_in_python_and_in_the_document() {
     let page = include_str!("../../../docs/streams.md");
@@ -281,6 +285,7 @@ fn a_request_that_is_too_large_is_refused_where_it_is_made() {
     assert_eq!((error.status(), error.kind()), (413, Some(FailureKind::TooLarge)));
 }
 
+/// Guarantee W-24.
 #[test]
 fn a_public_error_brings_its_answer_to_the_host() {
     let script = Script::new(
@@ -320,7 +325,8 @@ async def handler(request):
     }
 }
 
-/// SEC-14: nothing reaches the handler.
+/// Nothing reaches the handler.
+/// Guarantees E-18, L-08.
 #[test]
 fn hostile_options_are_refused_before_anything_starts() {
     let engine = Script::new(SCRIPT).engine();
@@ -389,6 +395,7 @@ fn request_bytes_of_another_format_are_the_callers_failure() {
     assert_eq!((failure.kind.status(), failure.class.as_str()), (400, "DecodeError"));
 }
 
+/// Guarantee F-07.
 #[test]
 fn a_call_beyond_the_engines_places_is_overloaded_at_once() {
     let engine =
@@ -408,6 +415,7 @@ fn a_call_beyond_the_engines_places_is_overloaded_at_once() {
     });
 }
 
+/// Guarantee E-12.
 #[test]
 fn closing_cancels_what_is_live_and_refuses_what_comes() {
     let engine = Script::new(SCRIPT).engine();

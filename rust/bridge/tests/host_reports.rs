@@ -55,6 +55,7 @@ fn fail(script: &Script, engine: &Engine, request: &'static str) -> StreamError 
         .expect("it fails")
 }
 
+/// Guarantee E-21.
 #[test]
 fn a_failure_of_the_handler_is_logged_once_with_its_traceback_and_request() {
     for (request, class) in
@@ -93,6 +94,7 @@ fn answers_to_the_client_and_cancellations_are_not_logged() {
     assert_eq!(script.eval("records"), "[]");
 }
 
+/// Guarantee E-21.
 #[test]
 fn python_consumers_get_the_exception_and_nothing_is_logged() {
     let script = Script::new(SCRIPT);

@@ -37,6 +37,7 @@ fn value(text: &str, sample: &str) -> Option<f64> {
     Some(line.parse().expect("a number"))
 }
 
+/// Guarantee E-20.
 #[test]
 fn stats_count_streams_by_ending_items_and_failures_by_class() {
     let engine = engine("counted");

@@ -191,6 +191,7 @@ def main():
 "#;
 
 /// Calls, finalizers and collections all call back, while streams take every way to their ends.
+/// Guarantee E-23.
 #[test]
 fn python_runs_under_no_lock() {
     let script = Script::new(SCRIPT);

@@ -56,7 +56,8 @@ fn call(engine: &Engine, kind: &'static str) -> (Vec<u32>, Option<StreamError>) 
     run(async move { collect(engine.generate::<_, u32>(kind, CallOptions::default()).expect("a place")).await })
 }
 
-/// S-35: whatever the phase, `finally` runs where the handler had begun, and the one place is free again.
+/// Whatever the phase, `finally` runs where the handler had begun, and the one place is free again.
+/// Guarantee S-12.
 #[test]
 fn a_panic_in_any_phase_is_one_internal_error_and_gives_the_place_back() {
     let _alone = alone();

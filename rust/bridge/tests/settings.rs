@@ -92,6 +92,7 @@ fn a_worker_that_nobody_has_ends() {
 }
 
 /// As in Python: a variable stands behind what is given, and before the default.
+/// Guarantee E-19.
 #[test]
 fn fields_that_have_their_default_come_from_the_environment() {
     let script = Script::new(

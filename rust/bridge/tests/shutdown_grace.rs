@@ -9,6 +9,7 @@ use pybridge::{CallOptions, FlowConfig, embed};
 use support::{Script, python, run};
 
 /// Both ways are bounded; where an interpreter goes on, lifespans are left all the same.
+/// Guarantee P-15.
 #[test]
 fn shutdown_takes_no_longer_than_its_grace_with_a_handler_that_swallows_its_cancel() {
     let script = Script::new(

@@ -8,6 +8,7 @@ use futures_util::StreamExt;
 use pybridge::{CallOptions, embed};
 use support::{Script, run};
 
+/// Guarantee P-15.
 #[test]
 fn shutdown_takes_no_longer_than_its_grace_while_the_interpreter_is_kept() {
     let script = Script::new(

@@ -114,6 +114,7 @@ fn a_failure_before_the_first_item_has_its_real_status() {
     });
 }
 
+/// Guarantee W-24.
 #[test]
 fn a_public_error_has_its_own_status_text_and_headers() {
     run(async {
@@ -180,7 +181,8 @@ fn a_deadline_has_its_status_before_the_first_item_and_an_event_after_it() {
     });
 }
 
-/// S-06: what was sent arrives, over HTTP/2 too, where a reset may discard what waits; and nobody takes it for the whole.
+/// What was sent arrives, over HTTP/2 too, where a reset may discard what waits; and nobody takes it for the whole.
+/// Guarantee W-10.
 #[test]
 fn a_failure_after_the_head_arrives_and_then_the_answer_breaks_off() {
     run(async {
@@ -197,7 +199,8 @@ fn a_failure_after_the_head_arrives_and_then_the_answer_breaks_off() {
     });
 }
 
-/// S-06: with a client that reads nothing until then, all of it waits in the server when the stream fails.
+/// With a client that reads nothing until then, all of it waits in the server when the stream fails.
+/// Guarantee W-10.
 #[test]
 fn what_waits_in_the_server_when_the_stream_fails_arrives() {
     run(async {
@@ -260,7 +263,7 @@ fn the_head_waits_no_longer_than_it_may() {
     });
 }
 
-/// S-02
+/// Guarantee W-12.
 #[test]
 fn a_client_that_goes_cancels_the_handler_wherever_it_is() {
     run(async {

@@ -20,6 +20,7 @@ fn refused(headers: &[(&str, &[u8])]) -> String {
     options(headers).expect_err("it cannot be used").to_string()
 }
 
+/// Guarantee W-19.
 #[test]
 fn headers_become_the_options_of_these_names() {
     let options = options(&[
@@ -66,6 +67,7 @@ fn a_timeout_is_a_number_of_seconds_above_zero() {
     assert_eq!(longest.timeout, Some(Duration::from_secs(1_000_000_000)));
 }
 
+/// Guarantee L-08.
 #[test]
 fn what_would_leave_its_line_or_is_no_text_is_refused() {
     assert_eq!(refused(&[("x-request-id", b"a\tb")]), "header x-request-id: must not hold control characters");
@@ -109,6 +111,7 @@ fn entries_of_metadata_are_counted() {
     assert_eq!(refused(&[("x-meta-", b"v")]), "header x-meta-: must say which metadata");
 }
 
+/// Guarantee W-20.
 #[test]
 fn a_header_that_cannot_be_used_is_the_clients_fault_and_named() {
     let error = options(&[("x-request-timeout", b"soon")]).expect_err("it cannot be used");

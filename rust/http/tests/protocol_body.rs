@@ -71,7 +71,7 @@ fn ask(options: &ProtocolOptions, engine: &Engine, accept: &str, prompt: &str) -
     wait(prepared.run(engine))
 }
 
-/// S-06
+/// Guarantee W-10.
 #[test]
 fn who_copies_each_piece_and_drops_it_gets_all_of_a_failure() {
     let chat = chat();
@@ -124,7 +124,7 @@ fn what_is_all_there_when_the_head_goes_is_one_piece_of_a_known_length() {
     assert_eq!(answered("application/x-ndjson", "Hello raise!").size_hint().exact(), None, "it breaks off");
 }
 
-/// S-02
+/// Guarantee W-12.
 #[test]
 fn an_answer_that_is_dropped_before_it_is_polled_cancels_as_a_client_that_has_gone() {
     let (chat, notes) = (chat(), engine("noted").unary(true).blocking().expect("it is there"));

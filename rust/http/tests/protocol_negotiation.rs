@@ -10,6 +10,7 @@ use pybridge::{Format, Framing};
 use pybridge_http::ProtocolOptions;
 use support::heads::{JSON, answered, of_format, post, prepared, protocol, status, text};
 
+/// Guarantee W-02.
 #[test]
 fn the_content_type_says_the_format_of_the_request() {
     let protocol = protocol(ProtocolOptions::default());
@@ -70,6 +71,7 @@ fn the_handler_of_a_raw_engine_gets_bytes_of_any_type() {
     }
 }
 
+/// Guarantee W-03.
 #[test]
 fn accept_says_the_form_of_the_answer() {
     let (sse, lines, none) = (Framing::Sse, Framing::Ndjson, Framing::None);
@@ -129,6 +131,7 @@ fn raw_items_go_out_as_they_are() {
     }
 }
 
+/// Guarantee L-07.
 #[test]
 fn heads_of_hostile_clients_take_little_time() {
     let protocol = protocol(ProtocolOptions::default().pass_headers([header::COOKIE]));

@@ -31,6 +31,7 @@ fn json_of(text: &str) -> Value {
     serde_json::from_str(text).expect("JSON")
 }
 
+/// Guarantee W-33.
 #[test]
 fn a_streamed_answer_is_chunks_that_done_closes() {
     run(async {
@@ -73,6 +74,7 @@ fn an_answer_in_one_piece_is_merged() {
     });
 }
 
+/// Guarantee W-34.
 #[test]
 fn usage_comes_last_where_it_was_asked_for() {
     run(async {
@@ -87,6 +89,7 @@ fn usage_comes_last_where_it_was_asked_for() {
     });
 }
 
+/// Guarantee W-35.
 #[test]
 fn a_failure_has_all_four_keys_before_the_head_and_after_it() {
     run(async {
@@ -125,7 +128,7 @@ fn an_item_that_is_no_chunk_fails_and_stops_the_handler() {
     });
 }
 
-/// S-02
+/// Guarantee W-12.
 #[test]
 fn a_client_that_goes_cancels_the_handler() {
     run(async {

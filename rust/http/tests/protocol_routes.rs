@@ -15,6 +15,7 @@ fn openai(models: &[&str]) -> Protocol {
     protocol(ProtocolOptions::default().api(Api::OpenAi).models(models.iter().copied()))
 }
 
+/// Guarantee W-27.
 #[test]
 fn only_post_on_the_path_is_a_call() {
     let protocol = protocol(ProtocolOptions::default());
@@ -45,6 +46,7 @@ fn the_path_is_the_hosts_to_choose() {
     }
 }
 
+/// Guarantee W-28.
 #[test]
 fn pages_are_there_where_they_are_switched_on() {
     let pages = [("/health/live", Page::Live), ("/health/ready", Page::Ready), ("/metrics", Page::Metrics)];
@@ -64,6 +66,7 @@ fn pages_are_there_where_they_are_switched_on() {
     assert_eq!(answered(route(&health, "GET", "/metrics", &[])).status(), 404);
 }
 
+/// Guarantee W-16.
 #[test]
 fn a_body_is_as_long_as_it_may_be() {
     let protocol = protocol(ProtocolOptions::default().max_body(10));
@@ -86,6 +89,7 @@ fn a_body_is_as_long_as_it_may_be() {
     assert!(text(&refused).contains("max_frame_bytes = 5 bytes"), "{}", text(&refused));
 }
 
+/// Guarantee W-21.
 #[test]
 fn headers_become_options_and_the_timeout_is_bounded() {
     let protocol = protocol(ProtocolOptions::default().max_timeout(Duration::from_secs(60)).pass_headers([
@@ -124,6 +128,7 @@ fn nobody_says_a_passed_header_by_another_name() {
     assert_eq!(prepared(&protocol, &[("x-user", "me"), ("x-meta-user", "x")]).options.metadata["x-user"], "me");
 }
 
+/// Guarantee W-22.
 #[test]
 fn every_refusal_names_its_request() {
     let protocol = protocol(ProtocolOptions::default());

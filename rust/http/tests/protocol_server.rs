@@ -125,7 +125,7 @@ fn raw_items_are_sent_as_they_are() {
     });
 }
 
-/// S-07
+/// Guarantee W-05.
 #[test]
 fn a_failure_before_the_head_has_its_real_status() {
     run(async {
@@ -149,6 +149,7 @@ fn a_failure_before_the_head_has_its_real_status() {
     });
 }
 
+/// Guarantee W-11.
 #[test]
 fn an_answer_in_one_piece_keeps_its_real_status_however_late_it_fails() {
     run(async {
@@ -159,7 +160,7 @@ fn an_answer_in_one_piece_keeps_its_real_status_however_late_it_fails() {
     });
 }
 
-/// S-06
+/// Guarantee W-09.
 #[test]
 fn a_failure_after_the_head_is_told_and_breaks_the_answer_off() {
     run(async {
@@ -180,6 +181,7 @@ fn a_failure_after_the_head_is_told_and_breaks_the_answer_off() {
     });
 }
 
+/// Guarantee W-06.
 #[test]
 fn the_head_waits_no_longer_than_it_may_and_comments_follow() {
     run(async {
@@ -201,7 +203,7 @@ fn the_head_waits_no_longer_than_it_may_and_comments_follow() {
     });
 }
 
-/// S-02
+/// Guarantee W-12.
 #[test]
 fn a_client_that_goes_cancels_the_handler_wherever_it_is() {
     run(async {
@@ -230,7 +232,7 @@ fn a_client_that_goes_cancels_the_handler_wherever_it_is() {
     });
 }
 
-/// S-24, S-34
+/// Guarantee W-15.
 #[test]
 fn a_call_without_a_place_or_an_engine_is_told_when_to_come_again() {
     run(async {

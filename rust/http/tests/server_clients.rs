@@ -40,7 +40,7 @@ async fn go(mut client: Raw, way: Way) -> Option<Raw> {
     Some(client)
 }
 
-/// S-02, T-29
+/// Guarantee W-12.
 #[test]
 fn a_client_that_goes_cancels_its_handler_whatever_it_has_sent_behind_the_request() {
     run(async {
@@ -84,7 +84,7 @@ fn a_client_that_sends_more_later_and_goes_cancels_its_handler() {
     });
 }
 
-/// T-30
+/// Guarantee W-12.
 #[test]
 fn a_client_that_goes_without_reading_ends_a_handler_that_waits_for_it() {
     run(async {
@@ -152,6 +152,7 @@ async fn http2(address: &str) -> SendRequest<bytes::Bytes> {
 }
 
 /// What is in flight is bounded: the engine's window, hyper's buffer, the kernel's.
+/// Guarantee W-14.
 #[test]
 fn what_a_client_does_not_read_is_not_made() {
     run(async {
@@ -170,7 +171,7 @@ fn what_a_client_does_not_read_is_not_made() {
     });
 }
 
-/// T-39
+/// Guarantee W-13.
 #[test]
 fn streams_of_one_connection_are_cancelled_one_by_one() {
     run(async {

@@ -30,7 +30,7 @@ async fn service(options: ServerOptions) -> Service {
     Service::serve(Version::Http1, engine("chat"), options).await
 }
 
-/// SEC-7
+/// Guarantee D-12.
 #[test]
 fn a_first_head_must_come_in_time_from_accept_on() {
     run(async {
@@ -50,6 +50,7 @@ fn a_first_head_must_come_in_time_from_accept_on() {
     });
 }
 
+/// Guarantee D-12.
 #[test]
 fn a_head_that_comes_byte_by_byte_has_no_more_time() {
     run(async {
@@ -93,6 +94,7 @@ fn a_handshake_must_end_in_time() {
     });
 }
 
+/// Guarantee D-12.
 #[test]
 fn between_requests_a_connection_stays_for_the_idle_time() {
     run(async {
@@ -142,6 +144,7 @@ fn an_idle_connection_of_http2_closes() {
     });
 }
 
+/// Guarantee D-12.
 #[test]
 fn a_body_that_comes_too_slowly_is_refused() {
     run(async {
@@ -180,6 +183,7 @@ fn a_body_that_keeps_its_pace_may_take_longer() {
     });
 }
 
+/// Guarantee D-12.
 #[test]
 fn a_client_that_takes_nothing_is_dropped() {
     run(async {
@@ -223,6 +227,7 @@ fn a_stream_that_gets_no_room_ends_alone() {
     });
 }
 
+/// Guarantee D-17.
 #[test]
 fn above_the_most_connections_clients_wait_to_be_accepted() {
     run(async {
@@ -240,7 +245,7 @@ fn above_the_most_connections_clients_wait_to_be_accepted() {
     });
 }
 
-/// SEC-7, scaled down
+/// Guarantee D-13.
 #[test]
 fn bad_clients_are_gone_by_their_deadlines_and_good_ones_are_served() {
     run(async {
@@ -275,7 +280,7 @@ fn bad_clients_are_gone_by_their_deadlines_and_good_ones_are_served() {
     });
 }
 
-/// SEC-6, scaled down
+/// Guarantee D-13.
 #[test]
 fn an_announced_length_takes_no_memory() {
     run(async {

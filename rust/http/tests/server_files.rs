@@ -13,6 +13,7 @@ use support::service::Service;
 use support::{Version, engine, run};
 use tokio::net::TcpStream;
 
+/// Guarantee D-17.
 #[test]
 fn without_file_descriptors_the_server_waits_until_there_are_some() {
     run(async {

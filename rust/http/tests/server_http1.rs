@@ -16,6 +16,7 @@ async fn service(protocol: ProtocolOptions) -> Service {
 
 /// A message whose end a proxy may see elsewhere than the server: the server refuses it, or says that nothing follows. `GET
 /// /smuggled` is what it would take for a request then.
+/// Guarantee D-14.
 #[test]
 fn a_message_whose_length_is_not_clear_carries_no_other() {
     run(async {
@@ -65,7 +66,7 @@ fn a_connection_stays_after_a_body_in_chunks_that_was_read_to_its_end() {
     });
 }
 
-/// SEC-2
+/// Guarantee D-14.
 #[test]
 fn a_body_in_chunks_that_are_none_is_refused_and_ends_the_connection() {
     run(async {
@@ -101,6 +102,7 @@ fn a_body_in_chunks_that_are_none_is_refused_and_ends_the_connection() {
 }
 
 /// As RFC 9112 asks for: the length counts for nothing, and nothing that follows is taken for a request.
+/// Guarantee D-14.
 #[test]
 fn a_message_with_both_lengths_is_the_last_of_its_connection() {
     run(async {
@@ -154,6 +156,7 @@ fn a_request_says_once_whom_it_is_for() {
 }
 
 /// RFC 9112, section 6.1
+/// Guarantee D-14.
 #[test]
 fn a_coding_that_is_not_understood_is_refused_and_ends_the_connection() {
     run(async {
@@ -335,6 +338,7 @@ fn a_body_in_pieces_arrives_whole() {
     });
 }
 
+/// Guarantee W-18.
 #[test]
 fn a_body_that_breaks_off_is_no_call() {
     run(async {

@@ -66,7 +66,7 @@ async fn reason(client: &mut Raw) -> Option<u32> {
     None
 }
 
-/// SEC-8
+/// Guarantee D-15.
 #[test]
 fn a_flood_of_resets_ends_the_connection_and_starts_no_more_calls_than_may_run() {
     run(async {
@@ -87,6 +87,7 @@ fn a_flood_of_resets_ends_the_connection_and_starts_no_more_calls_than_may_run()
     });
 }
 
+/// Guarantee D-15.
 #[test]
 fn a_head_without_end_ends_the_connection() {
     run(async {
@@ -133,7 +134,8 @@ fn an_idle_connection_is_told_when_the_server_closes() {
     });
 }
 
-/// T-29: one that has vanished does not answer either.
+/// One that has vanished does not answer either.
+/// Guarantee D-16.
 #[test]
 fn a_client_that_answers_no_ping_is_dropped() {
     run(async {
@@ -186,7 +188,7 @@ async fn ends_in_time<S: AsyncRead + AsyncWrite + Unpin>(mut client: Raw<S>, cas
     assert!(started.elapsed() < LONG / 10, "{case}");
 }
 
-/// SEC-7
+/// Guarantee D-12.
 #[test]
 fn a_head_that_does_not_come_on_ends_its_connection_with_tls_and_without() {
     run(async {

@@ -30,7 +30,7 @@ fn server(service: &mut Service) -> Server {
     service.server.take().expect("a server")
 }
 
-/// T-47, scaled down
+/// Guarantee D-05.
 #[test]
 fn while_it_drains_calls_finish_or_are_cut_off_and_new_ones_are_refused() {
     run(async {
@@ -94,6 +94,7 @@ fn without_calls_a_drain_ends_at_once_and_idle_connections_close() {
     });
 }
 
+/// Guarantee D-06.
 #[test]
 fn while_it_settles_calls_are_taken_and_it_is_not_ready() {
     run(async {

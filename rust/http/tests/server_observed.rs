@@ -55,6 +55,7 @@ impl Drop for Folder {
     }
 }
 
+/// Guarantee W-29.
 #[test]
 fn requests_are_counted_by_method_and_status() {
     run(async {
@@ -169,6 +170,7 @@ fn a_client_that_goes_before_its_answer_is_counted_as_499() {
     });
 }
 
+/// Guarantee D-18.
 #[test]
 fn without_a_key_nothing_but_the_pages_of_health_is_there() {
     run(async {
@@ -196,6 +198,7 @@ fn without_a_key_nothing_but_the_pages_of_health_is_there() {
     });
 }
 
+/// Guarantee D-18.
 #[test]
 fn a_request_without_a_key_is_refused_before_its_body() {
     run(async {
@@ -221,6 +224,7 @@ fn clients_of_openai_are_refused_in_the_shape_that_they_know() {
     });
 }
 
+/// Guarantee D-19.
 #[test]
 fn pages_of_allowed_origins_may_ask_and_read_every_answer() {
     run(async {
@@ -255,6 +259,7 @@ fn pages_of_allowed_origins_may_ask_and_read_every_answer() {
     });
 }
 
+/// Guarantee D-19.
 #[test]
 fn without_origins_nothing_of_them_is_said() {
     run(async {
@@ -264,6 +269,7 @@ fn without_origins_nothing_of_them_is_said() {
     });
 }
 
+/// Guarantee D-29.
 #[test]
 fn the_page_of_metrics_is_the_sum_over_all_processes() {
     run(async {
@@ -384,6 +390,7 @@ fn be_logged(log: AccessLog) {
     });
 }
 
+/// Guarantee D-22.
 #[test]
 fn the_access_log_tells_of_each_request() {
     match std::env::var(LOGGED).as_deref() {

@@ -18,7 +18,7 @@ async fn stalled_ms(service: &Service) -> u64 {
     number.parse().expect("a number")
 }
 
-/// T-03, T-12
+/// Guarantee D-08.
 #[test]
 fn while_a_handler_holds_the_interpreter_connections_are_accepted_and_pages_answered() {
     run(async {

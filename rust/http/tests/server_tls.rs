@@ -37,7 +37,7 @@ fn clients_choose_their_version_by_alpn() {
     });
 }
 
-/// SEC-15
+/// Guarantee D-20.
 #[test]
 fn limits_hold_over_tls_as_well() {
     run(async {

@@ -31,6 +31,7 @@ fn refuses(pool: &Pool) -> bool {
         && pool.stats().held_bytes == 0
 }
 
+/// Guarantee P-05.
 #[test]
 #[cfg_attr(miri, ignore = "Miri knows no fork")]
 fn a_forked_child_is_refused_and_the_parent_is_untouched() {

@@ -15,6 +15,7 @@ fn seconds(count: u64) -> Duration {
     Duration::from_secs(count)
 }
 
+/// Guarantee M-04.
 #[test]
 fn inbound_bodies_have_at_most_half_of_the_ceiling() {
     let pool = Pool::new(tight()).unwrap();
@@ -36,6 +37,7 @@ fn inbound_bodies_have_at_most_half_of_the_ceiling() {
     assert_eq!(pool.stats().inbound_bytes, 0);
 }
 
+/// Guarantee M-03.
 #[test]
 fn over_the_ceiling_try_acquire_fails_and_acquire_falls_back_untracked() {
     let pool = Pool::new(tight()).unwrap();
@@ -64,6 +66,7 @@ fn more_than_the_ceiling_is_oversized() {
     assert_eq!(pool.stats().oversized, 3);
 }
 
+/// Guarantee L-05.
 #[test]
 fn a_body_in_pieces_takes_room_for_what_arrived_not_for_what_was_announced() {
     let pool = pool();
@@ -110,6 +113,7 @@ fn a_refused_piece_leaves_the_body_as_it_was() {
     assert_eq!(body.finish(), content(200 * KIB, 2));
 }
 
+/// Guarantee M-01.
 #[test]
 fn parked_bytes_never_pass_their_limits_and_the_rest_is_released_for_the_cap() {
     let pool = Pool::new(tight()).unwrap();
@@ -124,6 +128,7 @@ fn parked_bytes_never_pass_their_limits_and_the_rest_is_released_for_the_cap() {
     assert!(stats.released.cap >= 4 * 256 * KIB);
 }
 
+/// Guarantee M-01.
 #[test]
 fn an_idle_pool_halves_each_tick_and_gives_all_back_after_the_idle_timeout() {
     let pool = pool();
@@ -185,6 +190,7 @@ fn an_idle_writers_segments_go_back_without_the_writer() {
     assert_eq!((stats.parked_bytes, stats.held_bytes), (0, 64 * KIB), "only the writer's own segment is left");
 }
 
+/// Guarantee M-02.
 #[test]
 fn trim_gives_everything_parked_back_at_once() {
     let pool = pool();
@@ -200,7 +206,7 @@ fn trim_gives_everything_parked_back_at_once() {
 }
 
 #[test]
-fn t_61_what_slow_consumers_hold_is_bounded_and_goes_back_when_they_let_go() {
+fn what_slow_consumers_hold_is_bounded_and_goes_back_when_they_let_go() {
     let pool = pool();
     let mut writer = pool.writer();
     let mut held = Vec::new();
@@ -225,7 +231,7 @@ fn t_61_what_slow_consumers_hold_is_bounded_and_goes_back_when_they_let_go() {
 }
 
 #[test]
-fn t_64_after_a_burst_the_idle_pool_is_within_its_cap_and_poison_stays_inside() {
+fn after_a_burst_the_idle_pool_is_within_its_cap_and_poison_stays_inside() {
     let pool = pool();
     let mut writer = pool.writer();
     for _ in 0..2 {
@@ -260,6 +266,7 @@ fn write_a_segment(writer: &mut Writer) {
     drop(sealed(writer));
 }
 
+/// Guarantee M-07.
 #[test]
 fn a_thousand_stalled_streams_pin_no_more_than_the_bound() {
     let pool = Pool::new(defaults().segment_bytes(PINNED)).unwrap();
@@ -283,8 +290,9 @@ fn a_thousand_stalled_streams_pin_no_more_than_the_bound() {
     }
 }
 
+/// Guarantee L-11.
 #[test]
-fn sec_12_a_frame_holds_no_byte_of_another_request() {
+fn a_frame_holds_no_byte_of_another_request() {
     let pool = Pool::new(tight().zero_on_reuse(true)).unwrap();
     let mut writer = pool.writer();
     for request in 0..sized(3000, 60) {
@@ -299,6 +307,7 @@ fn sec_12_a_frame_holds_no_byte_of_another_request() {
     }
 }
 
+/// Guarantee M-10.
 #[test]
 fn zero_on_reuse_hides_what_the_last_lease_wrote() {
     let pool = Pool::new(defaults().zero_on_reuse(true)).unwrap();
@@ -311,6 +320,7 @@ fn zero_on_reuse_hides_what_the_last_lease_wrote() {
     assert_eq!(pool.stats().classes[0].hits, 1);
 }
 
+/// Guarantee M-09.
 #[test]
 fn a_sampled_lease_older_than_leak_after_is_reported_once_with_its_stream() {
     let config = defaults().leak_after(seconds(60));
@@ -387,6 +397,7 @@ fn frames_that_a_consumer_keeps_for_ever_pin_no_more_than_the_bound() {
     }
 }
 
+/// Guarantee M-06.
 #[test]
 fn a_frame_alone_holds_at_most_four_times_its_length_whatever_its_hint() {
     for segment_bytes in [4 * KIB, 64 * KIB] {
@@ -407,8 +418,9 @@ fn a_frame_alone_holds_at_most_four_times_its_length_whatever_its_hint() {
     }
 }
 
+/// Guarantee L-12.
 #[test]
-fn t_63_lengths_near_the_end_of_the_address_space_are_refused_not_wrapped() {
+fn lengths_near_the_end_of_the_address_space_are_refused_not_wrapped() {
     let pool = pool();
     for below in [0, 1, 63, 64, 4095, 4096, 65_536] {
         let huge = usize::MAX - below;

@@ -74,8 +74,9 @@ fn a_batch_copied_out_has_the_same_frames_and_frees_the_segment() {
     }
 }
 
+/// Guarantee V-19.
 #[test]
-fn t_62_a_failed_frame_leaves_no_byte_and_no_capacity() {
+fn a_failed_frame_leaves_no_byte_and_no_capacity() {
     let pool = pool();
     let mut writer = pool.writer();
     let good = content(200, 1);
@@ -92,8 +93,9 @@ fn t_62_a_failed_frame_leaves_no_byte_and_no_capacity() {
     assert!(stats.held_bytes <= 64 << 10);
 }
 
+/// Guarantee M-08.
 #[test]
-fn t_60_one_large_frame_leaves_no_large_capacity_behind() {
+fn one_large_frame_leaves_no_large_capacity_behind() {
     let pool = pool();
     let mut writer = pool.writer();
     write(&mut writer, &content(16 << 20, 0));
@@ -110,6 +112,7 @@ fn t_60_one_large_frame_leaves_no_large_capacity_behind() {
     assert_eq!(pool.stats().parked_bytes, 0);
 }
 
+/// Guarantee M-05.
 #[test]
 fn slices_outlive_writer_and_pool() {
     let pool = pool();

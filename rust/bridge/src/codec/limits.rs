@@ -115,6 +115,7 @@ impl Default for Limits {
 mod tests {
     use super::*;
 
+    /// Guarantee L-06.
     #[test]
     fn objects_are_bound_by_the_message_above_64_mib_and_by_their_own_limit_in_any_case() {
         let limits = Limits::default();

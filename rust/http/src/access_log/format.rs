@@ -218,7 +218,7 @@ mod tests {
         );
     }
 
-    /// SEC-14
+    /// Guarantee D-22.
     #[test]
     fn no_client_gets_a_control_character_into_a_line() {
         let hostile = "\t\"\\ \u{9b}31m\u{85}\u{2028}ü".as_bytes();

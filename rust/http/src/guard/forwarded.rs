@@ -107,6 +107,7 @@ mod tests {
         assert_eq!(client(proxies, Some(PROXY), headers).as_deref(), Some(expected), "{headers:?}");
     }
 
+    /// Guarantee D-21.
     #[test]
     fn a_peer_that_is_no_proxy_is_the_client_whatever_it_says() {
         let says = [("x-forwarded-for", "192.0.2.1"), ("forwarded", "for=192.0.2.2")];

@@ -164,6 +164,7 @@ mod tests {
         }
     }
 
+    /// Guarantee L-07.
     #[test]
     fn hostile_lists_take_time_in_proportion_to_their_length() {
         let entries = [

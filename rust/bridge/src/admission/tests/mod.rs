@@ -144,6 +144,7 @@ fn ids(starts: &[Box<StartRequest>]) -> Vec<u64> {
     starts.iter().map(|start| start.core.id).collect()
 }
 
+/// Guarantee F-08.
 #[test]
 fn so_many_run_at_once_and_the_rest_follow_in_order() {
     let door = Door::new(Places { max_concurrency: Some(2), ..OPEN });
@@ -161,6 +162,7 @@ fn so_many_run_at_once_and_the_rest_follow_in_order() {
     door.waiting(0);
 }
 
+/// Guarantee F-10.
 #[test]
 fn a_call_that_is_part_of_another_passes_and_holds_no_place() {
     let door = Door::new(Places { max_concurrency: Some(1), max_queue: Some(0), ..OPEN });
@@ -186,6 +188,7 @@ fn a_full_queue_refuses_with_what_keeps_it_full() {
     assert_eq!(door.refused(0), "2 of 2 run (max_concurrency), 1 of 1 wait (max_queue)");
 }
 
+/// Guarantee M-12.
 #[test]
 fn requests_hold_eight_times_their_length_until_they_are_decoded() {
     let door = Door::new(Places { max_held_bytes: 1000, ..OPEN });
@@ -231,6 +234,7 @@ fn what_the_decoder_counted_replaces_the_guess_and_moves_the_next_one() {
     assert_eq!(door.admission().counts(), (0, 10 + 10 + 100), "objects are never smaller than their message");
 }
 
+/// Guarantee F-09.
 #[test]
 fn a_call_that_is_withdrawn_or_ended_while_it_waits_gets_no_place() {
     let door = Door::new(Places { max_concurrency: Some(1), ..OPEN });

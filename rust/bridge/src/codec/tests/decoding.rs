@@ -51,6 +51,7 @@ fn offset(format: Format, input: &[u8]) -> usize {
     }
 }
 
+/// Guarantee V-21.
 #[test]
 fn broken_input_is_refused_with_its_offset() {
     for (input, at) in [
@@ -94,6 +95,7 @@ fn broken_input_is_refused_with_its_offset() {
     }
 }
 
+/// Guarantee L-03.
 #[test]
 fn depth_and_nodes_are_limited_before_objects_are_made() {
     for depth in [127, 128] {

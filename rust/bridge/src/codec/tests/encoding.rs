@@ -47,6 +47,7 @@ fn builtin_values_are_written_as_msgpack() {
     assert_eq!(msgpack("1.5"), b"\xcb\x3f\xf8\0\0\0\0\0\0");
 }
 
+/// Guarantee V-15.
 #[test]
 fn a_refused_value_is_named_with_its_path() {
     assert_eq!(refused(JSON, "{'a': [1, {'b c': 2**64}]}").0, "$.a[1][\"b c\"]");
@@ -61,6 +62,7 @@ fn a_refused_value_is_named_with_its_path() {
     assert!(refused(MSGPACK, "'\\ud800'").1.contains("U+D800"));
 }
 
+/// Guarantee V-19.
 #[test]
 fn a_refused_item_leaves_no_byte_behind() {
     Python::attach(|py| {
@@ -73,6 +75,7 @@ fn a_refused_item_leaves_no_byte_behind() {
     });
 }
 
+/// Guarantee V-16.
 #[test]
 fn a_container_changed_by_the_hook_is_refused() {
     for change in ["box.pop()", "box.clear()", "box.append(1)", "box[:] = []"] {
@@ -101,6 +104,7 @@ fn changed(code: &str) {
     });
 }
 
+/// Guarantee L-01.
 #[test]
 fn depth_is_limited_on_a_small_stack() {
     let run = || {
@@ -124,6 +128,7 @@ fn depth_is_limited_on_a_small_stack() {
     std::thread::Builder::new().stack_size(256 << 10).spawn(run).unwrap().join().unwrap();
 }
 
+/// Guarantee L-04.
 #[test]
 fn nodes_and_frame_bytes_are_limited() {
     Python::attach(|py| {
@@ -144,6 +149,7 @@ fn nodes_and_frame_bytes_are_limited() {
     });
 }
 
+/// Guarantee S-20.
 #[test]
 fn framing_is_written_around_the_item() {
     Python::attach(|py| {

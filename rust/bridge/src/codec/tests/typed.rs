@@ -68,7 +68,8 @@ fn limit<T: DeserializeOwned>(format: Format, frame: &[u8]) -> Option<&'static s
     }
 }
 
-/// SEC-2: no type makes the stack overflow, whatever the message.
+/// No type makes the stack overflow, whatever the message.
+/// Guarantee L-01.
 #[test]
 fn types_that_contain_themselves_are_refused_where_the_message_does_not_end_them() {
     on_small_stack(|| {
@@ -84,7 +85,8 @@ fn types_that_contain_themselves_are_refused_where_the_message_does_not_end_them
     });
 }
 
-/// SEC-2: what a format crate does not count is counted before it is asked.
+/// What a format crate does not count is counted before it is asked.
+/// Guarantee L-01.
 #[test]
 fn messages_nest_typed_values_as_deep_as_the_limit_says_and_no_deeper() {
     on_small_stack(|| {
@@ -211,7 +213,8 @@ struct Inner {
     b: Option<f64>,
 }
 
-/// T-73: the rule of Python values holds for Rust's own types.
+/// The rule of Python values holds for Rust's own types.
+/// Guarantee V-22.
 #[test]
 fn the_last_of_equal_keys_wins_in_structs_too_unless_the_limits_refuse_them() {
     let strict = limits(|l| l.duplicate_keys = crate::codec::DuplicateKeys::Error);
@@ -225,7 +228,7 @@ fn the_last_of_equal_keys_wins_in_structs_too_unless_the_limits_refuse_them() {
     }
 }
 
-/// T-73: rewriting a message keeps everything but the earlier values.
+/// Rewriting a message keeps everything but the earlier values.
 #[test]
 fn a_message_without_repeated_keys_decodes_to_the_same() {
     Python::attach(|py| {

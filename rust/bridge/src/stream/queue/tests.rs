@@ -119,6 +119,7 @@ fn a_frame_weighs_its_bytes_and_64_more() {
     assert_eq!(weight(&frames(&mut pool.writer(), &[1, 2, 3])), 6 + 3 * 64);
 }
 
+/// Guarantee F-01.
 #[test]
 fn what_may_be_added_is_up_to_the_marks_of_bytes_and_of_items() {
     let queue = queue(200, 3);
@@ -189,6 +190,7 @@ fn a_producer_without_a_consumer_does_not_wait() {
     assert!(queue.is_abandoned() && !queue.pause() && !queue.is_paused());
 }
 
+/// Guarantee F-01.
 #[test]
 fn credit_resumes_the_producer_at_the_low_mark_and_not_before() {
     let queue = queue(200, 100);
@@ -220,6 +222,7 @@ fn the_reader_is_woken_by_a_batch_and_by_the_ending() {
     assert!(ends(&queue) && ends(&queue), "an ending stays");
 }
 
+/// Guarantee S-03.
 #[test]
 fn the_first_ending_counts_and_comes_after_what_is_queued() {
     let queue = queue(1000, 10);

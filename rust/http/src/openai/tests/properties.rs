@@ -114,6 +114,7 @@ proptest! {
         prop_assert_eq!(serde_json::from_str::<Value>(&answer(Chat, &items)).expect("JSON"), whole);
     }
 
+    /// Guarantee W-32.
     #[test]
     fn chunks_that_need_no_change_leave_as_they_came((items, _) in choices(), size in 1..20_usize) {
         let mut events = Events::new(Chat, asked(), "r7", 17);
@@ -126,6 +127,7 @@ proptest! {
         }
     }
 
+    /// Guarantee W-32.
     #[test]
     fn a_streamed_answer_says_what_one_that_is_not_says(texts in vec(any::<String>(), 0..10), text_only: bool, chat: bool) {
         let endpoint = if chat { Chat } else { Completions };

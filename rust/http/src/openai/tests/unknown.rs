@@ -7,6 +7,7 @@ const TOKEN: &str = r#"{"token":"Hello"}"#;
 const CHUNK: &str = r#"{"choices":[{"index":0,"delta":{"content":"x"}}]}"#;
 const DUE: &str = r#"where the text of an answer, a delta ("content": …) or a chunk ("choices": …) is due"#;
 
+/// Guarantee W-36.
 #[test]
 fn an_object_without_a_key_of_deltas_or_chunks_is_refused_wherever_it_comes() {
     for endpoint in [Chat, Completions] {

@@ -112,6 +112,50 @@ fn between_requests_a_connection_stays_for_the_idle_time() {
     });
 }
 
+/// It may come with the request before it.
+#[test]
+fn a_head_behind_a_request_must_come_in_time() {
+    run(async {
+        let service = service(patient().header_timeout(SHORT)).await;
+        let call = chat("first", "Hello");
+        let chunked = "POST /generate HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n";
+        let chunked = format!("{chunked}12\r\n{{\"prompt\":\"Hello\"}}\r\n0\r\n\r\n");
+        for requests in [get("/health/live"), call.clone(), chunked, format!("{}{call}{call}", get("/health/live"))] {
+            let count = requests.matches(" HTTP/1.1\r\n").count();
+            let mut client = Raw::connect(&service.address).await;
+            client.send(format!("{requests}GET / HT")).await;
+            for _ in 0..count {
+                assert_eq!(client.answer().await.0, 200, "{requests}");
+            }
+            assert_eq!(client.rest().await, "", "{requests}");
+        }
+    });
+}
+
+#[test]
+fn after_every_kind_of_request_a_connection_stays_for_the_idle_time() {
+    run(async {
+        let service = service(patient().header_timeout(SHORT)).await;
+        let mut clients = Vec::new();
+        let chunked = "POST /generate HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n";
+        let chunked = format!("{chunked}12\r\n{{\"prompt\":\"Hello\"}}\r\n0\r\na: b\r\n\r\n");
+        let empty = "POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 0\r\n\r\n\r\n\r\n".to_owned();
+        for request in [get("/health/live"), chat("call", "Hello"), chunked, empty] {
+            let mut client = Raw::connect(&service.address).await;
+            client.send(&request).await;
+            client.answer().await;
+            clients.push((client, request));
+        }
+        let silent = Raw::connect(&service.address).await;
+        assert_eq!(silent.rest().await, "", "the time for a head is over");
+        tokio::time::sleep(SHORT / 3).await;
+        for (client, request) in &mut clients {
+            client.send(get("/health/live")).await;
+            assert_eq!(client.answer().await.0, 200, "{request}");
+        }
+    });
+}
+
 #[test]
 fn an_answer_may_take_longer_than_any_deadline_of_clients() {
     run(async {

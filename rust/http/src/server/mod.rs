@@ -12,6 +12,7 @@ mod hangup;
 mod inbound;
 mod leftover;
 mod listener;
+mod messages;
 mod options;
 mod peers;
 mod phase;

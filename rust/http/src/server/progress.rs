@@ -96,9 +96,6 @@ impl Progress {
     /// A request has begun; it is live until what this returns is dropped.
     pub(super) fn begin(self: &Arc<Self>) -> Live {
         self.live.fetch_add(1, Ordering::AcqRel);
-        if !self.has_streams() {
-            self.begun.clear();
-        }
         self.started.store(true, Ordering::Relaxed);
         Live(Arc::clone(self))
     }
@@ -116,17 +113,17 @@ impl Progress {
         self.streams.load(Ordering::Relaxed)
     }
 
-    /// Bytes have come that are not of HTTP/2.
-    pub(super) fn received(&self) {
-        if !self.is_live() {
-            self.head_begun();
-        }
-    }
-
-    /// A part of a head has come.
+    /// A part of a head has come, and more of it has to.
     pub(super) fn head_begun(&self) {
         if !self.begun.is_set() {
             self.begun.set(self.accepted);
+        }
+    }
+
+    /// No head of HTTP/1.1 has begun that is not whole.
+    pub(super) fn head_ended(&self) {
+        if self.begun.is_set() {
+            self.begun.clear();
         }
     }
 
@@ -173,15 +170,16 @@ impl Progress {
         self.stalled.get(self.accepted)
     }
 
-    /// What the client is waited for; `None`: it waits itself. While requests of HTTP/2 are live, only for the rest of a head.
+    /// What the client is waited for; `None`: it waits itself. While requests of HTTP/2 are live, only for the rest of a head. One
+    /// of HTTP/1.1 that came behind a request counts from the end of the answer on: before, it may not be read.
     pub(super) fn waiting(&self) -> Option<Waiting> {
         if let Some(since) = self.closing.get(self.accepted) {
             return Some(Waiting::End(since));
         }
-        let begun = self.begun.get(self.accepted).map(Waiting::Head);
+        let begun = self.begun.get(self.accepted);
         if self.is_live() {
             // What a client has sent may not be read while it takes nothing itself.
-            return begun.filter(|_| !self.stalled.is_set());
+            return begun.filter(|_| self.has_streams() && !self.stalled.is_set()).map(Waiting::Head);
         }
         if !self.started.load(Ordering::Relaxed) {
             return Some(Waiting::Head(self.accepted));

@@ -47,7 +47,8 @@ class ServeOptions(TypedDict, total=False):
             have noticed.
         header_timeout: Seconds that a client has for TLS and the head of its first request, or the preface of
             HTTP/2, and for each head it begins.
-        body_timeout: Seconds without progress after which a request's body is given up, with status 408.
+        body_timeout: Seconds in which a client has to send the next 4 KiB of a request's body, or its end; else it is
+            told 408.
         idle_timeout: Seconds that a connection may wait for its next request, one of HTTP/2 also for its first.
         write_timeout: Seconds that a client may take nothing of what waits for it.
         max_connections: Connections at one time; the next one waits to be accepted.

@@ -14,6 +14,7 @@ mod leftover;
 mod listener;
 mod messages;
 mod options;
+mod pace;
 mod peers;
 mod phase;
 mod progress;

@@ -12,6 +12,10 @@ pub(super) struct Progress {
     accepted: Instant,
     /// How often the connection has been polled.
     turn: AtomicU64,
+    /// Bytes that have come from the client, of whatever kind.
+    received: AtomicU64,
+    /// Bodies that are being read.
+    bodies: AtomicUsize,
     /// Requests whose answers are not over.
     live: AtomicUsize,
     /// True once the client has done what it must do in the first `header_timeout`: a head, or over HTTP/2 its first frame. Clients
@@ -71,6 +75,8 @@ impl Default for Progress {
         Self {
             accepted: Instant::now(),
             turn: AtomicU64::new(0),
+            received: AtomicU64::new(0),
+            bodies: AtomicUsize::new(0),
             live: AtomicUsize::new(0),
             started: AtomicBool::new(false),
             idle: Moment::default(),
@@ -91,6 +97,27 @@ impl Progress {
 
     pub(super) fn turn(&self) -> u64 {
         self.turn.load(Ordering::Relaxed)
+    }
+
+    /// So many bytes have come from the client.
+    pub(super) fn receives(&self, bytes: usize) {
+        self.received.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// How many bytes have come from the client, of whatever kind.
+    pub(super) fn received(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
+    }
+
+    /// A body is read until what this returns is dropped.
+    pub(super) fn read_body(self: &Arc<Self>) -> OpenBody {
+        self.bodies.fetch_add(1, Ordering::Relaxed);
+        OpenBody(Arc::clone(self))
+    }
+
+    /// How many bodies are being read.
+    pub(super) fn bodies(&self) -> usize {
+        self.bodies.load(Ordering::Relaxed)
     }
 
     /// A request has begun; it is live until what this returns is dropped.
@@ -184,7 +211,12 @@ impl Progress {
         if !self.started.load(Ordering::Relaxed) {
             return Some(Waiting::Head(self.accepted));
         }
-        begun.or_else(|| Some(Waiting::Request(self.idle.get(self.accepted).unwrap_or(self.accepted))))
+        let idle = self.idle.get(self.accepted).unwrap_or(self.accepted);
+        Some(match begun {
+            Some(begun) if self.has_streams() => Waiting::Head(begun),
+            Some(begun) => Waiting::Head(begun.max(idle)),
+            None => Waiting::Request(idle),
+        })
     }
 }
 
@@ -197,5 +229,22 @@ impl Drop for Live {
         // Before it counts as idle: whoever sees that must see since when.
         self.0.idle.set(self.0.accepted);
         self.0.live.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// A body that is being read.
+#[derive(Debug)]
+pub(super) struct OpenBody(Arc<Progress>);
+
+impl OpenBody {
+    /// Of its connection.
+    pub(super) fn progress(&self) -> &Progress {
+        &self.0
+    }
+}
+
+impl Drop for OpenBody {
+    fn drop(&mut self) {
+        self.0.bodies.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -346,6 +346,12 @@ fn be_logged(log: AccessLog) {
     run(async {
         let options = ServerOptions::default().access_log(log).api_keys(["key"]).root_path("/llm");
         let mut service = service(Version::Http1, "logged", options).await;
+        let many = format!("GET / HTTP/1.1\r\nhost: localhost\r\n{}\r\n", "x: y\r\n".repeat(200));
+        for (head, expected) in [("\u{16}\u{3}\u{1}\r\n\r\n", 400), (&many, 431)] {
+            let mut client = Raw::connect(&service.address).await;
+            client.send(head).await;
+            assert_eq!(status(&client.rest().await), expected);
+        }
         let headers = |id: &'static str| [("x-api-key", "key"), ("x-request-id", id), ("x-forwarded-for", "192.0.2.7")];
         for (id, body) in
             [("whole", r#"{"prompt":"a b pause! c"}"#), ("broken", r#"{"prompt":"a raise!"}"#), ("bad", "{")]
@@ -391,6 +397,7 @@ fn the_access_log_tells_of_each_request() {
         Ok("json") => return be_logged(AccessLog::Json),
         _ => {}
     }
+    let refused = [(400, "invalid HTTP method parsed"), (431, "message head is too large")];
     let expected = [
         ("whole", 200, 3, "finished"),
         ("broken", 200, 1, "failed"),
@@ -407,7 +414,14 @@ fn the_access_log_tells_of_each_request() {
         lines[6..].sort_by_key(|line| line.contains("\"waiting\""));
         lines
     };
-    let lines = sorted(logged("json"));
+    let mut lines = logged("json");
+    for ((status, reason), line) in refused.iter().zip(lines.drain(..2)) {
+        let line: Value = serde_json::from_str(&line).expect("JSON");
+        assert_eq!((&line["status"], &line["reason"]), (&(*status).into(), &(*reason).into()), "{line}");
+        assert_eq!((&line["ending"], &line["client"]), (&"refused".into(), &"127.0.0.1".into()), "{line}");
+        assert!(["method", "path", "version", "request_id"].iter().all(|name| line[name].is_null()), "{line}");
+    }
+    let lines = sorted(lines);
     assert_eq!(lines.len(), expected.len(), "{lines:#?}");
     for (line, (id, status, items, ending)) in lines.iter().zip(expected) {
         let line: Value = serde_json::from_str(line).expect("JSON");
@@ -423,8 +437,17 @@ fn the_access_log_tells_of_each_request() {
     let whole: Value = serde_json::from_str(&lines[0]).expect("JSON");
     assert_eq!((&whole["path"], &whole["client"]), (&"/llm/generate".into(), &"192.0.2.7".into()));
     assert_eq!(whole["bytes"], "{\"text\":\"a\"}\n".len() * 3);
+    assert!(whole.get("reason").is_none(), "{whole}");
 
-    let lines = sorted(logged("text"));
+    let mut lines = logged("text");
+    for ((status, reason), line) in refused.iter().zip(lines.drain(..2)) {
+        assert!(
+            line.contains(&format!("] \"-\" {status} 0 \"-\" \"-\" request_id=\"-\" items=0 ending=refused ")),
+            "{line}"
+        );
+        assert!(line.ends_with(&format!(" reason=\"{reason}\"")), "{line}");
+    }
+    let lines = sorted(lines);
     assert_eq!(lines.len(), expected.len(), "{lines:#?}");
     for (line, (id, status, items, ending)) in lines.iter().zip(expected) {
         assert!(line.contains(&format!("\" {status} ")), "{line}");

@@ -8,7 +8,14 @@ from types import TracebackType
 from typing import Self, Unpack
 
 from pybridge import _pybridge
-from pybridge._serve.process import check_thread, prepare, raise_file_limit, serve_until_told, wait_ready
+from pybridge._serve.process import (
+    check_thread,
+    prepare,
+    raise_file_limit,
+    serve_until_told,
+    tell_how,
+    wait_ready,
+)
 from pybridge._serve.settings import ServeOptions, ServerSettings, check_call
 from pybridge._serve.signals import Signals
 from pybridge._serve.sockets import Listeners
@@ -76,6 +83,7 @@ class Server:
             listeners.close()
             raise
         self._server = server
+        tell_how(self._engine)
         return self
 
     async def __aexit__(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import resource
 import socket
@@ -21,6 +22,9 @@ EXIT_MARGIN = 1.0
 
 EXIT_TIME = 5.0
 """Seconds that a process which has drained may take to end, for exit handlers and threads."""
+
+
+_log = logging.getLogger("pybridge.serve")
 
 
 def prepare(engine: PooledEngine, settings: ServerSettings, peers: Path | None = None) -> _pybridge.HttpServer:
@@ -58,6 +62,12 @@ def wait_ready(engine: PooledEngine) -> None:
     engine._core.wait_ready()  # noqa: SLF001 - the package's own
 
 
+def tell_how(engine: PooledEngine) -> None:
+    """Logs how a handler is served: whoever forgot a `yield` sees it here."""
+    is_call = engine._unary  # noqa: SLF001 - the package's own
+    _log.info("%s %s", engine.name, "answers one value" if is_call else "streams items")
+
+
 def time_to_stop(engine: PooledEngine, settings: ServerSettings) -> float:
     """Seconds after which a process that was told to stop ends, whatever holds it."""
     return settings.drain_settle + settings.drain_timeout + engine.stats().flow.config.cancel_grace + EXIT_MARGIN
@@ -93,6 +103,8 @@ def serve_until_told(
             signals.hand_over(server, within, replaced=supervisor is not None)
             if supervisor is not None:
                 server.watch_supervisor(os.dup(supervisor.fileno()), within)
+            if supervisor is None:  # else each process would say the same
+                tell_how(engine)
             announce(urls)
             ended.recv(1)  # Rust writes to the other end; signals do not end the wait
         finally:

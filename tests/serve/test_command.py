@@ -20,6 +20,7 @@ from support.serving import Starter
 
 COMMAND = "from pybridge.cli import main; import sys; sys.exit(main(sys.argv[1:]))"
 SSE = {"Accept": "text/event-stream"}
+STREAMS = r"\S+ \S+ INFO pybridge.serve: \w+ streams items\n"
 
 
 def test_a_handler_is_served_with_its_pages_and_ends_with_status_zero(serve: Starter) -> None:
@@ -32,7 +33,7 @@ def test_a_handler_is_served_with_its_pages_and_ends_with_status_zero(serve: Sta
     assert program.url.startswith("http://127.0.0.1:")
     program.signal().ended(0)
     assert program.out == f"pybridge: serving on {program.url}\n"
-    assert not program.err
+    assert re.fullmatch(STREAMS, program.err), program.err
 
 
 def test_a_coroutine_function_returns_its_one_value(serve: Starter) -> None:
@@ -42,10 +43,11 @@ def test_a_coroutine_function_returns_its_one_value(serve: Starter) -> None:
 def test_an_engine_is_served_with_its_lifespan(serve: Starter) -> None:
     program = serve("app:engine", "--port", "0")
     assert program.url
-    assert program.err == "entered\n"
+    program.said("echoes streams items\n")
+    assert re.fullmatch(rf"entered\n{STREAMS}", program.err), program.err
     assert 'engine="echoes"' in program.get("/metrics").text
     program.signal().ended(0)
-    assert program.err == "entered\nleft\n"
+    assert re.fullmatch(rf"entered\n{STREAMS}left\n", program.err), program.err
 
 
 def test_options_of_the_protocol_reach_it(serve: Starter) -> None:

@@ -19,7 +19,7 @@ from pybridge._serve import sockets
 from pybridge._serve.process import prepare, raise_file_limit, serve_until_told, time_to_stop, wait_ready
 from pybridge._serve.settings import WHERE, ServerSettings
 from pybridge._serve.signals import Signals
-from pybridge._serve.sockets import Listeners
+from pybridge._serve.sockets import Listeners, Place
 from pybridge._serve_command import arguments, fields
 from pybridge._serve_command.arguments import CONFIGS, Child, as_typed, option_of
 from pybridge._serve_command.child import DRAINED, READY, end_with_parent
@@ -159,9 +159,8 @@ def _listeners(options: argparse.Namespace, settings: ServerSettings) -> Listene
             raise StartError(f"{_options(named)}: the sockets are those that systemd has opened (LISTEN_FDS)")
         return Listeners([sockets.inherited(descriptor) for descriptor in passed], tls=tls)
     with _as_start_error("server"):
-        return Listeners.of(
-            where.get("host", "127.0.0.1"), where.get("port", 8000), where.get("uds"), where.get("fd"), tls=tls
-        )
+        place = Place.of(*(where.get(name) for name in WHERE), default_port=8000)
+        return Listeners.of(place, tls=tls)
 
 
 def _options(names: Sequence[str]) -> str:

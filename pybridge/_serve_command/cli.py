@@ -143,7 +143,8 @@ def _settings(options: argparse.Namespace) -> ServerSettings:
 def _keys_of(variable: str) -> list[str]:
     keys = os.environ.get(variable, "").replace(",", " ").split()
     if not keys:
-        raise StartError(f"--api-key-env: {variable} is not set, or holds no key")
+        name = variable or repr(variable)
+        raise StartError(f"--api-key-env: {name} is not set, or holds no key")
     return keys
 
 

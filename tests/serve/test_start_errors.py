@@ -169,7 +169,9 @@ def test_a_wrong_command_line_is_status_two_with_the_usage(serve: Starter) -> No
 @pytest.mark.parametrize("number", ["0", "99999"])
 def test_the_number_of_processes_is_one_that_a_machine_can_start(serve: Starter, number: str) -> None:
     program = serve("app:echo", "--workers", number).ended(2)
-    assert re.search(r"argument --workers: must be from 1 to \d+ on this machine\n$", program.err), program.err
+    assert re.search(rf"argument --workers: must be from 1 to \d+ on this machine, not {number}\n$", program.err), (
+        program.err
+    )
 
 
 def test_an_option_that_does_not_exist_is_told_with_the_one_that_is_meant(serve: Starter) -> None:

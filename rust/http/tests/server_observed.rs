@@ -7,7 +7,9 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use pybridge_http::{AccessLog, Api, ProtocolOptions, ServerError, ServerOptions, metrics_text, serve};
+use pybridge_http::{
+    AccessLog, Api, Listener, ProtocolOptions, Server, ServerError, ServerOptions, metrics_text, serve,
+};
 use serde_json::Value;
 use support::raw::{Raw, chat, get, header, status};
 use support::service::Service;
@@ -319,13 +321,53 @@ fn options_that_cannot_be_are_refused_by_name() {
             (ServerOptions::default().api_keys(["key", ""]), "api_keys"),
             (ServerOptions::default().forwarded_allow_ips(["localhost"]), "forwarded_allow_ips"),
             (ServerOptions::default().peers(missing), "peers"),
+            (ServerOptions::default().root_path("llm"), "root_path"),
+            (ServerOptions::default().root_path("/"), "root_path"),
+            (ServerOptions::default().root_path("/\0"), "root_path"),
+            (ServerOptions::default().max_connections(0), "max_connections"),
+            (ServerOptions::default().max_streams(0), "max_streams"),
         ] {
-            match serve(engine.clone(), [], options) {
-                Err(ServerError::Option { option, .. }) => assert_eq!(option, expected),
-                other => panic!("{expected}: {other:?}"),
-            }
+            assert_refused(serve(engine.clone(), [], options), expected);
         }
+        let times: [(&str, fn(ServerOptions, Duration) -> ServerOptions); 10] = [
+            ("header_timeout", ServerOptions::header_timeout),
+            ("body_timeout", ServerOptions::body_timeout),
+            ("idle_timeout", ServerOptions::idle_timeout),
+            ("write_timeout", ServerOptions::write_timeout),
+            ("drain_timeout", ServerOptions::drain_timeout),
+            ("drain_settle", ServerOptions::drain_settle),
+            ("max_timeout", |options, time| of_protocol(options, |protocol| protocol.max_timeout(time))),
+            ("commit_after", |options, time| of_protocol(options, |protocol| protocol.commit_after(time))),
+            ("keep_alive", |options, time| of_protocol(options, |protocol| protocol.keep_alive(time))),
+            ("flush_interval", |options, time| of_protocol(options, |protocol| protocol.flush_interval(time))),
+        ];
+        let most = Duration::from_secs(315_360_000);
+        let mut longest = ServerOptions::default();
+        for (index, (name, set)) in times.into_iter().enumerate() {
+            for time in [Duration::MAX, most + Duration::from_nanos(1)] {
+                assert_refused(serve(engine.clone(), [], set(ServerOptions::default(), time)), name);
+            }
+            if index < 4 || name == "max_timeout" {
+                assert_refused(serve(engine.clone(), [], set(ServerOptions::default(), Duration::ZERO)), name);
+            }
+            longest = set(longest, most);
+        }
+        let listener = Listener::bind("127.0.0.1", 0).expect("a port");
+        drop(serve(engine, [listener], longest).expect("ten years can be waited for"));
     });
+}
+
+#[track_caller]
+fn assert_refused(server: Result<Server, ServerError>, expected: &str) {
+    match server {
+        Err(ServerError::Option { option, .. }) => assert_eq!(option, expected),
+        other => panic!("{expected}: {other:?}"),
+    }
+}
+
+fn of_protocol(options: ServerOptions, set: impl FnOnce(ProtocolOptions) -> ProtocolOptions) -> ServerOptions {
+    let protocol = set(options.protocol.clone());
+    options.protocol(protocol)
 }
 
 const LOGGED: &str = "PYBRIDGE_TEST_LOG";

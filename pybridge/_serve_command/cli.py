@@ -16,6 +16,7 @@ from typing import Any
 
 from pybridge._pybridge import Worker
 from pybridge._serve import sockets
+from pybridge._serve.log import JsonLines
 from pybridge._serve.process import prepare, raise_file_limit, serve_until_told, time_to_stop, wait_ready
 from pybridge._serve.settings import WHERE, ServerSettings
 from pybridge._serve.signals import Signals
@@ -41,9 +42,7 @@ def add_command(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Serves; gives the exit status."""
     sockets.keep_standard_descriptors()
-    logging.basicConfig(
-        level=options.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
-    )
+    _begin_log(options)
     child: Child | None = options.child
     channel = None if child is None else socket.socket(fileno=child.channel)
     if child is not None and channel is not None:
@@ -66,6 +65,15 @@ def run(options: argparse.Namespace) -> int:
         _tell_failure(options, error, channel)
         return START_FAILED
     return 0
+
+
+def _begin_log(options: argparse.Namespace) -> None:
+    """Writes what Python logs to standard error: lines of JSON where the access log has such."""
+    handler = logging.StreamHandler(sys.stderr)
+    is_json = fields.given(options, "server").get("access_log") == "json"
+    text = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+    handler.setFormatter(JsonLines() if is_json else logging.Formatter(text))
+    logging.basicConfig(level=options.log_level.upper(), handlers=[handler])
 
 
 def _serve(

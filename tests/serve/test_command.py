@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 import resource
 import socket
@@ -15,6 +16,7 @@ import httpx
 from pybridge import FlowConfig, Limits, PoolConfig, ServeOptions
 from pybridge.config import MemoryConfig
 
+from support import serving
 from support.processes import PythonRunner
 from support.serving import Starter
 
@@ -204,3 +206,30 @@ def test_logging_of_python_goes_to_standard_error_from_a_level_on(serve: Starter
     assert program.url
     assert "a warning" in program.err
     assert "an info" not in program.err
+
+
+def test_what_is_logged_beside_an_access_log_in_json_is_json_too(serve: Starter, folder: Path) -> None:
+    failing = """
+        import logging
+
+        async def failing(request):
+            logging.getLogger("app").warning("about to\\nfail")
+            try:
+                yield {"n": 1}[request]
+            except KeyError:
+                logging.getLogger("app").exception("caught")
+                raise
+    """
+    serving.write(folder, "faulty.py", failing)
+    program = serve("faulty:failing", "--port", "0", "--access-log", "json")
+    program.post("x", headers={"X-Request-Id": "r-7"})
+    program.said('"status"').signal().ended()
+    lines = {line.get("message", "access"): line for line in map(json.loads, program.err.splitlines())}
+    assert [*lines][:3] == ["failing streams items", "about to\nfail", "caught"]
+    assert lines["about to\nfail"].items() >= {"level": "warning", "logger": "app"}.items()
+    assert "request_id" not in lines["about to\nfail"]
+    assert lines["caught"]["traceback"].startswith("Traceback (most recent call last)")
+    told = lines["request r-7: the handler failed"]
+    assert (told["level"], told["logger"], told["request_id"]) == ("error", "pybridge.handler", "r-7")
+    assert told["traceback"].endswith("KeyError: 'x'")
+    assert lines["access"]["request_id"] == "r-7"

@@ -170,4 +170,4 @@ def serve(
         server = prepare(engine, settings)
         raise_file_limit()
         wait_ready(engine)
-        serve_until_told(engine, server, listeners, settings, signals, lambda _urls: None)
+        serve_until_told(engine, server, listeners, settings, signals, lambda _urls: tell_how(engine))

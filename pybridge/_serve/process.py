@@ -103,8 +103,6 @@ def serve_until_told(
             signals.hand_over(server, within, replaced=supervisor is not None)
             if supervisor is not None:
                 server.watch_supervisor(os.dup(supervisor.fileno()), within)
-            if supervisor is None:  # else each process would say the same
-                tell_how(engine)
             announce(urls)
             ended.recv(1)  # Rust writes to the other end; signals do not end the wait
         finally:

@@ -17,14 +17,21 @@ from typing import Any
 from pybridge._pybridge import Worker
 from pybridge._serve import sockets
 from pybridge._serve.log import JsonLines
-from pybridge._serve.process import prepare, raise_file_limit, serve_until_told, time_to_stop, wait_ready
+from pybridge._serve.process import (
+    prepare,
+    raise_file_limit,
+    serve_until_told,
+    tell_how,
+    time_to_stop,
+    wait_ready,
+)
 from pybridge._serve.settings import WHERE, ServerSettings
 from pybridge._serve.signals import Signals
 from pybridge._serve.sockets import Listeners, Place
 from pybridge._serve_command import arguments, fields
 from pybridge._serve_command.arguments import CONFIGS, Child, as_typed, option_of
 from pybridge._serve_command.child import DRAINED, READY, end_with_parent
-from pybridge._serve_command.failures import StartError, in_one_line, say
+from pybridge._serve_command.failures import StartError, can_say, in_one_line, say
 from pybridge._serve_command.folder import leave_folder, shared_folder, short_path
 from pybridge._serve_command.supervisor import START_FAILED, Supervisor
 from pybridge._serve_command.target import engine_of
@@ -91,6 +98,8 @@ def _serve(
 
     def announce(urls: list[str]) -> None:
         if channel is None:
+            if can_say():
+                tell_how(engine)
             _announce(urls)
         else:
             end_with_parent(None)  # it watches the channel from now on, and drains

@@ -71,7 +71,7 @@ async def test_nothing_is_an_answer_in_json_and_a_failure_for_openais_clients(
     assert "forgotten answers one value" in reports(caplog)
     async with Server(PooledEngine(forgotten, unary=True), protocol="openai") as server, client() as http:
         for stream in (False, True):
-            body = {"model": "m", "messages": [], "stream": stream}
+            body: dict[str, Any] = {"model": "m", "messages": [], "stream": stream}
             answer = await http.post(f"{server.url}/v1/chat/completions", json=body)
             assert (answer.status_code, answer.json()["error"]["message"]) == (500, "the handler failed")
     reason = "TypeError: the handler returned None where the text of an answer, a delta or a chunk is due"

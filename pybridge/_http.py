@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from pybridge.settings import Settings, choice, optional, seconds, setting, size, switch
+from pybridge.settings import Settings, choice, optional, seconds, setting, shown, size, switch
 
 Protocol: TypeAlias = Literal["generic", "openai"]
 """What clients take a service for."""
@@ -15,14 +15,14 @@ Protocol: TypeAlias = Literal["generic", "openai"]
 def text(value: object) -> str:
     """A text of any kind."""
     if not isinstance(value, str):
-        raise ValueError(f"must be text, not {value!r}")
+        raise ValueError(f"must be text, not {shown(value)}")
     return value
 
 
 def texts(value: object) -> tuple[str, ...]:
     """A sequence of names."""
-    if isinstance(value, str) or not isinstance(value, Sequence):
-        raise ValueError(f"must be a sequence of names, not {value!r}")
+    if isinstance(value, str | bytes) or not isinstance(value, Sequence):
+        raise ValueError(f"must be a sequence of names, not {shown(value)}")
     return tuple(text(item) for item in value)
 
 

@@ -113,6 +113,7 @@ class PooledEngine:
             lifespan=lifespan,
         )
         self._name = handler_name(handler) if name is None else name
+        self._unary = bool(unary)
 
     def __call__(
         self, request: Any, *, codec: CodecName | Codec | None = None, **options: Unpack[CallOptions]

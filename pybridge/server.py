@@ -8,10 +8,17 @@ from types import TracebackType
 from typing import Self, Unpack
 
 from pybridge import _pybridge
-from pybridge._serve.process import check_thread, prepare, raise_file_limit, serve_until_told, wait_ready
+from pybridge._serve.process import (
+    check_thread,
+    prepare,
+    raise_file_limit,
+    serve_until_told,
+    tell_how,
+    wait_ready,
+)
 from pybridge._serve.settings import ServeOptions, ServerSettings, check_call
 from pybridge._serve.signals import Signals
-from pybridge._serve.sockets import Listeners
+from pybridge._serve.sockets import Listeners, Place
 from pybridge.engine import PooledEngine
 
 
@@ -24,8 +31,8 @@ class Server:
 
     Args:
         engine: What is served; it must not be one with `worker="attached"`.
-        host: The address to listen on; a name stands for all of its addresses.
-        port: The port; 0: one that is free.
+        host: The address to listen on, 127.0.0.1 unless given; a name stands for all of its addresses.
+        port: The port; 0, and unless given: one that is free.
         uds: A path to listen on instead, as a Unix socket.
         fd: The descriptor of a socket that listens, instead; it belongs to the server.
         **options: See `ServeOptions`.
@@ -39,15 +46,15 @@ class Server:
         self,
         engine: PooledEngine,
         *,
-        host: str = "127.0.0.1",
-        port: int = 0,
+        host: str | None = None,
+        port: int | None = None,
         uds: str | None = None,
         fd: int | None = None,
         **options: Unpack[ServeOptions],
     ) -> None:
         check_call("Server()", engine, options)
         self._engine = engine
-        self._where = (host, port, uds, fd)
+        self._place = Place.of(host, port, uds, fd, default_port=0)
         self._settings = ServerSettings(**options)
         self._listeners: Listeners | None = None
         self._server: _pybridge.HttpServer | None = None
@@ -66,7 +73,7 @@ class Server:
             raise RuntimeError("a server is entered once")
         settings = self._settings
         server = prepare(self._engine, settings)
-        self._listeners = listeners = Listeners.of(*self._where, tls=settings.tls_cert is not None)
+        self._listeners = listeners = Listeners.of(self._place, tls=settings.tls_cert is not None)
         try:
             await self._engine._core.ready()  # noqa: SLF001 - the package's own
             listeners.listen()
@@ -76,6 +83,7 @@ class Server:
             listeners.close()
             raise
         self._server = server
+        tell_how(self._engine)
         return self
 
     async def __aexit__(
@@ -122,8 +130,8 @@ class Server:
 def serve(
     engine: PooledEngine,
     *,
-    host: str = "127.0.0.1",
-    port: int = 8000,
+    host: str | None = None,
+    port: int | None = None,
     uds: str | None = None,
     fd: int | None = None,
     **options: Unpack[ServeOptions],
@@ -140,8 +148,8 @@ def serve(
 
     Args:
         engine: What is served; see `Server`, also for the other arguments.
-        host: The address to listen on.
-        port: The port; 0: one that is free.
+        host: The address to listen on, 127.0.0.1 unless given.
+        port: The port, 8000 unless given; 0: one that is free.
         uds: A path to listen on instead, as a Unix socket.
         fd: The descriptor of a socket that listens, instead.
         **options: See `ServeOptions`.
@@ -156,9 +164,10 @@ def serve(
     check_call("serve()", engine, options)
     check_thread()
     settings = ServerSettings(**options)
-    listeners = Listeners.of(host, port, uds, fd, tls=settings.tls_cert is not None)
+    place = Place.of(host, port, uds, fd, default_port=8000)
+    listeners = Listeners.of(place, tls=settings.tls_cert is not None)
     with contextlib.closing(listeners), Signals() as signals:
         server = prepare(engine, settings)
         raise_file_limit()
         wait_ready(engine)
-        serve_until_told(engine, server, listeners, settings, signals, lambda _urls: None)
+        serve_until_told(engine, server, listeners, settings, signals, lambda _urls: tell_how(engine))

@@ -88,9 +88,9 @@ def size(minimum: int = 0, maximum: int = MAX_SIZE, multiple: int = 1) -> Check:
     def check(value: object) -> int:
         number = parse_size(value)
         if not minimum <= number <= maximum:
-            raise ValueError(_range(_exact(minimum), _exact(maximum) if maximum < MAX_SIZE else None, value))
+            raise ValueError(_range(_exact(minimum), None if maximum == MAX_SIZE else _exact(maximum), value))
         if number % multiple:
-            raise ValueError(f"must be a multiple of {format_size(multiple)}, not {_show(value)}")
+            raise ValueError(f"must be a multiple of {format_size(multiple)}, not {shown(value)}")
         return number
 
     return check
@@ -104,9 +104,10 @@ def count(minimum: int = 0, maximum: int = MAX_SIZE) -> Check:
             with contextlib.suppress(ValueError):
                 value = int(value)
         if isinstance(value, bool) or not isinstance(value, int):
-            raise ValueError(f"must be a whole number, not {_show(value)}")
+            raise ValueError(f"must be a whole number, not {shown(value)}")
         if not minimum <= value <= maximum:
-            raise ValueError(_range(f"{minimum}", f"{maximum}" if maximum < MAX_SIZE else None, value))
+            has_no_end = maximum == MAX_SIZE and value < minimum
+            raise ValueError(_range(f"{minimum}", None if has_no_end else f"{maximum}", value))
         return int(value)
 
     return check
@@ -121,11 +122,11 @@ def seconds(*, zero: bool = False) -> Check:
             with contextlib.suppress(ValueError, OverflowError):
                 number = float(value)
         if not math.isfinite(number):
-            raise ValueError(f"must be a finite number of seconds, not {_show(value)}")
+            raise ValueError(f"must be a finite number of seconds, not {shown(value)}")
         if number < 0 or (number == 0 and not zero):
-            raise ValueError(f"must be {'at least' if zero else 'above'} 0 seconds, not {_show(value)}")
+            raise ValueError(f"must be {'at least' if zero else 'above'} 0 seconds, not {shown(value)}")
         if number > MAX_SECONDS:
-            raise ValueError(f"must be at most {MAX_SECONDS:,.0f} seconds, not {_show(value)}")
+            raise ValueError(f"must be at most {MAX_SECONDS:,.0f} seconds, not {shown(value)}")
         return number
 
     return check
@@ -151,7 +152,7 @@ def switch(value: object) -> bool:
         return True
     if word in {"0", "false", "no", "off"}:
         return False
-    raise ValueError(f"must be True or False, not {_show(value)}")
+    raise ValueError(f"must be True or False, not {shown(value)}")
 
 
 def choice(*options: str) -> Check:
@@ -159,7 +160,7 @@ def choice(*options: str) -> Check:
 
     def check(value: object) -> str:
         if not isinstance(value, str) or value not in options:
-            raise ValueError(f"must be one of {', '.join(map(repr, options))}, not {_show(value)}")
+            raise ValueError(f"must be one of {', '.join(map(repr, options))}, not {shown(value)}")
         return str(value)
 
     return check
@@ -168,7 +169,7 @@ def choice(*options: str) -> Check:
 def hook(value: object) -> object:
     """A callable that is no coroutine function, or None."""
     if value is not None and not callable(value):
-        raise ValueError(f"must be a callable or None, not {_show(value)}")
+        raise ValueError(f"must be a callable or None, not {shown(value)}")
     if inspect.iscoroutinefunction(value) or inspect.isasyncgenfunction(value):
         raise ValueError("must return its answer, not a coroutine or an async generator")
     return value
@@ -179,11 +180,11 @@ def from_variable(variable: str | None) -> str:
     return "" if variable is None else f" (from {variable})"
 
 
-def _show(value: object) -> str:
+def shown(value: object) -> str:
     """What a message says of a wrong value: short, whatever its `repr` may be or do."""
     if isinstance(value, str):
         return repr(value[:64])
-    if isinstance(value, int | float) and abs(value) < 1e30:
+    if isinstance(value, float) or (isinstance(value, int) and abs(value) < 1e30):
         return repr(value)
     return f"a value of type {type(value).__name__}"
 
@@ -195,4 +196,4 @@ def _exact(bound: int) -> str:
 
 def _range(low: str, high: str | None, value: object) -> str:
     bound = f"at least {low}" if high is None else f"between {low} and {high}"
-    return f"must be {bound}, not {_show(value)}"
+    return f"must be {bound}, not {shown(value)}"

@@ -36,7 +36,8 @@ def parse_size(value: object) -> int:
         raise ValueError(f"a size is an integer or a string such as '64KiB', not {type(value).__name__}")
     size = _parse_text(value) if isinstance(value, str) else int(value)
     if not 0 <= size <= MAX_SIZE:
-        raise ValueError(f"a size lies between 0 and {MAX_SIZE} bytes")
+        given = size if abs(size) < 10**30 else "one far beyond"
+        raise ValueError(f"a size lies between 0 and {MAX_SIZE} bytes, not {given}")
     return size
 
 

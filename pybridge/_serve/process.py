@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import resource
 import socket
@@ -21,6 +22,9 @@ EXIT_MARGIN = 1.0
 
 EXIT_TIME = 5.0
 """Seconds that a process which has drained may take to end, for exit handlers and threads."""
+
+
+_log = logging.getLogger("pybridge.serve")
 
 
 def prepare(engine: PooledEngine, settings: ServerSettings, peers: Path | None = None) -> _pybridge.HttpServer:
@@ -56,6 +60,12 @@ def wait_ready(engine: PooledEngine) -> None:
         Exception: What the lifespan raised.
     """
     engine._core.wait_ready()  # noqa: SLF001 - the package's own
+
+
+def tell_how(engine: PooledEngine) -> None:
+    """Logs how a handler is served: whoever forgot a `yield` sees it here."""
+    is_call = engine._unary  # noqa: SLF001 - the package's own
+    _log.info("%s %s", engine.name, "answers one value" if is_call else "streams items")
 
 
 def time_to_stop(engine: PooledEngine, settings: ServerSettings) -> float:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 from pybridge._http import HttpOptions, Protocol, text, texts
 from pybridge.engine import PooledEngine
 from pybridge.errors import ConfigError
-from pybridge.settings import Settings, choice, count, optional, seconds, setting, switch
+from pybridge.settings import Settings, choice, count, seconds, setting, shown, switch
 
 AccessLog: TypeAlias = Literal["off", "text", "json"]
 """What is written to standard error of each request: nothing, a line, or a JSON object."""
@@ -47,7 +47,8 @@ class ServeOptions(TypedDict, total=False):
             have noticed.
         header_timeout: Seconds that a client has for TLS and the head of its first request, or the preface of
             HTTP/2, and for each head it begins.
-        body_timeout: Seconds without progress after which a request's body is given up, with status 408.
+        body_timeout: Seconds in which a client has to send the next 4 KiB of a request's body, or its end; else it is
+            told 408.
         idle_timeout: Seconds that a connection may wait for its next request, one of HTTP/2 also for its first.
         write_timeout: Seconds that a client may take nothing of what waits for it.
         max_connections: Connections at one time; the next one waits to be accepted.
@@ -106,7 +107,7 @@ def check_call(caller: str, engine: object, options: Mapping[str, object]) -> No
 def _root_path(value: object) -> str:
     path = text(value).rstrip("/")
     if path and not path.startswith("/"):
-        raise ValueError(f"must begin with a slash, not {value!r}")
+        raise ValueError(f"must begin with a slash, not {shown(value)}")
     return path
 
 
@@ -115,9 +116,14 @@ def _path(value: object) -> str:
         path = os.fspath(value)  # type: ignore[call-overload]
     except TypeError:
         path = None
-    if not isinstance(path, str):
-        raise ValueError(f"must be a path, not a value of type {type(value).__name__}")
+    if not isinstance(path, str) or not path or "\0" in path:
+        raise ValueError(f"must be a path, not {shown(value)}")
     return path
+
+
+def _file(value: object) -> str | None:
+    """A path or None. An empty text is neither: a variable that is not set must not make a server speak plain HTTP."""
+    return None if value is None else _path(value)
 
 
 def _keys(value: object) -> tuple[str, ...]:
@@ -147,8 +153,8 @@ class ServerSettings(HttpOptions):
     idle_timeout: float = setting(60.0, seconds())
     write_timeout: float = setting(30.0, seconds())
     max_connections: int = setting(10_000, count(1))
-    tls_cert: str | None = setting(None, optional(_path))
-    tls_key: str | None = setting(None, optional(_path))
+    tls_cert: str | None = setting(None, _file)
+    tls_key: str | None = setting(None, _file)
     cors_origins: tuple[str, ...] = setting((), texts)
     api_keys: tuple[str, ...] = setting((), _keys)
     forwarded_allow_ips: tuple[str, ...] = setting(("127.0.0.1", "::1"), texts)

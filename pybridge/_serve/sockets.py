@@ -8,11 +8,12 @@ import os
 import socket
 import stat
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 from pybridge.errors import ConfigError
-from pybridge.settings import count
+from pybridge.settings import count, shown
 
 BACKLOG = 4096
 """Connections that the system keeps before they are accepted."""
@@ -22,6 +23,34 @@ MAX_DESCRIPTOR = 2**31 - 1
 
 FIRST_PASSED = 3
 """The first descriptor that systemd hands over."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a server listens: at a path, on a socket that there is already, or else at an address."""
+
+    host: str
+    port: int
+    uds: str | None
+    fd: int | None
+
+    @classmethod
+    def of(cls, host: object, port: object, uds: object, fd: object, *, default_port: int) -> Self:
+        """The one place that is given; None stands for what is not given.
+
+        Raises:
+            ConfigError: There are two, or one can be no address, no path or no descriptor.
+        """
+        values = {"host": host, "port": port, "uds": uds, "fd": fd}
+        given = [name for name, value in values.items() if value is not None]
+        if len(given) > 1 and given != ["host", "port"]:
+            raise ConfigError(given[-1], f"excludes {given[0]}: give one place to listen at")
+        return cls(
+            "127.0.0.1" if host is None else _name(host),
+            default_port if port is None else _port(port),
+            None if uds is None else _path(uds),
+            None if fd is None else _descriptor(fd),
+        )
 
 
 class Listeners:
@@ -37,19 +66,17 @@ class Listeners:
         self._scheme = "https" if tls else "http"
 
     @classmethod
-    def of(cls, host: str, port: int, uds: str | None, fd: int | None, *, tls: bool) -> Self:
+    def of(cls, place: Place, *, tls: bool) -> Self:
         """Binds an address or a path, or takes the socket that has this descriptor.
 
         Raises:
             OSError: That cannot be had; the message names it.
-            ConfigError: What was given can be no address, no path or no descriptor.
         """
-        if fd is not None:
-            return cls([inherited(_descriptor(fd))], tls=tls)
-        if uds is not None:
-            path = _path(uds)
-            return cls([_unix(path)], tls=tls, made=path)
-        return cls(_tcp(_name(host), port), tls=tls)
+        if place.fd is not None:
+            return cls([inherited(place.fd)], tls=tls)
+        if place.uds is not None:
+            return cls([_unix(place.uds)], tls=tls, made=place.uds)
+        return cls(_tcp(place.host, place.port), tls=tls)
 
     @property
     def urls(self) -> list[str]:
@@ -136,33 +163,40 @@ def inherited(descriptor: int, *, listens: bool = True) -> socket.socket:
 
 def _descriptor(value: object) -> int:
     if type(value) is not int or not 0 <= value <= MAX_DESCRIPTOR:
-        raise ConfigError("fd", f"must be the number of a descriptor, not {value!r}")
+        raise ConfigError("fd", f"must be the number of a descriptor, not {shown(value)}")
     return value
 
 
 def _path(value: object) -> str:
     path = os.fspath(value) if isinstance(value, os.PathLike) else value
     if not isinstance(path, str) or not path or "\0" in path:
-        raise ConfigError("uds", f"must be a path, not {value!r}")
+        raise ConfigError("uds", f"must be a path, not {shown(value)}")
     return path
 
 
 def _name(value: object) -> str:
+    reason = f"must be a name or an address, not {shown(value)}"
     if not isinstance(value, str) or not value:
-        raise ConfigError("host", f"must be a name or an address, not {value!r}; 0.0.0.0 and :: are all addresses")
+        raise ConfigError("host", f"{reason}; 0.0.0.0 and :: are all addresses")
     try:
         value.encode("idna")
     except UnicodeError:
-        raise ConfigError("host", f"must be a name or an address, not {value!r}") from None
+        raise ConfigError("host", reason) from None
+    if "\0" in value:
+        raise ConfigError("host", reason)
     return value
+
+
+def _port(value: object) -> int:
+    try:
+        port: int = count(0, 65_535)(value)
+    except ValueError as error:
+        raise ConfigError("port", str(error)) from None
+    return port
 
 
 def _tcp(host: str, port: int) -> list[socket.socket]:
     """Sockets for all addresses of a host, with one port for all."""
-    try:
-        count(0, 65_535)(port)
-    except ValueError as error:
-        raise ConfigError("port", str(error)) from None
     with _naming(f"{host}:{port}"):
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         addresses = list(dict.fromkeys((family, address) for family, _, _, _, address in found))

@@ -239,10 +239,13 @@ def as_typed(prefix: str, text: str) -> str:
 
 
 def _workers(text: str) -> int:
-    number = int(text)
+    try:
+        number = int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be a whole number, not {text!r}") from None
     most = max(LEAST_MAX_WORKERS, WORKERS_PER_PROCESSOR * (os.cpu_count() or 1))
     if not 1 <= number <= most:
-        raise argparse.ArgumentTypeError(f"must be from 1 to {most} on this machine")
+        raise argparse.ArgumentTypeError(f"must be from 1 to {most} on this machine, not {number}")
     return number
 
 

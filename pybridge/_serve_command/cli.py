@@ -16,14 +16,22 @@ from typing import Any
 
 from pybridge._pybridge import Worker
 from pybridge._serve import sockets
-from pybridge._serve.process import prepare, raise_file_limit, serve_until_told, time_to_stop, wait_ready
+from pybridge._serve.log import JsonLines
+from pybridge._serve.process import (
+    prepare,
+    raise_file_limit,
+    serve_until_told,
+    tell_how,
+    time_to_stop,
+    wait_ready,
+)
 from pybridge._serve.settings import WHERE, ServerSettings
 from pybridge._serve.signals import Signals
-from pybridge._serve.sockets import Listeners
+from pybridge._serve.sockets import Listeners, Place
 from pybridge._serve_command import arguments, fields
 from pybridge._serve_command.arguments import CONFIGS, Child, as_typed, option_of
 from pybridge._serve_command.child import DRAINED, READY, end_with_parent
-from pybridge._serve_command.failures import StartError, in_one_line, say
+from pybridge._serve_command.failures import StartError, can_say, in_one_line, say
 from pybridge._serve_command.folder import leave_folder, shared_folder, short_path
 from pybridge._serve_command.supervisor import START_FAILED, Supervisor
 from pybridge._serve_command.target import engine_of
@@ -41,9 +49,7 @@ def add_command(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Serves; gives the exit status."""
     sockets.keep_standard_descriptors()
-    logging.basicConfig(
-        level=options.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
-    )
+    _begin_log(options)
     child: Child | None = options.child
     channel = None if child is None else socket.socket(fileno=child.channel)
     if child is not None and channel is not None:
@@ -68,6 +74,15 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
+def _begin_log(options: argparse.Namespace) -> None:
+    """Writes what Python logs to standard error: lines of JSON where the access log has such."""
+    handler = logging.StreamHandler(sys.stderr)
+    is_json = fields.given(options, "server").get("access_log") == "json"
+    text = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+    handler.setFormatter(JsonLines() if is_json else logging.Formatter(text))
+    logging.basicConfig(level=options.log_level.upper(), handlers=[handler])
+
+
 def _serve(
     options: argparse.Namespace,
     settings: ServerSettings,
@@ -83,6 +98,8 @@ def _serve(
 
     def announce(urls: list[str]) -> None:
         if channel is None:
+            if can_say():
+                tell_how(engine)
             _announce(urls)
         else:
             end_with_parent(None)  # it watches the channel from now on, and drains
@@ -143,7 +160,8 @@ def _settings(options: argparse.Namespace) -> ServerSettings:
 def _keys_of(variable: str) -> list[str]:
     keys = os.environ.get(variable, "").replace(",", " ").split()
     if not keys:
-        raise StartError(f"--api-key-env: {variable} is not set, or holds no key")
+        name = variable or repr(variable)
+        raise StartError(f"--api-key-env: {name} is not set, or holds no key")
     return keys
 
 
@@ -159,9 +177,8 @@ def _listeners(options: argparse.Namespace, settings: ServerSettings) -> Listene
             raise StartError(f"{_options(named)}: the sockets are those that systemd has opened (LISTEN_FDS)")
         return Listeners([sockets.inherited(descriptor) for descriptor in passed], tls=tls)
     with _as_start_error("server"):
-        return Listeners.of(
-            where.get("host", "127.0.0.1"), where.get("port", 8000), where.get("uds"), where.get("fd"), tls=tls
-        )
+        place = Place.of(*(where.get(name) for name in WHERE), default_port=8000)
+        return Listeners.of(place, tls=tls)
 
 
 def _options(names: Sequence[str]) -> str:

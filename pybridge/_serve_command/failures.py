@@ -21,12 +21,16 @@ def in_one_line(error: BaseException) -> str:
     return f"{text} ({frames[-1].filename}:{frames[-1].lineno})" if frames else text
 
 
+def can_say() -> bool:
+    """Whether standard error takes a line without a wait: nobody may be reading."""
+    with contextlib.suppress(OSError, ValueError):
+        return sys.stderr is not None and bool(select.select([], [sys.stderr], [], 0)[1])
+    return False
+
+
 def say(text: str) -> None:
     """Writes a line to standard error; it is lost where nobody reads what was written before."""
-    if sys.stderr is None:
-        return
-    with contextlib.suppress(OSError, ValueError):
-        _, writable, _ = select.select([], [sys.stderr], [], 0)
-        if writable:
+    if can_say():
+        with contextlib.suppress(OSError, ValueError):
             sys.stderr.write(f"pybridge: {text}\n")
             sys.stderr.flush()

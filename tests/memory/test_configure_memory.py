@@ -90,7 +90,7 @@ def test_a_second_call_is_judged_by_what_it_gives(run_python: PythonRunner) -> N
     assert run_python(snippet).splitlines() == [
         "tune_malloc: was set to False for the whole process; it cannot become True",
         "python_allocator: was set to 'leave' for the whole process; it cannot become 'system'",
-        "min_gain: a size lies between 0 and 9223372036854775807 bytes",
+        "min_gain: a size lies between 0 and 9223372036854775807 bytes, not -1",
     ]
 
 

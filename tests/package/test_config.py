@@ -170,11 +170,11 @@ def test_bound_is_shown_exactly() -> None:
         (PoolConfig, "decay_interval", -1.5, "must be above 0 seconds, not -1.5"),
         (PoolConfig, "idle_timeout", -1, "must be at least 0 seconds, not -1"),
         (PoolConfig, "leak_after", 315_360_001, "must be at most 315,360,000 seconds, not 315360001"),
-        (PoolConfig, "leak_after", float("nan"), "must be a finite number of seconds, not a value of type float"),
+        (PoolConfig, "leak_after", float("nan"), "must be a finite number of seconds, not nan"),
         (PoolConfig, "leak_after", True, "must be a finite number of seconds, not True"),
         (PoolConfig, "zero_on_reuse", "x" * 100, f"must be True or False, not '{'x' * 64}'"),
         (Limits, "max_expansion", -(10**40), "must be at least 1, not a value of type int"),
-        (Limits, "max_nodes", 2**63, "must be at least 1, not 9223372036854775808"),
+        (Limits, "max_nodes", 2**63, "must be between 1 and 9223372036854775807, not 9223372036854775808"),
         (FlowConfig, "flush", b"turn", "must be one of 'turn', 'suspend', not a value of type bytes"),
     ],
 )

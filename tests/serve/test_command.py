@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 import resource
 import socket
@@ -16,11 +17,13 @@ import pytest
 from pybridge import FlowConfig, Limits, PoolConfig, ServeOptions
 from pybridge.config import MemoryConfig
 
+from support import serving
 from support.processes import PythonRunner
 from support.serving import Starter
 
 COMMAND = "from pybridge.cli import main; import sys; sys.exit(main(sys.argv[1:]))"
 SSE = {"Accept": "text/event-stream"}
+STREAMS = r"\S+ \S+ INFO pybridge.serve: \w+ streams items\n"
 
 
 @pytest.mark.guarantee("D-01")
@@ -34,7 +37,7 @@ def test_a_handler_is_served_with_its_pages_and_ends_with_status_zero(serve: Sta
     assert program.url.startswith("http://127.0.0.1:")
     program.signal().ended(0)
     assert program.out == f"pybridge: serving on {program.url}\n"
-    assert not program.err
+    assert re.fullmatch(STREAMS, program.err), program.err
 
 
 def test_a_coroutine_function_returns_its_one_value(serve: Starter) -> None:
@@ -45,10 +48,11 @@ def test_a_coroutine_function_returns_its_one_value(serve: Starter) -> None:
 def test_an_engine_is_served_with_its_lifespan(serve: Starter) -> None:
     program = serve("app:engine", "--port", "0")
     assert program.url
-    assert program.err == "entered\n"
+    program.said("echoes streams items\n")
+    assert re.fullmatch(rf"entered\n{STREAMS}", program.err), program.err
     assert 'engine="echoes"' in program.get("/metrics").text
     program.signal().ended(0)
-    assert program.err == "entered\nleft\n"
+    assert re.fullmatch(rf"entered\n{STREAMS}left\n", program.err), program.err
 
 
 def test_options_of_the_protocol_reach_it(serve: Starter) -> None:
@@ -212,3 +216,30 @@ def test_logging_of_python_goes_to_standard_error_from_a_level_on(serve: Starter
     assert program.url
     assert "a warning" in program.err
     assert "an info" not in program.err
+
+
+def test_what_is_logged_beside_an_access_log_in_json_is_json_too(serve: Starter, folder: Path) -> None:
+    failing = """
+        import logging
+
+        async def failing(request):
+            logging.getLogger("app").warning("about to\\nfail")
+            try:
+                yield {"n": 1}[request]
+            except KeyError:
+                logging.getLogger("app").exception("caught")
+                raise
+    """
+    serving.write(folder, "faulty.py", failing)
+    program = serve("faulty:failing", "--port", "0", "--access-log", "json")
+    program.post("x", headers={"X-Request-Id": "r-7"})
+    program.said('"status"').signal().ended()
+    lines = {line.get("message", "access"): line for line in map(json.loads, program.err.splitlines())}
+    assert [*lines][:3] == ["failing streams items", "about to\nfail", "caught"]
+    assert lines["about to\nfail"].items() >= {"level": "warning", "logger": "app"}.items()
+    assert "request_id" not in lines["about to\nfail"]
+    assert lines["caught"]["traceback"].startswith("Traceback (most recent call last)")
+    told = lines["request r-7: the handler failed"]
+    assert (told["level"], told["logger"], told["request_id"]) == ("error", "pybridge.handler", "r-7")
+    assert told["traceback"].endswith("KeyError: 'x'")
+    assert lines["access"]["request_id"] == "r-7"

@@ -12,6 +12,9 @@ from support.serving import Program, Starter
 from support.waiting import wait_until
 from support.wire import head
 
+QUIET = ("--log-level", "warning")
+"""Nothing but the access log is on standard error."""
+
 
 def logged(program: Program, number: int) -> list[str]:
     """So many lines of its access log."""
@@ -45,7 +48,7 @@ def test_pages_of_these_origins_may_ask(serve: Starter) -> None:
 @pytest.mark.guarantee("D-21")
 @pytest.mark.parametrize("proxies", ["127.0.0.1", "10.0.0.0/8, 127.0.0.0/8", "*"])
 def test_an_access_log_of_json_names_the_client_behind_the_proxies(serve: Starter, proxies: str) -> None:
-    program = serve("app:echo", "--port", "0", "--access-log", "json", "--forwarded-allow-ips", proxies)
+    program = serve("app:echo", "--port", "0", *QUIET, "--access-log", "json", "--forwarded-allow-ips", proxies)
     program.post({"a": 1}, headers={"X-Forwarded-For": "192.0.2.9", "X-Request-Id": "r-1"})
     (line,) = logged(program, 1)
     entry = json.loads(line)
@@ -54,7 +57,7 @@ def test_an_access_log_of_json_names_the_client_behind_the_proxies(serve: Starte
 
 
 def test_a_client_that_resets_its_connection_cannot_say_who_it_is(serve: Starter) -> None:
-    program = serve("app:echo", "--port", "0", "--access-log", "json", "--forwarded-allow-ips", "10.0.0.0/8")
+    program = serve("app:echo", "--port", "0", *QUIET, "--access-log", "json", "--forwarded-allow-ips", "10.0.0.0/8")
     request = head("POST", "/generate", {"X-Forwarded-For": "192.0.2.9", "Content-Length": "9"})
     for _ in range(20):
         with socket.create_connection(("127.0.0.1", program.port)) as client:
@@ -68,7 +71,7 @@ def test_a_client_that_resets_its_connection_cannot_say_who_it_is(serve: Starter
 
 @pytest.mark.guarantee("D-22")
 def test_an_access_log_of_text_has_a_line_for_each_request(serve: Starter) -> None:
-    program = serve("app:echo", "--port", "0", "--access-log", "text")
+    program = serve("app:echo", "--port", "0", *QUIET, "--access-log", "text")
     assert program.post(1).status_code == 200
     assert program.post(1, "/nowhere").status_code == 404
     first, second = logged(program, 2)
@@ -79,7 +82,7 @@ def test_an_access_log_of_text_has_a_line_for_each_request(serve: Starter) -> No
 
 @pytest.mark.guarantee("D-22")
 def test_the_last_lines_are_written_before_the_end(serve: Starter) -> None:
-    program = serve("app:echo", "--port", "0", "--access-log", "text")
+    program = serve("app:echo", "--port", "0", *QUIET, "--access-log", "text")
     for _ in range(50):
         program.post(1)
     program.signal().ended(0)

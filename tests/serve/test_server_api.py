@@ -19,6 +19,7 @@ from pybridge import ConfigError, PooledEngine, PublicError, Server
 
 from support import serving
 from support.fronts import free_port
+from support.logs import reports
 from support.serving import Starter
 from support.waiting import turns, until, wait_until
 
@@ -56,6 +57,28 @@ async def test_options_are_those_of_the_protocol_and_of_the_server() -> None:
     async with Server(PooledEngine(echo), **options) as server, client() as http:
         assert (await http.post(f"{server.url}/run", json=1)).text == "1\n"
         assert (await http.get(f"{server.url}/metrics")).status_code == 404
+
+
+async def forgotten(request: Any) -> None:
+    """Was to stream, and has no `yield`."""
+
+
+async def test_nothing_is_an_answer_in_json_and_a_failure_for_openais_clients(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO", "pybridge.serve")
+    async with Server(PooledEngine(forgotten, unary=True)) as server, client() as http:
+        assert (await http.post(f"{server.url}/generate", json=1)).text == "null"
+    assert "forgotten answers one value" in reports(caplog)
+    async with Server(PooledEngine(forgotten, unary=True), protocol="openai") as server, client() as http:
+        for stream in (False, True):
+            body: dict[str, Any] = {"model": "m", "messages": [], "stream": stream}
+            answer = await http.post(f"{server.url}/v1/chat/completions", json=body)
+            assert (answer.status_code, answer.json()["error"]["message"]) == (500, "the handler failed")
+    reason = "TypeError: the handler returned None where the text of an answer, a delta or a chunk is due"
+    await until(lambda: sum(reason in report for report in reports(caplog)) == 2, lambda: f"both: {reports(caplog)}")
+    async with Server(PooledEngine(echo)):
+        assert reports(caplog)[-1] == "echo streams items"
 
 
 @pytest.mark.parametrize(

@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import re
 import socket
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pybridge import ConfigError
-from pybridge._serve.sockets import Listeners
+from pybridge import ConfigError, PooledEngine, Server
+from pybridge._serve.sockets import Listeners, Place
 
 from support import serving
 from support.serving import Starter
@@ -170,7 +171,9 @@ def test_a_wrong_command_line_is_status_two_with_the_usage(serve: Starter) -> No
 @pytest.mark.parametrize("number", ["0", "99999"])
 def test_the_number_of_processes_is_one_that_a_machine_can_start(serve: Starter, number: str) -> None:
     program = serve("app:echo", "--workers", number).ended(2)
-    assert re.search(r"argument --workers: must be from 1 to \d+ on this machine\n$", program.err), program.err
+    assert re.search(rf"argument --workers: must be from 1 to \d+ on this machine, not {number}\n$", program.err), (
+        program.err
+    )
 
 
 def test_an_option_that_does_not_exist_is_told_with_the_one_that_is_meant(serve: Starter) -> None:
@@ -181,7 +184,7 @@ def test_an_option_that_does_not_exist_is_told_with_the_one_that_is_meant(serve:
 
 def test_a_path_that_another_server_took_while_this_one_was_starting_is_told(tmp_path: Path) -> None:
     path = str(tmp_path / "socket")
-    first, second = (Listeners.of("127.0.0.1", 0, path, None, tls=False) for _ in range(2))
+    first, second = (Listeners.of(Place("", 0, path, None), tls=False) for _ in range(2))
     with contextlib.closing(first), contextlib.closing(second):
         second.listen()
         with pytest.raises(OSError, match=f"cannot listen on {path}: Address already in use"):
@@ -201,21 +204,33 @@ def test_a_place_to_listen_at_that_cannot_be_is_told(serve: Starter, arguments: 
     assert serve("app:echo", *arguments).ended(2).err == f"pybridge: {reason}\n"
 
 
+async def echo(request: Any) -> AsyncGenerator[Any, None]:
+    yield request
+
+
 @pytest.mark.parametrize(
     ("place", "named"),
     [
-        ({"host": None}, "host"),
         ({"host": 5}, "host"),
+        ({"host": ""}, "host"),
+        ({"host": "a\0b"}, "host"),
+        ({"port": "80"}, "port"),
+        ({"port": 2**64}, "port"),
         ({"host": "x" * 70 + ".example"}, "host"),
         ({"uds": b"socket"}, "uds"),
         ({"uds": "a\0b"}, "uds"),
         ({"fd": "3"}, "fd"),
         ({"fd": True}, "fd"),
         ({"fd": -1}, "fd"),
+        ({"uds": "socket", "fd": 3}, "fd"),
+        ({"host": "127.0.0.1", "uds": "socket"}, "uds"),
+        ({"port": 0, "fd": 3}, "fd"),
+        ({"host": "127.0.0.1", "port": 0, "uds": "socket"}, "uds"),
     ],
 )
-def test_listeners_name_the_option_that_cannot_be(place: dict[str, Any], named: str) -> None:
-    given: dict[str, Any] = {"host": "127.0.0.1", "port": 0, "uds": None, "fd": None} | place
+def test_a_server_names_the_place_that_cannot_be_and_takes_no_second_one(place: dict[str, Any], named: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        Listeners.of(**given, tls=False)
+        Server(PooledEngine(echo), **place)
     assert caught.value.field == named
+    if len(place) > 1:
+        assert caught.value.reason == f"excludes {next(iter(place))}: give one place to listen at"

@@ -102,7 +102,7 @@ def test_a_second_signal_ends_it_at_once(
 @pytest.mark.guarantee("D-05")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_one_signal_ends_it_with_status_zero(serve: Starter, number: signal.Signals) -> None:
-    program = serve("app:echo", "--port", "0")
+    program = serve("app:echo", "--port", "0", "--log-level", "warning")
     assert program.url
     program.signal(number).ended(0)
     assert not program.err

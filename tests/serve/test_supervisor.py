@@ -62,7 +62,7 @@ def test_a_hangup_during_a_reload_is_said_and_followed_by_another_reload(serve: 
 def test_signals_that_follow_each_other_at_once_end_all_with_a_documented_status(
     serve: Starter, number: signal.Signals, workers: tuple[str, ...]
 ) -> None:
-    program = serve("app:echo", *ALONE, *workers)
+    program = serve("app:echo", "--log-level", "warning", *ALONE, *workers)
     assert program.url
     pids = children(program)
     while program.process.poll() is None:

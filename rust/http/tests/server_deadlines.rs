@@ -114,6 +114,50 @@ fn between_requests_a_connection_stays_for_the_idle_time() {
     });
 }
 
+/// It may come with the request before it.
+#[test]
+fn a_head_behind_a_request_must_come_in_time() {
+    run(async {
+        let service = service(patient().header_timeout(SHORT)).await;
+        let call = chat("first", "Hello");
+        let chunked = "POST /generate HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n";
+        let chunked = format!("{chunked}12\r\n{{\"prompt\":\"Hello\"}}\r\n0\r\n\r\n");
+        for requests in [get("/health/live"), call.clone(), chunked, format!("{}{call}{call}", get("/health/live"))] {
+            let count = requests.matches(" HTTP/1.1\r\n").count();
+            let mut client = Raw::connect(&service.address).await;
+            client.send(format!("{requests}GET / HT")).await;
+            for _ in 0..count {
+                assert_eq!(client.answer().await.0, 200, "{requests}");
+            }
+            assert_eq!(client.rest().await, "", "{requests}");
+        }
+    });
+}
+
+#[test]
+fn after_every_kind_of_request_a_connection_stays_for_the_idle_time() {
+    run(async {
+        let service = service(patient().header_timeout(SHORT)).await;
+        let mut clients = Vec::new();
+        let chunked = "POST /generate HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n";
+        let chunked = format!("{chunked}12\r\n{{\"prompt\":\"Hello\"}}\r\n0\r\na: b\r\n\r\n");
+        let empty = "POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 0\r\n\r\n\r\n\r\n".to_owned();
+        for request in [get("/health/live"), chat("call", "Hello"), chunked, empty] {
+            let mut client = Raw::connect(&service.address).await;
+            client.send(&request).await;
+            client.answer().await;
+            clients.push((client, request));
+        }
+        let silent = Raw::connect(&service.address).await;
+        assert_eq!(silent.rest().await, "", "the time for a head is over");
+        tokio::time::sleep(SHORT / 3).await;
+        for (client, request) in &mut clients {
+            client.send(get("/health/live")).await;
+            assert_eq!(client.answer().await.0, 200, "{request}");
+        }
+    });
+}
+
 #[test]
 fn an_answer_may_take_longer_than_any_deadline_of_clients() {
     run(async {
@@ -180,6 +224,85 @@ fn a_body_that_keeps_its_pace_may_take_longer() {
             client.send(piece).await;
         }
         assert_eq!(status(&client.head().await), 200);
+    });
+}
+
+/// An address from where the server at `address` is reached, by a link that takes 1 KiB every 40 ms towards it.
+async fn slow_link(address: &str) -> String {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, copy};
+    let link = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let (near, server) = (link.local_addr().expect("bound").to_string(), address.to_owned());
+    tokio::spawn(async move {
+        let (mut client, _) = link.accept().await.expect("a client");
+        let mut server = TcpStream::connect(server).await.expect("it listens");
+        let ((mut sent, mut answered), (mut answers, mut requests)) = (client.split(), server.split());
+        let forward = async {
+            let mut piece = [0; 1 << 10];
+            let mut tick = tokio::time::interval(Duration::from_millis(40));
+            while let Ok(length @ 1..) = sent.read(&mut piece).await {
+                tick.tick().await;
+                requests.write_all(&piece[..length]).await.expect("it reads");
+            }
+        };
+        let _ = tokio::join!(forward, copy(&mut answers, &mut answered));
+    });
+    near
+}
+
+/// What HTTP/2 and TLS hand on at once is longer than the link takes in the time for a piece of a body.
+#[test]
+fn a_body_whose_bytes_come_all_the_time_keeps_its_pace() {
+    run(async {
+        let certificate = Certificate::new();
+        let options = patient().body_timeout(FAIR / 2);
+        let body = format!(r#"{{"prompt":"Hello","more":"{}"}}"#, "x".repeat(20 << 10));
+        let plain = async {
+            let service = service(options.clone()).await;
+            let stream = TcpStream::connect(slow_link(&service.address).await).await.expect("it listens");
+            let (mut sender, connection) = h2::client::handshake(stream).await.expect("it speaks");
+            tokio::spawn(connection);
+            let request = Request::post("http://localhost/generate").body(()).expect("a request");
+            let (answer, mut sent) = sender.send_request(request, false).expect("room");
+            sent.send_data(body.clone().into(), true).expect("room");
+            assert_eq!(answer.await.expect("an answer").status(), 200);
+        };
+        let tls = async {
+            let service = service(options.clone().tls(certificate.server())).await;
+            let mut client = certificate.raw(&slow_link(&service.address).await).await;
+            let length = body.len();
+            let head = format!("POST /generate HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\n\r\n");
+            client.send(head + &body).await;
+            assert_eq!(status(&client.head().await), 200);
+        };
+        tokio::join!(plain, tls);
+    });
+}
+
+#[test]
+fn a_body_of_which_nothing_comes_is_given_up_on_a_busy_connection_too() {
+    run(async {
+        let service = service(patient().body_timeout(SHORT / 6)).await;
+        let stream = TcpStream::connect(&service.address).await.expect("it listens");
+        let (mut sender, connection) = h2::client::handshake(stream).await.expect("it speaks");
+        tokio::spawn(connection);
+        let mut ask = || {
+            let request = Request::post("http://localhost/generate").body(()).expect("a request");
+            sender.send_request(request, false).expect("room")
+        };
+        let (busy, mut sent) = ask();
+        let (stalled, _unsent) = ask();
+        let send = async {
+            let mut tick = tokio::time::interval(Duration::from_millis(5));
+            loop {
+                tick.tick().await;
+                sent.send_data(vec![b' '; 8 << 10].into(), false).expect("the stream is open");
+            }
+        };
+        tokio::select! {
+            answer = stalled => assert_eq!(answer.expect("an answer").status(), 408),
+            () = send => {}
+            _ = busy => panic!("its body goes on"),
+        }
     });
 }
 

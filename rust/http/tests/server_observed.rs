@@ -7,7 +7,9 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use pybridge_http::{AccessLog, Api, ProtocolOptions, ServerError, ServerOptions, metrics_text, serve};
+use pybridge_http::{
+    AccessLog, Api, Listener, ProtocolOptions, Server, ServerError, ServerOptions, metrics_text, serve,
+};
 use serde_json::Value;
 use support::raw::{Raw, chat, get, header, status};
 use support::service::Service;
@@ -325,13 +327,53 @@ fn options_that_cannot_be_are_refused_by_name() {
             (ServerOptions::default().api_keys(["key", ""]), "api_keys"),
             (ServerOptions::default().forwarded_allow_ips(["localhost"]), "forwarded_allow_ips"),
             (ServerOptions::default().peers(missing), "peers"),
+            (ServerOptions::default().root_path("llm"), "root_path"),
+            (ServerOptions::default().root_path("/"), "root_path"),
+            (ServerOptions::default().root_path("/\0"), "root_path"),
+            (ServerOptions::default().max_connections(0), "max_connections"),
+            (ServerOptions::default().max_streams(0), "max_streams"),
         ] {
-            match serve(engine.clone(), [], options) {
-                Err(ServerError::Option { option, .. }) => assert_eq!(option, expected),
-                other => panic!("{expected}: {other:?}"),
-            }
+            assert_refused(serve(engine.clone(), [], options), expected);
         }
+        let times: [(&str, fn(ServerOptions, Duration) -> ServerOptions); 10] = [
+            ("header_timeout", ServerOptions::header_timeout),
+            ("body_timeout", ServerOptions::body_timeout),
+            ("idle_timeout", ServerOptions::idle_timeout),
+            ("write_timeout", ServerOptions::write_timeout),
+            ("drain_timeout", ServerOptions::drain_timeout),
+            ("drain_settle", ServerOptions::drain_settle),
+            ("max_timeout", |options, time| of_protocol(options, |protocol| protocol.max_timeout(time))),
+            ("commit_after", |options, time| of_protocol(options, |protocol| protocol.commit_after(time))),
+            ("keep_alive", |options, time| of_protocol(options, |protocol| protocol.keep_alive(time))),
+            ("flush_interval", |options, time| of_protocol(options, |protocol| protocol.flush_interval(time))),
+        ];
+        let most = Duration::from_secs(315_360_000);
+        let mut longest = ServerOptions::default();
+        for (index, (name, set)) in times.into_iter().enumerate() {
+            for time in [Duration::MAX, most + Duration::from_nanos(1)] {
+                assert_refused(serve(engine.clone(), [], set(ServerOptions::default(), time)), name);
+            }
+            if index < 4 || name == "max_timeout" {
+                assert_refused(serve(engine.clone(), [], set(ServerOptions::default(), Duration::ZERO)), name);
+            }
+            longest = set(longest, most);
+        }
+        let listener = Listener::bind("127.0.0.1", 0).expect("a port");
+        drop(serve(engine, [listener], longest).expect("ten years can be waited for"));
     });
+}
+
+#[track_caller]
+fn assert_refused(server: Result<Server, ServerError>, expected: &str) {
+    match server {
+        Err(ServerError::Option { option, .. }) => assert_eq!(option, expected),
+        other => panic!("{expected}: {other:?}"),
+    }
+}
+
+fn of_protocol(options: ServerOptions, set: impl FnOnce(ProtocolOptions) -> ProtocolOptions) -> ServerOptions {
+    let protocol = set(options.protocol.clone());
+    options.protocol(protocol)
 }
 
 const LOGGED: &str = "PYBRIDGE_TEST_LOG";
@@ -352,6 +394,12 @@ fn be_logged(log: AccessLog) {
     run(async {
         let options = ServerOptions::default().access_log(log).api_keys(["key"]).root_path("/llm");
         let mut service = service(Version::Http1, "logged", options).await;
+        let many = format!("GET / HTTP/1.1\r\nhost: localhost\r\n{}\r\n", "x: y\r\n".repeat(200));
+        for (head, expected) in [("\u{16}\u{3}\u{1}\r\n\r\n", 400), (&many, 431)] {
+            let mut client = Raw::connect(&service.address).await;
+            client.send(head).await;
+            assert_eq!(status(&client.rest().await), expected);
+        }
         let headers = |id: &'static str| [("x-api-key", "key"), ("x-request-id", id), ("x-forwarded-for", "192.0.2.7")];
         for (id, body) in
             [("whole", r#"{"prompt":"a b pause! c"}"#), ("broken", r#"{"prompt":"a raise!"}"#), ("bad", "{")]
@@ -398,6 +446,7 @@ fn the_access_log_tells_of_each_request() {
         Ok("json") => return be_logged(AccessLog::Json),
         _ => {}
     }
+    let refused = [(400, "invalid HTTP method parsed"), (431, "message head is too large")];
     let expected = [
         ("whole", 200, 3, "finished"),
         ("broken", 200, 1, "failed"),
@@ -414,7 +463,14 @@ fn the_access_log_tells_of_each_request() {
         lines[6..].sort_by_key(|line| line.contains("\"waiting\""));
         lines
     };
-    let lines = sorted(logged("json"));
+    let mut lines = logged("json");
+    for ((status, reason), line) in refused.iter().zip(lines.drain(..2)) {
+        let line: Value = serde_json::from_str(&line).expect("JSON");
+        assert_eq!((&line["status"], &line["reason"]), (&(*status).into(), &(*reason).into()), "{line}");
+        assert_eq!((&line["ending"], &line["client"]), (&"refused".into(), &"127.0.0.1".into()), "{line}");
+        assert!(["method", "path", "version", "request_id"].iter().all(|name| line[name].is_null()), "{line}");
+    }
+    let lines = sorted(lines);
     assert_eq!(lines.len(), expected.len(), "{lines:#?}");
     for (line, (id, status, items, ending)) in lines.iter().zip(expected) {
         let line: Value = serde_json::from_str(line).expect("JSON");
@@ -430,8 +486,17 @@ fn the_access_log_tells_of_each_request() {
     let whole: Value = serde_json::from_str(&lines[0]).expect("JSON");
     assert_eq!((&whole["path"], &whole["client"]), (&"/llm/generate".into(), &"192.0.2.7".into()));
     assert_eq!(whole["bytes"], "{\"text\":\"a\"}\n".len() * 3);
+    assert!(whole.get("reason").is_none(), "{whole}");
 
-    let lines = sorted(logged("text"));
+    let mut lines = logged("text");
+    for ((status, reason), line) in refused.iter().zip(lines.drain(..2)) {
+        assert!(
+            line.contains(&format!("] \"-\" {status} 0 \"-\" \"-\" request_id=\"-\" items=0 ending=refused ")),
+            "{line}"
+        );
+        assert!(line.ends_with(&format!(" reason=\"{reason}\"")), "{line}");
+    }
+    let lines = sorted(lines);
     assert_eq!(lines.len(), expected.len(), "{lines:#?}");
     for (line, (id, status, items, ending)) in lines.iter().zip(expected) {
         assert!(line.contains(&format!("\" {status} ")), "{line}");

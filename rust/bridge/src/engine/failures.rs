@@ -50,7 +50,7 @@ pub(crate) fn report(py: Python<'_>, core: &StreamCore, failure: &Failure) {
         }
         let what = failure.traceback.as_deref().map(str::trim_end);
         let what = what.map_or_else(|| format!("{}: {}", failure.class, failure.message), str::to_owned);
-        log::error(py, "handler", &format!("request {id}: {}\n{what}", failure.public_message));
+        log::failure(py, "handler", &format!("request {id}: {}", failure.public_message), &id, &what);
     }
 }
 

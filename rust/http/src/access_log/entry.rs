@@ -14,12 +14,21 @@ pub(crate) struct Entry {
     /// When its head came.
     pub(super) time: SystemTime,
     pub(crate) client: Option<IpAddr>,
-    pub(super) method: Method,
-    pub(super) uri: Uri,
-    pub(super) version: Version,
+    /// `None`: its head is none of HTTP's.
+    pub(super) line: Option<RequestLine>,
+    /// Why it is not known what it is for.
+    pub(super) reason: Option<String>,
     pub(super) referer: Option<HeaderValue>,
     pub(super) user_agent: Option<HeaderValue>,
     pub(crate) request_id: Option<HeaderValue>,
+}
+
+/// The first line of a request.
+#[derive(Debug)]
+pub(super) struct RequestLine {
+    pub(super) method: Method,
+    pub(super) uri: Uri,
+    pub(super) version: Version,
 }
 
 /// How a request was answered.
@@ -43,12 +52,24 @@ impl Entry {
         Self {
             time: SystemTime::now(),
             client: None,
-            method: head.method.clone(),
-            uri: head.uri.clone(),
-            version: head.version,
+            line: Some(RequestLine { method: head.method.clone(), uri: head.uri.clone(), version: head.version }),
+            reason: None,
             referer: header(header::REFERER),
             user_agent: header(header::USER_AGENT),
             request_id: header(REQUEST_ID),
+        }
+    }
+    /// That of a request whose head is none of HTTP's.
+    #[cfg(feature = "server")]
+    pub(crate) fn without_head(client: Option<IpAddr>, reason: &str) -> Self {
+        Self {
+            time: SystemTime::now(),
+            client,
+            line: None,
+            reason: Some(reason.to_owned()),
+            referer: None,
+            user_agent: None,
+            request_id: None,
         }
     }
 }

@@ -9,7 +9,7 @@ use pybridge::codec::{self, Format};
 use serde::Serialize;
 use time::OffsetDateTime;
 
-use super::entry::{End, Entry};
+use super::entry::{End, Entry, RequestLine};
 
 /// Longest text of a client's in a line, in bytes: what is over that is cut off.
 const MAX_TEXT: usize = 1024;
@@ -18,7 +18,8 @@ const MAX_TEXT: usize = 1024;
 /// no line.
 ///
 /// `ending` is `finished`, `failed`, `refused` (the handler was not called) or the [`Reason`](pybridge::Reason) of a cancellation; an
-/// answer that was begun keeps its status. Lines that cannot be written in time are lost, and a line says how many.
+/// answer that was begun keeps its status. What comes in place of a request and is none of HTTP's has a line with the `reason` why,
+/// and without what is not known of it. Lines that cannot be written in time are lost, and a line says how many.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum AccessLog {
@@ -32,7 +33,8 @@ pub enum AccessLog {
     /// ```
     Text,
     /// An object of JSON in a line, with `time`, `client`, `method`, `path`, `version`, `status`, `bytes`, `items`, `ending`,
-    /// `first_item_ms`, `duration_ms`, `request_id`, `referer` and `user_agent`; what is not known is null.
+    /// `first_item_ms`, `duration_ms`, `request_id`, `referer` and `user_agent`; what is not known is null. `reason` is there only if
+    /// there is one.
     Json,
 }
 
@@ -40,9 +42,9 @@ pub enum AccessLog {
 struct Object<'entry> {
     time: String,
     client: Option<IpAddr>,
-    method: &'entry str,
-    path: String,
-    version: String,
+    method: Option<&'entry str>,
+    path: Option<String>,
+    version: Option<String>,
     status: u16,
     bytes: u64,
     items: u64,
@@ -52,6 +54,8 @@ struct Object<'entry> {
     request_id: Option<String>,
     referer: Option<String>,
     user_agent: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'entry str>,
 }
 
 #[derive(Serialize)]
@@ -88,8 +92,14 @@ fn text(entry: &Entry, end: &End) -> String {
         time.minute(),
         time.second()
     );
-    let (method, path) = (escaped(entry.method.as_str().as_bytes()), escaped(entry.uri.path().as_bytes()));
-    let _ = write!(line, "\"{method} {path} {:?}\" {} {}", entry.version, end.status.as_u16(), end.bytes);
+    match &entry.line {
+        Some(RequestLine { method, uri, version }) => {
+            let (method, path) = (escaped(method.as_str().as_bytes()), escaped(uri.path().as_bytes()));
+            let _ = write!(line, "\"{method} {path} {version:?}\"");
+        }
+        None => line.push_str("\"-\""),
+    }
+    let _ = write!(line, " {} {}", end.status.as_u16(), end.bytes);
     let header = |value: &Option<HeaderValue>| value.as_ref().map_or("-".into(), |value| escaped(value.as_bytes()));
     let _ = write!(line, " \"{}\" \"{}\"", header(&entry.referer), header(&entry.user_agent));
     let _ = write!(line, " request_id=\"{}\" items={}", header(&entry.request_id), end.items);
@@ -98,7 +108,11 @@ fn text(entry: &Entry, end: &End) -> String {
         Some(first) => drop(write!(line, "{}", millis(first))),
         None => line.push('-'),
     }
-    let _ = writeln!(line, " duration_ms={}", millis(end.duration));
+    let _ = write!(line, " duration_ms={}", millis(end.duration));
+    if let Some(reason) = &entry.reason {
+        let _ = write!(line, " reason=\"{}\"", escaped(reason.as_bytes()));
+    }
+    line.push('\n');
     line
 }
 
@@ -106,12 +120,13 @@ fn json(entry: &Entry, end: &End) -> Vec<u8> {
     let time = OffsetDateTime::from(entry.time);
     let (date, (hour, minute, second)) = (time.date(), time.to_hms());
     let header = |value: &Option<HeaderValue>| value.as_ref().map(|value| clean(value.as_bytes()));
+    let request = entry.line.as_ref();
     object(&Object {
         time: format!("{date}T{hour:02}:{minute:02}:{second:02}.{:03}Z", time.millisecond()),
         client: entry.client,
-        method: entry.method.as_str(),
-        path: clean(entry.uri.path().as_bytes()),
-        version: format!("{:?}", entry.version),
+        method: request.map(|request| request.method.as_str()),
+        path: request.map(|request| clean(request.uri.path().as_bytes())),
+        version: request.map(|request| format!("{:?}", request.version)),
         status: end.status.as_u16(),
         bytes: end.bytes,
         items: end.items,
@@ -121,6 +136,7 @@ fn json(entry: &Entry, end: &End) -> Vec<u8> {
         request_id: header(&entry.request_id),
         referer: header(&entry.referer),
         user_agent: header(&entry.user_agent),
+        reason: entry.reason.as_deref(),
     })
 }
 

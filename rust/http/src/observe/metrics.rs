@@ -69,9 +69,14 @@ struct Requests {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct MethodLabel(usize);
 
+impl MethodLabel {
+    /// What has no name of its own, or none at all.
+    pub(super) const OTHER: Self = Self(METHODS.len() - 1);
+}
+
 impl From<&Method> for MethodLabel {
     fn from(method: &Method) -> Self {
-        Self(METHODS.iter().position(|name| *name == method.as_str()).unwrap_or(METHODS.len() - 1))
+        METHODS.iter().position(|name| *name == method.as_str()).map_or(Self::OTHER, Self)
     }
 }
 

@@ -1,9 +1,13 @@
 //! The observer of one service: it begins the record of each request.
 
 use std::io;
+#[cfg(feature = "server")]
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+#[cfg(feature = "server")]
+use http::StatusCode;
 use http::request;
 
 use super::metrics::{Connected, Metrics};
@@ -55,6 +59,12 @@ impl Observer {
     /// Begins the record of a request whose head has come.
     pub fn begin(&self, head: &request::Parts) -> Record {
         Record::new(self.clone(), head)
+    }
+
+    /// Notes a request whose head is none of HTTP's: it was answered with `status` and no body.
+    #[cfg(feature = "server")]
+    pub(crate) fn without_head(&self, client: Option<IpAddr>, status: StatusCode, reason: &str) {
+        Record::without_head(self.clone(), client, status, reason);
     }
 
     /// Counts a connection until what this gives is dropped.

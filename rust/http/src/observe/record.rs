@@ -40,12 +40,26 @@ pub struct Record {
 
 impl Record {
     pub(super) fn new(observer: Observer, head: &request::Parts) -> Self {
+        let entry = observer.log().map(|_| Box::new(Entry::new(head)));
+        Self::of(observer, MethodLabel::from(&head.method), entry)
+    }
+
+    /// Records a request whose head is none of HTTP's, from its beginning to its end.
+    #[cfg(feature = "server")]
+    pub(super) fn without_head(observer: Observer, client: Option<IpAddr>, status: StatusCode, reason: &str) {
+        let entry = observer.log().map(|_| Box::new(Entry::without_head(client, reason)));
+        let mut record = Self::of(observer, MethodLabel::OTHER, entry);
+        record.status = Some(status);
+        Box::new(record).end(Outcome::Refused);
+    }
+
+    fn of(observer: Observer, method: MethodLabel, entry: Option<Box<Entry>>) -> Self {
         observer.metrics().begin();
         let started = Instant::now();
         Self {
-            method: MethodLabel::from(&head.method),
+            method,
             started,
-            entry: observer.log().map(|_| Box::new(Entry::new(head))),
+            entry,
             observer,
             status: None,
             items: Tally::default(),

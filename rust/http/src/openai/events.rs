@@ -7,10 +7,11 @@ use pybridge::{Batch, StreamError};
 
 use super::delta::Deltas;
 use super::endpoint::Endpoint;
-use super::failure::yielded_item;
+use super::failure::{returned_none, yielded_item};
 use super::pass::{Chunks, Fate};
 use super::request::Asked;
 use super::shape::{Outline, Shape};
+use super::text::is_null;
 
 const DATA: &[u8] = b"data: ";
 const END: &[u8] = b"\n\n";
@@ -33,6 +34,8 @@ pub(crate) struct Events {
     asked: Asked,
     id: String,
     created: u64,
+    /// The handler returns its only item.
+    unary: bool,
     mode: Mode,
     /// Number of the items in the batches so far.
     items: usize,
@@ -53,13 +56,21 @@ enum Mode {
 impl Events {
     /// `id`: of the request. `created`: seconds since 1970.
     pub(crate) fn new(endpoint: Endpoint, asked: Asked, id: &str, created: u64) -> Self {
-        Self { endpoint, asked, id: id.to_owned(), created, mode: Mode::Unknown, items: 0 }
+        Self { endpoint, asked, id: id.to_owned(), created, unary: false, mode: Mode::Unknown, items: 0 }
+    }
+
+    /// Sets whether the handler returns one value; then that is not None.
+    pub(crate) fn unary(self, unary: bool) -> Self {
+        Self { unary, ..self }
     }
 
     /// The events of a batch that is framed as server-sent events. Chunks that need no change share the batch's memory.
     pub(crate) fn write(&mut self, batch: &mut Batch) -> Written {
         if let (Mode::Unknown, Some(first)) = (&self.mode, batch.range(0)) {
             let first = item_of(&batch.bytes()[first]);
+            if self.unary && is_null(first) {
+                return Written { bytes: Bytes::new(), failure: Some(returned_none()) };
+            }
             match self.mode_for(first) {
                 Ok(mode) => self.mode = mode,
                 Err(what) => return Written { bytes: Bytes::new(), failure: Some(yielded_item(what, 1, first)) },

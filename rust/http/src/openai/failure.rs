@@ -13,7 +13,19 @@ const SHOWN: usize = 80;
 /// A failure of the handler's; `reason` is for logs and goes on from "the handler yielded".
 #[cold]
 pub(super) fn yielded(reason: impl Display) -> StreamError {
-    let mut failure = Failure::new(FailureKind::Handler, "TypeError", format!("the handler yielded {reason}"));
+    failed(format!("the handler yielded {reason}"))
+}
+
+/// The failure of a handler that is called for one value and returned none.
+#[cold]
+pub(super) fn returned_none() -> StreamError {
+    failed(
+        "the handler returned None where the text of an answer, a delta or a chunk is due: has it no `yield`?".into(),
+    )
+}
+
+fn failed(message: String) -> StreamError {
+    let mut failure = Failure::new(FailureKind::Handler, "TypeError", message);
     PUBLIC.clone_into(&mut failure.public_message);
     StreamError::Failed(Box::new(failure))
 }

@@ -7,11 +7,12 @@ use pybridge::StreamError;
 use super::delta::Deltas;
 use super::endpoint::Endpoint;
 use super::events::item_of;
-use super::failure::{yielded, yielded_item};
+use super::failure::{returned_none, yielded, yielded_item};
 use super::merged::{ANSWER, Object, Room};
 use super::pass::Chunks;
 use super::request::Asked;
 use super::shape::{Outline, Shape};
+use super::text::is_null;
 
 /// Makes one answer of a handler's items.
 ///
@@ -23,6 +24,8 @@ pub(crate) struct Merger {
     asked: Asked,
     id: String,
     created: u64,
+    /// The handler returns its only item.
+    unary: bool,
     /// The first item, while it is the only one.
     first: Option<Vec<u8>>,
     mode: Mode,
@@ -50,6 +53,7 @@ impl Merger {
             asked,
             id: id.to_owned(),
             created,
+            unary: false,
             first: None,
             mode: Mode::Unknown,
             items: 0,
@@ -59,12 +63,20 @@ impl Merger {
         }
     }
 
+    /// Sets whether the handler returns one value; then that is not None.
+    pub(crate) fn unary(self, unary: bool) -> Self {
+        Self { unary, ..self }
+    }
+
     /// Takes an item: JSON, with white space around it or not.
     ///
     /// # Errors
     /// The handler's failure: the item is no part of an answer, contradicts one before, or makes the answer larger than 256 MiB.
     pub(crate) fn add(&mut self, item: &[u8]) -> Result<(), StreamError> {
         let item = item.trim_ascii();
+        if self.unary && is_null(item) {
+            return Err(returned_none());
+        }
         self.items += 1;
         if let Mode::Unknown = self.mode {
             let Some(first) = self.first.take() else {

@@ -1,6 +1,7 @@
 //! Options of the protocol that cannot be.
 
 use std::fmt;
+use std::time::Duration;
 
 use super::options::ProtocolOptions;
 use super::pages::{LIVE, METRICS, READY};
@@ -34,6 +35,35 @@ impl fmt::Display for ProtocolError {
 
 impl std::error::Error for ProtocolError {}
 
+/// Longest time that may be asked for: ten years.
+const MOST_TIME: Duration = Duration::from_secs(315_360_000);
+
+/// Letters that no path holds which a client sends: it escapes them.
+const ESCAPED: &str = r#"?#"<>\^`{|}"#;
+
+/// # Errors
+/// What is wrong with a time. `zero`: it may be that.
+pub(crate) fn check_time(time: Duration, zero: bool) -> Result<(), String> {
+    if (time.is_zero() && !zero) || time > MOST_TIME {
+        let least = if zero { "" } else { "above 0 and " };
+        return Err(format!("must be {least}at most {} seconds, not {}", MOST_TIME.as_secs(), time.as_secs()));
+    }
+    Ok(())
+}
+
+/// # Errors
+/// What is wrong with a path, or with what paths begin with.
+pub(crate) fn check_letters(path: &str) -> Result<(), String> {
+    if !path.is_empty() && !path.starts_with('/') {
+        return Err(format!("must begin with a slash, not {path:?}"));
+    }
+    match path.chars().find(|letter| !letter.is_ascii_graphic() || ESCAPED.contains(*letter)) {
+        // What a client sends of it is escaped, and would not be found.
+        Some(other) => Err(format!("must not hold {other:?}, as {path:?} does")),
+        None => Ok(()),
+    }
+}
+
 fn refuse(option: &'static str, reason: impl Into<String>) -> Result<(), ProtocolError> {
     Err(ProtocolError { option, reason: reason.into() })
 }
@@ -57,8 +87,14 @@ pub(super) fn check(options: &ProtocolOptions) -> Result<(), ProtocolError> {
     if options.max_body == 0 {
         refuse("max_body", "must be above 0")?;
     }
-    if options.max_timeout.is_zero() {
-        refuse("max_timeout", "must be above 0")?;
+    let times = [
+        ("max_timeout", options.max_timeout, false),
+        ("commit_after", options.commit_after, true),
+        ("keep_alive", options.keep_alive, true),
+        ("flush_interval", options.flush_interval, true),
+    ];
+    for (option, time, zero) in times {
+        check_time(time, zero).or_else(|reason| refuse(option, reason))?;
     }
     for (index, name) in options.pass_headers.iter().enumerate() {
         if is_read_anyway(name) {
@@ -74,13 +110,7 @@ pub(super) fn check(options: &ProtocolOptions) -> Result<(), ProtocolError> {
 fn check_path(options: &ProtocolOptions) -> Result<(), ProtocolError> {
     let path = path_of(options);
     let is_prefix = options.api == Api::OpenAi;
-    if !(path.starts_with('/') || is_prefix && path.is_empty()) {
-        refuse("path", "must begin with a slash")?;
-    }
-    // What a client sends of the others is escaped, and would not be found.
-    if let Some(other) = path.chars().find(|letter| !letter.is_ascii_graphic() || r#"?#"<>\^`{|}"#.contains(*letter)) {
-        refuse("path", format!("must not hold {other:?}"))?;
-    }
+    check_letters(path).or_else(|reason| refuse("path", reason))?;
     let pages = [(options.health, LIVE), (options.health, READY), (options.metrics, METRICS)];
     if let Some((_, page)) = pages.into_iter().find(|(is_there, page)| *is_there && !is_prefix && *page == path) {
         refuse("path", format!("is that of the page {page}"))?;

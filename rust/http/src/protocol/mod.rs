@@ -17,6 +17,7 @@ mod target;
 mod terms;
 
 pub use check::ProtocolError;
+pub(crate) use check::{check_letters, check_time};
 pub use incoming::Incoming;
 pub use options::ProtocolOptions;
 pub use pages::{Page, live_page, metrics_page, ready_page};

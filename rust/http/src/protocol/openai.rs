@@ -57,13 +57,14 @@ impl Call {
     /// The stream failed before its answer began.
     pub(super) async fn deliver(self, terms: &Terms, chunks: ChunkStream) -> Result<Response<AnswerBody>, StreamError> {
         let ProtocolOptions { commit_after, keep_alive, flush_interval, .. } = terms.options;
-        let (id, created) = (chunks.request_id(), now());
+        let (id, created, unary) = (chunks.request_id(), now(), terms.profile.unary);
         if !self.asked.stream {
-            let merger = Merger::new(self.endpoint, self.asked, &id, created);
+            let merger = Merger::new(self.endpoint, self.asked, &id, created).unary(unary);
             let body = answer::merged(chunks, merger).await?;
             return Ok(answer::whole(media::JSON, body));
         }
-        let source = Source::events(chunks, flush_interval, Events::new(self.endpoint, self.asked, &id, created));
+        let events = Events::new(self.endpoint, self.asked, &id, created).unary(unary);
+        let source = Source::events(chunks, flush_interval, events);
         answer::stream(media::EVENTS, source, Failures::Event(Api::OpenAi), commit_after, keep_alive).await
     }
 }

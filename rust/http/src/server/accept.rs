@@ -25,6 +25,13 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Least time between two lines about such failures.
 const LINES_APART: Duration = Duration::from_secs(10);
 
+/// Longest time before a probe that the kernel takes; it may be shorter than asked for.
+const LONGEST_SILENCE: Duration = Duration::from_secs(32_767);
+
+/// Longest time for which the kernel keeps what the peer does not take, in milliseconds of 31 bits.
+#[cfg(target_os = "linux")]
+const LONGEST_UNSENT: Duration = Duration::from_millis(i32::MAX as u64);
+
 /// A socket that connections are accepted from.
 #[derive(Debug)]
 pub(super) enum Acceptor {
@@ -48,7 +55,7 @@ impl Acceptor {
                 options.set_tcp_keepalive(&probes(write_timeout))?;
                 // Without it the kernel sends to a peer that has vanished for a quarter of an hour, and does not probe it.
                 #[cfg(target_os = "linux")]
-                options.set_tcp_user_timeout(Some(write_timeout))?;
+                options.set_tcp_user_timeout(Some(write_timeout.min(LONGEST_UNSENT)))?;
                 Ok(Self::Tcp(TcpListener::from_std(socket)?))
             }
             Bound::Unix(socket) => {
@@ -103,7 +110,8 @@ pub(super) async fn accept(site: &Arc<Site>, acceptors: &mut [Acceptor], connect
 /// How the kernel finds out that a silent peer has vanished, in about `write_timeout`.
 fn probes(write_timeout: Duration) -> TcpKeepalive {
     // The kernel counts in seconds.
-    let [time, interval] = [write_timeout * 2 / 3, write_timeout / 6].map(|wait| wait.max(Duration::from_secs(1)));
+    let [time, interval] =
+        [write_timeout * 2 / 3, write_timeout / 6].map(|wait| wait.clamp(Duration::from_secs(1), LONGEST_SILENCE));
     TcpKeepalive::new().with_time(time).with_interval(interval).with_retries(2)
 }
 

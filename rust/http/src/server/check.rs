@@ -5,7 +5,7 @@ use pybridge::EngineProfile;
 use super::error::ServerError;
 use super::options::ServerOptions;
 use crate::guard::{Cors, Forwarded};
-use crate::protocol::Protocol;
+use crate::protocol::{Protocol, check_letters, check_time};
 
 impl ServerOptions {
     /// Says whether a server of an engine with this profile can have these options, as [`serve`](crate::serve) does: before a host
@@ -42,14 +42,16 @@ impl Checked {
 /// # Errors
 /// The first time, number or path that cannot be.
 fn check_limits(options: &ServerOptions) -> Result<(), ServerError> {
-    let waits = [
-        ("header_timeout", options.header_timeout),
-        ("body_timeout", options.body_timeout),
-        ("idle_timeout", options.idle_timeout),
-        ("write_timeout", options.write_timeout),
+    let times = [
+        ("header_timeout", options.header_timeout, false),
+        ("body_timeout", options.body_timeout, false),
+        ("idle_timeout", options.idle_timeout, false),
+        ("write_timeout", options.write_timeout, false),
+        ("drain_timeout", options.drain_timeout, true),
+        ("drain_settle", options.drain_settle, true),
     ];
-    if let Some((option, _)) = waits.into_iter().find(|(_, wait)| wait.is_zero()) {
-        return Err(ServerError::option(option, "must be above 0"));
+    for (option, time, zero) in times {
+        check_time(time, zero).map_err(|reason| ServerError::option(option, reason))?;
     }
     if options.max_connections == 0 {
         return Err(ServerError::option("max_connections", "must be above 0"));
@@ -58,8 +60,8 @@ fn check_limits(options: &ServerOptions) -> Result<(), ServerError> {
         return Err(ServerError::option("max_streams", "must be above 0"));
     }
     let root = options.root_path.as_str();
-    if !root.is_empty() && (!root.starts_with('/') || root.ends_with('/')) {
-        return Err(ServerError::option("root_path", "must begin with a slash and end without one"));
+    if root.ends_with('/') {
+        return Err(ServerError::option("root_path", format!("must not end with a slash, as {root:?} does")));
     }
-    Ok(())
+    check_letters(root).map_err(|reason| ServerError::option("root_path", reason))
 }

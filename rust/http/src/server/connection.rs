@@ -6,6 +6,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 
+use http::StatusCode;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -58,11 +59,10 @@ where
     let mut closing = pin!(unconstrained(site.closing()));
     let mut deadlines = Deadlines::new(progress, &site.options);
     let (mut is_open, mut is_waiting) = (true, false);
-    poll_fn(|context| {
+    let ended = poll_fn(|context| {
         progress.turns();
-        // What fails here is the client's: there is nobody to tell.
-        if connection.as_mut().poll(context).is_ready() {
-            return Poll::Ready(());
+        if let Poll::Ready(ended) = connection.as_mut().poll(context) {
+            return Poll::Ready(ended);
         }
         // Once it waits, a look at what it waits for is cheaper than to poll it.
         let looks = is_open && !(is_waiting && site.serves_on());
@@ -71,11 +71,23 @@ where
             is_open = false;
             deadlines.close();
             connection.as_mut().graceful_shutdown();
-            if connection.as_mut().poll(context).is_ready() {
-                return Poll::Ready(());
+            if let Poll::Ready(ended) = connection.as_mut().poll(context) {
+                return Poll::Ready(ended);
             }
         }
-        deadlines.poll(context)
-    })
-    .await;
+        deadlines.poll(context).map(Ok)
+    });
+    // What else fails here is the client's: there is nobody to tell.
+    if let Err(error) = ended.await
+        && let Some(error) = error.downcast_ref::<hyper::Error>()
+        && error.is_parse()
+    {
+        // hyper has answered so, without a body.
+        let status = if error.is_parse_too_large() {
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
+        } else {
+            StatusCode::BAD_REQUEST
+        };
+        site.observer.without_head(peer, status, &error.to_string());
+    }
 }

@@ -45,13 +45,34 @@ fn is_host(value: &HeaderValue) -> bool {
     let Ok(value) = value.to_str() else { return false };
     let (is_name, port) = if let Some(literal) = value.strip_prefix('[') {
         let Some((address, port)) = literal.split_once(']') else { return false };
-        (address.parse::<Ipv6Addr>().is_ok(), port)
+        (is_literal(address), port)
     } else {
         let (name, port) = value.split_at(value.find(':').unwrap_or(value.len()));
-        (name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(&byte)), port)
+        (name.bytes().all(|byte| byte == b'%' || is_plain(byte)), port)
     };
     let digits = port.strip_prefix(':').unwrap_or(port);
     is_name && (port.is_empty() || port.starts_with(':')) && digits.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// True for what may stand in the brackets of `uri-host`: an address of IPv6, which may have a zone (RFC 6874), or of a later
+/// version of IP.
+fn is_literal(address: &str) -> bool {
+    if let Some(later) = address.strip_prefix(['v', 'V']) {
+        return later.split_once('.').is_some_and(|(version, address)| {
+            !version.is_empty()
+                && version.bytes().all(|byte| byte.is_ascii_hexdigit())
+                && !address.is_empty()
+                && address.bytes().all(|byte| byte == b':' || is_plain(byte))
+        });
+    }
+    let (address, zone) = address.split_once('%').unwrap_or((address, "zone"));
+    let is_zone = !zone.is_empty() && zone.bytes().all(|byte| byte == b'%' || is_plain(byte));
+    is_zone && address.parse::<Ipv6Addr>().is_ok()
+}
+
+/// True for what is `unreserved` or one of `sub-delims` in RFC 3986.
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=".contains(&byte)
 }
 
 /// Section 6.1: a body is in chunks, which is said once, or its coding is not understood.
@@ -89,12 +110,16 @@ mod tests {
 
     #[test]
     fn a_host_is_a_name_or_an_address_with_a_port_or_without() {
-        for host in ["", "localhost", "a_b.example:8000", "127.0.0.1:80", "[::1]", "[::1]:80", "a:", "xn--a.example"] {
+        let names = ["", "localhost", "a_b.example:8000", "127.0.0.1:80", "[::1]", "[::1]:80", "a:", "xn--a.example"];
+        let zones = ["[fe80::1%25eth0]", "[fe80::1%25eth0]:80", "[fe80::1%eth0]", "[fe80::1%25en%2D0]"];
+        for host in names.into_iter().chain(zones).chain(["[v1.fe80::a+en1]", "[vF.a]:80"]) {
             assert!(is_host(&HeaderValue::from_static(host)), "{host}");
         }
-        for host in
-            ["a b", "a/b", "user@a", "a:b", "a:1:2", "a:-1", "::1", "[::1", "[a]", "[::1]80", "a?b", "a#b", "a,\tb"]
-        {
+        let names =
+            ["a b", "a/b", "user@a", "a:b", "a:1:2", "a:-1", "::1", "[::1", "[a]", "[::1]80", "a?b", "a#b", "a,\tb"];
+        let literals =
+            ["[fe80::1%]", "[%25eth0]", "[fe80::1%25a/b]", "[]", "[v1]", "[v.a]", "[v1.]", "[vg.a]", "[v1.a%]"];
+        for host in names.into_iter().chain(literals) {
             assert!(!is_host(&HeaderValue::from_static(host)), "{host}");
         }
         assert!(!is_host(&HeaderValue::from_bytes(b"\xff").expect("a value")));

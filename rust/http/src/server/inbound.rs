@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use super::frames::Frames;
+use super::messages::Messages;
 use super::progress::Progress;
 
 /// What every client of HTTP/2 sends first.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// Notes in [`Progress`] where the heads of requests begin, and over HTTP/2 where they end. It sees what HTTP reads: where TLS is
+/// Notes in [`Progress`] where the heads of requests begin and end. It sees what HTTP reads: where TLS is
 /// spoken that is what was encrypted, so that all connections are looked at in the same way.
 #[derive(Debug)]
 pub(super) struct Inbound {
@@ -21,7 +22,7 @@ pub(super) struct Inbound {
 enum Spoken {
     /// So much of [`PREFACE`] has come, and nothing else.
     Unknown(usize),
-    Http1,
+    Http1(Messages),
     Http2(Frames),
 }
 
@@ -39,7 +40,9 @@ impl Inbound {
             let rest = &PREFACE[seen..];
             let length = rest.len().min(bytes.len());
             if rest[..length] != bytes[..length] {
-                self.spoken = Spoken::Http1;
+                let mut messages = Messages::default();
+                messages.take(&PREFACE[..seen]);
+                self.spoken = Spoken::Http1(messages);
             } else if length < rest.len() {
                 self.spoken = Spoken::Unknown(seen + length);
             } else {
@@ -49,7 +52,15 @@ impl Inbound {
             }
         }
         match &mut self.spoken {
-            Spoken::Unknown(_) | Spoken::Http1 => self.progress.received(),
+            Spoken::Unknown(_) => self.progress.head_begun(),
+            Spoken::Http1(messages) => {
+                messages.take(bytes);
+                if messages.are_open() {
+                    self.progress.head_begun();
+                } else {
+                    self.progress.head_ended();
+                }
+            }
             Spoken::Http2(frames) => {
                 if frames.take(bytes) {
                     self.progress.frame_ended();

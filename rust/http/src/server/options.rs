@@ -30,7 +30,8 @@ pub struct ServerOptions {
     /// accept on for the first one: 5 s. Over HTTP/2 that is for the preface and the first frame: clients connect before they have a
     /// request. Each head has it from its first byte on, whatever else runs on the connection.
     pub header_timeout: Duration,
-    /// Within what time a client has to send the next 4 KiB of a body, or its end: 30 s.
+    /// Within what time a client has to send the next 4 KiB of a body, or its end: 30 s. HTTP/2 and TLS hand on what comes in pieces
+    /// of up to 16 KiB: as long as 4 KiB come for each body of the connection in that time, a piece may take eight times as long.
     pub body_timeout: Duration,
     /// How long a connection may stay open between requests, and over HTTP/2 before the first one: 60 s.
     pub idle_timeout: Duration,

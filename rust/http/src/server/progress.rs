@@ -12,6 +12,10 @@ pub(super) struct Progress {
     accepted: Instant,
     /// How often the connection has been polled.
     turn: AtomicU64,
+    /// Bytes that have come from the client, of whatever kind.
+    received: AtomicU64,
+    /// Bodies that are being read.
+    bodies: AtomicUsize,
     /// Requests whose answers are not over.
     live: AtomicUsize,
     /// True once the client has done what it must do in the first `header_timeout`: a head, or over HTTP/2 its first frame. Clients
@@ -71,6 +75,8 @@ impl Default for Progress {
         Self {
             accepted: Instant::now(),
             turn: AtomicU64::new(0),
+            received: AtomicU64::new(0),
+            bodies: AtomicUsize::new(0),
             live: AtomicUsize::new(0),
             started: AtomicBool::new(false),
             idle: Moment::default(),
@@ -93,12 +99,30 @@ impl Progress {
         self.turn.load(Ordering::Relaxed)
     }
 
+    /// So many bytes have come from the client.
+    pub(super) fn receives(&self, bytes: usize) {
+        self.received.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// How many bytes have come from the client, of whatever kind.
+    pub(super) fn received(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
+    }
+
+    /// A body is read until what this returns is dropped.
+    pub(super) fn read_body(self: &Arc<Self>) -> OpenBody {
+        self.bodies.fetch_add(1, Ordering::Relaxed);
+        OpenBody(Arc::clone(self))
+    }
+
+    /// How many bodies are being read.
+    pub(super) fn bodies(&self) -> usize {
+        self.bodies.load(Ordering::Relaxed)
+    }
+
     /// A request has begun; it is live until what this returns is dropped.
     pub(super) fn begin(self: &Arc<Self>) -> Live {
         self.live.fetch_add(1, Ordering::AcqRel);
-        if !self.has_streams() {
-            self.begun.clear();
-        }
         self.started.store(true, Ordering::Relaxed);
         Live(Arc::clone(self))
     }
@@ -116,17 +140,17 @@ impl Progress {
         self.streams.load(Ordering::Relaxed)
     }
 
-    /// Bytes have come that are not of HTTP/2.
-    pub(super) fn received(&self) {
-        if !self.is_live() {
-            self.head_begun();
-        }
-    }
-
-    /// A part of a head has come.
+    /// A part of a head has come, and more of it has to.
     pub(super) fn head_begun(&self) {
         if !self.begun.is_set() {
             self.begun.set(self.accepted);
+        }
+    }
+
+    /// No head of HTTP/1.1 has begun that is not whole.
+    pub(super) fn head_ended(&self) {
+        if self.begun.is_set() {
+            self.begun.clear();
         }
     }
 
@@ -173,20 +197,26 @@ impl Progress {
         self.stalled.get(self.accepted)
     }
 
-    /// What the client is waited for; `None`: it waits itself. While requests of HTTP/2 are live, only for the rest of a head.
+    /// What the client is waited for; `None`: it waits itself. While requests of HTTP/2 are live, only for the rest of a head. One
+    /// of HTTP/1.1 that came behind a request counts from the end of the answer on: before, it may not be read.
     pub(super) fn waiting(&self) -> Option<Waiting> {
         if let Some(since) = self.closing.get(self.accepted) {
             return Some(Waiting::End(since));
         }
-        let begun = self.begun.get(self.accepted).map(Waiting::Head);
+        let begun = self.begun.get(self.accepted);
         if self.is_live() {
             // What a client has sent may not be read while it takes nothing itself.
-            return begun.filter(|_| !self.stalled.is_set());
+            return begun.filter(|_| self.has_streams() && !self.stalled.is_set()).map(Waiting::Head);
         }
         if !self.started.load(Ordering::Relaxed) {
             return Some(Waiting::Head(self.accepted));
         }
-        begun.or_else(|| Some(Waiting::Request(self.idle.get(self.accepted).unwrap_or(self.accepted))))
+        let idle = self.idle.get(self.accepted).unwrap_or(self.accepted);
+        Some(match begun {
+            Some(begun) if self.has_streams() => Waiting::Head(begun),
+            Some(begun) => Waiting::Head(begun.max(idle)),
+            None => Waiting::Request(idle),
+        })
     }
 }
 
@@ -199,5 +229,22 @@ impl Drop for Live {
         // Before it counts as idle: whoever sees that must see since when.
         self.0.idle.set(self.0.accepted);
         self.0.live.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// A body that is being read.
+#[derive(Debug)]
+pub(super) struct OpenBody(Arc<Progress>);
+
+impl OpenBody {
+    /// Of its connection.
+    pub(super) fn progress(&self) -> &Progress {
+        &self.0
+    }
+}
+
+impl Drop for OpenBody {
+    fn drop(&mut self) {
+        self.0.bodies.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -1,9 +1,10 @@
-//! The body of a request on its way into the engine's memory, at the pace that a client must keep.
+//! The body of a request on its way into the engine's memory.
 
 use std::error::Error;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -11,12 +12,9 @@ use bytes::Bytes;
 use http_body::{Body, Frame};
 use hyper::body::Incoming;
 use pybridge::{Engine, StreamError};
-use tokio::time::Instant;
 
-use crate::answer::{Timer, after};
-
-/// How much a client has to send within `body_timeout`, unless the body ends.
-const LEAST_BYTES: usize = 4 << 10;
+use super::pace::{LEAST_BYTES, Pace};
+use super::progress::Progress;
 
 /// Why a body was not read to its end.
 #[derive(Debug)]
@@ -61,41 +59,39 @@ impl Upload {
     }
 }
 
-/// Reads a body of at most `most` bytes. `pace`: the time for each [`LEAST_BYTES`].
+/// Reads a body of at most `most` bytes. `wait`: the time for each [`LEAST_BYTES`].
 pub(super) async fn receive(
     engine: &Engine,
+    progress: &Arc<Progress>,
     upload: &mut Upload,
     most: usize,
-    pace: Duration,
+    wait: Duration,
 ) -> Result<Bytes, Unread> {
     let Upload { body, is_read } = upload;
     let declared = body.size_hint().exact().and_then(|length| usize::try_from(length).ok());
     let mut received = engine.request_body(declared, most).map_err(Unread::Refused)?;
-    let mut timer = Timer::default();
-    let mut due = None;
+    let mut pace = Pace::new(progress, wait);
     let mut since = 0;
-    while let Some(frame) = poll_fn(|context| poll_frame(body, &mut timer, &mut due, pace, context)).await {
+    while let Some(frame) = poll_fn(|context| poll_frame(body, &mut pace, context)).await {
         let Ok(piece) = frame?.into_data() else { continue };
         received.push(&piece).map_err(Unread::Refused)?;
         if received.len() - since >= LEAST_BYTES {
-            (due, since) = (None, received.len());
+            since = received.len();
+            pace.goes_on();
         }
     }
     *is_read = true;
     Ok(received.finish())
 }
 
-/// The next frame. `due`: when more has to have come; it is set by the first wait, so that bodies that are there need no clock.
+/// The next frame.
 fn poll_frame(
     body: &mut Incoming,
-    timer: &mut Timer,
-    due: &mut Option<Instant>,
-    pace: Duration,
+    pace: &mut Pace,
     context: &mut Context<'_>,
 ) -> Poll<Option<Result<Frame<Bytes>, Unread>>> {
     if let Poll::Ready(frame) = Pin::new(body).poll_frame(context) {
         return Poll::Ready(frame.map(|frame| frame.map_err(Unread::from)));
     }
-    let due = *due.get_or_insert_with(|| after(Instant::now(), pace));
-    timer.poll(due, context).map(|()| Some(Err(Unread::Slow)))
+    pace.poll_lost(context).map(|()| Some(Err(Unread::Slow)))
 }

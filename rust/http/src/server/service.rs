@@ -118,7 +118,8 @@ impl Exchange {
         if self.drains() {
             return Ok(incoming.draining().map(AnswerBody::from));
         }
-        let received = receive(&site.engine, upload, incoming.max_body(), site.options.body_timeout).await;
+        let received =
+            receive(&site.engine, &self.progress, upload, incoming.max_body(), site.options.body_timeout).await;
         let refused: Response<Bytes> = match received {
             Ok(_) if self.drains() => incoming.draining(),
             Ok(body) => match incoming.body(body) {

@@ -118,6 +118,7 @@ impl AsyncRead for Socket {
             Poll::Ready(Ok(())) if buffer.filled().len() > before => Reading::Gave,
             Poll::Ready(_) => Reading::Ended,
         };
+        self.progress.receives(buffer.filled().len() - before);
         read
     }
 }

@@ -26,6 +26,24 @@ fn an_object_without_a_key_of_deltas_or_chunks_is_refused_wherever_it_comes() {
 }
 
 #[test]
+fn a_value_that_is_none_is_refused_and_an_item_that_is_none_holds_nothing() {
+    let expected =
+        "the handler returned None where the text of an answer, a delta or a chunk is due: has it no `yield`?";
+    for endpoint in [Chat, Completions] {
+        let written = Events::new(endpoint, asked(), "r7", 17).unary(true).write(&mut batch(&["null"]));
+        assert_eq!((logged(&written.failure.expect("a failure")), &*written.bytes), (expected.into(), &b""[..]));
+        let mut merger = Merger::new(endpoint, asked(), "r7", 17).unary(true);
+        assert_eq!(logged(&merger.add(b" null ").expect_err("a failure")), expected);
+        for value in ["\"\"", "{}", CHUNK] {
+            let mut merger = Merger::new(endpoint, asked(), "r7", 17).unary(true);
+            merger.add(value.as_bytes()).expect("an answer");
+            merger.finish().expect("an answer");
+        }
+        assert_eq!(answer(endpoint, &["null"]), answer(endpoint, &[""; 0]));
+    }
+}
+
+#[test]
 fn other_keys_pass_beside_a_key_that_deltas_have() {
     for known in ["content", "text", "role", "refusal", "reasoning_content", "reasoning", "tool_calls", "function_call"]
     {

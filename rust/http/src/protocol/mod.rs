@@ -19,6 +19,8 @@ mod terms;
 pub use check::ProtocolError;
 pub use incoming::Incoming;
 pub use options::ProtocolOptions;
+#[cfg(feature = "server")]
+pub(crate) use pages::no_metrics_page;
 pub use pages::{Page, live_page, metrics_page, ready_page};
 pub use plain::Plain;
 pub use prepared::Prepared;

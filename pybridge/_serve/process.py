@@ -82,6 +82,7 @@ def serve_until_told(
         OSError: Somebody else listens on an address meanwhile.
     """
     within = time_to_stop(engine, settings)
+    signals.check()
     listeners.listen()
     urls = listeners.urls
     ended, end = socket.socketpair()

@@ -18,7 +18,7 @@ from pybridge._pybridge import Worker
 from pybridge._serve import sockets
 from pybridge._serve.process import prepare, raise_file_limit, serve_until_told, time_to_stop, wait_ready
 from pybridge._serve.settings import WHERE, ServerSettings
-from pybridge._serve.signals import Signals
+from pybridge._serve.signals import Signals, Told
 from pybridge._serve.sockets import Listeners
 from pybridge._serve_command import arguments, fields
 from pybridge._serve_command.arguments import CONFIGS, Child, as_typed, option_of
@@ -52,17 +52,22 @@ def run(options: argparse.Namespace) -> int:
         end_with_parent(signal.SIGKILL)
         if _is_orphan(channel):
             return START_FAILED
+    if child is None and options.workers is not None:
+        signal.signal(signal.SIGHUP, lambda *_: None)  # nothing runs yet that would have to be replaced
+    signals = Signals(ends=True)
     try:
-        with Signals(ends=True) as signals:
+        with signals:
             if child is None:
                 _warn_of_environment(options)
             settings = _settings(options)
             if child is None and options.workers is not None:
                 return _supervise(options, settings, options.workers)
             _serve(options, settings, signals, child, channel)
-    except KeyboardInterrupt:
-        return 130
+    except Told as told:
+        return told.status
     except (StartError, OSError) as error:
+        if isinstance(signals.told, Told):  # the module has caught it, and raised something else
+            return signals.told.status
         _tell_failure(options, error, channel)
         return START_FAILED
     return 0

@@ -7,13 +7,17 @@ import select
 import sys
 import traceback
 
+from pybridge.errors import HandlerExit
+
 
 class StartError(Exception):
     """A server cannot start; its text is the reason, on one line."""
 
 
 def in_one_line(error: BaseException) -> str:
-    """The class, the message and the place of an exception."""
+    """The class, the message and the place of an exception; those of its cause for one that only contains it."""
+    if isinstance(error, HandlerExit) and error.__cause__ is not None:
+        error = error.__cause__
     text = " ".join(traceback.format_exception_only(error)[-1].split())
     frames = traceback.extract_tb(error.__traceback__)
     if isinstance(error, SyntaxError) and error.filename is not None:

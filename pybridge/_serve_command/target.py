@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pybridge._serve.signals import Told
 from pybridge._serve_command.failures import StartError, in_one_line
 from pybridge.engine import PooledEngine
 from pybridge.handlers import innermost
@@ -65,13 +66,19 @@ def _imported(target: str) -> Any:
         else:
             reason = in_one_line(error)
         raise StartError(f"cannot import {target}: {reason}") from error
-    except Exception as error:  # whatever a module does when it is imported
+    except Told:
+        raise
+    except BaseException as error:  # whatever a module does when it is imported
         raise StartError(f"cannot import {target}: {in_one_line(error)}") from error
     for name in attribute.split("."):
         try:
             found = getattr(found, name)
         except AttributeError as error:
             raise StartError(f"cannot import {target}: {_missing(found, name, module)}") from error
+        except Told:
+            raise
+        except BaseException as error:  # a module may make its attributes when they are asked for
+            raise StartError(f"cannot import {target}: {in_one_line(error)}") from error
     return found
 
 

@@ -34,9 +34,14 @@ class Program:
         return (self.folder / "stdout").read_text()
 
     @property
-    def err(self) -> str:
+    def log(self) -> str:
         """What it has written to standard error."""
         return (self.folder / "stderr").read_text()
+
+    @property
+    def err(self) -> str:
+        """The same."""
+        return self.log
 
     def said(self, text: str) -> Program:
         """Waits until its standard error holds this."""

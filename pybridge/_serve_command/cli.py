@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import logging
+import errno
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -20,7 +21,7 @@ from pybridge._serve.process import prepare, raise_file_limit, serve_until_told,
 from pybridge._serve.settings import WHERE, ServerSettings
 from pybridge._serve.signals import Signals, Told
 from pybridge._serve.sockets import Listeners
-from pybridge._serve_command import arguments, fields
+from pybridge._serve_command import arguments, fields, logs
 from pybridge._serve_command.arguments import CONFIGS, Child, as_typed, option_of
 from pybridge._serve_command.child import DRAINED, READY, end_with_parent
 from pybridge._serve_command.failures import StartError, in_one_line, say
@@ -33,6 +34,10 @@ from pybridge.errors import ConfigError
 from pybridge.memory import configure_memory
 
 
+NOT_ENDED = 3
+"""Exit status where a handler goes on whatever it is told."""
+
+
 def add_command(commands: Any) -> None:
     """Adds `serve` to the command line."""
     arguments.add_command(commands, run)
@@ -41,10 +46,8 @@ def add_command(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Serves; gives the exit status."""
     sockets.keep_standard_descriptors()
-    logging.basicConfig(
-        level=options.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
-    )
     child: Child | None = options.child
+    logs.log_to_standard_error(options.log_level, is_one_of_several=child is not None)
     channel = None if child is None else socket.socket(fileno=child.channel)
     if child is not None and channel is not None:
         channel.set_inheritable(False)
@@ -62,7 +65,7 @@ def run(options: argparse.Namespace) -> int:
             settings = _settings(options)
             if child is None and options.workers is not None:
                 return _supervise(options, settings, options.workers)
-            _serve(options, settings, signals, child, channel)
+            return _serve(options, settings, signals, child, channel)
     except Told as told:
         return told.status
     except (StartError, OSError) as error:
@@ -70,7 +73,6 @@ def run(options: argparse.Namespace) -> int:
             return signals.told.status
         _tell_failure(options, error, channel)
         return START_FAILED
-    return 0
 
 
 def _serve(
@@ -79,7 +81,7 @@ def _serve(
     signals: Signals,
     child: Child | None,
     channel: socket.socket | None,
-) -> None:
+) -> int:
     if child is None:
         listeners = _listeners(options, settings)
     else:
@@ -87,6 +89,7 @@ def _serve(
         listeners = Listeners(passed, tls=settings.tls_cert is not None)
 
     def announce(urls: list[str]) -> None:
+        logs.flush()
         if channel is None:
             _announce(urls)
         else:
@@ -105,13 +108,15 @@ def _serve(
             wait_ready(engine)
         except Exception as error:  # whatever a lifespan does
             raise StartError(f"the lifespan of {engine.name} failed: {in_one_line(error)}") from error
-        serve_until_told(engine, server, listeners, settings, signals, announce, supervisor=channel, ends=True)
-    if child is None or channel is None:
-        return
-    with contextlib.suppress(OSError):
-        channel.sendall(f"{DRAINED}\n".encode())
-    if _is_orphan(channel):
-        leave_folder(child.peers)
+        is_over = serve_until_told(
+            engine, server, listeners, settings, signals, announce, supervisor=channel, ends=True
+        )
+    if child is not None and channel is not None:
+        with contextlib.suppress(OSError):
+            channel.sendall(f"{DRAINED}\n".encode())
+        if _is_orphan(channel):
+            leave_folder(child.peers)
+    return 0 if is_over else NOT_ENDED
 
 
 def _is_orphan(channel: socket.socket) -> bool:
@@ -207,14 +212,22 @@ def _as_start_error(prefix: str) -> Iterator[None]:
 
 
 def _announce(urls: list[str]) -> None:
-    with contextlib.suppress(BrokenPipeError):
-        print(f"pybridge: serving on {' '.join(urls)}", flush=True)
+    places = " ".join(urls)
+    try:
+        print(f"pybridge: serving on {places}", flush=True)
+    except OSError as error:
+        # What Python has not written it tries again at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC), 1)
+        say(f"serving on {places}, which standard output does not take: {error.strerror or error}")
 
 
 def _tell_failure(options: argparse.Namespace, error: Exception, channel: socket.socket | None) -> None:
+    logs.flush()
     if options.log_level == "debug":
         traceback.print_exception(error)
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    if isinstance(error, OSError) and error.errno == errno.EMFILE:
+        text += f": this process may have {resource.getrlimit(resource.RLIMIT_NOFILE)[0]} (ulimit -n)"
     if channel is None:
         print(f"pybridge: {text}", file=sys.stderr)
     else:

@@ -138,11 +138,11 @@ def add_command(commands: Any, run: Callable[[argparse.Namespace], int]) -> None
     where = parser.add_argument_group("where it listens", "One of --host with --port, --uds and --fd.")
     where.add_argument("--host", default=argparse.SUPPRESS, help="Address to listen on. (default: 127.0.0.1)")
     where.add_argument(
-        "--port", type=int, default=argparse.SUPPRESS, metavar="N", help="Port; 0: one that is free. (default: 8000)"
+        "--port", type=_number, default=argparse.SUPPRESS, metavar="N", help="Port; 0: one that is free. (default: 8000)"
     )
     where.add_argument("--uds", default=argparse.SUPPRESS, metavar="PATH", help="Path of a Unix socket.")
     where.add_argument(
-        "--fd", type=int, default=argparse.SUPPRESS, metavar="N", help="Descriptor of a socket that listens already."
+        "--fd", type=_number, default=argparse.SUPPRESS, metavar="N", help="Descriptor of a socket that listens already."
     )
     where.add_argument(
         "--workers", type=_workers, metavar="N",
@@ -238,8 +238,15 @@ def as_typed(prefix: str, text: str) -> str:
     return re.sub(rf"\b({'|'.join(names)})\b", lambda name: option_of(prefix, name[0]), text)
 
 
+def _number(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be a whole number, not {text!r}") from None
+
+
 def _workers(text: str) -> int:
-    number = int(text)
+    number = _number(text)
     most = max(LEAST_MAX_WORKERS, WORKERS_PER_PROCESSOR * (os.cpu_count() or 1))
     if not 1 <= number <= most:
         raise argparse.ArgumentTypeError(f"must be from 1 to {most} on this machine")

@@ -7,7 +7,7 @@ import importlib
 import inspect
 import sys
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from pybridge._serve.signals import Told
@@ -53,6 +53,8 @@ def _imported(target: str) -> Any:
     module, _, attribute = target.partition(":")
     if not (module and attribute):
         raise StartError(f"{target!r} is not of the form module:attribute")
+    if "/" in module or module.startswith("."):
+        raise StartError(f"{target!r} is not of the form module:attribute{_meant(module, attribute)}")
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)
@@ -80,6 +82,18 @@ def _imported(target: str) -> Any:
         except BaseException as error:  # a module may make its attributes when they are asked for
             raise StartError(f"cannot import {target}: {in_one_line(error)}") from error
     return found
+
+
+def _meant(path: str, attribute: str) -> str:
+    """The target that is meant where the module is given as a path."""
+    parts = PurePath(path.removesuffix(".py").lstrip(".")).parts
+    names = [part.strip("/") for part in parts if part.strip("/")]
+    if not all(map(str.isidentifier, names)) or not names:
+        return ""
+    folder = str(PurePath(path).parent)
+    if path.startswith(("/", "../")):
+        return f": did you mean {names[-1]}:{attribute} with --app-dir {folder}?"
+    return f": did you mean {'.'.join(names)}:{attribute}?"
 
 
 def _missing(found: Any, name: str, module: str) -> str:

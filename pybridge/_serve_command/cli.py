@@ -13,6 +13,7 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from pybridge._pybridge import Worker
@@ -23,16 +24,17 @@ from pybridge._serve.signals import Signals, Told
 from pybridge._serve.sockets import Listeners
 from pybridge._serve_command import arguments, fields, logs
 from pybridge._serve_command.arguments import CONFIGS, Child, as_typed, option_of
+from pybridge._serve_command.changes import watch
 from pybridge._serve_command.child import DRAINED, READY, end_with_parent
 from pybridge._serve_command.failures import StartError, in_one_line, say
 from pybridge._serve_command.folder import leave_folder, shared_folder, short_path
 from pybridge._serve_command.supervisor import START_FAILED, Supervisor
+from pybridge._serve_command.surroundings import folder_of, read_variables
 from pybridge._serve_command.target import engine_of
 from pybridge.engine import PooledEngine
 from pybridge.environment import is_of_settings, unknown_variables
 from pybridge.errors import ConfigError
 from pybridge.memory import configure_memory
-
 
 NOT_ENDED = 3
 """Exit status where a handler goes on whatever it is told."""
@@ -55,17 +57,10 @@ def run(options: argparse.Namespace) -> int:
         end_with_parent(signal.SIGKILL)
         if _is_orphan(channel):
             return START_FAILED
-    if child is None and options.workers is not None:
-        signal.signal(signal.SIGHUP, lambda *_: None)  # nothing runs yet that would have to be replaced
     signals = Signals(ends=True)
     try:
         with signals:
-            if child is None:
-                _warn_of_environment(options)
-            settings = _settings(options)
-            if child is None and options.workers is not None:
-                return _supervise(options, settings, options.workers)
-            return _serve(options, settings, signals, child, channel)
+            return _run(options, signals, child, channel)
     except Told as told:
         return told.status
     except (StartError, OSError) as error:
@@ -73,6 +68,22 @@ def run(options: argparse.Namespace) -> int:
             return signals.told.status
         _tell_failure(options, error, channel)
         return START_FAILED
+
+
+def _run(options: argparse.Namespace, signals: Signals, child: Child | None, channel: socket.socket | None) -> int:
+    read = set() if options.env_file is None else read_variables(options.env_file)
+    if options.reload_dir and not options.reload:
+        raise StartError("--reload is needed with --reload-dir")
+    if child is not None:
+        return _serve(options, _settings(options), signals, child, channel)
+    workers = 1 if options.reload and options.workers is None else options.workers
+    if workers is not None:
+        signal.signal(signal.SIGHUP, lambda *_: None)  # nothing runs yet that would have to be replaced
+    _warn_of_environment(options)
+    settings = _settings(options)
+    if workers is not None:
+        return _supervise(options, settings, workers, read)
+    return _serve(options, settings, signals, None, None)
 
 
 def _serve(
@@ -129,8 +140,10 @@ def _is_orphan(channel: socket.socket) -> bool:
         return True
 
 
-def _supervise(options: argparse.Namespace, settings: ServerSettings, workers: int) -> int:
+def _supervise(options: argparse.Namespace, settings: ServerSettings, workers: int, read: AbstractSet[str]) -> int:
     raise_file_limit()
+    if options.reload:
+        _watch(options, workers)
     with shared_folder() as (peers, lock), contextlib.closing(_listeners(options, settings)) as listeners:
         descriptors = tuple(listeners.descriptors())
 
@@ -139,7 +152,21 @@ def _supervise(options: argparse.Namespace, settings: ServerSettings, workers: i
             flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]  # noqa: SLF001
             return [sys.executable, *flags, "-m", "pybridge", *options.arguments, "--child", str(child)]
 
-        return Supervisor(command, workers, (*descriptors, lock), lambda: _announce(listeners.urls)).run()
+        # Each process reads the file itself, as it is then.
+        environment = {name: value for name, value in os.environ.items() if name not in read}
+        return Supervisor(command, workers, (*descriptors, lock), lambda: _announce(listeners.urls), environment).run()
+
+
+def _watch(options: argparse.Namespace, workers: int) -> None:
+    """Has changes of files seen."""
+    if workers > 1:
+        raise StartError("--reload and --workers exclude each other: it replaces one process")
+    if "fd" in options:
+        raise StartError("--reload and --fd exclude each other")
+    watch(
+        [folder_of("--reload-dir", path) for path in options.reload_dir]
+        or [folder_of("--app-dir", options.app_dir or ".")]
+    )
 
 
 def _settings(options: argparse.Namespace) -> ServerSettings:
@@ -197,7 +224,7 @@ def _engine(options: argparse.Namespace) -> PooledEngine:
     with _as_start_error("handler"):
         if settings.pop("uvloop", False):
             settings["worker"] = Worker(loop="uvloop", name="pybridge-worker")
-        return engine_of(options.target, settings)
+        return engine_of(options.target, settings, options.app_dir)
 
 
 @contextlib.contextmanager

@@ -190,6 +190,7 @@ async def hold_lifespan(
         except BaseException as failure:
             progress.entered(None, failure)
             if isinstance(failure, _FOR_THE_LOOP):
+                _hand_on_silently()
                 raise
             return
         progress.entered(state, None)
@@ -198,14 +199,23 @@ async def hold_lifespan(
         finally:
             try:
                 await manager.__aexit__(None, None, None)
-            except _FOR_THE_LOOP:
+            except (asyncio.CancelledError, GeneratorExit):
                 raise
-            except BaseException:
+            except BaseException as failure:
                 logging.getLogger("pybridge.engine").exception("engine %s: leaving its lifespan failed", engine)
+                if isinstance(failure, _FOR_THE_LOOP):
+                    _hand_on_silently()
+                    raise
     finally:
         progress.left()
         # The frame may live on in the traceback of a failure: with this the engine's end would wait for the collector.
         del progress
+
+
+def _hand_on_silently() -> None:
+    """Has asyncio not log what the running task is about to raise: it was told where it belongs."""
+    task: asyncio.Task[Any] = asyncio.current_task()  # type: ignore[assignment]
+    task.add_done_callback(lambda task: task.cancelled() or task.exception())
 
 
 _FOR_THE_LOOP = (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt, SystemExit)

@@ -16,7 +16,7 @@ from pybridge.errors import PybridgeError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command; gives the exit status: 0, 1 for a failure, 2 for a wrong command line."""
+    """Runs one command; gives the exit status: 0, 1 for a failure, 2 for a wrong command line, 130 for Ctrl-C."""
     parser, commands = _parsers()
     options, unknown = parser.parse_known_args(arguments)
     if unknown:
@@ -33,6 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads what is left to be written
         return 1
+    except KeyboardInterrupt:
+        return 130
     return status
 
 

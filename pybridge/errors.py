@@ -183,7 +183,10 @@ class EngineClosed(PybridgeError, RuntimeError):
 
 
 class HandlerExit(PybridgeError):
-    """A handler raised `SystemExit` or `KeyboardInterrupt`; the original is `__cause__`."""
+    """A handler raised `SystemExit` or `KeyboardInterrupt`; the original is `__cause__`.
+
+    A server raises it also for what a lifespan raised that is no `Exception`: it would end the program that serves.
+    """
 
 
 class ForkError(PybridgeError, RuntimeError):

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pybridge import _pybridge
+from pybridge._serve.ending import tell_beginning, tell_end
 from pybridge._serve.settings import ServerSettings
 from pybridge._serve.signals import Signals
 from pybridge._serve.sockets import Listeners
@@ -83,15 +84,19 @@ def serve_until_told(
     *,
     supervisor: socket.socket | None = None,
     ends: bool = False,
-) -> None:
+) -> bool:
     """Starts a server of an engine that is ready; returns when it has drained, after a signal or its supervisor's end.
 
     `ends`: the process ends then, within `EXIT_TIME`.
+
+    Returns:
+        Whether all handlers have ended; one that was cancelled may have blocked its event loop.
 
     Raises:
         OSError: Somebody else listens on an address meanwhile.
     """
     within = time_to_stop(engine, settings)
+    signals.check()
     listeners.listen()
     urls = listeners.urls
     ended, end = socket.socketpair()
@@ -104,11 +109,29 @@ def serve_until_told(
             if supervisor is not None:
                 server.watch_supervisor(os.dup(supervisor.fileno()), within)
             announce(urls)
-            ended.recv(1)  # Rust writes to the other end; signals do not end the wait
+            is_over = _wait_for_the_end(ended, engine, server, settings)
         finally:
             server.stop()
             signals.forget_in_children([])  # they are closed, and others may have their numbers
     server.disarm(EXIT_TIME if ends else None)
+    return is_over
+
+
+def _wait_for_the_end(
+    told: socket.socket, engine: PooledEngine, server: _pybridge.HttpServer, settings: ServerSettings
+) -> bool:
+    """Blocks until the server has ended, and logs that; False: a handler goes on that was told to end."""
+    given_up = 0
+    # Rust writes to the other end; signals do not end the wait.
+    while (what := told.recv(1)) in (b"d", b"l"):
+        streams = engine.stats().streams
+        given_up = streams.close_timeout
+        tell_beginning(streams.live, settings, is_replaced=what == b"l")
+    finished, cut_off = server.drained() or (0, 0)
+    streams = engine.stats().streams
+    is_over = not streams.live and streams.close_timeout == given_up
+    tell_end(finished, cut_off, is_over=is_over)
+    return is_over
 
 
 def raise_file_limit() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
@@ -108,6 +109,9 @@ def _root_path(value: object) -> str:
     path = text(value).rstrip("/")
     if path and not path.startswith("/"):
         raise ValueError(f"must begin with a slash, not {shown(value)}")
+    # What clients send of the others is escaped, and would not be found.
+    if other := re.search(r"""[^!-~]|[?#"<>\\^`{|}]""", path):
+        raise ValueError(f"must not hold {other[0]!r}")
     return path
 
 

@@ -19,19 +19,35 @@ STOPPING = (signal.SIGINT, signal.SIGTERM)
 """Signals that ask a process to end."""
 
 
+class Told(SystemExit):
+    """A signal has told the process to end before it served; nothing else raises this.
+
+    Attributes:
+        status: The exit status of a process that this signal ends.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(128 + number)
+        self.status = 128 + number
+
+
 class Signals:
     """Takes the signals that ask the process to end, and gives the handlers of before back when it is left.
 
-    At first they end the program as Python does: `KeyboardInterrupt` or `SystemExit`, raised in the main thread; a
-    second one ends the process at once. Once handed over, Python's handlers do nothing: those of the system write to a
+    At first they end the program as Python does: `KeyboardInterrupt` or `Told`, raised in the main thread; a second one
+    ends the process at once. Once handed over, Python's handlers do nothing: those of the system write to a
     socket that Rust reads, whatever holds the interpreter.
 
     Args:
         ends: The process ends when this is left: the signals stay taken until it has.
+
+    Attributes:
+        told: What the first signal has raised.
     """
 
     def __init__(self, *, ends: bool = False) -> None:
         self._ends = ends
+        self.told: Told | KeyboardInterrupt | None = None
         self._before: dict[int, Any] = {}
         self._descriptors: Sequence[int] = ()
         self._writer: socket.socket | None = None
@@ -62,9 +78,14 @@ class Signals:
     def _leave(self, number: int, _frame: FrameType | None) -> None:
         for stopping in STOPPING:
             signal.signal(stopping, _end)
-        if number == signal.SIGINT and not self._ends:
-            raise KeyboardInterrupt
-        raise SystemExit(128 + number)
+        is_interrupt = number == signal.SIGINT and not self._ends
+        self.told = KeyboardInterrupt() if is_interrupt else Told(number)
+        raise self.told
+
+    def check(self) -> None:
+        """Raises once more what a signal has raised: other code may have caught it, as modules do while they import."""
+        if self.told is not None:
+            raise self.told
 
     def hand_over(self, server: _pybridge.HttpServer, within: float, *, replaced: bool = False) -> None:
         """Lets Rust act on signals from now on; see `HttpServer.watch_signals`. `replaced`: SIGHUP comes as well."""

@@ -242,7 +242,11 @@ def _unix(path: str) -> socket.socket:
             try:
                 made.bind(path)
             except OSError as error:
-                if error.errno != errno.EADDRINUSE or not _is_left_behind(path):
+                if error.errno != errno.EADDRINUSE:
+                    raise
+                if not _is_socket(path):
+                    raise OSError(errno.EEXIST, "there is something else than a socket") from None
+                if not _is_left_behind(path):
                     raise
                 Path(path).unlink()
                 made.bind(path)
@@ -252,10 +256,15 @@ def _unix(path: str) -> socket.socket:
     return made
 
 
+def _is_socket(path: str) -> bool:
+    try:
+        return stat.S_ISSOCK(Path(path).stat().st_mode)
+    except FileNotFoundError:  # a link to what is not there
+        return False
+
+
 def _is_left_behind(path: str) -> bool:
     """True of a socket's file on which nobody listens."""
-    if not stat.S_ISSOCK(Path(path).stat().st_mode):
-        return False
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(1)
         try:

@@ -138,16 +138,43 @@ def add_command(commands: Any, run: Callable[[argparse.Namespace], int]) -> None
     where = parser.add_argument_group("where it listens", "One of --host with --port, --uds and --fd.")
     where.add_argument("--host", default=argparse.SUPPRESS, help="Address to listen on. (default: 127.0.0.1)")
     where.add_argument(
-        "--port", type=int, default=argparse.SUPPRESS, metavar="N", help="Port; 0: one that is free. (default: 8000)"
+        "--port",
+        type=_number,
+        default=argparse.SUPPRESS,
+        metavar="N",
+        help="Port; 0: one that is free. (default: 8000)",
     )
     where.add_argument("--uds", default=argparse.SUPPRESS, metavar="PATH", help="Path of a Unix socket.")
     where.add_argument(
-        "--fd", type=int, default=argparse.SUPPRESS, metavar="N", help="Descriptor of a socket that listens already."
+        "--fd",
+        type=_number,
+        default=argparse.SUPPRESS,
+        metavar="N",
+        help="Descriptor of a socket that listens already.",
     )
     where.add_argument(
         "--workers", type=_workers, metavar="N",
         help="Processes that serve there together, each with its own handler; one as well can be replaced by SIGHUP. "
         "(default: this process alone)",
+    )  # fmt: skip
+    module = parser.add_argument_group("what is around the module")
+    module.add_argument(
+        "--app-dir",
+        metavar="DIR",
+        help="Folder in which modules are looked for first. (default: the working directory)",
+    )
+    module.add_argument(
+        "--env-file", metavar="FILE",
+        help="Environment variables, a line NAME=value each, but for those that are set already; needs python-dotenv.",
+    )  # fmt: skip
+    development = parser.add_argument_group("development")
+    development.add_argument(
+        "--reload", action="store_true",
+        help="Replace the process when files of Python change, as SIGHUP does; needs watchfiles.",
+    )  # fmt: skip
+    development.add_argument(
+        "--reload-dir", action="append", default=[], metavar="DIR",
+        help="Folder in which that is seen, and below. May be repeated. (default: that of --app-dir)",
     )  # fmt: skip
     handler = parser.add_argument_group("the handler", "Not for a PooledEngine, which has its own settings.")
     _handler_option(
@@ -238,11 +265,15 @@ def as_typed(prefix: str, text: str) -> str:
     return re.sub(rf"\b({'|'.join(names)})\b", lambda name: option_of(prefix, name[0]), text)
 
 
-def _workers(text: str) -> int:
+def _number(text: str) -> int:
     try:
-        number = int(text)
+        return int(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"must be a whole number, not {text!r}") from None
+
+
+def _workers(text: str) -> int:
+    number = _number(text)
     most = max(LEAST_MAX_WORKERS, WORKERS_PER_PROCESSOR * (os.cpu_count() or 1))
     if not 1 <= number <= most:
         raise argparse.ArgumentTypeError(f"must be from 1 to {most} on this machine, not {number}")

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -63,7 +63,9 @@ class ChildProcess:
     _patience: float = UNREADY_GRACE
 
     @classmethod
-    def started(cls, command: Callable[[int], Sequence[str]], descriptors: Sequence[int]) -> Self:
+    def started(
+        cls, command: Callable[[int], Sequence[str]], descriptors: Sequence[int], environment: Mapping[str, str]
+    ) -> Self:
         """Starts one; `command` gets the descriptor of its channel.
 
         Raises:
@@ -74,7 +76,9 @@ class ChildProcess:
         try:
             # A group of its own: what a terminal sends to its processes comes once, from the supervisor.
             with there:
-                process = subprocess.Popen(command(there.fileno()), pass_fds=passed, process_group=0)  # noqa: S603
+                process = subprocess.Popen(  # noqa: S603
+                    command(there.fileno()), pass_fds=passed, process_group=0, env=environment
+                )
         except BaseException:
             here.close()
             raise

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import logging
+import errno
 import os
+import resource
 import signal
 import socket
 import subprocess
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from pybridge._pybridge import Worker
@@ -26,19 +28,24 @@ from pybridge._serve.process import (
     wait_ready,
 )
 from pybridge._serve.settings import WHERE, ServerSettings
-from pybridge._serve.signals import Signals
+from pybridge._serve.signals import Signals, Told
 from pybridge._serve.sockets import Listeners, Place
-from pybridge._serve_command import arguments, fields
+from pybridge._serve_command import arguments, fields, logs
 from pybridge._serve_command.arguments import CONFIGS, Child, as_typed, option_of
+from pybridge._serve_command.changes import watch
 from pybridge._serve_command.child import DRAINED, READY, end_with_parent
-from pybridge._serve_command.failures import StartError, can_say, in_one_line, say
+from pybridge._serve_command.failures import StartError, in_one_line, say
 from pybridge._serve_command.folder import leave_folder, shared_folder, short_path
 from pybridge._serve_command.supervisor import START_FAILED, Supervisor
+from pybridge._serve_command.surroundings import folder_of, read_variables
 from pybridge._serve_command.target import engine_of
 from pybridge.engine import PooledEngine
 from pybridge.environment import is_of_settings, unknown_variables
 from pybridge.errors import ConfigError
 from pybridge.memory import configure_memory
+
+NOT_ENDED = 3
+"""Exit status where a handler goes on whatever it is told."""
 
 
 def add_command(commands: Any) -> None:
@@ -49,8 +56,10 @@ def add_command(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Serves; gives the exit status."""
     sockets.keep_standard_descriptors()
-    _begin_log(options)
     child: Child | None = options.child
+    is_json = fields.given(options, "server").get("access_log") == "json"
+    form = JsonLines() if is_json else logs.lines(is_one_of_several=child is not None)
+    logs.log_to_standard_error(options.log_level, form)
     channel = None if child is None else socket.socket(fileno=child.channel)
     if child is not None and channel is not None:
         channel.set_inheritable(False)
@@ -58,29 +67,33 @@ def run(options: argparse.Namespace) -> int:
         end_with_parent(signal.SIGKILL)
         if _is_orphan(channel):
             return START_FAILED
+    signals = Signals(ends=True)
     try:
-        with Signals(ends=True) as signals:
-            if child is None:
-                _warn_of_environment(options)
-            settings = _settings(options)
-            if child is None and options.workers is not None:
-                return _supervise(options, settings, options.workers)
-            _serve(options, settings, signals, child, channel)
-    except KeyboardInterrupt:
-        return 130
+        with signals:
+            return _run(options, signals, child, channel)
+    except Told as told:
+        return told.status
     except (StartError, OSError) as error:
+        if isinstance(signals.told, Told):  # the module has caught it, and raised something else
+            return signals.told.status
         _tell_failure(options, error, channel)
         return START_FAILED
-    return 0
 
 
-def _begin_log(options: argparse.Namespace) -> None:
-    """Writes what Python logs to standard error: lines of JSON where the access log has such."""
-    handler = logging.StreamHandler(sys.stderr)
-    is_json = fields.given(options, "server").get("access_log") == "json"
-    text = "%(asctime)s %(levelname)s %(name)s: %(message)s"
-    handler.setFormatter(JsonLines() if is_json else logging.Formatter(text))
-    logging.basicConfig(level=options.log_level.upper(), handlers=[handler])
+def _run(options: argparse.Namespace, signals: Signals, child: Child | None, channel: socket.socket | None) -> int:
+    read = set() if options.env_file is None else read_variables(options.env_file)
+    if options.reload_dir and not options.reload:
+        raise StartError("--reload is needed with --reload-dir")
+    if child is not None:
+        return _serve(options, _settings(options), signals, child, channel)
+    workers = 1 if options.reload and options.workers is None else options.workers
+    if workers is not None:
+        signal.signal(signal.SIGHUP, lambda *_: None)  # nothing runs yet that would have to be replaced
+    _warn_of_environment(options)
+    settings = _settings(options)
+    if workers is not None:
+        return _supervise(options, settings, workers, read)
+    return _serve(options, settings, signals, None, None)
 
 
 def _serve(
@@ -89,7 +102,7 @@ def _serve(
     signals: Signals,
     child: Child | None,
     channel: socket.socket | None,
-) -> None:
+) -> int:
     if child is None:
         listeners = _listeners(options, settings)
     else:
@@ -98,8 +111,8 @@ def _serve(
 
     def announce(urls: list[str]) -> None:
         if channel is None:
-            if can_say():
-                tell_how(engine)
+            tell_how(engine)
+            logs.flush()
             _announce(urls)
         else:
             end_with_parent(None)  # it watches the channel from now on, and drains
@@ -117,13 +130,15 @@ def _serve(
             wait_ready(engine)
         except Exception as error:  # whatever a lifespan does
             raise StartError(f"the lifespan of {engine.name} failed: {in_one_line(error)}") from error
-        serve_until_told(engine, server, listeners, settings, signals, announce, supervisor=channel, ends=True)
-    if child is None or channel is None:
-        return
-    with contextlib.suppress(OSError):
-        channel.sendall(f"{DRAINED}\n".encode())
-    if _is_orphan(channel):
-        leave_folder(child.peers)
+        is_over = serve_until_told(
+            engine, server, listeners, settings, signals, announce, supervisor=channel, ends=True
+        )
+    if child is not None and channel is not None:
+        with contextlib.suppress(OSError):
+            channel.sendall(f"{DRAINED}\n".encode())
+        if _is_orphan(channel):
+            leave_folder(child.peers)
+    return 0 if is_over else NOT_ENDED
 
 
 def _is_orphan(channel: socket.socket) -> bool:
@@ -136,8 +151,10 @@ def _is_orphan(channel: socket.socket) -> bool:
         return True
 
 
-def _supervise(options: argparse.Namespace, settings: ServerSettings, workers: int) -> int:
+def _supervise(options: argparse.Namespace, settings: ServerSettings, workers: int, read: AbstractSet[str]) -> int:
     raise_file_limit()
+    if options.reload:
+        _watch(options, workers)
     with shared_folder() as (peers, lock), contextlib.closing(_listeners(options, settings)) as listeners:
         descriptors = tuple(listeners.descriptors())
 
@@ -146,7 +163,21 @@ def _supervise(options: argparse.Namespace, settings: ServerSettings, workers: i
             flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]  # noqa: SLF001
             return [sys.executable, *flags, "-m", "pybridge", *options.arguments, "--child", str(child)]
 
-        return Supervisor(command, workers, (*descriptors, lock), lambda: _announce(listeners.urls)).run()
+        # Each process reads the file itself, as it is then.
+        environment = {name: value for name, value in os.environ.items() if name not in read}
+        return Supervisor(command, workers, (*descriptors, lock), lambda: _announce(listeners.urls), environment).run()
+
+
+def _watch(options: argparse.Namespace, workers: int) -> None:
+    """Has changes of files seen."""
+    if workers > 1:
+        raise StartError("--reload and --workers exclude each other: it replaces one process")
+    if "fd" in options:
+        raise StartError("--reload and --fd exclude each other")
+    watch(
+        [folder_of("--reload-dir", path) for path in options.reload_dir]
+        or [folder_of("--app-dir", options.app_dir or ".")]
+    )
 
 
 def _settings(options: argparse.Namespace) -> ServerSettings:
@@ -204,7 +235,7 @@ def _engine(options: argparse.Namespace) -> PooledEngine:
     with _as_start_error("handler"):
         if settings.pop("uvloop", False):
             settings["worker"] = Worker(loop="uvloop", name="pybridge-worker")
-        return engine_of(options.target, settings)
+        return engine_of(options.target, settings, options.app_dir)
 
 
 @contextlib.contextmanager
@@ -219,14 +250,22 @@ def _as_start_error(prefix: str) -> Iterator[None]:
 
 
 def _announce(urls: list[str]) -> None:
-    with contextlib.suppress(BrokenPipeError):
-        print(f"pybridge: serving on {' '.join(urls)}", flush=True)
+    places = " ".join(urls)
+    try:
+        print(f"pybridge: serving on {places}", flush=True)
+    except OSError as error:
+        # What Python has not written it tries again at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC), 1)
+        say(f"serving on {places}, which standard output does not take: {error.strerror or error}")
 
 
 def _tell_failure(options: argparse.Namespace, error: Exception, channel: socket.socket | None) -> None:
+    logs.flush()
     if options.log_level == "debug":
         traceback.print_exception(error)
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    if isinstance(error, OSError) and error.errno == errno.EMFILE:
+        text += f": this process may have {resource.getrlimit(resource.RLIMIT_NOFILE)[0]} (ulimit -n)"
     if channel is None:
         print(f"pybridge: {text}", file=sys.stderr)
     else:

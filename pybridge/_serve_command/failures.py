@@ -7,13 +7,17 @@ import select
 import sys
 import traceback
 
+from pybridge.errors import HandlerExit
+
 
 class StartError(Exception):
     """A server cannot start; its text is the reason, on one line."""
 
 
 def in_one_line(error: BaseException) -> str:
-    """The class, the message and the place of an exception."""
+    """The class, the message and the place of an exception; those of its cause for one that only contains it."""
+    if isinstance(error, HandlerExit) and error.__cause__ is not None:
+        error = error.__cause__
     text = " ".join(traceback.format_exception_only(error)[-1].split())
     frames = traceback.extract_tb(error.__traceback__)
     if isinstance(error, SyntaxError) and error.filename is not None:
@@ -21,16 +25,12 @@ def in_one_line(error: BaseException) -> str:
     return f"{text} ({frames[-1].filename}:{frames[-1].lineno})" if frames else text
 
 
-def can_say() -> bool:
-    """Whether standard error takes a line without a wait: nobody may be reading."""
-    with contextlib.suppress(OSError, ValueError):
-        return sys.stderr is not None and bool(select.select([], [sys.stderr], [], 0)[1])
-    return False
-
-
 def say(text: str) -> None:
     """Writes a line to standard error; it is lost where nobody reads what was written before."""
-    if can_say():
-        with contextlib.suppress(OSError, ValueError):
+    if sys.stderr is None:
+        return
+    with contextlib.suppress(OSError, ValueError):
+        _, writable, _ = select.select([], [sys.stderr], [], 0)
+        if writable:
             sys.stderr.write(f"pybridge: {text}\n")
             sys.stderr.flush()

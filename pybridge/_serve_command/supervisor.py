@@ -7,7 +7,7 @@ import selectors
 import signal
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from pybridge._serve.signals import STOPPING, ignore_signals
 from pybridge._serve_command.child import ChildProcess
@@ -44,6 +44,7 @@ class Supervisor:
         number: How many there are.
         descriptors: What they share.
         announce: Called when all are ready for the first time.
+        environment: Their environment variables.
     """
 
     def __init__(
@@ -52,10 +53,12 @@ class Supervisor:
         number: int,
         descriptors: Sequence[int],
         announce: Callable[[], None],
+        environment: Mapping[str, str],
     ) -> None:
         self._command = command
         self._number = number
         self._descriptors = descriptors
+        self._environment = environment
         self._announce: Callable[[], None] | None = announce
         self._children: list[ChildProcess] = []
         self._due: list[float] = []
@@ -131,7 +134,7 @@ class Supervisor:
                 child.kill()
 
     def _start(self) -> ChildProcess:
-        child = ChildProcess.started(self._command, self._descriptors)
+        child = ChildProcess.started(self._command, self._descriptors, self._environment)
         self._children.append(child)
         self._selector.register(child.channel, selectors.EVENT_READ, child)
         return child

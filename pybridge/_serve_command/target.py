@@ -7,10 +7,12 @@ import importlib
 import inspect
 import sys
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import PurePath
 from typing import Any
 
+from pybridge._serve.signals import Told
 from pybridge._serve_command.failures import StartError, in_one_line
+from pybridge._serve_command.surroundings import find_modules_in
 from pybridge.engine import PooledEngine
 from pybridge.handlers import innermost
 
@@ -18,17 +20,17 @@ MAX_NAMED = 8
 """Handlers that a message names."""
 
 
-def engine_of(target: str, settings: Mapping[str, Any]) -> PooledEngine:
+def engine_of(target: str, settings: Mapping[str, Any], folder: str | None = None) -> PooledEngine:
     """The engine that `target` names, or one for the handler that it names, with these settings of `PooledEngine`.
 
-    A coroutine function is taken for one that returns its one value, unless `unary` says otherwise. Modules of the
-    working directory are found.
+    A coroutine function is taken for one that returns its one value, unless `unary` says otherwise. Modules of `folder`
+    are found first; None: those of the working directory.
 
     Raises:
         StartError: It cannot be imported, is nothing that can be served, or is an engine and has settings of its own.
         ConfigError: A setting that cannot be, naming it.
     """
-    found = _imported(target)
+    found = _imported(target, folder)
     if isinstance(found, PooledEngine):
         if settings:
             names = ", ".join(sorted(settings))
@@ -48,31 +50,53 @@ def engine_of(target: str, settings: Mapping[str, Any]) -> PooledEngine:
         raise StartError(f"{target} cannot be served: {error}") from error
 
 
-def _imported(target: str) -> Any:
+def _imported(target: str, folder: str | None) -> Any:
     module, _, attribute = target.partition(":")
     if not (module and attribute):
         raise StartError(f"{target!r} is not of the form module:attribute")
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)
-    try:
-        found: Any = importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        if error.name is not None and f"{module}.".startswith(f"{error.name}."):
-            reason = f"there is no module {error.name!r} in {here} or on Python's path"
-            if module.endswith(".py"):
-                reason += f": did you mean {module.removesuffix('.py')}:{attribute}?"
-        else:
-            reason = in_one_line(error)
-        raise StartError(f"cannot import {target}: {reason}") from error
-    except Exception as error:  # whatever a module does when it is imported
-        raise StartError(f"cannot import {target}: {in_one_line(error)}") from error
+    if "/" in module or module.startswith("."):
+        raise StartError(f"{target!r} is not of the form module:attribute{_meant(module, attribute)}")
+    found = _module(module, target, folder)
     for name in attribute.split("."):
         try:
             found = getattr(found, name)
         except AttributeError as error:
             raise StartError(f"cannot import {target}: {_missing(found, name, module)}") from error
+        except Told:
+            raise
+        except BaseException as error:  # a module may make its attributes when they are asked for
+            raise StartError(f"cannot import {target}: {in_one_line(error)}") from error
     return found
+
+
+def _module(name: str, target: str, folder: str | None) -> Any:
+    here = find_modules_in(folder)
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and f"{name}.".startswith(f"{error.name}."):
+            reason = f"there is no module {error.name!r} in {here} or on Python's path"
+            if name.endswith(".py"):
+                reason += f": did you mean {name.removesuffix('.py')}{target.removeprefix(name)}?"
+        else:
+            reason = in_one_line(error)
+        raise StartError(f"cannot import {target}: {reason}") from error
+    except Told:
+        raise
+    except BaseException as error:  # whatever a module does when it is imported
+        raise StartError(f"cannot import {target}: {in_one_line(error)}") from error
+
+
+def _meant(path: str, attribute: str) -> str:
+    """The target that is meant where the module is given as a path."""
+    parts = PurePath(path.removesuffix(".py").lstrip(".")).parts
+    names = [part.strip("/") for part in parts if part.strip("/")]
+    if not all(map(str.isidentifier, names)) or not names:
+        return ""
+    folder = str(PurePath(path).parent)
+    if path.startswith(("/", "../")):
+        return f": did you mean {names[-1]}:{attribute} with --app-dir {folder}?"
+    return f": did you mean {'.'.join(names)}:{attribute}?"
 
 
 def _missing(found: Any, name: str, module: str) -> str:

@@ -82,7 +82,7 @@ MAY_USE_THE_EXTENSION = {
     "pool",
     "server",
 }
-MAY_USE_OTHER_DISTRIBUTIONS = {"_starlette", "_worker", "bench", "integrations"}
+MAY_USE_OTHER_DISTRIBUTIONS = {"_serve_command", "_starlette", "_worker", "bench", "integrations"}
 
 MAX_LINES = 500
 MAX_RUST_LINES = 500

@@ -16,7 +16,7 @@ from support.serving import Starter
 ARRAY = {"Accept": "application/json"}
 
 FORKING = '''
-    import asyncio, multiprocessing, time
+    import asyncio, logging, multiprocessing, time
 
     fork = multiprocessing.get_context("fork")
 
@@ -34,6 +34,13 @@ FORKING = '''
         process.start()
         multiprocessing.process._children.discard(process)  # which would be waited for
         yield process.pid
+
+    async def logging_there(request):
+        """Starts a process that logs, and waits for it."""
+        process = fork.Process(target=logging.warning, args=("from the child",))
+        process.start()
+        await asyncio.to_thread(process.join, 20)
+        yield process.exitcode
 '''
 
 
@@ -71,3 +78,10 @@ def test_a_process_that_a_handler_has_left_keeps_neither_the_server_nor_its_port
     program.signal().ended()
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", program.port)) != 0
+
+
+def test_what_a_child_logs_is_written_though_no_thread_writes_there(forking: Starter) -> None:
+    program = forking("forking:logging_there", "--port", "0")
+    assert program.post({}, headers=ARRAY).json() == [0]
+    assert program.log.endswith(" WARNING root: from the child\n")
+    program.signal().ended(0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import configparser
+import dataclasses
 import re
 import subprocess
 import sys
@@ -10,6 +12,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from pybridge import FlowConfig
+from pybridge._serve.settings import ServerSettings
 from pybridge.cli import main
 
 from support.fronts import Front, Server
@@ -30,7 +34,7 @@ def start(section: Section, folder: Path) -> Server:
     return Server.start(front, folder, cwd=folder)
 
 
-@pytest.mark.parametrize("name", ["chat", "count"])
+@pytest.mark.parametrize("name", ["chat", "count", "model"])
 def test_each_file_is_served_and_asked_as_the_page_says(name: str, tmp_path: Path) -> None:
     section = SECTIONS[name]
     assert section.asked
@@ -59,7 +63,7 @@ def test_a_program_serves_its_engine_as_the_page_says(tmp_path: Path) -> None:
 
 
 def test_each_file_of_the_page_is_tried() -> None:
-    assert {*SECTIONS} == {"chat", "count", "embedded"}
+    assert {*SECTIONS} == {"chat", "count", "model", "embedded"}
 
 
 def test_each_option_that_the_page_names_is_one(capsys: pytest.CaptureFixture[str]) -> None:
@@ -72,4 +76,24 @@ def test_each_option_that_the_page_names_is_one(capsys: pytest.CaptureFixture[st
 
 def test_each_block_of_yaml_can_be_read() -> None:
     blocks = re.findall(r"^```yaml\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
-    assert [list(yaml.safe_load(block)) for block in blocks] == [["spec"]]
+    assert [list(yaml.safe_load(block)) for block in blocks] == [["scrape_configs"], ["spec"]]
+
+
+def test_the_unit_of_systemd_can_be_read_and_reloaded() -> None:
+    (block,) = re.findall(r"^```ini\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+    unit = configparser.ConfigParser(interpolation=None)
+    unit.read_string(block)
+    assert unit["Service"]["ExecReload"] == "/bin/kill -HUP $MAINPID"
+    assert "--workers" in unit["Service"]["ExecStart"]
+
+
+def test_each_default_of_the_table_of_time_outs_is_so() -> None:
+    rows = re.findall(r"^\| (`--[^|]+) \| ([\d s,]+) \|", PAGE, re.MULTILINE)
+    shown = {
+        option: float(time.removesuffix(" s"))
+        for options, times in rows
+        for option, time in zip(re.findall(r"`--([a-z-]+)`", options), times.split(", "), strict=True)
+    }
+    known = {**dataclasses.asdict(ServerSettings()), "flow_cancel_grace": FlowConfig().cancel_grace}
+    assert len(shown) == 10
+    assert shown == {option: known[option.replace("-", "_")] for option in shown}

@@ -47,6 +47,11 @@ WEB = """
         (["app"], r"'app' is not of the form module:attribute"),
         (["nothing:echo"], rf"cannot import nothing:echo: there is no module 'nothing' {NOWHERE}"),
         (["app.sub:echo"], rf"cannot import app.sub:echo: there is no module 'app.sub' {NOWHERE}"),
+        (["./app:echo"], r"'./app:echo' is not of the form module:attribute: did you mean app:echo\?"),
+        (["./sub/app.py:echo"], r"'./sub/app.py:echo' is not of the form .*: did you mean sub.app:echo\?"),
+        (["/a/app.py:echo"], r"'/a/app.py:echo' is not of the form .*: did you mean app:echo with --app-dir /a\?"),
+        (["../app:echo"], r"'../app:echo' is not of the form .*: did you mean app:echo with --app-dir ..\?"),
+        (["a b/c:echo"], r"'a b/c:echo' is not of the form module:attribute"),
         (["app:unlike"], rf"cannot import app:unlike: {MODULE} has no 'unlike'; its handlers are {SOME}"),
         (["app:anser"], rf"cannot import app:anser: {MODULE} has no 'anser': did you mean answer\?"),
         (["json:nothing"], rf"cannot import json:nothing: the module json \({HERE}\) has no 'nothing', and no handler"),
@@ -68,6 +73,11 @@ WEB = """
         (["app:echo", "--protocol", "soap"], r"--protocol: must be one of 'generic', 'openai', not 'soap'"),
         (["app:echo", "--path", "generate"], r"--path: .*"),
         (["app:echo", "--root-path", "behind"], r"--root-path: must begin with a slash, not 'behind'"),
+        (["app:echo", "--root-path", "/é"], r"--root-path: must not hold 'é'"),
+        (["app:echo", "--root-path", "/a b"], r"--root-path: must not hold ' '"),
+        (["app:echo", "--root-path", "/a?b"], r"--root-path: must not hold '\?'"),
+        (["app:echo", "--root-path", "/a#b"], r"--root-path: must not hold '#'"),
+        (["app:echo", "--model", "small"], r"--model: are there for OpenAI's interface only"),
         (["app:echo", "--pass-header", "no name"], r"--pass-header: \"no name\" is no name of a header"),
         (["app:echo", "--access-log", "loud"], r"--access-log: must be one of 'off', 'text', 'json', not 'loud'"),
         (["app:echo", "--forwarded-allow-ips", "10.0.0.0/8,here"], r"--forwarded-allow-ips: \"here\" is no .*"),
@@ -81,7 +91,9 @@ WEB = """
         (["app:echo", "--port", "70000"], r"--port: must be between 0 and 65535, not 70000"),
         (["app:echo", "--host", "no.such.host.invalid"], r"cannot listen on no.such.host.invalid:8000: .*"),
         (["app:echo", "--host", "192.0.2.1"], r"cannot listen on 192.0.2.1:8000: Cannot assign requested address"),
-        (["app:echo", "--uds", "app.py"], r"cannot listen on app.py: Address already in use"),
+        (["app:echo", "--uds", "app.py"], r"cannot listen on app.py: there is something else than a socket"),
+        (["app:echo", "--uds", "."], r"cannot listen on .: there is something else than a socket"),
+        (["app:echo", "--uds", "app.py/s"], r"cannot listen on app.py/s: Not a directory"),
         (["app:echo", "--uds", "no/such/folder"], r"cannot listen on no/such/folder: No such file or directory"),
         (["app:echo", "--fd", "0"], r"cannot listen on descriptor 0: Socket operation on non-socket"),
         (["app:echo", "--fd", "77"], r"cannot listen on descriptor 77: Bad file descriptor"),
@@ -166,6 +178,16 @@ def test_a_wrong_command_line_is_status_two_with_the_usage(serve: Starter) -> No
     for arguments in ([], ["app:echo", "--fly"], ["app:echo", "--workers", "0"], ["app:echo", "--port", "http"]):
         program = serve(*arguments).ended(2)
         assert program.err.startswith("usage: pybridge")
+
+
+@pytest.mark.parametrize(
+    ("option", "reason"),
+    [("--workers", "must be a whole number, not 'abc'"), ("--port", "must be a whole number, not 'abc'"),
+     ("--fd", "must be a whole number, not 'abc'")],
+)  # fmt: skip
+def test_a_number_that_is_none_is_told_in_words(serve: Starter, option: str, reason: str) -> None:
+    program = serve("app:echo", option, "abc").ended(2)
+    assert program.err.endswith(f"error: argument {option}: {reason}\n")
 
 
 @pytest.mark.parametrize("number", ["0", "99999"])

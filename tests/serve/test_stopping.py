@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -15,11 +16,13 @@ from pathlib import Path
 import httpx
 import pytest
 
+from support import serving
 from support.serving import Program, Starter
 from support.waiting import wait_until
 from support.wire import head
 
 FOREVER = {"count": 0, "each": 0.01}
+ALONE = ("--port", "0", "--drain-timeout", "0", "--flow-cancel-grace", "0.1")
 
 
 def stream(program: Program, request: object) -> tuple[int, int, bool]:
@@ -170,3 +173,51 @@ def test_a_thread_that_does_not_end_does_not_keep_the_process(serve: Starter, fo
         wait_until(lambda: started in program.get("/metrics").text, lambda: program.get("/metrics").text)
         program.signal().ended(3)
     assert "a thread of it goes on; the process ends with status 3" in program.err
+
+
+BLOCKING = """
+    import sys, time
+
+    async def handler(request):
+        print("blocked", file=sys.stderr, flush=True)
+        yield time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("workers", [(), ("--workers", "1")], ids=["alone", "workers"])
+def test_a_handler_that_blocks_its_event_loop_makes_the_end_a_forced_one(
+    serve: Starter, folder: Path, workers: tuple[str, ...]
+) -> None:
+    serving.write(folder, "blocking.py", BLOCKING)
+    program = serve("blocking:handler", *ALONE, *workers)
+    with socket.create_connection(("127.0.0.1", program.port)) as client:
+        client.sendall(head("POST", "/generate", {"Content-Length": "2"}) + b"{}")
+        program.said("blocked").signal().ended(3)
+    assert "ERROR" in program.log
+    assert "drained: 0 finished, 1 cut off, and a handler did not end when it was told to" in program.log
+
+
+def test_the_log_says_when_draining_begins_and_what_became_of_the_requests(
+    serve: Starter, pool: ThreadPoolExecutor
+) -> None:
+    idle, cut = serve("app:paced", *ALONE), serve("app:paced", *ALONE, "--drain-timeout", "0.1")
+    whole = serve("app:paced", "--port", "0", "--workers", "1", "--drain-settle", "0.1")
+    call, finite = pool.submit(stream, cut, FOREVER), pool.submit(stream, whole, {"count": 30, "each": 0.02})
+    for program in (cut, whole):
+        begun(program, 1)
+    assert idle.url
+    for program in (idle, cut, whole):
+        program.signal()
+    for program in (idle, cut, whole):
+        program.ended(0)
+    assert call.result()[::2] == (200, False)
+    assert finite.result() == (200, 30, True)
+    messages = [re.findall(r"(\w+)(?: \[\d+\])? pybridge\.server: (.*)", program.log) for program in (idle, cut, whole)]
+    assert messages == [
+        [("INFO", "draining: no request is running, time to end: 0 s"), ("INFO", "drained: all requests have ended")],
+        [("INFO", "draining: 1 request is running, time to end: 0.1 s"), ("WARNING", "drained: 0 finished, 1 cut off")],
+        [
+            ("INFO", "draining in 0.1 s: 1 request is running, time to end after that: 30 s"),
+            ("INFO", "drained: all requests have ended"),
+        ],
+    ]

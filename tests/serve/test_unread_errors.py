@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import resource
 import signal
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from support import serving
 from support.serving import Program, Starter, children
 from support.waiting import wait_until
-from support.wire import head
 
 QUICK = ("--port", "0", "--drain-timeout", "0", "--flow-cancel-grace", "0.01")
 
@@ -24,6 +25,8 @@ import os, sys
 os.dup2(int(sys.argv[1]), 2)
 os.execv(sys.executable, [sys.executable, "-m", "pybridge", "serve", *sys.argv[2:]])
 """
+
+OUT_LAUNCHER = LAUNCHER.replace(", 2)", ", 1)")
 
 FAILING = """
     async def fail(request):
@@ -61,16 +64,12 @@ def test_an_access_log_that_nobody_reads_keeps_neither_requests_nor_the_end(unre
 
 
 @pytest.mark.guarantee("D-23")
-def test_failures_that_cannot_be_logged_keep_neither_the_runtime_nor_the_end(unread: Starter, folder: Path) -> None:
+def test_failures_that_cannot_be_logged_keep_neither_handlers_nor_the_end(unread: Starter, folder: Path) -> None:
     serving.write(folder, "failing.py", FAILING)
     program = unread("failing:fail", *QUICK)
-    with socket.create_connection(("127.0.0.1", program.port)) as client:
-        client.sendall(head("POST", "/generate", {"Content-Length": "2"}) + b"{}")
-        wait_until(lambda: program.get("/health/live").json()["loop_stalled_ms"] > 50, "the failure is being logged")
-        assert "pybridge_streams_started_total" in program.get("/metrics").text
-        program.signal()
-        wait_until(lambda: program.get("/health/ready").status_code == 503, "it drains")
-        program.signal().ended(143)
+    for _ in range(3):
+        assert program.post({}).status_code == 500
+    program.signal().ended(0)
 
 
 def test_connections_that_cannot_be_accepted_are_taken_later_though_nobody_hears_of_it(unread: Starter) -> None:
@@ -101,3 +100,20 @@ def test_a_supervisor_that_nobody_hears_does_what_it_would_say(unread: Starter) 
     wait_until(lambda: len(children(program) - {victim}) == 2, "there are two again")
     assert first - children(program) == {victim}
     program.signal().ended(0)
+
+
+def test_a_standard_output_that_is_full_keeps_no_server_and_is_told(run: Starter) -> None:
+    with Path("/dev/full").open("w") as full:
+        program = run("-c", OUT_LAUNCHER, str(full.fileno()), "app:echo", *QUICK, pass_fds=[full.fileno()])
+        program.said("which standard output does not take: No space left on device\n")
+    found = re.search(r"^pybridge: serving on (\S+), which", program.err)
+    assert found
+    assert httpx.post(f"{found[1]}/generate", json=1, trust_env=False).text == "1\n"
+    program.signal().ended(0)
+    assert program.err.count("\n") == 1
+
+
+def test_a_process_that_may_have_too_few_files_says_how_many(serve: Starter) -> None:
+    program = serve("app:echo", *QUICK, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (12, 12)))
+    program.ended(2)
+    assert program.log == "pybridge: Too many open files: this process may have 12 (ulimit -n)\n"

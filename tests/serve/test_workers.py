@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import signal
 from pathlib import Path
 
@@ -202,4 +203,63 @@ def test_what_processes_have_counted_that_are_replaced_stays(serve: Starter) -> 
             text = program.get("/metrics").text
             assert total in text, text
     assert duration in text, text
+    program.signal().ended(0)
+
+
+COUNTED = 'http_requests_total{method="POST",status="200",handler="describe"} '
+
+
+def counted(page: str) -> int:
+    """The requests that this page of metrics tells of."""
+    return int(page.partition(COUNTED)[2].partition("\n")[0] or 0)
+
+
+def asked(program: Program) -> dict[int, httpx.Client]:
+    """Connections of which each is kept to another process of two, by which each was asked for the metrics of all."""
+    clients: dict[int, httpx.Client] = {}
+    while len(clients) < 2:
+        client = httpx.Client(base_url=program.url, timeout=20, trust_env=False, verify=False)
+        pid = client.post("/generate", json={}, headers={"Accept": "application/json"}).json()[0]["pid"]
+        if clients.setdefault(pid, client) is not client:
+            client.close()
+    for client in clients.values():
+        client.get("/metrics")
+    return clients
+
+
+@pytest.mark.parametrize("number", [signal.SIGSTOP, signal.SIGKILL])
+def test_what_a_process_has_counted_that_does_not_answer_stays(serve: Starter, number: signal.Signals) -> None:
+    program = serve("app:describe", *TWO)
+    clients = asked(program)
+    asker, silent = clients
+    before = counted(clients[asker].get("/metrics").text)
+    os.kill(silent, number)
+    if number == signal.SIGKILL:
+        program.said("another one starts")
+    assert counted(clients[asker].get("/metrics").text) == before >= 2
+    if number == signal.SIGKILL:
+        wait_until(lambda: len(children(program)) == 2, "there are two again")
+        assert counted(clients[asker].get("/metrics").text) == before
+    else:
+        os.kill(silent, signal.SIGCONT)
+    for client in clients.values():
+        client.close()
+    program.signal().ended(0)
+
+
+def test_a_process_without_files_fails_the_page_of_metrics_or_tells_all(serve: Starter) -> None:
+    """A sum without the others would be taken for counters that begin anew."""
+    program = serve("app:describe", *TWO)
+    clients = asked(program)
+    asker, poor = clients
+    before = counted(clients[asker].get("/metrics").text)
+    _, hard = resource.prlimit(poor, resource.RLIMIT_NOFILE)
+    resource.prlimit(poor, resource.RLIMIT_NOFILE, (1, hard))
+    assert counted(clients[asker].get("/metrics").text) == before >= 2
+    assert clients[poor].get("/metrics").status_code == 503
+    program.said("pybridge: the metrics of all processes cannot be read: ")
+    resource.prlimit(poor, resource.RLIMIT_NOFILE, (hard, hard))
+    assert counted(clients[poor].get("/metrics").text) == before
+    for client in clients.values():
+        client.close()
     program.signal().ended(0)

@@ -20,6 +20,8 @@ from support.waiting import wait_until
 
 ANNOUNCED = re.compile(r"^pybridge: serving on (\S+)$", re.MULTILINE)
 
+ENDING = re.compile(r"^[-\d]+ [\d:,]+ INFO (\[\d+\] )?pybridge\.server: (draining|leaving|drained).*\n", re.MULTILINE)
+
 
 @dataclass
 class Program:
@@ -34,14 +36,19 @@ class Program:
         return (self.folder / "stdout").read_text()
 
     @property
-    def err(self) -> str:
+    def log(self) -> str:
         """What it has written to standard error."""
         return (self.folder / "stderr").read_text()
 
+    @property
+    def err(self) -> str:
+        """The same without the lines that tell of a server's end."""
+        return ENDING.sub("", self.log)
+
     def said(self, text: str) -> Program:
         """Waits until its standard error holds this."""
-        wait_until(lambda: text in self.err or self.process.poll() is not None, lambda: f"{text!r} in:\n{self.err}")
-        assert text in self.err, self.err
+        wait_until(lambda: text in self.log or self.process.poll() is not None, lambda: f"{text!r} in:\n{self.log}")
+        assert text in self.log, self.log
         return self
 
     @functools.cached_property

@@ -269,11 +269,20 @@ pub(crate) fn object_of(py: Python<'_>, error: &PyErr) -> Py<PyAny> {
 
 /// What a consumer gets for an exception that asks the process to exit, `SystemExit` or `KeyboardInterrupt`; None for others.
 pub(crate) fn contained_exit(py: Python<'_>, error: &PyErr) -> Option<PyErr> {
-    (error.is_instance_of::<PySystemExit>(py) || error.is_instance_of::<PyKeyboardInterrupt>(py)).then(|| {
-        let exit = Class::HandlerExit.error(py, (error.to_string(),));
-        exit.set_cause(py, Some(error.clone_ref(py)));
-        exit
-    })
+    (error.is_instance_of::<PySystemExit>(py) || error.is_instance_of::<PyKeyboardInterrupt>(py))
+        .then(|| exit(py, error))
+}
+
+/// What those who wait for a lifespan get for an exception that is no `Exception`: it would end their own task or program. None
+/// for others.
+pub(crate) fn contained_base(py: Python<'_>, error: &PyErr) -> Option<PyErr> {
+    (!error.is_instance_of::<PyException>(py)).then(|| exit(py, error))
+}
+
+fn exit(py: Python<'_>, error: &PyErr) -> PyErr {
+    let exit = Class::HandlerExit.error(py, (said(error),));
+    exit.set_cause(py, Some(error.clone_ref(py)));
+    exit
 }
 
 /// What a handler raised, made anew from its text: of the same class if that is one of Python's own.

@@ -281,6 +281,11 @@ fn the_page_of_metrics_is_the_sum_over_all_processes() {
         drop(UnixListener::bind(folder.0.join("3.sock")).expect("a socket that dies"));
         std::fs::write(folder.0.join("4.sock"), "no socket").expect("a file");
         let page = r#"http_requests_total{method="POST",status="200",handler="shared"}"#;
+        for (name, count) in [("2", 3), ("3", 5)] {
+            let counted = format!("# TYPE http_requests_total counter\n{page} {count}\n");
+            let gauge = format!("# TYPE http_connections gauge\nhttp_connections{{handler=\"{name}\"}} 1\n");
+            std::fs::write(folder.0.join(format!("{name}.page")), counted + &gauge).expect("a file");
+        }
         tokio::spawn(async move {
             loop {
                 let (mut stream, _) = peer.accept().await.expect("a client");
@@ -298,12 +303,17 @@ fn the_page_of_metrics_is_the_sum_over_all_processes() {
         let started = Instant::now();
         let all = service.send("GET /metrics", &[], b"").await.text().await.0;
         assert!(started.elapsed() < Duration::from_secs(5), "who is silent is not waited for long");
-        assert_eq!(sample(&all, page), 42);
-        assert_eq!(sample(&all, r#"http_connections{handler="peer"}"#), 2);
+        assert_eq!(sample(&all, page), 50, "who is silent or dead counts as far as it has told");
+        for (name, connections) in [("peer", 2), ("2", 1), ("3", 0)] {
+            assert_eq!(sample(&all, &format!(r#"http_connections{{handler="{name}"}}"#)), connections);
+        }
         drop(silent);
 
         let is_own = |path: &PathBuf| {
-            path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&format!("{}-", std::process::id())))
+            path.extension().is_some_and(|kind| kind == "sock")
+                && path
+                    .file_name()
+                    .is_some_and(|name| name.to_string_lossy().starts_with(&format!("{}-", std::process::id())))
         };
         let mut entries = std::fs::read_dir(&folder.0).expect("a folder").map(|entry| entry.expect("an entry").path());
         let own = entries.find(is_own).expect("its socket");

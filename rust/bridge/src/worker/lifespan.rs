@@ -12,7 +12,7 @@ use super::mailbox::{Command, Mailbox};
 use super::port::Port;
 use super::release::Deferred;
 use crate::engine::{EngineCore, LifespanGuard, PyEngine};
-use crate::error::{contained_exit, failure_of};
+use crate::error::{contained_base, failure_of};
 use crate::stream::{self, Failure, StartRequest};
 
 /// Lifespans on one worker, by engine.
@@ -190,7 +190,7 @@ impl Port {
                 (Waiting::Call(start), Some(error)) => stream::fail(py, &start.core, error),
                 (Waiting::Server { entered, .. }, None) => drop(entered.send(Ok(()))),
                 (Waiting::Server { entered, raises }, Some(error)) => {
-                    let exit = contained_exit(py, error);
+                    let exit = contained_base(py, error);
                     let keep = raises.then_some(|object| Deferred::new(object, Arc::clone(&self.mailbox)));
                     drop(entered.send(Err(Box::new(failure_of(py, exit.as_ref().unwrap_or(error), keep)))));
                 }

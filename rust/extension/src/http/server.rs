@@ -1,8 +1,6 @@
 //! A server as a Python object: made of checked options, started with sockets, ended by calls, signals or its supervisor.
 
-use std::io::Write;
 use std::os::fd::RawFd;
-use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock, PoisonError};
@@ -53,12 +51,12 @@ impl PyServer {
         Ok(Self { made: Mutex::new(Some((engine, options))), running: OnceLock::new() })
     }
 
-    /// Serves on the sockets with these descriptors, which belong to it from now on. When it has ended it writes a byte to the
-    /// socket `end` and closes it: a child of a fork may hold another copy of it, which would keep the end from being seen.
-    #[pyo3(signature = (listeners, end=None))]
-    fn start(&self, py: Python<'_>, listeners: Vec<RawFd>, end: Option<RawFd>) -> PyResult<()> {
+    /// Serves on the sockets with these descriptors, which belong to it from now on, as does the socket `told`: there it writes a
+    /// byte when a signal or its supervisor's end makes it drain (`d`) or leave (`l`), and when it has ended (`.`).
+    #[pyo3(signature = (listeners, told=None))]
+    fn start(&self, py: Python<'_>, listeners: Vec<RawFd>, told: Option<RawFd>) -> PyResult<()> {
         let sockets = listeners.into_iter().map(take).collect::<PyResult<Vec<_>>>()?;
-        let end = end.map(take).transpose()?;
+        let told = told.map(take).transpose()?;
         let made = self.made.lock().unwrap_or_else(PoisonError::into_inner).take();
         let (engine, options) = made.ok_or_else(|| PyRuntimeError::new_err("the server was started before"))?;
         let running = py.detach(|| {
@@ -67,13 +65,13 @@ impl PyServer {
             let server = server.map_err(not_started)?;
             let control = server.control();
             let ended = server.shared();
-            let wait = ended.clone();
+            let stopping = Arc::new(Stopping::new(control.clone(), told));
+            let (wait, tell) = (ended.clone(), Arc::clone(&stopping));
             runtime::start().map_err(|error| PyRuntimeError::new_err(error.to_string()))?.spawn(async move {
                 wait.await;
-                // Nobody reads any more if it fails.
-                drop(end.map(|end| UnixStream::from(end).write_all(b".")));
+                tell.ended();
             });
-            Ok::<_, PyErr>(Running { stopping: Arc::new(Stopping::new(control.clone())), control, ended })
+            Ok::<_, PyErr>(Running { stopping, control, ended })
         })?;
         drop(self.running.set(running));
         Ok(())
@@ -96,6 +94,12 @@ impl PyServer {
     /// Suspends until it has ended; gives how many of the last calls finished and how many were cancelled.
     fn ended<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         coroutine(py, Ended(self.running()?.ended.clone()))
+    }
+
+    /// How many of the last calls finished and how many were cancelled; None before it has ended.
+    fn drained(&self) -> Option<(usize, usize)> {
+        let drained = self.running.get()?.ended.peek()?;
+        Some((drained.finished, drained.cancelled))
     }
 
     /// Reads numbers of signals from the socket with this descriptor, a byte each, which belongs to it from now on: the first

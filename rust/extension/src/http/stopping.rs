@@ -1,6 +1,6 @@
 //! The end of a serving process, by signals or with its supervisor, whatever holds the interpreter.
 
-use std::io;
+use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::sync::Arc;
@@ -19,16 +19,38 @@ const SIGNALLED: i32 = 128;
 /// How much longer than to drain a server may take to leave its sockets to others.
 const LEAVING: Duration = Duration::from_secs(1);
 
+/// What Python's main thread reads when the server begins to drain, when it leaves its sockets to another process, and when it has
+/// ended.
+const DRAINS: u8 = b'd';
+const LEAVES: u8 = b'l';
+const ENDED: u8 = b'.';
+
 /// The end of one process, asked for once or twice.
 pub(super) struct Stopping {
     control: Control,
     deadline: Deadline,
     is_asked: AtomicBool,
+    told: Option<StdUnixStream>,
 }
 
 impl Stopping {
-    pub(super) fn new(control: Control) -> Self {
-        Self { control, deadline: Deadline::default(), is_asked: AtomicBool::new(false) }
+    /// `told`: where Python's main thread reads how far the end is.
+    pub(super) fn new(control: Control, told: Option<OwnedFd>) -> Self {
+        let told = told.map(StdUnixStream::from);
+        Self { control, deadline: Deadline::default(), is_asked: AtomicBool::new(false), told }
+    }
+
+    fn tell(&self, what: u8) {
+        if let Some(mut told) = self.told.as_ref() {
+            // Nobody reads any more if it fails.
+            let _ = told.write_all(&[what]);
+        }
+    }
+
+    /// The server has ended. A child of a fork may hold another copy of the socket, which would keep that from being seen by its
+    /// end.
+    pub(super) fn ended(&self) {
+        self.tell(ENDED);
     }
 
     /// Lets the server drain, and the process end within this time. False: that was asked for before.
@@ -36,6 +58,7 @@ impl Stopping {
         let is_first = !self.is_asked.swap(true, Ordering::AcqRel);
         if is_first {
             self.deadline.arm(within);
+            self.tell(DRAINS);
             self.control.drain();
         }
         is_first
@@ -58,6 +81,7 @@ impl Stopping {
                 match number {
                     libc::SIGHUP => {
                         self.deadline.arm(within + LEAVING);
+                        self.tell(LEAVES);
                         self.control.leave();
                     }
                     libc::SIGINT | libc::SIGTERM if !self.begin(within) => exit_now(SIGNALLED + number),

@@ -20,6 +20,8 @@ pub use check::ProtocolError;
 pub(crate) use check::{check_letters, check_time};
 pub use incoming::Incoming;
 pub use options::ProtocolOptions;
+#[cfg(feature = "server")]
+pub(crate) use pages::no_metrics_page;
 pub use pages::{Page, live_page, metrics_page, ready_page};
 pub use plain::Plain;
 pub use prepared::Prepared;

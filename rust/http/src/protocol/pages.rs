@@ -52,3 +52,11 @@ pub fn ready_page(serving: bool) -> Response<Bytes> {
 pub fn metrics_page(text: String) -> Response<Bytes> {
     page(EXPOSITION, text)
 }
+
+/// The same while they cannot be had: a scrape that fails, and no counters that fall.
+#[cfg(feature = "server")]
+pub(crate) fn no_metrics_page() -> Response<Bytes> {
+    let mut response = page("text/plain; charset=utf-8", &b"the metrics cannot be read now\n"[..]);
+    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    response
+}

@@ -4,9 +4,7 @@ use std::convert::Infallible;
 use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
-use std::thread;
 use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
@@ -16,6 +14,7 @@ use tokio::time::{Instant, sleep};
 
 use super::connection;
 use super::listener::{Bound, Listener, SocketFile};
+use super::report::report;
 use super::site::Site;
 use super::socket::Transport;
 
@@ -95,7 +94,7 @@ pub(super) async fn accept(site: &Arc<Site>, acceptors: &mut [Acceptor], connect
             Err(error) => {
                 if told.is_none_or(|told| told.elapsed() >= LINES_APART) {
                     told = Some(Instant::now());
-                    report(&error);
+                    report(&format!("no connection can be accepted: {error}; trying again"));
                 }
                 // A connection that ends gives back what there was too little of.
                 tokio::select! {
@@ -133,22 +132,4 @@ fn is_the_clients(error: &io::Error) -> bool {
         error.kind(),
         ConnectionAborted | ConnectionRefused | ConnectionReset | HostUnreachable | NetworkUnreachable
     )
-}
-
-/// Says on standard error why no connection is accepted. A thread of its own writes it: if nobody reads there, it waits, and
-/// nothing is said until it has done.
-fn report(error: &io::Error) {
-    use io::Write;
-    static WRITING: AtomicBool = AtomicBool::new(false);
-    let line = format!("pybridge: no connection can be accepted: {error}; trying again\n");
-    let write = move || {
-        // There is nobody to tell that it cannot be told.
-        let _ = io::stderr().write_all(line.as_bytes());
-        WRITING.store(false, Ordering::Release);
-    };
-    if !WRITING.swap(true, Ordering::AcqRel)
-        && thread::Builder::new().name("pybridge-report".into()).spawn(write).is_err()
-    {
-        WRITING.store(false, Ordering::Release);
-    }
 }

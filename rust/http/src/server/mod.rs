@@ -19,6 +19,7 @@ mod peers;
 mod phase;
 mod progress;
 mod receive;
+mod report;
 mod sent;
 mod serve;
 mod service;

@@ -1,6 +1,8 @@
 //! The metrics of all processes that serve together.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 use std::{fs, io};
 
@@ -11,6 +13,8 @@ use tokio::time::timeout;
 
 use super::accept::Acceptor;
 use super::listener::Listener;
+use super::report::report;
+use super::site::Site;
 use super::sum::{sum, totals};
 use crate::observe::metrics_text;
 
@@ -20,18 +24,25 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// Longest page of a process, in bytes.
 const MAX_PAGE: u64 = 16 << 20;
 
-/// The file of the folder with what processes had counted that have ended. Its first line has the names of their sockets.
+/// The file of the folder with what processes had counted that have ended. Its first line has their names.
 const ENDED: &str = "ended";
 
 /// How many names that line keeps: of all processes that end while one is asked for its metrics.
 const MAX_NAMES: usize = 64;
 
-/// The processes that serve together: each has a socket in one folder, on which it gives its metrics. What it has counted stays
-/// there when it ends.
+/// What the names of their sockets end with, and those of the files with the last page that each has given.
+const SOCKET: &str = "sock";
+const PAGE: &str = "page";
+
+/// The processes that serve together: each has a socket in one folder, on which it gives its metrics, and a file with the last
+/// page that it gave, for those who ask while it does not answer. What it has counted stays there when it ends.
 #[derive(Debug)]
 pub(super) struct Peers {
     folder: PathBuf,
-    own: PathBuf,
+    name: String,
+    /// Whether the file with the last page is written: until what was counted is handed over. Pages are made and written one
+    /// after the other.
+    keeps_page: Mutex<bool>,
 }
 
 impl Peers {
@@ -39,7 +50,8 @@ impl Peers {
     pub(super) fn of(folder: &Path) -> Self {
         // Another process may have had the same number before.
         let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_nanos();
-        Self { folder: folder.to_owned(), own: folder.join(format!("{}-{now}.sock", std::process::id())) }
+        let name = format!("{}-{now}", std::process::id());
+        Self { folder: folder.to_owned(), name, keeps_page: Mutex::new(true) }
     }
 
     /// The socket on which [`give`] gives the metrics of this process. To be called in the runtime.
@@ -47,51 +59,81 @@ impl Peers {
     /// # Errors
     /// There can be none, or another server of this process has it.
     pub(super) fn listen(&self) -> io::Result<Acceptor> {
-        Acceptor::new(Listener::unix(&self.own)?, PATIENCE)
+        Acceptor::new(Listener::unix(&self.file(&self.name, SOCKET))?, PATIENCE)
     }
 
-    /// The metrics of all, added up. Suspends for at most a second: who does not answer by then is left out.
-    pub(super) async fn metrics_text(&self) -> String {
+    /// The metrics of all, added up. Suspends for at most a second: of who does not answer by then the last page is taken, of
+    /// who has died what is counted there.
+    ///
+    /// # Errors
+    /// What others have counted cannot be read: without it the sums would fall, which counters must not.
+    pub(super) async fn metrics_text(&self) -> io::Result<String> {
         let mut asked = JoinSet::new();
-        for socket in self.others().unwrap_or_default() {
-            asked.spawn(async move {
-                let page = timeout(PATIENCE, ask(&socket)).await.ok()?.ok()?;
-                Some((socket, page))
-            });
+        for name in self.others()? {
+            let (socket, last) = (self.file(&name, SOCKET), self.file(&name, PAGE));
+            asked.spawn(async move { page_of(&socket, &last).await.map(|page| (name, page)) });
         }
-        let mut pages: Vec<_> = asked.join_all().await.into_iter().flatten().collect();
-        pages.push((self.own.clone(), metrics_text()));
+        let mut pages = asked.join_all().await.into_iter().collect::<io::Result<Vec<_>>>()?;
+        pages.push((self.name.clone(), self.page()));
         // Read when all were asked: a process that has ended by now is in it, and counts once.
-        let ended = self.ended();
-        pages.retain(|(socket, _)| names(&ended).all(|name| name != name_of(socket)));
-        sum(pages.iter().map(|(_, page)| &**page).chain([&*ended]))
+        let ended = read_or_empty(&self.folder.join(ENDED))?;
+        pages.retain(|(name, _)| names(&ended).all(|ended| ended != name));
+        Ok(sum(pages.iter().map(|(_, page)| &**page).chain([&*ended])))
     }
 
-    /// Leaves what this process has counted to the others, while they can still ask it. What cannot be written is lost. At a
-    /// reload one process ends after the other; of two that end at the same time one may be lost.
-    pub(super) fn hand_over(&self) {
-        let before = self.ended();
-        let mut ended: Vec<_> = names(&before).chain([name_of(&self.own)]).collect();
-        ended.drain(..ended.len().saturating_sub(MAX_NAMES));
+    /// The metrics of this process, which stay in its file for those who get no answer later.
+    fn page(&self) -> String {
+        let keeps_page = self.keeps_page.lock().unwrap_or_else(PoisonError::into_inner);
         let page = metrics_text();
-        let text = format!("# {}\n{}", ended.join(" "), totals([&*before, &*page]));
-        let new = self.own.with_extension("new");
-        let _ = fs::write(&new, text).and_then(|()| fs::rename(&new, self.folder.join(ENDED)));
+        if *keeps_page && let Err(error) = self.write(&page, &self.file(&self.name, PAGE)) {
+            report(&format!("the metrics of this process cannot be kept for others: {error}"));
+        }
+        page
     }
 
-    fn ended(&self) -> String {
-        fs::read_to_string(self.folder.join(ENDED)).unwrap_or_default()
+    /// Leaves what this process has counted to the others, while they can still ask it. What cannot be left stays in the file of
+    /// its last page. At a reload one process ends after the other; of two that end at the same time one may be lost.
+    pub(super) fn hand_over(&self) {
+        let page = self.page();
+        let mut keeps_page = self.keeps_page.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Err(error) = self.add_to_ended(&page) {
+            report(&format!("the metrics of this process cannot be left to others: {error}"));
+            return;
+        }
+        *keeps_page = false;
+        let _ = fs::remove_file(self.file(&self.name, PAGE));
     }
 
-    fn others(&self) -> io::Result<Vec<PathBuf>> {
-        let mut sockets = Vec::new();
+    fn add_to_ended(&self, page: &str) -> io::Result<()> {
+        let path = self.folder.join(ENDED);
+        let before = read_or_empty(&path)?;
+        let mut ended: Vec<_> = names(&before).chain([&*self.name]).collect();
+        ended.drain(..ended.len().saturating_sub(MAX_NAMES));
+        self.write(&format!("# {}\n{}", ended.join(" "), totals([&*before, page])), &path)
+    }
+
+    /// Puts a file with this text into the place of the one that is at `path`.
+    fn write(&self, text: &str, path: &Path) -> io::Result<()> {
+        let new = self.file(&self.name, "new");
+        fs::write(&new, text).and_then(|()| fs::rename(&new, path))
+    }
+
+    fn file(&self, name: &str, kind: &str) -> PathBuf {
+        self.folder.join(format!("{name}.{kind}"))
+    }
+
+    /// The names of the other processes that have a socket here, or have left a page.
+    fn others(&self) -> io::Result<BTreeSet<String>> {
+        let mut names = BTreeSet::new();
         for entry in fs::read_dir(&self.folder)? {
-            let path = entry?.path();
-            if path.extension().is_some_and(|extension| extension == "sock") && path != self.own {
-                sockets.push(path);
+            let entry = entry?.file_name();
+            if let Some((name, SOCKET | PAGE)) = entry.to_str().and_then(|entry| entry.rsplit_once('.'))
+                && name != self.name
+            {
+                names.insert(name.to_owned());
             }
         }
-        Ok(sockets)
+        Ok(names)
     }
 }
 
@@ -100,8 +142,18 @@ fn names(ended: &str) -> impl Iterator<Item = &str> {
     ended.lines().next().unwrap_or_default().split(' ').skip(1)
 }
 
-fn name_of(socket: &Path) -> &str {
-    socket.file_name().and_then(|name| name.to_str()).unwrap_or_default()
+/// The page of another process: the one that it gives, else its last one.
+///
+/// # Errors
+/// It does not answer, and its last page cannot be read.
+async fn page_of(socket: &Path, last: &Path) -> io::Result<String> {
+    let has_died = match timeout(PATIENCE, ask(socket)).await {
+        Ok(Ok(page)) => return Ok(page),
+        Ok(Err(error)) => matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound),
+        Err(_) => false,
+    };
+    let page = read_or_empty(last)?;
+    Ok(if has_died { totals([&*page]) } else { page })
 }
 
 async fn ask(socket: &Path) -> io::Result<String> {
@@ -110,16 +162,24 @@ async fn ask(socket: &Path) -> io::Result<String> {
     Ok(page)
 }
 
+fn read_or_empty(path: &Path) -> io::Result<String> {
+    match fs::read_to_string(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+        read => read,
+    }
+}
+
 /// Gives the metrics of this process to each that connects.
-pub(super) async fn give(socket: Acceptor) {
+pub(super) async fn give(site: Arc<Site>, socket: Acceptor) {
     let Acceptor::Unix(socket, _) = &socket else { return };
     let mut given = JoinSet::new();
     loop {
         while given.try_join_next().is_some() {}
         match socket.accept().await {
             Ok((mut peer, _)) => {
+                let page = site.peers.as_ref().map(Peers::page).unwrap_or_default();
                 given.spawn(timeout(PATIENCE, async move {
-                    peer.write_all(metrics_text().as_bytes()).await?;
+                    peer.write_all(page.as_bytes()).await?;
                     peer.shutdown().await
                 }));
             }

@@ -101,7 +101,7 @@ impl Drop for Server {
 /// The whole life of a server; gives what became of the calls that were live at its end. `sharing`: the socket for its peers.
 async fn run(site: Arc<Site>, acceptors: Vec<Acceptor>, sharing: Option<Acceptor>) -> Drained {
     let mut given = JoinSet::new();
-    sharing.map(|socket| given.spawn(give(socket)));
+    sharing.map(|socket| given.spawn(give(Arc::clone(&site), socket)));
     let drained = run_connections(&site, acceptors).await;
     // The socket's file has gone before the server has ended.
     given.shutdown().await;

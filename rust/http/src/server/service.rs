@@ -15,12 +15,13 @@ use super::leftover::Leftover;
 use super::phase::Phase;
 use super::progress::{Live, Progress};
 use super::receive::{Unread, Upload, receive};
+use super::report::report;
 use super::sent::Sent;
 use super::site::Site;
 use super::target::below;
 use crate::answer::AnswerBody;
 use crate::observe::Record;
-use crate::protocol::{Incoming, Page, Route, live_page, metrics_page, ready_page};
+use crate::protocol::{Incoming, Page, Route, live_page, metrics_page, no_metrics_page, ready_page};
 
 /// Longest body that is left to hyper to skip when the answer does not need it; above, or if its length is not known, the
 /// connection closes instead.
@@ -106,7 +107,13 @@ impl Exchange {
             Route::Call(incoming) => return self.call(incoming, upload).await,
             Route::Page(Page::Live) => live_page(site.engine.stalled()),
             Route::Page(Page::Ready) => ready_page(site.phases.now() == Phase::Serving && site.engine.is_serving()),
-            Route::Page(Page::Metrics) => metrics_page(site.metrics().await),
+            Route::Page(Page::Metrics) => site.metrics().await.map_or_else(
+                |error| {
+                    report(&format!("the metrics of all processes cannot be read: {error}"));
+                    no_metrics_page()
+                },
+                metrics_page,
+            ),
             Route::Answer(answer) => answer,
         };
         Ok(whole.map(AnswerBody::from))

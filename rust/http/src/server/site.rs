@@ -1,5 +1,6 @@
 //! The state that all connections of a server share.
 
+use std::io;
 use std::time::Duration;
 
 use hyper_util::server::conn::auto;
@@ -67,10 +68,13 @@ impl Site {
     }
 
     /// The page of metrics: of this process, or of all that serve together.
-    pub(super) async fn metrics(&self) -> String {
+    ///
+    /// # Errors
+    /// What the others have counted cannot be read now.
+    pub(super) async fn metrics(&self) -> io::Result<String> {
         match &self.peers {
             Some(peers) => peers.metrics_text().await,
-            None => metrics_text(),
+            None => Ok(metrics_text()),
         }
     }
 }

@@ -1,0 +1,22 @@
+//! Lines on standard error about what a server cannot do.
+
+use std::io::{self, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+/// Says on standard error what is wrong. A thread of its own writes it: if nobody reads there, it waits, and nothing is said until
+/// it has done.
+pub(super) fn report(what: &str) {
+    static WRITING: AtomicBool = AtomicBool::new(false);
+    let line = format!("pybridge: {what}\n");
+    let write = move || {
+        // There is nobody to tell that it cannot be told.
+        let _ = io::stderr().write_all(line.as_bytes());
+        WRITING.store(false, Ordering::Release);
+    };
+    if !WRITING.swap(true, Ordering::AcqRel)
+        && thread::Builder::new().name("pybridge-report".into()).spawn(write).is_err()
+    {
+        WRITING.store(false, Ordering::Release);
+    }
+}

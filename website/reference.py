@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 
 import pybridge
@@ -15,7 +16,7 @@ class Group:
         title: Its heading.
         about: What it is about, and where to read more.
         names: Names of `pybridge`, separated by spaces.
-        parts: Names of `pybridge.stats` that attributes of those have.
+        parts: Names below `pybridge` of what those give: classes that nobody makes.
     """
 
     title: str
@@ -30,6 +31,7 @@ GROUPS = {
         "An engine is made once from a handler and called for each request. [Streams](../streams.md) tells how what it"
         " gives starts and ends.",
         "PooledEngine CallOptions Stream from_sync",
+        "_pybridge.Awaited",
     ),
     "context": Group(
         "Contexts and endings",
@@ -54,6 +56,7 @@ GROUPS = {
         "`engine.asgi()` and `engine.response()` are on the page of the [engine](engine.md);"
         " [pybridge serve](../serve.md) is the same server from the command line.",
         "serve Server ServeOptions",
+        "asgi.AsgiApp",
     ),
     "resources": Group(
         "Flow, pool, memory, workers",
@@ -65,7 +68,8 @@ GROUPS = {
         "Statistics",
         "Snapshots of counters. `metrics_text` gives the same to Prometheus.",
         "EngineStats MemoryStats metrics_text",
-        "StreamStats WorkerStats FlowStats PoolStats PoolSegmentStats PoolClassStats Histogram Release",
+        "stats.StreamStats stats.WorkerStats stats.FlowStats stats.PoolStats stats.PoolSegmentStats"
+        " stats.PoolClassStats stats.Histogram stats.Release",
     ),
 }
 """The pages, by their file names."""
@@ -85,6 +89,10 @@ def pages() -> dict[str, str]:
 
 
 def _page(group: Group) -> str:
-    names = [*(f"pybridge.{name}" for name in group.names.split())]
-    names += [f"pybridge.stats.{name}" for name in group.parts.split()]
+    names = [*map(_path, group.names.split()), *(f"pybridge.{name}" for name in group.parts.split())]
     return "\n\n".join([f"# {group.title}", group.about, *(f"::: {name}" for name in names)]) + "\n"
+
+
+def _path(name: str) -> str:
+    """Where a public name is found; some functions have the name of their module."""
+    return f"pybridge.{name}.{name}" if f"pybridge.{name}" in sys.modules else f"pybridge.{name}"

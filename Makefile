@@ -18,7 +18,7 @@ PYTHONS  := 3.11 3.12 3.13 3.14 3.15
 MSRV      = $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 
 RUST_SOURCES := Cargo.toml Cargo.lock pyproject.toml $(shell find rust -name target -prune -o \( -name '*.rs' -o -name '*.toml' -o -name '*.md' \) -print)
-PY_SOURCES   := pybridge tests $(wildcard bench examples)
+PY_SOURCES   := pybridge tests $(wildcard bench examples website)
 
 # cargo's own test binaries embed the interpreter of .venv: they link its libpython and find it at run time.
 export PYO3_PYTHON := $(abspath $(PY))
@@ -35,7 +35,7 @@ SERVERS   := bench/http/Cargo.toml
 RUST_TEST := $(if $(shell command -v cargo-nextest),$(CARGO) nextest run --no-tests=pass,$(CARGO) test --lib --bins --tests)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build quick bench test test-rust test-python matrix lint lint-workflows fmt types loom miri asan tsan memcheck fuzz soak figures
+.PHONY: help setup build quick bench test test-rust test-python matrix lint lint-workflows fmt types docs docs-serve loom miri asan tsan memcheck fuzz soak figures
 .PHONY: http-soak mutants mutants-rust mutants-python mutation-tools scale-out
 .PHONY: msrv crates semver deny locks system-deps clean sdist wheels dist
 
@@ -130,6 +130,14 @@ lint-workflows: setup ## zizmor and the published schemas over .github
 types: build ## mypy strict over everything, and the stub against the extension
 	$(BIN)/mypy
 	$(BIN)/stubtest pybridge._pybridge --allowlist tests/typing/stubtest_allowlist.txt
+
+# Material for MkDocs prints a notice about its successor, which is no warning of the build.
+MKDOCS = NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs
+docs: build ## Builds the documentation site into target/site; every warning is an error
+	$(MKDOCS) build --strict
+
+docs-serve: build ## Serves the site on http://127.0.0.1:8001 and builds it again when a page changes
+	$(MKDOCS) serve --dev-addr 127.0.0.1:8001 --watch website --watch pybridge --watch bench/results
 
 fmt: setup ## Formats Rust and Python
 	$(CARGO) fmt --all

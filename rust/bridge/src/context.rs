@@ -11,8 +11,9 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyMappingProxy};
 
 use crate::awaitable::{Awaited, Goal};
+use crate::error::Reason;
 use crate::interp::{context_value, copy_context, set_context_value};
-use crate::stream::{Driver, Reason, StreamCore};
+use crate::stream::{Driver, StreamCore};
 use crate::worker::Port;
 
 static CURRENT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();

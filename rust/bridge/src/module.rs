@@ -13,16 +13,17 @@ use crate::parking::thread_parking;
 use crate::prometheus::metrics_text_from_python;
 use crate::stream::{Driver, PyStream};
 use crate::worker::{Port, PyWorker, open_port};
-use crate::{blocking, error, runtime};
+use crate::{blocking, py_errors, runtime};
 
 /// Sets the number of runtime threads; raises `ConfigError` when the runtime runs with another.
 #[python_entry]
 #[pyfunction]
 fn configure_runtime(py: Python<'_>, workers: &Bound<'_, PyAny>) -> PyResult<()> {
-    let wrong =
-        || error::Class::Config.error(py, ("workers", format!("must be a whole number, at least 1, not {workers:?}")));
+    let wrong = || {
+        py_errors::Class::Config.error(py, ("workers", format!("must be a whole number, at least 1, not {workers:?}")))
+    };
     let workers = workers.extract::<usize>().ok().filter(|&workers| workers > 0).ok_or_else(wrong)?;
-    runtime::configure(workers).map_err(|error| error::runtime_error(py, error))
+    runtime::configure(workers).map_err(|error| py_errors::runtime_error(py, error))
 }
 
 /// Cancels every stream of the process with the reason `shutdown`, and waits for their endings, at most `timeout` seconds.
@@ -47,7 +48,7 @@ fn close_engines(py: Python<'_>, timeout: f64) -> PyResult<()> {
 #[python_entry]
 #[pyfunction]
 fn stop_runtime(py: Python<'_>) {
-    drop(error::Class::EngineClosed.of(py));
+    drop(py_errors::Class::EngineClosed.of(py));
     drop(crate::worker::running_loop(py));
     drop(crate::worker::trio_runs_here(py));
     py.detach(runtime::shutdown);

@@ -10,7 +10,7 @@ use super::build::{Builder, Values};
 use super::events::{Budget, Fault, Receiver, invalid, over};
 use super::limits::DuplicateKeys;
 use super::{CodecSpec, Format, Limits, json, msgpack};
-use crate::error::DecodeError;
+use crate::codec::error::DecodeError;
 
 /// Decodes one message, a stretch at a time, so that a large body does not stall the event loop.
 ///

@@ -16,7 +16,7 @@ use super::raw::{self, Raw};
 use super::sink::Sink;
 use super::walk::Walk;
 use super::{CodecSpec, Format, Framing, Limits};
-use crate::error::EncodeError;
+use crate::codec::error::EncodeError;
 use crate::fault;
 
 /// Frames from this length on are expected to be followed by one as long; shorter ones grow in their segment.

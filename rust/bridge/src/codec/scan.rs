@@ -7,7 +7,7 @@ use super::events::{Budget, Fault, Numbers, Receiver, invalid};
 use super::limits::DuplicateKeys;
 use super::path::cut;
 use super::{Format, Limits, json, msgpack};
-use crate::error::DecodeError;
+use crate::codec::error::DecodeError;
 
 /// Checks that `input` is one message of `format` within `limits`, by the rules that `decode` follows.
 ///

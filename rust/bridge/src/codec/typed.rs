@@ -9,7 +9,7 @@ use super::guard::Guard;
 use super::limits::DuplicateKeys;
 use super::stack::{self, Room};
 use super::{Format, Limits, json, msgpack, scan};
-use crate::error::{DecodeError, EncodeError};
+use crate::codec::error::{DecodeError, EncodeError};
 
 /// Decodes a frame into a Rust value.
 ///

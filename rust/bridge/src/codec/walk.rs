@@ -11,7 +11,7 @@ use super::held::Held;
 use super::path::{Path, Segment};
 use super::stack::{self, Room, THREAD};
 use super::value::Value;
-use crate::error::{EncodeError, said};
+use crate::codec::error::{EncodeError, said};
 
 /// What went wrong, before it is known where.
 #[derive(Debug)]

@@ -12,10 +12,11 @@ use super::host::Engine;
 use super::permit::Permit;
 use crate::admission::Entry;
 use crate::codec::{self, Format, Framing, Limits};
+use crate::error::FailureKind;
 use crate::runtime::RuntimeError;
 use crate::stream::{
-    CallOptions, ChunkStream, ConsumerKind, Failure, FailureKind, FrameStream, ItemCodec, ItemStream, Request,
-    RequestCodec, StartRequest, StreamCore, StreamError,
+    CallOptions, ChunkStream, ConsumerKind, Failure, FrameStream, ItemCodec, ItemStream, Request, RequestCodec,
+    StartRequest, StreamCore, StreamError,
 };
 
 pub(super) fn failed(kind: FailureKind, class: &str, message: impl Into<String>) -> StreamError {

@@ -13,9 +13,10 @@ use super::failures::OnFailure;
 use super::settings::Flow;
 use crate::admission::Admission;
 use crate::codec::Limits;
+use crate::error::Reason;
 use crate::lock::{Mutex, MutexGuard};
 use crate::metrics::Metrics;
-use crate::stream::{Reason, StartRequest, StreamCore, Wakers};
+use crate::stream::{StartRequest, StreamCore, Wakers};
 use crate::worker::{Command, Mailbox, attaches};
 
 static ENGINES: Mutex<Vec<Weak<EngineCore>>> = Mutex::new(Vec::new());

@@ -7,8 +7,9 @@ use std::sync::atomic::Ordering;
 
 use pyo3::prelude::*;
 
+use crate::error::FailureKind;
 use crate::log;
-use crate::stream::{Failure, FailureKind, StreamCore};
+use crate::stream::{Failure, StreamCore};
 
 type Act = dyn Fn(&str, &Failure) + Send + Sync;
 

@@ -43,7 +43,7 @@ impl Engine {
     /// `engine` is something else, or its worker cannot be started.
     pub fn of(engine: &Bound<'_, PyAny>) -> PyResult<Self> {
         let py = engine.py();
-        crate::runtime::start().map_err(|error| crate::error::runtime_error(py, error))?;
+        crate::runtime::start().map_err(|error| crate::py_errors::runtime_error(py, error))?;
         let core = engine.getattr("_core").ok().and_then(|core| core.cast_into::<PyEngine>().ok());
         let inner =
             core.ok_or_else(|| PyTypeError::new_err(format!("{engine:?} is no PooledEngine of this program")))?;

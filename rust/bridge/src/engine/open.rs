@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use super::core::post_start;
 use super::python::{Placement, PyEngine};
 use crate::admission::Entry;
-use crate::error::Class;
+use crate::py_errors::Class;
 use crate::stream::{self, Call, CallRequest, ItemCodec, Request, RequestCodec, StartRequest, StreamCore};
 use crate::worker::{self, Deferred, Mailbox, Port};
 
@@ -42,7 +42,7 @@ pub(crate) fn open(py: Python<'_>, call: Call) -> PyResult<Opened<'_>> {
 }
 
 fn start(py: Python<'_>, call: Call) -> PyResult<Opened<'_>> {
-    crate::runtime::start().map_err(|error| crate::error::runtime_error(py, error))?;
+    crate::runtime::start().map_err(|error| crate::py_errors::runtime_error(py, error))?;
     worker::drain_orphans(py);
     let engine = call.engine.get();
     let lifespan = worker::current_lifespan(py)?;

@@ -22,9 +22,9 @@ use crate::awaitable::{Awaited, Goal, Single, coroutine};
 use crate::blocking;
 use crate::codec::{CodecSpec, Format, Framing};
 use crate::context::{self, Context};
-use crate::error::Class;
 use crate::frame::PyFrame;
 use crate::interp::copy_context;
+use crate::py_errors::Class;
 use crate::stream::{BlockingStream, Call, CallOptions, CallRequest, ConsumerKind, Kind, PyStream, StreamCore};
 use crate::worker::{self, Mailbox, PyWorker};
 
@@ -86,7 +86,7 @@ impl PyEngine {
 
     fn readiness(slf: &Bound<'_, Self>) -> PyResult<Readiness> {
         let py = slf.py();
-        crate::runtime::start().map_err(|error| crate::error::runtime_error(py, error))?;
+        crate::runtime::start().map_err(|error| crate::py_errors::runtime_error(py, error))?;
         let mailbox = slf.get().host_mailbox(py)?;
         Readiness::of(py, &slf.get().core, slf.clone().into_any().unbind(), &mailbox)
     }
@@ -357,7 +357,7 @@ impl PyEngine {
 
 /// `EngineClosed` once pybridge has stopped: what a call needs of the interpreter may be gone by then.
 fn refuse_at_exit(py: Python<'_>) -> PyResult<()> {
-    crate::runtime::check_exit().map_err(|error| crate::error::runtime_error(py, error))
+    crate::runtime::check_exit().map_err(|error| crate::py_errors::runtime_error(py, error))
 }
 
 fn duration(seconds: Option<f64>) -> PyResult<Option<Duration>> {

@@ -14,7 +14,7 @@ use super::calls::{closed, forked};
 use super::core::{EngineCore, Life};
 use super::host::Engine;
 use crate::awaitable::Polled;
-use crate::error::{Class, raise_failure};
+use crate::py_errors::{Class, raise_failure};
 use crate::runtime;
 use crate::stream::StreamError;
 use crate::worker::{self, Deferred, Entered, Mailbox};

@@ -14,8 +14,8 @@ use super::host::EngineProfile;
 use super::python::PyEngine;
 use crate::codec::Framing;
 use crate::context;
-use crate::error::failure_of;
 use crate::interp::copy_context;
+use crate::py_errors::failure_of;
 use crate::stream::{Call, CallOptions, CallRequest, ChunkStream, ConsumerKind, PyStream, StreamError};
 use crate::worker::{Deferred, longest_lag};
 

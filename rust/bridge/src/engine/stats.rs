@@ -8,9 +8,9 @@ use pybridge_pool::{Pool, PoolStats, WeakPool};
 
 use super::core::EngineCore;
 use super::leaks;
+use crate::error::Reason;
 use crate::lock::Mutex;
 use crate::metrics::{BATCH_ITEMS, Bounds, Ranges, SECONDS};
-use crate::stream::Reason;
 use crate::worker::{self, WorkerStats};
 
 static POOLS: Mutex<Vec<WeakPool>> = Mutex::new(Vec::new());

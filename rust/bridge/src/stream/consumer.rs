@@ -17,12 +17,13 @@ use serde::de::DeserializeOwned;
 use super::canceller::{Canceller, set_drop_reason};
 use super::core::StreamCore;
 use super::cursor::Cursor;
-use super::ending::{Ending, Reason};
+use super::ending::Ending;
 use super::error::StreamError;
 use super::gather::{Gather, join};
 use super::queue::weight;
 use crate::codec;
 use crate::engine::report;
+use crate::error::Reason;
 use crate::frame::Frame;
 use crate::worker::{Command, PortCall};
 

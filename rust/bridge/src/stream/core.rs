@@ -10,11 +10,12 @@ use std::time::{Duration, Instant};
 use pybridge_pool::Batch;
 
 use super::call::ConsumerKind;
-use super::ending::{Ending, Failure, FailureKind, Reason};
+use super::ending::{Ending, Failure};
 use super::options::CallOptions;
 use super::queue::Queue;
 use super::wakers::Wakers;
 use crate::engine::{EngineCore, Life};
+use crate::error::{FailureKind, Reason};
 use crate::lock::Mutex;
 use crate::worker::{Command, Mailbox};
 

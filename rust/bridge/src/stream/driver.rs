@@ -144,7 +144,7 @@ impl Driver {
         val: Option<&Bound<'py, PyAny>>,
         tb: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let error = crate::error::thrown(typ, val, tb)?;
+        let error = crate::py_errors::thrown(typ, val, tb)?;
         Self::step(slf, Some(error))?.ok_or_else(|| pyo3::exceptions::PyStopIteration::new_err(()))
     }
 

@@ -33,7 +33,7 @@ mod wakers;
 
 pub use canceller::Canceller;
 pub use consumer::{ChunkStream, FrameStream, ItemStream};
-pub use ending::{Cancellation, Ending, Failure, FailureKind, PublicAnswer, Reason};
+pub use ending::{Cancellation, Ending, Failure};
 pub use error::StreamError;
 pub use options::CallOptions;
 

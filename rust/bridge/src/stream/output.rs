@@ -19,9 +19,10 @@ use super::pace::{Pace, Pacer};
 use super::queue::FRAME_OVERHEAD;
 use super::start::{ItemCodec, StartRequest};
 use super::timers;
+use crate::codec::EncodeError;
 use crate::codec::{Encoder, Format};
 use crate::engine::{Flush, PyCodec, PyEngine};
-use crate::error::EncodeError;
+use crate::py_errors::IntoException;
 use crate::worker::{self, Lendable, Port};
 use crate::{fault, log, runtime};
 
@@ -191,7 +192,7 @@ impl Output {
         fault::reach(fault::Point::Encode);
         let Made { weight, items, bytes } = match self.encode(driver.get(), item) {
             Ok(made) => made,
-            Err(error) => return Verdict::Failed(error.into_py(item.py())),
+            Err(error) => return Verdict::Failed(error.into_exception(item.py())),
         };
         if self.first {
             self.first_item(core);

@@ -11,7 +11,7 @@ use pyo3::sync::PyOnceLock;
 use tokio::task::AbortHandle;
 
 use super::core::StreamCore;
-use super::ending::Reason;
+use crate::error::Reason;
 use crate::lock::{Mutex, MutexGuard};
 use crate::runtime;
 use crate::worker::{Command, Mailbox};

@@ -9,10 +9,11 @@ use pyo3::prelude::*;
 
 use super::core::StreamCore;
 use super::driver::Driver;
-use super::ending::{Ending, FailureKind, Reason};
+use super::ending::Ending;
 use crate::codec::{CodecSpec, Format, Framing};
 use crate::engine::{PyEngine, report};
-use crate::error::{contained_exit, failure_of};
+use crate::error::{FailureKind, Reason};
+use crate::py_errors::{contained_exit, failure_of};
 use crate::worker::{Deferred, Gate, Port};
 
 /// What the handler gets.

@@ -5,7 +5,8 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use super::core::StreamCore;
-use super::ending::{Ending, Reason};
+use super::ending::Ending;
+use crate::error::Reason;
 use crate::worker::Command;
 use crate::{log, runtime};
 

@@ -35,7 +35,7 @@ impl PyWorker {
         };
         let mailbox = &port.get().mailbox;
         if !mailbox.is_open() {
-            return Err(crate::error::Class::EngineClosed.error(py, (format!("worker {} has stopped", self.name),)));
+            return Err(crate::py_errors::Class::EngineClosed.error(py, (format!("worker {} has stopped", self.name),)));
         }
         Ok(Arc::clone(mailbox))
     }
@@ -45,7 +45,7 @@ impl PyWorker {
     }
 
     fn start(&self, py: Python<'_>) -> PyResult<Py<Port>> {
-        crate::runtime::start().map_err(|error| crate::error::runtime_error(py, error))?;
+        crate::runtime::start().map_err(|error| crate::py_errors::runtime_error(py, error))?;
         let arguments = (self.loop_kind, self.cpu, self.name.as_str());
         let thread = py.import("pybridge._worker")?.call_method1("start", arguments)?;
         let port = thread.getattr("port")?.cast_into::<Port>()?.unbind();
@@ -146,7 +146,7 @@ impl PyWorker {
 }
 
 fn refused(py: Python<'_>, field: &str, reason: String) -> PyErr {
-    crate::error::Class::Config.error(py, (field.to_owned(), reason))
+    crate::py_errors::Class::Config.error(py, (field.to_owned(), reason))
 }
 
 /// The process's own worker, shared by all engines that name no other.

@@ -12,7 +12,7 @@ use super::mailbox::{Command, Mailbox};
 use super::port::Port;
 use super::release::Deferred;
 use crate::engine::{EngineCore, LifespanGuard, PyEngine};
-use crate::error::{contained_exit, failure_of};
+use crate::py_errors::{contained_exit, failure_of};
 use crate::stream::{self, Failure, StartRequest};
 
 /// Lifespans on one worker, by engine.
@@ -126,7 +126,7 @@ fn enter_or_wait(
         }
     };
     if let Err(error) = port.get().hold(py, port, engine, factory, &stop, number) {
-        let value = crate::error::object_of(py, &error);
+        let value = crate::py_errors::object_of(py, &error);
         port.get().entered(py, port, core.id, py.None(), Some(value));
     }
     Ok(None)

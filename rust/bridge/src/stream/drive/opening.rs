@@ -8,10 +8,12 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use super::{Drive, Driver, Flow, Pending, Phase};
+use crate::codec::DecodeError;
 use crate::codec::Decoder;
-use crate::error::{self, DecodeError};
+use crate::error::FailureKind;
 use crate::fault;
-use crate::stream::ending::FailureKind;
+use crate::py_errors;
+use crate::py_errors::IntoException;
 use crate::stream::resume::{awaiter, is_awaitable};
 use crate::stream::source::Source;
 use crate::stream::start::{Request, RequestCodec};
@@ -62,7 +64,7 @@ impl Drive {
             Err(error) => {
                 drop(decoder);
                 let is_theirs = !matches!(error, DecodeError::Python(_));
-                let error = error.into_py(py);
+                let error = error.into_exception(py);
                 let mut failure = super::closing::failure(driver, &error);
                 if is_theirs {
                     failure.kind = FailureKind::Decode;
@@ -124,7 +126,7 @@ impl Drive {
                 Err(error) => self.fail(driver, &error),
             };
         }
-        let error = PyTypeError::new_err(error::wrong_result(value, awaited, self.unary));
+        let error = PyTypeError::new_err(py_errors::wrong_result(value, awaited, self.unary));
         self.fail(driver, &error)
     }
 }

@@ -5,13 +5,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use pybridge_pool::Batch;
-use tokio::sync::mpsc::UnboundedSender;
 
 use super::core::StreamCore;
+use super::dispatcher::{Dispatcher, dispatcher};
 use super::ending::Ending;
 use crate::fault;
 use crate::metrics::Batches;
-use crate::runtime;
 
 /// Full batches cross at most this often within a turn: a crossing that finds the runtime asleep costs as much as fifty
 /// items, and what waits leaves with the turn or with the next batch that is full.
@@ -70,7 +69,7 @@ pub(crate) struct Outbox {
     turns: u64,
     /// The worker serves consumers with what it has taken, and has not come back.
     delivering: usize,
-    dispatcher: Option<UnboundedSender<Vec<Delivery>>>,
+    dispatcher: Option<Dispatcher>,
 }
 
 impl Outbox {
@@ -173,8 +172,8 @@ impl Outbox {
             parked.into_iter().partition(|delivery| delivery.core.direct)
         };
         let mut turn = Turn { direct, crossing, failed: false };
-        if self.dispatcher.as_ref().is_none_or(UnboundedSender::is_closed) && !turn.crossing.is_empty() {
-            self.dispatcher = runtime::dispatcher();
+        if self.dispatcher.as_ref().is_none_or(Dispatcher::is_closed) && !turn.crossing.is_empty() {
+            self.dispatcher = dispatcher();
         }
         turn.send(self.dispatcher.as_ref());
         turn
@@ -202,7 +201,7 @@ pub(crate) struct Turn {
 }
 
 impl Turn {
-    fn send(&mut self, dispatcher: Option<&UnboundedSender<Vec<Delivery>>>) {
+    fn send(&mut self, dispatcher: Option<&Dispatcher>) {
         let act = || {
             fault::reach(fault::Point::Send);
             count(&self.direct);

@@ -7,7 +7,8 @@ use std::sync::atomic::Ordering;
 use std::task::{Poll, Waker};
 
 use crate::lock::{Mutex, MutexGuard};
-use crate::stream::{StartRequest, StreamCore};
+use crate::state::StartRequest;
+use crate::stream::StreamCore;
 
 /// What an engine admits.
 #[derive(Debug, Clone, Copy)]

@@ -31,6 +31,7 @@ mod prometheus;
 mod py_errors;
 pub mod runtime;
 mod setup_error;
+mod state;
 mod stream;
 mod traceback;
 mod worker;

@@ -14,9 +14,9 @@ use crate::admission::Entry;
 use crate::codec::{self, Format, Framing, Limits};
 use crate::error::FailureKind;
 use crate::runtime::RuntimeError;
+use crate::state::{ItemCodec, Request, RequestCodec, StartRequest};
 use crate::stream::{
-    CallOptions, ChunkStream, ConsumerKind, Failure, FrameStream, ItemCodec, ItemStream, Request, RequestCodec,
-    StartRequest, StreamCore, StreamError,
+    self, CallOptions, ChunkStream, ConsumerKind, Failure, FrameStream, ItemStream, StreamCore, StreamError,
 };
 
 pub(super) fn failed(kind: FailureKind, class: &str, message: impl Into<String>) -> StreamError {
@@ -207,8 +207,7 @@ impl Engine {
         }
         options.check(&self.core.limits).map_err(StreamError::Failed)?;
         let codec = options.codec.map_or(ItemCodec::Engine, ItemCodec::Format);
-        let core =
-            StreamCore::new(Arc::clone(&self.core), Arc::clone(&self.mailbox), options, None, ConsumerKind::Rust);
+        let core = StreamCore::new(Arc::clone(&self.core), self.mailbox.owner(), options, None, ConsumerKind::Rust);
         let request_codec = encoded.map_or(RequestCodec::Engine, RequestCodec::of);
         let start = Box::new(StartRequest {
             core: Arc::clone(&core),
@@ -217,6 +216,7 @@ impl Engine {
             codec,
             context: None,
             framing,
+            begin: stream::start,
         });
         let entry = match permit.and_then(Permit::into_ticket) {
             Some(ticket) => self.core.admission.enter_with(start, ticket),

@@ -16,8 +16,9 @@ use crate::codec::Limits;
 use crate::error::Reason;
 use crate::lock::{Mutex, MutexGuard};
 use crate::metrics::Metrics;
-use crate::stream::{StartRequest, StreamCore, Wakers};
-use crate::worker::{Command, Mailbox, attaches};
+use crate::state::{Command, Owner, StartRequest};
+use crate::stream::{StreamCore, Wakers};
+use crate::worker::attaches;
 
 static ENGINES: Mutex<Vec<Weak<EngineCore>>> = Mutex::new(Vec::new());
 
@@ -242,11 +243,11 @@ pub(crate) fn post_start(start: Box<StartRequest>) {
     }
 }
 
-/// The live streams of all engines that run on the worker of `mailbox`, or wait for it.
-pub(crate) fn streams_of(mailbox: &Arc<Mailbox>) -> Vec<Arc<StreamCore>> {
+/// The live streams of all engines that run on the worker of `owner`, or wait for it.
+pub(crate) fn streams_of(owner: &dyn Owner) -> Vec<Arc<StreamCore>> {
     let engines = live_engines();
     let live = engines.iter().flat_map(|engine| engine.live());
-    live.filter(|stream| Arc::ptr_eq(&stream.home, mailbox)).collect()
+    live.filter(|stream| std::ptr::addr_eq(Arc::as_ptr(&stream.home), owner)).collect()
 }
 
 /// The pools that engines of the process have, by number.

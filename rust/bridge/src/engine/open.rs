@@ -9,7 +9,8 @@ use super::core::post_start;
 use super::python::{Placement, PyEngine};
 use crate::admission::Entry;
 use crate::py_errors::Class;
-use crate::stream::{self, Call, CallRequest, ItemCodec, Request, RequestCodec, StartRequest, StreamCore};
+use crate::state::{ItemCodec, Owner, Request, RequestCodec, StartRequest};
+use crate::stream::{self, Call, CallRequest, StreamCore};
 use crate::worker::{self, Deferred, Mailbox, Port};
 
 /// Where a stream's handler runs.
@@ -21,10 +22,10 @@ enum Target<'py> {
 }
 
 impl Target<'_> {
-    fn mailbox(&self) -> Arc<Mailbox> {
+    fn owner(&self) -> Arc<dyn Owner> {
         match self {
-            Self::Here(port) => Arc::clone(&port.get().mailbox),
-            Self::There(mailbox) => Arc::clone(mailbox),
+            Self::Here(port) => port.get().mailbox.owner(),
+            Self::There(mailbox) => mailbox.owner(),
         }
     }
 }
@@ -52,7 +53,7 @@ fn start(py: Python<'_>, call: Call) -> PyResult<Opened<'_>> {
     }
     let port = port_here(py)?;
     let target = locate(py, engine, port.as_ref(), call.parent.is_some())?;
-    let home = target.mailbox();
+    let home = target.owner();
     let formats = (call.options.encoded, call.options.codec);
     let core =
         StreamCore::new(Arc::clone(&engine.core), Arc::clone(&home), call.options, call.parent.as_ref(), call.consumer);
@@ -82,12 +83,13 @@ fn start(py: Python<'_>, call: Call) -> PyResult<Opened<'_>> {
         codec,
         context: Some(deferred(call.context)),
         framing: call.framing,
+        begin: stream::start,
     });
     match engine.core.admission.enter(start, nested) {
         Entry::Admitted(start) => {
             core.register();
             match target {
-                Target::Here(port) => stream::start(py, &port, *start),
+                Target::Here(port) => stream::start(py, &port, start),
                 Target::There(_) => post_start(start),
             }
         }

@@ -67,7 +67,7 @@ impl Readiness {
         if core.life() != Life::Serving {
             return Err(no_longer(py, core));
         }
-        let object = Arc::new(Deferred::new(object, Arc::clone(mailbox)));
+        let object = Arc::new(Deferred::new(object, mailbox.owner()));
         Ok(Self { core: Arc::clone(core), entered: worker::enter_lifespan(mailbox, object, true) })
     }
 

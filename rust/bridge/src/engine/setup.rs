@@ -12,7 +12,8 @@ use super::builder::EngineBuilder;
 use super::host::Engine;
 use crate::embed;
 use crate::setup_error::SetupError;
-use crate::worker::{self, Command};
+use crate::state::{Command, Owner};
+use crate::worker;
 
 type Made = Result<Engine, SetupError>;
 
@@ -52,10 +53,10 @@ impl EngineBuilder {
     fn send(self, py: Python<'_>, done: impl FnOnce(Made) + Send + 'static) {
         match embed::install(py).and_then(|()| self.home(py)) {
             Ok(home) => {
-                let make = move |py: Python<'_>, _: &Bound<'_, worker::Port>| {
+                let make = move |py: Python<'_>| {
                     done(self.build(py).map_err(|error| SetupError::of(py, &error)));
                 };
-                drop(home.post(Command::CallPort(Box::new(make))));
+                drop(home.post(Command::run(make)));
             }
             Err(error) => done(Err(SetupError::of(py, &error))),
         }

@@ -25,7 +25,7 @@ use crate::codec;
 use crate::engine::report;
 use crate::error::Reason;
 use crate::frame::Frame;
-use crate::worker::{Command, PortCall};
+use crate::state::Command;
 
 /// The reading end of one call: its batches, then its ending, once. Dropping it cancels the handler.
 #[derive(Debug)]
@@ -238,8 +238,7 @@ impl ChunkStream {
         core.cancel(Reason::Caller);
         if let Some(failure) = error.detail().cloned() {
             let stream = Arc::clone(core);
-            let tell: PortCall = Box::new(move |py, _port| report(py, &stream, &failure));
-            drop(core.home.post(Command::CallPort(tell)));
+            drop(core.home.post(Command::run(move |py| report(py, &stream, &failure))));
         }
         error
     }

@@ -17,7 +17,7 @@ use super::wakers::Wakers;
 use crate::engine::{EngineCore, Life};
 use crate::error::{FailureKind, Reason};
 use crate::lock::Mutex;
-use crate::worker::{Command, Mailbox};
+use crate::state::{Command, Owner};
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
@@ -26,7 +26,7 @@ const NO_PLACE: usize = usize::MAX;
 /// Shared by driver, consumer, timers and the handler's `Context`.
 pub(crate) struct StreamCore {
     pub(crate) id: u64,
-    pub(crate) home: Arc<Mailbox>,
+    pub(crate) home: Arc<dyn Owner>,
     pub(crate) engine: Arc<EngineCore>,
     pub(crate) queue: Queue,
     pub(crate) options: CallOptions,
@@ -68,7 +68,7 @@ pub(crate) struct StreamCore {
 impl StreamCore {
     pub(crate) fn new(
         engine: Arc<EngineCore>,
-        home: Arc<Mailbox>,
+        home: Arc<dyn Owner>,
         options: CallOptions,
         parent: Option<&Arc<StreamCore>>,
         consumer: ConsumerKind,
@@ -313,7 +313,7 @@ impl StreamCore {
         let waiters = lock(&self.cancel_waiters).take();
         let waiters = WakeAll(waiters);
         if !waiters.0.is_empty() {
-            drop(self.home.post(Command::CallPort(Box::new(move |_, _| drop(waiters)))));
+            drop(self.home.post(Command::run(move |_py| drop(waiters))));
         }
     }
 

@@ -14,10 +14,10 @@ use super::ending::Ending;
 use super::output::{Output, Verdict};
 use super::resume::{Step, send_none, throw};
 use super::source::{Asked, Source};
-use super::start::{Request, StartRequest};
 use crate::codec::Decoder;
 use crate::engine::PyEngine;
 use crate::fault;
+use crate::state::{Request, StartRequest};
 use crate::worker::{Deferred, Port};
 
 enum Phase {

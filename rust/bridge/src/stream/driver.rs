@@ -11,11 +11,11 @@ use pyo3::prelude::*;
 
 use super::core::StreamCore;
 use super::drive::Drive;
-use super::start::StartRequest;
 use crate::awaitable::{stand_in, state_name};
 use crate::context::Context;
 use crate::engine::PyEngine;
 use crate::lock::Mutex;
+use crate::state::StartRequest;
 use crate::worker::{self, Port, ThreadCell};
 
 /// Runs one async generator to its end, as the coroutine of one asyncio task.

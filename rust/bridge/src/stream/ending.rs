@@ -149,7 +149,7 @@ mod tests {
 
     #[test]
     fn an_exception_goes_to_whoever_asks_first() {
-        let home = Arc::new(Mailbox::new().expect("a descriptor"));
+        let home = Arc::new(Mailbox::new().expect("a descriptor")).owner();
         let exception = || {
             Some(Arc::new(Deferred::new(Python::attach(|py| PyDict::new(py).into_any().unbind()), Arc::clone(&home))))
         };

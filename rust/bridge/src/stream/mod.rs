@@ -47,7 +47,7 @@ pub(crate) use outbox::Outbox;
 pub(crate) use output::SharedWriter;
 pub(crate) use python::PyStream;
 pub(crate) use queue::Marks;
-pub(crate) use start::{ItemCodec, Request, RequestCodec, StartRequest, fail, start};
+pub(crate) use start::start;
 pub(crate) use wait::Wait;
 pub(crate) use waiter::Waiter;
 pub(crate) use wakers::Wakers;

@@ -17,12 +17,12 @@ use super::kept::Keeper;
 use super::outbox::Outbox;
 use super::pace::{Pace, Pacer};
 use super::queue::FRAME_OVERHEAD;
-use super::start::{ItemCodec, StartRequest};
 use super::timers;
 use crate::codec::EncodeError;
 use crate::codec::{Encoder, Format};
 use crate::engine::{Flush, PyCodec, PyEngine};
 use crate::py_errors::IntoException;
+use crate::state::{ItemCodec, StartRequest};
 use crate::worker::{self, Lendable, Port};
 use crate::{fault, log, runtime};
 

@@ -12,6 +12,7 @@ use pyo3::prelude::*;
 use super::mailbox::Mailbox;
 use crate::lock::Mutex;
 use crate::parking::enter;
+use crate::state::Owner;
 
 /// Attaches by thread name; threads of the same name share a counter.
 static COUNTERS: Mutex<Vec<(String, Arc<AtomicU64>)>> = Mutex::new(Vec::new());
@@ -106,7 +107,7 @@ pub(crate) fn in_slot<R>(act: impl FnOnce(Python<'_>) -> R) -> R {
 /// False: it did not run.
 pub(crate) fn at_home(mailbox: &Mailbox, act: impl FnOnce(Python<'_>)) -> bool {
     // SAFETY: the call only looks whether this thread holds the interpreter.
-    if !mailbox.is_home() || unsafe { ffi::PyGILState_Check() } == 0 {
+    if !mailbox.is_owner_thread() || unsafe { ffi::PyGILState_Check() } == 0 {
         return false;
     }
     enter();

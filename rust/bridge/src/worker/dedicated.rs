@@ -7,10 +7,11 @@ use pyo3::prelude::*;
 use pyo3::types::PyString;
 
 use super::locate::register;
-use super::mailbox::{Command, Mailbox};
+use super::mailbox::Mailbox;
 use super::port::{Kind, Port};
 use crate::lock::Mutex;
 use crate::log;
+use crate::state::Owner;
 
 static SHARED: Mutex<Option<Py<PyWorker>>> = Mutex::new(None);
 
@@ -68,11 +69,11 @@ impl Drop for PyWorker {
     fn drop(&mut self) {
         let thread = self.thread.get_mut().unwrap_or_else(PoisonError::into_inner);
         let Some((_thread, port)) = thread.take() else { return };
-        let retire = Command::CallPort(Box::new(|py, port| {
+        let retire = Port::command(|py, port| {
             if let Err(error) = port.get().retire(py) {
                 log::warning(py, "worker", "a worker that nobody has could not be stopped", &error);
             }
-        }));
+        });
         drop(port.get().mailbox.post(retire));
     }
 }

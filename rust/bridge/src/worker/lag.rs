@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use super::mailbox::{Command, Mailbox};
+use super::mailbox::Mailbox;
 use super::port::WorkerInfo;
 use super::stall;
 use super::watch::open_workers;
 use crate::log;
+use crate::state::{Command, Owner};
 
 /// Time between two questions: often enough to see a stall of a second, too seldom to cost anything.
 const PERIOD: Duration = Duration::from_millis(250);
@@ -82,12 +83,12 @@ fn look(mailbox: &Mailbox, info: &Arc<WorkerInfo>) {
         if lag.used.swap(false, Ordering::Relaxed) {
             // asyncio's loop sleeps with the last timer that it threw out in its hands, and that with the context of the
             // handler that cancelled it: one more turn, and it sleeps with empty hands.
-            drop(mailbox.post(Command::CallPort(Box::new(|_py, _port| {}))));
+            drop(mailbox.post(Command::run(|_py| {})));
         }
     } else {
         lag.asked.store(micros(), Ordering::Relaxed);
         let asked = Arc::clone(info);
-        let question = Command::CallPort(Box::new(move |py, _port| {
+        let question = Command::run(move |py| {
             let waited = asked.lag.open_for().unwrap_or_default();
             asked.lag.last.store(waited, Ordering::Relaxed);
             asked.lag.asked.store(0, Ordering::Relaxed);
@@ -95,7 +96,7 @@ fn look(mailbox: &Mailbox, info: &Arc<WorkerInfo>) {
                 let message = format!("the event loop of worker {} stood still for {} ms", asked.name, waited / 1000);
                 log::notice(py, "worker", &message);
             }
-        }));
+        });
         if mailbox.post(question).is_err() {
             lag.asked.store(0, Ordering::Relaxed);
         }

@@ -8,12 +8,13 @@ use pyo3::prelude::*;
 use tokio::sync::oneshot;
 
 use super::entering::{self, Entering};
-use super::mailbox::{Command, Mailbox};
+use super::mailbox::Mailbox;
 use super::port::Port;
 use super::release::Deferred;
 use crate::engine::{EngineCore, LifespanGuard, PyEngine};
 use crate::py_errors::{contained_exit, failure_of};
-use crate::stream::{self, Failure, StartRequest};
+use crate::state::{Owner, StartRequest, fail};
+use crate::stream::Failure;
 
 /// Lifespans on one worker, by engine.
 pub(super) type Lifespans = HashMap<u64, Lifespan>;
@@ -49,7 +50,7 @@ impl Lifespan {
 /// What goes on once a lifespan is entered, or fails with it.
 enum Waiting {
     /// A request.
-    Call(StartRequest),
+    Call(Box<StartRequest>),
     /// Somebody who serves the engine, and wants the exception itself if `raises`.
     Server { entered: oneshot::Sender<Entered>, raises: bool },
 }
@@ -60,14 +61,14 @@ pub(crate) type Entered = Result<(), Box<Failure>>;
 /// Whether a request may go on.
 pub(crate) enum Gate {
     /// It may.
-    Open(StartRequest),
+    Open(Box<StartRequest>),
     /// It was put aside until the lifespan is entered.
     Waiting,
 }
 
 impl Gate {
     /// Looks whether the engine of `start` has a lifespan here, and has it entered at the first request.
-    pub(crate) fn of(py: Python<'_>, port: &Bound<'_, Port>, start: StartRequest) -> PyResult<Self> {
+    pub(crate) fn of(py: Python<'_>, port: &Bound<'_, Port>, start: Box<StartRequest>) -> PyResult<Self> {
         let engine = start.engine.get(py).bind(py).cast::<PyEngine>()?.clone();
         Ok(match enter_or_wait(py, port, engine.get(), Waiting::Call(start))? {
             Some(Waiting::Call(start)) => Self::Open(start),
@@ -92,7 +93,7 @@ pub(crate) fn enter_lifespan(
             drop(entered.send(Ok(())));
         }
     };
-    drop(mailbox.post(Command::CallPort(Box::new(enter))));
+    drop(mailbox.post(Port::command(enter)));
     receiver
 }
 
@@ -116,7 +117,7 @@ fn enter_or_wait(
                 return Ok(None);
             }
             None => {
-                let entering = Entering::begin(core, &port.get().mailbox);
+                let entering = Entering::begin(core, port.get().mailbox.owner());
                 let number = entering.id();
                 let stage = Stage::Entering { waiting: vec![waiting], entering };
                 let stop = stop.clone().unbind();
@@ -186,12 +187,12 @@ impl Port {
         let error = error.map(|error| PyErr::from_value(error.into_bound(py)));
         for waiting in waiting {
             match (waiting, &error) {
-                (Waiting::Call(start), None) => stream::start(py, port, start),
-                (Waiting::Call(start), Some(error)) => stream::fail(py, &start.core, error),
+                (Waiting::Call(start), None) => (start.begin)(py, port, start),
+                (Waiting::Call(start), Some(error)) => fail(py, &start.core, error),
                 (Waiting::Server { entered, .. }, None) => drop(entered.send(Ok(()))),
                 (Waiting::Server { entered, raises }, Some(error)) => {
                     let exit = contained_exit(py, error);
-                    let keep = raises.then_some(|object| Deferred::new(object, Arc::clone(&self.mailbox)));
+                    let keep = raises.then_some(|object| Deferred::new(object, self.mailbox.owner()));
                     drop(entered.send(Err(Box::new(failure_of(py, exit.as_ref().unwrap_or(error), keep)))));
                 }
             }
@@ -236,7 +237,7 @@ impl Progress {
 /// The engine is closed and its streams have ended: its lifespans end on every worker.
 pub(crate) fn leave_lifespans(engine: u64) {
     for mailbox in super::watch::mailboxes() {
-        let leave = Command::CallPort(Box::new(move |py, port| {
+        let leave = Port::command(move |py, port| {
             let stop = port.get().lifespans().and_then(|mut lifespans| {
                 let lifespan = lifespans.get_mut(&engine)?;
                 let old = std::mem::replace(&mut lifespan.stage, Stage::Leaving);
@@ -246,7 +247,7 @@ pub(crate) fn leave_lifespans(engine: u64) {
                 drop(old);
                 Port::resolve(py, stop.bind(py), true);
             }
-        }));
+        });
         drop(mailbox.post(leave));
     }
 }

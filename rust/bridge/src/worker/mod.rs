@@ -36,7 +36,7 @@ pub(crate) use lag::watch_loops;
 pub(crate) use lendable::Lendable;
 pub(crate) use lifespan::{Entered, Gate, enter_lifespan, leave_lifespans};
 pub(crate) use locate::{port_of_running_loop as running_port, running_loop, trio_runs_here};
-pub(crate) use mailbox::{Command, Mailbox, PortCall};
+pub(crate) use mailbox::Mailbox;
 pub(crate) use port::Port;
 pub(crate) use prompt::{relieve_workers, ring};
 pub(crate) use release::{Deferred, deferred_counts, drain_orphans};

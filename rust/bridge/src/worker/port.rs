@@ -22,6 +22,7 @@ use super::thread;
 use super::wakes::Wakes;
 use crate::engine::{pools_of_engines, streams_of};
 use crate::log;
+use crate::state::{Command, Owner};
 use crate::stream::{SharedWriter, StreamCore};
 
 /// What a worker runs on.
@@ -102,6 +103,15 @@ impl Port {
         super::watch::register(&port.get().mailbox, &port.get().info);
         super::prompt::register(&port.get().handoff);
         Ok(port)
+    }
+
+    /// Has `act` run on the worker, with its port.
+    pub(crate) fn command(act: impl FnOnce(Python<'_>, &Bound<'_, Self>) + Send + 'static) -> Command {
+        Command::Run(Box::new(|py, worker| {
+            if let Ok(port) = worker.cast() {
+                act(py, port);
+            }
+        }))
     }
 
     pub(crate) fn is_dedicated(&self) -> bool {
@@ -280,7 +290,7 @@ impl Port {
 
     /// A loop that is run on another thread than before takes its port along.
     pub(crate) fn follow_loop(&self, py: Python<'_>) {
-        if self.mailbox.is_home() {
+        if self.mailbox.is_owner_thread() {
             return;
         }
         self.mailbox.adopt(py);
@@ -293,7 +303,7 @@ impl Port {
         self.mailbox.close();
         self.follow_loop(py);
         self.hand_over();
-        for stream in streams_of(&self.mailbox) {
+        for stream in streams_of(&*self.mailbox) {
             stream.lose_worker();
         }
         let live = self.tables.borrow().map(|mut tables| std::mem::take(&mut tables.live));

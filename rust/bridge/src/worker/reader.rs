@@ -7,10 +7,10 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
 
-use super::mailbox::Command;
 use super::port::Port;
 use crate::log;
-use crate::stream::{self, Ending, StreamCore};
+use crate::state::Command;
+use crate::stream::{Ending, StreamCore};
 
 /// Commands taken in one callback before the loop gets its turn.
 const COMMANDS_PER_TURN: usize = 1024;
@@ -69,7 +69,7 @@ impl Port {
         let core = match &command {
             Command::Start(start) => Some(Arc::clone(&start.core)),
             Command::Resume(core) | Command::Cancel(core) | Command::Grace(core) => Some(Arc::clone(core)),
-            Command::Wake(_) | Command::CallPort(_) | Command::Release(_) => None,
+            Command::Wake(_) | Command::Run(_) | Command::Release(_) => None,
         };
         if catch_unwind(AssertUnwindSafe(|| Self::obey(slf, command))).is_err()
             && let Some(core) = core
@@ -82,7 +82,7 @@ impl Port {
         let py = slf.py();
         let this = slf.get();
         match command {
-            Command::Start(start) => stream::start(py, slf, *start),
+            Command::Start(start) => (start.begin)(py, slf, start),
             Command::Resume(core) => {
                 if let Some(future) = this.with_live(&core, |live| live.credit.take()).flatten() {
                     Self::resolve(py, future.bind(py), true);
@@ -101,7 +101,7 @@ impl Port {
                 this.cancel_task(py, &core);
             }
             Command::Wake(waiter) => waiter.notify(py),
-            Command::CallPort(call) => call(py, slf),
+            Command::Run(job) => job(py, slf),
             Command::Release(object) => drop(object),
         }
     }

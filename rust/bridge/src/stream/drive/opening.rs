@@ -14,9 +14,9 @@ use crate::error::FailureKind;
 use crate::fault;
 use crate::py_errors;
 use crate::py_errors::IntoException;
+use crate::state::{Request, RequestCodec};
 use crate::stream::resume::{awaiter, is_awaitable};
 use crate::stream::source::Source;
-use crate::stream::start::{Request, RequestCodec};
 
 /// Input bytes decoded before other tasks get a turn: well under a millisecond of any payload.
 const DECODE_STRETCH: usize = 128 << 10;

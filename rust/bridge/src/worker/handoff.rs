@@ -6,8 +6,9 @@ use std::time::Instant;
 
 use super::lendable::Lendable;
 use super::prompt;
+use super::shared_writer::SharedWriter;
 use crate::lock::{Mutex, MutexGuard};
-use crate::stream::{Ending, Outbox, SharedWriter, StreamCore};
+use crate::stream::{Ending, Outbox, StreamCore};
 
 /// Order of the locks: the list of writers, a writer, the outbox.
 #[derive(Default)]

@@ -18,12 +18,13 @@ use super::lendable::Lendable;
 use super::lifespan::Lifespans;
 use super::mailbox::Mailbox;
 use super::reader::Reader;
+use super::shared_writer::SharedWriter;
 use super::thread;
 use super::wakes::Wakes;
 use crate::engine::{pools_of_engines, streams_of};
 use crate::log;
 use crate::state::{Command, Owner};
-use crate::stream::{SharedWriter, StreamCore};
+use crate::stream::StreamCore;
 
 /// What a worker runs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,6 +6,7 @@ extern crate pybridge_macros;
 extern crate self as pybridge;
 
 mod admission;
+mod attaches;
 mod awaitable;
 mod blocking;
 pub mod codec;

@@ -8,8 +8,7 @@ use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyDict, PyMemoryView, PyString};
 
-use crate::codec::DecodeError;
-use crate::codec::{self, CodecSpec, Format, Framing, Limits};
+use crate::codec::{self, CodecSpec, DecodeError, Format, Framing, Limits};
 use crate::py_errors::IntoException;
 
 /// A format with its options, made from a validated `pybridge` codec.

@@ -12,13 +12,13 @@ use slab::Slab;
 use super::failures::OnFailure;
 use super::settings::Flow;
 use crate::admission::Admission;
+use crate::attaches::attaches;
 use crate::codec::Limits;
 use crate::error::Reason;
 use crate::lock::{Mutex, MutexGuard};
 use crate::metrics::Metrics;
 use crate::state::{Command, Owner, StartRequest};
 use crate::stream::{StreamCore, Wakers};
-use crate::worker::attaches;
 
 static ENGINES: Mutex<Vec<Weak<EngineCore>>> = Mutex::new(Vec::new());
 
@@ -66,10 +66,12 @@ pub(crate) struct EngineCore {
     /// Lifespans that are being entered, held or left.
     lifespans: AtomicUsize,
     life: AtomicU8,
+    /// Has the lifespans of the engine with this number left on all workers.
+    leave: fn(u64),
 }
 
 impl EngineCore {
-    pub(crate) fn new(name: String, flow: Flow, limits: Limits, pool: Pool) -> Arc<Self> {
+    pub(crate) fn new(name: String, flow: Flow, limits: Limits, pool: Pool, leave: fn(u64)) -> Arc<Self> {
         static NEXT_ID: AtomicU64 = AtomicU64::new(1);
         let core = Arc::new(Self {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
@@ -86,6 +88,7 @@ impl EngineCore {
             idle_wakers: Mutex::default(),
             lifespans: AtomicUsize::new(0),
             life: AtomicU8::new(Life::Serving as u8),
+            leave,
         });
         let mut engines = lock(&ENGINES);
         engines.retain(|engine| engine.strong_count() > 0);
@@ -154,7 +157,7 @@ impl EngineCore {
 
     fn leave_lifespans(&self) {
         if self.lifespans.load(Ordering::Acquire) > 0 {
-            crate::worker::leave_lifespans(self.id);
+            (self.leave)(self.id);
         }
     }
 

@@ -29,7 +29,7 @@ pub use annotated::Annotated;
 pub use body::RequestBody;
 pub use builder::{EngineBuilder, PoolChoice};
 pub use callable::Callable;
-pub use config::{FlowConfig, Flush, ModelDump};
+pub use config::{FlowConfig, ModelDump};
 pub use drain::Drained;
 pub use host::{Engine, EngineProfile};
 pub use permit::{AcquirePermit, Permit};
@@ -47,5 +47,6 @@ pub(crate) use pool::{PyPool, is_shared};
 pub(crate) use python::PyEngine;
 #[cfg(test)]
 pub(crate) use settings::Flow;
+pub use settings::Flush;
 pub(crate) use single::{decode, encode};
 pub(crate) use stats::pool_totals;

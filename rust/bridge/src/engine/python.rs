@@ -135,7 +135,7 @@ impl PyEngine {
             None => shared_pool(py)?,
         };
         let task_name = PyString::new(py, &name).unbind();
-        let core = EngineCore::new(name, Flow::of(flow)?, settings::limits(limits)?, pool);
+        let core = EngineCore::new(name, Flow::of(flow)?, settings::limits(limits)?, pool, worker::leave_lifespans);
         Ok(Self {
             core,
             spec: Arc::clone(&codec.get().spec),

@@ -15,8 +15,7 @@ use super::pool::shared_pool;
 use super::settings;
 use crate::codec::{self, CodecSpec, Format, Framing, Limits, Writing};
 use crate::frame::{PyFrame, Terms, Usual};
-use crate::py_errors::Class;
-use crate::py_errors::IntoException;
+use crate::py_errors::{Class, IntoException};
 
 /// Frames of up to so many bytes are copied out of the calling thread's scratch, and need no memory of the pool.
 const SCRATCH_BYTES: usize = 16 << 10;

@@ -11,8 +11,7 @@ use super::core::StreamCore;
 use super::ending::{Ending, Failure};
 use crate::codec::{self, CodecSpec};
 use crate::fault;
-use crate::py_errors::IntoException;
-use crate::py_errors::{raise_cancelled, raise_failure};
+use crate::py_errors::{IntoException, raise_cancelled, raise_failure};
 
 /// The value of a frame. A panic on the way is counted and becomes `InternalError`.
 pub(super) fn item_of<'py>(

@@ -28,7 +28,7 @@ mod wakeup;
 mod watch;
 
 pub use attach::attach;
-pub(crate) use attach::{at_home, attaches, detached, if_attached, in_slot, try_attach};
+pub(crate) use attach::{at_home, detached, if_attached, in_slot, try_attach};
 pub(crate) use cell::ThreadCell;
 pub(crate) use dedicated::{PyWorker, open_port, shared_worker};
 pub(crate) use entering::{current_lifespan, wait_for};

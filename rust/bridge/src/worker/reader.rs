@@ -52,7 +52,7 @@ impl Port {
         let this = slf.get();
         this.follow_loop(slf.py());
         if this.is_dedicated() {
-            super::attach::count(&this.info.name);
+            crate::attaches::count(&this.info.name);
         }
         this.mailbox.rearm();
         for _ in 0..COMMANDS_PER_TURN {

@@ -44,7 +44,7 @@ impl Door {
         let home = Arc::new(Mailbox::new().expect("a descriptor")).owner();
         let object =
             Arc::new(Deferred::new(Python::attach(|py| PyDict::new(py).into_any().unbind()), Arc::clone(&home)));
-        Self { engine: EngineCore::new(String::new(), flow, Limits::default(), pool), home, object }
+        Self { engine: EngineCore::new(String::new(), flow, Limits::default(), pool, |_engine| {}), home, object }
     }
 
     fn admission(&self) -> &Admission {

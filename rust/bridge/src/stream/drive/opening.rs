@@ -8,8 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use super::{Drive, Driver, Flow, Pending, Phase};
-use crate::codec::DecodeError;
-use crate::codec::Decoder;
+use crate::codec::{DecodeError, Decoder};
 use crate::error::FailureKind;
 use crate::fault;
 use crate::py_errors;

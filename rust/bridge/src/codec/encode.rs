@@ -80,6 +80,11 @@ impl Encoder {
         Self { model_dump, ..self }
     }
 
+    /// The format of its frames.
+    pub(crate) fn format(&self) -> Format {
+        self.spec.format
+    }
+
     /// Shows what it holds to the collector, on behalf of the Python object that owns the encoder.
     pub(crate) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.default)?;

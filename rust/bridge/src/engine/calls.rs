@@ -10,6 +10,7 @@ use super::body::RequestBody;
 use super::core::{Life, post_start};
 use super::host::Engine;
 use super::permit::Permit;
+use super::python::PyEngine;
 use crate::admission::Entry;
 use crate::codec::{self, Format, Framing, Limits};
 use crate::error::FailureKind;
@@ -216,7 +217,7 @@ impl Engine {
             codec,
             context: None,
             framing,
-            begin: stream::start,
+            begin: stream::start::<PyEngine>,
         });
         let entry = match permit.and_then(Permit::into_ticket) {
             Some(ticket) => self.core.admission.enter_with(start, ticket),

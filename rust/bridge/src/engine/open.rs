@@ -67,7 +67,7 @@ fn start(py: Python<'_>, call: Call) -> PyResult<Opened<'_>> {
             Request::Encoded(engine.body(py, bytes.bind(py), spec.format)?, RequestCodec::Plain(spec))
         }
         CallRequest::Body(body) => {
-            let own = formats.0.filter(|&format| format != engine.spec.format);
+            let own = formats.0.filter(|&format| format != engine.handler.spec.format);
             Request::Encoded(body, own.map_or(RequestCodec::Engine, RequestCodec::of))
         }
     };
@@ -83,13 +83,13 @@ fn start(py: Python<'_>, call: Call) -> PyResult<Opened<'_>> {
         codec,
         context: Some(deferred(call.context)),
         framing: call.framing,
-        begin: stream::start,
+        begin: stream::start::<PyEngine>,
     });
     match engine.core.admission.enter(start, nested) {
         Entry::Admitted(start) => {
             core.register();
             match target {
-                Target::Here(port) => stream::start(py, &port, start),
+                Target::Here(port) => (start.begin)(py, &port, start),
                 Target::There(_) => post_start(start),
             }
         }

@@ -20,13 +20,16 @@ use super::settings::{self, Flow};
 use super::stats::EngineStats;
 use crate::awaitable::{Awaited, Goal, Single, coroutine};
 use crate::blocking;
-use crate::codec::{CodecSpec, Format, Framing};
-use crate::context::{self, Context};
+use crate::codec::{Encoder, Format, Framing};
+use crate::context::{Context, context_of};
 use crate::frame::PyFrame;
 use crate::interp::copy_context;
 use crate::py_errors::Class;
-use crate::stream::{BlockingStream, Call, CallOptions, CallRequest, ConsumerKind, Kind, PyStream, StreamCore};
-use crate::worker::{self, Mailbox, PyWorker};
+use crate::state::{ItemCodec, StartRequest};
+use crate::stream::{
+    self, BlockingStream, Call, CallOptions, CallRequest, ConsumerKind, Handler, HasHandler, Kind, PyStream, StreamCore,
+};
+use crate::worker::{self, HasLifespan, Mailbox, PyWorker, TaskSettings};
 
 /// Which worker runs an engine's handlers.
 pub(crate) enum Placement {
@@ -45,32 +48,56 @@ pub(crate) enum Placement {
 #[pyclass(frozen, name = "Engine", module = "pybridge._pybridge", weakref)]
 pub(crate) struct PyEngine {
     pub(crate) core: Arc<EngineCore>,
-    pub(crate) spec: Arc<CodecSpec>,
     pub(crate) placement: Placement,
-    pub(crate) unary: bool,
-    pub(crate) wants_context: bool,
-    pub(crate) lifespan: Option<Py<PyAny>>,
-    handler: Py<PyAny>,
-    pub(crate) codec: Py<PyCodec>,
-    context: Py<PyAny>,
-    /// What the tasks of its handlers are called.
-    pub(crate) task_name: Py<PyString>,
+    pub(crate) handler: Handler,
+    lifespan: Option<Py<PyAny>>,
+    codec: Py<PyCodec>,
+    tasks: TaskSettings,
+}
+
+impl HasLifespan for PyEngine {
+    fn of<'a>(object: &'a Bound<'_, PyAny>) -> PyResult<&'a Self> {
+        Ok(object.cast::<Self>()?.get())
+    }
+
+    fn core(&self) -> &Arc<EngineCore> {
+        &self.core
+    }
+
+    fn lifespan(&self) -> Option<&Py<PyAny>> {
+        self.lifespan.as_ref()
+    }
+
+    fn tasks(&self) -> &TaskSettings {
+        &self.tasks
+    }
+}
+
+impl HasHandler for PyEngine {
+    fn handler(&self) -> &Handler {
+        &self.handler
+    }
+
+    fn encoder(&self, py: Python<'_>, start: &StartRequest) -> PyResult<Encoder> {
+        let engines = self.codec.get();
+        let (codec, spec) = match &start.codec {
+            ItemCodec::Engine => (engines, engines.spec_for(start.framing)),
+            ItemCodec::Own(codec) => {
+                let codec = codec.get(py).bind(py).cast::<PyCodec>()?.get();
+                (codec, codec.spec_for(start.framing))
+            }
+            ItemCodec::Format(format) => (engines, engines.spec_in(*format)),
+        };
+        Ok(codec.encoder(py, spec, start.framing, Arc::clone(&self.core.limits)))
+    }
 }
 
 impl PyEngine {
-    pub(crate) fn handler(&self, py: Python<'_>) -> Py<PyAny> {
-        self.handler.clone_ref(py)
-    }
-
-    /// A copy of the context in which the engine was made, without the stream that it may have been made for.
-    pub(crate) fn copy_context(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        self.context.call_method0(py, pyo3::intern!(py, "copy"))
-    }
-
     /// What decides how its requests and answers look.
     pub(crate) fn profile(&self) -> EngineProfile {
-        let max_request = max_request(&self.core.limits, self.spec.format);
-        EngineProfile { format: self.spec.format, unary: self.unary, max_request }
+        let Handler { unary, ref spec, .. } = self.handler;
+        let max_request = max_request(&self.core.limits, spec.format);
+        EngineProfile { format: spec.format, unary, max_request }
     }
 
     /// The worker that serves Rust callers.
@@ -134,20 +161,11 @@ impl PyEngine {
             Some(pool) => pool.get().pool.clone(),
             None => shared_pool(py)?,
         };
-        let task_name = PyString::new(py, &name).unbind();
+        let tasks = TaskSettings { context: stream::copy_outside(py)?, name: PyString::new(py, &name).unbind() };
+        let context = wants_context.then_some(context_of as _);
+        let handler = Handler { function: handler, unary, context, spec: Arc::clone(&codec.get().spec) };
         let core = EngineCore::new(name, Flow::of(flow)?, settings::limits(limits)?, pool, worker::leave_lifespans);
-        Ok(Self {
-            core,
-            spec: Arc::clone(&codec.get().spec),
-            placement,
-            unary,
-            wants_context,
-            lifespan,
-            handler,
-            codec,
-            context: context::copy_outside(py)?,
-            task_name,
-        })
+        Ok(Self { core, placement, handler, lifespan, codec, tasks })
     }
 
     /// Makes the stream of one call; see `PooledEngine.__call__` for the options.
@@ -177,7 +195,7 @@ impl PyEngine {
         refuse_at_exit(py)?;
         let parent = match parent {
             Some(parent) => Some(Arc::clone(parent.get().stream())),
-            None if inherit => context::current_stream(py)?,
+            None if inherit => stream::current_stream(py)?,
             None => None,
         };
         let mut options = CallOptions {
@@ -307,7 +325,7 @@ impl PyEngine {
 
     /// True in the task of a handler of this engine, or of one that such a handler waits for.
     fn runs_caller(&self, py: Python<'_>) -> PyResult<bool> {
-        let (Some(stream), Some(port)) = (context::current_stream(py)?, worker::running_port(py)?) else {
+        let (Some(stream), Some(port)) = (stream::current_stream(py)?, worker::running_port(py)?) else {
             return Ok(false);
         };
         if !port.get().is_task_of(py, &stream)? {
@@ -345,13 +363,13 @@ impl PyEngine {
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        visit.call(&self.handler)?;
+        self.handler.traverse(&visit)?;
         visit.call(&self.codec)?;
         visit.call(&self.lifespan)?;
         if let Placement::Pinned(worker) = &self.placement {
             visit.call(worker)?;
         }
-        visit.call(&self.context)
+        visit.call(&self.tasks.context)
     }
 }
 

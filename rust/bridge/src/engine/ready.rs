@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 use super::calls::{closed, forked};
 use super::core::{EngineCore, Life};
 use super::host::Engine;
+use super::python::PyEngine;
 use crate::awaitable::Polled;
 use crate::py_errors::{Class, raise_failure};
 use crate::runtime;
@@ -43,7 +44,7 @@ impl Engine {
         if self.core.life() != Life::Serving {
             return Err(closed());
         }
-        match worker::enter_lifespan(&self.mailbox, Arc::clone(&self.object), false).await {
+        match worker::enter_lifespan::<PyEngine>(&self.mailbox, Arc::clone(&self.object), false).await {
             Ok(entered) => entered.map_err(StreamError::Failed),
             Err(_) => Err(closed()),
         }
@@ -68,7 +69,7 @@ impl Readiness {
             return Err(no_longer(py, core));
         }
         let object = Arc::new(Deferred::new(object, mailbox.owner()));
-        Ok(Self { core: Arc::clone(core), entered: worker::enter_lifespan(mailbox, object, true) })
+        Ok(Self { core: Arc::clone(core), entered: worker::enter_lifespan::<PyEngine>(mailbox, object, true) })
     }
 
     /// Whether the lifespan is entered; raises what it raised.

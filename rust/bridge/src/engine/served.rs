@@ -13,10 +13,9 @@ use super::core::Life;
 use super::host::EngineProfile;
 use super::python::PyEngine;
 use crate::codec::Framing;
-use crate::context;
 use crate::interp::copy_context;
 use crate::py_errors::failure_of;
-use crate::stream::{Call, CallOptions, CallRequest, ChunkStream, ConsumerKind, PyStream, StreamError};
+use crate::stream::{Call, CallOptions, CallRequest, ChunkStream, ConsumerKind, PyStream, StreamError, current_stream};
 use crate::worker::{Deferred, longest_lag};
 
 /// The extension's own engine object, called by code that runs on an event loop.
@@ -77,7 +76,7 @@ impl ServedEngine {
         check_size(&core.limits, body.len(), options.encoded.unwrap_or(self.profile().format))?;
         options.check(&core.limits).map_err(StreamError::Failed)?;
         let call = || -> PyResult<Call> {
-            let parent = context::current_stream(py)?;
+            let parent = current_stream(py)?;
             let mut options = options;
             if let Some(parent) = &parent {
                 options.inherit(&parent.options);

@@ -16,9 +16,8 @@ use super::kept::Keeper;
 use super::pace::{Pace, Pacer};
 use super::timers;
 use crate::codec::{EncodeError, Encoder, Format};
-use crate::engine::{Flush, PyCodec, PyEngine};
+use crate::engine::Flush;
 use crate::py_errors::IntoException;
-use crate::state::{ItemCodec, StartRequest};
 use crate::worker::{Lendable, Made, Port, SharedWriter};
 use crate::{fault, log, runtime};
 
@@ -57,25 +56,15 @@ pub(super) struct Output {
 }
 
 impl Output {
-    pub(super) fn new(py: Python<'_>, port: &Port, start: &StartRequest, engine: &PyEngine) -> PyResult<Self> {
-        let engines = engine.codec.get();
-        let (codec, spec) = match &start.codec {
-            ItemCodec::Engine => (engines, engines.spec_for(start.framing)),
-            ItemCodec::Own(codec) => {
-                let codec = codec.get(py).bind(py).cast::<PyCodec>()?.get();
-                (codec, codec.spec_for(start.framing))
-            }
-            ItemCodec::Format(format) => (engines, engines.spec_in(*format)),
+    pub(super) fn new(port: &Port, core: &StreamCore, encoder: Encoder) -> Self {
+        let encoder = match encoder.format() {
+            Format::Raw => encoder.with_keep(Box::new(Keeper(Arc::clone(&core.home)))),
+            Format::Json | Format::Msgpack => encoder,
         };
-        let is_raw = spec.format == Format::Raw;
-        let mut encoder = codec.encoder(py, spec, start.framing, Arc::clone(&engine.core.limits));
-        if is_raw {
-            encoder = encoder.with_keep(Box::new(Keeper(Arc::clone(&start.core.home))));
-        }
-        Ok(Self {
+        Self {
             pacer: Pacer::new(),
             encoder,
-            shared: port.writer(&engine.core.pool),
+            shared: port.writer(&core.engine.pool),
             private: None,
             made: false,
             spare_items: 0,
@@ -83,8 +72,8 @@ impl Output {
             first: true,
             discarded: false,
             ignored: false,
-            watch_idle: start.core.options.idle_timeout.is_some(),
-        })
+            watch_idle: core.options.idle_timeout.is_some(),
+        }
     }
 
     pub(super) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {

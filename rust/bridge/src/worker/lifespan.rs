@@ -7,11 +7,12 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use tokio::sync::oneshot;
 
+use super::calls::TaskSettings;
 use super::entering::{self, Entering};
 use super::mailbox::Mailbox;
 use super::port::Port;
 use super::release::Deferred;
-use crate::engine::{EngineCore, LifespanGuard, PyEngine};
+use crate::engine::{EngineCore, LifespanGuard};
 use crate::py_errors::{contained_exit, failure_of};
 use crate::state::{Owner, StartRequest, fail};
 use crate::stream::Failure;
@@ -47,6 +48,22 @@ impl Lifespan {
     }
 }
 
+/// An engine's Python object, as far as its lifespan goes.
+pub(crate) trait HasLifespan: Sized {
+    /// The engine that `object` is.
+    ///
+    /// # Errors
+    /// It is no engine.
+    fn of<'a>(object: &'a Bound<'_, PyAny>) -> PyResult<&'a Self>;
+
+    fn core(&self) -> &Arc<EngineCore>;
+
+    /// What makes the context manager, if the engine has one.
+    fn lifespan(&self) -> Option<&Py<PyAny>>;
+
+    fn tasks(&self) -> &TaskSettings;
+}
+
 /// What goes on once a lifespan is entered, or fails with it.
 enum Waiting {
     /// A request.
@@ -68,9 +85,13 @@ pub(crate) enum Gate {
 
 impl Gate {
     /// Looks whether the engine of `start` has a lifespan here, and has it entered at the first request.
-    pub(crate) fn of(py: Python<'_>, port: &Bound<'_, Port>, start: Box<StartRequest>) -> PyResult<Self> {
-        let engine = start.engine.get(py).bind(py).cast::<PyEngine>()?.clone();
-        Ok(match enter_or_wait(py, port, engine.get(), Waiting::Call(start))? {
+    pub(crate) fn of(
+        py: Python<'_>,
+        port: &Bound<'_, Port>,
+        engine: &impl HasLifespan,
+        start: Box<StartRequest>,
+    ) -> PyResult<Self> {
+        Ok(match enter_or_wait(py, port, engine, Waiting::Call(start))? {
             Some(Waiting::Call(start)) => Self::Open(start),
             _ => Self::Waiting,
         })
@@ -80,16 +101,16 @@ impl Gate {
 /// Has the lifespan of `engine`, if it has one, entered on the worker of `mailbox`; tells when it is.
 ///
 /// Nothing comes where the worker has gone, or goes meanwhile. `raises`: a failure keeps the exception itself.
-pub(crate) fn enter_lifespan(
+pub(crate) fn enter_lifespan<E: HasLifespan>(
     mailbox: &Arc<Mailbox>,
     engine: Arc<Deferred>,
     raises: bool,
 ) -> oneshot::Receiver<Entered> {
     let (entered, receiver) = oneshot::channel();
     let enter = move |py: Python<'_>, port: &Bound<'_, Port>| {
-        let Ok(engine) = engine.get(py).bind(py).cast::<PyEngine>() else { return };
+        let Ok(lifespan) = E::of(engine.get(py).bind(py)) else { return };
         let waiting = Waiting::Server { entered, raises };
-        if let Ok(Some(Waiting::Server { entered, .. })) = enter_or_wait(py, port, engine.get(), waiting) {
+        if let Ok(Some(Waiting::Server { entered, .. })) = enter_or_wait(py, port, lifespan, waiting) {
             drop(entered.send(Ok(())));
         }
     };
@@ -102,11 +123,11 @@ pub(crate) fn enter_lifespan(
 fn enter_or_wait(
     py: Python<'_>,
     port: &Bound<'_, Port>,
-    engine: &PyEngine,
+    engine: &impl HasLifespan,
     waiting: Waiting,
 ) -> PyResult<Option<Waiting>> {
-    let Some(factory) = &engine.lifespan else { return Ok(Some(waiting)) };
-    let core = &engine.core;
+    let Some(factory) = engine.lifespan() else { return Ok(Some(waiting)) };
+    let core = engine.core();
     let stop = port.get().create_future(py)?;
     let number = {
         let Some(mut lifespans) = port.get().lifespans() else { return Ok(Some(waiting)) };
@@ -148,19 +169,20 @@ impl Port {
         &self,
         py: Python<'_>,
         port: &Bound<'_, Self>,
-        engine: &PyEngine,
+        engine: &impl HasLifespan,
         factory: &Py<PyAny>,
         stop: &Bound<'_, PyAny>,
         number: u64,
     ) -> PyResult<()> {
-        let context = engine.copy_context(py)?;
+        let tasks = engine.tasks();
+        let context = tasks.copy_context(py)?;
         entering::mark(py, &context, number)?;
-        let guard = engine.core.enter_lifespan();
-        let id = engine.core.id;
+        let guard = engine.core().enter_lifespan();
+        let id = engine.core().id;
         let progress = Bound::new(py, Progress { port: port.clone().unbind(), engine: id, number, _guard: guard })?;
-        let arguments = (factory, progress, stop, &engine.core.name);
+        let arguments = (factory, progress, stop, &engine.core().name);
         let held = py.import("pybridge._worker")?.call_method1("hold_lifespan", arguments)?;
-        let task = self.create_task(py, held, context, &engine.task_name)?;
+        let task = self.create_task(py, held, context, &tasks.name)?;
         // It is kept here until it is over: a loop that nobody closes can be collected with the task.
         if let Some(lifespan) = self.lifespans().as_mut().and_then(|lifespans| lifespans.get_mut(&id))
             && lifespan.number == number

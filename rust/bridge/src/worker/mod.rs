@@ -29,13 +29,14 @@ mod watch;
 
 pub use attach::attach;
 pub(crate) use attach::{at_home, detached, if_attached, in_slot, try_attach};
+pub(crate) use calls::TaskSettings;
 pub(crate) use cell::ThreadCell;
 pub(crate) use dedicated::{PyWorker, open_port, shared_worker};
 pub(crate) use entering::{current_lifespan, wait_for};
 pub use host::{EventLoop, Worker};
 pub(crate) use lag::watch_loops;
 pub(crate) use lendable::Lendable;
-pub(crate) use lifespan::{Entered, Gate, enter_lifespan, leave_lifespans};
+pub(crate) use lifespan::{Entered, Gate, HasLifespan, enter_lifespan, leave_lifespans};
 pub(crate) use locate::{port_of_running_loop as running_port, running_loop, trio_runs_here};
 pub(crate) use mailbox::Mailbox;
 pub(crate) use port::Port;

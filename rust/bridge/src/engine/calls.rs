@@ -7,11 +7,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::body::RequestBody;
-use super::core::{Life, post_start};
+use super::core::{Life, post_start, submit};
 use super::host::Engine;
 use super::permit::Permit;
 use super::python::PyEngine;
-use crate::admission::Entry;
 use crate::codec::{self, Format, Framing, Limits};
 use crate::error::FailureKind;
 use crate::runtime::RuntimeError;
@@ -30,6 +29,13 @@ pub(super) fn forked() -> StreamError {
 
 pub(super) fn closed() -> StreamError {
     failed(FailureKind::Closed, "EngineClosed", "the engine is closed")
+}
+
+/// `message`: which engine has no place, and why.
+pub(super) fn overloaded(message: String) -> StreamError {
+    let public = "the engine has no place for one more call";
+    let failure = Failure { message, ..Failure::new(FailureKind::Overloaded, "Overloaded", public) };
+    StreamError::Failed(Box::new(failure))
 }
 
 pub(super) fn too_large(message: String, limit: &str) -> StreamError {
@@ -219,26 +225,8 @@ impl Engine {
             framing,
             begin: stream::start::<PyEngine>,
         });
-        let entry = match permit.and_then(Permit::into_ticket) {
-            Some(ticket) => self.core.admission.enter_with(start, ticket),
-            None => self.core.admission.enter(start, false),
-        };
-        match entry {
-            Entry::Admitted(start) => {
-                core.register();
-                post_start(start);
-            }
-            Entry::Waiting => core.register(),
-            Entry::Refused(_start, reason) => return Err(self.overloaded(&reason)),
-        }
+        submit(start, permit.and_then(Permit::into_ticket), false, post_start).map_err(overloaded)?;
         Ok(core)
-    }
-
-    pub(super) fn overloaded(&self, reason: &str) -> StreamError {
-        let public = "the engine has no place for one more call";
-        let mut failure = Failure::new(FailureKind::Overloaded, "Overloaded", public);
-        failure.message = self.core.no_place(reason);
-        StreamError::Failed(Box::new(failure))
     }
 }
 

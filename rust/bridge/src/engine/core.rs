@@ -11,7 +11,7 @@ use slab::Slab;
 
 use super::failures::OnFailure;
 use super::settings::Flow;
-use crate::admission::Admission;
+use crate::admission::{Admission, Entry};
 use crate::attaches::attaches;
 use crate::codec::Limits;
 use crate::error::Reason;
@@ -236,6 +236,33 @@ impl Drop for LifespanGuard {
             self.0.tell_idle();
         }
     }
+}
+
+/// Has `go` start a call whose place is there, that of the permit with the number `permit` if there is one; others wait.
+///
+/// # Errors
+/// The engine has no place, and its queue is full; why.
+pub(super) fn submit(
+    start: Box<StartRequest>,
+    permit: Option<u64>,
+    nested: bool,
+    go: impl FnOnce(Box<StartRequest>),
+) -> Result<(), String> {
+    let core = Arc::clone(&start.core);
+    let engine = &core.engine;
+    let entry = match permit {
+        Some(ticket) => engine.admission.enter_with(start, ticket),
+        None => engine.admission.enter(start, nested),
+    };
+    match entry {
+        Entry::Admitted(start) => {
+            core.register();
+            go(start);
+        }
+        Entry::Waiting => core.register(),
+        Entry::Refused(_start, reason) => return Err(engine.no_place(&reason)),
+    }
+    Ok(())
 }
 
 /// Sends an admitted request to its worker.

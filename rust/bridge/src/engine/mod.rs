@@ -42,7 +42,6 @@ pub(crate) use core::{
     EngineCore, Life, LifespanGuard, activity, close_all, live_engines, pools_of_engines, streams_of,
 };
 pub(crate) use failures::report;
-pub(crate) use open::open;
 pub(crate) use pool::{PyPool, is_shared};
 pub(crate) use python::PyEngine;
 #[cfg(test)]

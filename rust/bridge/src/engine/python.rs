@@ -14,6 +14,7 @@ use pyo3::types::{PyDict, PyString};
 use super::codec::{PyCodec, body_of};
 use super::core::EngineCore;
 use super::host::{EngineProfile, max_request};
+use super::open::{Call, CallRequest};
 use super::pool::{PyPool, shared_pool};
 use super::ready::Readiness;
 use super::settings::{self, Flow};
@@ -26,9 +27,7 @@ use crate::frame::PyFrame;
 use crate::interp::copy_context;
 use crate::py_errors::Class;
 use crate::state::{ItemCodec, StartRequest};
-use crate::stream::{
-    self, BlockingStream, Call, CallOptions, CallRequest, ConsumerKind, Handler, HasHandler, Kind, PyStream, StreamCore,
-};
+use crate::stream::{self, BlockingStream, CallOptions, Handler, HasHandler, Kind, PyStream, StreamCore};
 use crate::worker::{self, HasLifespan, Mailbox, PyWorker, TaskSettings};
 
 /// Which worker runs an engine's handlers.
@@ -217,6 +216,8 @@ impl PyEngine {
         };
         let framing = Framing::from_name(framing).unwrap_or_default();
         let spec = codec.map_or_else(|| slf.get().codec.get(), |codec| codec.get()).spec_for(framing);
+        let engine = Arc::clone(&slf.get().core);
+        let name = options.request_id.clone();
         let call = Call {
             engine: slf.clone().unbind(),
             request: match encoded {
@@ -226,12 +227,11 @@ impl PyEngine {
             codec: codec.map(|codec| codec.clone().unbind().into_any()),
             context: copy_context(py)?.unbind(),
             framing,
-            flush_interval: duration(Some(flush_interval))?.unwrap_or_default(),
             options,
             parent,
-            consumer: ConsumerKind::Python,
         };
-        Ok(PyStream::new(call, kind, spec, py))
+        let flush_interval = duration(Some(flush_interval))?.unwrap_or_default();
+        Ok(PyStream::new(Box::new(call), slf.clone().into_any().unbind(), engine, name, kind, spec, flush_interval))
     }
 
     /// The one item of a call, once its stream has ended; the options are those of `open`.

@@ -40,7 +40,7 @@ pub use ending::{Cancellation, Ending, Failure};
 pub use error::StreamError;
 pub use options::CallOptions;
 
-pub(crate) use call::{Call, CallRequest, ConsumerKind, Kind};
+pub(crate) use call::{ConsumerKind, Kind};
 pub(crate) use core::StreamCore;
 pub(crate) use current::{copy_outside, current_driver, current_stream};
 pub(crate) use dispatcher::dispatch;
@@ -48,7 +48,7 @@ pub(crate) use driver::Driver;
 pub(crate) use handler::{Handler, HasHandler};
 pub(crate) use iterate::BlockingStream;
 pub(crate) use outbox::Outbox;
-pub(crate) use python::PyStream;
+pub(crate) use python::{Opened, PyStream, Unopened};
 pub(crate) use queue::{FRAME_OVERHEAD, Marks};
 pub(crate) use start::start;
 pub(crate) use wait::Wait;

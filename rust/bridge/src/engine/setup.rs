@@ -1,4 +1,4 @@
-//! Engines made on their workers, for threads that do not attach to the interpreter.
+//! The making of engines: where the interpreter is at hand, and on their workers for threads that do not attach to it.
 
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
@@ -18,6 +18,17 @@ use crate::worker;
 type Made = Result<Engine, SetupError>;
 
 impl EngineBuilder {
+    /// Makes the engine on the calling thread, where a path is imported too, and starts its worker. For code that is attached to
+    /// the interpreter.
+    ///
+    /// # Errors
+    /// What importing raises; `TypeError` for a wrong handler, `ConfigError` for a wrong setting; `ValueError` for settings of
+    /// what is a `PooledEngine` already.
+    pub fn build(self, py: Python<'_>) -> PyResult<Engine> {
+        embed::install(py)?;
+        self.make(py)
+    }
+
     /// Makes the engine on its worker's thread, where a path is imported too. Blocks until that is done, detached from the
     /// interpreter.
     ///
@@ -54,7 +65,7 @@ impl EngineBuilder {
         match embed::install(py).and_then(|()| self.home(py)) {
             Ok(home) => {
                 let make = move |py: Python<'_>| {
-                    done(self.build(py).map_err(|error| SetupError::of(py, &error)));
+                    done(self.make(py).map_err(|error| SetupError::of(py, &error)));
                 };
                 drop(home.post(Command::run(make)));
             }

@@ -5,7 +5,7 @@ use std::sync::PoisonError;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use super::outbox::Delivery;
+use super::delivery::Delivery;
 use crate::lock::{Mutex, MutexGuard};
 
 pub(super) type Dispatcher = UnboundedSender<Vec<Delivery>>;

@@ -7,6 +7,7 @@ mod consumer;
 mod core;
 mod current;
 mod cursor;
+mod delivery;
 mod dispatcher;
 mod drive;
 mod driver;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use pybridge_pool::Batch;
 
 use super::core::StreamCore;
+use super::delivery::{Delivery, Parcel};
 use super::dispatcher::{Dispatcher, dispatcher};
 use super::ending::Ending;
 use crate::fault;
@@ -19,36 +20,6 @@ const CROSSING_GAP: Duration = Duration::from_micros(500);
 /// Turns that end sooner after a crossing leave together, as long as each makes something: a crossing that finds the
 /// runtime asleep costs more than a short turn. First items and endings never wait for that.
 const TURNS_TOGETHER: Duration = Duration::from_micros(50);
-
-/// Something for the consumer of one stream.
-#[derive(Debug)]
-pub(crate) struct Delivery {
-    core: Arc<StreamCore>,
-    parcel: Parcel,
-}
-
-#[derive(Debug)]
-enum Parcel {
-    Batch(Batch),
-    Ending(Ending),
-}
-
-impl Delivery {
-    /// Puts it into the stream's queue and wakes the consumer. A panic on the way ends the stream, and is nobody else's.
-    pub(crate) fn hand_over(self) {
-        let Self { core, parcel } = self;
-        let deliver = || {
-            fault::reach(fault::Point::Deliver);
-            match parcel {
-                Parcel::Batch(batch) => core.deliver(batch),
-                Parcel::Ending(ending) => core.deliver_ending(ending),
-            }
-        };
-        if catch_unwind(AssertUnwindSafe(deliver)).is_err() {
-            core.fail_internally();
-        }
-    }
-}
 
 /// Parked deliveries of one worker, in the order they were made.
 #[derive(Debug, Default)]

@@ -6,9 +6,11 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
+use super::info::Kind;
 use super::locate::register;
 use super::mailbox::Mailbox;
-use super::port::{Kind, Port};
+use super::port::Port;
+use super::reader;
 use crate::lock::Mutex;
 use crate::log;
 use crate::state::Owner;
@@ -168,7 +170,7 @@ pub(crate) fn open_port<'py>(
     name: &str,
     cpu: Option<usize>,
 ) -> PyResult<Bound<'py, Port>> {
-    let port = Port::open(event_loop, Kind::Dedicated, name)?;
+    let port = reader::open(event_loop, Kind::Dedicated, name)?;
     register(event_loop.py(), event_loop, &port)?;
     super::thread::name_current(name);
     if let Some(cpu) = cpu {

@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::{Arc, PoisonError, Weak};
 use std::time::Instant;
 
+use super::bell;
 use super::lendable::Lendable;
-use super::prompt;
 use super::shared_writer::SharedWriter;
 use crate::lock::{Mutex, MutexGuard};
 use crate::stream::{Ending, Outbox, StreamCore};
@@ -56,7 +56,7 @@ impl Handoff {
     pub(crate) fn park_ending(&self, core: &Arc<StreamCore>, ending: Ending) {
         let mut outbox = self.outbox();
         outbox.park_ending(Arc::clone(core), ending);
-        prompt::ring();
+        bell::ring();
     }
 
     /// True: the caller must ask the loop for a hand-over at the turn's end.

@@ -1,6 +1,5 @@
 //! An engine's `lifespan` on one worker: entered before the first request, left when the engine or the loop closes.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use pyo3::gc::{PyTraverseError, PyVisit};
@@ -9,44 +8,13 @@ use tokio::sync::oneshot;
 
 use super::calls::TaskSettings;
 use super::entering::{self, Entering};
+use super::lifespans::{Entered, Lifespan, Stage, Waiting};
 use super::mailbox::Mailbox;
 use super::port::Port;
 use super::release::Deferred;
 use crate::engine::{EngineCore, LifespanGuard};
 use crate::py_errors::{contained_exit, failure_of};
 use crate::state::{Owner, StartRequest, fail};
-use crate::stream::Failure;
-
-/// Lifespans on one worker, by engine.
-pub(super) type Lifespans = HashMap<u64, Lifespan>;
-
-/// One engine's lifespan on one worker.
-pub(super) struct Lifespan {
-    /// No other one of the process has it.
-    number: u64,
-    stage: Stage,
-    /// The future that ends it.
-    stop: Py<PyAny>,
-    /// The asyncio task that holds it, whose loop does not keep it; `None` while it is being made.
-    task: Option<Py<PyAny>>,
-}
-
-enum Stage {
-    /// Its context manager is being entered; these wait for that.
-    Entering { waiting: Vec<Waiting>, entering: Entering },
-    /// It is entered: what it yielded.
-    Entered(Py<PyAny>),
-    /// Its context manager is being left.
-    Leaving,
-}
-
-impl Lifespan {
-    pub(super) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
-        visit.call(&self.stop)?;
-        visit.call(&self.task)?;
-        if let Stage::Entered(state) = &self.stage { visit.call(state) } else { Ok(()) }
-    }
-}
 
 /// An engine's Python object, as far as its lifespan goes.
 pub(crate) trait HasLifespan: Sized {
@@ -63,17 +31,6 @@ pub(crate) trait HasLifespan: Sized {
 
     fn tasks(&self) -> &TaskSettings;
 }
-
-/// What goes on once a lifespan is entered, or fails with it.
-enum Waiting {
-    /// A request.
-    Call(Box<StartRequest>),
-    /// Somebody who serves the engine, and wants the exception itself if `raises`.
-    Server { entered: oneshot::Sender<Entered>, raises: bool },
-}
-
-/// Whether a lifespan was entered; else what that failed with.
-pub(crate) type Entered = Result<(), Box<Failure>>;
 
 /// Whether a request may go on.
 pub(crate) enum Gate {

@@ -13,11 +13,11 @@ use slab::Slab;
 use super::calls::LoopCalls;
 use super::cell::ThreadCell;
 use super::handoff::Handoff;
+use super::info::{Kind, WorkerInfo};
 use super::lag::Lag;
 use super::lendable::Lendable;
-use super::lifespan::Lifespans;
+use super::lifespans::Lifespans;
 use super::mailbox::Mailbox;
-use super::reader::Reader;
 use super::shared_writer::SharedWriter;
 use super::thread;
 use super::wakes::Wakes;
@@ -25,27 +25,6 @@ use crate::engine::{pools_of_engines, streams_of};
 use crate::log;
 use crate::state::{Command, Owner};
 use crate::stream::StreamCore;
-
-/// What a worker runs on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// pybridge's own thread.
-    Dedicated,
-    /// A loop that the caller runs.
-    Attached,
-}
-
-/// What other threads may know of a worker.
-#[derive(Debug)]
-pub(crate) struct WorkerInfo {
-    pub(crate) name: String,
-    pub(crate) kind: Kind,
-    pub(crate) loop_name: String,
-    pub(crate) live: AtomicUsize,
-    /// What Python calls the identifier of its thread.
-    pub(super) thread: AtomicUsize,
-    pub(super) lag: Lag,
-}
 
 pub(super) struct LiveTask {
     pub(super) core: Arc<StreamCore>,
@@ -75,8 +54,8 @@ pub(crate) struct Port {
 }
 
 impl Port {
-    /// A port for `event_loop`, which belongs to the calling thread; the loop watches the mailbox from now on.
-    pub(crate) fn open<'py>(event_loop: &Bound<'py, PyAny>, kind: Kind, name: &str) -> PyResult<Bound<'py, Self>> {
+    /// A port for `event_loop`, which belongs to the calling thread; nothing watches the mailbox yet.
+    pub(super) fn new<'py>(event_loop: &Bound<'py, PyAny>, kind: Kind, name: &str) -> PyResult<Bound<'py, Self>> {
         let py = event_loop.py();
         let loop_name = event_loop.get_type().module()?.to_string();
         let info = Arc::new(WorkerInfo {
@@ -87,7 +66,7 @@ impl Port {
             thread: AtomicUsize::new(thread::identifier()),
             lag: Lag::default(),
         });
-        let port = Bound::new(
+        Bound::new(
             py,
             Self {
                 mailbox: Arc::new(Mailbox::new()?),
@@ -97,13 +76,7 @@ impl Port {
                 handoff: Arc::default(),
                 tables: ThreadCell::new(Tables::default()),
             },
-        )?;
-        let reader = Reader::new(&port)?;
-        let add_reader = event_loop.getattr("add_reader")?;
-        port.get().calls().context(py).call_method1("run", (add_reader, port.get().mailbox.fd(), reader))?;
-        super::watch::register(&port.get().mailbox, &port.get().info);
-        super::prompt::register(&port.get().handoff);
-        Ok(port)
+        )
     }
 
     /// Has `act` run on the worker, with its port.
@@ -239,7 +212,7 @@ impl Port {
         self.calls().create_future(py)
     }
 
-    fn calls(&self) -> &LoopCalls {
+    pub(super) fn calls(&self) -> &LoopCalls {
         &self.wakes.get().calls
     }
 

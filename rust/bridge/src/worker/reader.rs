@@ -7,7 +7,9 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
 
+use super::info::Kind;
 use super::port::Port;
+use super::{prompt, watch};
 use crate::log;
 use crate::state::Command;
 use crate::stream::{Ending, StreamCore};
@@ -17,14 +19,20 @@ const COMMANDS_PER_TURN: usize = 1024;
 
 /// What the loop holds as its reader callback: dropped with the loop's registration, that is when the loop closes.
 #[pyclass(frozen, module = "pybridge._pybridge")]
-pub(super) struct Reader {
+struct Reader {
     port: Py<Port>,
 }
 
-impl Reader {
-    pub(super) fn new<'py>(port: &Bound<'py, Port>) -> PyResult<Bound<'py, Self>> {
-        Bound::new(port.py(), Self { port: port.clone().unbind() })
-    }
+/// A port for `event_loop`, which belongs to the calling thread; the loop watches the mailbox from now on.
+pub(super) fn open<'py>(event_loop: &Bound<'py, PyAny>, kind: Kind, name: &str) -> PyResult<Bound<'py, Port>> {
+    let py = event_loop.py();
+    let port = Port::new(event_loop, kind, name)?;
+    let reader = Bound::new(py, Reader { port: port.clone().unbind() })?;
+    let add_reader = event_loop.getattr("add_reader")?;
+    port.get().calls().context(py).call_method1("run", (add_reader, port.get().mailbox.fd(), reader))?;
+    watch::register(&port.get().mailbox, &port.get().info);
+    prompt::register(&port.get().handoff);
+    Ok(port)
 }
 
 #[python_entry]

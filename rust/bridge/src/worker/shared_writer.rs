@@ -6,7 +6,7 @@ use std::sync::Arc;
 use pybridge_pool::{Pool, Writer};
 use pyo3::prelude::*;
 
-use super::prompt;
+use super::bell;
 use crate::codec::{EncodeError, Encoder};
 use crate::stream::{FRAME_OVERHEAD, Outbox, StreamCore};
 
@@ -88,7 +88,7 @@ impl SharedWriter {
         self.bytes += weight;
         if !goes_on {
             self.run = Some(Arc::clone(core));
-            prompt::ring();
+            bell::ring();
         }
         Ok(Made { weight, items: self.items, bytes: self.bytes })
     }

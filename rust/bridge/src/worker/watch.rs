@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use pyo3::prelude::*;
 
+use super::info::{Kind, WorkerInfo};
 use super::mailbox::Mailbox;
-use super::port::{Kind, Port, WorkerInfo};
+use super::port::Port;
 use crate::lock::Mutex;
 use crate::state::Owner;
 

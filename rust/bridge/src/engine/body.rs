@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use pybridge_pool::{InboundBody, Pool, PoolError};
 
-use super::calls::{failed, forked, too_large};
+use super::refusals::{failed, forked, too_large};
 use crate::error::FailureKind;
 use crate::stream::StreamError;
 

@@ -11,36 +11,11 @@ use super::core::{Life, post_start, submit};
 use super::host::Engine;
 use super::permit::Permit;
 use super::python::PyEngine;
-use crate::codec::{self, Format, Framing, Limits};
+use super::refusals::{check_size, closed, failed, forked, overloaded};
+use crate::codec::{self, Format, Framing};
 use crate::error::FailureKind;
-use crate::runtime::RuntimeError;
 use crate::state::{ItemCodec, Request, RequestCodec, StartRequest};
-use crate::stream::{
-    self, CallOptions, ChunkStream, ConsumerKind, Failure, FrameStream, ItemStream, StreamCore, StreamError,
-};
-
-pub(super) fn failed(kind: FailureKind, class: &str, message: impl Into<String>) -> StreamError {
-    StreamError::Failed(Box::new(Failure::new(kind, class, message)))
-}
-
-pub(super) fn forked() -> StreamError {
-    failed(FailureKind::Fork, "ForkError", RuntimeError::Forked.to_string())
-}
-
-pub(super) fn closed() -> StreamError {
-    failed(FailureKind::Closed, "EngineClosed", "the engine is closed")
-}
-
-/// `message`: which engine has no place, and why.
-pub(super) fn overloaded(message: String) -> StreamError {
-    let public = "the engine has no place for one more call";
-    let failure = Failure { message, ..Failure::new(FailureKind::Overloaded, "Overloaded", public) };
-    StreamError::Failed(Box::new(failure))
-}
-
-pub(super) fn too_large(message: String, limit: &str) -> StreamError {
-    StreamError::Failed(Box::new(Failure::over(FailureKind::TooLarge, limit, message)))
-}
+use crate::stream::{self, CallOptions, ChunkStream, ConsumerKind, FrameStream, ItemStream, StreamCore, StreamError};
 
 impl Engine {
     /// Copies an encoded request into memory of the engine's pool, as a server reads one from its socket.
@@ -228,13 +203,4 @@ impl Engine {
         submit(start, permit.and_then(Permit::into_ticket), false, post_start).map_err(overloaded)?;
         Ok(core)
     }
-}
-
-/// Refuses an encoded request that the worker would refuse, before it is copied or sent anywhere.
-pub(super) fn check_size(limits: &Limits, len: usize, format: Format) -> Result<(), StreamError> {
-    let most = limits.max_frame_bytes;
-    if len > most && format != Format::Raw {
-        return Err(too_large(format!("a request of {len} bytes is over max_frame_bytes = {most}"), "max_frame_bytes"));
-    }
-    Ok(())
 }

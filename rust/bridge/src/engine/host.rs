@@ -7,9 +7,10 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 
 use super::core::{EngineCore, Life};
+use super::profile::{EngineProfile, max_request};
 use super::python::PyEngine;
 use super::stats::EngineStats;
-use crate::codec::{Format, Limits};
+use crate::codec::Format;
 use crate::worker::{Deferred, Mailbox, longest_lag};
 
 /// Calls one Python handler from Rust. Clones share it.
@@ -22,18 +23,6 @@ pub struct Engine {
     pub(super) mailbox: Arc<Mailbox>,
     pub(super) format: Format,
     unary: bool,
-}
-
-/// What of an engine's settings decides how its requests and answers look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub struct EngineProfile {
-    /// Format of requests and items, unless a call says another.
-    pub format: Format,
-    /// The handler returns one value.
-    pub unary: bool,
-    /// Longest encoded request that the engine takes, in bytes; `None`: its pool decides.
-    pub max_request: Option<usize>,
 }
 
 impl Engine {
@@ -100,9 +89,4 @@ impl Engine {
     pub fn close(&self) {
         self.core.close();
     }
-}
-
-/// Longest encoded request in this format.
-pub(super) fn max_request(limits: &Limits, format: Format) -> Option<usize> {
-    (format != Format::Raw).then_some(limits.max_frame_bytes)
 }

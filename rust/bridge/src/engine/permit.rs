@@ -6,9 +6,9 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 
-use super::calls::{closed, forked, overloaded};
 use super::core::Life;
 use super::host::Engine;
+use super::refusals::{closed, forked, overloaded};
 use crate::admission::Asked;
 use crate::codec::Framing;
 use crate::stream::{CallOptions, ChunkStream, FrameStream, StreamError};

@@ -13,10 +13,10 @@ use pyo3::types::{PyDict, PyString};
 
 use super::codec::{PyCodec, body_of};
 use super::core::EngineCore;
-use super::host::{EngineProfile, max_request};
 use super::open::{Call, CallRequest};
 use super::pool::{PyPool, shared_pool};
-use super::ready::Readiness;
+use super::profile::{EngineProfile, max_request};
+use super::readiness::Readiness;
 use super::settings::{self, Flow};
 use super::stats::EngineStats;
 use crate::awaitable::{Awaited, Goal, Single, coroutine};
@@ -28,7 +28,7 @@ use crate::interp::copy_context;
 use crate::py_errors::Class;
 use crate::state::{ItemCodec, StartRequest};
 use crate::stream::{self, BlockingStream, CallOptions, Handler, HasHandler, Kind, PyStream, StreamCore};
-use crate::worker::{self, HasLifespan, Mailbox, PyWorker, TaskSettings};
+use crate::worker::{self, Deferred, HasLifespan, Mailbox, PyWorker, TaskSettings};
 
 /// Which worker runs an engine's handlers.
 pub(crate) enum Placement {
@@ -114,7 +114,10 @@ impl PyEngine {
         let py = slf.py();
         crate::runtime::start().map_err(|error| crate::py_errors::runtime_error(py, error))?;
         let mailbox = slf.get().host_mailbox(py)?;
-        Readiness::of(py, &slf.get().core, slf.clone().into_any().unbind(), &mailbox)
+        Readiness::of(py, &slf.get().core, || {
+            let object = Arc::new(Deferred::new(slf.clone().into_any().unbind(), mailbox.owner()));
+            worker::enter_lifespan::<Self>(&mailbox, object, true)
+        })
     }
 
     /// A request's bytes in this format: a frame's own memory, else a copy in the pool's inbound half.

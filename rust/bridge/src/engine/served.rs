@@ -6,11 +6,11 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
 use super::body::RequestBody;
-use super::calls::check_size;
 use super::core::Life;
-use super::host::EngineProfile;
 use super::open::{Call, CallRequest};
+use super::profile::EngineProfile;
 use super::python::PyEngine;
+use super::refusals::check_size;
 use crate::codec::Framing;
 use crate::interp::copy_context;
 use crate::py_errors::failure_of;

@@ -15,6 +15,7 @@ use pyo3::types::{PyModule, PyTraceback, PyType};
 
 use crate::codec::{DecodeError, EncodeError};
 use crate::error::{FailureKind, PublicAnswer, Reason};
+use crate::interp::object_of;
 use crate::runtime::RuntimeError;
 use crate::stream::Failure;
 use crate::traceback;
@@ -195,11 +196,6 @@ pub(crate) fn is_only_the_close(py: Python<'_>, error: &PyErr) -> bool {
             && value
                 .getattr(intern!(py, "reason"))
                 .is_ok_and(|reason| reason.eq(Reason::Parent.as_str()).unwrap_or(false))
-}
-
-/// The exception itself, which before Python 3.12 has its traceback beside it.
-pub(crate) fn object_of(py: Python<'_>, error: &PyErr) -> Py<PyAny> {
-    error.clone_ref(py).into_value(py).into_any()
 }
 
 /// What a consumer gets for an exception that asks the process to exit, `SystemExit` or `KeyboardInterrupt`; None for others.

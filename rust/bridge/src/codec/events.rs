@@ -99,6 +99,15 @@ impl Budget {
     }
 }
 
+pub(super) fn check_frame(limits: &Limits, input: &[u8]) -> Result<(), Fault> {
+    let max = limits.max_frame_bytes;
+    if input.len() > max {
+        Err(over("max_frame_bytes", max, format!("a frame of more than {max} bytes")))
+    } else {
+        Ok(())
+    }
+}
+
 #[cold]
 pub(super) fn over(limit: &'static str, offset: usize, reason: String) -> Fault {
     DecodeError::Limit { limit, offset, reason }.into()

@@ -189,7 +189,7 @@ impl Engine {
         }
         options.check(&self.core.limits).map_err(StreamError::Failed)?;
         let codec = options.codec.map_or(ItemCodec::Engine, ItemCodec::Format);
-        let core = StreamCore::new(Arc::clone(&self.core), self.mailbox.owner(), options, None, ConsumerKind::Rust);
+        let core = StreamCore::new(Arc::clone(&self.core), self.mailbox.sink(), options, None, ConsumerKind::Rust);
         let request_codec = encoded.map_or(RequestCodec::Engine, RequestCodec::of);
         let start = Box::new(StartRequest {
             core: Arc::clone(&core),

@@ -9,7 +9,7 @@ use std::time::Duration;
 use pybridge_pool::Pool;
 use slab::Slab;
 
-use super::failures::OnFailure;
+use super::on_failure::OnFailure;
 use super::settings::Flow;
 use crate::admission::{Admission, Entry};
 use crate::attaches::attaches;

@@ -40,7 +40,7 @@ impl Engine {
         let core = Arc::clone(&inner.get().core);
         let EngineProfile { format, unary, .. } = inner.get().profile();
         // The Python object is kept as well: an engine lives as long as its Rust handles.
-        let object = Arc::new(Deferred::new(inner.into_any().unbind(), mailbox.owner()));
+        let object = Arc::new(Deferred::new(inner.into_any().unbind(), mailbox.sink()));
         Ok(Self { core, object, mailbox, format, unary })
     }
 

@@ -14,6 +14,7 @@ mod failures;
 mod host;
 mod keywords;
 mod leaks;
+mod on_failure;
 mod open;
 mod permit;
 mod pool;
@@ -45,11 +46,12 @@ pub use codec::PyCodec;
 pub(crate) use core::{
     EngineCore, Life, LifespanGuard, activity, close_all, live_engines, pools_of_engines, streams_of,
 };
-pub(crate) use failures::report;
+pub(crate) use failures::{fail, report};
 pub(crate) use pool::{PyPool, is_shared};
 pub(crate) use python::PyEngine;
 #[cfg(test)]
 pub(crate) use settings::Flow;
 pub use settings::Flush;
+pub(crate) use settings::Places;
 pub(crate) use single::{decode, encode};
 pub(crate) use stats::pool_totals;

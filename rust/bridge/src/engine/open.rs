@@ -11,7 +11,7 @@ use super::core::{post_start, submit};
 use super::python::{Placement, PyEngine};
 use crate::codec::{CodecSpec, Framing};
 use crate::py_errors::Class;
-use crate::state::{ItemCodec, Owner, Request, RequestCodec, StartRequest};
+use crate::state::{CommandSink, ItemCodec, Request, RequestCodec, StartRequest};
 use crate::stream::{self, CallOptions, ConsumerKind, Opened, StreamCore, Unopened};
 use crate::worker::{self, Deferred, Mailbox, Port};
 
@@ -24,10 +24,10 @@ enum Target<'py> {
 }
 
 impl Target<'_> {
-    fn owner(&self) -> Arc<dyn Owner> {
+    fn sink(&self) -> Arc<dyn CommandSink> {
         match self {
-            Self::Here(port) => port.get().mailbox.owner(),
-            Self::There(mailbox) => mailbox.owner(),
+            Self::Here(port) => port.get().mailbox.sink(),
+            Self::There(mailbox) => mailbox.sink(),
         }
     }
 }
@@ -84,14 +84,14 @@ fn start(py: Python<'_>, call: Call, consumer: ConsumerKind) -> PyResult<Opened<
     }
     let port = port_here(py)?;
     let target = locate(py, engine, port.as_ref(), call.parent.is_some())?;
-    let home = target.owner();
+    let home = target.sink();
     let formats = (call.options.encoded, call.options.codec);
     let core =
         StreamCore::new(Arc::clone(&engine.core), Arc::clone(&home), call.options, call.parent.as_ref(), consumer);
     if let Some(lifespan) = lifespan {
         worker::wait_for(lifespan, &core)?;
     }
-    let deferred = |object: Py<PyAny>| Deferred::new(object, Arc::clone(&home));
+    let deferred = |object: Py<PyAny>| Deferred::new(object, core.owner());
     let request = match call.request {
         CallRequest::Object(object) => Request::Object(deferred(object)),
         CallRequest::Encoded(bytes, spec) => {

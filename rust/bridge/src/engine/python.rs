@@ -115,7 +115,7 @@ impl PyEngine {
         crate::runtime::start().map_err(|error| crate::py_errors::runtime_error(py, error))?;
         let mailbox = slf.get().host_mailbox(py)?;
         Readiness::of(py, &slf.get().core, || {
-            let object = Arc::new(Deferred::new(slf.clone().into_any().unbind(), mailbox.owner()));
+            let object = Arc::new(Deferred::new(slf.clone().into_any().unbind(), mailbox.sink()));
             worker::enter_lifespan::<Self>(&mailbox, object, true)
         })
     }

@@ -4,12 +4,20 @@ use std::time::Duration;
 
 use pyo3::prelude::*;
 
-use crate::admission::Places;
 use crate::codec::{DuplicateKeys, Limits};
 use crate::stream::Marks;
 
 /// `max_held_bytes` where the memory limit is unknown.
 const FALLBACK_HELD_BYTES: usize = 1 << 30;
+
+/// What an engine admits.
+#[derive(Debug, Clone, Copy)]
+#[expect(clippy::struct_field_names, reason = "the names that users know them by")]
+pub(crate) struct Places {
+    pub(crate) max_concurrency: Option<usize>,
+    pub(crate) max_queue: Option<usize>,
+    pub(crate) max_held_bytes: usize,
+}
 
 /// When items leave the worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -12,7 +12,7 @@ use super::builder::EngineBuilder;
 use super::host::Engine;
 use crate::embed;
 use crate::setup_error::SetupError;
-use crate::state::{Command, Owner};
+use crate::state::{Command, CommandSink};
 use crate::worker;
 
 type Made = Result<Engine, SetupError>;

@@ -3,14 +3,11 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use pyo3::exceptions::asyncio::CancelledError;
 use pyo3::prelude::*;
 
 use crate::codec::{CodecSpec, Format, Framing};
-use crate::engine::report;
 use crate::error::FailureKind;
-use crate::py_errors::{contained_exit, failure_of};
-use crate::stream::{Ending, StreamCore};
+use crate::stream::StreamCore;
 use crate::worker::Deferred;
 
 /// What the handler gets.
@@ -76,18 +73,4 @@ impl StartRequest {
         // It may have ended before it was admitted; then the ending gave no place back.
         self.core.engine.return_place(&self.core);
     }
-}
-
-/// Ends a stream that could not start.
-pub(crate) fn fail(py: Python<'_>, core: &Arc<StreamCore>, error: &PyErr) {
-    if error.is_instance_of::<CancelledError>(py) {
-        core.finish(Ending::cancelled(core.note_external()));
-        return;
-    }
-    let home = Arc::clone(&core.home);
-    let exit = contained_exit(py, error);
-    let keep = core.raises.then_some(|object| Deferred::new(object, home));
-    let failure = failure_of(py, exit.as_ref().unwrap_or(error), keep);
-    report(py, core, &failure);
-    core.finish(Ending::Raised(Box::new(failure)));
 }

@@ -17,7 +17,7 @@ use super::wakers::Wakers;
 use crate::engine::{EngineCore, Life};
 use crate::error::{FailureKind, Reason};
 use crate::lock::Mutex;
-use crate::state::{Command, Owner};
+use crate::state::{Command, CommandSink, Owner};
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
@@ -26,7 +26,7 @@ const NO_PLACE: usize = usize::MAX;
 /// Shared by driver, consumer, timers and the handler's `Context`.
 pub(crate) struct StreamCore {
     pub(crate) id: u64,
-    pub(crate) home: Arc<dyn Owner>,
+    pub(crate) home: Arc<dyn CommandSink>,
     pub(crate) engine: Arc<EngineCore>,
     pub(crate) queue: Queue,
     pub(crate) options: CallOptions,
@@ -68,7 +68,7 @@ pub(crate) struct StreamCore {
 impl StreamCore {
     pub(crate) fn new(
         engine: Arc<EngineCore>,
-        home: Arc<dyn Owner>,
+        home: Arc<dyn CommandSink>,
         options: CallOptions,
         parent: Option<&Arc<StreamCore>>,
         consumer: ConsumerKind,
@@ -112,6 +112,11 @@ impl StreamCore {
             core.note_cancel(Reason::Parent);
         }
         core
+    }
+
+    /// The thread that may drop the references of its handler.
+    pub(crate) fn owner(&self) -> Arc<dyn Owner> {
+        Arc::<dyn CommandSink>::clone(&self.home)
     }
 
     /// The name of the request: the caller's, else one made from the stream's number.

@@ -134,6 +134,7 @@ mod tests {
     use pyo3::types::PyDict;
 
     use super::*;
+    use crate::state::Owner;
     use crate::worker::Mailbox;
 
     #[test]
@@ -149,7 +150,7 @@ mod tests {
 
     #[test]
     fn an_exception_goes_to_whoever_asks_first() {
-        let home = Arc::new(Mailbox::new().expect("a descriptor")).owner();
+        let home: Arc<dyn Owner> = Arc::new(Mailbox::new().expect("a descriptor")).sink();
         let exception = || {
             Some(Arc::new(Deferred::new(Python::attach(|py| PyDict::new(py).into_any().unbind()), Arc::clone(&home))))
         };

@@ -58,7 +58,7 @@ pub(super) struct Output {
 impl Output {
     pub(super) fn new(port: &Port, core: &StreamCore, encoder: Encoder) -> Self {
         let encoder = match encoder.format() {
-            Format::Raw => encoder.with_keep(Box::new(Keeper(Arc::clone(&core.home)))),
+            Format::Raw => encoder.with_keep(Box::new(Keeper(core.owner()))),
             Format::Json | Format::Msgpack => encoder,
         };
         Self {

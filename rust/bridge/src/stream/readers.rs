@@ -14,7 +14,7 @@ use super::core::StreamCore;
 use crate::error::Reason;
 use crate::lock::{Mutex, MutexGuard};
 use crate::runtime;
-use crate::state::{Command, Owner};
+use crate::state::{Command, CommandSink};
 use crate::worker::Mailbox;
 
 /// How long a stream waits for another reader once the task that read it has ended.

@@ -8,8 +8,9 @@ use pyo3::prelude::*;
 use super::driver::Driver;
 use super::ending::Ending;
 use super::handler::HasHandler;
+use crate::engine::fail;
 use crate::error::Reason;
-use crate::state::{StartRequest, fail};
+use crate::state::StartRequest;
 use crate::worker::{Gate, Port};
 
 /// Makes the driver and its task on the worker's own thread.

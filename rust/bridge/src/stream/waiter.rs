@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 
 use super::wait::Wait;
 use crate::lock::Mutex;
-use crate::state::{Command, Notify, Owner};
+use crate::state::{Command, CommandSink, Notify};
 use crate::worker::{Deferred, Mailbox, at_home};
 
 /// Woken once per wait; at home it resolves its future at once, from elsewhere through the loop's mailbox.
@@ -59,7 +59,7 @@ impl Waiter {
 
     /// The future to resolve at the next wake-up.
     pub(crate) fn arm(self: &Arc<Self>, wait: Py<Wait>) -> Waker {
-        let wait = Deferred::new(wait.into_any(), self.mailbox.owner());
+        let wait = Deferred::new(wait.into_any(), self.mailbox.sink());
         let old = self.wait.lock().unwrap_or_else(PoisonError::into_inner).replace(wait);
         drop(old);
         Waker::from(Arc::clone(self))

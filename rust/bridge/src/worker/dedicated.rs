@@ -13,7 +13,7 @@ use super::port::Port;
 use super::reader;
 use crate::lock::Mutex;
 use crate::log;
-use crate::state::Owner;
+use crate::state::CommandSink;
 
 static SHARED: Mutex<Option<Py<PyWorker>>> = Mutex::new(None);
 

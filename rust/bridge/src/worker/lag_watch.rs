@@ -10,7 +10,7 @@ use super::mailbox::Mailbox;
 use super::stall;
 use super::watch::open_workers;
 use crate::log;
-use crate::state::{Command, Owner};
+use crate::state::{Command, CommandSink};
 
 /// Time between two questions: often enough to see a stall of a second, too seldom to cost anything.
 const PERIOD: Duration = Duration::from_millis(250);

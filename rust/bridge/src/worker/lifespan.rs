@@ -12,9 +12,9 @@ use super::lifespans::{Entered, Lifespan, Stage, Waiting};
 use super::mailbox::Mailbox;
 use super::port::Port;
 use super::release::Deferred;
-use crate::engine::{EngineCore, LifespanGuard};
+use crate::engine::{EngineCore, LifespanGuard, fail};
 use crate::py_errors::{contained_exit, failure_of};
-use crate::state::{Owner, StartRequest, fail};
+use crate::state::{CommandSink, StartRequest};
 
 /// An engine's Python object, as far as its lifespan goes.
 pub(crate) trait HasLifespan: Sized {
@@ -95,7 +95,7 @@ fn enter_or_wait(
                 return Ok(None);
             }
             None => {
-                let entering = Entering::begin(core, port.get().mailbox.owner());
+                let entering = Entering::begin(core, port.get().mailbox.sink());
                 let number = entering.id();
                 let stage = Stage::Entering { waiting: vec![waiting], entering };
                 let stop = stop.clone().unbind();
@@ -105,7 +105,7 @@ fn enter_or_wait(
         }
     };
     if let Err(error) = port.get().hold(py, port, engine, factory, &stop, number) {
-        let value = crate::py_errors::object_of(py, &error);
+        let value = crate::interp::object_of(py, &error);
         port.get().entered(py, port, core.id, py.None(), Some(value));
     }
     Ok(None)
@@ -171,7 +171,7 @@ impl Port {
                 (Waiting::Server { entered, .. }, None) => drop(entered.send(Ok(()))),
                 (Waiting::Server { entered, raises }, Some(error)) => {
                     let exit = contained_exit(py, error);
-                    let keep = raises.then_some(|object| Deferred::new(object, self.mailbox.owner()));
+                    let keep = raises.then_some(|object| Deferred::new(object, self.mailbox.sink()));
                     drop(entered.send(Err(Box::new(failure_of(py, exit.as_ref().unwrap_or(error), keep)))));
                 }
             }

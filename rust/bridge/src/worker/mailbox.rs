@@ -12,7 +12,7 @@ use super::cell::thread_mark;
 use super::inbox::Inbox;
 use super::release::orphan;
 use super::wakeup::Wakeup;
-use crate::state::{Command, Owner};
+use crate::state::{Command, CommandSink, Owner};
 
 /// Commands of one worker. Any thread posts; only the worker takes.
 pub(crate) struct Mailbox {
@@ -46,7 +46,7 @@ impl Mailbox {
     }
 
     /// This mailbox, for those who know no workers.
-    pub(crate) fn owner(self: &Arc<Self>) -> Arc<dyn Owner> {
+    pub(crate) fn sink(self: &Arc<Self>) -> Arc<dyn CommandSink> {
         Arc::<Self>::clone(self)
     }
 
@@ -96,6 +96,14 @@ impl Owner for Mailbox {
         self.home.load(Ordering::Relaxed) == thread_mark()
     }
 
+    fn release(&self, object: Py<PyAny>) {
+        if let Err(Command::Release(object)) = self.post(Command::Release(object)) {
+            orphan(object);
+        }
+    }
+}
+
+impl CommandSink for Mailbox {
     /// Wakes the worker if nobody has since it last looked.
     fn post(&self, command: Command) -> Result<(), Command> {
         let wake = || {
@@ -106,12 +114,6 @@ impl Owner for Mailbox {
         self.inbox.post(command, wake, |lost| self.lose(lost)).inspect_err(|_| {
             self.late.fetch_add(1, Ordering::Relaxed);
         })
-    }
-
-    fn release(&self, object: Py<PyAny>) {
-        if let Err(Command::Release(object)) = self.post(Command::Release(object)) {
-            orphan(object);
-        }
     }
 }
 

@@ -120,7 +120,7 @@ impl Port {
     /// The loop ends with `error` in its next turn.
     pub(crate) fn raise_in_loop(&self, py: Python<'_>, error: &PyErr) -> PyResult<()> {
         let reraise = py.import("pybridge._worker")?.getattr("reraise")?;
-        self.calls().call_soon(&reraise, Some(crate::py_errors::object_of(py, error).bind(py)))
+        self.calls().call_soon(&reraise, Some(crate::interp::object_of(py, error).bind(py)))
     }
 
     /// Nobody needs the loop any more: it stops.

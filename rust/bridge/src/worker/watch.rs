@@ -10,7 +10,7 @@ use super::info::{Kind, WorkerInfo};
 use super::mailbox::Mailbox;
 use super::port::Port;
 use crate::lock::Mutex;
-use crate::state::Owner;
+use crate::state::{CommandSink, Owner};
 
 static WORKERS: Mutex<Vec<(Weak<Mailbox>, Arc<WorkerInfo>)>> = Mutex::new(Vec::new());
 

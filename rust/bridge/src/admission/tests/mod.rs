@@ -14,7 +14,7 @@ use pyo3::types::PyDict;
 use super::*;
 use crate::codec::{Framing, Limits};
 use crate::engine::{EngineCore, Flow, Flush};
-use crate::state::{ItemCodec, Owner, Request, RequestCodec};
+use crate::state::{CommandSink, ItemCodec, Request, RequestCodec};
 use crate::stream::{CallOptions, ConsumerKind, Marks};
 use crate::worker::{Deferred, Mailbox};
 
@@ -23,7 +23,7 @@ const OPEN: Places = Places { max_concurrency: None, max_queue: None, max_held_b
 /// An engine's door, and what its calls are made of.
 struct Door {
     engine: Arc<EngineCore>,
-    home: Arc<dyn Owner>,
+    home: Arc<dyn CommandSink>,
     object: Arc<Deferred>,
 }
 
@@ -41,9 +41,11 @@ impl Door {
             places,
         };
         let pool = Pool::new(PoolConfig::default()).expect("the defaults are valid");
-        let home = Arc::new(Mailbox::new().expect("a descriptor")).owner();
-        let object =
-            Arc::new(Deferred::new(Python::attach(|py| PyDict::new(py).into_any().unbind()), Arc::clone(&home)));
+        let home = Arc::new(Mailbox::new().expect("a descriptor")).sink();
+        let object = Arc::new(Deferred::new(
+            Python::attach(|py| PyDict::new(py).into_any().unbind()),
+            Arc::<dyn CommandSink>::clone(&home),
+        ));
         Self { engine: EngineCore::new(String::new(), flow, Limits::default(), pool, |_engine| {}), home, object }
     }
 

@@ -14,6 +14,7 @@ use super::{Drive, Driver, Flow, Pending, Phase, Turn};
 use crate::engine::report;
 use crate::error::Reason;
 use crate::fault;
+use crate::interp::object_of;
 use crate::log;
 use crate::py_errors;
 use crate::stream::ending::{Cancellation, Ending, Failure};
@@ -165,7 +166,7 @@ impl Drive {
         }
         let text = format!("request {}: the handler failed while it was closed", core.request_id());
         log::warning(py, "stream", &text, error);
-        Some(Arc::new(Deferred::new(py_errors::object_of(py, error), Arc::clone(&core.home))))
+        Some(Arc::new(Deferred::new(object_of(py, error), core.owner())))
     }
 
     /// After a panic: the stream ends as an internal failure, the handler is closed, the worker lives.
@@ -239,6 +240,6 @@ pub(super) fn raised(driver: &Bound<'_, Driver>, failure: Failure) -> Ending {
 
 pub(super) fn failure(driver: &Bound<'_, Driver>, error: &PyErr) -> Failure {
     let core = &driver.get().core;
-    let home = Arc::clone(&core.home);
+    let home = core.owner();
     py_errors::failure_of(driver.py(), error, core.raises.then_some(|object| Deferred::new(object, home)))
 }

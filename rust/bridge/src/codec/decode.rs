@@ -7,10 +7,10 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use super::build::{Builder, Values};
+use super::error::DecodeError;
 use super::events::{Budget, Fault, Receiver, check_frame, invalid, over};
 use super::limits::DuplicateKeys;
 use super::{CodecSpec, Format, Limits, json, msgpack};
-use crate::codec::error::DecodeError;
 
 /// Decodes one message, a stretch at a time, so that a large body does not stall the event loop.
 ///

@@ -1,7 +1,7 @@
 //! Events of a reader, the traits that receive them, and the budget of one message.
 
 use super::Limits;
-use crate::codec::error::DecodeError;
+use super::error::DecodeError;
 
 /// Boxed, so that the good case is returned in a register.
 #[derive(Debug)]

@@ -3,11 +3,11 @@
 use std::collections::HashSet;
 use std::fmt;
 
+use super::error::DecodeError;
 use super::events::{Budget, Fault, Numbers, Receiver, check_frame, invalid};
 use super::limits::DuplicateKeys;
 use super::path::cut;
 use super::{Format, Limits, json, msgpack};
-use crate::codec::error::DecodeError;
 
 /// Checks that `input` is one message of `format` within `limits`, by the rules that `decode` follows.
 ///

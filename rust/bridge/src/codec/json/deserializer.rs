@@ -15,7 +15,7 @@ use super::cursor::Cursor;
 use super::keys::Key;
 use super::variants::{UnitVariant, Variant};
 use super::{number, text};
-use crate::codec::error::DecodeError;
+use crate::codec::DecodeError;
 use crate::codec::events::{Fault, Numbers};
 
 /// The name by which `serde_json::value::RawValue` asks for the text of a value, and of the one key that has it.

@@ -4,7 +4,7 @@ use smallvec::SmallVec;
 
 use super::cursor::Cursor;
 use super::{number, text};
-use crate::codec::error::DecodeError;
+use crate::codec::DecodeError;
 use crate::codec::events::{Budget, CONTAINER_WORK, Fault, PART, Receiver, invalid};
 
 /// A container whose end has not come yet.

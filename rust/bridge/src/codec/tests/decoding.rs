@@ -2,7 +2,7 @@ use bytes::Bytes;
 use pyo3::types::PyDict;
 
 use super::*;
-use crate::codec::error::DecodeError;
+use crate::codec::DecodeError;
 use crate::codec::{Decoder, decode, from_frame, scan};
 
 pub(super) const MANY: &str = "[None, True, False, {'a': [1, -1, 127, 128, 255, 256, 65535, 65536, 2**32, 2**63, 2**64-1, -32, -33, -128, -129, -2**31, -2**63], \

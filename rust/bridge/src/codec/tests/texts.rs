@@ -1,7 +1,7 @@
 //! Text and shapes of dicts, beside what the standard library and the interpreter say.
 
 use super::*;
-use crate::codec::error::DecodeError;
+use crate::codec::DecodeError;
 use crate::codec::{DuplicateKeys, decode};
 
 fn msgpack_text(text: &[u8]) -> Vec<u8> {

@@ -4,7 +4,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::*;
-use crate::codec::error::DecodeError;
+use crate::codec::DecodeError;
 use crate::codec::{from_frame, to_bytes};
 
 /// A value of itself.

@@ -8,7 +8,7 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::codec::error::DecodeError;
+use crate::codec::DecodeError;
 use crate::codec::{Format, Limits, from_frame};
 
 fn read<T: DeserializeOwned>(text: &str) -> Result<T, DecodeError> {

@@ -4,6 +4,7 @@ mod annotated;
 mod as_dict;
 mod body;
 mod builder;
+mod call_options;
 mod callable;
 mod calls;
 mod codec;

@@ -1,16 +1,15 @@
 //! The engine object of the Python package.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 use std::task::Poll;
-use std::time::Duration;
 
 use bytes::Bytes;
-use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
+use super::call_options::{Options, duration};
 use super::codec::{PyCodec, body_of};
 use super::core::EngineCore;
 use super::open::{Call, CallRequest};
@@ -22,12 +21,12 @@ use super::stats::EngineStats;
 use crate::awaitable::{Awaited, Goal, Single, coroutine};
 use crate::blocking;
 use crate::codec::{Encoder, Format, Framing};
-use crate::context::{Context, context_of};
+use crate::context::context_of;
 use crate::frame::PyFrame;
 use crate::interp::copy_context;
 use crate::py_errors::Class;
 use crate::state::{ItemCodec, StartRequest};
-use crate::stream::{self, BlockingStream, CallOptions, Handler, HasHandler, Kind, PyStream, StreamCore};
+use crate::stream::{self, BlockingStream, Handler, HasHandler, Kind, PyStream, StreamCore};
 use crate::worker::{self, Deferred, HasLifespan, Mailbox, PyWorker, TaskSettings};
 
 /// Which worker runs an engine's handlers.
@@ -171,11 +170,12 @@ impl PyEngine {
     }
 
     /// Makes the stream of one call; see `PooledEngine.__call__` for the options.
-    #[pyo3(signature = (
-        kind, request, codec=None, framing="none", *, flush_interval=0.0, encoded=None, request_id=None, metadata=None,
-        timeout=None, idle_timeout=None, traceparent=None, tracestate=None, parent=None, inherit=true
-    ))]
-    #[expect(clippy::too_many_arguments, reason = "called by PooledEngine only, by keyword")]
+    #[pyo3(
+        signature = (kind, request, codec=None, framing="none", *, flush_interval=0.0, **options),
+        text_signature = "($self, kind, request, codec=None, framing='none', *, flush_interval=0.0, encoded=None, \
+                          request_id=None, metadata=None, timeout=None, idle_timeout=None, traceparent=None, \
+                          tracestate=None, parent=None, inherit=True)"
+    )]
     fn open(
         slf: &Bound<'_, Self>,
         kind: &str,
@@ -183,50 +183,27 @@ impl PyEngine {
         codec: Option<&Bound<'_, PyCodec>>,
         framing: &str,
         flush_interval: f64,
-        encoded: Option<&Bound<'_, PyCodec>>,
-        request_id: Option<String>,
-        metadata: Option<HashMap<String, String>>,
-        timeout: Option<f64>,
-        idle_timeout: Option<f64>,
-        traceparent: Option<String>,
-        tracestate: Option<String>,
-        parent: Option<&Bound<'_, Context>>,
-        inherit: bool,
+        options: Option<Options>,
     ) -> PyResult<PyStream> {
-        let py = slf.py();
+        let (py, engine) = (slf.py(), slf.get());
         refuse_at_exit(py)?;
-        let parent = match parent {
-            Some(parent) => Some(Arc::clone(parent.get().stream())),
-            None if inherit => stream::current_stream(py)?,
-            None => None,
+        let mut options = options.unwrap_or_default();
+        let request = match options.encoded.take() {
+            Some(spec) => CallRequest::Encoded(request, spec),
+            None => CallRequest::Object(request),
         };
-        let mut options = CallOptions {
-            request_id,
-            metadata: metadata.unwrap_or_default(),
-            timeout: duration(timeout)?,
-            idle_timeout: duration(idle_timeout)?,
-            traceparent,
-            tracestate,
-            ..CallOptions::default()
-        };
-        if let Some(parent) = &parent {
-            options.inherit(&parent.options);
-        }
+        let (options, parent) = options.resolve(py)?;
         let kind = match kind {
             "items" => Kind::Items,
             "frames" => Kind::Frames,
             _ => Kind::Chunks,
         };
         let framing = Framing::from_name(framing).unwrap_or_default();
-        let spec = codec.map_or_else(|| slf.get().codec.get(), |codec| codec.get()).spec_for(framing);
-        let engine = Arc::clone(&slf.get().core);
-        let name = options.request_id.clone();
+        let spec = codec.map_or_else(|| engine.codec.get(), |codec| codec.get()).spec_for(framing);
+        let (core, name) = (Arc::clone(&engine.core), options.request_id.clone());
         let call = Call {
             engine: slf.clone().unbind(),
-            request: match encoded {
-                Some(codec) => CallRequest::Encoded(request, Arc::clone(&codec.get().spec)),
-                None => CallRequest::Object(request),
-            },
+            request,
             codec: codec.map(|codec| codec.clone().unbind().into_any()),
             context: copy_context(py)?.unbind(),
             framing,
@@ -234,46 +211,22 @@ impl PyEngine {
             parent,
         };
         let flush_interval = duration(Some(flush_interval))?.unwrap_or_default();
-        Ok(PyStream::new(Box::new(call), slf.clone().into_any().unbind(), engine, name, kind, spec, flush_interval))
+        Ok(PyStream::new(Box::new(call), slf.clone().into_any().unbind(), core, name, kind, spec, flush_interval))
     }
 
     /// The one item of a call, once its stream has ended; the options are those of `open`.
-    #[pyo3(signature = (
-        request, codec=None, *, encoded=None, request_id=None, metadata=None, timeout=None, idle_timeout=None,
-        traceparent=None, tracestate=None, parent=None, inherit=true
-    ))]
-    #[expect(clippy::too_many_arguments, reason = "called by PooledEngine only, by keyword")]
+    #[pyo3(
+        signature = (request, codec=None, **options),
+        text_signature = "($self, request, codec=None, *, encoded=None, request_id=None, metadata=None, timeout=None, \
+                          idle_timeout=None, traceparent=None, tracestate=None, parent=None, inherit=True)"
+    )]
     fn call<'py>(
         slf: &Bound<'py, Self>,
         request: Py<PyAny>,
         codec: Option<&Bound<'py, PyCodec>>,
-        encoded: Option<&Bound<'py, PyCodec>>,
-        request_id: Option<String>,
-        metadata: Option<HashMap<String, String>>,
-        timeout: Option<f64>,
-        idle_timeout: Option<f64>,
-        traceparent: Option<String>,
-        tracestate: Option<String>,
-        parent: Option<&Bound<'py, Context>>,
-        inherit: bool,
+        options: Option<Options>,
     ) -> PyResult<Bound<'py, Awaited>> {
-        let stream = Self::open(
-            slf,
-            "items",
-            request,
-            codec,
-            "none",
-            0.0,
-            encoded,
-            request_id,
-            metadata,
-            timeout,
-            idle_timeout,
-            traceparent,
-            tracestate,
-            parent,
-            inherit,
-        )?;
+        let stream = Self::open(slf, "items", request, codec, "none", 0.0, options)?;
         Awaited::new(slf.py(), Goal::Single(Single::new(stream)))
     }
 
@@ -379,10 +332,4 @@ impl PyEngine {
 /// `EngineClosed` once pybridge has stopped: what a call needs of the interpreter may be gone by then.
 fn refuse_at_exit(py: Python<'_>) -> PyResult<()> {
     crate::runtime::check_exit().map_err(|error| crate::py_errors::runtime_error(py, error))
-}
-
-fn duration(seconds: Option<f64>) -> PyResult<Option<Duration>> {
-    seconds
-        .map(|seconds| Duration::try_from_secs_f64(seconds).map_err(|error| PyValueError::new_err(error.to_string())))
-        .transpose()
 }

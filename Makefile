@@ -116,6 +116,7 @@ lint: lint-workflows ## rustfmt, clippy, ruff, what each crate may depend on, an
 		$(CARGO) clippy --manifest-path $$host --target-dir target --all-targets --quiet -- -D warnings || exit 1; done
 	@! $(CARGO) tree -p pybridge-pool -e normal --prefix none | grep -E '^(pyo3|tokio) ' || { echo "the pool knows no Python and no tokio"; exit 1; }
 	@! $(CARGO) tree -p pybridge-http --all-features -e normal --depth 1 --prefix none | grep '^pyo3' || { echo "pybridge-http names no pyo3"; exit 1; }
+	$(PY) tests/support/rust_layers.py
 	$(BIN)/ruff check --quiet .
 	$(BIN)/ruff format --check --quiet .
 

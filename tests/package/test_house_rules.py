@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from support import rust_layers
+
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "pybridge"
 
@@ -97,9 +99,11 @@ KNOWS_NO_PYTHON = {
     "codec/limits.rs",
     "codec/framing.rs",
     "codec/spec.rs",
+    "error.rs",
     "stream/ending.rs",
     "stream/queue.rs",
     "worker/alarm.rs",
+    "worker/bell.rs",
     "worker/handoff.rs",
     "worker/inbox.rs",
     "worker/lendable.rs",
@@ -180,6 +184,53 @@ def files_with(pattern: str) -> set[str]:
     return {name for name, path in sources_with_python().items() if re.search(pattern, code(path))}
 
 
+def test_rust_files_name_files_of_their_layer_and_of_those_below() -> None:
+    assert not rust_layers.upward(rust_layers.Crate(rust_layers.SOURCES).arrows())
+
+
+def test_rust_files_lead_to_each_other_only_where_they_are_one_idea() -> None:
+    circles = rust_layers.circles(rust_layers.Crate(rust_layers.SOURCES).arrows())
+    assert sorted(map(sorted, circles)) == sorted(map(sorted, rust_layers.CIRCLES.values()))
+
+
+def test_every_name_in_the_table_of_rust_layers_is_a_file_or_a_folder() -> None:
+    names = [name for names in rust_layers.LAYERS.values() for name in names]
+    gone = [
+        name
+        for name in names
+        if not list(rust_layers.SOURCES.glob(f"{name}.rs")) + list(rust_layers.SOURCES.glob(name))
+    ]
+    assert not gone
+
+
+@pytest.mark.parametrize(
+    ("use", "named"),
+    [
+        ("use crate::engine::Engine;", "engine/face"),
+        ("use crate::engine::{Other as Known, Engine};", "engine/face"),
+        ("use super::super::engine::face::Engine;", "engine/face"),
+        ("use crate::{\n    engine::{self, Other},\n};\nfn f(_: engine::Engine) {}", "engine/face"),
+        ("fn f(_: crate::engine::Engine) {}", "engine/face"),
+        ("// use crate::engine::Engine;", None),
+        ('const TEXT: &str = "use engine.iter(); here";', None),
+    ],
+)
+def test_an_arrow_to_a_higher_layer_is_seen_however_it_is_written(tmp_path: Path, use: str, named: str | None) -> None:
+    files = {
+        "lib.rs": "mod codec;\nmod engine;\n",
+        "codec/mod.rs": "mod limits;\n",
+        "codec/limits.rs": f"{use}\npub fn limit() {{}}\n",
+        "engine/mod.rs": "mod face;\npub(crate) use face::{Engine, Face as Other};\n",
+        "engine/face.rs": "use crate::codec;\npub struct Engine;\npub struct Face;\n",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    arrows = rust_layers.Crate(tmp_path).arrows()
+    assert arrows["codec/limits"] == ({named} if named else set())
+    assert len(rust_layers.upward(arrows)) == bool(named)
+
+
 def test_only_the_worker_attaches() -> None:
     banned = tomllib.loads((ROOT / "rust/bridge/clippy.toml").read_text())["disallowed-methods"]
     assert {entry["path"].rpartition("::")[2] for entry in banned} == {"attach", "try_attach", "attach_unchecked"}
@@ -219,7 +270,7 @@ def test_extension_declares_that_it_needs_the_interpreter_lock() -> None:
 
 
 def test_only_the_catalogue_names_exception_classes_of_the_package() -> None:
-    assert files_with(r"pybridge\.errors|create_exception!") == {"error.rs"}
+    assert files_with(r"pybridge\.errors|create_exception!") == {"py_errors.rs"}
 
 
 @pytest.mark.parametrize("name", sorted(KNOWS_NO_PYTHON))

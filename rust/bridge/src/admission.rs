@@ -6,17 +6,10 @@ use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::task::{Poll, Waker};
 
+use crate::engine::Places;
 use crate::lock::{Mutex, MutexGuard};
-use crate::stream::{StartRequest, StreamCore};
-
-/// What an engine admits.
-#[derive(Debug, Clone, Copy)]
-#[expect(clippy::struct_field_names, reason = "the names that users know them by")]
-pub(crate) struct Places {
-    pub(crate) max_concurrency: Option<usize>,
-    pub(crate) max_queue: Option<usize>,
-    pub(crate) max_held_bytes: usize,
-}
+use crate::state::StartRequest;
+use crate::stream::StreamCore;
 
 /// How strongly the ratio of decoded to encoded bytes follows the last request: one part in this many.
 const RATIO_WEIGHT: f64 = 8.0;

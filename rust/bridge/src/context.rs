@@ -7,54 +7,18 @@ use pyo3::exceptions::PyLookupError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyMappingProxy};
 
 use crate::awaitable::{Awaited, Goal};
-use crate::interp::{context_value, copy_context, set_context_value};
-use crate::stream::{Driver, Reason, StreamCore};
-use crate::worker::Port;
-
-static CURRENT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-
-/// The `contextvars.ContextVar` that holds the driver of the stream that code runs in.
-fn variable(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
-    CURRENT
-        .get_or_try_init(py, || {
-            let class = py.import("contextvars")?.getattr("ContextVar")?;
-            Ok(class.call1(("pybridge.current_stream",))?.unbind())
-        })
-        .map(|variable| variable.bind(py))
-}
-
-/// Makes `driver` the current stream of the context that code runs in.
-pub(crate) fn enter(py: Python<'_>, driver: &Bound<'_, Driver>) -> PyResult<()> {
-    set_context_value(variable(py)?, driver)
-}
-
-/// The driver of the stream that code runs in.
-fn current_driver(py: Python<'_>) -> PyResult<Option<Bound<'_, Driver>>> {
-    Ok(context_value(variable(py)?)?.and_then(|driver| driver.cast_into::<Driver>().ok()))
-}
-
-/// The stream that code runs in: the parent of a nested call.
-pub(crate) fn current_stream(py: Python<'_>) -> PyResult<Option<Arc<StreamCore>>> {
-    Ok(current_driver(py)?.map(|driver| Arc::clone(driver.get().stream())))
-}
-
-/// A copy of the context that code runs in, which belongs to no stream.
-pub(crate) fn copy_outside(py: Python<'_>) -> PyResult<Py<PyAny>> {
-    let copy = copy_context(py)?;
-    copy.call_method1("run", (variable(py)?.getattr("set")?, py.None()))?;
-    Ok(copy.unbind())
-}
+use crate::error::Reason;
+use crate::stream::{Driver, StreamCore, current_driver};
 
 /// The `Context` of the stream that code runs in. Raises `LookupError` outside a handler.
 #[python_entry]
 #[pyfunction]
-pub(crate) fn current_context(py: Python<'_>) -> PyResult<Py<Context>> {
+pub(crate) fn current_context(py: Python<'_>) -> PyResult<Py<PyAny>> {
     match current_driver(py)? {
-        Some(driver) => Ok(driver.get().context(py)?.clone_ref(py)),
+        Some(driver) => context_of(&driver),
         None => Err(PyLookupError::new_err("no handler of a PooledEngine is running here")),
     }
 }
@@ -69,13 +33,19 @@ pub(crate) struct Context {
     deadline: OnceLock<f64>,
 }
 
+/// The `Context` of a driver's stream, made when first asked for.
+pub(crate) fn context_of(driver: &Bound<'_, Driver>) -> PyResult<Py<PyAny>> {
+    driver.get().context(|| Context::of(driver).map(Py::into_any)).map(|context| context.clone_ref(driver.py()))
+}
+
 impl Context {
-    pub(crate) fn of(py: Python<'_>, core: &Arc<StreamCore>, port: &Bound<'_, Port>) -> PyResult<Py<Self>> {
+    fn of(driver: &Bound<'_, Driver>) -> PyResult<Py<Self>> {
+        let (py, core) = (driver.py(), &driver.get().core);
         let metadata = PyDict::new(py);
         for (key, value) in &core.options.metadata {
             metadata.set_item(key, value)?;
         }
-        let state = port.get().lifespan_state(py, &core.engine);
+        let state = driver.get().port.get().lifespan_state(py, &core.engine);
         Py::new(
             py,
             Self {

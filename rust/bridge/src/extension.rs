@@ -2,8 +2,8 @@
 
 pub use crate::awaitable::{Polled, coroutine};
 pub use crate::engine::{PyCodec, ServedEngine, take_chunks};
-pub use crate::error::runtime_error;
 pub use crate::lock::{Mutex, MutexGuard};
 pub use crate::module::fill;
 pub use crate::parking::enter;
+pub use crate::py_errors::{IntoException, runtime_error};
 pub use crate::worker::attach;

@@ -17,6 +17,7 @@ use pyo3::types::{PyBytes, PyIterator, PyMemoryView, PySlice, PyTuple};
 use pyo3::{IntoPyObjectExt, ffi, intern};
 
 use crate::codec::{self, CodecSpec, DuplicateKeys, Format, Limits};
+use crate::py_errors::IntoException;
 
 /// One encoded item. Dropping the last frame of a segment or mapping lets its memory go home.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -258,7 +259,8 @@ impl Drop for PyFrame {
 impl PyFrame {
     /// The item, decoded by the codec and within the limits it was encoded with. Raises `DecodeError` or `LimitExceeded`.
     fn decode(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        codec::decode(py, self.terms.spec(), self.terms.limits(), self.bytes()).map_err(|error| error.into_py(py))
+        codec::decode(py, self.terms.spec(), self.terms.limits(), self.bytes())
+            .map_err(|error| error.into_exception(py))
     }
 
     fn __len__(&self) -> usize {

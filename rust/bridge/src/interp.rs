@@ -13,6 +13,11 @@ pub(crate) fn stop_iteration(_py: Python<'_>, value: Bound<'_, PyAny>) -> PyErr 
     PyStopIteration::new_err((value.unbind(),))
 }
 
+/// The exception itself, which before Python 3.12 has its traceback beside it.
+pub(crate) fn object_of(py: Python<'_>, error: &PyErr) -> Py<PyAny> {
+    error.clone_ref(py).into_value(py).into_any()
+}
+
 /// Most arguments of a [`call_with_keywords`].
 const MOST_ARGUMENTS: usize = 4;
 

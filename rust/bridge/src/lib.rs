@@ -6,13 +6,14 @@ extern crate pybridge_macros;
 extern crate self as pybridge;
 
 mod admission;
+mod attaches;
 mod awaitable;
 mod blocking;
 pub mod codec;
 mod context;
 pub mod embed;
 mod engine;
-pub mod error;
+mod error;
 #[doc(hidden)]
 pub mod extension;
 #[cfg(feature = "fault")]
@@ -28,8 +29,10 @@ mod metrics;
 mod module;
 mod parking;
 mod prometheus;
+mod py_errors;
 pub mod runtime;
 mod setup_error;
+mod state;
 mod stream;
 mod traceback;
 mod worker;
@@ -39,14 +42,14 @@ pub use engine::{
     AcquirePermit, Annotated, Callable, Drained, Engine, EngineBuilder, EngineProfile, EngineStats, FlowConfig,
     FlowStats, Flush, Histogram, ModelDump, Permit, PoolChoice, RequestBody, StreamStats,
 };
+pub use error::{FailureKind, PublicAnswer, Reason};
 pub use frame::Frame;
 pub use prometheus::metrics_text;
 pub use pybridge_pool::{Batch, Pool, PoolConfig, PoolStats};
 pub use pyo3;
 pub use setup_error::SetupError;
 pub use stream::{
-    CallOptions, Cancellation, Canceller, ChunkStream, Ending, Failure, FailureKind, FrameStream, ItemStream,
-    PublicAnswer, Reason, StreamError,
+    CallOptions, Cancellation, Canceller, ChunkStream, Ending, Failure, FrameStream, ItemStream, StreamError,
 };
 pub use worker::{EventLoop, Worker, WorkerStats};
 

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::error::Reason;
 use crate::lock::Mutex;
-use crate::stream::{Cancellation, Ending, Reason};
+use crate::stream::{Cancellation, Ending};
 
 /// Upper bounds, included, of ranges.
 pub(crate) type Bounds = [f64; 10];

@@ -1,5 +1,7 @@
 //! The extension module `pybridge._pybridge`: what the Python package is built on.
 
+use std::sync::Once;
+
 use pyo3::prelude::*;
 use pyo3::types::PyModule;
 
@@ -8,21 +10,22 @@ use crate::context::{Context, current_context};
 use crate::engine::{PyCodec, PyEngine, PyPool, close_all, decode, encode};
 use crate::frame::{PyFrame, restore_frame};
 use crate::interp::{check_interpreter, interrupt_thread};
-use crate::memory::{apply_memory, memory_obstacles, memory_snapshot};
+use crate::memory::{self, apply_memory, memory_obstacles, memory_snapshot};
 use crate::parking::thread_parking;
 use crate::prometheus::metrics_text_from_python;
-use crate::stream::{Driver, PyStream};
-use crate::worker::{Port, PyWorker, open_port};
-use crate::{blocking, error, runtime};
+use crate::stream::{self, Driver, PyStream};
+use crate::worker::{self, Port, PyWorker, open_port};
+use crate::{blocking, py_errors, runtime};
 
 /// Sets the number of runtime threads; raises `ConfigError` when the runtime runs with another.
 #[python_entry]
 #[pyfunction]
 fn configure_runtime(py: Python<'_>, workers: &Bound<'_, PyAny>) -> PyResult<()> {
-    let wrong =
-        || error::Class::Config.error(py, ("workers", format!("must be a whole number, at least 1, not {workers:?}")));
+    let wrong = || {
+        py_errors::Class::Config.error(py, ("workers", format!("must be a whole number, at least 1, not {workers:?}")))
+    };
     let workers = workers.extract::<usize>().ok().filter(|&workers| workers > 0).ok_or_else(wrong)?;
-    runtime::configure(workers).map_err(|error| error::runtime_error(py, error))
+    runtime::configure(workers).map_err(|error| py_errors::runtime_error(py, error))
 }
 
 /// Cancels every stream of the process with the reason `shutdown`, and waits for their endings, at most `timeout` seconds.
@@ -33,7 +36,7 @@ fn close_engines(py: Python<'_>, timeout: f64) -> PyResult<()> {
         return Ok(());
     }
     runtime::begin_to_end();
-    crate::worker::finish_reports(py);
+    worker::finish_reports(py);
     let busy = close_all();
     let timeout = std::time::Duration::try_from_secs_f64(timeout).unwrap_or_default();
     blocking::wait(py, Some(timeout), |waker| {
@@ -47,10 +50,21 @@ fn close_engines(py: Python<'_>, timeout: f64) -> PyResult<()> {
 #[python_entry]
 #[pyfunction]
 fn stop_runtime(py: Python<'_>) {
-    drop(error::Class::EngineClosed.of(py));
-    drop(crate::worker::running_loop(py));
-    drop(crate::worker::trio_runs_here(py));
+    drop(py_errors::Class::EngineClosed.of(py));
+    drop(worker::running_loop(py));
+    drop(worker::trio_runs_here(py));
     py.detach(runtime::shutdown);
+}
+
+/// Has the runtime deliver turns, and watch memory, loops and workers.
+fn run_background_tasks() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        runtime::run_in_background(stream::dispatch);
+        runtime::run_in_background(|| Box::pin(memory::watch()));
+        runtime::run_in_background(|| Box::pin(worker::watch_loops()));
+        runtime::run_in_background(|| Box::pin(worker::relieve_workers()));
+    });
 }
 
 /// Adds everything that the Python package uses to its extension module.
@@ -63,6 +77,7 @@ pub fn fill(module: &Bound<'_, PyModule>) -> PyResult<()> {
     #[cfg(Py_3_14)]
     crate::codec::look_at_strings(py);
     prepare_coroutines(py);
+    run_background_tasks();
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_class::<Context>()?;
     module.add_class::<Driver>()?;

@@ -128,7 +128,7 @@ fn escape(text: &str) -> String {
 /// # }
 /// ```
 pub fn metrics_text() -> String {
-    worker::run_on_any(Box::new(|py, _port| drop(memory::count_blocks(py))));
+    worker::run_on_any(|py, _port| drop(memory::count_blocks(py)));
     text()
 }
 

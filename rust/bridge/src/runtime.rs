@@ -1,15 +1,14 @@
 //! The one tokio runtime: started lazily, never blocked, stopped before the interpreter goes.
 
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use pybridge_pool::Pool;
 use tokio::runtime::{Builder, Handle, Runtime};
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::lock::{Mutex, MutexGuard};
-use crate::stream::Delivery;
 
 /// Runtime threads unless configured: enough to receive while one thread produces.
 const MAX_DEFAULT_WORKERS: usize = 2;
@@ -23,14 +22,23 @@ pub(crate) fn default_workers() -> usize {
 /// Longest wait for runtime threads at exit.
 const STOP_TIMEOUT: Duration = Duration::from_millis(500);
 
-static STATE: Mutex<State> = Mutex::new(State::Idle { workers: None });
+static SHARED: Mutex<Shared> = Mutex::new(Shared { state: State::Idle { workers: None }, background: Vec::new() });
 static FORKED: AtomicBool = AtomicBool::new(false);
 static ENDING: AtomicBool = AtomicBool::new(false);
 static EXITING: AtomicBool = AtomicBool::new(false);
 
+/// Makes a task that runs as long as the runtime does. It is called under the runtime's lock.
+pub(crate) type MakeTask = fn() -> Pin<Box<dyn Future<Output = ()> + Send>>;
+
+struct Shared {
+    state: State,
+    /// Tasks for the runtime's start.
+    background: Vec<MakeTask>,
+}
+
 enum State {
     Idle { workers: Option<usize> },
-    Running { handle: Handle, owned: Option<Runtime>, workers: usize, dispatcher: UnboundedSender<Vec<Delivery>> },
+    Running { handle: Handle, owned: Option<Runtime>, workers: usize },
     Stopped,
 }
 
@@ -51,8 +59,17 @@ pub enum RuntimeError {
     Threads,
 }
 
-fn state() -> MutexGuard<'static, State> {
-    STATE.lock().unwrap_or_else(PoisonError::into_inner)
+fn shared() -> MutexGuard<'static, Shared> {
+    SHARED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Runs a task for as long as the runtime runs: from now on, or from the runtime's start.
+pub(crate) fn run_in_background(task: MakeTask) {
+    let mut shared = shared();
+    if let State::Running { handle, .. } = &shared.state {
+        drop(handle.spawn(task()));
+    }
+    shared.background.push(task);
 }
 
 /// Sets the number of runtime threads, before the first use.
@@ -60,7 +77,7 @@ fn state() -> MutexGuard<'static, State> {
 /// # Errors
 /// The runtime runs with another number, or another number was set before.
 pub fn configure(workers: usize) -> Result<(), RuntimeError> {
-    match &mut *state() {
+    match &mut shared().state {
         State::Idle { workers: set @ None } => {
             *set = Some(workers);
             Ok(())
@@ -78,12 +95,12 @@ pub fn configure(workers: usize) -> Result<(), RuntimeError> {
 /// # Errors
 /// The bridge has a runtime already.
 pub fn use_handle(handle: Handle) -> Result<(), RuntimeError> {
-    let mut state = state();
-    if !matches!(*state, State::Idle { .. }) {
+    let mut shared = shared();
+    if !matches!(shared.state, State::Idle { .. }) {
         return Err(RuntimeError::Configured);
     }
     watch_forks();
-    *state = run(handle, None, 0);
+    shared.run(handle, None, 0);
     Ok(())
 }
 
@@ -94,8 +111,8 @@ pub fn use_handle(handle: Handle) -> Result<(), RuntimeError> {
 pub fn start() -> Result<Handle, RuntimeError> {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     check_fork()?;
-    let mut state = state();
-    let workers = match &*state {
+    let mut shared = shared();
+    let workers = match &shared.state {
         State::Running { handle, .. } => return Ok(handle.clone()),
         State::Stopped => return Err(RuntimeError::Stopped),
         State::Idle { workers } => workers.unwrap_or_else(default_workers),
@@ -109,53 +126,24 @@ pub fn start() -> Result<Handle, RuntimeError> {
         .map_err(|_| RuntimeError::Threads)?;
     watch_forks();
     let handle = runtime.handle().clone();
-    *state = run(handle.clone(), Some(runtime), workers);
+    shared.run(handle.clone(), Some(runtime), workers);
     Ok(handle)
 }
 
-fn run(handle: Handle, owned: Option<Runtime>, workers: usize) -> State {
-    let (dispatcher, deliveries) = unbounded_channel();
-    handle.spawn(Dispatcher(deliveries).run());
-    handle.spawn(crate::memory::watch());
-    handle.spawn(crate::worker::watch_loops());
-    handle.spawn(crate::worker::relieve_workers());
-    State::Running { handle, owned, workers, dispatcher }
+impl Shared {
+    fn run(&mut self, handle: Handle, owned: Option<Runtime>, workers: usize) {
+        for task in &self.background {
+            drop(handle.spawn(task()));
+        }
+        self.state = State::Running { handle, owned, workers };
+    }
 }
 
 /// The running runtime, if there is one.
 pub(crate) fn handle() -> Option<Handle> {
-    match &*state() {
+    match &shared().state {
         State::Running { handle, .. } => Some(handle.clone()),
         State::Idle { .. } | State::Stopped => None,
-    }
-}
-
-/// The way to the dispatcher, which hands a turn's deliveries to their consumers.
-pub(crate) fn dispatcher() -> Option<UnboundedSender<Vec<Delivery>>> {
-    match &*state() {
-        State::Running { dispatcher, .. } => Some(dispatcher.clone()),
-        State::Idle { .. } | State::Stopped => None,
-    }
-}
-
-/// Hands over whole turns; it never waits for a consumer, the streams' credit bounds what may be queued.
-struct Dispatcher(UnboundedReceiver<Vec<Delivery>>);
-
-impl Dispatcher {
-    async fn run(mut self) {
-        while let Some(turn) = self.0.recv().await {
-            turn.into_iter().for_each(Delivery::hand_over);
-        }
-    }
-}
-
-impl Drop for Dispatcher {
-    /// The runtime goes: consumers elsewhere still get what is under way, endings above all.
-    fn drop(&mut self) {
-        self.0.close();
-        while let Ok(turn) = self.0.try_recv() {
-            turn.into_iter().for_each(Delivery::hand_over);
-        }
     }
 }
 
@@ -189,7 +177,7 @@ pub(crate) fn shutdown() {
         // Another thread may have held the lock when this child was made, and the threads to stop are the parent's.
         return;
     }
-    let stopped = std::mem::replace(&mut *state(), State::Stopped);
+    let stopped = std::mem::replace(&mut shared().state, State::Stopped);
     if let State::Running { owned: Some(runtime), .. } = stopped {
         // A thread of its own: on one that runs another runtime's tasks tokio refuses to wait.
         let stop =

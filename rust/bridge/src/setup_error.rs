@@ -4,7 +4,7 @@ use std::fmt;
 
 use pyo3::prelude::*;
 
-use crate::{error, traceback};
+use crate::{py_errors, traceback};
 
 /// Why the interpreter could not be started or an engine could not be made. Holds no Python object.
 ///
@@ -45,8 +45,8 @@ impl SetupError {
     /// What Python raised.
     pub(crate) fn of(py: Python<'_>, error: &PyErr) -> Self {
         Self {
-            class: error::class_name(py, error),
-            message: error::text(py, error),
+            class: py_errors::class_name(py, error),
+            message: py_errors::text(py, error),
             traceback: traceback::text_of(py, error),
         }
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use pyo3::intern;
 use pyo3::prelude::*;
 
-use crate::error::object_of;
+use crate::interp::object_of;
 use crate::lock::Mutex;
 
 /// Tracebacks with lines of source that are made in a second; to read them takes the loop's time.

@@ -6,8 +6,7 @@ mod tree;
 use std::sync::{Arc, Once};
 
 use pybridge::Pool;
-use pybridge::codec::{CodecSpec, DuplicateKeys, Encoder, Format, Framing, Limits, decode};
-use pybridge::error::EncodeError;
+use pybridge::codec::{CodecSpec, DuplicateKeys, EncodeError, Encoder, Format, Framing, Limits, decode};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 

@@ -296,7 +296,7 @@ impl Awaited {
         val: Option<&Bound<'py, PyAny>>,
         tb: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let error = crate::error::thrown(typ, val, tb)?;
+        let error = crate::py_errors::thrown(typ, val, tb)?;
         let old = slf.get().enter()?;
         slf.get().leave(slf.py(), Self::interrupt(slf, old, error), false)
     }

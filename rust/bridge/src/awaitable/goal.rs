@@ -10,9 +10,10 @@ use pyo3::prelude::*;
 
 use super::single::Single;
 use crate::engine::EngineCore;
-use crate::error::{raise_failure, runtime_error};
+use crate::error::Reason;
+use crate::py_errors::{raise_failure, runtime_error};
 use crate::runtime;
-use crate::stream::{Failure, PyStream, Reason, StreamCore, Waiter};
+use crate::stream::{Failure, PyStream, StreamCore, Waiter};
 use crate::worker::{Mailbox, Port};
 
 /// What is awaited.

@@ -7,10 +7,10 @@ use std::cell::Cell;
 use pyo3::ffi;
 use pyo3::prelude::*;
 
+use super::error::DecodeError;
 use super::events::{Fault, Numbers, PART, Receiver, in_parts, invalid, over};
 use super::limits::DecodedBound;
 use super::{Format, Limits, keys, make, scan, shapes, utf8};
-use crate::error::DecodeError;
 
 /// What objects cost the interpreter, in bytes; containers without what they hold.
 mod cost {

@@ -7,10 +7,10 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use super::build::{Builder, Values};
-use super::events::{Budget, Fault, Receiver, invalid, over};
+use super::error::DecodeError;
+use super::events::{Budget, Fault, Receiver, check_frame, invalid, over};
 use super::limits::DuplicateKeys;
 use super::{CodecSpec, Format, Limits, json, msgpack};
-use crate::error::DecodeError;
 
 /// Decodes one message, a stretch at a time, so that a large body does not stall the event loop.
 ///
@@ -112,15 +112,6 @@ impl Reader {
                 other => other.into(),
             }),
         }
-    }
-}
-
-pub(super) fn check_frame(limits: &Limits, input: &[u8]) -> Result<(), Fault> {
-    let max = limits.max_frame_bytes;
-    if input.len() > max {
-        Err(over("max_frame_bytes", max, format!("a frame of more than {max} bytes")))
-    } else {
-        Ok(())
     }
 }
 

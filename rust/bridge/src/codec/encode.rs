@@ -10,13 +10,13 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 use serde::Serialize;
 
+use super::error::EncodeError;
 use super::json::Json;
 use super::msgpack::Msgpack;
 use super::raw::{self, Raw};
 use super::sink::Sink;
 use super::walk::Walk;
 use super::{CodecSpec, Format, Framing, Limits};
-use crate::error::EncodeError;
 use crate::fault;
 
 /// Frames from this length on are expected to be followed by one as long; shorter ones grow in their segment.
@@ -78,6 +78,11 @@ impl Encoder {
     #[must_use]
     pub fn with_model_dump(self, model_dump: Option<Py<PyDict>>) -> Self {
         Self { model_dump, ..self }
+    }
+
+    /// The format of its frames.
+    pub(crate) fn format(&self) -> Format {
+        self.spec.format
     }
 
     /// Shows what it holds to the collector, on behalf of the Python object that owns the encoder.

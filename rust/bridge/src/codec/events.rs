@@ -1,7 +1,7 @@
 //! Events of a reader, the traits that receive them, and the budget of one message.
 
 use super::Limits;
-use crate::error::DecodeError;
+use super::error::DecodeError;
 
 /// Boxed, so that the good case is returned in a register.
 #[derive(Debug)]
@@ -96,6 +96,15 @@ impl Budget {
     #[cold]
     fn too_deep(&self, offset: usize) -> Fault {
         over("max_depth", offset, format!("more than {} containers inside one another", self.max_depth))
+    }
+}
+
+pub(super) fn check_frame(limits: &Limits, input: &[u8]) -> Result<(), Fault> {
+    let max = limits.max_frame_bytes;
+    if input.len() > max {
+        Err(over("max_frame_bytes", max, format!("a frame of more than {max} bytes")))
+    } else {
+        Ok(())
     }
 }
 

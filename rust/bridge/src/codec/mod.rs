@@ -1,5 +1,6 @@
 //! Python objects to frames, and bytes to Python objects.
 
+mod error;
 mod framing;
 mod limits;
 mod spec;
@@ -47,6 +48,7 @@ mod tests;
 pub use decode::{Decoder, decode};
 pub(crate) use encode::Writing;
 pub use encode::{Encoder, Keep};
+pub use error::{DecodeError, EncodeError};
 pub use framing::Framing;
 pub use limits::{DuplicateKeys, Limits};
 pub use scan::scan;

@@ -3,11 +3,11 @@
 use std::collections::HashSet;
 use std::fmt;
 
-use super::events::{Budget, Fault, Numbers, Receiver, invalid};
+use super::error::DecodeError;
+use super::events::{Budget, Fault, Numbers, Receiver, check_frame, invalid};
 use super::limits::DuplicateKeys;
 use super::path::cut;
 use super::{Format, Limits, json, msgpack};
-use crate::error::DecodeError;
 
 /// Checks that `input` is one message of `format` within `limits`, by the rules that `decode` follows.
 ///
@@ -28,7 +28,7 @@ pub(super) fn duplicate_key(format: Format, limits: &Limits, input: &[u8], end: 
 }
 
 fn check(format: Format, budget: Budget, limits: &Limits, input: &[u8]) -> Result<(), Fault> {
-    super::decode::check_frame(limits, input)?;
+    check_frame(limits, input)?;
     let strict = limits.duplicate_keys == DuplicateKeys::Error;
     let mut scan = Scan { keys: Vec::new(), other_key: None, strict };
     match format {

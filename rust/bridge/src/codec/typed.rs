@@ -5,11 +5,11 @@ use std::io::{self, Write};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::error::{DecodeError, EncodeError};
 use super::guard::Guard;
 use super::limits::DuplicateKeys;
 use super::stack::{self, Room};
 use super::{Format, Limits, json, msgpack, scan};
-use crate::error::{DecodeError, EncodeError};
 
 /// Decodes a frame into a Rust value.
 ///

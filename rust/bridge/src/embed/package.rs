@@ -4,7 +4,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::engine::PyEngine;
-use crate::error;
+use crate::py_errors;
 
 const EXTENSION: &str = "pybridge._pybridge";
 
@@ -29,7 +29,7 @@ pub fn install(py: Python<'_>) -> PyResult<()> {
     if loaded.getattr("Engine")?.is(py.get_type::<PyEngine>()) {
         return Ok(());
     }
-    Err(error::foreign_extension(&loaded, env!("CARGO_PKG_VERSION")))
+    Err(py_errors::foreign_extension(&loaded, env!("CARGO_PKG_VERSION")))
 }
 
 /// Lets the interpreter find the compiled-in sources and this crate's own extension module before anything installed.

@@ -3,8 +3,9 @@
 use bytes::Bytes;
 use pybridge_pool::{InboundBody, Pool, PoolError};
 
-use super::calls::{failed, forked, too_large};
-use crate::stream::{FailureKind, StreamError};
+use super::refusals::{failed, forked, too_large};
+use crate::error::FailureKind;
+use crate::stream::StreamError;
 
 /// A request's bytes on their way from a socket, in memory of the engine's pool.
 ///

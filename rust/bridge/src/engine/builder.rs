@@ -9,9 +9,9 @@ use pyo3::types::PyDict;
 
 use super::callable::Callable;
 use super::config::{FlowConfig, ModelDump};
-use super::failures::OnFailure;
 use super::host::Engine;
 use super::keywords;
+use super::on_failure::OnFailure;
 use super::pool::PyPool;
 use crate::codec::{CodecSpec, Limits};
 use crate::setup_error::SetupError;
@@ -169,14 +169,8 @@ impl EngineBuilder {
         self
     }
 
-    /// Makes the engine on the calling thread, where a path is imported too, and starts its worker. For code that is attached to
-    /// the interpreter.
-    ///
-    /// # Errors
-    /// What importing raises; `TypeError` for a wrong handler, `ConfigError` for a wrong setting; `ValueError` for settings of
-    /// what is a `PooledEngine` already.
-    pub fn build(self, py: Python<'_>) -> PyResult<Engine> {
-        crate::embed::install(py)?;
+    /// Makes the engine; the package can be imported.
+    pub(super) fn make(self, py: Python<'_>) -> PyResult<Engine> {
         let handler = self.handler.load(py)?;
         let class = py.import("pybridge.engine")?.getattr("PooledEngine")?;
         let engine = if handler.is_instance(&class)? {

@@ -7,32 +7,15 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::body::RequestBody;
-use super::core::{Life, post_start};
+use super::core::{Life, post_start, submit};
 use super::host::Engine;
 use super::permit::Permit;
-use crate::admission::Entry;
-use crate::codec::{self, Format, Framing, Limits};
-use crate::runtime::RuntimeError;
-use crate::stream::{
-    CallOptions, ChunkStream, ConsumerKind, Failure, FailureKind, FrameStream, ItemCodec, ItemStream, Request,
-    RequestCodec, StartRequest, StreamCore, StreamError,
-};
-
-pub(super) fn failed(kind: FailureKind, class: &str, message: impl Into<String>) -> StreamError {
-    StreamError::Failed(Box::new(Failure::new(kind, class, message)))
-}
-
-pub(super) fn forked() -> StreamError {
-    failed(FailureKind::Fork, "ForkError", RuntimeError::Forked.to_string())
-}
-
-pub(super) fn closed() -> StreamError {
-    failed(FailureKind::Closed, "EngineClosed", "the engine is closed")
-}
-
-pub(super) fn too_large(message: String, limit: &str) -> StreamError {
-    StreamError::Failed(Box::new(Failure::over(FailureKind::TooLarge, limit, message)))
-}
+use super::python::PyEngine;
+use super::refusals::{check_size, closed, failed, forked, overloaded};
+use crate::codec::{self, Format, Framing};
+use crate::error::FailureKind;
+use crate::state::{ItemCodec, Request, RequestCodec, StartRequest};
+use crate::stream::{self, CallOptions, ChunkStream, ConsumerKind, FrameStream, ItemStream, StreamCore, StreamError};
 
 impl Engine {
     /// Copies an encoded request into memory of the engine's pool, as a server reads one from its socket.
@@ -206,8 +189,7 @@ impl Engine {
         }
         options.check(&self.core.limits).map_err(StreamError::Failed)?;
         let codec = options.codec.map_or(ItemCodec::Engine, ItemCodec::Format);
-        let core =
-            StreamCore::new(Arc::clone(&self.core), Arc::clone(&self.mailbox), options, None, ConsumerKind::Rust);
+        let core = StreamCore::new(Arc::clone(&self.core), self.mailbox.sink(), options, None, ConsumerKind::Rust);
         let request_codec = encoded.map_or(RequestCodec::Engine, RequestCodec::of);
         let start = Box::new(StartRequest {
             core: Arc::clone(&core),
@@ -216,35 +198,9 @@ impl Engine {
             codec,
             context: None,
             framing,
+            begin: stream::start::<PyEngine>,
         });
-        let entry = match permit.and_then(Permit::into_ticket) {
-            Some(ticket) => self.core.admission.enter_with(start, ticket),
-            None => self.core.admission.enter(start, false),
-        };
-        match entry {
-            Entry::Admitted(start) => {
-                core.register();
-                post_start(start);
-            }
-            Entry::Waiting => core.register(),
-            Entry::Refused(_start, reason) => return Err(self.overloaded(&reason)),
-        }
+        submit(start, permit.and_then(Permit::into_ticket), false, post_start).map_err(overloaded)?;
         Ok(core)
     }
-
-    pub(super) fn overloaded(&self, reason: &str) -> StreamError {
-        let public = "the engine has no place for one more call";
-        let mut failure = Failure::new(FailureKind::Overloaded, "Overloaded", public);
-        failure.message = self.core.no_place(reason);
-        StreamError::Failed(Box::new(failure))
-    }
-}
-
-/// Refuses an encoded request that the worker would refuse, before it is copied or sent anywhere.
-pub(super) fn check_size(limits: &Limits, len: usize, format: Format) -> Result<(), StreamError> {
-    let most = limits.max_frame_bytes;
-    if len > most && format != Format::Raw {
-        return Err(too_large(format!("a request of {len} bytes is over max_frame_bytes = {most}"), "max_frame_bytes"));
-    }
-    Ok(())
 }

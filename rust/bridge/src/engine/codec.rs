@@ -8,8 +8,8 @@ use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyDict, PyMemoryView, PyString};
 
-use crate::codec::{self, CodecSpec, Format, Framing, Limits};
-use crate::error::DecodeError;
+use crate::codec::{self, CodecSpec, DecodeError, Format, Framing, Limits};
+use crate::py_errors::IntoException;
 
 /// A format with its options, made from a validated `pybridge` codec.
 #[python_entry]
@@ -92,7 +92,7 @@ fn holds_surrogate(text: &Bound<'_, PyString>) -> PyResult<PyErr> {
     let offset = std::str::from_utf8(&bytes).map_or_else(|error| error.valid_up_to(), str::len);
     let bits = bytes[offset..].iter().skip(1).take(2).fold(0xd, |bits, byte| bits << 6 | u32::from(byte & 0x3f));
     let reason = format!("str holds the lone surrogate U+{bits:04X}, which UTF-8 cannot hold");
-    Ok(DecodeError::Invalid { offset, reason }.into_py(text.py()))
+    Ok(DecodeError::Invalid { offset, reason }.into_exception(text.py()))
 }
 
 /// The bytes of a bytes-like object that is no frame, or of text where the format is not binary.

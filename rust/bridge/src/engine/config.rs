@@ -4,17 +4,7 @@ use std::time::Duration;
 
 use pybridge_pool::setters;
 
-/// When items leave the worker.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum Flush {
-    /// Once per turn of the event loop, those of all streams together, or every 50 us where turns are shorter: the highest
-    /// throughput.
-    #[default]
-    Turn,
-    /// Each time the handler waits: the lowest latency under load.
-    Suspend,
-}
+use super::settings::Flush;
 
 /// How items travel from handlers to consumers; a value that cannot be is refused when the engine is made.
 ///

@@ -9,14 +9,16 @@ use std::time::Duration;
 use pybridge_pool::Pool;
 use slab::Slab;
 
-use super::failures::OnFailure;
+use super::on_failure::OnFailure;
 use super::settings::Flow;
-use crate::admission::Admission;
+use crate::admission::{Admission, Entry};
+use crate::attaches::attaches;
 use crate::codec::Limits;
+use crate::error::Reason;
 use crate::lock::{Mutex, MutexGuard};
 use crate::metrics::Metrics;
-use crate::stream::{Reason, StartRequest, StreamCore, Wakers};
-use crate::worker::{Command, Mailbox, attaches};
+use crate::state::{Command, Owner, StartRequest};
+use crate::stream::{StreamCore, Wakers};
 
 static ENGINES: Mutex<Vec<Weak<EngineCore>>> = Mutex::new(Vec::new());
 
@@ -64,10 +66,12 @@ pub(crate) struct EngineCore {
     /// Lifespans that are being entered, held or left.
     lifespans: AtomicUsize,
     life: AtomicU8,
+    /// Has the lifespans of the engine with this number left on all workers.
+    leave: fn(u64),
 }
 
 impl EngineCore {
-    pub(crate) fn new(name: String, flow: Flow, limits: Limits, pool: Pool) -> Arc<Self> {
+    pub(crate) fn new(name: String, flow: Flow, limits: Limits, pool: Pool, leave: fn(u64)) -> Arc<Self> {
         static NEXT_ID: AtomicU64 = AtomicU64::new(1);
         let core = Arc::new(Self {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
@@ -84,6 +88,7 @@ impl EngineCore {
             idle_wakers: Mutex::default(),
             lifespans: AtomicUsize::new(0),
             life: AtomicU8::new(Life::Serving as u8),
+            leave,
         });
         let mut engines = lock(&ENGINES);
         engines.retain(|engine| engine.strong_count() > 0);
@@ -152,7 +157,7 @@ impl EngineCore {
 
     fn leave_lifespans(&self) {
         if self.lifespans.load(Ordering::Acquire) > 0 {
-            crate::worker::leave_lifespans(self.id);
+            (self.leave)(self.id);
         }
     }
 
@@ -233,6 +238,33 @@ impl Drop for LifespanGuard {
     }
 }
 
+/// Has `go` start a call whose place is there, that of the permit with the number `permit` if there is one; others wait.
+///
+/// # Errors
+/// The engine has no place, and its queue is full; why.
+pub(super) fn submit(
+    start: Box<StartRequest>,
+    permit: Option<u64>,
+    nested: bool,
+    go: impl FnOnce(Box<StartRequest>),
+) -> Result<(), String> {
+    let core = Arc::clone(&start.core);
+    let engine = &core.engine;
+    let entry = match permit {
+        Some(ticket) => engine.admission.enter_with(start, ticket),
+        None => engine.admission.enter(start, nested),
+    };
+    match entry {
+        Entry::Admitted(start) => {
+            core.register();
+            go(start);
+        }
+        Entry::Waiting => core.register(),
+        Entry::Refused(_start, reason) => return Err(engine.no_place(&reason)),
+    }
+    Ok(())
+}
+
 /// Sends an admitted request to its worker.
 pub(crate) fn post_start(start: Box<StartRequest>) {
     let home = Arc::clone(&start.core.home);
@@ -241,11 +273,11 @@ pub(crate) fn post_start(start: Box<StartRequest>) {
     }
 }
 
-/// The live streams of all engines that run on the worker of `mailbox`, or wait for it.
-pub(crate) fn streams_of(mailbox: &Arc<Mailbox>) -> Vec<Arc<StreamCore>> {
+/// The live streams of all engines that run on the worker of `owner`, or wait for it.
+pub(crate) fn streams_of(owner: &dyn Owner) -> Vec<Arc<StreamCore>> {
     let engines = live_engines();
     let live = engines.iter().flat_map(|engine| engine.live());
-    live.filter(|stream| Arc::ptr_eq(&stream.home, mailbox)).collect()
+    live.filter(|stream| std::ptr::addr_eq(Arc::as_ptr(&stream.home), owner)).collect()
 }
 
 /// The pools that engines of the process have, by number.

@@ -1,32 +1,17 @@
 //! Reports of handlers' failures to Rust hosts: by the host's function, an event of `tracing`, or Python's logging.
 
-use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use pyo3::exceptions::asyncio::CancelledError;
 use pyo3::prelude::*;
 
+use crate::error::FailureKind;
 use crate::log;
-use crate::stream::{Failure, FailureKind, StreamCore};
-
-type Act = dyn Fn(&str, &Failure) + Send + Sync;
-
-/// Called with the request's id and the failure, on the worker.
-#[derive(Clone)]
-pub(crate) struct OnFailure(Arc<Act>);
-
-impl OnFailure {
-    pub(super) fn new(act: impl Fn(&str, &Failure) + Send + Sync + 'static) -> Self {
-        Self(Arc::new(act))
-    }
-}
-
-impl fmt::Debug for OnFailure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("OnFailure")
-    }
-}
+use crate::py_errors::{contained_exit, failure_of};
+use crate::stream::{Ending, Failure, StreamCore};
+use crate::worker::Deferred;
 
 /// Tells of what ends a stream, once, on the worker. Python consumers get the exception itself, and are told nothing here.
 pub(crate) fn report(py: Python<'_>, core: &StreamCore, failure: &Failure) {
@@ -52,6 +37,20 @@ pub(crate) fn report(py: Python<'_>, core: &StreamCore, failure: &Failure) {
         let what = what.map_or_else(|| format!("{}: {}", failure.class, failure.message), str::to_owned);
         log::failure(py, "handler", &format!("request {id}: {}", failure.public_message), &id, &what);
     }
+}
+
+/// Ends a stream that could not start.
+pub(crate) fn fail(py: Python<'_>, core: &Arc<StreamCore>, error: &PyErr) {
+    if error.is_instance_of::<CancelledError>(py) {
+        core.finish(Ending::cancelled(core.note_external()));
+        return;
+    }
+    let home = core.owner();
+    let exit = contained_exit(py, error);
+    let keep = core.raises.then_some(|object| Deferred::new(object, home));
+    let failure = failure_of(py, exit.as_ref().unwrap_or(error), keep);
+    report(py, core, &failure);
+    core.finish(Ending::Raised(Box::new(failure)));
 }
 
 /// True of what somebody has to repair; other failures are answers to what the client did, or to the load.

@@ -7,9 +7,10 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 
 use super::core::{EngineCore, Life};
+use super::profile::{EngineProfile, max_request};
 use super::python::PyEngine;
 use super::stats::EngineStats;
-use crate::codec::{Format, Limits};
+use crate::codec::Format;
 use crate::worker::{Deferred, Mailbox, longest_lag};
 
 /// Calls one Python handler from Rust. Clones share it.
@@ -24,18 +25,6 @@ pub struct Engine {
     unary: bool,
 }
 
-/// What of an engine's settings decides how its requests and answers look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub struct EngineProfile {
-    /// Format of requests and items, unless a call says another.
-    pub format: Format,
-    /// The handler returns one value.
-    pub unary: bool,
-    /// Longest encoded request that the engine takes, in bytes; `None`: its pool decides.
-    pub max_request: Option<usize>,
-}
-
 impl Engine {
     /// The Rust side of a Python `PooledEngine`; starts its worker.
     ///
@@ -43,7 +32,7 @@ impl Engine {
     /// `engine` is something else, or its worker cannot be started.
     pub fn of(engine: &Bound<'_, PyAny>) -> PyResult<Self> {
         let py = engine.py();
-        crate::runtime::start().map_err(|error| crate::error::runtime_error(py, error))?;
+        crate::runtime::start().map_err(|error| crate::py_errors::runtime_error(py, error))?;
         let core = engine.getattr("_core").ok().and_then(|core| core.cast_into::<PyEngine>().ok());
         let inner =
             core.ok_or_else(|| PyTypeError::new_err(format!("{engine:?} is no PooledEngine of this program")))?;
@@ -51,7 +40,7 @@ impl Engine {
         let core = Arc::clone(&inner.get().core);
         let EngineProfile { format, unary, .. } = inner.get().profile();
         // The Python object is kept as well: an engine lives as long as its Rust handles.
-        let object = Arc::new(Deferred::new(inner.into_any().unbind(), Arc::clone(&mailbox)));
+        let object = Arc::new(Deferred::new(inner.into_any().unbind(), mailbox.sink()));
         Ok(Self { core, object, mailbox, format, unary })
     }
 
@@ -100,9 +89,4 @@ impl Engine {
     pub fn close(&self) {
         self.core.close();
     }
-}
-
-/// Longest encoded request in this format.
-pub(super) fn max_request(limits: &Limits, format: Format) -> Option<usize> {
-    (format != Format::Raw).then_some(limits.max_frame_bytes)
 }

@@ -6,7 +6,8 @@ use pybridge_pool::PoolConfig;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use super::config::{FlowConfig, Flush, ModelDump};
+use super::config::{FlowConfig, ModelDump};
+use super::settings::Flush;
 use crate::codec::{CodecSpec, DuplicateKeys, Format, Limits};
 
 /// A value of one setting as Python has it.

@@ -10,7 +10,7 @@ use crate::{log, worker};
 pub(super) fn log_leaks_of(pool: &Pool) {
     pool.on_leak(|leak| {
         let message = describe(leak);
-        worker::run_on_any(Box::new(move |py, _port| log::notice(py, "pool", &message)));
+        worker::run_on_any(move |py, _port| log::notice(py, "pool", &message));
     });
 }
 

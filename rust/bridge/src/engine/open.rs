@@ -2,14 +2,17 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use pyo3::exceptions::PyRuntimeError;
+use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
-use super::core::post_start;
+use super::core::{post_start, submit};
 use super::python::{Placement, PyEngine};
-use crate::admission::Entry;
-use crate::error::Class;
-use crate::stream::{self, Call, CallRequest, ItemCodec, Request, RequestCodec, StartRequest, StreamCore};
+use crate::codec::{CodecSpec, Framing};
+use crate::py_errors::Class;
+use crate::state::{CommandSink, ItemCodec, Request, RequestCodec, StartRequest};
+use crate::stream::{self, CallOptions, ConsumerKind, Opened, StreamCore, Unopened};
 use crate::worker::{self, Deferred, Mailbox, Port};
 
 /// Where a stream's handler runs.
@@ -21,28 +24,57 @@ enum Target<'py> {
 }
 
 impl Target<'_> {
-    fn mailbox(&self) -> Arc<Mailbox> {
+    fn sink(&self) -> Arc<dyn CommandSink> {
         match self {
-            Self::Here(port) => Arc::clone(&port.get().mailbox),
-            Self::There(mailbox) => Arc::clone(mailbox),
+            Self::Here(port) => port.get().mailbox.sink(),
+            Self::There(mailbox) => mailbox.sink(),
         }
     }
 }
 
-/// A stream that was started, and the port of the loop that runs here, if one does.
-pub(crate) type Opened<'py> = (Arc<StreamCore>, Option<Bound<'py, Port>>);
-
-/// Starts the stream of `call`; one that is refused is counted as nothing else.
-///
-/// Raises `EngineClosed`, `Overloaded`, `PoolExhausted`, `ForkError`, and `RuntimeError` where an attached engine finds no
-/// running loop or the call comes from the lifespan that it would wait for.
-pub(crate) fn open(py: Python<'_>, call: Call) -> PyResult<Opened<'_>> {
-    let engine = Arc::clone(&call.engine.get().core);
-    start(py, call).inspect_err(|_| engine.metrics.count_refused())
+/// What a handler is called with.
+pub(crate) enum CallRequest {
+    /// This very object.
+    Object(Py<PyAny>),
+    /// What these bytes, or this text, stand for.
+    Encoded(Py<PyAny>, Arc<CodecSpec>),
+    /// What a body stands for that has arrived already; in the engine's format unless the options say another.
+    Body(Bytes),
 }
 
-fn start(py: Python<'_>, call: Call) -> PyResult<Opened<'_>> {
-    crate::runtime::start().map_err(|error| crate::error::runtime_error(py, error))?;
+/// What one call from Python asks for, kept until the stream starts.
+pub(crate) struct Call {
+    pub(crate) engine: Py<PyEngine>,
+    pub(crate) request: CallRequest,
+    pub(crate) codec: Option<Py<PyAny>>,
+    pub(crate) context: Py<PyAny>,
+    pub(crate) framing: Framing,
+    pub(crate) options: CallOptions,
+    pub(crate) parent: Option<Arc<StreamCore>>,
+}
+
+impl Unopened for Call {
+    /// Starts the stream; one that is refused is counted as nothing else.
+    ///
+    /// Raises `EngineClosed`, `Overloaded`, `PoolExhausted`, `ForkError`, and `RuntimeError` where an attached engine finds no
+    /// running loop or the call comes from the lifespan that it would wait for.
+    fn open(self: Box<Self>, py: Python<'_>, consumer: ConsumerKind) -> PyResult<Opened<'_>> {
+        let engine = Arc::clone(&self.engine.get().core);
+        start(py, *self, consumer).inspect_err(|_| engine.metrics.count_refused())
+    }
+
+    fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.engine)?;
+        if let CallRequest::Object(object) | CallRequest::Encoded(object, _) = &self.request {
+            visit.call(object)?;
+        }
+        visit.call(&self.codec)?;
+        visit.call(&self.context)
+    }
+}
+
+fn start(py: Python<'_>, call: Call, consumer: ConsumerKind) -> PyResult<Opened<'_>> {
+    crate::runtime::start().map_err(|error| crate::py_errors::runtime_error(py, error))?;
     worker::drain_orphans(py);
     let engine = call.engine.get();
     let lifespan = worker::current_lifespan(py)?;
@@ -52,21 +84,21 @@ fn start(py: Python<'_>, call: Call) -> PyResult<Opened<'_>> {
     }
     let port = port_here(py)?;
     let target = locate(py, engine, port.as_ref(), call.parent.is_some())?;
-    let home = target.mailbox();
+    let home = target.sink();
     let formats = (call.options.encoded, call.options.codec);
     let core =
-        StreamCore::new(Arc::clone(&engine.core), Arc::clone(&home), call.options, call.parent.as_ref(), call.consumer);
+        StreamCore::new(Arc::clone(&engine.core), Arc::clone(&home), call.options, call.parent.as_ref(), consumer);
     if let Some(lifespan) = lifespan {
         worker::wait_for(lifespan, &core)?;
     }
-    let deferred = |object: Py<PyAny>| Deferred::new(object, Arc::clone(&home));
+    let deferred = |object: Py<PyAny>| Deferred::new(object, core.owner());
     let request = match call.request {
         CallRequest::Object(object) => Request::Object(deferred(object)),
         CallRequest::Encoded(bytes, spec) => {
             Request::Encoded(engine.body(py, bytes.bind(py), spec.format)?, RequestCodec::Plain(spec))
         }
         CallRequest::Body(body) => {
-            let own = formats.0.filter(|&format| format != engine.spec.format);
+            let own = formats.0.filter(|&format| format != engine.handler.spec.format);
             Request::Encoded(body, own.map_or(RequestCodec::Engine, RequestCodec::of))
         }
     };
@@ -82,20 +114,13 @@ fn start(py: Python<'_>, call: Call) -> PyResult<Opened<'_>> {
         codec,
         context: Some(deferred(call.context)),
         framing: call.framing,
+        begin: stream::start::<PyEngine>,
     });
-    match engine.core.admission.enter(start, nested) {
-        Entry::Admitted(start) => {
-            core.register();
-            match target {
-                Target::Here(port) => stream::start(py, &port, *start),
-                Target::There(_) => post_start(start),
-            }
-        }
-        Entry::Waiting => core.register(),
-        Entry::Refused(_start, reason) => {
-            return Err(Class::Overloaded.error(py, (engine.core.no_place(&reason),)));
-        }
-    }
+    submit(start, None, nested, |start| match target {
+        Target::Here(port) => (start.begin)(py, &port, start),
+        Target::There(_) => post_start(start),
+    })
+    .map_err(|reason| Class::Overloaded.error(py, (reason,)))?;
     Ok((core, port))
 }
 

@@ -6,9 +6,9 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 
-use super::calls::{closed, forked};
 use super::core::Life;
 use super::host::Engine;
+use super::refusals::{closed, forked, overloaded};
 use crate::admission::Asked;
 use crate::codec::Framing;
 use crate::stream::{CallOptions, ChunkStream, FrameStream, StreamError};
@@ -115,7 +115,7 @@ impl AcquirePermit {
         }
         match asked {
             Asked::Granted(ticket) => Poll::Ready(Ok(ticket)),
-            Asked::Refused(reason) => Poll::Ready(Err(self.engine.overloaded(&reason))),
+            Asked::Refused(reason) => Poll::Ready(Err(overloaded(self.engine.core.no_place(&reason)))),
             Asked::Waiting(ticket) => {
                 self.ticket = Some(ticket);
                 Poll::Pending

@@ -7,7 +7,7 @@ use pybridge_pool::{Pool, PoolConfig};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::error::config_error;
+use crate::py_errors::config_error;
 
 static SHARED: OnceLock<Pool> = OnceLock::new();
 

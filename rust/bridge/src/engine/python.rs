@@ -1,32 +1,33 @@
 //! The engine object of the Python package.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 use std::task::Poll;
-use std::time::Duration;
 
 use bytes::Bytes;
-use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
+use super::call_options::{Options, duration};
 use super::codec::{PyCodec, body_of};
 use super::core::EngineCore;
-use super::host::{EngineProfile, max_request};
+use super::open::{Call, CallRequest};
 use super::pool::{PyPool, shared_pool};
-use super::ready::Readiness;
+use super::profile::{EngineProfile, max_request};
+use super::readiness::Readiness;
 use super::settings::{self, Flow};
 use super::stats::EngineStats;
 use crate::awaitable::{Awaited, Goal, Single, coroutine};
 use crate::blocking;
-use crate::codec::{CodecSpec, Format, Framing};
-use crate::context::{self, Context};
-use crate::error::Class;
+use crate::codec::{Encoder, Format, Framing};
+use crate::context::context_of;
 use crate::frame::PyFrame;
 use crate::interp::copy_context;
-use crate::stream::{BlockingStream, Call, CallOptions, CallRequest, ConsumerKind, Kind, PyStream, StreamCore};
-use crate::worker::{self, Mailbox, PyWorker};
+use crate::py_errors::Class;
+use crate::state::{ItemCodec, StartRequest};
+use crate::stream::{self, BlockingStream, Handler, HasHandler, Kind, PyStream, StreamCore};
+use crate::worker::{self, Deferred, HasLifespan, Mailbox, PyWorker, TaskSettings};
 
 /// Which worker runs an engine's handlers.
 pub(crate) enum Placement {
@@ -45,32 +46,56 @@ pub(crate) enum Placement {
 #[pyclass(frozen, name = "Engine", module = "pybridge._pybridge", weakref)]
 pub(crate) struct PyEngine {
     pub(crate) core: Arc<EngineCore>,
-    pub(crate) spec: Arc<CodecSpec>,
     pub(crate) placement: Placement,
-    pub(crate) unary: bool,
-    pub(crate) wants_context: bool,
-    pub(crate) lifespan: Option<Py<PyAny>>,
-    handler: Py<PyAny>,
-    pub(crate) codec: Py<PyCodec>,
-    context: Py<PyAny>,
-    /// What the tasks of its handlers are called.
-    pub(crate) task_name: Py<PyString>,
+    pub(crate) handler: Handler,
+    lifespan: Option<Py<PyAny>>,
+    codec: Py<PyCodec>,
+    tasks: TaskSettings,
+}
+
+impl HasLifespan for PyEngine {
+    fn of<'a>(object: &'a Bound<'_, PyAny>) -> PyResult<&'a Self> {
+        Ok(object.cast::<Self>()?.get())
+    }
+
+    fn core(&self) -> &Arc<EngineCore> {
+        &self.core
+    }
+
+    fn lifespan(&self) -> Option<&Py<PyAny>> {
+        self.lifespan.as_ref()
+    }
+
+    fn tasks(&self) -> &TaskSettings {
+        &self.tasks
+    }
+}
+
+impl HasHandler for PyEngine {
+    fn handler(&self) -> &Handler {
+        &self.handler
+    }
+
+    fn encoder(&self, py: Python<'_>, start: &StartRequest) -> PyResult<Encoder> {
+        let engines = self.codec.get();
+        let (codec, spec) = match &start.codec {
+            ItemCodec::Engine => (engines, engines.spec_for(start.framing)),
+            ItemCodec::Own(codec) => {
+                let codec = codec.get(py).bind(py).cast::<PyCodec>()?.get();
+                (codec, codec.spec_for(start.framing))
+            }
+            ItemCodec::Format(format) => (engines, engines.spec_in(*format)),
+        };
+        Ok(codec.encoder(py, spec, start.framing, Arc::clone(&self.core.limits)))
+    }
 }
 
 impl PyEngine {
-    pub(crate) fn handler(&self, py: Python<'_>) -> Py<PyAny> {
-        self.handler.clone_ref(py)
-    }
-
-    /// A copy of the context in which the engine was made, without the stream that it may have been made for.
-    pub(crate) fn copy_context(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        self.context.call_method0(py, pyo3::intern!(py, "copy"))
-    }
-
     /// What decides how its requests and answers look.
     pub(crate) fn profile(&self) -> EngineProfile {
-        let max_request = max_request(&self.core.limits, self.spec.format);
-        EngineProfile { format: self.spec.format, unary: self.unary, max_request }
+        let Handler { unary, ref spec, .. } = self.handler;
+        let max_request = max_request(&self.core.limits, spec.format);
+        EngineProfile { format: spec.format, unary, max_request }
     }
 
     /// The worker that serves Rust callers.
@@ -86,9 +111,12 @@ impl PyEngine {
 
     fn readiness(slf: &Bound<'_, Self>) -> PyResult<Readiness> {
         let py = slf.py();
-        crate::runtime::start().map_err(|error| crate::error::runtime_error(py, error))?;
+        crate::runtime::start().map_err(|error| crate::py_errors::runtime_error(py, error))?;
         let mailbox = slf.get().host_mailbox(py)?;
-        Readiness::of(py, &slf.get().core, slf.clone().into_any().unbind(), &mailbox)
+        Readiness::of(py, &slf.get().core, || {
+            let object = Arc::new(Deferred::new(slf.clone().into_any().unbind(), mailbox.sink()));
+            worker::enter_lifespan::<Self>(&mailbox, object, true)
+        })
     }
 
     /// A request's bytes in this format: a frame's own memory, else a copy in the pool's inbound half.
@@ -134,28 +162,20 @@ impl PyEngine {
             Some(pool) => pool.get().pool.clone(),
             None => shared_pool(py)?,
         };
-        let task_name = PyString::new(py, &name).unbind();
-        let core = EngineCore::new(name, Flow::of(flow)?, settings::limits(limits)?, pool);
-        Ok(Self {
-            core,
-            spec: Arc::clone(&codec.get().spec),
-            placement,
-            unary,
-            wants_context,
-            lifespan,
-            handler,
-            codec,
-            context: context::copy_outside(py)?,
-            task_name,
-        })
+        let tasks = TaskSettings { context: stream::copy_outside(py)?, name: PyString::new(py, &name).unbind() };
+        let context = wants_context.then_some(context_of as _);
+        let handler = Handler { function: handler, unary, context, spec: Arc::clone(&codec.get().spec) };
+        let core = EngineCore::new(name, Flow::of(flow)?, settings::limits(limits)?, pool, worker::leave_lifespans);
+        Ok(Self { core, placement, handler, lifespan, codec, tasks })
     }
 
     /// Makes the stream of one call; see `PooledEngine.__call__` for the options.
-    #[pyo3(signature = (
-        kind, request, codec=None, framing="none", *, flush_interval=0.0, encoded=None, request_id=None, metadata=None,
-        timeout=None, idle_timeout=None, traceparent=None, tracestate=None, parent=None, inherit=true
-    ))]
-    #[expect(clippy::too_many_arguments, reason = "called by PooledEngine only, by keyword")]
+    #[pyo3(
+        signature = (kind, request, codec=None, framing="none", *, flush_interval=0.0, **options),
+        text_signature = "($self, kind, request, codec=None, framing='none', *, flush_interval=0.0, encoded=None, \
+                          request_id=None, metadata=None, timeout=None, idle_timeout=None, traceparent=None, \
+                          tracestate=None, parent=None, inherit=True)"
+    )]
     fn open(
         slf: &Bound<'_, Self>,
         kind: &str,
@@ -163,96 +183,50 @@ impl PyEngine {
         codec: Option<&Bound<'_, PyCodec>>,
         framing: &str,
         flush_interval: f64,
-        encoded: Option<&Bound<'_, PyCodec>>,
-        request_id: Option<String>,
-        metadata: Option<HashMap<String, String>>,
-        timeout: Option<f64>,
-        idle_timeout: Option<f64>,
-        traceparent: Option<String>,
-        tracestate: Option<String>,
-        parent: Option<&Bound<'_, Context>>,
-        inherit: bool,
+        options: Option<Options>,
     ) -> PyResult<PyStream> {
-        let py = slf.py();
+        let (py, engine) = (slf.py(), slf.get());
         refuse_at_exit(py)?;
-        let parent = match parent {
-            Some(parent) => Some(Arc::clone(parent.get().stream())),
-            None if inherit => context::current_stream(py)?,
-            None => None,
+        let mut options = options.unwrap_or_default();
+        let request = match options.encoded.take() {
+            Some(spec) => CallRequest::Encoded(request, spec),
+            None => CallRequest::Object(request),
         };
-        let mut options = CallOptions {
-            request_id,
-            metadata: metadata.unwrap_or_default(),
-            timeout: duration(timeout)?,
-            idle_timeout: duration(idle_timeout)?,
-            traceparent,
-            tracestate,
-            ..CallOptions::default()
-        };
-        if let Some(parent) = &parent {
-            options.inherit(&parent.options);
-        }
+        let (options, parent) = options.resolve(py)?;
         let kind = match kind {
             "items" => Kind::Items,
             "frames" => Kind::Frames,
             _ => Kind::Chunks,
         };
         let framing = Framing::from_name(framing).unwrap_or_default();
-        let spec = codec.map_or_else(|| slf.get().codec.get(), |codec| codec.get()).spec_for(framing);
+        let spec = codec.map_or_else(|| engine.codec.get(), |codec| codec.get()).spec_for(framing);
+        let (core, name) = (Arc::clone(&engine.core), options.request_id.clone());
         let call = Call {
             engine: slf.clone().unbind(),
-            request: match encoded {
-                Some(codec) => CallRequest::Encoded(request, Arc::clone(&codec.get().spec)),
-                None => CallRequest::Object(request),
-            },
+            request,
             codec: codec.map(|codec| codec.clone().unbind().into_any()),
             context: copy_context(py)?.unbind(),
             framing,
-            flush_interval: duration(Some(flush_interval))?.unwrap_or_default(),
             options,
             parent,
-            consumer: ConsumerKind::Python,
         };
-        Ok(PyStream::new(call, kind, spec, py))
+        let flush_interval = duration(Some(flush_interval))?.unwrap_or_default();
+        Ok(PyStream::new(Box::new(call), slf.clone().into_any().unbind(), core, name, kind, spec, flush_interval))
     }
 
     /// The one item of a call, once its stream has ended; the options are those of `open`.
-    #[pyo3(signature = (
-        request, codec=None, *, encoded=None, request_id=None, metadata=None, timeout=None, idle_timeout=None,
-        traceparent=None, tracestate=None, parent=None, inherit=true
-    ))]
-    #[expect(clippy::too_many_arguments, reason = "called by PooledEngine only, by keyword")]
+    #[pyo3(
+        signature = (request, codec=None, **options),
+        text_signature = "($self, request, codec=None, *, encoded=None, request_id=None, metadata=None, timeout=None, \
+                          idle_timeout=None, traceparent=None, tracestate=None, parent=None, inherit=True)"
+    )]
     fn call<'py>(
         slf: &Bound<'py, Self>,
         request: Py<PyAny>,
         codec: Option<&Bound<'py, PyCodec>>,
-        encoded: Option<&Bound<'py, PyCodec>>,
-        request_id: Option<String>,
-        metadata: Option<HashMap<String, String>>,
-        timeout: Option<f64>,
-        idle_timeout: Option<f64>,
-        traceparent: Option<String>,
-        tracestate: Option<String>,
-        parent: Option<&Bound<'py, Context>>,
-        inherit: bool,
+        options: Option<Options>,
     ) -> PyResult<Bound<'py, Awaited>> {
-        let stream = Self::open(
-            slf,
-            "items",
-            request,
-            codec,
-            "none",
-            0.0,
-            encoded,
-            request_id,
-            metadata,
-            timeout,
-            idle_timeout,
-            traceparent,
-            tracestate,
-            parent,
-            inherit,
-        )?;
+        let stream = Self::open(slf, "items", request, codec, "none", 0.0, options)?;
         Awaited::new(slf.py(), Goal::Single(Single::new(stream)))
     }
 
@@ -307,7 +281,7 @@ impl PyEngine {
 
     /// True in the task of a handler of this engine, or of one that such a handler waits for.
     fn runs_caller(&self, py: Python<'_>) -> PyResult<bool> {
-        let (Some(stream), Some(port)) = (context::current_stream(py)?, worker::running_port(py)?) else {
+        let (Some(stream), Some(port)) = (stream::current_stream(py)?, worker::running_port(py)?) else {
             return Ok(false);
         };
         if !port.get().is_task_of(py, &stream)? {
@@ -345,23 +319,17 @@ impl PyEngine {
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        visit.call(&self.handler)?;
+        self.handler.traverse(&visit)?;
         visit.call(&self.codec)?;
         visit.call(&self.lifespan)?;
         if let Placement::Pinned(worker) = &self.placement {
             visit.call(worker)?;
         }
-        visit.call(&self.context)
+        visit.call(&self.tasks.context)
     }
 }
 
 /// `EngineClosed` once pybridge has stopped: what a call needs of the interpreter may be gone by then.
 fn refuse_at_exit(py: Python<'_>) -> PyResult<()> {
-    crate::runtime::check_exit().map_err(|error| crate::error::runtime_error(py, error))
-}
-
-fn duration(seconds: Option<f64>) -> PyResult<Option<Duration>> {
-    seconds
-        .map(|seconds| Duration::try_from_secs_f64(seconds).map_err(|error| PyValueError::new_err(error.to_string())))
-        .transpose()
+    crate::runtime::check_exit().map_err(|error| crate::py_errors::runtime_error(py, error))
 }

@@ -1,23 +1,14 @@
 //! An engine made ready before its first call: its lifespan is entered.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
 
-use pyo3::gc::{PyTraverseError, PyVisit};
-use pyo3::prelude::*;
-use pyo3::types::PyNone;
-use tokio::sync::oneshot;
-
-use super::calls::{closed, forked};
-use super::core::{EngineCore, Life};
+use super::core::Life;
 use super::host::Engine;
-use crate::awaitable::Polled;
-use crate::error::{Class, raise_failure};
+use super::python::PyEngine;
+use super::refusals::{closed, forked};
 use crate::runtime;
 use crate::stream::StreamError;
-use crate::worker::{self, Deferred, Entered, Mailbox};
+use crate::worker;
 
 impl Engine {
     /// Has the engine's lifespan entered on its worker, as its first call would. Suspends until that is done; an engine without
@@ -43,58 +34,9 @@ impl Engine {
         if self.core.life() != Life::Serving {
             return Err(closed());
         }
-        match worker::enter_lifespan(&self.mailbox, Arc::clone(&self.object), false).await {
+        match worker::enter_lifespan::<PyEngine>(&self.mailbox, Arc::clone(&self.object), false).await {
             Ok(entered) => entered.map_err(StreamError::Failed),
             Err(_) => Err(closed()),
         }
     }
-}
-
-/// The same for Python, which gets what the lifespan raised itself.
-pub(super) struct Readiness {
-    core: Arc<EngineCore>,
-    entered: oneshot::Receiver<Entered>,
-}
-
-impl Readiness {
-    /// Begins to wait for an engine whose worker has this mailbox; raises `EngineClosed`.
-    pub(super) fn of(
-        py: Python<'_>,
-        core: &Arc<EngineCore>,
-        object: Py<PyAny>,
-        mailbox: &Arc<Mailbox>,
-    ) -> PyResult<Self> {
-        if core.life() != Life::Serving {
-            return Err(no_longer(py, core));
-        }
-        let object = Arc::new(Deferred::new(object, Arc::clone(mailbox)));
-        Ok(Self { core: Arc::clone(core), entered: worker::enter_lifespan(mailbox, object, true) })
-    }
-
-    /// Whether the lifespan is entered; raises what it raised.
-    pub(super) fn poll_entered(&mut self, py: Python<'_>, waker: &Waker) -> Poll<PyResult<()>> {
-        Pin::new(&mut self.entered).poll(&mut Context::from_waker(waker)).map(|entered| match entered {
-            Ok(entered) => entered.map_err(|failure| raise_failure(py, &failure)),
-            Err(_) => Err(no_longer(py, &self.core)),
-        })
-    }
-}
-
-impl Polled for Readiness {
-    fn name(&self) -> &'static str {
-        "Engine.ready"
-    }
-
-    fn poll<'py>(&mut self, py: Python<'py>, waker: Option<&Waker>) -> Poll<PyResult<Bound<'py, PyAny>>> {
-        let entered = self.poll_entered(py, waker.unwrap_or(Waker::noop()));
-        entered.map(|entered| entered.map(|()| PyNone::get(py).to_owned().into_any()))
-    }
-
-    fn traverse(&self, _visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
-        Ok(())
-    }
-}
-
-fn no_longer(py: Python<'_>, core: &EngineCore) -> PyErr {
-    Class::EngineClosed.error(py, (format!("engine {} is closed", core.name),))
 }

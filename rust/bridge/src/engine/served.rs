@@ -1,22 +1,20 @@
 //! An engine as servers within Python see it: bodies in, chunks out, on the loop that runs.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
 use super::body::RequestBody;
-use super::calls::check_size;
 use super::core::Life;
-use super::host::EngineProfile;
+use super::open::{Call, CallRequest};
+use super::profile::EngineProfile;
 use super::python::PyEngine;
+use super::refusals::check_size;
 use crate::codec::Framing;
-use crate::context;
-use crate::error::failure_of;
 use crate::interp::copy_context;
-use crate::stream::{Call, CallOptions, CallRequest, ChunkStream, ConsumerKind, PyStream, StreamError};
+use crate::py_errors::failure_of;
+use crate::stream::{CallOptions, ChunkStream, ConsumerKind, PyStream, StreamError, Unopened, current_stream};
 use crate::worker::{Deferred, longest_lag};
 
 /// The extension's own engine object, called by code that runs on an event loop.
@@ -77,7 +75,7 @@ impl ServedEngine {
         check_size(&core.limits, body.len(), options.encoded.unwrap_or(self.profile().format))?;
         options.check(&core.limits).map_err(StreamError::Failed)?;
         let call = || -> PyResult<Call> {
-            let parent = context::current_stream(py)?;
+            let parent = current_stream(py)?;
             let mut options = options;
             if let Some(parent) = &parent {
                 options.inherit(&parent.options);
@@ -88,13 +86,11 @@ impl ServedEngine {
                 codec: None,
                 context: copy_context(py)?.unbind(),
                 framing,
-                flush_interval: Duration::ZERO,
                 options,
                 parent,
-                consumer: ConsumerKind::Server,
             })
         };
-        call().and_then(|call| open(py, call)).map_err(|error| refused(py, &error))
+        call().and_then(|call| open(py, Box::new(call))).map_err(|error| refused(py, &error))
     }
 
     /// Shows the collector what it refers to.
@@ -116,13 +112,13 @@ pub fn take_chunks(stream: &Bound<'_, PyAny>) -> Result<ChunkStream, StreamError
     let taken = || -> PyResult<ChunkStream> {
         let call = stream.cast::<PyStream>().ok().and_then(|stream| stream.get().take_call());
         let call = call.ok_or_else(|| PyRuntimeError::new_err("the stream has been read from, or closed"))?;
-        open(py, Call { consumer: ConsumerKind::Server, ..call })
+        open(py, call)
     };
     taken().map_err(|error| refused(py, &error))
 }
 
-fn open(py: Python<'_>, call: Call) -> PyResult<ChunkStream> {
-    let (core, _port) = super::open(py, call)?;
+fn open(py: Python<'_>, call: Box<dyn Unopened>) -> PyResult<ChunkStream> {
+    let (core, _port) = call.open(py, ConsumerKind::Server)?;
     Ok(ChunkStream::new(core))
 }
 

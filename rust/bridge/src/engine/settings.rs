@@ -4,13 +4,32 @@ use std::time::Duration;
 
 use pyo3::prelude::*;
 
-use super::config::Flush;
-use crate::admission::Places;
 use crate::codec::{DuplicateKeys, Limits};
 use crate::stream::Marks;
 
 /// `max_held_bytes` where the memory limit is unknown.
 const FALLBACK_HELD_BYTES: usize = 1 << 30;
+
+/// What an engine admits.
+#[derive(Debug, Clone, Copy)]
+#[expect(clippy::struct_field_names, reason = "the names that users know them by")]
+pub(crate) struct Places {
+    pub(crate) max_concurrency: Option<usize>,
+    pub(crate) max_queue: Option<usize>,
+    pub(crate) max_held_bytes: usize,
+}
+
+/// When items leave the worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Flush {
+    /// Once per turn of the event loop, those of all streams together, or every 50 us where turns are shorter: the highest
+    /// throughput.
+    #[default]
+    Turn,
+    /// Each time the handler waits: the lowest latency under load.
+    Suspend,
+}
 
 /// Flow control of one engine.
 #[derive(Debug, Clone)]

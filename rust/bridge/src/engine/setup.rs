@@ -1,4 +1,4 @@
-//! Engines made on their workers, for threads that do not attach to the interpreter.
+//! The making of engines: where the interpreter is at hand, and on their workers for threads that do not attach to it.
 
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
@@ -12,11 +12,23 @@ use super::builder::EngineBuilder;
 use super::host::Engine;
 use crate::embed;
 use crate::setup_error::SetupError;
-use crate::worker::{self, Command};
+use crate::state::{Command, CommandSink};
+use crate::worker;
 
 type Made = Result<Engine, SetupError>;
 
 impl EngineBuilder {
+    /// Makes the engine on the calling thread, where a path is imported too, and starts its worker. For code that is attached to
+    /// the interpreter.
+    ///
+    /// # Errors
+    /// What importing raises; `TypeError` for a wrong handler, `ConfigError` for a wrong setting; `ValueError` for settings of
+    /// what is a `PooledEngine` already.
+    pub fn build(self, py: Python<'_>) -> PyResult<Engine> {
+        embed::install(py)?;
+        self.make(py)
+    }
+
     /// Makes the engine on its worker's thread, where a path is imported too. Blocks until that is done, detached from the
     /// interpreter.
     ///
@@ -52,10 +64,10 @@ impl EngineBuilder {
     fn send(self, py: Python<'_>, done: impl FnOnce(Made) + Send + 'static) {
         match embed::install(py).and_then(|()| self.home(py)) {
             Ok(home) => {
-                let make = move |py: Python<'_>, _: &Bound<'_, worker::Port>| {
-                    done(self.build(py).map_err(|error| SetupError::of(py, &error)));
+                let make = move |py: Python<'_>| {
+                    done(self.make(py).map_err(|error| SetupError::of(py, &error)));
                 };
-                drop(home.post(Command::CallPort(Box::new(make))));
+                drop(home.post(Command::run(make)));
             }
             Err(error) => done(Err(SetupError::of(py, &error))),
         }

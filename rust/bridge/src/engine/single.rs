@@ -14,8 +14,8 @@ use super::codec::{PyCodec, body_of};
 use super::pool::shared_pool;
 use super::settings;
 use crate::codec::{self, CodecSpec, Format, Framing, Limits, Writing};
-use crate::error::Class;
 use crate::frame::{PyFrame, Terms, Usual};
+use crate::py_errors::{Class, IntoException};
 
 /// Frames of up to so many bytes are copied out of the calling thread's scratch, and need no memory of the pool.
 const SCRATCH_BYTES: usize = 16 << 10;
@@ -148,7 +148,7 @@ fn write<'py>(value: &Bound<'py, PyAny>, terms: Terms, hooks: Option<&PyCodec>) 
         default: hooks.and_then(|hooks| hooks.default.as_ref()),
         model_dump: hooks.and_then(|hooks| hooks.model_dump.as_ref()),
     };
-    writing.write(value, &mut writer, 0, &mut false).map_err(|error| error.into_py(py))?;
+    writing.write(value, &mut writer, 0, &mut false).map_err(|error| error.into_exception(py))?;
     if writer.is_in_scratch() {
         let bytes: &[u8] = writer.frame_mut();
         let frame = if bytes.len() <= PyFrame::SHORT {
@@ -185,7 +185,7 @@ fn read(data: &Bound<'_, PyAny>, frame: Option<&PyFrame>, spec: &CodecSpec, limi
     } else {
         codec::decode(py, spec, limits, &body_of(data, spec.format)?)
     };
-    done.map_err(|error| error.into_py(py))
+    done.map_err(|error| error.into_exception(py))
 }
 
 /// A format without options, with the limits that the environment says when they are first asked for.

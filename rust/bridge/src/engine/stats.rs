@@ -8,9 +8,10 @@ use pybridge_pool::{Pool, PoolStats, WeakPool};
 
 use super::core::EngineCore;
 use super::leaks;
+use crate::attaches::attaches;
+use crate::error::Reason;
 use crate::lock::Mutex;
 use crate::metrics::{BATCH_ITEMS, Bounds, Ranges, SECONDS};
-use crate::stream::Reason;
 use crate::worker::{self, WorkerStats};
 
 static POOLS: Mutex<Vec<WeakPool>> = Mutex::new(Vec::new());
@@ -131,7 +132,7 @@ impl EngineStats {
         let metrics = &core.metrics;
         let (queued, decoded_bytes) = core.admission.counts();
         let cancelled = Reason::ALL.into_iter().zip(metrics.cancelled.iter().map(get)).collect();
-        let attaches = worker::attaches().into_iter().filter_map(|(thread, count)| {
+        let attaches = attaches().into_iter().filter_map(|(thread, count)| {
             let since = count - core.attaches_before.get(&thread).copied().unwrap_or_default();
             (since > 0).then_some((thread, since))
         });

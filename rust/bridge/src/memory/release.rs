@@ -84,7 +84,7 @@ pub(super) async fn release_malloc() {
 /// reason where that must not be, or where no loop does it in time.
 pub(super) async fn release_python() -> Result<(), String> {
     let (done, finished) = oneshot::channel::<Result<(), String>>();
-    let call = Box::new(move |py: Python<'_>, port: &Bound<'_, Port>| {
+    let call = move |py: Python<'_>, port: &Bound<'_, Port>| {
         if done.is_closed() {
             return;
         }
@@ -95,7 +95,7 @@ pub(super) async fn release_python() -> Result<(), String> {
             outcome.is_ok()
         });
         let _ = done.send(outcome);
-    });
+    };
     run_on_any(call);
     // A call that no worker takes is dropped, and its sender with it.
     match tokio::time::timeout(LOOP_TIMEOUT, finished).await {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 
 use super::core::StreamCore;
-use super::ending::Reason;
+use crate::error::Reason;
 
 /// Stops one call from wherever it is put: another task, the guard of a connection, a list of what is running.
 ///

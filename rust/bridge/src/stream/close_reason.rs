@@ -2,8 +2,8 @@
 
 use pyo3::prelude::*;
 
-use super::ending::Reason;
-use crate::error::Class;
+use crate::error::Reason;
+use crate::py_errors::Class;
 
 /// A reason that a Python consumer may close with.
 pub(super) struct CloseReason(pub(super) Reason);

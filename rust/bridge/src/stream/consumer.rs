@@ -17,14 +17,15 @@ use serde::de::DeserializeOwned;
 use super::canceller::{Canceller, set_drop_reason};
 use super::core::StreamCore;
 use super::cursor::Cursor;
-use super::ending::{Ending, Reason};
+use super::ending::Ending;
 use super::error::StreamError;
 use super::gather::{Gather, join};
 use super::queue::weight;
 use crate::codec;
 use crate::engine::report;
+use crate::error::Reason;
 use crate::frame::Frame;
-use crate::worker::{Command, PortCall};
+use crate::state::Command;
 
 /// The reading end of one call: its batches, then its ending, once. Dropping it cancels the handler.
 #[derive(Debug)]
@@ -237,8 +238,7 @@ impl ChunkStream {
         core.cancel(Reason::Caller);
         if let Some(failure) = error.detail().cloned() {
             let stream = Arc::clone(core);
-            let tell: PortCall = Box::new(move |py, _port| report(py, &stream, &failure));
-            drop(core.home.post(Command::CallPort(tell)));
+            drop(core.home.post(Command::run(move |py| report(py, &stream, &failure))));
         }
         error
     }

@@ -10,13 +10,14 @@ use std::time::{Duration, Instant};
 use pybridge_pool::Batch;
 
 use super::call::ConsumerKind;
-use super::ending::{Ending, Failure, FailureKind, Reason};
+use super::ending::{Ending, Failure};
 use super::options::CallOptions;
 use super::queue::Queue;
 use super::wakers::Wakers;
 use crate::engine::{EngineCore, Life};
+use crate::error::{FailureKind, Reason};
 use crate::lock::Mutex;
-use crate::worker::{Command, Mailbox};
+use crate::state::{Command, CommandSink, Owner};
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
@@ -25,7 +26,7 @@ const NO_PLACE: usize = usize::MAX;
 /// Shared by driver, consumer, timers and the handler's `Context`.
 pub(crate) struct StreamCore {
     pub(crate) id: u64,
-    pub(crate) home: Arc<Mailbox>,
+    pub(crate) home: Arc<dyn CommandSink>,
     pub(crate) engine: Arc<EngineCore>,
     pub(crate) queue: Queue,
     pub(crate) options: CallOptions,
@@ -67,7 +68,7 @@ pub(crate) struct StreamCore {
 impl StreamCore {
     pub(crate) fn new(
         engine: Arc<EngineCore>,
-        home: Arc<Mailbox>,
+        home: Arc<dyn CommandSink>,
         options: CallOptions,
         parent: Option<&Arc<StreamCore>>,
         consumer: ConsumerKind,
@@ -111,6 +112,11 @@ impl StreamCore {
             core.note_cancel(Reason::Parent);
         }
         core
+    }
+
+    /// The thread that may drop the references of its handler.
+    pub(crate) fn owner(&self) -> Arc<dyn Owner> {
+        Arc::<dyn CommandSink>::clone(&self.home)
     }
 
     /// The name of the request: the caller's, else one made from the stream's number.
@@ -312,7 +318,7 @@ impl StreamCore {
         let waiters = lock(&self.cancel_waiters).take();
         let waiters = WakeAll(waiters);
         if !waiters.0.is_empty() {
-            drop(self.home.post(Command::CallPort(Box::new(move |_, _| drop(waiters)))));
+            drop(self.home.post(Command::run(move |_py| drop(waiters))));
         }
     }
 

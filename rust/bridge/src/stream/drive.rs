@@ -11,13 +11,13 @@ use pyo3::prelude::*;
 
 use super::driver::Driver;
 use super::ending::Ending;
+use super::handler::{Handler, HasHandler};
 use super::output::{Output, Verdict};
 use super::resume::{Step, send_none, throw};
 use super::source::{Asked, Source};
-use super::start::{Request, StartRequest};
 use crate::codec::Decoder;
-use crate::engine::PyEngine;
 use crate::fault;
+use crate::state::{Request, StartRequest};
 use crate::worker::{Deferred, Port};
 
 enum Phase {
@@ -50,15 +50,19 @@ type Turn<'py> = PyResult<Option<Bound<'py, PyAny>>>;
 /// Goes on (`None`), or returns to the task.
 type Flow<'py> = Option<Turn<'py>>;
 
+/// What is kept until the end.
+pub(super) struct Kept {
+    /// The engine's Python object: a worker ends when no engine has it.
+    engine: Py<PyAny>,
+    handler: Handler,
+}
+
 pub(super) struct Drive {
     phase: Phase,
     source: Option<Source>,
     pending: Option<Pending>,
     output: Output,
-    /// Kept until the end: a worker ends when no engine has it.
-    engine: Option<Py<PyEngine>>,
-    unary: bool,
-    wants_context: bool,
+    kept: Option<Kept>,
     /// A cancellation has been thrown into the handler.
     thrown: bool,
 }
@@ -68,18 +72,16 @@ impl Drive {
         py: Python<'_>,
         port: &Bound<'_, Port>,
         start: StartRequest,
-        engine: &Bound<'_, PyEngine>,
+        engine: &impl HasHandler,
     ) -> PyResult<Self> {
-        let settings = engine.get();
-        let output = Output::new(py, port.get(), &start, settings)?;
+        let output = Output::new(port.get(), &start.core, engine.encoder(py, &start)?);
+        let kept = Kept { engine: start.engine.get(py).clone_ref(py), handler: engine.handler().clone_ref(py) };
         Ok(Self {
             phase: Phase::Begin(start.request),
             source: None,
             pending: None,
             output,
-            unary: settings.unary,
-            wants_context: settings.wants_context,
-            engine: Some(engine.clone().unbind()),
+            kept: Some(kept),
             thrown: false,
         })
     }
@@ -95,16 +97,19 @@ impl Drive {
 
     /// What keeps the engine alive, once the stream has ended: to be dropped when nothing is borrowed, since an engine and its
     /// worker may go with it.
-    pub(super) fn take_engine_of_ended(&mut self) -> Option<Py<PyEngine>> {
-        if self.is_done() { self.engine.take() } else { None }
+    pub(super) fn take_kept_of_ended(&mut self) -> Option<Kept> {
+        if self.is_done() { self.kept.take() } else { None }
     }
 
-    fn engine(&self) -> &PyEngine {
-        self.engine.as_ref().expect("kept until the end").get()
+    fn handler(&self) -> &Handler {
+        &self.kept.as_ref().expect("kept until the end").handler
     }
 
     pub(super) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
-        visit.call(&self.engine)?;
+        if let Some(Kept { engine, handler }) = &self.kept {
+            visit.call(engine)?;
+            handler.traverse(visit)?;
+        }
         self.output.traverse(visit)?;
         visit.call(self.source.as_ref().map(Source::peek))?;
         if let Some(Pending::Awaitable(pending)) = &self.pending {
@@ -218,7 +223,7 @@ impl Drive {
                         let verdict = self.output.item(driver, &value, self.thrown);
                         self.after_item(driver, verdict)
                     }
-                    Phase::Await if self.unary => match self.output.item(driver, &value, self.thrown) {
+                    Phase::Await if self.handler().unary => match self.output.item(driver, &value, self.thrown) {
                         Verdict::Failed(error) => self.fail(driver, &error),
                         _ => self.on_end(driver),
                     },

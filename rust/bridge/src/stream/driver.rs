@@ -11,11 +11,10 @@ use pyo3::prelude::*;
 
 use super::core::StreamCore;
 use super::drive::Drive;
-use super::start::StartRequest;
+use super::handler::HasHandler;
 use crate::awaitable::{stand_in, state_name};
-use crate::context::Context;
-use crate::engine::PyEngine;
 use crate::lock::Mutex;
+use crate::state::StartRequest;
 use crate::worker::{self, Port, ThreadCell};
 
 /// Runs one async generator to its end, as the coroutine of one asyncio task.
@@ -24,13 +23,13 @@ use crate::worker::{self, Port, ThreadCell};
 /// when the handler waits, when the consumer's credit is used up, or to let other tasks run.
 #[pyclass(frozen, module = "pybridge._pybridge", weakref)]
 pub(crate) struct Driver {
-    pub(super) core: Arc<StreamCore>,
-    pub(super) port: Py<Port>,
+    pub(crate) core: Arc<StreamCore>,
+    pub(crate) port: Py<Port>,
     drive: ThreadCell<Drive>,
     name: String,
     /// The generator, for introspection from any thread.
     pub(super) generator: Mutex<Option<Py<PyAny>>>,
-    context: OnceLock<Py<Context>>,
+    context: OnceLock<Py<PyAny>>,
 }
 
 impl Driver {
@@ -38,26 +37,22 @@ impl Driver {
         py: Python<'py>,
         port: &Bound<'py, Port>,
         start: StartRequest,
-        engine: &Bound<'py, PyEngine>,
+        engine: &impl HasHandler,
     ) -> PyResult<Bound<'py, Self>> {
         let core = Arc::clone(&start.core);
-        let name = engine.get().core.name.clone();
+        let name = core.engine.name.clone();
         let drive = ThreadCell::new(Drive::new(py, port, start, engine)?);
         let port = port.clone().unbind();
         Bound::new(py, Self { core, port, drive, name, generator: Mutex::new(None), context: OnceLock::new() })
     }
 
-    /// The handler's `Context`, made when first asked for.
-    pub(crate) fn context<'a>(&'a self, py: Python<'_>) -> PyResult<&'a Py<Context>> {
+    /// The handler's `Context`, made by `make` when first asked for.
+    pub(crate) fn context(&self, make: impl FnOnce() -> PyResult<Py<PyAny>>) -> PyResult<&Py<PyAny>> {
         if let Some(context) = self.context.get() {
             return Ok(context);
         }
-        let made = Context::of(py, &self.core, self.port.bind(py))?;
-        Ok(self.context.get_or_init(|| made))
-    }
-
-    pub(crate) fn stream(&self) -> &Arc<StreamCore> {
-        &self.core
+        let fresh = make()?;
+        Ok(self.context.get_or_init(|| fresh))
     }
 
     fn step<'py>(slf: &Bound<'py, Self>, input: Option<PyErr>) -> PyResult<Option<Bound<'py, PyAny>>> {
@@ -79,10 +74,10 @@ impl Driver {
                 drive.give_up(slf);
                 Ok(None)
             });
-        let engine = drive.take_engine_of_ended();
+        let kept = drive.take_kept_of_ended();
         drop(drive);
         // A timer of the loop may keep the finished driver for long.
-        drop(engine);
+        drop(kept);
         turn
     }
 
@@ -144,7 +139,7 @@ impl Driver {
         val: Option<&Bound<'py, PyAny>>,
         tb: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let error = crate::error::thrown(typ, val, tb)?;
+        let error = crate::py_errors::thrown(typ, val, tb)?;
         Self::step(slf, Some(error))?.ok_or_else(|| pyo3::exceptions::PyStopIteration::new_err(()))
     }
 

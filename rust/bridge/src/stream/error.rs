@@ -2,8 +2,9 @@
 
 use pyo3::{PyErr, Python};
 
-use super::ending::{Failure, FailureKind, INTERNAL, PublicAnswer, Reason};
-use crate::error::{decode_error, raise_cancelled, raise_failure};
+use super::ending::Failure;
+use crate::error::{FailureKind, INTERNAL, PublicAnswer, Reason};
+use crate::py_errors::{decode_error, raise_cancelled, raise_failure};
 
 /// What a Rust consumer sees instead of the next item.
 ///

@@ -10,8 +10,8 @@ use pyo3::types::PyBytes;
 use super::core::StreamCore;
 use super::ending::{Ending, Failure};
 use crate::codec::{self, CodecSpec};
-use crate::error::{raise_cancelled, raise_failure};
 use crate::fault;
+use crate::py_errors::{IntoException, raise_cancelled, raise_failure};
 
 /// The value of a frame. A panic on the way is counted and becomes `InternalError`.
 pub(super) fn item_of<'py>(
@@ -22,7 +22,7 @@ pub(super) fn item_of<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     let decoded = catch_unwind(AssertUnwindSafe(|| {
         fault::reach(fault::Point::Decode);
-        codec::decode(py, spec, &core.engine.limits, frame).map_err(|error| error.into_py(py))
+        codec::decode(py, spec, &core.engine.limits, frame).map_err(|error| error.into_exception(py))
     }));
     let decoded = decoded.unwrap_or_else(|_panic| {
         core.engine.metrics.panics.fetch_add(1, Ordering::Relaxed);

@@ -6,9 +6,9 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
-use super::ending::Reason;
 use super::python::PyStream;
 use crate::blocking;
+use crate::error::Reason;
 use crate::worker;
 
 /// A blocking iterator. Waits detached from the interpreter; signals interrupt it.

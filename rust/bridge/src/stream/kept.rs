@@ -9,7 +9,8 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use crate::codec::Keep;
-use crate::worker::{Deferred, Mailbox};
+use crate::state::Owner;
+use crate::worker::Deferred;
 
 /// A `bytes` object, held until the last view of its memory goes; it is released on its worker.
 struct Kept {
@@ -30,7 +31,7 @@ impl AsRef<[u8]> for Kept {
 }
 
 /// Shares `bytes` objects; their release goes to `home`.
-pub(super) struct Keeper(pub(super) Arc<Mailbox>);
+pub(super) struct Keeper(pub(super) Arc<dyn Owner>);
 
 impl fmt::Debug for Keeper {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::ending::{Failure, FailureKind};
+use super::ending::Failure;
 use crate::codec::{Format, Limits};
+use crate::error::FailureKind;
 
 /// Metadata that belongs to the trace: W3C baggage.
 const BAGGAGE: &str = "baggage";

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use pybridge_pool::Batch;
-use tokio::sync::mpsc::UnboundedSender;
 
 use super::core::StreamCore;
+use super::delivery::{Delivery, Parcel};
+use super::dispatcher::{Dispatcher, dispatcher};
 use super::ending::Ending;
 use crate::fault;
 use crate::metrics::Batches;
-use crate::runtime;
 
 /// Full batches cross at most this often within a turn: a crossing that finds the runtime asleep costs as much as fifty
 /// items, and what waits leaves with the turn or with the next batch that is full.
@@ -20,36 +20,6 @@ const CROSSING_GAP: Duration = Duration::from_micros(500);
 /// Turns that end sooner after a crossing leave together, as long as each makes something: a crossing that finds the
 /// runtime asleep costs more than a short turn. First items and endings never wait for that.
 const TURNS_TOGETHER: Duration = Duration::from_micros(50);
-
-/// Something for the consumer of one stream.
-#[derive(Debug)]
-pub(crate) struct Delivery {
-    core: Arc<StreamCore>,
-    parcel: Parcel,
-}
-
-#[derive(Debug)]
-enum Parcel {
-    Batch(Batch),
-    Ending(Ending),
-}
-
-impl Delivery {
-    /// Puts it into the stream's queue and wakes the consumer. A panic on the way ends the stream, and is nobody else's.
-    pub(crate) fn hand_over(self) {
-        let Self { core, parcel } = self;
-        let deliver = || {
-            fault::reach(fault::Point::Deliver);
-            match parcel {
-                Parcel::Batch(batch) => core.deliver(batch),
-                Parcel::Ending(ending) => core.deliver_ending(ending),
-            }
-        };
-        if catch_unwind(AssertUnwindSafe(deliver)).is_err() {
-            core.fail_internally();
-        }
-    }
-}
 
 /// Parked deliveries of one worker, in the order they were made.
 #[derive(Debug, Default)]
@@ -70,7 +40,7 @@ pub(crate) struct Outbox {
     turns: u64,
     /// The worker serves consumers with what it has taken, and has not come back.
     delivering: usize,
-    dispatcher: Option<UnboundedSender<Vec<Delivery>>>,
+    dispatcher: Option<Dispatcher>,
 }
 
 impl Outbox {
@@ -173,8 +143,8 @@ impl Outbox {
             parked.into_iter().partition(|delivery| delivery.core.direct)
         };
         let mut turn = Turn { direct, crossing, failed: false };
-        if self.dispatcher.as_ref().is_none_or(UnboundedSender::is_closed) && !turn.crossing.is_empty() {
-            self.dispatcher = runtime::dispatcher();
+        if self.dispatcher.as_ref().is_none_or(Dispatcher::is_closed) && !turn.crossing.is_empty() {
+            self.dispatcher = dispatcher();
         }
         turn.send(self.dispatcher.as_ref());
         turn
@@ -202,7 +172,7 @@ pub(crate) struct Turn {
 }
 
 impl Turn {
-    fn send(&mut self, dispatcher: Option<&UnboundedSender<Vec<Delivery>>>) {
+    fn send(&mut self, dispatcher: Option<&Dispatcher>) {
         let act = || {
             fault::reach(fault::Point::Send);
             count(&self.direct);

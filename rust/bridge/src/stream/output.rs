@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use pybridge_pool::{Pool, Writer};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -14,15 +13,12 @@ use super::core::StreamCore;
 use super::driver::Driver;
 use super::ending::Ending;
 use super::kept::Keeper;
-use super::outbox::Outbox;
 use super::pace::{Pace, Pacer};
-use super::queue::FRAME_OVERHEAD;
-use super::start::{ItemCodec, StartRequest};
 use super::timers;
-use crate::codec::{Encoder, Format};
-use crate::engine::{Flush, PyCodec, PyEngine};
-use crate::error::EncodeError;
-use crate::worker::{self, Lendable, Port};
+use crate::codec::{EncodeError, Encoder, Format};
+use crate::engine::Flush;
+use crate::py_errors::IntoException;
+use crate::worker::{Lendable, Made, Port, SharedWriter};
 use crate::{fault, log, runtime};
 
 /// What the driver does after an item.
@@ -37,93 +33,6 @@ pub(super) enum Verdict {
     Failed(PyErr),
     /// The grace is over and the stream has ended without this handler: close it.
     Detached,
-}
-
-/// The writer that all drivers of a worker share for one pool.
-#[derive(Debug)]
-pub(crate) struct SharedWriter {
-    writer: Writer,
-    /// The stream whose committed frames are not yet sealed.
-    run: Option<Arc<StreamCore>>,
-    /// Frames of the run, and what they count in its stream's queue.
-    items: usize,
-    bytes: usize,
-}
-
-/// What an item came to.
-struct Made {
-    /// What it counts in its stream's queue.
-    weight: usize,
-    /// Items of its stream that the queue does not count yet, and what they will count.
-    items: usize,
-    bytes: usize,
-}
-
-impl SharedWriter {
-    pub(crate) fn new(pool: &Pool) -> Self {
-        Self { writer: pool.writer(), run: None, items: 0, bytes: 0 }
-    }
-
-    /// The pool, when frames that wait somewhere hold more segments than its bound allows.
-    pub(crate) fn over_pinned(&self) -> Option<Pool> {
-        let pool = self.writer.pool();
-        pool.over_pinned().then(|| pool.clone())
-    }
-
-    /// True while frames are committed and not yet cut.
-    pub(crate) fn has_run(&self) -> bool {
-        self.run.is_some()
-    }
-
-    /// Parks the run.
-    pub(crate) fn cut(&mut self, outbox: &mut Outbox) {
-        let Some(core) = self.run.take() else { return };
-        self.items = 0;
-        self.bytes = 0;
-        let mut last = None;
-        self.writer.seal(|batch| {
-            if let Some(batch) = last.replace(batch) {
-                outbox.park(Arc::clone(&core), batch);
-            }
-        });
-        if let Some(batch) = last {
-            outbox.park(core, batch);
-        }
-    }
-
-    /// Adds an item to the run of `core`, which the calling thread's stream is.
-    #[inline]
-    fn encode(
-        &mut self,
-        core: &Arc<StreamCore>,
-        encoder: &mut Encoder,
-        item: &Bound<'_, PyAny>,
-    ) -> Result<Made, EncodeError> {
-        let goes_on = self.run.is_some();
-        if !goes_on {
-            self.writer.set_stream(core.id);
-        }
-        let frame = OpenFrame(&mut self.writer);
-        let length = encoder.encode(item, frame.0)?;
-        mem::forget(frame);
-        let weight = length + FRAME_OVERHEAD;
-        self.items += 1;
-        self.bytes += weight;
-        if !goes_on {
-            self.run = Some(Arc::clone(core));
-            worker::ring();
-        }
-        Ok(Made { weight, items: self.items, bytes: self.bytes })
-    }
-}
-
-/// Takes the open frame back, after an error or a panic in the encoder.
-struct OpenFrame<'a>(&'a mut Writer);
-
-impl Drop for OpenFrame<'_> {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
 }
 
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
@@ -147,25 +56,15 @@ pub(super) struct Output {
 }
 
 impl Output {
-    pub(super) fn new(py: Python<'_>, port: &Port, start: &StartRequest, engine: &PyEngine) -> PyResult<Self> {
-        let engines = engine.codec.get();
-        let (codec, spec) = match &start.codec {
-            ItemCodec::Engine => (engines, engines.spec_for(start.framing)),
-            ItemCodec::Own(codec) => {
-                let codec = codec.get(py).bind(py).cast::<PyCodec>()?.get();
-                (codec, codec.spec_for(start.framing))
-            }
-            ItemCodec::Format(format) => (engines, engines.spec_in(*format)),
+    pub(super) fn new(port: &Port, core: &StreamCore, encoder: Encoder) -> Self {
+        let encoder = match encoder.format() {
+            Format::Raw => encoder.with_keep(Box::new(Keeper(core.owner()))),
+            Format::Json | Format::Msgpack => encoder,
         };
-        let is_raw = spec.format == Format::Raw;
-        let mut encoder = codec.encoder(py, spec, start.framing, Arc::clone(&engine.core.limits));
-        if is_raw {
-            encoder = encoder.with_keep(Box::new(Keeper(Arc::clone(&start.core.home))));
-        }
-        Ok(Self {
+        Self {
             pacer: Pacer::new(),
             encoder,
-            shared: port.writer(&engine.core.pool),
+            shared: port.writer(&core.engine.pool),
             private: None,
             made: false,
             spare_items: 0,
@@ -173,8 +72,8 @@ impl Output {
             first: true,
             discarded: false,
             ignored: false,
-            watch_idle: start.core.options.idle_timeout.is_some(),
-        })
+            watch_idle: core.options.idle_timeout.is_some(),
+        }
     }
 
     pub(super) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
@@ -191,7 +90,7 @@ impl Output {
         fault::reach(fault::Point::Encode);
         let Made { weight, items, bytes } = match self.encode(driver.get(), item) {
             Ok(made) => made,
-            Err(error) => return Verdict::Failed(error.into_py(item.py())),
+            Err(error) => return Verdict::Failed(error.into_exception(item.py())),
         };
         if self.first {
             self.first_item(core);
@@ -255,7 +154,7 @@ impl Output {
         self.made = true;
         let Self { shared, encoder, .. } = self;
         let made = shared.work(|shared| {
-            if shared.run.as_ref().is_some_and(|run| !Arc::ptr_eq(run, &driver.core)) {
+            if shared.has_run_of_another(&driver.core) {
                 driver.port.get().handoff.park(shared);
             }
             shared.encode(&driver.core, encoder, item)

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, Weak};
 use std::task::{Poll, Waker, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use pyo3::exceptions::PyRuntimeError;
@@ -10,23 +11,42 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use super::call::{Call, CallRequest, Kind};
+use super::call::{ConsumerKind, Kind};
 use super::close_reason::CloseReason;
 use super::core::StreamCore;
 use super::cursor::Cursor;
-use super::ending::{Ending, Reason};
+use super::ending::Ending;
 use super::gather::Gather;
 use super::given::{chunk_of, item_of, raise_ending};
 use super::readers::Readers;
 use crate::awaitable::{Awaited, Goal};
 use crate::codec::CodecSpec;
-use crate::engine::PyEngine;
+use crate::engine::EngineCore;
+use crate::error::Reason;
 use crate::frame::PyFrame;
 use crate::lock::{Mutex, MutexGuard};
 use crate::worker::{Deferred, Port};
 
+/// A call that is not a stream yet.
+pub(crate) trait Unopened: Send + Sync {
+    /// Starts the stream for a consumer of this kind.
+    ///
+    /// # Errors
+    /// Why it is refused.
+    fn open(self: Box<Self>, py: Python<'_>, consumer: ConsumerKind) -> PyResult<Opened<'_>>;
+
+    /// Shows the collector what it refers to.
+    ///
+    /// # Errors
+    /// Those of the collector.
+    fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError>;
+}
+
+/// A stream that was started, and the port of the loop that runs here, if one does.
+pub(crate) type Opened<'py> = (Arc<StreamCore>, Option<Bound<'py, Port>>);
+
 enum State {
-    New(Box<Call>),
+    New(Box<dyn Unopened>),
     /// `start` is at work, with the lock released.
     Starting,
     Open {
@@ -47,7 +67,11 @@ pub(crate) struct PyStream {
     state: Mutex<State>,
     kind: Kind,
     spec: Arc<CodecSpec>,
-    engine: Py<PyEngine>,
+    /// The engine's Python object, kept alive.
+    object: Py<PyAny>,
+    engine: Arc<EngineCore>,
+    /// Shortest time between two chunks.
+    flush_interval: Duration,
     pub(crate) readers: Readers,
     /// The coroutine of the last read, which is done: the next one's if nobody else has it. It refers to nothing.
     spare: Mutex<Option<Py<Awaited>>>,
@@ -57,15 +81,22 @@ pub(crate) struct PyStream {
 }
 
 impl PyStream {
-    pub(crate) fn new(call: Call, kind: Kind, spec: Arc<CodecSpec>, py: Python<'_>) -> Self {
-        let engine = call.engine.clone_ref(py);
-        let request_id = call.options.request_id.clone();
-        let state = Mutex::new(State::New(Box::new(call)));
+    pub(crate) fn new(
+        call: Box<dyn Unopened>,
+        object: Py<PyAny>,
+        engine: Arc<EngineCore>,
+        request_id: Option<String>,
+        kind: Kind,
+        spec: Arc<CodecSpec>,
+        flush_interval: Duration,
+    ) -> Self {
         Self {
-            state,
+            state: Mutex::new(State::New(call)),
             kind,
             spec,
+            object,
             engine,
+            flush_interval,
             readers: Readers::default(),
             spare: Mutex::new(None),
             request_id,
@@ -109,7 +140,7 @@ impl PyStream {
 
     /// The name of its engine.
     pub(crate) fn engine_name(&self) -> &str {
-        &self.engine.get().core.name
+        &self.engine.name
     }
 
     /// Takes the coroutine that [`Self::keep_spare`] has put here.
@@ -139,8 +170,8 @@ impl PyStream {
                 }
             }
         };
-        let gather = Gather::new(call.flush_interval);
-        let opened = crate::engine::open(py, *call);
+        let gather = Gather::new(self.flush_interval);
+        let opened = call.open(py, ConsumerKind::Python);
         let mut state = self.state();
         let abandoned = !matches!(*state, State::Starting);
         let (core, port) = match opened {
@@ -234,13 +265,13 @@ impl PyStream {
     }
 
     /// The call of a stream that has not been started, which never will be.
-    pub(crate) fn take_call(&self) -> Option<Call> {
+    pub(crate) fn take_call(&self) -> Option<Box<dyn Unopened>> {
         let mut state = self.state();
         if !matches!(*state, State::New(_)) {
             return None;
         }
         match std::mem::replace(&mut *state, State::Closed(Weak::new())) {
-            State::New(call) => Some(*call),
+            State::New(call) => Some(call),
             State::Starting | State::Open { .. } | State::Closed(_) => None,
         }
     }
@@ -264,17 +295,10 @@ impl PyStream {
 
     /// Shows the collector what it refers to.
     pub(crate) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
-        visit.call(&self.engine)?;
+        visit.call(&self.object)?;
         let Ok(state) = self.state.try_lock() else { return Ok(()) };
         match &*state {
-            State::New(call) => {
-                visit.call(&call.engine)?;
-                if let CallRequest::Object(object) | CallRequest::Encoded(object, _) = &call.request {
-                    visit.call(object)?;
-                }
-                visit.call(&call.codec)?;
-                visit.call(&call.context)
-            }
+            State::New(call) => call.traverse(visit),
             // The frames of an exception that nobody took lead back to the stream if an eager task raised it.
             State::Open { core, .. } => core
                 .queue

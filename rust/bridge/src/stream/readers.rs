@@ -11,10 +11,11 @@ use pyo3::sync::PyOnceLock;
 use tokio::task::AbortHandle;
 
 use super::core::StreamCore;
-use super::ending::Reason;
+use crate::error::Reason;
 use crate::lock::{Mutex, MutexGuard};
 use crate::runtime;
-use crate::worker::{Command, Mailbox};
+use crate::state::{Command, CommandSink};
+use crate::worker::Mailbox;
 
 /// How long a stream waits for another reader once the task that read it has ended.
 const GONE_AFTER: Duration = Duration::from_secs(1);
@@ -144,7 +145,7 @@ impl Left {
             let Some(left) = left.upgrade() else { return };
             let mailbox = Arc::clone(&left.mailbox);
             let decision = Decision(left);
-            drop(mailbox.post(Command::CallPort(Box::new(move |_, _| drop(decision)))));
+            drop(mailbox.post(Command::run(move |_py| drop(decision))));
         });
         let _ = self.timer.set(timer.abort_handle());
     }

@@ -5,8 +5,9 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use super::core::StreamCore;
-use super::ending::{Ending, Reason};
-use crate::worker::Command;
+use super::ending::Ending;
+use crate::error::Reason;
+use crate::state::Command;
 use crate::{log, runtime};
 
 /// Starts what the call asked for: the whole-stream deadline and the idle timeout.
@@ -111,5 +112,5 @@ fn report(stream: &StreamCore) {
         "request {}: the handler has not ended within cancel_grace after its stream was; it is left to itself",
         stream.request_id()
     );
-    drop(stream.home.post(Command::CallPort(Box::new(move |py, _| log::notice(py, "stream", &text)))));
+    drop(stream.home.post(Command::run(move |py| log::notice(py, "stream", &text))));
 }

@@ -8,7 +8,8 @@ use pyo3::prelude::*;
 
 use super::wait::Wait;
 use crate::lock::Mutex;
-use crate::worker::{Command, Deferred, Mailbox, at_home};
+use crate::state::{Command, CommandSink, Notify};
+use crate::worker::{Deferred, Mailbox, at_home};
 
 /// Woken once per wait; at home it resolves its future at once, from elsewhere through the loop's mailbox.
 #[derive(Debug)]
@@ -58,7 +59,7 @@ impl Waiter {
 
     /// The future to resolve at the next wake-up.
     pub(crate) fn arm(self: &Arc<Self>, wait: Py<Wait>) -> Waker {
-        let wait = Deferred::new(wait.into_any(), Arc::clone(&self.mailbox));
+        let wait = Deferred::new(wait.into_any(), self.mailbox.sink());
         let old = self.wait.lock().unwrap_or_else(PoisonError::into_inner).replace(wait);
         drop(old);
         Waker::from(Arc::clone(self))
@@ -69,9 +70,11 @@ impl Waiter {
         let old = self.wait.lock().unwrap_or_else(PoisonError::into_inner).take();
         drop(old);
     }
+}
 
-    /// Resolves the future; on its loop's thread only.
-    pub(crate) fn notify(&self, py: Python<'_>) {
+impl Notify for Waiter {
+    /// Resolves the future.
+    fn notify(&self, py: Python<'_>) {
         let wait = self.wait.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(wait) = wait.filter(|_| self.mailbox.is_open())
             && let Ok(wait) = wait.get(py).bind(py).cast()

@@ -1,34 +1,13 @@
 //! Every way to the interpreter from a thread that is not inside a Python call, counted by thread.
 #![allow(unsafe_code)] // states what the call stack guarantees, or what was looked up
 
-use std::cell::OnceCell;
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError};
-
 use pyo3::ffi;
 use pyo3::prelude::*;
 
 use super::mailbox::Mailbox;
-use crate::lock::Mutex;
+use crate::attaches::count;
 use crate::parking::enter;
-
-/// Attaches by thread name; threads of the same name share a counter.
-static COUNTERS: Mutex<Vec<(String, Arc<AtomicU64>)>> = Mutex::new(Vec::new());
-
-thread_local! {
-    static COUNTER: OnceCell<Arc<AtomicU64>> = const { OnceCell::new() };
-}
-
-fn counter_of(name: &str) -> Arc<AtomicU64> {
-    let mut counters = COUNTERS.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some((_, counter)) = counters.iter().find(|(known, _)| known == name) {
-        return Arc::clone(counter);
-    }
-    let counter = Arc::new(AtomicU64::new(0));
-    counters.push((name.to_owned(), Arc::clone(&counter)));
-    counter
-}
+use crate::state::Owner;
 
 /// Attaches the calling thread, counted.
 ///
@@ -77,17 +56,6 @@ pub(crate) fn detached<R: Send>(act: impl FnOnce() -> R + Send) -> R {
     }
 }
 
-/// Counts one return of the calling thread, which has this name, to the interpreter on pybridge's account.
-pub(super) fn count(name: &str) {
-    COUNTER.with(|counter| counter.get_or_init(|| counter_of(name)).fetch_add(1, Ordering::Relaxed));
-}
-
-/// Attaches since the process began, by thread name.
-pub(crate) fn attaches() -> HashMap<String, u64> {
-    let counters = COUNTERS.lock().unwrap_or_else(PoisonError::into_inner);
-    counters.iter().map(|(name, counter)| (name.clone(), counter.load(Ordering::Relaxed))).collect()
-}
-
 /// Runs `act` in the `Drop` of a Python class of ours.
 pub(crate) fn in_dealloc<R>(act: impl FnOnce(Python<'_>) -> R) -> R {
     enter();
@@ -106,7 +74,7 @@ pub(crate) fn in_slot<R>(act: impl FnOnce(Python<'_>) -> R) -> R {
 /// False: it did not run.
 pub(crate) fn at_home(mailbox: &Mailbox, act: impl FnOnce(Python<'_>)) -> bool {
     // SAFETY: the call only looks whether this thread holds the interpreter.
-    if !mailbox.is_home() || unsafe { ffi::PyGILState_Check() } == 0 {
+    if !mailbox.is_owner_thread() || unsafe { ffi::PyGILState_Check() } == 0 {
         return false;
     }
     enter();

@@ -6,11 +6,14 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
+use super::info::Kind;
 use super::locate::register;
-use super::mailbox::{Command, Mailbox};
-use super::port::{Kind, Port};
+use super::mailbox::Mailbox;
+use super::port::Port;
+use super::reader;
 use crate::lock::Mutex;
 use crate::log;
+use crate::state::CommandSink;
 
 static SHARED: Mutex<Option<Py<PyWorker>>> = Mutex::new(None);
 
@@ -35,7 +38,7 @@ impl PyWorker {
         };
         let mailbox = &port.get().mailbox;
         if !mailbox.is_open() {
-            return Err(crate::error::Class::EngineClosed.error(py, (format!("worker {} has stopped", self.name),)));
+            return Err(crate::py_errors::Class::EngineClosed.error(py, (format!("worker {} has stopped", self.name),)));
         }
         Ok(Arc::clone(mailbox))
     }
@@ -45,7 +48,7 @@ impl PyWorker {
     }
 
     fn start(&self, py: Python<'_>) -> PyResult<Py<Port>> {
-        crate::runtime::start().map_err(|error| crate::error::runtime_error(py, error))?;
+        crate::runtime::start().map_err(|error| crate::py_errors::runtime_error(py, error))?;
         let arguments = (self.loop_kind, self.cpu, self.name.as_str());
         let thread = py.import("pybridge._worker")?.call_method1("start", arguments)?;
         let port = thread.getattr("port")?.cast_into::<Port>()?.unbind();
@@ -68,11 +71,11 @@ impl Drop for PyWorker {
     fn drop(&mut self) {
         let thread = self.thread.get_mut().unwrap_or_else(PoisonError::into_inner);
         let Some((_thread, port)) = thread.take() else { return };
-        let retire = Command::CallPort(Box::new(|py, port| {
+        let retire = Port::command(|py, port| {
             if let Err(error) = port.get().retire(py) {
                 log::warning(py, "worker", "a worker that nobody has could not be stopped", &error);
             }
-        }));
+        });
         drop(port.get().mailbox.post(retire));
     }
 }
@@ -146,7 +149,7 @@ impl PyWorker {
 }
 
 fn refused(py: Python<'_>, field: &str, reason: String) -> PyErr {
-    crate::error::Class::Config.error(py, (field.to_owned(), reason))
+    crate::py_errors::Class::Config.error(py, (field.to_owned(), reason))
 }
 
 /// The process's own worker, shared by all engines that name no other.
@@ -167,7 +170,7 @@ pub(crate) fn open_port<'py>(
     name: &str,
     cpu: Option<usize>,
 ) -> PyResult<Bound<'py, Port>> {
-    let port = Port::open(event_loop, Kind::Dedicated, name)?;
+    let port = reader::open(event_loop, Kind::Dedicated, name)?;
     register(event_loop.py(), event_loop, &port)?;
     super::thread::name_current(name);
     if let Some(cpu) = cpu {

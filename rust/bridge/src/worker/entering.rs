@@ -8,10 +8,10 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
-use super::mailbox::Mailbox;
 use crate::engine::EngineCore;
 use crate::interp::context_value;
 use crate::lock::{Mutex, MutexGuard};
+use crate::state::CommandSink;
 use crate::stream::StreamCore;
 
 static ENTERING: Mutex<Vec<Entry>> = Mutex::new(Vec::new());
@@ -20,7 +20,7 @@ struct Entry {
     id: u64,
     engine: u64,
     name: String,
-    worker: Arc<Mailbox>,
+    worker: Arc<dyn CommandSink>,
     /// Calls made by the lifespan, by its tasks and by the handlers that they called.
     calls: Vec<Arc<StreamCore>>,
 }
@@ -44,10 +44,10 @@ fn is_waiting(call: &StreamCore) -> bool {
 pub(super) struct Entering(u64);
 
 impl Entering {
-    pub(super) fn begin(engine: &EngineCore, worker: &Arc<Mailbox>) -> Self {
+    pub(super) fn begin(engine: &EngineCore, worker: Arc<dyn CommandSink>) -> Self {
         static NEXT_ID: AtomicU64 = AtomicU64::new(1);
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
-        let (engine, name, worker) = (engine.id, engine.name.clone(), Arc::clone(worker));
+        let (engine, name) = (engine.id, engine.name.clone());
         entries().push(Entry { id, engine, name, worker, calls: Vec::new() });
         Self(id)
     }

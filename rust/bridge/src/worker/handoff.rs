@@ -4,10 +4,11 @@ use std::fmt;
 use std::sync::{Arc, PoisonError, Weak};
 use std::time::Instant;
 
+use super::bell;
 use super::lendable::Lendable;
-use super::prompt;
+use super::shared_writer::SharedWriter;
 use crate::lock::{Mutex, MutexGuard};
-use crate::stream::{Ending, Outbox, SharedWriter, StreamCore};
+use crate::stream::{Ending, Outbox, StreamCore};
 
 /// Order of the locks: the list of writers, a writer, the outbox.
 #[derive(Default)]
@@ -55,7 +56,7 @@ impl Handoff {
     pub(crate) fn park_ending(&self, core: &Arc<StreamCore>, ending: Ending) {
         let mut outbox = self.outbox();
         outbox.park_ending(Arc::clone(core), ending);
-        prompt::ring();
+        bell::ring();
     }
 
     /// True: the caller must ask the loop for a hand-over at the turn's end.

@@ -86,7 +86,7 @@ impl Worker {
         keywords.set_item("cpu", self.cpu)?;
         keywords.set_item("name", self.name.as_deref())?;
         let fresh = py.get_type::<PyWorker>().call((), Some(&keywords))?.cast_into::<PyWorker>()?;
-        let home = fresh.get().mailbox(py)?;
+        let home = fresh.get().mailbox(py)?.sink();
         let kept = Deferred::new(fresh.clone().into_any().unbind(), home);
         let late = {
             let mut object = self.object.lock().unwrap_or_else(PoisonError::into_inner);

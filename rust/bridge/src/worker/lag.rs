@@ -1,31 +1,18 @@
-//! How long each event loop takes to answer: asked a few times a second while it has live streams.
+//! How late one event loop answers.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-
-use super::mailbox::{Command, Mailbox};
-use super::port::WorkerInfo;
-use super::stall;
-use super::watch::open_workers;
-use crate::log;
-
-/// Time between two questions: often enough to see a stall of a second, too seldom to cost anything.
-const PERIOD: Duration = Duration::from_millis(250);
-
-/// A loop that has not answered for this long stands still.
-const STALL: Duration = Duration::from_secs(1);
 
 /// What is known of one loop's answers. Times are microseconds since the epoch of the runtime.
 #[derive(Debug, Default)]
 pub(super) struct Lag {
     /// When the open question was asked; 0: none is open.
-    asked: AtomicU64,
-    last: AtomicU64,
-    stalls: AtomicU64,
-    stalled: AtomicBool,
+    pub(super) asked: AtomicU64,
+    pub(super) last: AtomicU64,
+    pub(super) stalls: AtomicU64,
+    pub(super) stalled: AtomicBool,
     /// It has run a handler since it was last given a turn of its own.
-    used: AtomicBool,
+    pub(super) used: AtomicBool,
 }
 
 impl Lag {
@@ -49,55 +36,13 @@ impl Lag {
         self.used.store(true, Ordering::Relaxed);
     }
 
-    fn open_for(&self) -> Option<u64> {
+    pub(super) fn open_for(&self) -> Option<u64> {
         let asked = self.asked.load(Ordering::Relaxed);
         (asked != 0).then(|| micros().saturating_sub(asked))
     }
 }
 
-fn micros() -> u64 {
+pub(super) fn micros() -> u64 {
     let since = Instant::now().saturating_duration_since(crate::runtime::epoch());
     u64::try_from(since.as_micros()).unwrap_or(u64::MAX).max(1)
-}
-
-/// Asks all loops for as long as the runtime runs.
-pub(crate) async fn watch_loops() {
-    loop {
-        tokio::time::sleep(PERIOD).await;
-        for (mailbox, info) in open_workers() {
-            look(&mailbox, &info);
-        }
-    }
-}
-
-fn look(mailbox: &Mailbox, info: &Arc<WorkerInfo>) {
-    let lag = &info.lag;
-    if let Some(waited) = lag.open_for() {
-        if u128::from(waited) >= STALL.as_micros() && !lag.stalled.swap(true, Ordering::Relaxed) {
-            lag.stalls.fetch_add(1, Ordering::Relaxed);
-            stall::report(info);
-        }
-    } else if info.live.load(Ordering::Relaxed) == 0 {
-        lag.last.store(0, Ordering::Relaxed);
-        if lag.used.swap(false, Ordering::Relaxed) {
-            // asyncio's loop sleeps with the last timer that it threw out in its hands, and that with the context of the
-            // handler that cancelled it: one more turn, and it sleeps with empty hands.
-            drop(mailbox.post(Command::CallPort(Box::new(|_py, _port| {}))));
-        }
-    } else {
-        lag.asked.store(micros(), Ordering::Relaxed);
-        let asked = Arc::clone(info);
-        let question = Command::CallPort(Box::new(move |py, _port| {
-            let waited = asked.lag.open_for().unwrap_or_default();
-            asked.lag.last.store(waited, Ordering::Relaxed);
-            asked.lag.asked.store(0, Ordering::Relaxed);
-            if asked.lag.stalled.swap(false, Ordering::Relaxed) {
-                let message = format!("the event loop of worker {} stood still for {} ms", asked.name, waited / 1000);
-                log::notice(py, "worker", &message);
-            }
-        }));
-        if mailbox.post(question).is_err() {
-            lag.asked.store(0, Ordering::Relaxed);
-        }
-    }
 }

@@ -1,75 +1,54 @@
 //! An engine's `lifespan` on one worker: entered before the first request, left when the engine or the loop closes.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use tokio::sync::oneshot;
 
+use super::calls::TaskSettings;
 use super::entering::{self, Entering};
-use super::mailbox::{Command, Mailbox};
+use super::lifespans::{Entered, Lifespan, Stage, Waiting};
+use super::mailbox::Mailbox;
 use super::port::Port;
 use super::release::Deferred;
-use crate::engine::{EngineCore, LifespanGuard, PyEngine};
-use crate::error::{contained_base, failure_of};
-use crate::stream::{self, Failure, StartRequest};
+use crate::engine::{EngineCore, LifespanGuard, fail};
+use crate::py_errors::{contained_base, failure_of};
+use crate::state::{CommandSink, StartRequest};
 
-/// Lifespans on one worker, by engine.
-pub(super) type Lifespans = HashMap<u64, Lifespan>;
+/// An engine's Python object, as far as its lifespan goes.
+pub(crate) trait HasLifespan: Sized {
+    /// The engine that `object` is.
+    ///
+    /// # Errors
+    /// It is no engine.
+    fn of<'a>(object: &'a Bound<'_, PyAny>) -> PyResult<&'a Self>;
 
-/// One engine's lifespan on one worker.
-pub(super) struct Lifespan {
-    /// No other one of the process has it.
-    number: u64,
-    stage: Stage,
-    /// The future that ends it.
-    stop: Py<PyAny>,
-    /// The asyncio task that holds it, whose loop does not keep it; `None` while it is being made.
-    task: Option<Py<PyAny>>,
+    fn core(&self) -> &Arc<EngineCore>;
+
+    /// What makes the context manager, if the engine has one.
+    fn lifespan(&self) -> Option<&Py<PyAny>>;
+
+    fn tasks(&self) -> &TaskSettings;
 }
-
-enum Stage {
-    /// Its context manager is being entered; these wait for that.
-    Entering { waiting: Vec<Waiting>, entering: Entering },
-    /// It is entered: what it yielded.
-    Entered(Py<PyAny>),
-    /// Its context manager is being left.
-    Leaving,
-}
-
-impl Lifespan {
-    pub(super) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
-        visit.call(&self.stop)?;
-        visit.call(&self.task)?;
-        if let Stage::Entered(state) = &self.stage { visit.call(state) } else { Ok(()) }
-    }
-}
-
-/// What goes on once a lifespan is entered, or fails with it.
-enum Waiting {
-    /// A request.
-    Call(StartRequest),
-    /// Somebody who serves the engine, and wants the exception itself if `raises`.
-    Server { entered: oneshot::Sender<Entered>, raises: bool },
-}
-
-/// Whether a lifespan was entered; else what that failed with.
-pub(crate) type Entered = Result<(), Box<Failure>>;
 
 /// Whether a request may go on.
 pub(crate) enum Gate {
     /// It may.
-    Open(StartRequest),
+    Open(Box<StartRequest>),
     /// It was put aside until the lifespan is entered.
     Waiting,
 }
 
 impl Gate {
     /// Looks whether the engine of `start` has a lifespan here, and has it entered at the first request.
-    pub(crate) fn of(py: Python<'_>, port: &Bound<'_, Port>, start: StartRequest) -> PyResult<Self> {
-        let engine = start.engine.get(py).bind(py).cast::<PyEngine>()?.clone();
-        Ok(match enter_or_wait(py, port, engine.get(), Waiting::Call(start))? {
+    pub(crate) fn of(
+        py: Python<'_>,
+        port: &Bound<'_, Port>,
+        engine: &impl HasLifespan,
+        start: Box<StartRequest>,
+    ) -> PyResult<Self> {
+        Ok(match enter_or_wait(py, port, engine, Waiting::Call(start))? {
             Some(Waiting::Call(start)) => Self::Open(start),
             _ => Self::Waiting,
         })
@@ -79,20 +58,20 @@ impl Gate {
 /// Has the lifespan of `engine`, if it has one, entered on the worker of `mailbox`; tells when it is.
 ///
 /// Nothing comes where the worker has gone, or goes meanwhile. `raises`: a failure keeps the exception itself.
-pub(crate) fn enter_lifespan(
+pub(crate) fn enter_lifespan<E: HasLifespan>(
     mailbox: &Arc<Mailbox>,
     engine: Arc<Deferred>,
     raises: bool,
 ) -> oneshot::Receiver<Entered> {
     let (entered, receiver) = oneshot::channel();
     let enter = move |py: Python<'_>, port: &Bound<'_, Port>| {
-        let Ok(engine) = engine.get(py).bind(py).cast::<PyEngine>() else { return };
+        let Ok(lifespan) = E::of(engine.get(py).bind(py)) else { return };
         let waiting = Waiting::Server { entered, raises };
-        if let Ok(Some(Waiting::Server { entered, .. })) = enter_or_wait(py, port, engine.get(), waiting) {
+        if let Ok(Some(Waiting::Server { entered, .. })) = enter_or_wait(py, port, lifespan, waiting) {
             drop(entered.send(Ok(())));
         }
     };
-    drop(mailbox.post(Command::CallPort(Box::new(enter))));
+    drop(mailbox.post(Port::command(enter)));
     receiver
 }
 
@@ -101,11 +80,11 @@ pub(crate) fn enter_lifespan(
 fn enter_or_wait(
     py: Python<'_>,
     port: &Bound<'_, Port>,
-    engine: &PyEngine,
+    engine: &impl HasLifespan,
     waiting: Waiting,
 ) -> PyResult<Option<Waiting>> {
-    let Some(factory) = &engine.lifespan else { return Ok(Some(waiting)) };
-    let core = &engine.core;
+    let Some(factory) = engine.lifespan() else { return Ok(Some(waiting)) };
+    let core = engine.core();
     let stop = port.get().create_future(py)?;
     let number = {
         let Some(mut lifespans) = port.get().lifespans() else { return Ok(Some(waiting)) };
@@ -116,7 +95,7 @@ fn enter_or_wait(
                 return Ok(None);
             }
             None => {
-                let entering = Entering::begin(core, &port.get().mailbox);
+                let entering = Entering::begin(core, port.get().mailbox.sink());
                 let number = entering.id();
                 let stage = Stage::Entering { waiting: vec![waiting], entering };
                 let stop = stop.clone().unbind();
@@ -126,7 +105,7 @@ fn enter_or_wait(
         }
     };
     if let Err(error) = port.get().hold(py, port, engine, factory, &stop, number) {
-        let value = crate::error::object_of(py, &error);
+        let value = crate::interp::object_of(py, &error);
         port.get().entered(py, port, core.id, py.None(), Some(value));
     }
     Ok(None)
@@ -147,19 +126,20 @@ impl Port {
         &self,
         py: Python<'_>,
         port: &Bound<'_, Self>,
-        engine: &PyEngine,
+        engine: &impl HasLifespan,
         factory: &Py<PyAny>,
         stop: &Bound<'_, PyAny>,
         number: u64,
     ) -> PyResult<()> {
-        let context = engine.copy_context(py)?;
+        let tasks = engine.tasks();
+        let context = tasks.copy_context(py)?;
         entering::mark(py, &context, number)?;
-        let guard = engine.core.enter_lifespan();
-        let id = engine.core.id;
+        let guard = engine.core().enter_lifespan();
+        let id = engine.core().id;
         let progress = Bound::new(py, Progress { port: port.clone().unbind(), engine: id, number, _guard: guard })?;
-        let arguments = (factory, progress, stop, &engine.core.name);
+        let arguments = (factory, progress, stop, &engine.core().name);
         let held = py.import("pybridge._worker")?.call_method1("hold_lifespan", arguments)?;
-        let task = self.create_task(py, held, context, &engine.task_name)?;
+        let task = self.create_task(py, held, context, &tasks.name)?;
         // It is kept here until it is over: a loop that nobody closes can be collected with the task.
         if let Some(lifespan) = self.lifespans().as_mut().and_then(|lifespans| lifespans.get_mut(&id))
             && lifespan.number == number
@@ -186,12 +166,12 @@ impl Port {
         let error = error.map(|error| PyErr::from_value(error.into_bound(py)));
         for waiting in waiting {
             match (waiting, &error) {
-                (Waiting::Call(start), None) => stream::start(py, port, start),
-                (Waiting::Call(start), Some(error)) => stream::fail(py, &start.core, error),
+                (Waiting::Call(start), None) => (start.begin)(py, port, start),
+                (Waiting::Call(start), Some(error)) => fail(py, &start.core, error),
                 (Waiting::Server { entered, .. }, None) => drop(entered.send(Ok(()))),
                 (Waiting::Server { entered, raises }, Some(error)) => {
                     let exit = contained_base(py, error);
-                    let keep = raises.then_some(|object| Deferred::new(object, Arc::clone(&self.mailbox)));
+                    let keep = raises.then_some(|object| Deferred::new(object, self.mailbox.sink()));
                     drop(entered.send(Err(Box::new(failure_of(py, exit.as_ref().unwrap_or(error), keep)))));
                 }
             }
@@ -236,7 +216,7 @@ impl Progress {
 /// The engine is closed and its streams have ended: its lifespans end on every worker.
 pub(crate) fn leave_lifespans(engine: u64) {
     for mailbox in super::watch::mailboxes() {
-        let leave = Command::CallPort(Box::new(move |py, port| {
+        let leave = Port::command(move |py, port| {
             let stop = port.get().lifespans().and_then(|mut lifespans| {
                 let lifespan = lifespans.get_mut(&engine)?;
                 let old = std::mem::replace(&mut lifespan.stage, Stage::Leaving);
@@ -246,7 +226,7 @@ pub(crate) fn leave_lifespans(engine: u64) {
                 drop(old);
                 Port::resolve(py, stop.bind(py), true);
             }
-        }));
+        });
         drop(mailbox.post(leave));
     }
 }

@@ -7,7 +7,9 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyModule, PyWeakrefReference};
 
-use super::port::{Kind, Port};
+use super::info::Kind;
+use super::port::Port;
+use super::reader;
 use super::release::orphan;
 
 thread_local! {
@@ -88,7 +90,7 @@ fn known_port<'py>(py: Python<'py>, event_loop: &Bound<'py, PyAny>) -> PyResult<
 }
 
 fn open_port<'py>(py: Python<'py>, event_loop: &Bound<'py, PyAny>) -> PyResult<Bound<'py, Port>> {
-    let port = Port::open(event_loop, Kind::Attached, "attached")?;
+    let port = reader::open(event_loop, Kind::Attached, "attached")?;
     register(py, event_loop, &port)?;
     Ok(port)
 }

@@ -10,31 +10,9 @@ use pyo3::prelude::*;
 
 use super::cell::thread_mark;
 use super::inbox::Inbox;
-use super::port::Port;
 use super::release::orphan;
 use super::wakeup::Wakeup;
-use crate::stream::{StartRequest, StreamCore, Waiter};
-
-/// Something to run on a worker, attached. Any thread may drop it: the Python references that it owns are `Deferred`.
-pub(crate) type PortCall = Box<dyn FnOnce(Python<'_>, &Bound<'_, Port>) + Send>;
-
-/// What a worker is asked to do.
-pub(crate) enum Command {
-    /// Make the driver of a stream and its asyncio task.
-    Start(Box<StartRequest>),
-    /// Cancel the asyncio task of a stream; the reason is in its core.
-    Cancel(Arc<StreamCore>),
-    /// The grace of a cancelled stream is over.
-    Grace(Arc<StreamCore>),
-    /// Credit is back: let the driver go on.
-    Resume(Arc<StreamCore>),
-    /// Something arrived for a Python consumer on this loop.
-    Wake(Arc<Waiter>),
-    /// Run on the worker, attached.
-    CallPort(PortCall),
-    /// Drop a Python reference.
-    Release(Py<PyAny>),
-}
+use crate::state::{Command, CommandSink, Owner};
 
 /// Commands of one worker. Any thread posts; only the worker takes.
 pub(crate) struct Mailbox {
@@ -57,11 +35,6 @@ impl Mailbox {
         })
     }
 
-    /// True on the thread whose loop takes the commands.
-    pub(crate) fn is_home(&self) -> bool {
-        self.home.load(Ordering::Relaxed) == thread_mark()
-    }
-
     /// The loop runs on the calling thread from now on.
     pub(super) fn adopt(&self, _py: Python<'_>) {
         self.home.store(thread_mark(), Ordering::Relaxed);
@@ -72,26 +45,9 @@ impl Mailbox {
         self.inbox.is_open()
     }
 
-    /// Adds a command and wakes the worker if nobody has since it last looked.
-    ///
-    /// # Errors
-    /// The worker is gone; the command comes back.
-    pub(crate) fn post(&self, command: Command) -> Result<(), Command> {
-        let wake = || {
-            crate::fault::reach(crate::fault::Point::Wakeup);
-            self.wakeups.fetch_add(1, Ordering::Relaxed);
-            self.wakeup.notify();
-        };
-        self.inbox.post(command, wake, |lost| self.lose(lost)).inspect_err(|_| {
-            self.late.fetch_add(1, Ordering::Relaxed);
-        })
-    }
-
-    /// Sends a reference home, or to the orphans if home is gone.
-    pub(super) fn post_release(&self, object: Py<PyAny>) {
-        if let Err(Command::Release(object)) = self.post(Command::Release(object)) {
-            orphan(object);
-        }
+    /// This mailbox, for those who know no workers.
+    pub(crate) fn sink(self: &Arc<Self>) -> Arc<dyn CommandSink> {
+        Arc::<Self>::clone(self)
     }
 
     /// The next command; the worker calls [`Self::rearm`] before the first.
@@ -130,8 +86,34 @@ impl Mailbox {
             Command::Release(object) => orphan(object),
             Command::Start(start) => start.refuse(),
             Command::Cancel(core) | Command::Grace(core) | Command::Resume(core) => core.lose_worker(),
-            Command::Wake(_) | Command::CallPort(_) => {}
+            Command::Wake(_) | Command::Run(_) => {}
         }
+    }
+}
+
+impl Owner for Mailbox {
+    fn is_owner_thread(&self) -> bool {
+        self.home.load(Ordering::Relaxed) == thread_mark()
+    }
+
+    fn release(&self, object: Py<PyAny>) {
+        if let Err(Command::Release(object)) = self.post(Command::Release(object)) {
+            orphan(object);
+        }
+    }
+}
+
+impl CommandSink for Mailbox {
+    /// Wakes the worker if nobody has since it last looked.
+    fn post(&self, command: Command) -> Result<(), Command> {
+        let wake = || {
+            crate::fault::reach(crate::fault::Point::Wakeup);
+            self.wakeups.fetch_add(1, Ordering::Relaxed);
+            self.wakeup.notify();
+        };
+        self.inbox.post(command, wake, |lost| self.lose(lost)).inspect_err(|_| {
+            self.late.fetch_add(1, Ordering::Relaxed);
+        })
     }
 }
 

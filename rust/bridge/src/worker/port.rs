@@ -13,37 +13,18 @@ use slab::Slab;
 use super::calls::LoopCalls;
 use super::cell::ThreadCell;
 use super::handoff::Handoff;
+use super::info::{Kind, WorkerInfo};
 use super::lag::Lag;
 use super::lendable::Lendable;
-use super::lifespan::Lifespans;
+use super::lifespans::Lifespans;
 use super::mailbox::Mailbox;
-use super::reader::Reader;
+use super::shared_writer::SharedWriter;
 use super::thread;
 use super::wakes::Wakes;
 use crate::engine::{pools_of_engines, streams_of};
 use crate::log;
-use crate::stream::{SharedWriter, StreamCore};
-
-/// What a worker runs on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// pybridge's own thread.
-    Dedicated,
-    /// A loop that the caller runs.
-    Attached,
-}
-
-/// What other threads may know of a worker.
-#[derive(Debug)]
-pub(crate) struct WorkerInfo {
-    pub(crate) name: String,
-    pub(crate) kind: Kind,
-    pub(crate) loop_name: String,
-    pub(crate) live: AtomicUsize,
-    /// What Python calls the identifier of its thread.
-    pub(super) thread: AtomicUsize,
-    pub(super) lag: Lag,
-}
+use crate::state::{Command, Owner};
+use crate::stream::StreamCore;
 
 pub(super) struct LiveTask {
     pub(super) core: Arc<StreamCore>,
@@ -73,8 +54,8 @@ pub(crate) struct Port {
 }
 
 impl Port {
-    /// A port for `event_loop`, which belongs to the calling thread; the loop watches the mailbox from now on.
-    pub(crate) fn open<'py>(event_loop: &Bound<'py, PyAny>, kind: Kind, name: &str) -> PyResult<Bound<'py, Self>> {
+    /// A port for `event_loop`, which belongs to the calling thread; nothing watches the mailbox yet.
+    pub(super) fn new<'py>(event_loop: &Bound<'py, PyAny>, kind: Kind, name: &str) -> PyResult<Bound<'py, Self>> {
         let py = event_loop.py();
         let loop_name = event_loop.get_type().module()?.to_string();
         let info = Arc::new(WorkerInfo {
@@ -85,7 +66,7 @@ impl Port {
             thread: AtomicUsize::new(thread::identifier()),
             lag: Lag::default(),
         });
-        let port = Bound::new(
+        Bound::new(
             py,
             Self {
                 mailbox: Arc::new(Mailbox::new()?),
@@ -95,13 +76,16 @@ impl Port {
                 handoff: Arc::default(),
                 tables: ThreadCell::new(Tables::default()),
             },
-        )?;
-        let reader = Reader::new(&port)?;
-        let add_reader = event_loop.getattr("add_reader")?;
-        port.get().calls().context(py).call_method1("run", (add_reader, port.get().mailbox.fd(), reader))?;
-        super::watch::register(&port.get().mailbox, &port.get().info);
-        super::prompt::register(&port.get().handoff);
-        Ok(port)
+        )
+    }
+
+    /// Has `act` run on the worker, with its port.
+    pub(crate) fn command(act: impl FnOnce(Python<'_>, &Bound<'_, Self>) + Send + 'static) -> Command {
+        Command::Run(Box::new(|py, worker| {
+            if let Ok(port) = worker.cast() {
+                act(py, port);
+            }
+        }))
     }
 
     pub(crate) fn is_dedicated(&self) -> bool {
@@ -136,7 +120,7 @@ impl Port {
     /// The loop ends with `error` in its next turn.
     pub(crate) fn raise_in_loop(&self, py: Python<'_>, error: &PyErr) -> PyResult<()> {
         let reraise = py.import("pybridge._worker")?.getattr("reraise")?;
-        self.calls().call_soon(&reraise, Some(crate::error::object_of(py, error).bind(py)))
+        self.calls().call_soon(&reraise, Some(crate::interp::object_of(py, error).bind(py)))
     }
 
     /// Nobody needs the loop any more: it stops.
@@ -228,7 +212,7 @@ impl Port {
         self.calls().create_future(py)
     }
 
-    fn calls(&self) -> &LoopCalls {
+    pub(super) fn calls(&self) -> &LoopCalls {
         &self.wakes.get().calls
     }
 
@@ -280,7 +264,7 @@ impl Port {
 
     /// A loop that is run on another thread than before takes its port along.
     pub(crate) fn follow_loop(&self, py: Python<'_>) {
-        if self.mailbox.is_home() {
+        if self.mailbox.is_owner_thread() {
             return;
         }
         self.mailbox.adopt(py);
@@ -293,7 +277,7 @@ impl Port {
         self.mailbox.close();
         self.follow_loop(py);
         self.hand_over();
-        for stream in streams_of(&self.mailbox) {
+        for stream in streams_of(&*self.mailbox) {
             stream.lose_worker();
         }
         let live = self.tables.borrow().map(|mut tables| std::mem::take(&mut tables.live));

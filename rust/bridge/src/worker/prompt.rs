@@ -1,13 +1,11 @@
 //! The watcher: what a worker made and cannot hand over, since a handler keeps its thread busy, leaves within 15 ms.
 
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use tokio::sync::Notify;
 use tokio::time::sleep;
 
-use super::alarm::Alarm;
+use super::bell;
 use super::handoff::{Handoff, Seen};
 use crate::lock::Mutex;
 
@@ -21,8 +19,6 @@ const SECOND_LOOK: Duration = Duration::from_millis(2);
 /// The watcher sleeps when nothing was made for so long.
 const QUIET: Duration = Duration::from_secs(1);
 
-static ALARM: Alarm = Alarm::new(AtomicBool::new(true));
-static BELL: Notify = Notify::const_new();
 static HANDOFFS: Mutex<Vec<Weak<Handoff>>> = Mutex::new(Vec::new());
 
 /// Has the watcher look at a worker for as long as that has its hand-off.
@@ -30,12 +26,6 @@ pub(super) fn register(handoff: &Arc<Handoff>) {
     let mut handoffs = HANDOFFS.lock().unwrap_or_else(PoisonError::into_inner);
     handoffs.retain(|handoff| handoff.strong_count() > 0);
     handoffs.push(Arc::downgrade(handoff));
-}
-
-/// Something was made: the watcher is woken if it sleeps. Call it under the lock of what was made.
-#[inline]
-pub(crate) fn ring() {
-    ALARM.ring(|| BELL.notify_one());
 }
 
 /// Relieves all workers for as long as the runtime runs.
@@ -57,8 +47,8 @@ pub(crate) async fn relieve_workers() {
             active = Instant::now();
         }
         before = now;
-        if active.elapsed() >= QUIET && ALARM.may_sleep(|| look().iter().all(|(_, seen)| !seen.waits)) {
-            BELL.notified().await;
+        if active.elapsed() >= QUIET && bell::may_sleep(|| look().iter().all(|(_, seen)| !seen.waits)) {
+            bell::rung().await;
             active = Instant::now();
         }
         sleep(PERIOD).await;

@@ -7,24 +7,32 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
 
-use super::mailbox::Command;
+use super::info::Kind;
 use super::port::Port;
+use super::{prompt, watch};
 use crate::log;
-use crate::stream::{self, Ending, StreamCore};
+use crate::state::Command;
+use crate::stream::{Ending, StreamCore};
 
 /// Commands taken in one callback before the loop gets its turn.
 const COMMANDS_PER_TURN: usize = 1024;
 
 /// What the loop holds as its reader callback: dropped with the loop's registration, that is when the loop closes.
 #[pyclass(frozen, module = "pybridge._pybridge")]
-pub(super) struct Reader {
+struct Reader {
     port: Py<Port>,
 }
 
-impl Reader {
-    pub(super) fn new<'py>(port: &Bound<'py, Port>) -> PyResult<Bound<'py, Self>> {
-        Bound::new(port.py(), Self { port: port.clone().unbind() })
-    }
+/// A port for `event_loop`, which belongs to the calling thread; the loop watches the mailbox from now on.
+pub(super) fn open<'py>(event_loop: &Bound<'py, PyAny>, kind: Kind, name: &str) -> PyResult<Bound<'py, Port>> {
+    let py = event_loop.py();
+    let port = Port::new(event_loop, kind, name)?;
+    let reader = Bound::new(py, Reader { port: port.clone().unbind() })?;
+    let add_reader = event_loop.getattr("add_reader")?;
+    port.get().calls().context(py).call_method1("run", (add_reader, port.get().mailbox.fd(), reader))?;
+    watch::register(&port.get().mailbox, &port.get().info);
+    prompt::register(&port.get().handoff);
+    Ok(port)
 }
 
 #[python_entry]
@@ -52,7 +60,7 @@ impl Port {
         let this = slf.get();
         this.follow_loop(slf.py());
         if this.is_dedicated() {
-            super::attach::count(&this.info.name);
+            crate::attaches::count(&this.info.name);
         }
         this.mailbox.rearm();
         for _ in 0..COMMANDS_PER_TURN {
@@ -69,7 +77,7 @@ impl Port {
         let core = match &command {
             Command::Start(start) => Some(Arc::clone(&start.core)),
             Command::Resume(core) | Command::Cancel(core) | Command::Grace(core) => Some(Arc::clone(core)),
-            Command::Wake(_) | Command::CallPort(_) | Command::Release(_) => None,
+            Command::Wake(_) | Command::Run(_) | Command::Release(_) => None,
         };
         if catch_unwind(AssertUnwindSafe(|| Self::obey(slf, command))).is_err()
             && let Some(core) = core
@@ -82,7 +90,7 @@ impl Port {
         let py = slf.py();
         let this = slf.get();
         match command {
-            Command::Start(start) => stream::start(py, slf, *start),
+            Command::Start(start) => (start.begin)(py, slf, start),
             Command::Resume(core) => {
                 if let Some(future) = this.with_live(&core, |live| live.credit.take()).flatten() {
                     Self::resolve(py, future.bind(py), true);
@@ -101,7 +109,7 @@ impl Port {
                 this.cancel_task(py, &core);
             }
             Command::Wake(waiter) => waiter.notify(py),
-            Command::CallPort(call) => call(py, slf),
+            Command::Run(job) => job(py, slf),
             Command::Release(object) => drop(object),
         }
     }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crossbeam_queue::SegQueue;
 use pyo3::prelude::*;
 
-use super::mailbox::Mailbox;
+use crate::state::Owner;
 
 /// References whose worker is gone; the next Python thread that enters pybridge releases them.
 static ORPHANS: SegQueue<Py<PyAny>> = SegQueue::new();
@@ -18,11 +18,11 @@ static LEAKED: AtomicU64 = AtomicU64::new(0);
 #[derive(Debug)]
 pub(crate) struct Deferred {
     object: Option<Py<PyAny>>,
-    home: Option<Arc<Mailbox>>,
+    home: Option<Arc<dyn Owner>>,
 }
 
 impl Deferred {
-    pub(crate) fn new(object: Py<PyAny>, home: Arc<Mailbox>) -> Self {
+    pub(crate) fn new(object: Py<PyAny>, home: Arc<dyn Owner>) -> Self {
         Self { object: Some(object), home: Some(home) }
     }
 
@@ -57,8 +57,8 @@ impl Drop for Deferred {
     fn drop(&mut self) {
         let Some(object) = self.object.take() else { return };
         match &self.home {
-            Some(home) if home.is_home() => drop(object),
-            Some(home) => home.post_release(object),
+            Some(home) if home.is_owner_thread() => drop(object),
+            Some(home) => home.release(object),
             None => orphan(object),
         }
     }

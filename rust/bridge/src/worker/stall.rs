@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use pyo3::prelude::*;
 
 use super::attach::try_attach;
-use super::port::WorkerInfo;
+use super::info::WorkerInfo;
 use crate::lock::Mutex;
 use crate::{log, runtime};
 

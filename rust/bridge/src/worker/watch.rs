@@ -4,10 +4,13 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 
-use super::mailbox::{Command, Mailbox, PortCall};
-use super::port::{Kind, WorkerInfo};
+use pyo3::prelude::*;
 
+use super::info::{Kind, WorkerInfo};
+use super::mailbox::Mailbox;
+use super::port::Port;
 use crate::lock::Mutex;
+use crate::state::{CommandSink, Owner};
 
 static WORKERS: Mutex<Vec<(Weak<Mailbox>, Arc<WorkerInfo>)>> = Mutex::new(Vec::new());
 
@@ -32,14 +35,14 @@ pub(super) fn open_workers() -> Vec<(Arc<Mailbox>, Arc<WorkerInfo>)> {
 
 /// True on the thread of a dedicated worker, attached or not.
 pub(crate) fn is_worker_thread() -> bool {
-    open_workers().iter().any(|(mailbox, info)| info.kind == Kind::Dedicated && mailbox.is_home())
+    open_workers().iter().any(|(mailbox, info)| info.kind == Kind::Dedicated && mailbox.is_owner_thread())
 }
 
-/// Has an open worker run `call`, a dedicated one if there is any, for its loop is always running. Without a worker the
+/// Has an open worker run `act`, a dedicated one if there is any, for its loop is always running. Without a worker the
 /// call is dropped.
-pub(crate) fn run_on_any(call: PortCall) {
+pub(crate) fn run_on_any(act: impl FnOnce(Python<'_>, &Bound<'_, Port>) + Send + 'static) {
     if let Some(mailbox) = any_mailbox() {
-        drop(mailbox.post(Command::CallPort(call)));
+        drop(mailbox.post(Port::command(act)));
     }
 }
 

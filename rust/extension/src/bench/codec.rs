@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::naive::{decode_request, encode_response};
 use pybridge::codec::{CodecSpec, Encoder, Format, Framing, Limits, decode};
-use pybridge::extension::PyCodec;
+use pybridge::extension::{IntoException, PyCodec};
 
 /// Frames and bytes of a batch, as a stream has them by default.
 const BATCH_FRAMES: usize = 64;
@@ -54,7 +54,7 @@ fn encode_loop(spec: &Arc<CodecSpec>, item: &Bound<'_, PyAny>, repetitions: usiz
     let mut encode = |repetitions| {
         let (mut frames, mut bytes) = (0, 0);
         for _ in 0..repetitions {
-            bytes += encoder.encode(item, &mut out).map_err(|error| error.into_py(item.py()))?;
+            bytes += encoder.encode(item, &mut out).map_err(|error| error.into_exception(item.py()))?;
             frames += 1;
             if frames == BATCH_FRAMES || bytes >= BATCH_BYTES {
                 out.seal(drop);
@@ -74,7 +74,7 @@ fn decode_loop(spec: &CodecSpec, body: &Bound<'_, PyAny>, repetitions: usize) ->
     let (py, body, limits) = (body.py(), body.extract::<&[u8]>()?, Limits::default());
     let start = Instant::now();
     for _ in 0..repetitions {
-        drop(decode(py, spec, &limits, body).map_err(|error| error.into_py(py))?);
+        drop(decode(py, spec, &limits, body).map_err(|error| error.into_exception(py))?);
     }
     Ok(start.elapsed())
 }

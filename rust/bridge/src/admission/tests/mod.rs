@@ -14,7 +14,8 @@ use pyo3::types::PyDict;
 use super::*;
 use crate::codec::{Framing, Limits};
 use crate::engine::{EngineCore, Flow, Flush};
-use crate::stream::{CallOptions, ConsumerKind, ItemCodec, Marks, Request, RequestCodec};
+use crate::state::{CommandSink, ItemCodec, Request, RequestCodec};
+use crate::stream::{CallOptions, ConsumerKind, Marks};
 use crate::worker::{Deferred, Mailbox};
 
 const OPEN: Places = Places { max_concurrency: None, max_queue: None, max_held_bytes: usize::MAX };
@@ -22,7 +23,7 @@ const OPEN: Places = Places { max_concurrency: None, max_queue: None, max_held_b
 /// An engine's door, and what its calls are made of.
 struct Door {
     engine: Arc<EngineCore>,
-    home: Arc<Mailbox>,
+    home: Arc<dyn CommandSink>,
     object: Arc<Deferred>,
 }
 
@@ -40,10 +41,12 @@ impl Door {
             places,
         };
         let pool = Pool::new(PoolConfig::default()).expect("the defaults are valid");
-        let home = Arc::new(Mailbox::new().expect("a descriptor"));
-        let object =
-            Arc::new(Deferred::new(Python::attach(|py| PyDict::new(py).into_any().unbind()), Arc::clone(&home)));
-        Self { engine: EngineCore::new(String::new(), flow, Limits::default(), pool), home, object }
+        let home = Arc::new(Mailbox::new().expect("a descriptor")).sink();
+        let object = Arc::new(Deferred::new(
+            Python::attach(|py| PyDict::new(py).into_any().unbind()),
+            Arc::<dyn CommandSink>::clone(&home),
+        ));
+        Self { engine: EngineCore::new(String::new(), flow, Limits::default(), pool, |_engine| {}), home, object }
     }
 
     fn admission(&self) -> &Admission {
@@ -51,7 +54,6 @@ impl Door {
     }
 
     /// A call whose request has so many bytes.
-    #[expect(clippy::unnecessary_box_returns, reason = "the door takes boxes")]
     fn call(&self, len: usize) -> Box<StartRequest> {
         let (engine, home) = (Arc::clone(&self.engine), Arc::clone(&self.home));
         Box::new(StartRequest {
@@ -61,6 +63,7 @@ impl Door {
             codec: ItemCodec::Engine,
             context: None,
             framing: Framing::None,
+            begin: |_py, _worker, _start| unreachable!("no call of these begins"),
         })
     }
 

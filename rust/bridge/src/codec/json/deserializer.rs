@@ -15,8 +15,8 @@ use super::cursor::Cursor;
 use super::keys::Key;
 use super::variants::{UnitVariant, Variant};
 use super::{number, text};
+use crate::codec::DecodeError;
 use crate::codec::events::{Fault, Numbers};
-use crate::error::DecodeError;
 
 /// The name by which `serde_json::value::RawValue` asks for the text of a value, and of the one key that has it.
 const RAW_VALUE: &str = "$serde_json::private::RawValue";

@@ -4,8 +4,8 @@ use smallvec::SmallVec;
 
 use super::cursor::Cursor;
 use super::{number, text};
+use crate::codec::DecodeError;
 use crate::codec::events::{Budget, CONTAINER_WORK, Fault, PART, Receiver, invalid};
-use crate::error::DecodeError;
 
 /// A container whose end has not come yet.
 #[derive(Debug, Clone, Copy)]

@@ -2,8 +2,8 @@ use bytes::Bytes;
 use pyo3::types::PyDict;
 
 use super::*;
+use crate::codec::DecodeError;
 use crate::codec::{Decoder, decode, from_frame, scan};
-use crate::error::DecodeError;
 
 pub(super) const MANY: &str = "[None, True, False, {'a': [1, -1, 127, 128, 255, 256, 65535, 65536, 2**32, 2**63, 2**64-1, -32, -33, -128, -129, -2**31, -2**63], \
     'é': 'ü日😀', '': [], 'b': {}, 'f': [0.0, -0.0, 1e-320, 1.5, 1e308], 's': 'x' * 300, 't': 'é' * 40000, 'q': 'a\"\\\\/\\b\\f\\n\\r\\t\\x01'}]";

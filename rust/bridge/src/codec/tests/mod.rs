@@ -14,7 +14,7 @@ use pybridge_pool::{Pool, PoolConfig, Writer};
 use pyo3::prelude::*;
 
 use super::{CodecSpec, Encoder, Format, Framing, Limits};
-use crate::error::EncodeError;
+use crate::codec::EncodeError;
 
 fn writer() -> Writer {
     Pool::new(PoolConfig::default()).unwrap().writer()

@@ -1,8 +1,8 @@
 //! Text and shapes of dicts, beside what the standard library and the interpreter say.
 
 use super::*;
+use crate::codec::DecodeError;
 use crate::codec::{DuplicateKeys, decode};
-use crate::error::DecodeError;
 
 fn msgpack_text(text: &[u8]) -> Vec<u8> {
     let mut message = vec![0xda];

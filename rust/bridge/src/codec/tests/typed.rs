@@ -4,8 +4,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::*;
+use crate::codec::DecodeError;
 use crate::codec::{from_frame, to_bytes};
-use crate::error::DecodeError;
 
 /// A value of itself.
 #[derive(Debug, Deserialize)]

@@ -8,8 +8,8 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::codec::DecodeError;
 use crate::codec::{Format, Limits, from_frame};
-use crate::error::DecodeError;
 
 fn read<T: DeserializeOwned>(text: &str) -> Result<T, DecodeError> {
     from_frame(Format::Json, &Limits::default(), text.as_bytes())

@@ -12,10 +12,12 @@ use pyo3::types::PyTuple;
 
 use super::{Drive, Driver, Flow, Pending, Phase, Turn};
 use crate::engine::report;
-use crate::error;
+use crate::error::Reason;
 use crate::fault;
+use crate::interp::object_of;
 use crate::log;
-use crate::stream::ending::{Cancellation, Ending, Failure, Reason};
+use crate::py_errors;
+use crate::stream::ending::{Cancellation, Ending, Failure};
 use crate::stream::resume::{awaiter, is_end};
 use crate::stream::timers;
 use crate::worker::Deferred;
@@ -154,7 +156,7 @@ impl Drive {
     fn note_close_error(&mut self, driver: &Bound<'_, Driver>, error: &PyErr) -> Option<Arc<Deferred>> {
         let py = driver.py();
         let core = &driver.get().core;
-        if error::is_only_the_close(py, error) || (self.thrown && error.is_instance_of::<CancelledError>(py)) {
+        if py_errors::is_only_the_close(py, error) || (self.thrown && error.is_instance_of::<CancelledError>(py)) {
             return None;
         }
         if error.is_instance_of::<PyRuntimeError>(py) && error.to_string().contains("ignored GeneratorExit") {
@@ -164,7 +166,7 @@ impl Drive {
         }
         let text = format!("request {}: the handler failed while it was closed", core.request_id());
         log::warning(py, "stream", &text, error);
-        Some(Arc::new(Deferred::new(error::object_of(py, error), Arc::clone(&core.home))))
+        Some(Arc::new(Deferred::new(object_of(py, error), core.owner())))
     }
 
     /// After a panic: the stream ends as an internal failure, the handler is closed, the worker lives.
@@ -211,7 +213,7 @@ fn asked_to_stop(driver: &Bound<'_, Driver>, error: &PyErr) -> Option<(Ending, O
         let reason = this.core.cancel_reason().unwrap_or_else(|| this.core.note_external());
         return Some((Ending::cancelled(reason), Some(without_frames(py, error))));
     }
-    error::contained_exit(py, error).map(|exit| {
+    py_errors::contained_exit(py, error).map(|exit| {
         let (port, forked) = (this.port.get(), crate::runtime::forked());
         // In the child of a fork that a handler made nobody else would end the process.
         let contained = port.is_dedicated() && !forked;
@@ -238,6 +240,6 @@ pub(super) fn raised(driver: &Bound<'_, Driver>, failure: Failure) -> Ending {
 
 pub(super) fn failure(driver: &Bound<'_, Driver>, error: &PyErr) -> Failure {
     let core = &driver.get().core;
-    let home = Arc::clone(&core.home);
-    error::failure_of(driver.py(), error, core.raises.then_some(|object| Deferred::new(object, home)))
+    let home = core.owner();
+    py_errors::failure_of(driver.py(), error, core.raises.then_some(|object| Deferred::new(object, home)))
 }

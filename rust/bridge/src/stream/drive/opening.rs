@@ -8,13 +8,15 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use super::{Drive, Driver, Flow, Pending, Phase};
-use crate::codec::Decoder;
-use crate::error::{self, DecodeError};
+use crate::codec::{DecodeError, Decoder};
+use crate::error::FailureKind;
 use crate::fault;
-use crate::stream::ending::FailureKind;
+use crate::py_errors;
+use crate::py_errors::IntoException;
+use crate::state::{Request, RequestCodec};
+use crate::stream::current;
 use crate::stream::resume::{awaiter, is_awaitable};
 use crate::stream::source::Source;
-use crate::stream::start::{Request, RequestCodec};
 
 /// Input bytes decoded before other tasks get a turn: well under a millisecond of any payload.
 const DECODE_STRETCH: usize = 128 << 10;
@@ -22,19 +24,18 @@ const DECODE_STRETCH: usize = 128 << 10;
 impl Drive {
     pub(super) fn begin<'py>(&mut self, driver: &Bound<'py, Driver>, request: Request) -> Flow<'py> {
         let py = driver.py();
-        if let Err(error) = crate::context::enter(py, driver) {
+        if let Err(error) = current::enter(py, driver) {
             return self.fail(driver, &error);
         }
         match request {
             Request::Object(object) => self.call(driver, object.into_inner(py)),
             Request::Encoded(bytes, codec) => {
-                let engine = self.engine();
                 let spec = match codec {
-                    RequestCodec::Engine => Arc::clone(&engine.spec),
+                    RequestCodec::Engine => Arc::clone(&self.handler().spec),
                     RequestCodec::Plain(spec) => spec,
                 };
                 let encoded = bytes.len();
-                let decoder = Decoder::new(spec, Arc::clone(&engine.core.limits), bytes);
+                let decoder = Decoder::new(spec, Arc::clone(&driver.get().core.engine.limits), bytes);
                 self.decode(driver, Box::new(decoder), encoded)
             }
         }
@@ -62,7 +63,7 @@ impl Drive {
             Err(error) => {
                 drop(decoder);
                 let is_theirs = !matches!(error, DecodeError::Python(_));
-                let error = error.into_py(py);
+                let error = error.into_exception(py);
                 let mut failure = super::closing::failure(driver, &error);
                 if is_theirs {
                     failure.kind = FailureKind::Decode;
@@ -78,15 +79,15 @@ impl Drive {
     fn call<'py>(&mut self, driver: &Bound<'py, Driver>, request: Py<PyAny>) -> Flow<'py> {
         let py = driver.py();
         fault::reach(fault::Point::Call);
-        let handler = self.engine().handler(py).into_bound(py);
-        let result = if self.wants_context {
-            driver.get().context(py).and_then(|context| {
+        let handler = self.handler();
+        let function = handler.function.bind(py).clone();
+        let result = match handler.context {
+            Some(context_of) => context_of(driver).and_then(|context| {
                 let keywords = PyDict::new(py);
                 keywords.set_item(intern!(py, "context"), context)?;
-                handler.call((request,), Some(&keywords))
-            })
-        } else {
-            handler.call1((request,))
+                function.call((request,), Some(&keywords))
+            }),
+            None => function.call1((request,)),
         };
         match result {
             Ok(value) => self.adopt(driver, &value, false),
@@ -101,7 +102,7 @@ impl Drive {
         value: &Bound<'py, PyAny>,
         awaited: bool,
     ) -> Flow<'py> {
-        if !self.unary || awaited {
+        if !self.handler().unary || awaited {
             match Source::of(value) {
                 Ok(Some(source)) => {
                     *driver.get().generator.lock().unwrap_or_else(std::sync::PoisonError::into_inner) =
@@ -124,7 +125,7 @@ impl Drive {
                 Err(error) => self.fail(driver, &error),
             };
         }
-        let error = PyTypeError::new_err(error::wrong_result(value, awaited, self.unary));
+        let error = PyTypeError::new_err(py_errors::wrong_result(value, awaited, self.handler().unary));
         self.fail(driver, &error)
     }
 }

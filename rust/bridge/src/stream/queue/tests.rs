@@ -7,7 +7,7 @@ use std::task::Wake;
 use bytes::Bytes;
 
 use super::*;
-use crate::stream::Reason;
+use crate::error::Reason;
 use crate::stream::cursor::Cursor;
 
 /// Two batches are in flight, of which the producer needs one to be taken.

@@ -1,0 +1,76 @@
+//! A stream that has not begun: its request, and what it is started with.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use pyo3::prelude::*;
+
+use crate::codec::{CodecSpec, Format, Framing};
+use crate::error::FailureKind;
+use crate::stream::StreamCore;
+use crate::worker::Deferred;
+
+/// What the handler gets.
+pub(crate) enum Request {
+    /// The caller's very object.
+    Object(Deferred),
+    /// Encoded; decoded on the worker right before the handler's first step.
+    Encoded(Bytes, RequestCodec),
+}
+
+/// How an encoded request is decoded.
+#[derive(Debug, Clone)]
+pub(crate) enum RequestCodec {
+    /// By the engine's codec.
+    Engine,
+    /// By a codec of the call's own.
+    Plain(Arc<CodecSpec>),
+}
+
+impl RequestCodec {
+    /// That of a format without options.
+    pub(crate) fn of(format: Format) -> Self {
+        Self::Plain(Arc::new(CodecSpec { format, ..CodecSpec::default() }))
+    }
+}
+
+/// How items are encoded.
+pub(crate) enum ItemCodec {
+    /// By the engine's codec.
+    Engine,
+    /// By a codec of the call's own: a Python `Codec` object.
+    Own(Deferred),
+    /// In this format, with the hooks of the engine's codec.
+    Format(Format),
+}
+
+/// A stream that has not begun, and how it begins.
+pub(crate) struct StartRequest {
+    pub(crate) core: Arc<StreamCore>,
+    /// The Python engine object, kept alive while the request waits.
+    pub(crate) engine: Arc<Deferred>,
+    pub(crate) request: Request,
+    pub(crate) codec: ItemCodec,
+    /// The caller's `contextvars` copy; `None`: the engine's.
+    pub(crate) context: Option<Deferred>,
+    pub(crate) framing: Framing,
+    /// Starts it, on its worker and with the worker's object.
+    pub(crate) begin: fn(Python<'_>, &Bound<'_, PyAny>, Box<Self>),
+}
+
+impl StartRequest {
+    /// Bytes that are decoded when it starts.
+    pub(crate) fn encoded_len(&self) -> usize {
+        match &self.request {
+            Request::Object(_) => 0,
+            Request::Encoded(bytes, _) => bytes.len(),
+        }
+    }
+
+    /// Ends it because its worker is gone.
+    pub(crate) fn refuse(self) {
+        self.core.refuse(FailureKind::Closed, "EngineClosed", "the worker of this engine has stopped");
+        // It may have ended before it was admitted; then the ending gave no place back.
+        self.core.engine.return_place(&self.core);
+    }
+}

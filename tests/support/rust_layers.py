@@ -1,0 +1,241 @@
+"""Layers of the Rust crate `pybridge`, and the arrows between its files: which file names what of which other."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+SOURCES = Path(__file__).parents[2] / "rust/bridge/src"
+
+# Layers from the lowest to the highest, with their files and folders. A file may name files of its own layer and of
+# those below it; the longest name that a file begins with decides.
+LAYERS: dict[str, tuple[str, ...]] = {
+    "base": ("attaches", "awaitable/inspected", "fault", "interp", "lock", "log", "parking", "runtime"),
+    "codec": ("codec",),
+    "error": ("error",),
+    "state": (
+        "admission",
+        "blocking",
+        "engine/core",
+        "engine/failures",
+        "engine/on_failure",
+        "engine/settings",
+        "frame",
+        "metrics",
+        "py_errors",
+        "setup_error",
+        "state",
+        "stream/call",
+        "stream/core",
+        "stream/delivery",
+        "stream/dispatcher",
+        "stream/ending",
+        "stream/kept",
+        "stream/options",
+        "stream/outbox",
+        "stream/queue",
+        "stream/span",
+        "stream/timers",
+        "stream/wakers",
+        "traceback",
+        "worker/cell",
+        "worker/release",
+    ),
+    "worker": ("stream/wait", "stream/waiter", "worker"),
+    "driver": (
+        "stream/current",
+        "stream/drive",
+        "stream/driver",
+        "stream/handler",
+        "stream/output",
+        "stream/pace",
+        "stream/resume",
+        "stream/source",
+        "stream/start",
+    ),
+    "consumer": ("awaitable", "context", "stream"),
+    "engine": ("engine",),
+    "memory": ("memory",),
+    "top": ("embed", "engine/setup", "extension", "lib", "module", "prometheus"),
+}
+
+# Files that lead to each other, since they are one idea. The list may become shorter.
+CIRCLES: dict[str, set[str]] = {
+    "the state of engines and of their streams": {
+        "admission",
+        "engine/core",
+        "state/command",
+        "state/start_request",
+        "stream/core",
+        "stream/span",
+        "stream/timers",
+    },
+    "a driver: coroutine, state machine, handler and output": {
+        "stream/drive",
+        "stream/driver",
+        "stream/handler",
+        "stream/output",
+    },
+    "a Python stream and the coroutines that read it": {
+        "awaitable/coroutine",
+        "awaitable/goal",
+        "awaitable/single",
+        "stream/python",
+    },
+    "the Python engine and its calls": {"engine/open", "engine/python"},
+    "the walk over a value": {
+        "codec/containers",
+        "codec/encode",
+        "codec/held",
+        "codec/value",
+        "codec/walk",
+    },
+    "kinds of types, and what is learnt of each": {"codec/known", "codec/other", "codec/pydantic", "codec/records"},
+    "times and durations": {"codec/durations", "codec/temporal"},
+    "a JSON deserializer and its parts": {"codec/json/deserializer", "codec/json/keys", "codec/json/variants"},
+}
+
+USE = re.compile(r"^ *(?:pub(?:\([^)]*\))? )?use ([\w:{},\s*]+);", re.MULTILINE)
+PATH = re.compile(r"\b(?:crate|super)(?:::\w+)+")
+ITEM = re.compile(r"\b(fn|struct|enum|trait|impl|static|const|type|macro_rules)\b")
+
+Module = tuple[str, ...]
+
+
+def code(path: Path) -> str:
+    """The text without comments and without the tests at its end."""
+    lines = path.read_text().split("#[cfg(test)]\nmod tests {")[0].splitlines()
+    return "\n".join(line.split("//")[0] for line in lines)
+
+
+def leaves(tree: str) -> Iterator[tuple[Module, str]]:
+    """The paths of a `use` tree, each with the name that it gets."""
+    head, brace, rest = tree.partition("{")
+    if not brace:
+        path, _, alias = tree.partition(" as ")
+        parts = tuple(part.strip() for part in path.split("::"))
+        if parts[-1] == "self":
+            parts = parts[:-1]
+        yield parts, alias.strip() or parts[-1]
+        return
+    depth, item = 0, ""
+    for char in rest[: rest.rindex("}")] + ",":
+        if char == "," and depth == 0:
+            if item.strip():
+                yield from leaves(head + item.strip())
+            item = ""
+            continue
+        depth += {"{": 1, "}": -1}.get(char, 0)
+        item += char
+
+
+class Crate:
+    """The files of a crate, by module path, and the names that each brings in."""
+
+    def __init__(self, folder: Path) -> None:
+        self.text: dict[Module, str] = {}
+        for path in folder.rglob("*.rs"):
+            if "tests" not in path.parts and path.name != "tests.rs":
+                parts = path.relative_to(folder).with_suffix("").parts
+                self.text[parts[:-1] if parts[-1] in {"mod", "lib"} else parts] = code(path)
+        self.names = {module: dict(self.imports(module)) for module in self.text}
+
+    def absolute(self, module: Module, path: Module) -> Module | None:
+        """The path from the crate's root; `None` where it leads to another crate."""
+        if path[0] == "crate":
+            return path[1:]
+        base = module
+        while path and path[0] in {"self", "super"}:
+            base = base if path[0] == "self" else base[:-1]
+            path = path[1:]
+        return base + path if base != module or (*module, path[0]) in self.text else None
+
+    def imports(self, module: Module) -> Iterator[tuple[str, Module]]:
+        for use in USE.finditer(self.text[module]):
+            for path, name in leaves(" ".join(use[1].split())):
+                found = self.absolute(module, path)
+                if found:
+                    yield name, found
+
+    def file_of(self, path: Module, seen: frozenset[Module] = frozenset()) -> Module:
+        """The file that defines what `path` names, through whatever it is exported by."""
+        known = max((path[:length] for length in range(len(path) + 1) if path[:length] in self.text), key=len)
+        if len(path) > len(known) and path not in seen:
+            further = self.names[known].get(path[len(known)])
+            if further:
+                return self.file_of(further + path[len(known) + 1 :], seen | {path})
+        return known
+
+    def arrows(self) -> dict[str, set[str]]:
+        """The files that each file names; those without items of their own are no part of it."""
+        found: dict[str, set[str]] = {}
+        bodies = {module: USE.sub("", text) for module, text in self.text.items()}
+        bodies = {module: body for module, body in bodies.items() if ITEM.search(body)}
+        for module, body in bodies.items():
+            paths = list(self.names[module].values())
+            for path in PATH.findall(body):
+                absolute = self.absolute(module, tuple(path.split("::")))
+                paths += [absolute] if absolute else []
+            for name, path in self.names[module].items():
+                if path in self.text:
+                    paths += [(*path, item) for item in re.findall(rf"(?<![\w:]){name}::(\w+)", body)]
+            files = {self.file_of(path) for path in paths} - {module, ()}
+            found["/".join(module) or "lib"] = {"/".join(file) for file in files if file in bodies}
+        return found
+
+
+def layer_of(file: str) -> str:
+    places = [
+        (len(name), layer) for layer, names in LAYERS.items() for name in names if f"{file}/".startswith(f"{name}/")
+    ]
+    assert places, f"{file} has no layer"
+    return max(places)[1]
+
+
+def upward(arrows: Mapping[str, set[str]]) -> list[str]:
+    """The arrows that lead to a higher layer."""
+    order = list(LAYERS)
+    rank = {file: order.index(layer_of(file)) for file in arrows}
+    return sorted(
+        f"{file} ({layer_of(file)}) names {target} ({layer_of(target)})"
+        for file, targets in arrows.items()
+        for target in targets
+        if rank[target] > rank[file]
+    )
+
+
+def circles(arrows: Mapping[str, set[str]]) -> list[set[str]]:
+    """Files that lead to each other."""
+
+    def reached(file: str) -> set[str]:
+        found: set[str] = set()
+        pending = [file]
+        while pending:
+            for target in arrows[pending.pop()] - found:
+                found.add(target)
+                pending.append(target)
+        return found
+
+    reach = {file: reached(file) for file in arrows}
+    groups = {
+        frozenset(other for other in reach[file] if file in reach[other]) for file in arrows if file in reach[file]
+    }
+    return [set(group) for group in sorted(groups, key=sorted)]
+
+
+def main() -> int:
+    arrows = Crate(SOURCES).arrows()
+    for layer in LAYERS:
+        files = [file for file in arrows if layer_of(file) == layer]
+        targets = [layer_of(target) for file in files for target in arrows[file]]
+        counts = ", ".join(f"{name} {targets.count(name)}" for name in LAYERS if name in targets)
+        print(f"{layer:9} {len(files):3} files -> {counts}")
+    wrong = upward(arrows)
+    print(*wrong, sep="\n", end="\n" if wrong else "")
+    return len(wrong)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -18,6 +18,12 @@ pub(crate) fn object_of(py: Python<'_>, error: &PyErr) -> Py<PyAny> {
     error.clone_ref(py).into_value(py).into_any()
 }
 
+/// Class and text of an exception, for messages.
+pub(crate) fn said(error: &PyErr) -> String {
+    let text = error.to_string();
+    text.strip_suffix(": ").map(str::to_owned).unwrap_or(text)
+}
+
 /// Most arguments of a [`call_with_keywords`].
 const MOST_ARGUMENTS: usize = 4;
 

@@ -15,7 +15,7 @@ use pyo3::types::{PyModule, PyTraceback, PyType};
 
 use crate::codec::{DecodeError, EncodeError};
 use crate::error::{FailureKind, PublicAnswer, Reason};
-use crate::interp::object_of;
+use crate::interp::{object_of, said};
 use crate::runtime::RuntimeError;
 use crate::stream::Failure;
 use crate::traceback;

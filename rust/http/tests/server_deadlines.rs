@@ -291,7 +291,7 @@ fn a_body_of_which_nothing_comes_is_given_up_on_a_busy_connection_too() {
         };
         let (busy, mut sent) = ask();
         let (stalled, _unsent) = ask();
-        let send = async {
+        let fill = async {
             let mut tick = tokio::time::interval(Duration::from_millis(5));
             loop {
                 tick.tick().await;
@@ -300,7 +300,7 @@ fn a_body_of_which_nothing_comes_is_given_up_on_a_busy_connection_too() {
         };
         tokio::select! {
             answer = stalled => assert_eq!(answer.expect("an answer").status(), 408),
-            () = send => {}
+            () = fill => {}
             _ = busy => panic!("its body goes on"),
         }
     });

@@ -327,6 +327,8 @@ fn the_page_of_metrics_is_the_sum_over_all_processes() {
     });
 }
 
+type SetTime = fn(ServerOptions, Duration) -> ServerOptions;
+
 #[test]
 fn options_that_cannot_be_are_refused_by_name() {
     run(async {
@@ -345,7 +347,7 @@ fn options_that_cannot_be_are_refused_by_name() {
         ] {
             assert_refused(serve(engine.clone(), [], options), expected);
         }
-        let times: [(&str, fn(ServerOptions, Duration) -> ServerOptions); 10] = [
+        let times: [(&str, SetTime); 10] = [
             ("header_timeout", ServerOptions::header_timeout),
             ("body_timeout", ServerOptions::body_timeout),
             ("idle_timeout", ServerOptions::idle_timeout),

@@ -66,9 +66,3 @@ pub enum DecodeError {
     #[error("{0}")]
     Python(PyErr),
 }
-
-/// Class and text of an exception, for messages.
-pub(super) fn said(error: &PyErr) -> String {
-    let text = error.to_string();
-    text.strip_suffix(": ").map(str::to_owned).unwrap_or(text)
-}

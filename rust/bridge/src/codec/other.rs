@@ -6,13 +6,13 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use serde::Serializer;
 
-use super::error::said;
 use super::known::{self, Kind};
 use super::temporal::Standard;
 use super::value::Value;
 use super::view::View;
 use super::walk::{Failure, type_name};
 use super::{numpy, object, temporal};
+use crate::interp::said;
 
 impl<'py> Value<'_, '_, 'py> {
     /// Everything that is not one of the commonest exact types. Holds the object: from here on code may run. Containers

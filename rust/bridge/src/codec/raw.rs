@@ -6,13 +6,14 @@ use pyo3::exceptions::{PyBufferError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyString};
 
-use super::error::{EncodeError, said};
+use super::error::EncodeError;
 use super::object;
 use super::sink::{Halt, Sink};
 use super::strings::{self, Text};
 use super::transcode::{BLOCK, Block, Surrogate};
 use super::view::View;
 use super::{CodecSpec, Format, Framing, Limits};
+use crate::interp::said;
 
 /// Immutable bytes from this length on are shared: below it a copy is cheaper than an owner.
 const SHARED: usize = 64 << 10;

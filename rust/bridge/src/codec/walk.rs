@@ -7,11 +7,12 @@ use serde::{Serialize, Serializer};
 
 use super::Limits;
 use super::encode::Writing;
-use super::error::{EncodeError, said};
+use super::error::EncodeError;
 use super::held::Held;
 use super::path::{Path, Segment};
 use super::stack::{self, Room, THREAD};
 use super::value::Value;
+use crate::interp::said;
 
 /// What went wrong, before it is known where.
 #[derive(Debug)]

@@ -71,7 +71,7 @@ impl PyServer {
                 wait.await;
                 tell.ended();
             });
-            Ok::<_, PyErr>(Running { stopping, control, ended })
+            Ok::<_, PyErr>(Running { control, stopping, ended })
         })?;
         drop(self.running.set(running));
         Ok(())

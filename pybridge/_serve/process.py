@@ -25,7 +25,7 @@ EXIT_TIME = 5.0
 """Seconds that a process which has drained may take to end, for exit handlers and threads."""
 
 
-_log = logging.getLogger("pybridge.serve")
+_log = logging.getLogger("pybridge.server")
 
 
 def prepare(engine: PooledEngine, settings: ServerSettings, peers: Path | None = None) -> _pybridge.HttpServer:

@@ -111,7 +111,7 @@ def _root_path(value: object) -> str:
         raise ValueError(f"must begin with a slash, not {shown(value)}")
     # What clients send of the others is escaped, and would not be found.
     if other := re.search(r"""[^!-~]|[?#"<>\\^`{|}]""", path):
-        raise ValueError(f"must not hold {other[0]!r}")
+        raise ValueError(f"must not hold {other[0]!r}, as {shown(value)} does")
     return path
 
 

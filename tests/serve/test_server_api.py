@@ -66,7 +66,7 @@ async def forgotten(request: Any) -> None:
 async def test_nothing_is_an_answer_in_json_and_a_failure_for_openais_clients(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    caplog.set_level("INFO", "pybridge.serve")
+    caplog.set_level("INFO", "pybridge.server")
     async with Server(PooledEngine(forgotten, unary=True)) as server, client() as http:
         assert (await http.post(f"{server.url}/generate", json=1)).text == "null"
     assert "forgotten answers one value" in reports(caplog)

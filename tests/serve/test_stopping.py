@@ -48,7 +48,7 @@ def hold(program: Program) -> None:
     body = b"{}"
     with socket.create_connection(("127.0.0.1", program.port)) as client:
         client.sendall(head("POST", "/generate", {"Content-Length": str(len(body))}) + body)
-        program.said("stuck")
+        program.said("stuck\n")
 
 
 @pytest.fixture
@@ -212,7 +212,8 @@ def test_the_log_says_when_draining_begins_and_what_became_of_the_requests(
         program.ended(0)
     assert call.result()[::2] == (200, False)
     assert finite.result() == (200, 30, True)
-    messages = [re.findall(r"(\w+)(?: \[\d+\])? pybridge\.server: (.*)", program.log) for program in (idle, cut, whole)]
+    told = r"(\w+)(?: \[\d+\])? pybridge\.server: (dra.*)"
+    messages = [re.findall(told, program.log) for program in (idle, cut, whole)]
     assert messages == [
         [("INFO", "draining: no request is running, time to end: 0 s"), ("INFO", "drained: all requests have ended")],
         [("INFO", "draining: 1 request is running, time to end: 0.1 s"), ("WARNING", "drained: 0 finished, 1 cut off")],

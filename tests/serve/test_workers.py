@@ -162,9 +162,8 @@ def test_processes_that_hang_while_they_start_are_killed(serve: Starter, folder:
     )
     program = serve("hanging:echo", *TWO)
     wait_until(lambda: program.err.count("hangs") == 2, lambda: program.err)
-    # In the order in which both come if they come together.
-    program.signal(signal.SIGINT)
-    program.signal(signal.SIGTERM).ended(143)
+    status = program.signal(signal.SIGTERM).signal(signal.SIGINT).process.wait(30)
+    assert status in (130, 143)  # of signals that come together the system chooses the first
 
 
 @pytest.mark.guarantee("D-29")

@@ -17,6 +17,9 @@ RESULTS = [path.relative_to(ROOT).as_posix() for path in sorted(ROOT.glob("bench
 ELSEWHERE = ["CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", *RESULTS]
 """Documents outside `docs` that are pages as well, each at its path in the repository."""
 
+PICTURES = [path.relative_to(ROOT).as_posix() for path in sorted(ROOT.glob("bench/results/*.png"))]
+"""Those that such pages show."""
+
 log = get_plugin_logger("website")
 
 
@@ -26,6 +29,8 @@ def on_files(files: Files, config: Any) -> Files:
     made |= {name: (ROOT / name).read_text() for name in ELSEWHERE}
     for name, text in made.items():
         files.append(File.generated(config, name, content=text))
+    for name in PICTURES:
+        files.append(File.generated(config, name, abs_src_path=str(ROOT / name)))
     return files
 
 

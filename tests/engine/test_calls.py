@@ -274,12 +274,16 @@ async def test_reads_share_a_coroutine_only_where_nobody_keeps_it() -> None:
 
 
 async def test_coroutine_gives_its_result_by_every_way_to_resume_it() -> None:
+    made = asyncio.Event()
+
     async def handler(request: object) -> AsyncGenerator[int, None]:
         for number in range(10):
             yield number
+        made.set()
 
     stream = PooledEngine(handler, worker="attached")(None)
     assert await anext(stream) == 0
+    await made.wait()
     for number, resume in enumerate((lambda it: it.send(None), next, lambda it: it.throw(KeyError)), start=1):
         coroutine: Any = anext(stream)
         assert coroutine.__await__() is coroutine is iter(coroutine)

@@ -49,10 +49,15 @@ impl Messages {
                     self.part = if *is_chunk { Part::Length } else { Part::default() };
                 }
             } else if let Some(end) = memchr(b'\n', bytes) {
-                self.line.take(&bytes[..end]);
+                let line = &bytes[..end];
                 bytes = &bytes[end + 1..];
-                self.part.line(self.line.text());
-                self.line = Line::default();
+                if self.line.length == 0 {
+                    self.part.line(without_end(line));
+                } else {
+                    self.line.take(line);
+                    self.part.line(without_end(self.line.text()));
+                    self.line.length = 0;
+                }
             } else {
                 self.line.take(bytes);
                 return;
@@ -62,7 +67,7 @@ impl Messages {
 
     /// True while the rest of a head is to come. Empty lines in front of it are none of it.
     pub(super) fn are_open(&self) -> bool {
-        matches!(self.part, Part::Head { is_open, .. } if is_open || !self.line.text().is_empty())
+        matches!(self.part, Part::Head { is_open, .. } if is_open || !without_end(self.line.text()).is_empty())
     }
 }
 
@@ -123,11 +128,14 @@ impl Line {
         self.length += bytes.len();
     }
 
-    /// Without the end of the line.
     fn text(&self) -> &[u8] {
-        let text = &self.text[..self.length];
-        text.strip_suffix(b"\r").unwrap_or(text)
+        &self.text[..self.length]
     }
+}
+
+/// A line without the carriage return before its end.
+fn without_end(line: &[u8]) -> &[u8] {
+    line.strip_suffix(b"\r").unwrap_or(line)
 }
 
 #[cfg(test)]

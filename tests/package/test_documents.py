@@ -89,11 +89,13 @@ def test_a_block_in_another_language_can_be_read(block: Block) -> None:
 @pytest.mark.parametrize(
     ("language", "wrong"),
     [
+        ("conf", "[Service]\nLoadCredential\n"),
         ("dockerfile", 'FROM a\nCMD ["pybridge", "serve", "chat:chat", "--prot", "80"]'),
         ("ini", "[Unit]\n[Service]\nExecStart=pybridge serv chat:chat\n[Install]\n"),
         ("nginx", "location / {\n    proxy_pass http://app\n}\n"),
         ("nginx", "location / {\n"),
         ("rust", "Engine::imported()"),
+        ("sh", "if true\n"),
         ("toml", '[dependencies]\npybridge-http = { version = "0.1", features = ["axom"] }'),
         ("yaml", "spec: {containers: [{args: [pybridge, serve, 'a:b', --drain]}]}"),
     ],

@@ -34,14 +34,14 @@ def start(section: Section, folder: Path) -> Server:
     return Server.start(front, folder, cwd=folder)
 
 
-@pytest.mark.parametrize("name", ["chat", "count", "model"])
+@pytest.mark.parametrize("name", ["chat", "count", "model", "upload"])
 def test_each_file_is_served_and_asked_as_the_page_says(name: str, tmp_path: Path) -> None:
     section = SECTIONS[name]
     assert section.asked
     server = start(section, tmp_path)
     try:
         for command, output in section.asked:
-            assert shell(server.port, command).rstrip("\n") == output.rstrip("\n"), command
+            assert shell(server.port, command, tmp_path).rstrip("\n") == output.rstrip("\n"), command
     finally:
         log = server.stop()
     assert f"pybridge: serving on http://127.0.0.1:{server.port}" in log
@@ -63,7 +63,7 @@ def test_a_program_serves_its_engine_as_the_page_says(tmp_path: Path) -> None:
 
 
 def test_each_file_of_the_page_is_tried() -> None:
-    assert {*SECTIONS} == {"chat", "count", "model", "embedded"}
+    assert {*SECTIONS} == {"chat", "count", "model", "upload", "embedded"}
 
 
 def test_each_option_that_the_page_names_is_one(capsys: pytest.CaptureFixture[str]) -> None:
@@ -71,7 +71,7 @@ def test_each_option_that_the_page_names_is_one(capsys: pytest.CaptureFixture[st
         main(["serve", "--help"])
     known = set(re.findall(r"--[a-z][a-z-]+", capsys.readouterr().out))
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+\w", PAGE))
-    assert named - known <= {"--json", "--no-cache-dir", "--help", *("--pool", "--flow", "--limits")}
+    assert named - known <= {"--json", "--data-binary", "--no-cache-dir", "--help", *("--pool", "--flow", "--limits")}
 
 
 def test_each_block_of_yaml_can_be_read() -> None:

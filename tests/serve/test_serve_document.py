@@ -48,6 +48,46 @@ def test_each_file_is_served_and_asked_as_the_page_says(name: str, tmp_path: Pat
     assert server.process.returncode == 0
 
 
+WRONG = """
+async def numbers():
+    yield 1
+
+async def forgotten(request):
+    numbers()
+
+async def returns(request):
+    return numbers()
+
+def plain(request):
+    return {}
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "answer", "line"),
+    [
+        (["forgotten"], "null", "answers one value"),
+        (["returns"], '"encode_error"', "cannot encode async_generator"),
+        (["returns", "--no-unary"], "[1]", None),
+        (["plain"], '"handler_error"', "the handler returned dict, which is neither an async generator nor awaitable"),
+    ],
+)
+def test_handlers_that_are_not_what_they_seem_do_what_troubleshooting_says(
+    arguments: list[str], answer: str, line: str | None, tmp_path: Path
+) -> None:
+    (tmp_path / "wrong.py").write_text(WRONG)
+    name, *options = arguments
+    front = Front("serve", ("pybridge", "serve", f"wrong:{name}", *options, "--port", "{port}"), kind="serve")
+    server = Server.start(front, tmp_path, cwd=tmp_path)
+    try:
+        assert answer in shell(server.port, "curl http://127.0.0.1:8000/generate --json '{}'")
+    finally:
+        log = server.stop()
+    if line:
+        assert line in (ROOT / "docs" / "troubleshooting.md").read_text()
+        assert line in log
+
+
 def test_a_program_serves_its_engine_as_the_page_says(tmp_path: Path) -> None:
     section = SECTIONS["embedded"]
     (tmp_path / "embedded.py").write_text(section.text.replace("port=8000", "port=0"))

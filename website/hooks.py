@@ -36,6 +36,8 @@ def on_files(files: Files, config: Any) -> Files:
 
 def on_page_markdown(markdown: str, page: Page, config: Any, files: Files) -> str:
     """Lets links lead to pages of the site where there is one, else to the file in the repository."""
+    if page.file.src_uri == "guarantees.md":
+        markdown = links.with_anchors(markdown)
     return links.rewritten(markdown, page.file.src_uri, {file.src_uri for file in files})
 
 

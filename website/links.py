@@ -43,6 +43,20 @@ def _target(target: str, page: str, pages: Collection[str]) -> str:
     return f"{REPOSITORY}{path}" if path.startswith("docs/") is False and (ROOT / path).exists() else target
 
 
+def with_anchors(text: str) -> str:
+    """The document of the guarantees, with the number of each row as its id; other numbers lead there."""
+    pattern = r"`[^`\n]*`|^\| (?P<row>[A-Z]-\d\d) \||\b(?P<other>[A-Z]-\d\d)\b"
+    return re.sub(pattern, _anchored, text, flags=re.MULTILINE)
+
+
+def _anchored(found: re.Match[str]) -> str:
+    if row := found["row"]:
+        return f"| [{row}](#{row.lower()}){{ #{row.lower()} }} |"
+    if other := found["other"]:
+        return f"[{other}](#{other.lower()})"
+    return found[0]
+
+
 def source_of(page: str) -> str:
     """The path in the repository of the document behind a page."""
     return f"docs/{page}" if (ROOT / "docs" / page).exists() else page

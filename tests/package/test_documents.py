@@ -10,11 +10,13 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from support.documents import PARSERS, Block, blocks, check_command, check_python, commands
 from support.fronts import Front, Server
 from support.pages import at
+from support.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 BLOCKS = blocks()
@@ -87,11 +89,13 @@ def test_a_block_in_another_language_can_be_read(block: Block) -> None:
 @pytest.mark.parametrize(
     ("language", "wrong"),
     [
+        ("conf", "[Service]\nLoadCredential\n"),
         ("dockerfile", 'FROM a\nCMD ["pybridge", "serve", "chat:chat", "--prot", "80"]'),
         ("ini", "[Unit]\n[Service]\nExecStart=pybridge serv chat:chat\n[Install]\n"),
         ("nginx", "location / {\n    proxy_pass http://app\n}\n"),
         ("nginx", "location / {\n"),
         ("rust", "Engine::imported()"),
+        ("sh", "if true\n"),
         ("toml", '[dependencies]\npybridge-http = { version = "0.1", features = ["axom"] }'),
         ("yaml", "spec: {containers: [{args: [pybridge, serve, 'a:b', --drain]}]}"),
     ],
@@ -159,6 +163,19 @@ def test_files_and_commands_of_a_page_do_what_it_says(document: str, tmp_path: P
         if server:
             server.stop()
     assert asked
+
+
+def test_a_client_that_leaves_is_no_business_of_the_handler_that_migrating_shows(tmp_path: Path) -> None:
+    *_, (command, _) = [each for each in sessions("docs/migrating.md", tmp_path) if each[0].startswith("uvicorn ")]
+    server = start(command, tmp_path)
+    try:
+        url = f"http://127.0.0.1:{server.port}/ticks"
+        with httpx.stream("POST", url, json={}, timeout=20, trust_env=False) as answer:
+            assert next(answer.iter_lines()) == 'data: "tick"'
+            assert "cleaned up" not in server.log.read_text()
+        wait_until(lambda: "cleaned up" in server.log.read_text(), server.log.read_text)
+    finally:
+        server.stop()
 
 
 def test_paths_that_the_architecture_names_exist() -> None:

@@ -54,6 +54,9 @@ def test_variables_of_a_file_are_set_unless_they_are_already_and_read_anew_with_
     file.write_text("COLOUR=blue\nKEY=secret\n")
     program.signal(signal.SIGHUP).said("all processes have been replaced")
     assert program.post({}, headers=key).json() == [[1, "blue", "2 m"]]
+    file.unlink()
+    program.signal(signal.SIGHUP).said("--env-file: variables: No such file or directory")
+    assert program.post({}, headers=key).json() == [[1, "blue", "2 m"]]
     program.signal().ended(0)
 
 

@@ -34,18 +34,58 @@ def start(section: Section, folder: Path) -> Server:
     return Server.start(front, folder, cwd=folder)
 
 
-@pytest.mark.parametrize("name", ["chat", "count", "model"])
+@pytest.mark.parametrize("name", ["chat", "count", "model", "upload"])
 def test_each_file_is_served_and_asked_as_the_page_says(name: str, tmp_path: Path) -> None:
     section = SECTIONS[name]
     assert section.asked
     server = start(section, tmp_path)
     try:
         for command, output in section.asked:
-            assert shell(server.port, command).rstrip("\n") == output.rstrip("\n"), command
+            assert shell(server.port, command, tmp_path).rstrip("\n") == output.rstrip("\n"), command
     finally:
         log = server.stop()
     assert f"pybridge: serving on http://127.0.0.1:{server.port}" in log
     assert server.process.returncode == 0
+
+
+WRONG = """
+async def numbers():
+    yield 1
+
+async def forgotten(request):
+    numbers()
+
+async def returns(request):
+    return numbers()
+
+def plain(request):
+    return {}
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "answer", "line"),
+    [
+        (["forgotten"], "null", "answers one value"),
+        (["returns"], '"encode_error"', "cannot encode async_generator"),
+        (["returns", "--no-unary"], "[1]", None),
+        (["plain"], '"handler_error"', "the handler returned dict, which is neither an async generator nor awaitable"),
+    ],
+)
+def test_handlers_that_are_not_what_they_seem_do_what_troubleshooting_says(
+    arguments: list[str], answer: str, line: str | None, tmp_path: Path
+) -> None:
+    (tmp_path / "wrong.py").write_text(WRONG)
+    name, *options = arguments
+    front = Front("serve", ("pybridge", "serve", f"wrong:{name}", *options, "--port", "{port}"), kind="serve")
+    server = Server.start(front, tmp_path, cwd=tmp_path)
+    try:
+        assert answer in shell(server.port, "curl http://127.0.0.1:8000/generate --json '{}'")
+    finally:
+        log = server.stop()
+    if line:
+        assert line in (ROOT / "docs" / "troubleshooting.md").read_text()
+        assert line in log
 
 
 def test_a_program_serves_its_engine_as_the_page_says(tmp_path: Path) -> None:
@@ -63,7 +103,7 @@ def test_a_program_serves_its_engine_as_the_page_says(tmp_path: Path) -> None:
 
 
 def test_each_file_of_the_page_is_tried() -> None:
-    assert {*SECTIONS} == {"chat", "count", "model", "embedded"}
+    assert {*SECTIONS} == {"chat", "count", "model", "upload", "embedded"}
 
 
 def test_each_option_that_the_page_names_is_one(capsys: pytest.CaptureFixture[str]) -> None:
@@ -71,7 +111,7 @@ def test_each_option_that_the_page_names_is_one(capsys: pytest.CaptureFixture[st
         main(["serve", "--help"])
     known = set(re.findall(r"--[a-z][a-z-]+", capsys.readouterr().out))
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+\w", PAGE))
-    assert named - known <= {"--json", "--no-cache-dir", "--help", *("--pool", "--flow", "--limits")}
+    assert named - known <= {"--json", "--data-binary", "--no-cache-dir", "--help", *("--pool", "--flow", "--limits")}
 
 
 def test_each_block_of_yaml_can_be_read() -> None:

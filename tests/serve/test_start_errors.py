@@ -111,6 +111,14 @@ def test_the_reason_is_one_line_and_the_status_two(
 
 
 @pytest.mark.guarantee("D-02")
+@pytest.mark.parametrize("arguments", [[], ["app:echo", "--frobnicate"], ["app:echo", "--port"]])
+def test_an_option_that_cannot_be_read_is_told_by_usage_and_error(serve: Starter, arguments: list[str]) -> None:
+    program = serve(*arguments).ended(2)
+    assert re.fullmatch(r"usage: pybridge .*\npybridge.*: error: .*\n", program.err), program.err
+    assert not program.out
+
+
+@pytest.mark.guarantee("D-02")
 def test_a_port_that_is_taken_is_named(serve: Starter) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]

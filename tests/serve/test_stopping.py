@@ -93,13 +93,15 @@ def test_calls_are_taken_while_load_balancers_notice(serve: Starter, pool: Threa
 def test_a_second_signal_ends_it_at_once(
     serve: Starter, pool: ThreadPoolExecutor, number: signal.Signals, status: int
 ) -> None:
-    program = serve("app:paced", "--port", "0")
+    program = serve("app:paced", "--port", "0", "--access-log", "text")
     call = pool.submit(stream, program, FOREVER)
     begun(program, 1)
     program.signal(number)
     wait_until(lambda: program.get("/health/ready").status_code == 503, "it drains")
     program.signal(number).ended(status)
     assert call.result()[::2] == (200, False)
+    assert "cancelled" not in program.log
+    assert "/generate" not in program.log
 
 
 @pytest.mark.guarantee("D-05")

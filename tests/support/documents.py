@@ -12,6 +12,7 @@ import io
 import json
 import re
 import shlex
+import subprocess
 import symtable
 import tomllib
 from collections.abc import Callable, Iterator
@@ -150,7 +151,7 @@ def _python(words: list[str]) -> None:
 
 def _curl(words: list[str]) -> None:
     options = {word for word in words if re.match(r"-", word)}
-    assert options <= {"-N", "-H", "-d", "-o", "-w", "--json"}, options
+    assert options <= {"-N", "-H", "-d", "-o", "-w", "--data-binary", "--json"}, options
 
 
 def _cargo(words: list[str]) -> None:
@@ -198,6 +199,18 @@ def check_ini(text: str) -> None:
     check_command(words)
 
 
+def check_conf(text: str) -> None:
+    """Reads a part of a unit of systemd, in which a name may come several times."""
+    for line in text.splitlines():
+        assert re.fullmatch(r"\[[A-Z]\w+\]|[A-Z]\w+=.+", line), line
+
+
+def check_sh(text: str) -> None:
+    """Has the shell read it, which runs nothing of it."""
+    done = subprocess.run(["sh", "-n"], input=text, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def check_nginx(text: str) -> None:
     """Reads blocks and directives: each ends with a semicolon, each block is closed."""
     depth = 0
@@ -239,10 +252,12 @@ def check_toml(text: str) -> None:
 
 
 PARSERS: dict[str, Callable[[str], None]] = {
+    "conf": check_conf,
     "dockerfile": check_dockerfile,
     "ini": check_ini,
     "nginx": check_nginx,
     "rust": check_rust,
+    "sh": check_sh,
     "toml": check_toml,
     "yaml": check_yaml,
 }

@@ -1,4 +1,4 @@
-"""What Python logs, written to standard error by a thread of its own: whoever logs waits for no reader."""
+"""The log of Python on standard error, which a thread of its own writes: nobody who logs waits for a reader."""
 
 from __future__ import annotations
 

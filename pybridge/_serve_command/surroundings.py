@@ -1,4 +1,4 @@
-"""What is around a module before it is imported: the folder in which it is looked for, and environment variables."""
+"""The surroundings of a module: the folder in which it is looked for, and environment variables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-//! What a handler can know and do about its own stream.
+//! The `Context` of a stream, by which its handler learns of it and acts on it.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;

@@ -1,4 +1,4 @@
-//! What the targets share: the layout of an input, the interpreter, and what a message holds.
+//! Parts that all targets use: the layout of an input, the interpreter, and the contents of a message.
 
 pub mod counted;
 mod tree;

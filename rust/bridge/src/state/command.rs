@@ -1,4 +1,4 @@
-//! What a worker is asked to do.
+//! Commands to a worker, and the trait of those who take them.
 
 use std::sync::Arc;
 

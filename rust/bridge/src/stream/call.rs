@@ -1,4 +1,4 @@
-//! Who takes a stream's items, and what they are given.
+//! Kinds of consumers, and the forms in which they get items.
 
 /// What `__anext__` gives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

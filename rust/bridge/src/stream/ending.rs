@@ -1,4 +1,4 @@
-//! How a stream ends. Exactly one of these is delivered per stream; a channel that closes without one is an error.
+//! Endings of streams. Exactly one is delivered per stream; a channel that closes without one is an error.
 
 use std::sync::Arc;
 

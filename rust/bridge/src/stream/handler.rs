@@ -1,4 +1,4 @@
-//! What a driver knows of its engine: the handler, its contexts and its codecs.
+//! A handler as drivers see it: the function, its contexts and its codecs.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Where a worker's drivers park what they made, until the turn's one hand-over.
+//! The frames of all of a worker's drivers that leave together at the end of a turn.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Who reads a Python stream: one task at a time, and what becomes of the stream when that task does not come back.
+//! Readers of Python streams: one task at a time, and the end of a stream to which its task does not come back.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

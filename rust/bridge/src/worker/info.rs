@@ -1,4 +1,4 @@
-//! What other threads may know of a worker.
+//! Facts about a worker that other threads may read.
 
 use std::sync::atomic::AtomicUsize;
 

@@ -1,4 +1,4 @@
-//! What a queue promises its producer and its consumer.
+//! Tests of a queue by its two ends, the producer and the consumer.
 
 use std::cell::Cell;
 use std::sync::Arc;

@@ -115,7 +115,8 @@ def _root_path(value: object) -> str:
     return path
 
 
-def _path(value: object) -> str:
+def file_path(value: object) -> str:
+    """A path that the system can take."""
     try:
         path = os.fspath(value)  # type: ignore[call-overload]
     except TypeError:
@@ -127,7 +128,7 @@ def _path(value: object) -> str:
 
 def _file(value: object) -> str | None:
     """A path or None. An empty text is neither: a variable that is not set must not make a server speak plain HTTP."""
-    return None if value is None else _path(value)
+    return None if value is None else file_path(value)
 
 
 def _keys(value: object) -> tuple[str, ...]:

@@ -7,13 +7,16 @@ import errno
 import os
 import socket
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
+from pybridge._serve.settings import file_path
 from pybridge.errors import ConfigError
 from pybridge.settings import count, shown
+
+T = TypeVar("T")
 
 BACKLOG = 4096
 """Connections that the system keeps before they are accepted."""
@@ -47,8 +50,8 @@ class Place:
             raise ConfigError(given[-1], f"excludes {given[0]}: give one place to listen at")
         return cls(
             "127.0.0.1" if host is None else _name(host),
-            default_port if port is None else _port(port),
-            None if uds is None else _path(uds),
+            default_port if port is None else _checked("port", count(0, 65_535), port),
+            None if uds is None else _checked("uds", file_path, uds),
             None if fd is None else _descriptor(fd),
         )
 
@@ -167,13 +170,6 @@ def _descriptor(value: object) -> int:
     return value
 
 
-def _path(value: object) -> str:
-    path = os.fspath(value) if isinstance(value, os.PathLike) else value
-    if not isinstance(path, str) or not path or "\0" in path:
-        raise ConfigError("uds", f"must be a path, not {shown(value)}")
-    return path
-
-
 def _name(value: object) -> str:
     reason = f"must be a name or an address, not {shown(value)}"
     if not isinstance(value, str) or not value:
@@ -187,12 +183,11 @@ def _name(value: object) -> str:
     return value
 
 
-def _port(value: object) -> int:
+def _checked(name: str, check: Callable[[object], T], value: object) -> T:
     try:
-        port: int = count(0, 65_535)(value)
+        return check(value)
     except ValueError as error:
-        raise ConfigError("port", str(error)) from None
-    return port
+        raise ConfigError(name, str(error)) from None
 
 
 def _tcp(host: str, port: int) -> list[socket.socket]:

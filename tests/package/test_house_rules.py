@@ -174,14 +174,8 @@ def test_rust_file_is_split_at_five_hundred_lines(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= MAX_RUST_LINES
 
 
-def code(path: Path) -> str:
-    """The text without comments and without the tests at its end."""
-    lines = path.read_text().split("#[cfg(test)]")[0].splitlines()
-    return "\n".join(line.split("//")[0] for line in lines)
-
-
 def files_with(pattern: str) -> set[str]:
-    return {name for name, path in sources_with_python().items() if re.search(pattern, code(path))}
+    return {name for name, path in sources_with_python().items() if re.search(pattern, rust_layers.code(path))}
 
 
 def test_rust_files_name_files_of_their_layer_and_of_those_below() -> None:
@@ -243,7 +237,7 @@ def test_every_way_from_python_into_rust_prepares_its_thread_for_the_interpreter
     """`rust/bridge/src/parking.rs`: a thread that comes back for the interpreter too late must not be unwound."""
     ways, missing = 0, []
     for name, path in sources_with_python().items():
-        text = code(path)
+        text = rust_layers.code(path)
         for way in re.finditer(
             r"#\[(pyfunction|pymethods|pymodule_init|pyclass)\b[^{;]*?\b(?:fn|impl|struct) (\w+)", text
         ):

@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from support import serving
 from support.serving import Program, Starter, children, is_alive
 from support.waiting import wait_until
 
@@ -156,14 +157,29 @@ def test_a_signal_while_they_start_ends_all(serve: Starter) -> None:
     assert not program.out
 
 
+HANGING = """
+    import ctypes, signal, sys
+
+    held = ctypes.create_string_buffer(64)
+
+    def hang(*_):
+        print("told", file=sys.stderr, flush=True)
+        for _ in range(2):
+            ctypes.PyDLL(None).pthread_mutex_lock(held)
+
+    signal.signal(signal.SIGTERM, hang)
+    print("hangs", file=sys.stderr, flush=True)
+    ctypes.PyDLL(None).usleep(60_000_000)
+"""
+
+
 def test_processes_that_hang_while_they_start_are_killed(serve: Starter, folder: Path) -> None:
-    (folder / "hanging.py").write_text(
-        "import ctypes, sys\nprint('hangs', file=sys.stderr, flush=True)\nctypes.PyDLL(None).usleep(60_000_000)\n"
-    )
+    serving.write(folder, "hanging.py", HANGING)
     program = serve("hanging:echo", *TWO)
     wait_until(lambda: program.err.count("hangs") == 2, lambda: program.err)
-    status = program.signal(signal.SIGTERM).signal(signal.SIGINT).process.wait(30)
-    assert status in (130, 143)  # of signals that come together the system chooses the first
+    program.signal()
+    wait_until(lambda: program.err.count("told") == 2, lambda: program.err)
+    program.signal(signal.SIGINT).ended(130)
 
 
 @pytest.mark.guarantee("D-29")

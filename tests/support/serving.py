@@ -20,7 +20,11 @@ from support.waiting import wait_until
 
 ANNOUNCED = re.compile(r"^pybridge: serving on (\S+)$", re.MULTILINE)
 
-SERVERS_OWN = re.compile(r"^[-\d]+ [\d:,]+ INFO (\[\d+\] )?pybridge\.server: .*\n", re.MULTILINE)
+SERVERS_OWN = re.compile(
+    r"^[-\d]+ [\d:,]+ INFO (\[\d+\] )?pybridge\.server: "
+    r"((draining|leaving|drained).*|\S+ (streams items|answers one value))\n",
+    re.MULTILINE,
+)
 
 
 @dataclass

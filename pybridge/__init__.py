@@ -3,6 +3,7 @@
 from pybridge import _extension as _extension  # comes first: tells why the extension is not loaded, where it is not
 from pybridge import _worker as _worker
 from pybridge._extension import __version__
+from pybridge._options import CallOptions
 from pybridge._pybridge import (
     Context,
     Frame,
@@ -36,7 +37,6 @@ from pybridge.errors import (
 )
 from pybridge.from_sync import from_sync
 from pybridge.memory import configure_memory, memory
-from pybridge.options import CallOptions
 from pybridge.pool import Pool
 from pybridge.server import Server, serve
 from pybridge.stats import EngineStats, MemoryStats

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import Field, field, fields
 from typing import Any, ClassVar
 
+from pybridge._sizes import MAX_SIZE, format_size, parse_size
 from pybridge.errors import ConfigError
-from pybridge.sizes import MAX_SIZE, format_size, parse_size
 
 MAX_SECONDS = 315_360_000.0
 """Longest duration that may be asked for: ten years."""

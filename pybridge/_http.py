@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from pybridge.settings import Settings, choice, optional, seconds, setting, shown, size, switch
+from pybridge._fields import Settings, choice, optional, seconds, setting, shown, size, switch
 
 Protocol: TypeAlias = Literal["generic", "openai"]
 """What clients take a service for."""

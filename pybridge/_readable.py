@@ -7,7 +7,7 @@ import datetime as dt
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pybridge.sizes import format_size
+from pybridge._sizes import format_size
 
 SIZES = frozenset(
     {

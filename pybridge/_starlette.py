@@ -10,8 +10,8 @@ from starlette.responses import Response
 
 from pybridge import _pybridge
 from pybridge._answer import Header, Receive, Scope, Send, answer
+from pybridge._text import flaw_of, is_token
 from pybridge.errors import ConfigError
-from pybridge.text import flaw_of, is_token
 
 Background: TypeAlias = BackgroundTask
 """What runs after a response."""

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
+from pybridge._fields import Check, Settings, choice, hook, setting, switch
 from pybridge.errors import ConfigError
-from pybridge.settings import Check, Settings, choice, hook, setting, switch
 
 Hook: TypeAlias = Callable[[Any], Any]
 """Gives an encodable value for an object that the codec does not know; called on the worker, while encoding."""

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 
+from pybridge._fields import Settings, choice, count, from_variable, optional, seconds, setting, size, switch
 from pybridge.errors import ConfigError
-from pybridge.settings import Settings, choice, count, from_variable, optional, seconds, setting, size, switch
 
 Size: TypeAlias = int | str
 """Bytes, or text such as `"64KiB"`."""

@@ -13,13 +13,13 @@ import sys
 from collections.abc import Container, Iterator
 from typing import Any, TypeVar
 
-from pybridge import __version__, machine
+from pybridge import __version__, _system
+from pybridge._environment import KINDS, PREFIX, unknown_variables
+from pybridge._sizes import format_size
 from pybridge._worker import thread_parking
 from pybridge.config import FlowConfig, Limits, MemoryConfig, PoolConfig
-from pybridge.environment import KINDS, PREFIX, unknown_variables
 from pybridge.errors import ConfigError
 from pybridge.memory import memory, memory_obstacles
-from pybridge.sizes import format_size
 
 Report = dict[str, dict[str, str]]
 """Sections of named findings."""
@@ -98,8 +98,8 @@ THREADS_AT_EXIT = {
 
 
 def _machine() -> dict[str, str]:
-    usable, present = machine.usable_processors(), os.cpu_count()
-    limit, source = machine.memory_limit()
+    usable, present = _system.usable_processors(), os.cpu_count()
+    limit, source = _system.memory_limit()
     return {
         "platform": platform.platform(),
         "processors": f"{usable} usable" + ("" if usable == present else f" of {present}"),
@@ -109,7 +109,7 @@ def _machine() -> dict[str, str]:
 
 
 def _memory() -> dict[str, str]:
-    limit, _ = machine.memory_limit()
+    limit, _ = _system.memory_limit()
     now = memory()
     arenas = os.environ.get("MALLOC_ARENA_MAX")
     ceiling = f"MALLOC_ARENA_MAX={arenas}" if arenas else "8 per processor"
@@ -124,9 +124,9 @@ def _memory() -> dict[str, str]:
             else f"unknown: {_obstacle('malloc')}"
         ),
         "Python's": f"{now.python_blocks:,} small objects, in arenas of their own that go back when wholly empty",
-        "malloc": machine.malloc_name(),
+        "malloc": _system.malloc_name(),
         "malloc arenas": f"{now.malloc_arenas} now, at most {ceiling}" if known else "unknown",
-        "python allocator": machine.python_allocator(),
+        "python allocator": _system.python_allocator(),
         "max_live_bytes": f"{format_size(min(limit // 4, 2**30))} by default: a quarter of the limit, at most 1 GiB",
         "if it stays high": (
             'configure_memory(python_allocator="system") where small objects survive requests (caches, histories);'
@@ -166,7 +166,7 @@ def _obstacle(key: str) -> str | None:
     if key == "python":
         reason = reason or memory().python_kept
     if reason is not None and key == "system_allocator":
-        return f"{reason} ({machine.python_allocator()})"
+        return f"{reason} ({_system.python_allocator()})"
     return reason
 
 

@@ -14,15 +14,15 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, TypeVar, Unpack
 
 from pybridge import _pybridge
+from pybridge._handlers import check_call, check_handler, handler_name, takes_context
 from pybridge._http import HttpOptions, Protocol
 from pybridge._native import native_codec, native_pool
+from pybridge._options import CallOptions, check_seconds, check_text, checked
 from pybridge.asgi import AsgiApp
 from pybridge.codecs import Codec, CodecName, MsgpackCodec, resolve_codec
 from pybridge.config import FlowConfig, Limits, PoolConfig, Size
 from pybridge.errors import ConfigError
-from pybridge.handlers import check_call, check_handler, handler_name, takes_context
 from pybridge.memory import settle_memory
-from pybridge.options import CallOptions, check_seconds, check_text, checked
 from pybridge.pool import Pool
 from pybridge.stats import EngineStats
 

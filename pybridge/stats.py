@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pybridge._readable import Readable, histogram_text
 from pybridge.config import FlowConfig, PoolConfig
-from pybridge.readable import Readable, histogram_text
 
 Raw = Mapping[str, Any]
 """What Rust returns: nested mappings with the names of the fields."""

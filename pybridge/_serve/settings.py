@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
+from pybridge._fields import Settings, choice, count, seconds, setting, shown, switch
 from pybridge._http import HttpOptions, Protocol, text, texts
 from pybridge.engine import PooledEngine
 from pybridge.errors import ConfigError
-from pybridge.settings import Settings, choice, count, seconds, setting, shown, switch
 
 AccessLog: TypeAlias = Literal["off", "text", "json"]
 """What is written to standard error of each request: nothing, a line, or a JSON object."""

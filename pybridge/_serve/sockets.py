@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self, TypeVar
 
+from pybridge._fields import count, shown
 from pybridge._serve.settings import file_path
 from pybridge.errors import ConfigError
-from pybridge.settings import count, shown
 
 T = TypeVar("T")
 

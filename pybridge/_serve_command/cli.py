@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any
 
+from pybridge._environment import is_of_settings, unknown_variables
 from pybridge._pybridge import Worker
 from pybridge._serve import sockets
 from pybridge._serve.log import JsonLines
@@ -40,7 +41,6 @@ from pybridge._serve_command.supervisor import START_FAILED, Supervisor
 from pybridge._serve_command.surroundings import folder_of, read_variables
 from pybridge._serve_command.target import engine_of
 from pybridge.engine import PooledEngine
-from pybridge.environment import is_of_settings, unknown_variables
 from pybridge.errors import ConfigError
 from pybridge.memory import configure_memory
 

@@ -8,7 +8,7 @@ import inspect
 import re
 from typing import Any
 
-from pybridge.settings import Default, Settings, Text
+from pybridge._fields import Default, Settings, Text
 
 METAVARS = {
     "flush": "turn|suspend",

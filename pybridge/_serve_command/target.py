@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
 
+from pybridge._handlers import innermost
 from pybridge._serve.signals import Told
 from pybridge._serve_command.failures import StartError, in_one_line
 from pybridge._serve_command.surroundings import find_modules_in
 from pybridge.engine import PooledEngine
-from pybridge.handlers import innermost
 
 MAX_NAMED = 8
 """Handlers that a message names."""

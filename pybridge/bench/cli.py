@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from pybridge._sizes import parse_size
 from pybridge.bench.names import DEFAULT, DESCRIPTIONS, MEMORY_DEFAULT
 from pybridge.bench.targets import DEMO, check
-from pybridge.sizes import parse_size
 
 EXTRA = ("matplotlib", "msgspec", "orjson", "rich")
 

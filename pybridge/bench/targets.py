@@ -7,10 +7,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from pybridge import handlers
+from pybridge import _handlers
+from pybridge._handlers import check_handler, innermost
 from pybridge.bench.names import WITHOUT_PYBRIDGE
 from pybridge.engine import PooledEngine
-from pybridge.handlers import check_handler, innermost
 
 DEMO = "pybridge.demo:chat"
 
@@ -27,7 +27,7 @@ def load(target: str) -> Handler:
     if here not in sys.path:
         sys.path.insert(0, here)
     try:
-        found = handlers.load(target)
+        found = _handlers.load(target)
     except (ImportError, AttributeError) as error:
         raise ValueError(f"{target}: {error}") from error
     if isinstance(found, PooledEngine):

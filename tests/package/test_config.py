@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from pybridge import ConfigError, FlowConfig, JsonCodec, Limits, MsgpackCodec, PoolConfig, RawCodec
+from pybridge._fields import Settings
 from pybridge.config import MemoryConfig
-from pybridge.settings import Settings
 
 ALL: list[type[Settings]] = [PoolConfig, FlowConfig, Limits, MsgpackCodec, JsonCodec, RawCodec]
 

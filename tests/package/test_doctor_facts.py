@@ -5,13 +5,13 @@ import sys
 from pathlib import Path
 
 import pybridge
-from pybridge import doctor, machine
+from pybridge import _system, doctor
 
 from support.processes import PythonRunner
 
 
 def test_memory_limit_is_at_most_the_machines_memory() -> None:
-    limit, source = machine.memory_limit()
+    limit, source = _system.memory_limit()
     assert 0 < limit <= os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     assert source in {"cgroup", "machine"}
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pybridge.handlers import check_handler, handler_name, innermost, takes_context
+from pybridge._handlers import check_handler, handler_name, innermost, takes_context
 
 
 async def generator(request: object) -> AsyncGenerator[object, None]:

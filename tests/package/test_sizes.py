@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pybridge.sizes import MAX_SIZE, format_size, parse_size
+from pybridge._sizes import MAX_SIZE, format_size, parse_size
 
 
 @pytest.mark.parametrize(

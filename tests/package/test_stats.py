@@ -11,7 +11,7 @@ import pytest
 
 import pybridge
 from pybridge import EngineStats, FlowConfig, PoolConfig, PooledEngine, StreamCancelled
-from pybridge.sizes import format_size
+from pybridge._sizes import format_size
 from pybridge.stats import Release
 
 from support.consumers import collect, take

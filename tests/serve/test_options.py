@@ -12,13 +12,13 @@ import httpx
 import pytest
 
 from pybridge import ConfigError, PooledEngine, Server
+from pybridge._fields import MAX_SECONDS
 from pybridge._serve.process import prepare
 from pybridge._serve.settings import WHERE, ServerSettings
 from pybridge._serve.sockets import Place
 from pybridge._serve_command import arguments, cli
 from pybridge._serve_command.failures import StartError
-from pybridge.settings import MAX_SECONDS
-from pybridge.sizes import MAX_SIZE
+from pybridge._sizes import MAX_SIZE
 
 OPTIONS = [field.name for field in dataclasses.fields(ServerSettings)]
 HOSTILE: list[Any] = [0, -1, math.nan, math.inf, 1e308, 2**64, -(10**5000), "", "\0", b"x", object(), [1], ["\0"], {}]

@@ -19,7 +19,7 @@ impl Callable {
     /// The object; a path is imported, on the calling thread.
     pub(super) fn load(self, py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
         match self.0 {
-            Source::Path(path) => py.import("pybridge.handlers")?.getattr("load")?.call1((path,)),
+            Source::Path(path) => py.import("pybridge._handlers")?.getattr("load")?.call1((path,)),
             Source::Object(object) => Ok(object.into_inner(py).into_bound(py)),
         }
     }

@@ -7,6 +7,7 @@ python -m bench.mutants report                     only writes the page of all t
 """
 
 import argparse
+import hashlib
 import json
 import os
 import re
@@ -26,7 +27,7 @@ from bench.mutants_report import Mutant, Settings, lines_of_missed, lines_of_tab
 
 ROOT = Path(__file__).parent.parent
 OUT = ROOT / "target" / "mutation"
-RESULTS = OUT / "results.json"
+RESULTS = ROOT / "bench" / "results" / "mutants.json"
 PAGE = ROOT / "bench" / "results" / "mutants.md"
 LEAST_CAUGHT = 0.92
 
@@ -36,8 +37,8 @@ HEAD = """# Mutation tests
 those named in `bench/mutants.toml` (cosmic-ray). It shows how far it is and how long it took, and fails below 92 %
 caught. A mutant that is *unviable* does not compile; one that takes too long counts as caught; one that is *accepted*
 need not be seen by any test. Parts of it: `python -m bench.mutants --help`; this page, from the last outcome of each
-mutant: `python -m bench.mutants report`. By the processor time of parts, all of it takes an idle machine of two cores
-about two hours.
+mutant of files that have not changed since (`mutants.json`): `python -m bench.mutants report`. By the processor time
+of parts, all of it takes an idle machine of two cores about two hours.
 """
 
 POOL_TESTS = ["lib", "test=fork", "test=limits", "test=model", "test=writer"]
@@ -195,16 +196,30 @@ def outcome_of(result: dict[str, Any]) -> str:
     return "timeout" if result["output"] == "timeout" else "caught"
 
 
+def source_of(file: str) -> str:
+    """The digest of a file: outcomes hold for the source that they were found with."""
+    return hashlib.sha256((ROOT / file).read_bytes()).hexdigest()[:16]
+
+
+def recorded() -> dict[str, Any]:
+    """By file: its `source`, and under `outcomes` by mutant's name what came of it."""
+    files: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    return {file: of for file, of in files.items() if (ROOT / file).exists() and of["source"] == source_of(file)}
+
+
 def kept() -> dict[str, str]:
-    """The last outcome of each mutant."""
-    found: dict[str, str] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    return found
+    """The last outcome of each mutant of files that are as they were then."""
+    return {f"{file}:{name}": outcome for file, of in recorded().items() for name, outcome in of["outcomes"].items()}
 
 
 def keep(outcomes: Iterable[tuple[str, str]]) -> None:
     """In place of what was found before."""
-    RESULTS.parent.mkdir(parents=True, exist_ok=True)
-    RESULTS.write_text(json.dumps(kept() | dict(outcomes), indent=1))
+    files = recorded()
+    for name, outcome in outcomes:
+        file, _, change = name.partition(":")
+        of = files.setdefault(file, {"source": source_of(file), "outcomes": {}})
+        of["outcomes"][change] = outcome
+    RESULTS.write_text(json.dumps(files, indent=1, sort_keys=True) + "\n")
 
 
 def main() -> None:

@@ -73,8 +73,6 @@
 //! `examples/axum_gateway` in the repository is a service with routes of its own.
 
 #[cfg(feature = "http")]
-mod access_log;
-#[cfg(feature = "http")]
 mod answer;
 #[cfg(feature = "http")]
 mod api;
@@ -104,8 +102,6 @@ mod stream;
 mod tower;
 
 #[cfg(feature = "http")]
-pub use access_log::AccessLog;
-#[cfg(feature = "http")]
 pub use answer::{AnswerBody, ChunkBody, Interrupted};
 #[cfg(feature = "http")]
 pub use api::Api;
@@ -118,7 +114,7 @@ pub use guard::ApiKeys;
 #[cfg(feature = "http")]
 pub use headers::{FromHeaders, HeaderError};
 #[cfg(feature = "http")]
-pub use observe::{Connected, Observer, Record, metrics_text};
+pub use observe::{AccessLog, Connected, Observer, Record, metrics_text};
 #[cfg(feature = "http")]
 pub use protocol::{
     Incoming, Page, Plain, Prepared, Protocol, ProtocolError, ProtocolOptions, Route, live_page, metrics_page,

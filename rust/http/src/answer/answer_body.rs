@@ -4,12 +4,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use http::Response;
 use http_body::{Body, Frame, SizeHint};
 
 use super::body::{ChunkBody, Interrupted};
-use super::outcome::Outcome;
-use super::tally::Tally;
-use crate::observe::Record;
+use crate::observe::{Outcome, Record, Tally};
 
 /// The body of an answer of [`Protocol`](crate::Protocol), for any server that takes an [`http_body::Body`]: a stream
 /// ([`ChunkBody`]) or one piece.
@@ -49,11 +48,6 @@ impl AnswerBody {
     /// One that tells of a failure.
     pub(crate) fn failure(bytes: Bytes, outcome: Outcome) -> Self {
         Self { kind: Kind::Whole { bytes, items: Tally::default(), outcome }, record: None }
-    }
-
-    /// Keeps `record` up to date; it ends with the body.
-    pub(crate) fn observe(&mut self, record: Box<Record>) {
-        self.record = Some(record);
     }
 
     fn outcome(&self) -> Outcome {
@@ -109,6 +103,16 @@ impl Body for AnswerBody {
             Kind::Chunks(body) => body.size_hint(),
             Kind::Whole { bytes, .. } => SizeHint::with_exact(bytes.len() as u64),
         }
+    }
+}
+
+impl Record {
+    /// The answer to the request; the record ends with its body.
+    #[must_use]
+    pub fn answer(mut self, mut response: Response<AnswerBody>) -> Response<AnswerBody> {
+        self.note_head(&response);
+        response.body_mut().record = Some(Box::new(self));
+        response
     }
 }
 

@@ -10,13 +10,12 @@ use http_body::{Body, Frame, SizeHint};
 use pybridge::{Reason, StreamError};
 use tokio::time::Instant;
 
-use super::outcome::Outcome;
 use super::source::Source;
-use super::tally::Tally;
 use super::timer::{Timer, after};
 use super::watch::Watch;
 use crate::api::Api;
 use crate::error::HttpError;
+use crate::observe::{Outcome, Tally};
 
 /// A comment, which readers of events skip. No empty line follows: some would take that for an event without data.
 const KEEP_ALIVE: Bytes = Bytes::from_static(b": ka\n");

@@ -7,7 +7,7 @@ use futures_core::Stream;
 use pybridge::{Batch, ChunkStream, Failure, FailureKind, StreamError};
 
 use super::answer_body::AnswerBody;
-use super::tally::Tally;
+use crate::observe::Tally;
 use crate::openai::Merger;
 
 /// Longest answer that is put together in memory. Above it lie downloads, which are to be streamed.

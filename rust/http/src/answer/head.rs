@@ -8,11 +8,11 @@ use pybridge::{ChunkStream, Reason, StreamError};
 
 use super::answer_body::AnswerBody;
 use super::body::{ChunkBody, Failures};
-use super::outcome::Outcome;
 use super::source::Source;
 use crate::api::Api;
 use crate::error::HttpError;
 use crate::headers::{REQUEST_ID, made_up_id};
+use crate::observe::Outcome;
 
 /// How long a head waits for the first item, unless said otherwise.
 pub(crate) const COMMIT_AFTER: Duration = Duration::from_secs(10);

@@ -4,9 +4,7 @@ mod answer_body;
 mod body;
 mod buffered;
 mod head;
-mod outcome;
 mod source;
-mod tally;
 mod timer;
 mod watch;
 
@@ -15,8 +13,6 @@ pub(crate) use body::Failures;
 pub use body::{ChunkBody, Interrupted};
 pub(crate) use buffered::{array, merged, value};
 pub(crate) use head::{COMMIT_AFTER, KEEP_ALIVE_AFTER, answer, failed, named, stream, streamed, whole};
-pub(crate) use outcome::Outcome;
 pub(crate) use source::Source;
-pub(crate) use tally::Tally;
 #[cfg(feature = "server")]
 pub(crate) use timer::{Timer, after};

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use futures_core::Stream;
 use pybridge::{Batch, ChunkStream, Reason, StreamError};
 
-use super::tally::Tally;
 use super::watch::Watch;
+use crate::observe::Tally;
 use crate::openai::{Events, Written};
 
 /// What comes next; `None`: the handler finished.

@@ -1,11 +1,17 @@
-//! Metrics of requests and their answers, and the record of each.
+//! The record of each request and its answer, the metrics of all, and the access log.
 
+mod access_log;
 mod exposition;
 mod histogram;
 mod metrics;
 mod observer;
+mod outcome;
 mod record;
+mod tally;
 
+pub use access_log::AccessLog;
 pub use metrics::{Connected, metrics_text};
 pub use observer::Observer;
+pub(crate) use outcome::Outcome;
 pub use record::Record;
+pub(crate) use tally::Tally;

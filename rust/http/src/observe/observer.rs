@@ -10,9 +10,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use http::StatusCode;
 use http::request;
 
+use super::access_log::{AccessLog, LogWriter};
 use super::metrics::{Connected, Metrics};
 use super::record::Record;
-use crate::access_log::{AccessLog, LogWriter};
 
 /// What a server tells of the requests to one service, for [`metrics_text`](crate::metrics_text) and an access log. Cloning it
 /// is cheap.

@@ -9,11 +9,12 @@ use http::{Response, StatusCode, request};
 use pybridge::Reason;
 use tokio::time::Instant;
 
+use super::access_log::{End, Entry};
 use super::histogram::Tallied;
 use super::metrics::{MethodLabel, Metrics};
 use super::observer::Observer;
-use crate::access_log::{End, Entry};
-use crate::answer::{AnswerBody, Outcome, Tally};
+use super::outcome::Outcome;
+use super::tally::Tally;
 use crate::headers::REQUEST_ID;
 
 /// How long gaps between items stay with the request before they are counted.
@@ -87,15 +88,12 @@ impl Record {
         }
     }
 
-    /// The answer to the request; the record ends with its body.
-    #[must_use]
-    pub fn answer(mut self, mut response: Response<AnswerBody>) -> Response<AnswerBody> {
+    /// Notes the head of the answer.
+    pub(crate) fn note_head<B>(&mut self, response: &Response<B>) {
         self.status = Some(response.status());
         if let (Some(entry), Some(id)) = (&mut self.entry, response.headers().get(REQUEST_ID)) {
             entry.request_id = Some(id.clone());
         }
-        response.body_mut().observe(Box::new(self));
-        response
     }
 
     /// Notes a piece of the body, and the items so far.
@@ -151,7 +149,7 @@ mod tests {
     use http::Request;
 
     use super::*;
-    use crate::metrics_text;
+    use crate::{AnswerBody, metrics_text};
 
     fn record(observer: &Observer) -> Record {
         observer.begin(&Request::post("/").body(()).expect("a request").into_parts().0)

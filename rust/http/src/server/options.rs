@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::tls::Tls;
-use crate::access_log::AccessLog;
 use crate::guard::ApiKeys;
+use crate::observe::AccessLog;
 use crate::protocol::ProtocolOptions;
 
 /// What a host sets of a server; [`serve`](crate::serve) checks it.

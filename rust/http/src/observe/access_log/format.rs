@@ -178,7 +178,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::answer::Outcome;
+    use crate::observe::Outcome;
 
     fn entry(path: &str, headers: &[(&str, &[u8])]) -> Entry {
         let mut request = Request::post(path);

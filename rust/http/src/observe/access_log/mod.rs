@@ -4,6 +4,6 @@ mod entry;
 mod format;
 mod writer;
 
-pub(crate) use entry::{End, Entry};
+pub(super) use entry::{End, Entry};
 pub use format::AccessLog;
-pub(crate) use writer::LogWriter;
+pub(super) use writer::LogWriter;

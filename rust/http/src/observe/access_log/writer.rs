@@ -125,7 +125,7 @@ mod tests {
     use http::{Request, StatusCode};
 
     use super::*;
-    use crate::answer::Outcome;
+    use crate::observe::Outcome;
 
     fn write(log: &LogWriter, path: &str) {
         let head = Request::get(path).body(()).expect("a request").into_parts().0;

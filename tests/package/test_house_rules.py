@@ -178,22 +178,24 @@ def files_with(pattern: str) -> set[str]:
     return {name for name, path in sources_with_python().items() if re.search(pattern, rust_layers.code(path))}
 
 
-def test_rust_files_name_files_of_their_layer_and_of_those_below() -> None:
-    assert not rust_layers.upward(rust_layers.Crate(rust_layers.SOURCES).arrows())
+@pytest.mark.parametrize("crate", rust_layers.TABLES)
+def test_rust_files_name_files_of_their_layer_and_of_those_below(crate: str) -> None:
+    table = rust_layers.TABLES[crate]
+    assert not rust_layers.upward(rust_layers.Crate(table.sources).arrows(), table.layers)
 
 
-def test_rust_files_lead_to_each_other_only_where_they_are_one_idea() -> None:
-    circles = rust_layers.circles(rust_layers.Crate(rust_layers.SOURCES).arrows())
-    assert sorted(map(sorted, circles)) == sorted(map(sorted, rust_layers.CIRCLES.values()))
+@pytest.mark.parametrize("crate", rust_layers.TABLES)
+def test_rust_files_lead_to_each_other_only_where_they_are_one_idea(crate: str) -> None:
+    table = rust_layers.TABLES[crate]
+    circles = rust_layers.circles(rust_layers.Crate(table.sources).arrows())
+    assert sorted(map(sorted, circles)) == sorted(map(sorted, table.circles.values()))
 
 
-def test_every_name_in_the_table_of_rust_layers_is_a_file_or_a_folder() -> None:
-    names = [name for names in rust_layers.LAYERS.values() for name in names]
-    gone = [
-        name
-        for name in names
-        if not list(rust_layers.SOURCES.glob(f"{name}.rs")) + list(rust_layers.SOURCES.glob(name))
-    ]
+@pytest.mark.parametrize("crate", rust_layers.TABLES)
+def test_every_name_in_the_table_of_rust_layers_is_a_file_or_a_folder(crate: str) -> None:
+    table = rust_layers.TABLES[crate]
+    names = [name for names in table.layers.values() for name in names]
+    gone = [name for name in names if not list(table.sources.glob(f"{name}.rs")) + list(table.sources.glob(name))]
     assert not gone
 
 
@@ -222,7 +224,7 @@ def test_an_arrow_to_a_higher_layer_is_seen_however_it_is_written(tmp_path: Path
         (tmp_path / name).write_text(text)
     arrows = rust_layers.Crate(tmp_path).arrows()
     assert arrows["codec/limits"] == ({named} if named else set())
-    assert len(rust_layers.upward(arrows)) == bool(named)
+    assert len(rust_layers.upward(arrows, rust_layers.LAYERS)) == bool(named)
 
 
 def test_only_the_worker_attaches() -> None:

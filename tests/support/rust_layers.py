@@ -1,4 +1,4 @@
-"""Layers of the Rust crate `pybridge`, and the arrows between its files: which file names what of which other."""
+"""Layers of the Rust crates, and the arrows between their files: which file names what of which other."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import re
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
-SOURCES = Path(__file__).parents[2] / "rust/bridge/src"
+RUST = Path(__file__).parents[2] / "rust"
+SOURCES = RUST / "bridge/src"
 
-# Layers from the lowest to the highest, with their files and folders. A file may name files of its own layer and of
-# those below it; the longest name that a file begins with decides.
+# Layers of the bridge from the lowest to the highest, with their files and folders. A file may name files of its own
+# layer and of those below it; the longest name that a file begins with decides.
 LAYERS: dict[str, tuple[str, ...]] = {
     "base": ("attaches", "awaitable/inspected", "fault", "interp", "lock", "log", "parking", "runtime"),
     "codec": ("codec",),
@@ -95,6 +97,61 @@ CIRCLES: dict[str, set[str]] = {
     "kinds of types, and what is learnt of each": {"codec/known", "codec/other", "codec/pydantic", "codec/records"},
     "times and durations": {"codec/durations", "codec/temporal"},
     "a JSON deserializer and its parts": {"codec/json/deserializer", "codec/json/keys", "codec/json/variants"},
+}
+
+HTTP_LAYERS: dict[str, tuple[str, ...]] = {
+    "base": ("error", "headers", "media"),
+    "openai": ("openai",),
+    "observe": ("observe",),
+    "answer": ("answer", "api", "call"),
+    "faces": ("axum", "stream", "tower"),
+    "protocol": ("protocol",),
+    "guard": ("guard",),
+    "server": ("server",),
+    "top": ("lib",),
+}
+HTTP_CIRCLES: dict[str, set[str]] = {
+    "an observer and its records": {"observe/observer", "observe/record"},
+    "connections and the processes that serve together": {
+        "server/accept",
+        "server/connection",
+        "server/peers",
+        "server/service",
+        "server/site",
+    },
+}
+
+POOL_LAYERS: dict[str, tuple[str, ...]] = {
+    "base": ("budget", "leak", "setters", "sync", "system"),
+    "memory": ("decay", "large", "mapping", "ring", "segment"),
+    "buffers": ("batch", "buffer", "config", "core", "cursor", "inbound", "pool", "stats", "writer"),
+    "top": ("lib", "models"),
+}
+POOL_CIRCLES: dict[str, set[str]] = {
+    "a pool and what is leased from it": {"buffer", "core", "cursor", "inbound", "pool", "stats", "writer"},
+}
+
+EXTENSION_LAYERS: dict[str, tuple[str, ...]] = {
+    "http": ("http",),
+    "baselines": ("bridge_thread", "naive"),
+    "bench": ("bench",),
+    "top": ("lib", "module"),
+}
+
+
+class Table(NamedTuple):
+    """The layers of one crate, from the lowest to the highest, and the files that lead to each other."""
+
+    sources: Path
+    layers: Mapping[str, tuple[str, ...]]
+    circles: Mapping[str, set[str]]
+
+
+TABLES = {
+    "pybridge-pool": Table(RUST / "pool/src", POOL_LAYERS, POOL_CIRCLES),
+    "pybridge": Table(SOURCES, LAYERS, CIRCLES),
+    "pybridge-http": Table(RUST / "http/src", HTTP_LAYERS, HTTP_CIRCLES),
+    "pybridge-extension": Table(RUST / "extension/src", EXTENSION_LAYERS, {}),
 }
 
 USE = re.compile(r"^ *(?:pub(?:\([^)]*\))? )?use ([\w:{},\s*]+);", re.MULTILINE)
@@ -186,20 +243,20 @@ class Crate:
         return found
 
 
-def layer_of(file: str) -> str:
+def layer_of(file: str, layers: Mapping[str, tuple[str, ...]]) -> str:
     places = [
-        (len(name), layer) for layer, names in LAYERS.items() for name in names if f"{file}/".startswith(f"{name}/")
+        (len(name), layer) for layer, names in layers.items() for name in names if f"{file}/".startswith(f"{name}/")
     ]
     assert places, f"{file} has no layer"
     return max(places)[1]
 
 
-def upward(arrows: Mapping[str, set[str]]) -> list[str]:
+def upward(arrows: Mapping[str, set[str]], layers: Mapping[str, tuple[str, ...]]) -> list[str]:
     """The arrows that lead to a higher layer."""
-    order = list(LAYERS)
-    rank = {file: order.index(layer_of(file)) for file in arrows}
+    order = list(layers)
+    rank = {file: order.index(layer_of(file, layers)) for file in arrows}
     return sorted(
-        f"{file} ({layer_of(file)}) names {target} ({layer_of(target)})"
+        f"{file} ({order[rank[file]]}) names {target} ({order[rank[target]]})"
         for file, targets in arrows.items()
         for target in targets
         if rank[target] > rank[file]
@@ -226,13 +283,16 @@ def circles(arrows: Mapping[str, set[str]]) -> list[set[str]]:
 
 
 def main() -> int:
-    arrows = Crate(SOURCES).arrows()
-    for layer in LAYERS:
-        files = [file for file in arrows if layer_of(file) == layer]
-        targets = [layer_of(target) for file in files for target in arrows[file]]
-        counts = ", ".join(f"{name} {targets.count(name)}" for name in LAYERS if name in targets)
-        print(f"{layer:9} {len(files):3} files -> {counts}")
-    wrong = upward(arrows)
+    wrong = []
+    for crate, table in TABLES.items():
+        arrows = Crate(table.sources).arrows()
+        print(crate)
+        for layer in table.layers:
+            files = [file for file in arrows if layer_of(file, table.layers) == layer]
+            targets = [layer_of(target, table.layers) for file in files for target in arrows[file]]
+            counts = ", ".join(f"{name} {targets.count(name)}" for name in table.layers if name in targets)
+            print(f"  {layer:9} {len(files):3} files -> {counts}")
+        wrong += [f"{crate}: {arrow}" for arrow in upward(arrows, table.layers)]
     print(*wrong, sep="\n", end="\n" if wrong else "")
     return len(wrong)
 

@@ -123,12 +123,12 @@ HTTP_CIRCLES: dict[str, set[str]] = {
 
 POOL_LAYERS: dict[str, tuple[str, ...]] = {
     "base": ("budget", "leak", "setters", "sync", "system"),
-    "memory": ("decay", "large", "mapping", "ring", "segment"),
-    "buffers": ("batch", "buffer", "config", "core", "cursor", "inbound", "pool", "stats", "writer"),
+    "memory": ("decay", "mapping", "segment", "segment_pool", "size_classes"),
+    "buffers": ("batch", "buffer", "config", "cursor", "inbound", "pool", "pool_state", "stats", "writer"),
     "top": ("lib", "models"),
 }
 POOL_CIRCLES: dict[str, set[str]] = {
-    "a pool and what is leased from it": {"buffer", "core", "cursor", "inbound", "pool", "stats", "writer"},
+    "a pool and what is leased from it": {"buffer", "cursor", "inbound", "pool", "pool_state", "stats", "writer"},
 }
 
 EXTENSION_LAYERS: dict[str, tuple[str, ...]] = {

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use crate::segment::Run;
+use crate::segment::SealedRange;
 
 /// Frame ends kept in the batch itself; the ends of more frames follow the frames in their memory.
 const INLINE_ENDS: usize = 6;
@@ -17,7 +17,7 @@ pub(crate) const END_BYTES: usize = size_of::<u32>();
 #[derive(Debug)]
 enum Memory {
     /// Part of a segment that other batches share.
-    Run(Run),
+    Sealed(SealedRange),
     /// The same, once somebody asked for frames that outlive the batch.
     Shared(Bytes),
     /// Memory of its own.
@@ -66,11 +66,11 @@ fn saturated(bytes: usize) -> u32 {
 }
 
 impl Batch {
-    /// Frames that end at `ends`; `run` goes on with the ends if [`needs_trailer`] says so. `segment`: the capacity of
-    /// the segment that the run shares with other batches.
-    pub(crate) fn of_run(run: Run, ends: &[u32], segment: usize) -> Self {
-        let len = run.len();
-        Self::new(Memory::Run(run), len, ends, segment)
+    /// Frames that end at `ends`; `range` goes on with the ends if [`needs_trailer`] says so. `segment`: the capacity of
+    /// the segment that the range shares with other batches.
+    pub(crate) fn of_range(range: SealedRange, ends: &[u32], segment: usize) -> Self {
+        let len = range.len();
+        Self::new(Memory::Sealed(range), len, ends, segment)
     }
 
     /// The same in memory of its own.
@@ -139,13 +139,15 @@ impl Batch {
     /// `range` goes beyond the frames.
     pub fn slice(&mut self, range: Range<usize>) -> Bytes {
         assert!(range.end <= self.len as usize, "a slice beyond the frames");
-        if let Memory::Run(_) = self.memory {
-            let Memory::Run(run) = mem::replace(&mut self.memory, Memory::Own(Bytes::new())) else { unreachable!() };
-            self.memory = Memory::Shared(Bytes::from_owner(run));
+        if let Memory::Sealed(_) = self.memory {
+            let Memory::Sealed(range) = mem::replace(&mut self.memory, Memory::Own(Bytes::new())) else {
+                unreachable!()
+            };
+            self.memory = Memory::Shared(Bytes::from_owner(range));
         }
         match &self.memory {
             Memory::Shared(data) | Memory::Own(data) => data.slice(range),
-            Memory::Run(_) => unreachable!("replaced above"),
+            Memory::Sealed(_) => unreachable!("replaced above"),
         }
     }
 
@@ -154,14 +156,14 @@ impl Batch {
         !matches!(self.memory, Memory::Own(_))
     }
 
-    /// Bytes that cannot go home as long as one frame of this batch lives: those of the segment, of the frame's own
+    /// Bytes that cannot go back to the pool as long as one frame of this batch lives: those of the segment, of the frame's own
     /// buffer, or of the batch.
     pub fn pins(&self) -> usize {
         self.held as usize
     }
 
-    /// Replaces memory shared with other batches by an exact copy, so that the segment can go home; other
-    /// memory is left alone. Returns the bytes copied.
+    /// Replaces memory shared with other batches by an exact copy, so that the segment can go back to the
+    /// pool; other memory is left alone. Returns the bytes copied.
     pub fn copy_out(&mut self) -> usize {
         if !self.is_shared() {
             return 0;
@@ -173,7 +175,7 @@ impl Batch {
 
     fn memory(&self) -> &[u8] {
         match &self.memory {
-            Memory::Run(run) => run.as_ref(),
+            Memory::Sealed(range) => range.as_ref(),
             Memory::Shared(data) | Memory::Own(data) => data,
         }
     }

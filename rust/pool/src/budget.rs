@@ -1,4 +1,4 @@
-//! The ceiling of what is handed out, and the half of it that incoming bodies may have.
+//! The budget of a pool: the ceiling of what it hands out, and the half of it that incoming bodies may have.
 
 use crate::sync::{Arc, AtomicUsize, Ordering};
 

@@ -12,16 +12,16 @@ use std::ptr::NonNull;
 use bytes::Bytes;
 
 use crate::budget::{Charge, Direction};
-use crate::core::Core;
 use crate::leak::Sample;
 use crate::mapping::Mapping;
 use crate::pool::PoolError;
+use crate::pool_state::PoolState;
 use crate::sync::Arc;
 
 /// A writable buffer on lease; it returns itself on drop.
 #[derive(Debug)]
 pub struct PooledBuf {
-    core: Arc<Core>,
+    state: Arc<PoolState>,
     mapping: Option<Mapping>,
     len: usize,
     class: Option<usize>,
@@ -31,13 +31,13 @@ pub struct PooledBuf {
 
 impl PooledBuf {
     pub(crate) fn new(
-        core: Arc<Core>,
+        state: Arc<PoolState>,
         mapping: Mapping,
         class: Option<usize>,
         charge: Option<Charge>,
         sample: Option<Sample>,
     ) -> Self {
-        Self { core, mapping: Some(mapping), len: 0, class, charge, sample }
+        Self { state, mapping: Some(mapping), len: 0, class, charge, sample }
     }
 
     /// Bytes it can hold.
@@ -75,7 +75,8 @@ impl PooledBuf {
         len
     }
 
-    /// Makes the written bytes immutable and shared, without a copy; the last slice brings the buffer home.
+    /// Makes the written bytes immutable and shared, without a copy; the buffer goes back to the pool
+    /// with the last slice.
     pub fn freeze(self) -> Bytes {
         if self.len == 0 { Bytes::new() } else { Bytes::from_owner(self) }
     }
@@ -87,7 +88,7 @@ impl PooledBuf {
 
     /// A larger buffer of the same direction with the same content; `self` stays as it was if there is none.
     pub(crate) fn grow(&mut self, direction: Direction, capacity: usize) -> Result<(), PoolError> {
-        let mut larger = Core::try_acquire(&self.core, capacity, direction)?;
+        let mut larger = PoolState::try_acquire(&self.state, capacity, direction)?;
         larger.put(self);
         *self = larger;
         Ok(())
@@ -114,7 +115,7 @@ impl Drop for PooledBuf {
         if let Some(mapping) = self.mapping.take()
             && self.charge.is_some()
         {
-            self.core.take_back(mapping, self.class);
+            self.state.take_back(mapping, self.class);
         }
         drop(self.charge.take());
     }

@@ -1,4 +1,4 @@
-//! What a pool may hold.
+//! Settings of a pool, their checks and their reading from the environment.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The writer's hot path: a bump pointer and one compare, together with the memory it walks over.
+//! The cursor of a writer: the bump pointer that frames grow by, and the memory that it owns.
 #![expect(unsafe_code, reason = "writes through a bump pointer")]
 #![expect(clippy::inline_always, reason = "a put of a few bytes is cheaper than a call")]
 
@@ -8,12 +8,12 @@ use std::slice;
 use crate::batch::END_BYTES;
 use crate::buffer::PooledBuf;
 use crate::leak::Sample;
-use crate::ring::Leased;
-use crate::segment::{Run, Segment};
+use crate::segment::{SealedRange, Segment};
+use crate::segment_pool::Leased;
 
 /// The memory of a cursor.
 #[derive(Debug)]
-enum Home {
+enum Backing {
     Nowhere,
     /// The last `reserve` bytes are for [`Cursor::put_ends`] only.
     Segment {
@@ -41,25 +41,25 @@ impl Drop for Scratch {
     }
 }
 
-/// Where the open frame grows: `run <= frame <= at <= end`. In `home`, which the cursor owns, nobody else writes,
-/// and nobody reads from `run` on: sealed bytes lie before it.
+/// Where the open frame grows: `unsealed <= frame <= at <= end`. In `backing`, which the cursor owns, nobody else writes,
+/// and nobody reads from `unsealed` on: sealed bytes lie before it.
 #[derive(Debug)]
 pub(crate) struct Cursor {
-    run: *mut u8,
+    unsealed: *mut u8,
     frame: *mut u8,
     at: *mut u8,
     end: *mut u8,
-    home: Home,
+    backing: Backing,
 }
 
-// SAFETY: the pointers go into `home`, which may move between threads.
+// SAFETY: the pointers go into `backing`, which may move between threads.
 unsafe impl Send for Cursor {}
 
 impl Cursor {
     /// A cursor with no room.
     pub(crate) fn nowhere() -> Self {
         let nowhere = NonNull::dangling().as_ptr();
-        Self { run: nowhere, frame: nowhere, at: nowhere, end: nowhere, home: Home::Nowhere }
+        Self { unsealed: nowhere, frame: nowhere, at: nowhere, end: nowhere, backing: Backing::Nowhere }
     }
 
     /// A cursor at the start of a segment that nobody reads.
@@ -68,7 +68,7 @@ impl Cursor {
         let start = leased.segment.start().as_ptr();
         // SAFETY: inside the segment.
         let end = unsafe { start.add(leased.segment.capacity() - reserve) };
-        Self { run: start, frame: start, at: start, end, home: Home::Segment { leased, reserve } }
+        Self { unsealed: start, frame: start, at: start, end, backing: Backing::Segment { leased, reserve } }
     }
 
     /// A cursor at the start of an empty buffer.
@@ -76,7 +76,7 @@ impl Cursor {
         let start = buffer.start().as_ptr();
         // SAFETY: inside the buffer.
         let end = unsafe { start.add(buffer.capacity()) };
-        Self { run: start, frame: start, at: start, end, home: Home::Large(buffer) }
+        Self { unsealed: start, frame: start, at: start, end, backing: Backing::Large(buffer) }
     }
 
     /// A cursor at the start of `len` bytes of its own.
@@ -85,29 +85,29 @@ impl Cursor {
         let start = scratch.0.as_ptr().cast::<u8>();
         // SAFETY: inside the scratch.
         let end = unsafe { start.add(len) };
-        Self { run: start, frame: start, at: start, end, home: Home::Scratch(scratch) }
+        Self { unsealed: start, frame: start, at: start, end, backing: Backing::Scratch(scratch) }
     }
 
     /// True at the first frame in memory of its own.
     #[inline]
     pub(crate) fn begins_scratch(&self) -> bool {
-        if let Home::Scratch(scratch) = &self.home { scratch.0.as_ptr().cast() == self.frame } else { false }
+        if let Backing::Scratch(scratch) = &self.backing { scratch.0.as_ptr().cast() == self.frame } else { false }
     }
 
     /// The segment it walks over, if it does.
     pub(crate) fn segment(&self) -> Option<&Segment> {
-        if let Home::Segment { leased, .. } = &self.home { Some(&leased.segment) } else { None }
+        if let Backing::Segment { leased, .. } = &self.backing { Some(&leased.segment) } else { None }
     }
 
     /// The segment back.
     pub(crate) fn into_leased(self) -> Option<Leased> {
-        if let Home::Segment { leased, .. } = self.home { Some(leased) } else { None }
+        if let Backing::Segment { leased, .. } = self.backing { Some(leased) } else { None }
     }
 
     /// The buffer back, with the open frame as its content.
     pub(crate) fn into_buffer(self) -> Option<PooledBuf> {
         let len = self.len();
-        let Home::Large(mut buffer) = self.home else {
+        let Backing::Large(mut buffer) = self.backing else {
             return None;
         };
         buffer.advance(len);
@@ -116,11 +116,11 @@ impl Cursor {
 
     /// Capacity of the memory.
     pub(crate) fn capacity(&self) -> usize {
-        match &self.home {
-            Home::Nowhere => 0,
-            Home::Segment { leased, .. } => leased.segment.capacity(),
-            Home::Large(buffer) => buffer.capacity(),
-            Home::Scratch(scratch) => scratch.0.len(),
+        match &self.backing {
+            Backing::Nowhere => 0,
+            Backing::Segment { leased, .. } => leased.segment.capacity(),
+            Backing::Large(buffer) => buffer.capacity(),
+            Backing::Scratch(scratch) => scratch.0.len(),
         }
     }
 
@@ -138,8 +138,8 @@ impl Cursor {
 
     /// Bytes since the last seal, the open frame included.
     #[inline(always)]
-    pub(crate) fn run_len(&self) -> usize {
-        self.at.addr() - self.run.addr()
+    pub(crate) fn unsealed_len(&self) -> usize {
+        self.at.addr() - self.unsealed.addr()
     }
 
     /// The next frame starts here.
@@ -245,7 +245,7 @@ impl Cursor {
 
     /// Appends `ends` behind the last frame, for which it may use the reserve, if all of them fit.
     pub(crate) fn put_ends(&mut self, ends: &[u32]) -> bool {
-        let Home::Segment { leased, .. } = &self.home else {
+        let Backing::Segment { leased, .. } = &self.backing else {
             return false;
         };
         let capacity = leased.segment.start().addr().get() + leased.segment.capacity();
@@ -266,30 +266,30 @@ impl Cursor {
     }
 
     /// What was written since the last seal.
-    pub(crate) fn run(&self) -> &[u8] {
-        // SAFETY: `run..at` was written by this cursor, and writing needs `&mut self`.
-        unsafe { slice::from_raw_parts(self.run, self.run_len()) }
+    pub(crate) fn unsealed(&self) -> &[u8] {
+        // SAFETY: `unsealed..at` was written by this cursor, and writing needs `&mut self`.
+        unsafe { slice::from_raw_parts(self.unsealed, self.unsealed_len()) }
     }
 
     /// Makes what was written since the last seal immutable and shared. No frame is open.
     /// `None` without a segment.
-    pub(crate) fn seal(&mut self, sample: Option<Sample>) -> Option<Run> {
-        let len = self.run_len();
-        let Home::Segment { leased, .. } = &mut self.home else {
+    pub(crate) fn seal(&mut self, sample: Option<Sample>) -> Option<SealedRange> {
+        let len = self.unsealed_len();
+        let Backing::Segment { leased, .. } = &mut self.backing else {
             return None;
         };
         let segment = &mut leased.segment;
-        let from = self.run.addr() - segment.start().addr().get();
-        self.run = self.at;
+        let from = self.unsealed.addr() - segment.start().addr().get();
+        self.unsealed = self.at;
         self.frame = self.at;
         Some(segment.seal(from, from + len, sample))
     }
 
     /// Takes back what was written since the last seal.
     pub(crate) fn take_back(&mut self, zero: bool) {
-        let len = self.run_len();
-        self.at = self.run;
-        self.frame = self.run;
+        let len = self.unsealed_len();
+        self.at = self.unsealed;
+        self.frame = self.unsealed;
         if zero {
             self.spare()[..len].fill(0);
         }
@@ -298,7 +298,7 @@ impl Cursor {
     /// Starts a segment that nobody reads over, open frame first; false if it is read.
     pub(crate) fn restart(&mut self, zero: bool) -> bool {
         let len = self.len();
-        let Home::Segment { leased, .. } = &mut self.home else {
+        let Backing::Segment { leased, .. } = &mut self.backing else {
             return false;
         };
         if !leased.segment.is_free() {
@@ -308,7 +308,7 @@ impl Cursor {
         let start = leased.segment.start().as_ptr();
         // SAFETY: both ranges are inside the segment, which nobody reads; they may overlap.
         unsafe { ptr::copy(self.frame, start, len) };
-        (self.run, self.frame) = (start, start);
+        (self.unsealed, self.frame) = (start, start);
         // SAFETY: the frame was inside the segment, so it is at its start as well.
         self.at = unsafe { start.add(len) };
         self.end = self.limit();
@@ -320,12 +320,12 @@ impl Cursor {
 
     /// End of what frames may use.
     fn limit(&self) -> *mut u8 {
-        match &self.home {
+        match &self.backing {
             // SAFETY: inside the segment.
-            Home::Segment { leased, reserve } => unsafe {
+            Backing::Segment { leased, reserve } => unsafe {
                 leased.segment.start().as_ptr().add(leased.segment.capacity() - reserve)
             },
-            Home::Nowhere | Home::Large(_) | Home::Scratch(_) => self.end,
+            Backing::Nowhere | Backing::Large(_) | Backing::Scratch(_) => self.end,
         }
     }
 }

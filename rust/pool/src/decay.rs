@@ -1,4 +1,4 @@
-//! How much of a free list is surplus: the rule that both tiers share.
+//! The decay rule of both free lists: the part that nobody needed lately.
 
 use std::time::{Duration, Instant};
 

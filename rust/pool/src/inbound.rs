@@ -4,9 +4,9 @@ use bytes::Bytes;
 
 use crate::budget::{Charge, Direction};
 use crate::buffer::PooledBuf;
-use crate::core::Core;
-use crate::large::{FIRST_GUESS, GROWTH, grown};
 use crate::pool::PoolError;
+use crate::pool_state::PoolState;
+use crate::size_classes::{FIRST_GUESS, GROWTH, grown};
 use crate::sync::Arc;
 
 /// Bodies up to here live on the heap, exactly sized; above it in the large tier.
@@ -36,19 +36,19 @@ impl AsRef<[u8]> for ChargedVec {
 /// A body that arrives in pieces. Capacity follows what has arrived, never what was only announced.
 #[derive(Debug)]
 pub struct InboundBody {
-    core: Arc<Core>,
+    state: Arc<PoolState>,
     storage: Storage,
     declared: Option<usize>,
     max: usize,
 }
 
 impl InboundBody {
-    pub(crate) fn new(core: Arc<Core>, declared: Option<usize>, max: usize) -> Result<Self, PoolError> {
+    pub(crate) fn new(state: Arc<PoolState>, declared: Option<usize>, max: usize) -> Result<Self, PoolError> {
         if let Some(declared) = declared.filter(|&declared| declared > max) {
             return Err(PoolError::TooLong { len: declared, max });
         }
         let storage = Storage::Heap(ChargedVec { bytes: Vec::new(), _charge: None });
-        Ok(Self { core, storage, declared, max })
+        Ok(Self { state, storage, declared, max })
     }
 
     /// Bytes that have arrived.
@@ -102,7 +102,7 @@ impl InboundBody {
                 let capacity = guess.clamp(len, HEAP_MAX.max(len)).min(self.max.max(len));
                 let mut larger = ChargedVec {
                     bytes: Vec::with_capacity(capacity),
-                    _charge: Some(self.core.charge(Direction::Inbound, capacity)?),
+                    _charge: Some(self.state.charge(Direction::Inbound, capacity)?),
                 };
                 larger.bytes.extend_from_slice(&heap.bytes);
                 *heap = larger;
@@ -110,7 +110,7 @@ impl InboundBody {
             }
             Storage::Heap(heap) => {
                 let capacity = self.declared.map_or(FIRST_GUESS, |declared| declared.min(FIRST_GUESS)).max(len);
-                let mut buffer = Core::try_acquire(&self.core, capacity, Direction::Inbound)?;
+                let mut buffer = PoolState::try_acquire(&self.state, capacity, Direction::Inbound)?;
                 buffer.put(&heap.bytes);
                 self.storage = Storage::Large(buffer);
                 Ok(())

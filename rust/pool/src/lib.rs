@@ -1,7 +1,7 @@
 //! Buffers for frames: bounded, decaying, observable, owned by one producing thread.
 //!
-//! A [`Writer`] encodes frames in place, a consumer on any thread reads them as [`bytes::Bytes`], and the memory comes
-//! home by itself. Nothing has to be given back, and nothing can be given back too early.
+//! A [`Writer`] encodes frames in place, a consumer on any thread reads them as [`bytes::Bytes`], and the memory goes
+//! back to the pool by itself. Nothing has to be given back, and nothing can be given back too early.
 //!
 //! ```text
 //!  producing thread                          consumers, on any thread
@@ -61,19 +61,19 @@ mod batch;
 mod budget;
 mod buffer;
 mod config;
-mod core;
 mod cursor;
 mod decay;
 mod inbound;
-mod large;
 mod leak;
 mod mapping;
 #[cfg(all(test, loom))]
 mod models;
 mod pool;
-mod ring;
+mod pool_state;
 mod segment;
+mod segment_pool;
 mod setters;
+mod size_classes;
 mod stats;
 mod sync;
 mod system;

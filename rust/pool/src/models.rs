@@ -1,4 +1,4 @@
-//! Every interleaving of what is handed between threads, checked by loom.
+//! Models of what is handed between threads: loom checks every interleaving.
 //!
 //! `RUSTFLAGS="--cfg loom" LOOM_MAX_PREEMPTIONS=3 CARGO_TARGET_DIR=target/loom
 //!  cargo test -p pybridge-pool --release --lib models`
@@ -111,12 +111,12 @@ fn a_return_during_a_tick_is_parked_or_released_never_lost() {
 fn a_lease_that_ends_while_the_pool_goes_parks_nothing() {
     model(|| {
         let pool = pool(2 * LARGE);
-        let core = pool.core().clone();
+        let state = pool.state().clone();
         let lease = large(&pool);
         let dropper = thread::spawn(move || drop(lease));
         drop(pool);
         dropper.join().unwrap();
-        assert_eq!((core.large.parked(), core.budget.held()), (0, 0));
+        assert_eq!((state.classes.parked(), state.budget.held()), (0, 0));
     });
 }
 
@@ -126,8 +126,8 @@ fn two_charges_never_pass_the_ceiling_together() {
         let pool = pool(0);
         let body = 300 << 10;
         let other = pool.clone();
-        let charge = thread::spawn(move || other.core().charge(crate::budget::Direction::Inbound, body));
-        let mine = pool.core().charge(crate::budget::Direction::Inbound, body);
+        let charge = thread::spawn(move || other.state().charge(crate::budget::Direction::Inbound, body));
+        let mine = pool.state().charge(crate::budget::Direction::Inbound, body);
         let theirs = charge.join().unwrap();
         let refused = [&mine, &theirs].iter().filter(|charge| charge.is_err()).count();
         assert_eq!(refused, 1);

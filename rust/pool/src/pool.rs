@@ -1,4 +1,4 @@
-//! The handle that engines share.
+//! `Pool`: the handle that engines and writers share.
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
@@ -9,10 +9,10 @@ use bytes::Bytes;
 use crate::budget::Direction;
 use crate::buffer::PooledBuf;
 use crate::config::{ConfigError, PoolConfig};
-use crate::core::Core;
 use crate::decay::Reason;
 use crate::inbound::InboundBody;
 use crate::leak::Leak;
+use crate::pool_state::PoolState;
 use crate::stats::PoolStats;
 use crate::sync::{Arc, HandleArc, HandleWeak, Ordering};
 use crate::{Batch, Writer};
@@ -55,12 +55,12 @@ pub struct Pool {
 /// When the last handle goes, nothing parks any more; leases go on living.
 #[derive(Debug)]
 struct Handle {
-    core: Arc<Core>,
+    state: Arc<PoolState>,
 }
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        self.core.close();
+        self.state.close();
     }
 }
 
@@ -71,17 +71,17 @@ impl Pool {
     /// A field of `config` that cannot be.
     pub fn new(config: PoolConfig) -> Result<Self, ConfigError> {
         let (config, max_live) = config.effective()?;
-        let core = Arc::new(Core::new(config, max_live));
-        Ok(Self { handle: HandleArc::new(Handle { core }) })
+        let state = Arc::new(PoolState::new(config, max_live));
+        Ok(Self { handle: HandleArc::new(Handle { state }) })
     }
 
-    pub(crate) fn core(&self) -> &Arc<Core> {
-        &self.handle.core
+    pub(crate) fn state(&self) -> &Arc<PoolState> {
+        &self.handle.state
     }
 
     /// The effective configuration: `max_live_bytes` is never `None` here.
     pub fn config(&self) -> &PoolConfig {
-        &self.core().config
+        &self.state().config
     }
 
     /// A number that no other living pool has.
@@ -110,7 +110,7 @@ impl Pool {
     /// # Errors
     /// [`PoolError::Oversized`], [`PoolError::Exhausted`] or [`PoolError::Forked`].
     pub fn try_acquire(&self, len: usize) -> Result<PooledBuf, PoolError> {
-        Core::try_acquire(self.core(), len, Direction::Outbound)
+        PoolState::try_acquire(self.state(), len, Direction::Outbound)
     }
 
     /// A large buffer for at least `len` bytes; over the ceiling an untracked one, counted as a fallback.
@@ -118,7 +118,7 @@ impl Pool {
     /// # Panics
     /// The system has no memory left.
     pub fn acquire(&self, len: usize) -> PooledBuf {
-        Core::acquire(self.core(), len, 0)
+        PoolState::acquire(self.state(), len, 0)
     }
 
     /// An inbound body (a request) of known content, charged to the inbound half of the budget.
@@ -137,10 +137,10 @@ impl Pool {
     /// # Errors
     /// [`PoolError::TooLong`]: `declared` is more than `max`; [`PoolError::Forked`].
     pub fn inbound_body(&self, declared: Option<usize>, max: usize) -> Result<InboundBody, PoolError> {
-        if self.core().is_forked() {
+        if self.state().is_forked() {
             return Err(PoolError::Forked);
         }
-        InboundBody::new(self.core().clone(), declared, max)
+        InboundBody::new(self.state().clone(), declared, max)
     }
 
     /// Time to the next tick: `decay_interval` within 20 %, spread so that processes do not tick together.
@@ -153,43 +153,43 @@ impl Pool {
     /// Reclaims and decays what is idle and reports old leases; called about every `decay_interval`, never on a
     /// request's path. A call sooner than half an interval after the last one does nothing.
     pub fn tick(&self, now: Instant) {
-        if !self.core().is_forked() {
-            self.core().tick(now);
+        if !self.state().is_forked() {
+            self.state().tick(now);
         }
     }
 
     /// Gives everything parked back now; returns the bytes.
     pub fn trim(&self) -> usize {
-        if self.core().is_forked() { 0 } else { self.core().trim() }
+        if self.state().is_forked() { 0 } else { self.state().trim() }
     }
 
     /// True when slices pin more than the bound and queued frames should be copied out. Cheap enough for every
     /// turn of a loop: one load while little is held, else a look at 64 segments.
     pub fn over_pinned(&self) -> bool {
-        let core = self.core();
-        if (core.ring.is_small() && !core.ring.is_crowded()) || core.is_forked() {
+        let state = self.state();
+        if (state.segments.is_small() && !state.segments.is_crowded()) || state.is_forked() {
             return false;
         }
-        let (over, surplus) = core.ring.over_pinned(core.budget.held());
-        core.release(surplus, Reason::Cap);
+        let (over, surplus) = state.segments.over_pinned(state.budget.held());
+        state.release(surplus, Reason::Cap);
         over
     }
 
     /// Copies a batch out of shared memory, as [`Batch::copy_out`], and counts the bytes.
     pub fn unpin(&self, batch: &mut Batch) -> usize {
         let bytes = batch.copy_out();
-        self.core().counters.copied_out.fetch_add(bytes, Ordering::Relaxed);
+        self.state().counters.copied_out.fetch_add(bytes, Ordering::Relaxed);
         bytes
     }
 
     /// Sets what is called, on the thread that ticks, for each sampled lease older than `leak_after`.
     pub fn on_leak(&self, report: impl Fn(&Leak) + Send + Sync + 'static) {
-        self.core().watch.set_hook(Box::new(report));
+        self.state().watch.set_hook(Box::new(report));
     }
 
     /// One snapshot of the counters. In a forked child all of them are zero.
     pub fn stats(&self) -> PoolStats {
-        PoolStats::collect(self.core())
+        PoolStats::collect(self.state())
     }
 }
 
@@ -226,19 +226,19 @@ mod tests {
     #[test]
     fn a_pool_that_is_gone_keeps_nothing_and_parks_nothing() {
         let pool = pool();
-        let core = pool.core().clone();
+        let state = pool.state().clone();
         let mut writer = pool.writer();
         writer.begin(0);
         writer.put(b"frame");
         writer.commit();
         let leases = [pool.acquire(1), pool.acquire(1)];
         drop(pool.acquire(1));
-        assert_eq!(core.large.parked(), 64 << 10);
+        assert_eq!(state.classes.parked(), 64 << 10);
         drop(pool);
-        assert_eq!(core.large.parked(), 64 << 10, "the writer still has it");
+        assert_eq!(state.classes.parked(), 64 << 10, "the writer still has it");
         drop(writer);
-        assert_eq!(core.large.parked(), 0);
+        assert_eq!(state.classes.parked(), 0);
         drop(leases);
-        assert_eq!((core.large.parked(), core.budget.held()), (0, 0));
+        assert_eq!((state.classes.parked(), state.budget.held()), (0, 0));
     }
 }

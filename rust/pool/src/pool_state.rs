@@ -1,4 +1,4 @@
-//! What pool, writers and leases share: the tiers, the budget and the counters.
+//! The state that a pool shares with its writers and leases: both tiers, the budget and the counters.
 
 use std::time::Instant;
 
@@ -6,12 +6,12 @@ use crate::budget::{Budget, Charge, Direction};
 use crate::buffer::PooledBuf;
 use crate::config::PoolConfig;
 use crate::decay::Reason;
-use crate::large::{Fit, Large};
 use crate::leak::{LeaseWatch, SAMPLE_EVERY};
 use crate::mapping::Mapping;
 use crate::pool::PoolError;
-use crate::ring::{Leased, Ring, Surplus};
 use crate::segment::Segment;
+use crate::segment_pool::{Leased, SegmentPool, Surplus};
+use crate::size_classes::{Fit, SizeClasses};
 use crate::sync::{Arc, AtomicUsize, Mutex, Ordering, lock};
 
 /// Counters that belong to no free list. Each is touched at most once a segment or large buffer.
@@ -29,11 +29,11 @@ pub(crate) struct Counters {
 }
 
 #[derive(Debug)]
-pub(crate) struct Core {
+pub(crate) struct PoolState {
     pub(crate) config: PoolConfig,
     pub(crate) budget: Arc<Budget>,
-    pub(crate) ring: Ring,
-    pub(crate) large: Large,
+    pub(crate) segments: SegmentPool,
+    pub(crate) classes: SizeClasses,
     pub(crate) watch: Arc<LeaseWatch>,
     pub(crate) counters: Counters,
     epoch: AtomicUsize,
@@ -41,13 +41,13 @@ pub(crate) struct Core {
     pid: u32,
 }
 
-impl Core {
+impl PoolState {
     /// `config` is valid and `max_live` effective.
     pub(crate) fn new(config: PoolConfig, max_live: usize) -> Self {
         Self {
             budget: Arc::new(Budget::new(max_live)),
-            ring: Ring::new(config.segment_bytes, config.small_parked_bytes),
-            large: Large::new(config.large_parked_bytes),
+            segments: SegmentPool::new(config.segment_bytes, config.small_parked_bytes),
+            classes: SizeClasses::new(config.large_parked_bytes),
             watch: Arc::new(LeaseWatch::default()),
             counters: Counters::default(),
             epoch: AtomicUsize::new(0),
@@ -76,7 +76,7 @@ impl Core {
         let charge = if self.is_forked() { None } else { Budget::charge(&self.budget, Direction::Outbound, bytes) };
         let mut found = None;
         if charge.is_some() {
-            let (segment, surplus) = self.ring.take();
+            let (segment, surplus) = self.segments.take();
             self.release(surplus, Reason::Cap);
             found = segment;
         } else {
@@ -92,7 +92,7 @@ impl Core {
                 .unwrap_or_else(|| panic!("out of memory: no room to map a segment of {bytes} bytes")),
         };
         if charge.is_some() {
-            self.ring.activate(&segment);
+            self.segments.activate(&segment);
         }
         Leased { segment, charge }
     }
@@ -100,7 +100,7 @@ impl Core {
     /// A writer is done with a segment.
     pub(crate) fn retire_segment(&self, leased: Leased) {
         if !self.is_forked() {
-            let surplus = self.ring.retire(leased, self.budget.held());
+            let surplus = self.segments.retire(leased, self.budget.held());
             self.release(surplus, Reason::Cap);
         }
     }
@@ -145,14 +145,14 @@ impl Core {
     fn lease(this: &Arc<Self>, fit: Fit, charge: Option<Charge>, stream: u64) -> Option<PooledBuf> {
         let capacity = fit.capacity;
         let class = fit.class.filter(|_| charge.is_some());
-        let mapping = match class.and_then(|class| this.large.take(class)) {
+        let mapping = match class.and_then(|class| this.classes.take(class)) {
             Some(mut mapping) => {
                 mapping.prepare(this.config.zero_on_reuse);
                 mapping
             }
             None => Mapping::new(capacity).or_else(|| {
                 if let Some(class) = class {
-                    this.large.untake(class);
+                    this.classes.untake(class);
                 }
                 None
             })?,
@@ -173,7 +173,7 @@ impl Core {
             return;
         };
         if !self.is_forked()
-            && let Err(mapping) = self.large.put(class, mapping)
+            && let Err(mapping) = self.classes.put(class, mapping)
         {
             self.count_released(mapping.len(), Reason::Cap);
         }
@@ -204,10 +204,10 @@ impl Core {
         }
         self.epoch.fetch_add(1, Ordering::Relaxed);
         let idle_timeout = self.config.idle_timeout;
-        let (capped, surplus, reason) = self.ring.tick(now, idle_timeout, self.budget.held());
+        let (capped, surplus, reason) = self.segments.tick(now, idle_timeout, self.budget.held());
         self.release(capped, Reason::Cap);
         self.release(surplus, reason);
-        self.large.tick(now, idle_timeout, |surplus, reason| {
+        self.classes.tick(now, idle_timeout, |surplus, reason| {
             self.count_released(surplus.iter().map(Mapping::len).sum(), reason);
         });
         let leaks = self.watch.report(now, self.config.leak_after);
@@ -216,8 +216,8 @@ impl Core {
 
     /// Gives back everything parked.
     pub(crate) fn trim(&self) -> usize {
-        let small = self.release(self.ring.trim(), Reason::Trim);
-        let large = self.large.drain(false).iter().map(Mapping::len).sum();
+        let small = self.release(self.segments.trim(), Reason::Trim);
+        let large = self.classes.drain(false).iter().map(Mapping::len).sum();
         self.count_released(large, Reason::Trim);
         small + large
     }
@@ -225,8 +225,8 @@ impl Core {
     /// No handle is left: nothing parks any more.
     pub(crate) fn close(&self) {
         if !self.is_forked() {
-            self.ring.close();
-            drop(self.large.drain(true));
+            self.segments.close();
+            drop(self.classes.drain(true));
         }
     }
 }

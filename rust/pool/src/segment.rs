@@ -1,8 +1,8 @@
-//! Segments: one mapping, one producing thread, many sealed runs that consumers drop anywhere.
+//! Segments: one mapping, one producing thread, many sealed ranges that consumers drop anywhere.
 //!
 //! The owner counts the bytes it sealed, consumers count the bytes they returned; equal means that nobody
 //! reads the segment. Nothing is sent back, sealing costs no atomic read-modify-write, and a drop costs one.
-#![expect(unsafe_code, reason = "an owner and its runs share one count of their segment")]
+#![expect(unsafe_code, reason = "an owner and its ranges share one count of their segment")]
 
 use std::mem::ManuallyDrop;
 use std::ptr::{self, NonNull};
@@ -16,7 +16,7 @@ use crate::sync::{Arc, AtomicUsize, Ordering};
 /// makes the word equal to it is the last one. Far above any segment, far below overflow.
 const ORPHANED: usize = 1 << (usize::BITS - 2);
 
-/// What the owner, the statistics and the runs share. Consumers write only `returned`, on lines of its own.
+/// What the owner, the statistics and the ranges share. Consumers write only `returned`, on lines of its own.
 #[derive(Debug)]
 pub(crate) struct Shared {
     mapping: Mapping,
@@ -40,7 +40,7 @@ impl Shared {
 /// The owner's handle.
 #[derive(Debug)]
 pub(crate) struct Segment {
-    /// One count for the owner and its runs together; it is given up by whoever ends last.
+    /// One count for the owner and its ranges together; it is given up by whoever ends last.
     shared: ManuallyDrop<Arc<Shared>>,
 }
 
@@ -104,18 +104,18 @@ impl Segment {
 
     fn memory(&mut self) -> &mut [u8] {
         assert!(self.is_free(), "memory of a segment that is read");
-        // SAFETY: no run is alive, only the owner, borrowed exclusively here, makes new ones, and no cursor owns it.
+        // SAFETY: no range is alive, only the owner, borrowed exclusively here, makes new ones, and no cursor owns it.
         unsafe { slice::from_raw_parts_mut(self.start().as_ptr(), self.capacity()) }
     }
 
     /// Makes `from..to` immutable and shared. The cursor that calls this does not write there before `reset`.
-    pub(crate) fn seal(&mut self, from: usize, to: usize, sample: Option<Sample>) -> Run {
+    pub(crate) fn seal(&mut self, from: usize, to: usize, sample: Option<Sample>) -> SealedRange {
         assert!(from < to && to <= self.capacity());
         let sealed = &self.shared.sealed;
         sealed.store(sealed.load(Ordering::Relaxed) + (to - from), Ordering::Relaxed);
-        // SAFETY: the copy is dropped only in place of the owner's handle, by a run that ends after it.
+        // SAFETY: the copy is dropped only in place of the owner's handle, by a range that ends after it.
         let shared = unsafe { ptr::read(&raw const self.shared) };
-        Run { shared, from: from as u32, to: to as u32, sample: sample.map(Box::new) }
+        SealedRange { shared, from: from as u32, to: to as u32, sample: sample.map(Box::new) }
     }
 }
 
@@ -124,7 +124,7 @@ impl Drop for Segment {
         let sealed = self.shared.sealed.load(Ordering::Relaxed);
         let returned = self.shared.returned.0.fetch_add(ORPHANED - sealed, Ordering::AcqRel);
         if returned == sealed {
-            // SAFETY: every run has ended, so nobody else gives up the count.
+            // SAFETY: every range has ended, so nobody else gives up the count.
             unsafe { ManuallyDrop::drop(&mut self.shared) };
         }
     }
@@ -132,23 +132,23 @@ impl Drop for Segment {
 
 /// Sealed bytes of a segment. Dropping it returns them; it needs no allocation of its own.
 #[derive(Debug)]
-pub(crate) struct Run {
+pub(crate) struct SealedRange {
     shared: ManuallyDrop<Arc<Shared>>,
     from: u32,
     to: u32,
     sample: Option<Box<Sample>>,
 }
 
-impl Run {
+impl SealedRange {
     /// Number of bytes.
     pub(crate) fn len(&self) -> usize {
         (self.to - self.from) as usize
     }
 }
 
-impl AsRef<[u8]> for Run {
+impl AsRef<[u8]> for SealedRange {
     fn as_ref(&self) -> &[u8] {
-        // SAFETY: the mapping lives until this run has returned its bytes, and nobody writes sealed bytes.
+        // SAFETY: the mapping lives until this range has returned its bytes, and nobody writes sealed bytes.
         unsafe {
             let start = self.shared.mapping.start().add(self.from as usize);
             slice::from_raw_parts(start.as_ptr(), self.len())
@@ -156,13 +156,13 @@ impl AsRef<[u8]> for Run {
     }
 }
 
-impl Drop for Run {
+impl Drop for SealedRange {
     fn drop(&mut self) {
         drop(self.sample.take());
         let len = self.len();
         let returned = self.shared.returned.0.fetch_add(len, Ordering::AcqRel) + len;
         if returned == ORPHANED {
-            // SAFETY: the owner and all other runs have ended, so nobody else gives up the count.
+            // SAFETY: the owner and all other ranges have ended, so nobody else gives up the count.
             unsafe { ManuallyDrop::drop(&mut self.shared) };
         }
     }
@@ -210,10 +210,10 @@ mod tests {
     #[test]
     fn a_segment_that_is_read_can_neither_start_over_nor_be_written() {
         let mut segment = segment();
-        let run = segment.seal(0, 8, None);
+        let range = segment.seal(0, 8, None);
         assert!(panics(|| segment.reset()) && panics(|| segment.prepare(true)));
         assert!(!cfg!(debug_assertions) || panics(|| segment.poison()));
-        drop(run);
+        drop(range);
         segment.reset();
         assert_eq!(segment.seal(8, 12, None).len(), 4);
     }
@@ -236,13 +236,13 @@ mod tests {
         for owner_first in [true, false] {
             let mut segment = segment();
             let count = segment.shared().clone();
-            let runs = [segment.seal(0, 8, None), segment.seal(8, 9, None)];
+            let ranges = [segment.seal(0, 8, None), segment.seal(8, 9, None)];
             if owner_first {
                 drop(segment);
                 assert_eq!(Arc::strong_count(&count), 2);
-                drop(runs);
+                drop(ranges);
             } else {
-                drop(runs);
+                drop(ranges);
                 assert_eq!(Arc::strong_count(&count), 2);
                 drop(segment);
             }

@@ -1,4 +1,4 @@
-//! The small tier: segments that writers gave up and consumers still read, and segments that nobody reads.
+//! The small tier: retired segments, which consumers still read, and parked ones, which nobody does.
 //!
 //! Writers come here once a segment, never for a frame.
 
@@ -16,11 +16,11 @@ use crate::sync::{Arc, AtomicBool, AtomicUsize, Mutex, Ordering, lock};
 /// head hides none behind it, few enough not to be felt.
 const POLL_ON_TAKE: usize = 3;
 
-/// Retired segments that [`Ring::retire`] looks at while slices pin more than they may anyway: enough to know the live
+/// Retired segments that [`SegmentPool::retire`] looks at while slices pin more than they may anyway: enough to know the live
 /// bytes of all of them soon.
 const POLL_ON_RETIRE: usize = 8;
 
-/// Retired segments that [`Ring::over_pinned`] looks at a call.
+/// Retired segments that [`SegmentPool::over_pinned`] looks at a call.
 const POLL_ON_TURN: usize = 64;
 
 /// Slices may pin 8 MiB whatever is live, and four times the live bytes on top. The check answers a little earlier,
@@ -65,7 +65,7 @@ struct State {
 }
 
 #[derive(Debug)]
-pub(crate) struct Ring {
+pub(crate) struct SegmentPool {
     segment_bytes: usize,
     max_parked: usize,
     retired: AtomicUsize,
@@ -76,7 +76,7 @@ pub(crate) struct Ring {
 /// Segments to unmap after the lock is gone.
 pub(crate) type Surplus = SmallVec<[Segment; 4]>;
 
-impl Ring {
+impl SegmentPool {
     pub(crate) fn new(segment_bytes: usize, parked_bytes: usize) -> Self {
         let max_parked = parked_bytes / segment_bytes;
         Self {
@@ -229,41 +229,41 @@ impl Ring {
 mod tests {
     use super::*;
     use crate::budget::{Budget, Direction};
-    use crate::segment::Run;
+    use crate::segment::SealedRange;
 
     const SEGMENT: usize = 4 << 10;
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// A ring of small segments and the budget that charges them.
+    /// A segments of small segments and the budget that charges them.
     struct Tier {
-        ring: Ring,
+        segments: SegmentPool,
         budget: Arc<Budget>,
     }
 
     impl Tier {
         /// One that may keep `most` segments.
         fn new(segment: usize, most: usize) -> Self {
-            Self { ring: Ring::new(segment, most * segment), budget: Arc::new(Budget::new(1 << 30)) }
+            Self { segments: SegmentPool::new(segment, most * segment), budget: Arc::new(Budget::new(1 << 30)) }
         }
 
         /// A writer takes a new segment, fills `live` bytes of it, and is done with it. Consumers hold what comes back.
-        fn retire(&self, live: usize) -> Option<Run> {
-            let mut segment = Segment::new(self.ring.segment_bytes).expect("room");
-            self.ring.activate(&segment);
-            let run = (live > 0).then(|| segment.seal(0, live, None));
-            let charge = Budget::charge(&self.budget, Direction::Outbound, self.ring.segment_bytes);
+        fn retire(&self, live: usize) -> Option<SealedRange> {
+            let mut segment = Segment::new(self.segments.segment_bytes).expect("room");
+            self.segments.activate(&segment);
+            let range = (live > 0).then(|| segment.seal(0, live, None));
+            let charge = Budget::charge(&self.budget, Direction::Outbound, self.segments.segment_bytes);
             assert!(charge.is_some());
-            drop(self.ring.retire(Leased { segment, charge }, self.budget.held()));
-            run
+            drop(self.segments.retire(Leased { segment, charge }, self.budget.held()));
+            range
         }
 
         fn stats(&self) -> RingStats {
-            self.ring.stats().0
+            self.segments.stats().0
         }
 
         /// Segments that a tick takes out, and why.
         fn tick(&self, now: Instant) -> (usize, usize, Reason) {
-            let (capped, surplus, reason) = self.ring.tick(now, 3 * SECOND, self.budget.held());
+            let (capped, surplus, reason) = self.segments.tick(now, 3 * SECOND, self.budget.held());
             (capped.len(), surplus.len(), reason)
         }
     }
@@ -273,7 +273,7 @@ mod tests {
         let tier = Tier::new(SEGMENT, 8);
         let held = [tier.retire(8), tier.retire(8)];
         assert!(tier.retire(0).is_none());
-        let (found, surplus) = tier.ring.take();
+        let (found, surplus) = tier.segments.take();
         assert!(found.is_some_and(|segment| segment.is_free()) && surplus.is_empty());
         drop(held);
     }
@@ -283,8 +283,8 @@ mod tests {
         let tier = Tier::new(SEGMENT, 8);
         let held: Vec<_> = (0..4).map(|_| tier.retire(8)).collect();
         assert!(tier.retire(0).is_none());
-        assert!(tier.ring.take().0.is_none());
-        assert!(tier.ring.take().0.is_some());
+        assert!(tier.segments.take().0.is_none());
+        assert!(tier.segments.take().0.is_some());
         let stats = tier.stats();
         assert_eq!((stats.hits, stats.misses, stats.reclaimed), (1, 1, 1));
         assert_eq!(stats.busy, 3 + 2 + 4, "two takes of three segments, and the statistics' own look");
@@ -295,10 +295,10 @@ mod tests {
     fn free_segments_park_up_to_the_limit_and_the_rest_is_surplus() {
         let tier = Tier::new(SEGMENT, 2);
         assert!((0..4).all(|_| tier.retire(0).is_none()));
-        let (stats, surplus) = tier.ring.stats();
+        let (stats, surplus) = tier.segments.stats();
         assert_eq!((stats.parked, surplus.len(), stats.reclaimed), (2 * SEGMENT, 2, 4));
         assert_eq!(tier.budget.held(), 0);
-        assert_eq!(tier.ring.trim().len(), 2);
+        assert_eq!(tier.segments.trim().len(), 2);
         assert_eq!(tier.stats().parked, 0);
     }
 
@@ -309,7 +309,7 @@ mod tests {
         let start = Instant::now();
         assert_eq!(tier.tick(start), (2, 0, Reason::Decay), "six were free, four may park");
         assert_eq!(tier.tick(start + SECOND), (0, 2, Reason::Decay));
-        assert!(tier.ring.take().0.is_some());
+        assert!(tier.segments.take().0.is_some());
         assert_eq!(tier.tick(start + 2 * SECOND), (0, 1, Reason::Decay));
         assert_eq!(tier.stats().parked, 0);
         assert!(tier.retire(0).is_none());
@@ -322,7 +322,7 @@ mod tests {
         let tier = Tier::new(SEGMENT, 4);
         let start = Instant::now();
         assert_eq!(tier.tick(start).2, Reason::Decay);
-        assert!(tier.ring.take().0.is_none());
+        assert!(tier.segments.take().0.is_none());
         assert_eq!(tier.tick(start + 3 * SECOND).2, Reason::Decay);
         assert_eq!(tier.tick(start + 6 * SECOND).2, Reason::Idle);
     }
@@ -333,7 +333,7 @@ mod tests {
         assert!(tier.retire(0).is_none());
         let held = tier.retire(8);
         assert_eq!(tier.stats().parked, SEGMENT);
-        tier.ring.close();
+        tier.segments.close();
         let late = tier.retire(8);
         let stats = tier.stats();
         assert_eq!((stats.parked, stats.pinned, stats.writers), (0, 0, 0));
@@ -345,12 +345,12 @@ mod tests {
     fn statistics_count_the_segments_of_writers_and_what_slices_pin() {
         let tier = Tier::new(SEGMENT, 4);
         let mut active = Segment::new(SEGMENT).expect("room");
-        let run = active.seal(0, 100, None);
-        tier.ring.activate(&active);
+        let range = active.seal(0, 100, None);
+        tier.segments.activate(&active);
         let held = tier.retire(24);
         let stats = tier.stats();
         assert_eq!((stats.writers, stats.pinned), (1, 2 * SEGMENT - 124));
-        drop(run);
+        drop(range);
         assert_eq!(tier.stats().pinned, 2 * SEGMENT - 24);
         drop(held);
         assert_eq!(tier.stats().pinned, SEGMENT);
@@ -363,13 +363,13 @@ mod tests {
     fn retired_segments_are_few_up_to_the_allowance() {
         let tier = Tier::new(LARGE, 16);
         let mut held: Vec<_> = (0..6).map(|_| tier.retire(8)).collect();
-        assert!(tier.ring.is_small() && !tier.ring.is_crowded());
+        assert!(tier.segments.is_small() && !tier.segments.is_crowded());
         held.push(tier.retire(8));
-        assert!(!tier.ring.is_small() && tier.ring.is_crowded());
-        assert!(tier.ring.over_pinned(tier.budget.held()).0);
+        assert!(!tier.segments.is_small() && tier.segments.is_crowded());
+        assert!(tier.segments.over_pinned(tier.budget.held()).0);
         held.truncate(6);
-        assert!(!tier.ring.over_pinned(tier.budget.held()).0);
-        assert!(tier.ring.is_small() && !tier.ring.is_crowded());
+        assert!(!tier.segments.over_pinned(tier.budget.held()).0);
+        assert!(tier.segments.is_small() && !tier.segments.is_crowded());
         assert_eq!(tier.budget.held(), 6 * LARGE);
     }
 
@@ -380,7 +380,7 @@ mod tests {
         let live = 3 * LARGE / 4;
         let mut held = vec![tier.retire(live)];
         held.extend((0..8).map(|_| tier.retire(8)));
-        let over = |held: usize| tier.ring.over_pinned(held).0;
+        let over = |held: usize| tier.segments.over_pinned(held).0;
         assert!(!over(tier.budget.held()));
         held[0] = None;
         assert_eq!(tier.stats().parked, LARGE);
@@ -389,6 +389,6 @@ mod tests {
         assert!(over(tier.budget.held()));
         held.truncate(3);
         assert_eq!(tier.tick(Instant::now()), (0, 0, Reason::Decay));
-        assert!(!tier.ring.is_crowded(), "a tick judges as well");
+        assert!(!tier.segments.is_crowded(), "a tick judges as well");
     }
 }

@@ -1,4 +1,4 @@
-//! Setters of settings types, written once for all fields.
+//! The macro that makes the setters of settings types.
 
 /// Writes for each field of a settings type a method of its name, which takes the new value and gives the settings back;
 /// an optional field takes the plain value as well.

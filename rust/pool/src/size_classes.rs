@@ -56,7 +56,7 @@ struct List {
 }
 
 #[derive(Debug)]
-pub(crate) struct Large {
+pub(crate) struct SizeClasses {
     max_parked: usize,
     parked: AtomicUsize,
     lists: [Mutex<List>; CLASSES.len()],
@@ -84,7 +84,7 @@ impl Fit {
     }
 }
 
-impl Large {
+impl SizeClasses {
     pub(crate) fn new(max_parked: usize) -> Self {
         let lists = std::array::from_fn(|_| Mutex::default());
         Self { max_parked, parked: AtomicUsize::new(0), lists }
@@ -175,86 +175,86 @@ mod tests {
     }
 
     /// A tier that may keep `most` buffers, and had as many on lease as it has parked.
-    fn parked(most: usize, count: usize) -> Large {
-        let large = Large::new(most * SMALLEST_CLASS);
-        assert!((0..count).all(|_| large.take(0).is_none()));
-        assert!((0..count).all(|_| large.put(0, mapping()).is_ok()));
-        large
+    fn parked(most: usize, count: usize) -> SizeClasses {
+        let classes = SizeClasses::new(most * SMALLEST_CLASS);
+        assert!((0..count).all(|_| classes.take(0).is_none()));
+        assert!((0..count).all(|_| classes.put(0, mapping()).is_ok()));
+        classes
     }
 
-    fn counted(large: &Large) -> (usize, usize, usize) {
-        let counters = large.counters(0);
-        assert_eq!(large.parked(), counters.parked * SMALLEST_CLASS);
+    fn counted(classes: &SizeClasses) -> (usize, usize, usize) {
+        let counters = classes.counters(0);
+        assert_eq!(classes.parked(), counters.parked * SMALLEST_CLASS);
         (counters.live, counters.peak, counters.parked)
     }
 
     #[test]
     fn a_lease_that_did_not_come_about_is_not_live() {
-        let large = parked(2, 1);
-        assert!(large.take(0).is_some() && large.take(0).is_none());
-        large.untake(0);
-        assert_eq!(counted(&large), (1, 2, 0));
-        large.untake(0);
-        assert_eq!(counted(&large), (0, 2, 0));
+        let classes = parked(2, 1);
+        assert!(classes.take(0).is_some() && classes.take(0).is_none());
+        classes.untake(0);
+        assert_eq!(counted(&classes), (1, 2, 0));
+        classes.untake(0);
+        assert_eq!(counted(&classes), (0, 2, 0));
     }
 
     #[test]
     fn parked_buffers_fill_the_limit_exactly() {
-        let large = parked(2, 2);
-        assert!(large.take(0).is_some());
-        assert!(large.take(1).is_none());
-        assert!(large.put(0, mapping()).is_ok());
-        assert!(large.put(1, Mapping::new(CLASSES[1]).expect("room")).is_err());
-        assert_eq!(counted(&large), (0, 2, 2));
-        assert_eq!((large.counters(0).hits, large.counters(0).misses), (1, 2));
+        let classes = parked(2, 2);
+        assert!(classes.take(0).is_some());
+        assert!(classes.take(1).is_none());
+        assert!(classes.put(0, mapping()).is_ok());
+        assert!(classes.put(1, Mapping::new(CLASSES[1]).expect("room")).is_err());
+        assert_eq!(counted(&classes), (0, 2, 2));
+        assert_eq!((classes.counters(0).hits, classes.counters(0).misses), (1, 2));
     }
 
     #[test]
     fn a_tick_takes_out_what_it_no_longer_counts() {
-        let large = parked(8, 8);
+        let classes = parked(8, 8);
         let second = Duration::from_secs(1);
         let start = Instant::now();
         let ticked = |now| {
             let mut taken = Vec::new();
-            large.tick(now, 3 * second, |surplus, reason| taken.extend(surplus.iter().map(|_| reason)));
+            classes.tick(now, 3 * second, |surplus, reason| taken.extend(surplus.iter().map(|_| reason)));
             taken
         };
         assert_eq!(ticked(start), [], "all of them were needed since the last tick");
         assert_eq!(ticked(start + second), [Reason::Decay; 4]);
-        assert_eq!(counted(&large), (0, 8, 4));
-        assert!(large.take(0).is_some());
+        assert_eq!(counted(&classes), (0, 8, 4));
+        assert!(classes.take(0).is_some());
         assert_eq!(ticked(start + 4 * second), [Reason::Decay; 2], "half of three, rounded up");
-        assert_eq!(counted(&large), (1, 8, 1));
+        assert_eq!(counted(&classes), (1, 8, 1));
         assert_eq!(ticked(start + 7 * second), [Reason::Idle], "no take for the timeout");
-        assert_eq!(counted(&large), (1, 8, 0));
+        assert_eq!(counted(&classes), (1, 8, 0));
     }
 
     #[test]
     fn a_take_that_finds_nothing_is_a_use() {
-        let large = Large::new(SMALLEST_CLASS);
+        let classes = SizeClasses::new(SMALLEST_CLASS);
         let (start, timeout) = (Instant::now(), Duration::from_secs(3));
         let reason = |now| {
             let mut first = None;
-            large.tick(now, timeout, |_, reason| first = first.or(Some(reason)));
+            classes.tick(now, timeout, |_, reason| first = first.or(Some(reason)));
             first
         };
         assert_eq!(reason(start), Some(Reason::Decay));
-        assert!(large.take(0).is_none());
+        assert!(classes.take(0).is_none());
         assert_eq!(reason(start + timeout), Some(Reason::Decay));
         assert_eq!(reason(start + 2 * timeout), Some(Reason::Idle));
     }
 
     #[test]
     fn what_is_drained_is_no_longer_counted_and_a_closed_tier_parks_nothing() {
-        let large = parked(4, 3);
-        assert_eq!(large.drain(false).len(), 3);
-        assert_eq!(counted(&large), (0, 3, 0));
-        assert!(large.take(0).is_none());
-        assert!(large.put(0, mapping()).is_ok());
-        assert_eq!(large.drain(true).len(), 1);
-        assert!(large.take(0).is_none());
-        assert!(large.put(0, mapping()).is_err());
-        assert_eq!(counted(&large), (0, 3, 0));
+        let classes = parked(4, 3);
+        assert_eq!(classes.drain(false).len(), 3);
+        assert_eq!(counted(&classes), (0, 3, 0));
+        assert!(classes.take(0).is_none());
+        assert!(classes.put(0, mapping()).is_ok());
+        assert_eq!(classes.drain(true).len(), 1);
+        assert!(classes.take(0).is_none());
+        assert!(classes.put(0, mapping()).is_err());
+        assert_eq!(counted(&classes), (0, 3, 0));
     }
 
     #[test]

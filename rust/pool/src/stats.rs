@@ -1,9 +1,9 @@
-//! One look at everything the pool counts.
+//! Statistics of a pool: a snapshot of all its counters.
 
 use crate::config::PoolConfig;
-use crate::core::Core;
 use crate::decay::Reason;
-use crate::large::CLASSES;
+use crate::pool_state::PoolState;
+use crate::size_classes::CLASSES;
 use crate::sync::{AtomicUsize, Ordering};
 
 /// Bytes given back to the system, by reason.
@@ -110,31 +110,31 @@ pub struct PoolStats {
 }
 
 impl PoolStats {
-    pub(crate) fn collect(core: &Core) -> Self {
-        if core.is_forked() {
-            return Self { config: core.config.clone(), ..Self::default() };
+    pub(crate) fn collect(state: &PoolState) -> Self {
+        if state.is_forked() {
+            return Self { config: state.config.clone(), ..Self::default() };
         }
-        let (ring, surplus) = core.ring.stats();
-        core.release(surplus, Reason::Cap);
+        let (segments, surplus) = state.segments.stats();
+        state.release(surplus, Reason::Cap);
         let classes: Vec<_> =
-            CLASSES.iter().enumerate().map(|(class, &capacity)| class_stats(core, class, capacity)).collect();
+            CLASSES.iter().enumerate().map(|(class, &capacity)| class_stats(state, class, capacity)).collect();
         let count = |counter: &AtomicUsize| counter.load(Ordering::Relaxed);
-        let released = |reason: Reason| count(&core.counters.released[reason as usize]);
+        let released = |reason: Reason| count(&state.counters.released[reason as usize]);
         Self {
-            live_bytes: core.budget.held().saturating_sub(ring.pinned),
-            parked_bytes: ring.parked + core.large.parked(),
-            pinned_bytes: ring.pinned,
-            held_bytes: core.budget.held(),
-            inbound_bytes: core.budget.inbound(),
-            exact_bytes: count(&core.counters.exact),
-            peak_bytes: core.budget.peak(),
-            hits: ring.hits + classes.iter().map(|class| class.hits).sum::<u64>(),
-            misses: ring.misses + classes.iter().map(|class| class.misses).sum::<u64>(),
-            fallbacks: count(&core.counters.fallbacks),
-            exhausted: count(&core.counters.exhausted),
-            oversized: count(&core.counters.oversized),
-            copied_out_bytes: count(&core.counters.copied_out),
-            leaks: count(&core.counters.leaks),
+            live_bytes: state.budget.held().saturating_sub(segments.pinned),
+            parked_bytes: segments.parked + state.classes.parked(),
+            pinned_bytes: segments.pinned,
+            held_bytes: state.budget.held(),
+            inbound_bytes: state.budget.inbound(),
+            exact_bytes: count(&state.counters.exact),
+            peak_bytes: state.budget.peak(),
+            hits: segments.hits + classes.iter().map(|class| class.hits).sum::<u64>(),
+            misses: segments.misses + classes.iter().map(|class| class.misses).sum::<u64>(),
+            fallbacks: count(&state.counters.fallbacks),
+            exhausted: count(&state.counters.exhausted),
+            oversized: count(&state.counters.oversized),
+            copied_out_bytes: count(&state.counters.copied_out),
+            leaks: count(&state.counters.leaks),
             released: Released {
                 decay: released(Reason::Decay),
                 idle: released(Reason::Idle),
@@ -142,20 +142,20 @@ impl PoolStats {
                 cap: released(Reason::Cap),
             },
             segments: SegmentStats {
-                hits: ring.hits,
-                misses: ring.misses,
-                reclaimed: ring.reclaimed,
-                busy: ring.busy,
-                writers: ring.writers,
+                hits: segments.hits,
+                misses: segments.misses,
+                reclaimed: segments.reclaimed,
+                busy: segments.busy,
+                writers: segments.writers,
             },
             classes,
-            config: core.config.clone(),
+            config: state.config.clone(),
         }
     }
 }
 
-fn class_stats(core: &Core, class: usize, capacity: usize) -> ClassStats {
-    let counters = core.large.counters(class);
+fn class_stats(state: &PoolState, class: usize, capacity: usize) -> ClassStats {
+    let counters = state.classes.counters(class);
     ClassStats {
         capacity,
         live: counters.live,

@@ -1,4 +1,4 @@
-//! The one place that names synchronisation primitives: those of std, or loom's when a model is checked.
+//! Synchronisation primitives: those of std, or loom's when a model is checked. No other file names them.
 
 #[cfg(loom)]
 pub(crate) use loom::sync::{

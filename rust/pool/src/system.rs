@@ -1,4 +1,4 @@
-//! What the system lets this process have.
+//! The memory that this process may use, by its control group and the machine.
 
 use std::fs;
 

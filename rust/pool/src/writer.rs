@@ -1,4 +1,4 @@
-//! The producing thread's half: frames are written in place and sealed together.
+//! `Writer`: the producing thread's half of a pool. Frames are written in place and sealed together.
 #![expect(clippy::inline_always, reason = "a put of a few bytes is cheaper than a call")]
 
 use std::io;
@@ -8,12 +8,12 @@ use smallvec::SmallVec;
 
 use crate::batch::{Batch, END_BYTES, needs_trailer};
 use crate::buffer::PooledBuf;
-use crate::core::Core;
 use crate::cursor::Cursor;
-use crate::large::{FIRST_GUESS, LARGEST_CLASS, SMALLEST_CLASS, grown};
 use crate::leak::{LeaseWatch, SAMPLE_EVERY, Sample};
 use crate::pool::Pool;
+use crate::pool_state::PoolState;
 use crate::segment::Segment;
+use crate::size_classes::{FIRST_GUESS, LARGEST_CLASS, SMALLEST_CLASS, grown};
 
 /// Largest frame that shares a segment with others when it has to move.
 const SHARING_LIMIT: usize = 32 << 10;
@@ -35,7 +35,7 @@ pub struct Writer {
     cursor: Cursor,
     ends: Vec<u32>,
     /// The cursor in the segment, while `cursor` is in a large buffer because the open frame outgrew segments.
-    aside: Option<Cursor>,
+    suspended: Option<Cursor>,
     done: SmallVec<[Batch; 2]>,
     last_large: usize,
     epoch: Option<usize>,
@@ -50,7 +50,7 @@ impl Writer {
         Self {
             cursor: if scratch == 0 { Cursor::nowhere() } else { Cursor::in_scratch(scratch) },
             ends: Vec::new(),
-            aside: None,
+            suspended: None,
             done: SmallVec::new(),
             last_large: 0,
             epoch: None,
@@ -73,7 +73,7 @@ impl Writer {
     /// Opens a frame. `hint`: bytes expected, 0 if unknown; a wrong one costs at most a copy.
     #[inline]
     pub fn begin(&mut self, hint: usize) {
-        debug_assert!(self.aside.is_none(), "begin inside a frame");
+        debug_assert!(self.suspended.is_none(), "begin inside a frame");
         self.cursor.open();
         if hint > self.cursor.room() {
             self.make_room(hint.min(LARGEST_CLASS));
@@ -171,18 +171,19 @@ impl Writer {
     /// Closes the open frame.
     #[inline]
     pub fn commit(&mut self) {
-        if self.aside.is_some() {
+        if self.suspended.is_some() {
             self.commit_large();
             return;
         }
-        self.ends.push(self.cursor.run_len() as u32);
+        self.ends.push(self.cursor.unsealed_len() as u32);
         self.cursor.open();
     }
 
-    /// Takes the open frame back to its first byte; a buffer it outgrew segments with goes home.
+    /// Takes the open frame back to its first byte; a buffer it outgrew segments with goes back to
+    /// the pool.
     #[inline]
     pub fn abort(&mut self) {
-        if self.aside.is_some() {
+        if self.suspended.is_some() {
             drop(self.leave_large());
         } else {
             self.cursor.rewind();
@@ -204,8 +205,8 @@ impl Writer {
     /// # Panics
     /// A frame is open.
     pub fn share(&mut self, frame: Bytes) {
-        assert!(self.frame_len() == 0 && self.aside.is_none(), "share inside a frame");
-        self.cut_aside();
+        assert!(self.frame_len() == 0 && self.suspended.is_none(), "share inside a frame");
+        self.finish_batch();
         self.done.push(Batch::single(frame));
     }
 
@@ -214,8 +215,8 @@ impl Writer {
     /// # Panics
     /// A frame is open.
     pub fn seal(&mut self, mut sink: impl FnMut(Batch)) {
-        assert!(self.frame_len() == 0 && self.aside.is_none(), "seal inside a frame");
-        let epoch = Some(self.pool.core().epoch());
+        assert!(self.frame_len() == 0 && self.suspended.is_none(), "seal inside a frame");
+        let epoch = Some(self.pool.state().epoch());
         let quiet = self.epoch != epoch;
         self.epoch = epoch;
         if !self.done.is_empty() {
@@ -227,7 +228,7 @@ impl Writer {
     }
 
     /// Puts the committed frames of the segment behind the batches that are done.
-    fn cut_aside(&mut self) {
+    fn finish_batch(&mut self) {
         if !self.ends.is_empty() {
             let batch = self.cut(false);
             self.done.push(batch);
@@ -248,7 +249,7 @@ impl Writer {
     fn make_room(&mut self, more: usize) {
         let len = self.frame_len();
         let wanted = len.checked_add(more).expect("capacity overflow");
-        if self.aside.is_some() {
+        if self.suspended.is_some() {
             self.enter_large(grown(self.cursor.capacity()).max(wanted));
         } else if wanted <= self.sharing_limit() {
             self.next_segment();
@@ -267,31 +268,31 @@ impl Writer {
 
     /// Goes on at the start of a segment; the open frame comes along.
     fn next_segment(&mut self) {
-        let core = self.pool.core().clone();
-        if self.ends.is_empty() && self.cursor.restart(core.config.zero_on_reuse) {
+        let state = self.pool.state().clone();
+        if self.ends.is_empty() && self.cursor.restart(state.config.zero_on_reuse) {
             return;
         }
-        let mut next = Cursor::in_segment(core.take_segment(), TRAILER_BYTES);
+        let mut next = Cursor::in_segment(state.take_segment(), TRAILER_BYTES);
         next.put(self.cursor.frame());
         self.cursor.rewind();
-        self.cut_aside();
+        self.finish_batch();
         if let Some(leased) = std::mem::replace(&mut self.cursor, next).into_leased() {
-            core.retire_segment(leased);
+            state.retire_segment(leased);
         }
     }
 
     /// Goes on in a larger buffer; the open frame comes along.
     fn enter_large(&mut self, capacity: usize) {
-        let mut next = Cursor::in_buffer(Core::acquire(self.pool.core(), capacity, self.stream));
+        let mut next = Cursor::in_buffer(PoolState::acquire(self.pool.state(), capacity, self.stream));
         next.put(self.cursor.frame());
         self.cursor.rewind();
         let old = std::mem::replace(&mut self.cursor, next);
-        self.aside.get_or_insert(old);
+        self.suspended.get_or_insert(old);
     }
 
     /// Back to the segment; the buffer with the open frame is the caller's.
     fn leave_large(&mut self) -> Option<PooledBuf> {
-        let segment = self.aside.take()?;
+        let segment = self.suspended.take()?;
         std::mem::replace(&mut self.cursor, segment).into_buffer()
     }
 
@@ -305,12 +306,12 @@ impl Writer {
             self.put(&buffer);
             return self.commit();
         }
-        self.cut_aside();
+        self.finish_batch();
         self.last_large = len;
         let batch = if buffer.capacity() <= MAX_SLACK * len {
             in_buffer(buffer)
         } else if SMALLEST_CLASS <= MAX_SLACK * len {
-            let mut smaller = Core::acquire(self.pool.core(), len, self.stream);
+            let mut smaller = PoolState::acquire(self.pool.state(), len, self.stream);
             smaller.put(&buffer);
             in_buffer(smaller)
         } else {
@@ -323,22 +324,22 @@ impl Writer {
     /// last tick, which is copied out exactly rather than pin a segment that nobody else uses. So is a small one while
     /// segments pin more than they may.
     fn cut(&mut self, quiet: bool) -> Batch {
-        let frames = self.cursor.run_len();
+        let frames = self.cursor.unsealed_len();
         let trailer = needs_trailer(self.ends.len());
-        let core = self.pool.core();
-        let segment = core.config.segment_bytes;
+        let state = self.pool.state();
+        let segment = state.config.segment_bytes;
         let alone = self.cursor.segment().is_none_or(|segment| quiet && Segment::is_free(segment));
-        let lonely = frames < segment / MAX_SLACK && core.ring.is_crowded();
+        let lonely = frames < segment / MAX_SLACK && state.segments.is_crowded();
         let batch = if frames == 0 && !trailer {
             Batch::of_bytes(Bytes::new(), &self.ends)
         } else if alone || lonely || (trailer && !self.cursor.put_ends(&self.ends)) {
-            let batch = exact(self.cursor.run(), trailer, &self.ends);
-            self.cursor.take_back(core.config.zero_on_reuse);
+            let batch = exact(self.cursor.unsealed(), trailer, &self.ends);
+            self.cursor.take_back(state.config.zero_on_reuse);
             batch
         } else {
             let sample = self.sample(frames);
-            let run = self.cursor.seal(sample).expect("frames that are not alone lie in a segment");
-            Batch::of_run(run, &self.ends, segment)
+            let range = self.cursor.seal(sample).expect("frames that are not alone lie in a segment");
+            Batch::of_range(range, &self.ends, segment)
         };
         self.ends.clear();
         self.ends.shrink_to(ENDS_KEPT);
@@ -348,7 +349,7 @@ impl Writer {
     fn sample(&mut self, bytes: usize) -> Option<Sample> {
         self.leases = self.leases.wrapping_add(1);
         if self.leases.is_multiple_of(SAMPLE_EVERY) {
-            LeaseWatch::begun(&self.pool.core().watch, self.stream, bytes)
+            LeaseWatch::begun(&self.pool.state().watch, self.stream, bytes)
         } else {
             None
         }
@@ -372,10 +373,10 @@ fn in_buffer(buffer: PooledBuf) -> Batch {
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        let segment = self.aside.take().unwrap_or_else(Cursor::nowhere);
+        let segment = self.suspended.take().unwrap_or_else(Cursor::nowhere);
         for cursor in [segment, std::mem::replace(&mut self.cursor, Cursor::nowhere())] {
             if let Some(leased) = cursor.into_leased() {
-                self.pool.core().retire_segment(leased);
+                self.pool.state().retire_segment(leased);
             }
         }
     }

@@ -1,4 +1,4 @@
-"""What handlers share: opened once per worker by the lifespan, and found in the `Context` of every call."""
+"""State that handlers share: opened once per worker by the lifespan, and found in the `Context` of every call."""
 
 import asyncio
 import contextlib

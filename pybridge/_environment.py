@@ -1,4 +1,4 @@
-"""Environment variables that look like settings and are none: of them nobody would hear otherwise."""
+"""The check for environment variables that look like settings and are none."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The version, from the extension; the first module that needs it, so it says what to do where there is none."""
+"""The version, read from the extension; the import that says what to do where there is no extension."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a handler is and what it takes, decided once, when an engine is made."""
+"""Checks of handlers when an engine is made: their kind, their parameters and their name."""
 
 from __future__ import annotations
 

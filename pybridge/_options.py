@@ -1,4 +1,4 @@
-"""What may be said about one call, and its checks."""
+"""`CallOptions`: the options of one call, and their checks."""
 
 from __future__ import annotations
 

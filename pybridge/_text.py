@@ -1,4 +1,4 @@
-"""Text that stays on its line, in a log or a header."""
+"""The check of text that must stay on one line of a log or header."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which format a stream speaks, with the format's options."""
+"""Codecs: the format of a stream, with the options of that format."""
 
 from __future__ import annotations
 

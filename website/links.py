@@ -1,4 +1,4 @@
-"""Where a link of a document leads on the site."""
+"""Links of a document as they lead on the site."""
 
 from __future__ import annotations
 

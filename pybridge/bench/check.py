@@ -1,4 +1,4 @@
-"""Whether lanes gave the same output."""
+"""The check that lanes gave the same output."""
 
 import hashlib
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""What runs in the process of a lane."""
+"""The runners of lanes, by name, in a lane's process."""
 
 import sys
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The command's side of a lane's process."""
+"""A lane's process as the command sees it."""
 
 import select
 import subprocess

@@ -1,4 +1,4 @@
-"""What the command and the process of a lane say to each other: one JSON value a line."""
+"""Messages between the command and a lane's process: one JSON value a line."""
 
 from typing import Any, Literal
 

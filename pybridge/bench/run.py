@@ -1,4 +1,4 @@
-"""What `pybridge bench` does once its options are known."""
+"""`pybridge bench` from its checked options to tables, JSON and plots."""
 
 import argparse
 import dataclasses

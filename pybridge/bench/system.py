@@ -1,4 +1,4 @@
-"""What the operating system says about this process, or another."""
+"""Facts that the operating system gives about this process, or another."""
 
 import contextlib
 import ctypes

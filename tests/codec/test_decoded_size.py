@@ -1,4 +1,4 @@
-"""How large the objects of one message may become."""
+"""The bound on the size of objects that one message may become."""
 
 from __future__ import annotations
 

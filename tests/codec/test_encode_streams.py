@@ -1,4 +1,4 @@
-"""What an item that cannot be encoded does to its stream, and to the others."""
+"""Items that cannot be encoded: the end of their stream, and the others that go on."""
 
 from __future__ import annotations
 

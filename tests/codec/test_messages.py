@@ -1,4 +1,4 @@
-"""What the errors of the codec say, word for word, both formats and both directions."""
+"""Error messages of the codec, word for word, both formats and both directions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What docs/values.md says is so."""
+"""docs/values.md is true."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What cannot be said about a call, a worker or an engine is refused at once, by name."""
+"""Options of calls, workers and engines that cannot be are refused at once, by name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `await engine.call(request)` is: one coroutine that waits for the one item and the end of its handler."""
+"""`await engine.call(request)`: one coroutine that waits for the one item and the end of its handler."""
 
 from __future__ import annotations
 

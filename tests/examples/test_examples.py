@@ -1,4 +1,4 @@
-"""Every example runs as it stands, and prints what its words promise."""
+"""The examples run as they stand, and print what their words promise."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the bridge adds to the work of Python's cycle collector: nothing that grows with the items."""
+"""The bridge's share in the work of Python's cycle collector: nothing that grows with the items."""
 
 from __future__ import annotations
 

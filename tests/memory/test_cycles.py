@@ -1,4 +1,4 @@
-"""What the collector sees of our references to Python objects: each once, so that nothing in use is cleared."""
+"""References to Python objects as the collector sees them: each once, so that nothing in use is cleared."""
 
 from __future__ import annotations
 

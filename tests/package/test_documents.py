@@ -1,4 +1,4 @@
-"""Every block of code in the documents is run, compiled or read; what a test of its own runs is named here."""
+"""Blocks of code in the documents are run, compiled or read; those that a test of their own runs are named here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a handler is called, and which function says what it is."""
+"""Names of handlers, and the function that decides their kind."""
 
 from __future__ import annotations
 

@@ -174,6 +174,23 @@ def test_rust_file_is_split_at_five_hundred_lines(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= MAX_RUST_LINES
 
 
+@pytest.mark.parametrize("folder", ["bench", "examples", "pybridge", "rust", "tests", "website"])
+def test_headers_name_what_a_file_holds(folder: str) -> None:
+    """A noun phrase, and no riddle that begins with What or Who."""
+    sources = [
+        path for path in (ROOT / folder).rglob("*") if path.suffix in {".py", ".rs"} and "target" not in path.parts
+    ]
+    headers = {
+        path.relative_to(ROOT).as_posix(): next(
+            (line for line in path.read_text().splitlines() if line.startswith(('"""', "//! "))), ""
+        )
+        for path in sources
+    }
+    riddle = re.compile(r'(?:"""|//! )(?:How|What|When|Where|Whether|Which|Who|Whose|Why)\b')
+    assert sources
+    assert not {name: header for name, header in headers.items() if riddle.match(header)}
+
+
 def files_with(pattern: str) -> set[str]:
     return {name for name, path in sources_with_python().items() if re.search(pattern, rust_layers.code(path))}
 

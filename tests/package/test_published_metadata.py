@@ -1,4 +1,4 @@
-"""What people see who have the package but not the repository."""
+"""Metadata and links for people who have the package but not the repository."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What docs/scale-out.md says, as far as that shows without Ray; `make scale-out` runs the page on one."""
+"""docs/scale-out.md is true as far as that shows without Ray; `make scale-out` runs the page on one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What docs/settings.md says is so."""
+"""docs/settings.md is true."""
 
 from __future__ import annotations
 

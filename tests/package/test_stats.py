@@ -1,4 +1,4 @@
-"""What `engine.stats()` says, on real streams."""
+"""`engine.stats()` on real streams."""
 
 from __future__ import annotations
 

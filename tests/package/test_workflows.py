@@ -1,4 +1,4 @@
-"""What GitHub is told to run; this file is not part of the source distribution."""
+"""The workflows of GitHub; this file is not part of the source distribution."""
 
 from __future__ import annotations
 

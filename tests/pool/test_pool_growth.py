@@ -1,4 +1,4 @@
-"""Where a frame of unknown length begins, and what it costs to grow."""
+"""Growth of frames whose length is not known: their first buffer, and the cost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What importing and using pybridge does to a process's memory."""
+"""A process's memory after importing and using pybridge."""
 
 from __future__ import annotations
 

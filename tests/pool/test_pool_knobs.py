@@ -1,4 +1,4 @@
-"""Every knob of `PoolConfig` and what `stats()` shows of it."""
+"""The settings of `PoolConfig`, each as `stats()` shows it."""
 
 from __future__ import annotations
 

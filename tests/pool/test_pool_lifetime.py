@@ -1,4 +1,4 @@
-"""What Python holds of the pool outlives everything it came from."""
+"""Memory of the pool that Python holds outlives everything it came from."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What streams leave behind in the pool."""
+"""Memory that streams leave behind in the pool."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an application of `engine.asgi()` promises any ASGI server, well-behaved or not."""
+"""The promises of `engine.asgi()` to any ASGI server, well-behaved or not."""
 
 from __future__ import annotations
 

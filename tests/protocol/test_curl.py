@@ -1,4 +1,4 @@
-"""What curl sees: items as they come, and exit statuses that tell a failure."""
+"""Answers as curl sees them: items as they come, and exit statuses that tell a failure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is counted of requests and their answers; the handler `counted` is called by these tests alone."""
+"""Counters of requests and answers; only these tests call the handler `counted`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which formats go in and come out, and what is refused by method, path and type."""
+"""Formats of requests and answers, and refusals by method, path and type."""
 
 from __future__ import annotations
 

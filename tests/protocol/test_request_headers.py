@@ -1,4 +1,4 @@
-"""What headers of a request reach the handler, and which are refused."""
+"""Headers of a request that reach the handler, and those that are refused."""
 
 from __future__ import annotations
 

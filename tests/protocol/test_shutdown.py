@@ -1,4 +1,4 @@
-"""What servers that are told to stop do with the streams that live, as far as it is ours."""
+"""Live streams under servers that are told to stop, as far as their end is ours."""
 
 from __future__ import annotations
 

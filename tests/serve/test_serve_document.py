@@ -1,4 +1,4 @@
-"""What docs/serve.md says is so: its files are served as it says, and its commands print what it shows."""
+"""docs/serve.md is true: its files are served as it says, and its commands print what it shows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a serving process ends by signals, whatever its handlers do."""
+"""Ends of a serving process by signals, whatever its handlers do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a cancelled handler's cleanup may do, and what becomes of it."""
+"""A cancelled handler's cleanup: its freedom, its time and its failures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What streams, contexts and engines give to `await` is a coroutine wherever asyncio takes one."""
+"""Awaitables of streams, contexts and engines are coroutines wherever asyncio takes one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What docs/streams.md says is so."""
+"""docs/streams.md is true."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every way out of every phase of a stream is exactly one ending, and nothing stays live."""
+"""Ways out of a stream, in every phase: each is exactly one ending, and nothing stays live."""
 
 from __future__ import annotations
 

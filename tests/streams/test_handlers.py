@@ -1,4 +1,4 @@
-"""Every kind of handler runs, and every wrong thing is refused when the engine is made."""
+"""Kinds of handlers run, and wrong ones are refused when the engine is made."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What docs/serving.md says is so."""
+"""docs/serving.md is true."""
 
 from __future__ import annotations
 

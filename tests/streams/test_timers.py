@@ -1,4 +1,4 @@
-"""What `write_timeout` and `idle_timeout` count, and that they cost nothing while there is nothing to count."""
+"""`write_timeout` and `idle_timeout`: the time that each counts, at no cost while there is none to count."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What pybridge says under trio: its streams need asyncio."""
+"""Errors under trio: streams need asyncio."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every way to call an engine from Python."""
+"""The forms in which an engine is called from Python."""
 
 from __future__ import annotations
 

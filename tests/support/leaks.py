@@ -1,4 +1,4 @@
-"""What no test may leave behind."""
+"""The check that a test leaves nothing live in any engine or pool."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was logged during a test."""
+"""The log records of a test."""
 
 from __future__ import annotations
 

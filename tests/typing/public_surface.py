@@ -1,4 +1,4 @@
-"""What a type checker sees of the public surface; checked by mypy, never run.
+"""The public surface as a type checker sees it; checked by mypy, never run.
 
 A line with an ignore is one that must be an error: an ignore that is not needed fails the check.
 """

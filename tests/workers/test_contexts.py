@@ -1,4 +1,4 @@
-"""What serves a whole loop or engine runs in no caller's context and keeps none."""
+"""Contexts of parts that serve a whole loop or engine: none is a caller's, and none is kept."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-//! How often writers ask malloc, counted by a global allocator; a binary of its own.
+//! Allocations that writers ask malloc for, counted by a global allocator; a binary of its own.
 
 #![allow(unsafe_code, reason = "a global allocator that counts")]
 

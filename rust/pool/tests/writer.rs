@@ -1,4 +1,4 @@
-//! What a writer promises, from outside.
+//! Promises of writers, from outside the crate.
 
 mod support;
 

@@ -1,4 +1,4 @@
-"""All services as one ASGI application, each below a path of its own, as a host mounts them."""
+"""An ASGI application of all services, each below a path of its own, as a host mounts them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What handlers note of themselves, for tests in another process: a line each, in a file that the test names."""
+"""Notes of handlers for tests in another process: a line each, in a file that the test names."""
 
 from __future__ import annotations
 

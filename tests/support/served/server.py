@@ -1,4 +1,4 @@
-"""All services at once, each behind a server of pybridge's on a port of its own, until SIGTERM comes."""
+"""Servers of pybridge's for all services, each on a port of its own, until SIGTERM comes."""
 
 from __future__ import annotations
 

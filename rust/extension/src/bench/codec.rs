@@ -1,4 +1,4 @@
-//! The codec alone, in a loop that nothing else runs in.
+//! The loop that measures the codec alone.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

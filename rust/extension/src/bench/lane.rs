@@ -1,4 +1,4 @@
-//! What a way from a handler to tokio must offer to be measured; the engine and the two reference bridges as such lanes.
+//! Lanes from a handler to tokio: their trait, and the engine and the two reference bridges as such lanes.
 
 use std::future::Future;
 

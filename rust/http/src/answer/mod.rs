@@ -1,4 +1,4 @@
-//! The body of an answer: how it begins, what it is made of, how it ends.
+//! Bodies of answers: their beginning, their pieces and their end.
 
 mod answer_body;
 mod body;

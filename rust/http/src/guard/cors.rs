@@ -1,4 +1,4 @@
-//! Which pages of other origins may use a service from a browser.
+//! The rules for pages of other origins that use a service from a browser.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri, header, request};

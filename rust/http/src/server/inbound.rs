@@ -1,4 +1,4 @@
-//! What a client sends, as HTTP reads it, on TLS or not: which protocol it speaks, and where the heads of its requests begin and end.
+//! The bytes that a client sends, as HTTP reads them: their protocol, and the beginnings and ends of its heads.
 
 use std::sync::Arc;
 

@@ -1,45 +1,14 @@
-//! How often encoding asks malloc, counted by a global allocator; a binary of its own.
-#![allow(unsafe_code, reason = "a global allocator that counts")]
+//! Allocations that encoding asks malloc for.
 #![allow(clippy::disallowed_methods, reason = "a test's thread is its own")]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::ffi::CString;
 use std::sync::Arc;
 
+use allocation_counter::measure;
 use pybridge::codec::{CodecSpec, Encoder, Format, Framing, Limits};
 use pybridge::{Pool, PoolConfig};
 use pybridge_pool::Writer;
 use pyo3::prelude::*;
-
-struct Counting;
-
-thread_local! {
-    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
-}
-
-// SAFETY: every call goes to the system allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        // SAFETY: the caller's promise.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promise.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, len: usize) -> *mut u8 {
-        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        // SAFETY: the caller's promise.
-        unsafe { System.realloc(pointer, layout, len) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 const SMALL: [&str; 8] = [
     "{'token': 'hello', 'id': 15339, 'logprob': -0.25, 'finish_reason': None, 'done': False}",
@@ -53,19 +22,17 @@ const SMALL: [&str; 8] = [
 ];
 
 /// A segment is left earlier where escapes might not have fitted; so many more of them for 400 frames.
-const SEGMENTS: usize = 8;
+const SEGMENTS: u64 = 8;
 
 /// Allocations of turns of eight frames each, after the pool has seen many of them.
-fn allocations(mut frame: impl FnMut(&mut Writer)) -> usize {
+fn allocations(mut frame: impl FnMut(&mut Writer)) -> u64 {
     let mut out = Pool::new(PoolConfig::default()).unwrap().writer();
     let mut turn = || {
         (0..8).for_each(|_| frame(&mut out));
         out.seal(drop);
     };
     (0..200).for_each(|_| turn());
-    let before = ALLOCATIONS.get();
-    (0..50).for_each(|_| turn());
-    ALLOCATIONS.get() - before
+    measure(|| (0..50).for_each(|_| turn())).count_total
 }
 
 #[test]
@@ -100,9 +67,10 @@ fn a_megabyte_of_any_text_takes_one_buffer_of_the_pool() {
                 let mut out = Pool::new(PoolConfig::default()).unwrap().writer();
                 let mut encoder = Encoder::new(spec, Framing::None, Arc::new(Limits::default()));
                 let mut turn = || {
-                    let before = ALLOCATIONS.get();
-                    encoder.encode(&item, &mut out).unwrap();
-                    let made = ALLOCATIONS.get() - before;
+                    let encode = || {
+                        encoder.encode(&item, &mut out).unwrap();
+                    };
+                    let made = measure(encode).count_total;
                     out.seal(drop);
                     made
                 };

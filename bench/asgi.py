@@ -10,15 +10,13 @@ of the server for each item: of `engine.asgi()`, against a generator under Starl
 
 from __future__ import annotations
 
-import argparse
-import json
 import statistics
 import sys
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
-from bench.result_files import row, said, stamp, stored, write
+from bench.result_files import arguments, before, row, said, stamp, write
 from bench.serve_cases import start
 from bench.servers import (
     IDLE_SECONDS,
@@ -177,20 +175,15 @@ def _row(case: dict[str, Any], server: str) -> str:
 
 def main() -> int:
     """Measures, writes, and says which figures are not reached: exit status 1 if any."""
-    parser = argparse.ArgumentParser(prog="python -m bench.asgi", description=__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--only", default="", help="cases whose key begins with one of these, separated by commas")
-    parser.add_argument("--repeat", type=int, default=5, help="runs of each lane (5)")
-    args = parser.parse_args()
-    wanted = tuple(args.only.split(","))
+    wanted, repeat = arguments("bench.asgi", __doc__)
     build()
-    before = json.loads(stored("asgi").read_text(encoding="utf-8")) if stored("asgi").exists() else {}
-    kept = {found["key"]: found for found in before.get("cases", [])}
+    last = before("asgi")
+    kept = {found["key"]: found for found in last.get("cases", [])}
     for case in CASES:
         if case.key.startswith(wanted):
             print(f"{case.title} ...", file=sys.stderr, flush=True)
-            kept[case.key] = measure_case(case, args.repeat)
-    memory = before.get("memory")
+            kept[case.key] = measure_case(case, repeat)
+    memory = last.get("memory")
     if "memory".startswith(wanted):
         print("memory ...", file=sys.stderr, flush=True)
         memory = measure_memory()

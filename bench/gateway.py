@@ -11,7 +11,6 @@ together: the bare handler with an encoder per item, and hyper writing events th
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import statistics
@@ -20,7 +19,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, Self
 
-from bench.result_files import row, said, stamp, stored, write
+from bench.result_files import arguments, before, row, said, stamp, write
 from bench.servers import (
     CRATE,
     IDLE_SECONDS,
@@ -228,20 +227,15 @@ def _memory_row(found: dict[str, Any]) -> str:
 
 def main() -> int:
     """Measures, writes, and says which figures are not reached: exit status 1 if any."""
-    parser = argparse.ArgumentParser(prog="python -m bench.gateway", description=__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--only", default="", help="cases whose key begins with one of these, separated by commas")
-    parser.add_argument("--repeat", type=int, default=5, help="runs of each lane (5)")
-    args = parser.parse_args()
-    wanted = tuple(args.only.split(","))
+    wanted, repeat = arguments("bench.gateway", __doc__)
     build()
-    before = json.loads(stored("gateway").read_text(encoding="utf-8")) if stored("gateway").exists() else {}
-    kept = {found["key"]: found for found in [*before.get("cases", []), *before.get("memory", [])]}
+    last = before("gateway")
+    kept = {found["key"]: found for found in [*last.get("cases", []), *last.get("memory", [])]}
     os.environ["PYTHONPATH"] = str(CRATE)  # of all lanes: there the handlers are
     for case in CASES:
         if case.key.startswith(wanted):
             print(f"{case.title} ...", file=sys.stderr, flush=True)
-            kept[case.key] = measure_case(case, args.repeat)
+            kept[case.key] = measure_case(case, repeat)
     for name in BODIES:
         if f"memory-{name}".startswith(wanted):
             print(f"memory, {name} ...", file=sys.stderr, flush=True)

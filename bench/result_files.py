@@ -1,5 +1,6 @@
 """Files of results: those of the Python whose figures are judged under their own name, those of others beside them."""
 
+import argparse
 import json
 import shlex
 import sys
@@ -18,6 +19,22 @@ def stored(name: str) -> Path:
     """The file with the figures of this Python: `streams.json`, or `streams-3.14.json`."""
     version = sys.version_info[:2]
     return RESULTS / (f"{name}.json" if version == JUDGED_PYTHON else f"{name}-{version[0]}.{version[1]}.json")
+
+
+def before(name: str) -> dict[str, Any]:
+    """The figures of the last run with this Python; empty where there are none."""
+    document: dict[str, Any] = json.loads(stored(name).read_text(encoding="utf-8")) if stored(name).exists() else {}
+    return document
+
+
+def arguments(module: str, description: str | None) -> tuple[tuple[str, ...], int]:
+    """The command line of a bench: the beginnings of keys of cases that are measured, and the runs of each lane."""
+    parser = argparse.ArgumentParser(prog=f"python -m {module}", description=description)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("--only", default="", help="cases whose key begins with one of these, separated by commas")
+    parser.add_argument("--repeat", type=int, default=5, help="runs of each lane (5)")
+    given = parser.parse_args()
+    return tuple(given.only.split(",")), given.repeat
 
 
 def judged_beside(name: str) -> dict[str, Any] | None:

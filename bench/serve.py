@@ -10,15 +10,13 @@ counts is the CPU of the server for each item.
 
 from __future__ import annotations
 
-import argparse
-import json
 import statistics
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from typing import Any
 
-from bench.result_files import stamp, stored, target, write
+from bench.result_files import arguments, before, stamp, stored, target, write
 from bench.serve_cases import CASES, PACE_US, PEERS, Case, start
 from bench.serve_page import markdown, plot
 from bench.servers import build
@@ -89,19 +87,14 @@ def _targets(case: Case, rounds: dict[str, list[dict[str, float]]]) -> list[dict
 
 def main() -> int:
     """Measures, writes, and says which figures are not reached: exit status 1 if any."""
-    parser = argparse.ArgumentParser(prog="python -m bench.serve", description=__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--only", default="", help="cases whose key begins with one of these, separated by commas")
-    parser.add_argument("--repeat", type=int, default=5, help="runs of each server (5)")
-    args = parser.parse_args()
-    wanted = tuple(args.only.split(","))
+    wanted, repeat = arguments("bench.serve", __doc__)
     build()
-    before = json.loads(stored("serve").read_text(encoding="utf-8")) if stored("serve").exists() else {}
-    kept = {found["key"]: found for found in before.get("cases", [])}
+    last = before("serve")
+    kept = {found["key"]: found for found in last.get("cases", [])}
     for case in CASES:
         if case.key.startswith(wanted):
             print(f"{case.title} ...", file=sys.stderr, flush=True)
-            kept[case.key] = measure(case, args.repeat)
+            kept[case.key] = measure(case, repeat)
     document = {**stamp("bench.serve"), "cases": [kept[case.key] for case in CASES if case.key in kept]}
     picture = stored("serve").with_suffix(".png")
     plot(document, picture)

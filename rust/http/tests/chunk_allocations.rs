@@ -15,7 +15,7 @@ const PER_ANSWER: u64 = 40;
 
 /// Pieces of an answer, and allocations of the thread that polls it.
 fn count(runtime: &Runtime, framing: Framing) -> (u64, u64) {
-    let turns = runtime.block_on(engine("turns")).expect("it is there");
+    let turns = runtime.block_on(engine("turns").into_future()).expect("it is there");
     let mut pieces = 0;
     let answer = async {
         let started = turns.chunks(&b"400"[..], framing, CallOptions::default());

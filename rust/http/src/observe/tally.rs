@@ -12,7 +12,7 @@ pub(crate) struct Tally {
 
 impl Tally {
     /// Notes that now so many have come in all.
-    pub(super) fn note(&mut self, items: u64) {
+    pub(crate) fn note(&mut self, items: u64) {
         if items > self.items {
             let now = Instant::now();
             let first = self.times.map_or(now, |(first, _)| first);

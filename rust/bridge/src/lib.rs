@@ -11,6 +11,7 @@ mod awaitable;
 mod blocking;
 pub mod codec;
 mod context;
+mod context_vars;
 pub mod embed;
 mod engine;
 mod error;
@@ -20,6 +21,7 @@ pub mod extension;
 pub mod fault;
 #[cfg(not(feature = "fault"))]
 mod fault;
+mod fork;
 mod frame;
 mod interp;
 mod lock;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use pybridge_pool::Pool;
 use tokio::runtime::{Builder, Handle, Runtime};
 
+use crate::fork::{forked, watch_forks};
 use crate::lock::{Mutex, MutexGuard};
 
 /// Runtime threads unless configured: enough to receive while one thread produces.
@@ -23,7 +24,6 @@ pub(crate) fn default_workers() -> usize {
 const STOP_TIMEOUT: Duration = Duration::from_millis(500);
 
 static SHARED: Mutex<Shared> = Mutex::new(Shared { state: State::Idle { workers: None }, background: Vec::new() });
-static FORKED: AtomicBool = AtomicBool::new(false);
 static ENDING: AtomicBool = AtomicBool::new(false);
 static EXITING: AtomicBool = AtomicBool::new(false);
 
@@ -173,7 +173,7 @@ pub(crate) fn maintain(pool: &Pool) {
 /// Stops and joins the runtime's threads. A host's own runtime is left alone.
 pub(crate) fn shutdown() {
     EXITING.store(true, Ordering::Release);
-    if FORKED.load(Ordering::Acquire) {
+    if forked() {
         // Another thread may have held the lock when this child was made, and the threads to stop are the parent's.
         return;
     }
@@ -207,25 +207,10 @@ pub(crate) fn check_exit() -> Result<(), RuntimeError> {
     if exiting() { Err(RuntimeError::Stopped) } else { Ok(()) }
 }
 
-/// True in the child of a process that had started the runtime.
-pub(crate) fn forked() -> bool {
-    FORKED.load(Ordering::Relaxed)
-}
-
 /// # Errors
 /// This is a child of a process in which the bridge had started.
 pub(crate) fn check_fork() -> Result<(), RuntimeError> {
     if forked() { Err(RuntimeError::Forked) } else { Ok(()) }
-}
-
-/// Notes a fork in the child; threads do not survive it.
-#[allow(unsafe_code)] // std has no fork hook
-fn watch_forks() {
-    extern "C" fn in_child() {
-        FORKED.store(true, Ordering::Relaxed);
-    }
-    // SAFETY: the handler only stores to an atomic, which is safe between fork and exec.
-    unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
 }
 
 /// A fixed instant that stored times count from.

@@ -1,12 +1,12 @@
 //! Coroutines made in Rust: what `await` and asyncio's tasks drive for streams, calls, contexts and engines.
 
-mod coroutine;
+mod awaited;
 mod goal;
 mod inspected;
 mod single;
 mod slots;
 
-pub(crate) use coroutine::Awaited;
+pub(crate) use awaited::Awaited;
 pub(crate) use goal::Goal;
 pub use goal::Polled;
 pub(crate) use inspected::{stand_in, state_name};

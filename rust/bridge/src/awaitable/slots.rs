@@ -5,7 +5,7 @@ use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
 
-use super::coroutine::Awaited;
+use super::awaited::Awaited;
 use crate::worker::in_slot;
 
 /// Gives the class of our coroutines the slots; at import, before there is a coroutine.

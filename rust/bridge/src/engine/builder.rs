@@ -9,9 +9,9 @@ use pyo3::types::PyDict;
 
 use super::callable::Callable;
 use super::config::{FlowConfig, ModelDump};
+use super::core::OnFailure;
 use super::host::Engine;
 use super::keywords;
-use super::on_failure::OnFailure;
 use super::pool::PyPool;
 use crate::codec::{CodecSpec, Limits};
 use crate::setup_error::SetupError;

@@ -7,11 +7,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::body::RequestBody;
-use super::core::{Life, post_start, submit};
+use super::core::{Life, post_start};
 use super::host::Engine;
 use super::permit::Permit;
 use super::python::PyEngine;
 use super::refusals::{check_size, closed, failed, forked, overloaded};
+use super::submit::submit;
 use crate::codec::{self, Format, Framing};
 use crate::error::FailureKind;
 use crate::state::{ItemCodec, Request, RequestCodec, StartRequest};
@@ -198,7 +199,7 @@ impl Engine {
             codec,
             context: None,
             framing,
-            begin: stream::start::<PyEngine>,
+            begin: stream::start_stream::<PyEngine>,
         });
         submit(start, permit.and_then(Permit::into_ticket), false, post_start).map_err(overloaded)?;
         Ok(core)

@@ -1,6 +1,7 @@
 //! Python-free state of an engine: settings, counters, admission, live streams, life cycle.
 
 use std::collections::{HashMap, HashSet};
+use std::fmt;
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, Weak};
 use std::task::Waker;
@@ -9,18 +10,36 @@ use std::time::Duration;
 use pybridge_pool::Pool;
 use slab::Slab;
 
-use super::on_failure::OnFailure;
 use super::settings::Flow;
-use crate::admission::{Admission, Entry};
+use crate::admission::Admission;
 use crate::attaches::attaches;
 use crate::codec::Limits;
 use crate::error::Reason;
 use crate::lock::{Mutex, MutexGuard};
 use crate::metrics::Metrics;
-use crate::state::{Command, Owner, StartRequest};
-use crate::stream::{StreamCore, Wakers};
+use crate::state::{Command, StartRequest};
+use crate::stream::{Failure, StreamCore, Wakers};
+use crate::worker::Owner;
 
 static ENGINES: Mutex<Vec<Weak<EngineCore>>> = Mutex::new(Vec::new());
+
+type Act = dyn Fn(&str, &Failure) + Send + Sync;
+
+/// A host's function for failures of handlers: called with the request's id and the failure, on the worker.
+#[derive(Clone)]
+pub(crate) struct OnFailure(pub(super) Arc<Act>);
+
+impl OnFailure {
+    pub(crate) fn new(act: impl Fn(&str, &Failure) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(act))
+    }
+}
+
+impl fmt::Debug for OnFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OnFailure")
+    }
+}
 
 /// Where an engine is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -191,11 +210,6 @@ impl EngineCore {
         }
     }
 
-    /// What is said of a call that is refused.
-    pub(super) fn no_place(&self, reason: &str) -> String {
-        format!("engine {} has no place for one more call: {reason}", self.name)
-    }
-
     /// Takes no new calls; live streams go on.
     pub(crate) fn drain(&self) {
         let _ =
@@ -236,33 +250,6 @@ impl Drop for LifespanGuard {
             self.0.tell_idle();
         }
     }
-}
-
-/// Has `go` start a call whose place is there, that of the permit with the number `permit` if there is one; others wait.
-///
-/// # Errors
-/// The engine has no place, and its queue is full; why.
-pub(super) fn submit(
-    start: Box<StartRequest>,
-    permit: Option<u64>,
-    nested: bool,
-    go: impl FnOnce(Box<StartRequest>),
-) -> Result<(), String> {
-    let core = Arc::clone(&start.core);
-    let engine = &core.engine;
-    let entry = match permit {
-        Some(ticket) => engine.admission.enter_with(start, ticket),
-        None => engine.admission.enter(start, nested),
-    };
-    match entry {
-        Entry::Admitted(start) => {
-            core.register();
-            go(start);
-        }
-        Entry::Waiting => core.register(),
-        Entry::Refused(_start, reason) => return Err(engine.no_place(&reason)),
-    }
-    Ok(())
 }
 
 /// Sends an admitted request to its worker.
@@ -322,7 +309,7 @@ pub(crate) struct Activity {
 pub(crate) fn activity() -> Activity {
     let engines = live_engines();
     let in_flight =
-        |engine: &EngineCore| -> usize { engine.live().iter().map(|stream| stream.queue.in_flight().0).sum() };
+        |engine: &EngineCore| -> usize { engine.live().iter().map(|stream| stream.queue.credit.in_flight().0).sum() };
     Activity {
         in_flight_bytes: engines.iter().map(|engine| in_flight(engine)).sum(),
         live: engines.iter().map(|engine| engine.live_count()).sum(),

@@ -9,9 +9,12 @@ use pyo3::prelude::*;
 use super::core::{EngineCore, Life};
 use super::profile::{EngineProfile, max_request};
 use super::python::PyEngine;
+use super::refusals::{closed, forked};
 use super::stats::EngineStats;
 use crate::codec::Format;
-use crate::worker::{Deferred, Mailbox, longest_lag};
+use crate::fork;
+use crate::stream::StreamError;
+use crate::worker::{self, Deferred, Mailbox, longest_lag};
 
 /// Calls one Python handler from Rust. Clones share it.
 ///
@@ -36,7 +39,7 @@ impl Engine {
         let core = engine.getattr("_core").ok().and_then(|core| core.cast_into::<PyEngine>().ok());
         let inner =
             core.ok_or_else(|| PyTypeError::new_err(format!("{engine:?} is no PooledEngine of this program")))?;
-        let mailbox = inner.get().host_mailbox(py)?;
+        let mailbox = inner.get().placement.host_mailbox(py)?;
         let core = Arc::clone(&inner.get().core);
         let EngineProfile { format, unary, .. } = inner.get().profile();
         // The Python object is kept as well: an engine lives as long as its Rust handles.
@@ -88,5 +91,34 @@ impl Engine {
     /// Takes no new calls and cancels what is live, with the reason `shutdown`. Does not wait.
     pub fn close(&self) {
         self.core.close();
+    }
+
+    /// Has the engine's lifespan entered on its worker, as its first call would. Suspends until that is done; an engine without
+    /// a lifespan is ready when its worker has answered.
+    ///
+    /// For servers: what a lifespan loads is there before the first request, and what fails is known at the start. After a
+    /// failure the next call, of this or of the handler, enters it again. Dropped before, it leaves the entering to go on.
+    ///
+    /// ```no_run
+    /// # async fn begin() -> Result<(), Box<dyn std::error::Error>> {
+    /// let engine = pybridge::Engine::import("app:engine").await?;
+    /// engine.ready().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// What the lifespan raised; [`FailureKind::Closed`](crate::FailureKind): the engine drains or is closed, or its worker ends.
+    pub async fn ready(&self) -> Result<(), StreamError> {
+        if fork::forked() {
+            return Err(forked());
+        }
+        if self.core.life() != Life::Serving {
+            return Err(closed());
+        }
+        match worker::enter_lifespan::<PyEngine>(&self.mailbox, Arc::clone(&self.object), false).await {
+            Ok(entered) => entered.map_err(StreamError::Failed),
+            Err(_) => Err(closed()),
+        }
     }
 }

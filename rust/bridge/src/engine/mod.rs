@@ -14,21 +14,21 @@ mod drain;
 mod failures;
 mod host;
 mod keywords;
-mod leaks;
-mod on_failure;
+mod known_pools;
 mod open;
 mod permit;
+mod placement;
 mod pool;
 mod profile;
 mod python;
 mod readiness;
-mod ready;
 mod refusals;
 mod served;
 mod settings;
 mod setup;
 mod single;
 mod stats;
+mod submit;
 
 pub use annotated::Annotated;
 pub use body::RequestBody;
@@ -48,6 +48,7 @@ pub(crate) use core::{
     EngineCore, Life, LifespanGuard, activity, close_all, live_engines, pools_of_engines, streams_of,
 };
 pub(crate) use failures::{fail, report};
+pub(crate) use known_pools::pool_totals;
 pub(crate) use pool::{PyPool, is_shared};
 pub(crate) use python::PyEngine;
 #[cfg(test)]
@@ -55,4 +56,3 @@ pub(crate) use settings::Flow;
 pub use settings::Flush;
 pub(crate) use settings::Places;
 pub(crate) use single::{decode, encode};
-pub(crate) use stats::pool_totals;

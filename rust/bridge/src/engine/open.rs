@@ -3,34 +3,18 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use pyo3::exceptions::PyRuntimeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
-use super::core::{post_start, submit};
-use super::python::{Placement, PyEngine};
+use super::core::post_start;
+use super::placement::{Target, port_here};
+use super::python::PyEngine;
+use super::submit::submit;
 use crate::codec::{CodecSpec, Framing};
 use crate::py_errors::Class;
-use crate::state::{CommandSink, ItemCodec, Request, RequestCodec, StartRequest};
+use crate::state::{ItemCodec, Request, RequestCodec, StartRequest};
 use crate::stream::{self, CallOptions, ConsumerKind, Opened, StreamCore, Unopened};
-use crate::worker::{self, Deferred, Mailbox, Port};
-
-/// Where a stream's handler runs.
-enum Target<'py> {
-    /// On the loop that runs here.
-    Here(Bound<'py, Port>),
-    /// On another thread.
-    There(Arc<Mailbox>),
-}
-
-impl Target<'_> {
-    fn sink(&self) -> Arc<dyn CommandSink> {
-        match self {
-            Self::Here(port) => port.get().mailbox.sink(),
-            Self::There(mailbox) => mailbox.sink(),
-        }
-    }
-}
+use crate::worker::{self, Deferred};
 
 /// What a handler is called with.
 pub(crate) enum CallRequest {
@@ -83,7 +67,7 @@ fn start(py: Python<'_>, call: Call, consumer: ConsumerKind) -> PyResult<Opened<
         return Err(Class::EngineClosed.error(py, (format!("engine {} is closed", engine.core.name),)));
     }
     let port = port_here(py)?;
-    let target = locate(py, engine, port.as_ref(), call.parent.is_some())?;
+    let target = engine.placement.locate(py, port.as_ref(), call.parent.is_some())?;
     let home = target.sink();
     let formats = (call.options.encoded, call.options.codec);
     let core =
@@ -114,7 +98,7 @@ fn start(py: Python<'_>, call: Call, consumer: ConsumerKind) -> PyResult<Opened<
         codec,
         context: Some(deferred(call.context)),
         framing: call.framing,
-        begin: stream::start::<PyEngine>,
+        begin: stream::start_stream::<PyEngine>,
     });
     submit(start, None, nested, |start| match target {
         Target::Here(port) => (start.begin)(py, &port, start),
@@ -122,38 +106,4 @@ fn start(py: Python<'_>, call: Call, consumer: ConsumerKind) -> PyResult<Opened<
     })
     .map_err(|reason| Class::Overloaded.error(py, (reason,)))?;
     Ok((core, port))
-}
-
-/// The port of the loop that runs here; an error under trio.
-fn port_here(py: Python<'_>) -> PyResult<Option<Bound<'_, Port>>> {
-    let port = worker::running_port(py)?;
-    if port.is_none() && worker::trio_runs_here(py)? {
-        return Err(PyRuntimeError::new_err(
-            "a stream is read on an event loop of asyncio, and trio runs here: use engine.iter() within \
-             trio.to_thread.run_sync()",
-        ));
-    }
-    Ok(port)
-}
-
-fn locate<'py>(
-    py: Python<'py>,
-    engine: &PyEngine,
-    here: Option<&Bound<'py, Port>>,
-    nested: bool,
-) -> PyResult<Target<'py>> {
-    let here = here.cloned();
-    match (&engine.placement, here) {
-        (Placement::Pinned(worker), here) => {
-            let mailbox = worker.get().mailbox(py)?;
-            let here = here.filter(|port| Arc::ptr_eq(&port.get().mailbox, &mailbox));
-            Ok(here.map_or(Target::There(mailbox), Target::Here))
-        }
-        (Placement::Auto | Placement::Attached, Some(port)) => Ok(Target::Here(port)),
-        (Placement::Dedicated, Some(port)) if nested || port.get().is_dedicated() => Ok(Target::Here(port)),
-        (Placement::Attached, None) => Err(PyRuntimeError::new_err(
-            "this engine is attached and no event loop of asyncio runs here: call it from a coroutine, or use worker=\"dedicated\"",
-        )),
-        _ => Ok(Target::There(worker::shared_worker(py)?.get().mailbox(py)?)),
-    }
 }

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use super::core::Life;
 use super::host::Engine;
 use super::refusals::{closed, forked, overloaded};
+use super::submit::no_place;
 use crate::admission::Asked;
 use crate::codec::Framing;
 use crate::stream::{CallOptions, ChunkStream, FrameStream, StreamError};
@@ -115,7 +116,7 @@ impl AcquirePermit {
         }
         match asked {
             Asked::Granted(ticket) => Poll::Ready(Ok(ticket)),
-            Asked::Refused(reason) => Poll::Ready(Err(overloaded(self.engine.core.no_place(&reason)))),
+            Asked::Refused(reason) => Poll::Ready(Err(overloaded(no_place(&self.engine.core, &reason)))),
             Asked::Waiting(ticket) => {
                 self.ticket = Some(ticket);
                 Poll::Pending

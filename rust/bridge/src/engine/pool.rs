@@ -20,7 +20,7 @@ pub(crate) struct PyPool {
 
 impl PyPool {
     pub(crate) fn of(pool: Pool) -> Self {
-        super::stats::know_pool(&pool);
+        super::known_pools::know_pool(&pool);
         Self { pool }
     }
 }
@@ -62,7 +62,7 @@ pub(crate) fn shared_pool(py: Python<'_>) -> PyResult<Pool> {
     }
     let pool = PoolConfig::from_env().and_then(Pool::new).map_err(|error| config_error(py, &error))?;
     let shared = SHARED.get_or_init(|| {
-        super::stats::know_pool(&pool);
+        super::known_pools::know_pool(&pool);
         pool
     });
     Ok(shared.clone())

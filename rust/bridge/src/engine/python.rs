@@ -13,6 +13,7 @@ use super::call_options::{Options, duration};
 use super::codec::{PyCodec, body_of};
 use super::core::EngineCore;
 use super::open::{Call, CallRequest};
+use super::placement::Placement;
 use super::pool::{PyPool, shared_pool};
 use super::profile::{EngineProfile, max_request};
 use super::readiness::Readiness;
@@ -22,24 +23,12 @@ use crate::awaitable::{Awaited, Goal, Single, coroutine};
 use crate::blocking;
 use crate::codec::{Encoder, Format, Framing};
 use crate::context::context_of;
+use crate::context_vars::copy_context;
 use crate::frame::PyFrame;
-use crate::interp::copy_context;
 use crate::py_errors::Class;
 use crate::state::{ItemCodec, StartRequest};
 use crate::stream::{self, BlockingStream, Handler, HasHandler, Kind, PyStream, StreamCore};
-use crate::worker::{self, Deferred, HasLifespan, Mailbox, PyWorker, TaskSettings};
-
-/// Which worker runs an engine's handlers.
-pub(crate) enum Placement {
-    /// The caller's loop if one runs, else the process's own worker.
-    Auto,
-    /// The caller's loop.
-    Attached,
-    /// The process's own worker.
-    Dedicated,
-    /// This worker.
-    Pinned(Py<PyWorker>),
-}
+use crate::worker::{self, Deferred, HasLifespan, TaskSettings};
 
 /// What `PooledEngine` wraps: a handler with all it needs to run.
 #[python_entry]
@@ -98,21 +87,10 @@ impl PyEngine {
         EngineProfile { format: spec.format, unary, max_request }
     }
 
-    /// The worker that serves Rust callers.
-    pub(crate) fn host_mailbox(&self, py: Python<'_>) -> PyResult<Arc<Mailbox>> {
-        match &self.placement {
-            Placement::Pinned(worker) => worker.get().mailbox(py),
-            Placement::Attached => {
-                Err(PyRuntimeError::new_err("an attached engine has no worker that Rust could call"))
-            }
-            Placement::Auto | Placement::Dedicated => worker::shared_worker(py)?.get().mailbox(py),
-        }
-    }
-
     fn readiness(slf: &Bound<'_, Self>) -> PyResult<Readiness> {
         let py = slf.py();
         crate::runtime::start().map_err(|error| crate::py_errors::runtime_error(py, error))?;
-        let mailbox = slf.get().host_mailbox(py)?;
+        let mailbox = slf.get().placement.host_mailbox(py)?;
         Readiness::of(py, &slf.get().core, || {
             let object = Arc::new(Deferred::new(slf.clone().into_any().unbind(), mailbox.sink()));
             worker::enter_lifespan::<Self>(&mailbox, object, true)
@@ -149,15 +127,7 @@ impl PyEngine {
         lifespan: Option<Py<PyAny>>,
     ) -> PyResult<Self> {
         refuse_at_exit(py)?;
-        let placement = if let Ok(worker) = worker.cast::<PyWorker>() {
-            Placement::Pinned(worker.clone().unbind())
-        } else {
-            match worker.extract::<&str>()? {
-                "attached" => Placement::Attached,
-                "dedicated" => Placement::Dedicated,
-                _ => Placement::Auto,
-            }
-        };
+        let placement = Placement::of(worker)?;
         let pool = match pool {
             Some(pool) => pool.get().pool.clone(),
             None => shared_pool(py)?,

@@ -12,7 +12,7 @@ use super::profile::EngineProfile;
 use super::python::PyEngine;
 use super::refusals::check_size;
 use crate::codec::Framing;
-use crate::interp::copy_context;
+use crate::context_vars::copy_context;
 use crate::py_errors::failure_of;
 use crate::stream::{CallOptions, ChunkStream, ConsumerKind, PyStream, StreamError, Unopened, current_stream};
 use crate::worker::{Deferred, longest_lag};

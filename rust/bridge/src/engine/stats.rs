@@ -1,37 +1,15 @@
 //! Snapshots of an engine's counters, taken without the interpreter.
 
 use std::collections::BTreeMap;
-use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use pybridge_pool::{Pool, PoolStats, WeakPool};
+use pybridge_pool::PoolStats;
 
 use super::core::EngineCore;
-use super::leaks;
 use crate::attaches::attaches;
 use crate::error::Reason;
-use crate::lock::Mutex;
 use crate::metrics::{BATCH_ITEMS, Bounds, Ranges, SECONDS};
 use crate::worker::{self, WorkerStats};
-
-static POOLS: Mutex<Vec<WeakPool>> = Mutex::new(Vec::new());
-
-/// Notes a pool for the totals of the process, and has its leaks logged.
-pub(super) fn know_pool(pool: &Pool) {
-    leaks::log_leaks_of(pool);
-    let mut pools = POOLS.lock().unwrap_or_else(PoisonError::into_inner);
-    pools.retain(|pool| pool.upgrade().is_some());
-    pools.push(pool.downgrade());
-}
-
-/// Live, parked and pinned bytes of all pools.
-pub(crate) fn pool_totals() -> (usize, usize, usize) {
-    let pools: Vec<Pool> =
-        POOLS.lock().unwrap_or_else(PoisonError::into_inner).iter().filter_map(WeakPool::upgrade).collect();
-    pools.iter().map(Pool::stats).fold((0, 0, 0), |(live, parked, pinned), stats| {
-        (live + stats.live_bytes, parked + stats.parked_bytes, pinned + stats.pinned_bytes)
-    })
-}
 
 /// Streams of one engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -158,7 +136,7 @@ impl EngineStats {
             workers,
             pool: core.pool.stats(),
             flow: FlowStats {
-                in_flight_bytes: core.live().iter().map(|stream| stream.queue.in_flight().0).sum(),
+                in_flight_bytes: core.live().iter().map(|stream| stream.queue.credit.in_flight().0).sum(),
                 waits: get(&metrics.waits),
                 slow_consumers: get(&metrics.slow_consumers),
                 decoded_bytes,

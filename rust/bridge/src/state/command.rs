@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use pyo3::prelude::*;
 
-use super::owner::Owner;
 use super::start_request::StartRequest;
 use crate::stream::StreamCore;
+use crate::worker::Owner;
 
 /// Something to run on a worker, attached, with the worker's object. Any thread may drop it: the Python references that it owns
 /// are `Deferred`.

@@ -16,11 +16,11 @@ use serde::de::DeserializeOwned;
 
 use super::canceller::{Canceller, set_drop_reason};
 use super::core::StreamCore;
+use super::credit::weight;
 use super::cursor::Cursor;
 use super::ending::Ending;
 use super::error::StreamError;
 use super::gather::{Gather, join};
-use super::queue::weight;
 use crate::codec;
 use crate::engine::report;
 use crate::error::Reason;
@@ -128,7 +128,7 @@ impl FrameStream {
         loop {
             if let Some(range) = self.cursor.advance() {
                 let bytes = self.cursor.share(range);
-                if self.cursor.is_empty() || self.consumer.core.queue.is_paused() {
+                if self.cursor.is_empty() || self.consumer.core.queue.credit.is_paused() {
                     self.consumer.core.settle(self.cursor.settle());
                 }
                 return Poll::Ready(Some(Ok(Frame::new(bytes))));

@@ -9,19 +9,31 @@ use std::time::{Duration, Instant};
 
 use pybridge_pool::Batch;
 
-use super::call::ConsumerKind;
-use super::ending::{Ending, Failure};
+use super::ending::Ending;
+use super::failure::Failure;
 use super::options::CallOptions;
 use super::queue::Queue;
 use super::wakers::Wakers;
 use crate::engine::{EngineCore, Life};
 use crate::error::{FailureKind, Reason};
 use crate::lock::Mutex;
-use crate::state::{Command, CommandSink, Owner};
+use crate::state::{Command, CommandSink};
+use crate::worker::Owner;
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
 const NO_PLACE: usize = usize::MAX;
+
+/// Who takes a stream's items.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ConsumerKind {
+    /// Python code, which gets the handler's exceptions as well.
+    Python,
+    /// A server on an event loop: what a client is told is all that it has of an exception.
+    Server,
+    /// A task of tokio.
+    Rust,
+}
 
 /// Shared by driver, consumer, timers and the handler's `Context`.
 pub(crate) struct StreamCore {
@@ -232,7 +244,7 @@ impl StreamCore {
     /// Counts what the consumer took, and wakes the driver if it waits for that.
     pub(crate) fn settle(self: &Arc<Self>, (bytes, items): (usize, usize)) {
         if items > 0 {
-            self.queue.credit(bytes, items, || self.resume());
+            self.queue.credit.restore(bytes, items, || self.resume());
         }
     }
 
@@ -277,7 +289,7 @@ impl StreamCore {
             self.engine.metrics.count_cancel(asked.elapsed().as_secs_f64());
         }
         #[cfg(feature = "tracing")]
-        if !self.span.end(&counted, self.queue.made()) {
+        if !self.span.end(&counted, self.queue.credit.charged()) {
             self.engine.metrics.panics.fetch_add(1, Ordering::Relaxed);
         }
         for waker in wakers {

@@ -7,7 +7,7 @@ use pyo3::sync::PyOnceLock;
 
 use super::core::StreamCore;
 use super::driver::Driver;
-use crate::interp::{context_value, copy_context, set_context_value};
+use crate::context_vars::{context_value, copy_context, set_context_value};
 
 static CURRENT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 

@@ -5,7 +5,7 @@ use std::ops::Range;
 use bytes::Bytes;
 use pybridge_pool::Batch;
 
-use super::queue::FRAME_OVERHEAD;
+use super::credit::FRAME_OVERHEAD;
 
 /// The consumer's place in the batch it is taking frames from.
 #[derive(Debug, Default)]
@@ -74,5 +74,53 @@ impl Cursor {
     /// Gives the batch's memory up.
     pub(crate) fn clear(&mut self) {
         *self = Self::default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pybridge_pool::{Pool, PoolConfig, Writer};
+
+    use super::*;
+
+    fn frame(len: usize) -> Batch {
+        Batch::single(Bytes::from(vec![b'x'; len]))
+    }
+
+    /// A batch of many frames in a segment that others share.
+    fn frames(writer: &mut Writer, lens: &[usize]) -> Batch {
+        let mut sealed = Batch::default();
+        for _ in 0..2 {
+            for &len in lens {
+                writer.begin(0);
+                writer.put(&vec![b'x'; len]);
+                writer.commit();
+            }
+            writer.seal(|batch| sealed = batch);
+        }
+        assert!(sealed.is_shared(), "the second batch of an interval");
+        sealed
+    }
+
+    #[test]
+    fn a_cursor_gives_frames_one_by_one_or_all_that_are_left_and_settles_what_it_gave() {
+        let pool = Pool::new(PoolConfig::default()).expect("the defaults are valid");
+        let mut cursor = Cursor::default();
+        assert!(cursor.is_empty() && cursor.advance().is_none() && cursor.advance_to_end().is_none());
+        cursor.load(frames(&mut pool.writer(), &[1, 2, 0, 4]));
+        assert_eq!((cursor.pins(), cursor.bytes().len(), cursor.settle()), (64 << 10, 7, (0, 0)));
+        assert_eq!(cursor.advance(), Some(0..1));
+        assert_eq!(cursor.settle(), (1 + 64, 1));
+        assert_eq!((cursor.advance(), cursor.advance()), (Some(1..3), Some(3..3)));
+        assert_eq!((cursor.settle(), cursor.settle()), ((2 + 2 * 64, 2), (0, 0)));
+        assert!(!cursor.is_empty());
+        assert_eq!(cursor.advance_to_end(), Some(3..7));
+        assert_eq!(cursor.share(3..7), "xxxx");
+        assert!(cursor.is_empty() && cursor.advance().is_none() && cursor.advance_to_end().is_none());
+        assert_eq!(cursor.settle(), (4 + 64, 1));
+        cursor.load(frame(3));
+        assert_eq!((cursor.advance_to_end(), cursor.settle()), (Some(0..3), (3 + 64, 1)));
+        cursor.clear();
+        assert_eq!((cursor.is_empty(), cursor.bytes().len()), (true, 0));
     }
 }

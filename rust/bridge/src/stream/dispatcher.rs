@@ -1,12 +1,46 @@
 //! The runtime's task that hands whole turns of workers to their consumers.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 
+use pybridge_pool::Batch;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use super::delivery::Delivery;
+use super::core::StreamCore;
+use super::ending::Ending;
+use crate::fault;
 use crate::lock::{Mutex, MutexGuard};
+
+/// Something for the consumer of one stream.
+#[derive(Debug)]
+pub(super) struct Delivery {
+    pub(super) core: Arc<StreamCore>,
+    pub(super) parcel: Parcel,
+}
+
+#[derive(Debug)]
+pub(super) enum Parcel {
+    Batch(Batch),
+    Ending(Ending),
+}
+
+impl Delivery {
+    /// Puts it into the stream's queue and wakes the consumer. A panic on the way ends the stream, and is nobody else's.
+    pub(super) fn hand_over(self) {
+        let Self { core, parcel } = self;
+        let deliver = || {
+            fault::reach(fault::Point::Deliver);
+            match parcel {
+                Parcel::Batch(batch) => core.deliver(batch),
+                Parcel::Ending(ending) => core.deliver_ending(ending),
+            }
+        };
+        if catch_unwind(AssertUnwindSafe(deliver)).is_err() {
+            core.fail_internally();
+        }
+    }
+}
 
 pub(super) type Dispatcher = UnboundedSender<Vec<Delivery>>;
 

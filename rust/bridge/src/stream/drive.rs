@@ -1,6 +1,8 @@
 //! The state machine of a stream: decode the request, call the handler, take its items, close it, end.
 
+mod cancellation;
 mod closing;
+mod handler_failure;
 mod opening;
 
 use std::mem;

@@ -2,7 +2,7 @@
 
 use pyo3::{PyErr, Python};
 
-use super::ending::Failure;
+use super::failure::Failure;
 use crate::error::{FailureKind, INTERNAL, PublicAnswer, Reason};
 use crate::py_errors::{decode_error, raise_cancelled, raise_failure};
 

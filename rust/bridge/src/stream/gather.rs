@@ -12,8 +12,8 @@ use pybridge_pool::Batch;
 use tokio::time::{Instant, Sleep};
 
 use super::core::StreamCore;
+use super::credit::weight;
 use super::ending::Ending;
-use super::queue::weight;
 use crate::runtime;
 
 /// Where the intervals of all streams are counted from.
@@ -54,7 +54,7 @@ impl Gather {
                     core.settle((weight(&batch), batch.frames()));
                     self.bytes += weight(&batch);
                     self.batches.push(batch);
-                    if self.bytes >= core.queue.high_bytes() {
+                    if self.bytes >= core.queue.credit.high_bytes() {
                         return Poll::Ready(Ok(self.leave()));
                     }
                 }

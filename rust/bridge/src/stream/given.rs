@@ -8,7 +8,8 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use super::core::StreamCore;
-use super::ending::{Ending, Failure};
+use super::ending::Ending;
+use super::failure::Failure;
 use crate::codec::{self, CodecSpec};
 use crate::fault;
 use crate::py_errors::{IntoException, raise_cancelled, raise_failure};

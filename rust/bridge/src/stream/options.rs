@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::ending::Failure;
+use super::failure::Failure;
 use crate::codec::{Format, Limits};
 use crate::error::FailureKind;
 

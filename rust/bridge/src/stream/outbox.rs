@@ -7,8 +7,7 @@ use std::time::{Duration, Instant};
 use pybridge_pool::Batch;
 
 use super::core::StreamCore;
-use super::delivery::{Delivery, Parcel};
-use super::dispatcher::{Dispatcher, dispatcher};
+use super::dispatcher::{Delivery, Dispatcher, Parcel, dispatcher};
 use super::ending::Ending;
 use crate::fault;
 use crate::metrics::Batches;
@@ -46,7 +45,7 @@ pub(crate) struct Outbox {
 impl Outbox {
     /// Parks frames, charged to their stream.
     pub(crate) fn park(&mut self, core: Arc<StreamCore>, batch: Batch) {
-        self.urgent |= core.queue.charge(&batch);
+        self.urgent |= core.queue.credit.charge(&batch);
         self.push(core, Parcel::Batch(batch));
     }
 

@@ -107,7 +107,7 @@ impl Output {
             self.leave_full(driver);
         }
         if self.spare_items == 0 || self.spare_bytes < weight {
-            let Some((items, bytes)) = core.queue.spare(items, bytes) else { return Verdict::NoCredit };
+            let Some((items, bytes)) = core.queue.credit.remaining(items, bytes) else { return Verdict::NoCredit };
             self.spare_items = items;
             self.spare_bytes = bytes;
         } else {
@@ -214,7 +214,7 @@ impl Output {
         let py = driver.py();
         let this = driver.get();
         self.leave_step(driver);
-        if !this.core.queue.pause() {
+        if !this.core.queue.credit.pause() {
             return Ok(None);
         }
         this.core.hurry_consumer();

@@ -11,9 +11,7 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use super::call::{ConsumerKind, Kind};
-use super::close_reason::CloseReason;
-use super::core::StreamCore;
+use super::core::{ConsumerKind, StreamCore};
 use super::cursor::Cursor;
 use super::ending::Ending;
 use super::gather::Gather;
@@ -25,6 +23,7 @@ use crate::engine::EngineCore;
 use crate::error::Reason;
 use crate::frame::PyFrame;
 use crate::lock::{Mutex, MutexGuard};
+use crate::py_errors::Class;
 use crate::worker::{Deferred, Port};
 
 /// A call that is not a stream yet.
@@ -44,6 +43,17 @@ pub(crate) trait Unopened: Send + Sync {
 
 /// A stream that was started, and the port of the loop that runs here, if one does.
 pub(crate) type Opened<'py> = (Arc<StreamCore>, Option<Bound<'py, Port>>);
+
+/// What `__anext__` gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Values decoded from their frames.
+    Items,
+    /// Frames.
+    Frames,
+    /// All frames that are there, framing included, as one `bytes`.
+    Chunks,
+}
 
 enum State {
     New(Box<dyn Unopened>),
@@ -358,7 +368,23 @@ fn close<'py>(
 
 /// What was taken, to be counted without a lock; it is due when the batch is out, or when the producer waits for it.
 fn taken(core: &StreamCore, cursor: &mut Cursor) -> (usize, usize) {
-    if cursor.is_empty() || core.queue.is_paused() { cursor.settle() } else { (0, 0) }
+    if cursor.is_empty() || core.queue.credit.is_paused() { cursor.settle() } else { (0, 0) }
+}
+
+/// A reason that a Python consumer may close with.
+struct CloseReason(Reason);
+
+impl FromPyObject<'_, '_> for CloseReason {
+    type Error = PyErr;
+
+    fn extract(given: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
+        let name = given.extract::<&str>().unwrap_or_default();
+        if let Some(reason) = [Reason::Caller, Reason::Client].into_iter().find(|reason| reason.as_str() == name) {
+            return Ok(Self(reason));
+        }
+        let text = format!("must be 'caller' or 'client', not {}", given.repr()?);
+        Err(Class::Config.error(given.py(), ("reason", text)))
+    }
 }
 
 #[python_entry]

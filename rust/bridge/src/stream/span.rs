@@ -7,7 +7,8 @@ use tracing::Span;
 use tracing::field::Empty;
 
 use super::core::StreamCore;
-use super::ending::{Ending, Failure};
+use super::ending::Ending;
+use super::failure::Failure;
 use super::options::CallOptions;
 use crate::engine::EngineCore;
 use crate::lock::Mutex;

@@ -14,7 +14,7 @@ use crate::state::StartRequest;
 use crate::worker::{Gate, Port};
 
 /// Makes the driver and its task on the worker's own thread.
-pub(crate) fn start<E: HasHandler>(py: Python<'_>, worker: &Bound<'_, PyAny>, start: Box<StartRequest>) {
+pub(crate) fn start_stream<E: HasHandler>(py: Python<'_>, worker: &Bound<'_, PyAny>, start: Box<StartRequest>) {
     let core = Arc::clone(&start.core);
     if core.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
         core.cancel(Reason::Deadline);

@@ -65,7 +65,7 @@ async fn watch_idle(stream: Weak<StreamCore>, idle: Duration) {
     loop {
         let Some(core) = stream.upgrade() else { return };
         let now = Instant::now();
-        if core.queue.is_paused() || !core.has_begun() {
+        if core.queue.credit.is_paused() || !core.has_begun() {
             core.touch(now);
         }
         let Some(due) = core.last_item().checked_add(idle) else { return };
@@ -83,10 +83,10 @@ async fn watch_pause(stream: Weak<StreamCore>, limit: Duration) {
     let step = (limit / 4).max(Duration::from_millis(1));
     let mut unchanged = None;
     while let Some(core) = stream.upgrade() {
-        let Some(state) = core.queue.pause_state() else {
+        let Some(state) = core.queue.credit.pause_state() else {
             core.pause_watched.store(false, Ordering::SeqCst);
             // It may have begun to wait again before it could see that nobody watches.
-            if core.queue.pause_state().is_none() || core.pause_watched.swap(true, Ordering::SeqCst) {
+            if core.queue.credit.pause_state().is_none() || core.pause_watched.swap(true, Ordering::SeqCst) {
                 return;
             }
             continue;

@@ -9,7 +9,7 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use smallvec::SmallVec;
 
-use crate::interp::copy_context;
+use crate::context_vars::copy_context;
 use crate::lock::{Mutex, MutexGuard};
 use crate::log;
 use crate::worker::{Callback, Wakes};

@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 use super::mailbox::Mailbox;
 use crate::attaches::count;
 use crate::parking::enter;
-use crate::state::Owner;
+use crate::worker::Owner;
 
 /// Attaches the calling thread, counted.
 ///

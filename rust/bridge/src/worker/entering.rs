@@ -8,8 +8,8 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
+use crate::context_vars::context_value;
 use crate::engine::EngineCore;
-use crate::interp::context_value;
 use crate::lock::{Mutex, MutexGuard};
 use crate::state::CommandSink;
 use crate::stream::StreamCore;

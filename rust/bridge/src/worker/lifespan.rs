@@ -6,12 +6,12 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use tokio::sync::oneshot;
 
-use super::calls::TaskSettings;
 use super::entering::{self, Entering};
 use super::lifespans::{Entered, Lifespan, Stage, Waiting};
 use super::mailbox::Mailbox;
 use super::port::Port;
 use super::release::Deferred;
+use super::task_context::TaskSettings;
 use crate::engine::{EngineCore, LifespanGuard, fail};
 use crate::py_errors::{contained_base, failure_of};
 use crate::state::{CommandSink, StartRequest};

@@ -49,7 +49,7 @@ pub(crate) fn trio_runs_here(py: Python<'_>) -> PyResult<bool> {
 }
 
 /// The port of the loop running on this thread, opened if it has none; `None` where no loop runs.
-pub(crate) fn port_of_running_loop(py: Python<'_>) -> PyResult<Option<Bound<'_, Port>>> {
+pub(crate) fn running_port(py: Python<'_>) -> PyResult<Option<Bound<'_, Port>>> {
     let Some(event_loop) = running_loop(py)? else { return Ok(None) };
     let last = LAST.with_borrow(|last| last.0.as_ref().map(|last| last.clone_ref(py)));
     if let Some(port) = last.and_then(|last| last.bind(py).upgrade_as::<Port>().ok().flatten())

@@ -12,7 +12,8 @@ use super::cell::thread_mark;
 use super::inbox::Inbox;
 use super::release::orphan;
 use super::wakeup::Wakeup;
-use crate::state::{Command, CommandSink, Owner};
+use crate::state::{Command, CommandSink};
+use crate::worker::Owner;
 
 /// Commands of one worker. Any thread posts; only the worker takes.
 pub(crate) struct Mailbox {

@@ -23,8 +23,9 @@ use super::thread;
 use super::wakes::Wakes;
 use crate::engine::{pools_of_engines, streams_of};
 use crate::log;
-use crate::state::{Command, Owner};
+use crate::state::Command;
 use crate::stream::StreamCore;
+use crate::worker::Owner;
 
 pub(super) struct LiveTask {
     pub(super) core: Arc<StreamCore>,

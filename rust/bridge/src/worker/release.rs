@@ -1,12 +1,20 @@
 //! Python references that may be dropped on any thread and are released on a Python thread.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crossbeam_queue::SegQueue;
 use pyo3::prelude::*;
 
-use crate::state::Owner;
+/// The thread that may drop some Python references.
+pub(crate) trait Owner: fmt::Debug + Send + Sync {
+    /// True on that thread.
+    fn is_owner_thread(&self) -> bool;
+
+    /// Sends a Python reference there, or to the next Python thread that comes by if the worker is gone.
+    fn release(&self, object: Py<PyAny>);
+}
 
 /// References whose worker is gone; the next Python thread that enters pybridge releases them.
 static ORPHANS: SegQueue<Py<PyAny>> = SegQueue::new();

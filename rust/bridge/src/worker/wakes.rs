@@ -7,7 +7,7 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
 use super::calls::LoopCalls;
-use crate::interp::call_in_context;
+use crate::context_vars::call_in_context;
 use crate::lock::{Mutex, MutexGuard};
 
 /// Something to be called with one argument, in its own context.

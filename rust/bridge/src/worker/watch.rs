@@ -10,7 +10,8 @@ use super::info::{Kind, WorkerInfo};
 use super::mailbox::Mailbox;
 use super::port::Port;
 use crate::lock::Mutex;
-use crate::state::{CommandSink, Owner};
+use crate::state::CommandSink;
+use crate::worker::Owner;
 
 static WORKERS: Mutex<Vec<(Weak<Mailbox>, Arc<WorkerInfo>)>> = Mutex::new(Vec::new());
 

@@ -7,6 +7,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use super::handler_failure::{failure, raised};
 use super::{Drive, Driver, Flow, Pending, Phase};
 use crate::codec::{DecodeError, Decoder};
 use crate::error::FailureKind;
@@ -64,12 +65,12 @@ impl Drive {
                 drop(decoder);
                 let is_theirs = !matches!(error, DecodeError::Python(_));
                 let error = error.into_exception(py);
-                let mut failure = super::closing::failure(driver, &error);
+                let mut failure = failure(driver, &error);
                 if is_theirs {
                     failure.kind = FailureKind::Decode;
                     failure.public_message.clone_from(&failure.message);
                 }
-                let ending = super::closing::raised(driver, failure);
+                let ending = raised(driver, failure);
                 self.finish(driver, ending, None)
             }
         }

@@ -2,23 +2,23 @@
 
 use std::cell::Cell;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Wake;
 
 use bytes::Bytes;
 
 use super::*;
 use crate::error::Reason;
-use crate::stream::cursor::Cursor;
 
 /// Two batches are in flight, of which the producer needs one to be taken.
 fn queue_that_waits() -> Queue {
     let queue = Queue::new(Marks { high_bytes: 128, low_bytes: 96, high_items: 8, low_items: 8 });
     for _ in 0..2 {
         let batch = Batch::single(Bytes::from_static(b"frame"));
-        queue.charge(&batch);
+        queue.credit.charge(&batch);
         assert!(queue.push(batch, || panic!("it does not wait yet")).is_none());
     }
-    assert!(queue.pause(), "over the mark");
+    assert!(queue.credit.pause(), "over the mark");
     queue
 }
 
@@ -33,7 +33,7 @@ type Way<'a> = &'a dyn Fn(&Queue, &dyn Fn());
 fn a_producer_that_waits_is_resumed_once_whoever_gives_the_credit() {
     let by_credit = |queue: &Queue, resume: &dyn Fn()| {
         let batch = take(queue);
-        queue.credit(weight(&batch), batch.frames(), resume);
+        queue.credit.restore(weight(&batch), batch.frames(), resume);
     };
     let by_abandoning = |queue: &Queue, resume: &dyn Fn()| drop(queue.abandon(resume));
     let by_a_batch_after_the_ending = |queue: &Queue, resume: &dyn Fn()| {
@@ -47,18 +47,18 @@ fn a_producer_that_waits_is_resumed_once_whoever_gives_the_credit() {
         let resumed = Cell::new(0);
         way(&queue, &|| resumed.set(resumed.get() + 1));
         drop(queue.abandon(|| panic!("it does not wait any more")));
-        assert_eq!((resumed.get(), queue.is_paused()), (1, false), "way {number}");
+        assert_eq!((resumed.get(), queue.credit.is_paused()), (1, false), "way {number}");
     }
 }
 
 #[test]
 fn two_waits_with_as_much_in_flight_are_told_apart() {
     let queue = queue_that_waits();
-    let first = queue.pause_state();
-    queue.unpause();
-    assert_eq!(queue.pause_state(), None);
-    assert!(queue.pause());
-    assert_ne!(queue.pause_state(), first);
+    let first = queue.credit.pause_state();
+    queue.credit.unpause();
+    assert_eq!(queue.credit.pause_state(), None);
+    assert!(queue.credit.pause());
+    assert_ne!(queue.credit.pause_state(), first);
 }
 
 #[derive(Default)]
@@ -104,7 +104,7 @@ fn pool() -> Pool {
 }
 
 fn put(queue: &Queue, batch: Batch) {
-    queue.charge(&batch);
+    queue.credit.charge(&batch);
     assert!(queue.push(batch, unasked).is_none());
 }
 
@@ -123,27 +123,27 @@ fn a_frame_weighs_its_bytes_and_64_more() {
 #[test]
 fn what_may_be_added_is_up_to_the_marks_of_bytes_and_of_items() {
     let queue = queue(200, 3);
-    assert_eq!(queue.spare(0, 0), Some((3, 200)));
-    queue.charge(&frame(36));
-    assert_eq!(queue.in_flight(), (100, 1));
-    assert_eq!(queue.spare(1, 60), Some((1, 40)));
-    assert_eq!(queue.spare(2, 100), Some((0, 0)), "the mark itself is allowed");
-    assert_eq!((queue.spare(3, 0), queue.spare(0, 101)), (None, None));
+    assert_eq!(queue.credit.remaining(0, 0), Some((3, 200)));
+    queue.credit.charge(&frame(36));
+    assert_eq!(queue.credit.in_flight(), (100, 1));
+    assert_eq!(queue.credit.remaining(1, 60), Some((1, 40)));
+    assert_eq!(queue.credit.remaining(2, 100), Some((0, 0)), "the mark itself is allowed");
+    assert_eq!((queue.credit.remaining(3, 0), queue.credit.remaining(0, 101)), (None, None));
 }
 
 #[test]
 fn a_producer_waits_only_while_bytes_or_items_are_above_the_low_mark() {
     let by_bytes = queue(200, 100);
-    by_bytes.charge(&frame(36));
-    assert!(!by_bytes.pause() && !by_bytes.is_paused(), "at the low mark");
-    by_bytes.charge(&frame(0));
-    assert!(by_bytes.pause() && by_bytes.is_paused());
+    by_bytes.credit.charge(&frame(36));
+    assert!(!by_bytes.credit.pause() && !by_bytes.credit.is_paused(), "at the low mark");
+    by_bytes.credit.charge(&frame(0));
+    assert!(by_bytes.credit.pause() && by_bytes.credit.is_paused());
     let by_items = queue(1 << 20, 2);
-    by_items.charge(&frame(0));
-    assert!(!by_items.pause());
-    by_items.charge(&frame(0));
-    assert!(by_items.pause());
-    assert_eq!(by_items.pause_state(), Some((2, 128, 2)), "it has waited twice");
+    by_items.credit.charge(&frame(0));
+    assert!(!by_items.credit.pause());
+    by_items.credit.charge(&frame(0));
+    assert!(by_items.credit.pause());
+    assert_eq!(by_items.credit.pause_state(), Some((2, 128, 2)), "it has waited twice");
 }
 
 #[test]
@@ -152,7 +152,7 @@ fn a_patient_reader_is_woken_by_a_half_full_window_a_waiting_producer_or_the_end
     let waker = Waker::from(Arc::clone(&woken));
     let patient = |queue: &Queue| assert!(queue.poll_batch(Some(&waker), true).is_pending());
     let push = |queue: &Queue| {
-        queue.charge(&frame(36));
+        queue.credit.charge(&frame(36));
         queue.push(frame(36), || ())
     };
     let by_bytes = queue(400, 100);
@@ -165,10 +165,10 @@ fn a_patient_reader_is_woken_by_a_half_full_window_a_waiting_producer_or_the_end
     assert!(push(&by_items).is_some());
     let waiting = Queue::new(Marks { high_bytes: 1000, low_bytes: 100, high_items: 100, low_items: 50 });
     patient(&waiting);
-    waiting.charge(&frame(200)); // sealed, and not here yet
+    waiting.credit.charge(&frame(200)); // sealed, and not here yet
     assert!(waiting.take_patient_reader().is_some());
     patient(&waiting);
-    assert!(waiting.pause());
+    assert!(waiting.credit.pause());
     assert!(push(&waiting).is_some(), "whatever comes while the producer waits");
     let over = queue(1000, 100);
     patient(&over);
@@ -184,10 +184,10 @@ fn a_patient_reader_is_woken_by_a_half_full_window_a_waiting_producer_or_the_end
 #[test]
 fn a_producer_without_a_consumer_does_not_wait() {
     let queue = queue(100, 1);
-    assert!(!queue.is_abandoned());
+    assert!(!queue.credit.is_abandoned());
     drop(queue.abandon(unasked));
-    queue.charge(&frame(200));
-    assert!(queue.is_abandoned() && !queue.pause() && !queue.is_paused());
+    queue.credit.charge(&frame(200));
+    assert!(queue.credit.is_abandoned() && !queue.credit.pause() && !queue.credit.is_paused());
 }
 
 /// Guarantee F-01.
@@ -195,15 +195,15 @@ fn a_producer_without_a_consumer_does_not_wait() {
 fn credit_resumes_the_producer_at_the_low_mark_and_not_before() {
     let queue = queue(200, 100);
     for _ in 0..3 {
-        queue.charge(&frame(36));
+        queue.credit.charge(&frame(36));
     }
-    assert!(queue.pause());
-    queue.credit(100, 1, || panic!("200 are in flight, 100 may be"));
+    assert!(queue.credit.pause());
+    queue.credit.restore(100, 1, || panic!("200 are in flight, 100 may be"));
     let resumed = Cell::new(false);
-    queue.credit(100, 1, || resumed.set(true));
-    assert!(resumed.get() && !queue.is_paused());
-    assert_eq!((queue.in_flight(), queue.pause_state()), ((100, 1), None));
-    queue.credit(100, 1, unasked);
+    queue.credit.restore(100, 1, || resumed.set(true));
+    assert!(resumed.get() && !queue.credit.is_paused());
+    assert_eq!((queue.credit.in_flight(), queue.credit.pause_state()), ((100, 1), None));
+    queue.credit.restore(100, 1, unasked);
 }
 
 #[test]
@@ -211,7 +211,7 @@ fn the_reader_is_woken_by_a_batch_and_by_the_ending() {
     let (queue, woken) = (queue(1000, 10), Arc::new(Woken::default()));
     let waker = Waker::from(Arc::clone(&woken));
     assert!(queue.poll(Some(&waker)).is_pending());
-    queue.charge(&frame(1));
+    queue.credit.charge(&frame(1));
     queue.push(frame(1), unasked).expect("it waits").wake();
     assert!(queue.push(frame(2), unasked).is_none(), "it is awake");
     assert!(matches!(queue.poll(Some(&waker)), Poll::Ready(Ok(batch)) if batch.bytes().len() == 1));
@@ -256,15 +256,15 @@ fn what_nobody_reads_is_dropped_and_no_longer_in_flight() {
     let (queue, woken) = (queue(1000, 10), Arc::new(Woken::default()));
     assert!(queue.poll(Some(&Waker::from(Arc::clone(&woken)))).is_pending());
     for _ in 0..2 {
-        queue.charge(&frame(6));
+        queue.credit.charge(&frame(6));
     }
     queue.push(frame(6), unasked).expect("it waits").wake();
     assert!(queue.push(frame(6), unasked).is_none());
-    assert_eq!(queue.in_flight(), (140, 2));
+    assert_eq!(queue.credit.in_flight(), (140, 2));
     assert!(queue.abandon(unasked).is_none(), "it has been woken");
-    assert_eq!(queue.in_flight(), (0, 0));
+    assert_eq!(queue.credit.in_flight(), (0, 0));
     put(&queue, frame(9));
-    assert_eq!(queue.in_flight(), (0, 0));
+    assert_eq!(queue.credit.in_flight(), (0, 0));
     assert!(queue.poll(Some(&Waker::from(Arc::clone(&woken)))).is_pending());
     queue.abandon(unasked).expect("it waits again").wake();
     assert_eq!(woken.0.load(Ordering::Relaxed), 2);
@@ -286,26 +286,4 @@ fn queued_frames_are_copied_out_up_to_so_many_bytes_where_they_pin_far_more() {
     assert_eq!(pool.stats().copied_out_bytes, 300);
     let shared: Vec<_> = (0..5).map(|_| take(&queue).is_shared()).collect();
     assert_eq!(shared, [false, false, false, true, false], "a quarter of its segment is not worth it");
-}
-
-#[test]
-fn a_cursor_gives_frames_one_by_one_or_all_that_are_left_and_settles_what_it_gave() {
-    let pool = pool();
-    let mut cursor = Cursor::default();
-    assert!(cursor.is_empty() && cursor.advance().is_none() && cursor.advance_to_end().is_none());
-    cursor.load(frames(&mut pool.writer(), &[1, 2, 0, 4]));
-    assert_eq!((cursor.pins(), cursor.bytes().len(), cursor.settle()), (64 << 10, 7, (0, 0)));
-    assert_eq!(cursor.advance(), Some(0..1));
-    assert_eq!(cursor.settle(), (1 + 64, 1));
-    assert_eq!((cursor.advance(), cursor.advance()), (Some(1..3), Some(3..3)));
-    assert_eq!((cursor.settle(), cursor.settle()), ((2 + 2 * 64, 2), (0, 0)));
-    assert!(!cursor.is_empty());
-    assert_eq!(cursor.advance_to_end(), Some(3..7));
-    assert_eq!(cursor.share(3..7), "xxxx");
-    assert!(cursor.is_empty() && cursor.advance().is_none() && cursor.advance_to_end().is_none());
-    assert_eq!(cursor.settle(), (4 + 64, 1));
-    cursor.load(frame(3));
-    assert_eq!((cursor.advance_to_end(), cursor.settle()), (Some(0..3), (3 + 64, 1)));
-    cursor.clear();
-    assert_eq!((cursor.is_empty(), cursor.bytes().len()), (true, 0));
 }

@@ -26,7 +26,7 @@ mod counted {
         static HELD: Cell<usize> = const { Cell::new(0) };
     }
 
-    pub(super) fn held() -> usize {
+    pub(crate) fn held() -> usize {
         HELD.get()
     }
 
@@ -106,7 +106,7 @@ mod counted {
 #[cfg(test)]
 mod tests {
     use super::Mutex;
-    use crate::parking::enter;
+    use crate::base::parking::enter;
 
     #[test]
     #[cfg_attr(not(debug_assertions), ignore = "only debug builds count")]

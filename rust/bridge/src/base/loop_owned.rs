@@ -73,8 +73,8 @@ impl Drop for Deferred {
 }
 
 /// Keeps `object` for the next Python thread that comes by.
-pub(super) fn orphan(object: Py<PyAny>) {
-    if crate::runtime::exiting() {
+pub(crate) fn orphan(object: Py<PyAny>) {
+    if crate::base::runtime::exiting() {
         std::mem::forget(object);
         LEAKED.fetch_add(1, Ordering::Relaxed);
     } else {

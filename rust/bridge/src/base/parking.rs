@@ -10,9 +10,9 @@ use pyo3::prelude::*;
 mod system {
     /// Does nothing: nothing unwinds the stacks of threads that end.
     #[inline]
-    pub(super) fn enter() {}
+    pub(crate) fn enter() {}
 
-    pub(super) const STATE: fn() -> &'static str = || "not needed";
+    pub(crate) const STATE: fn() -> &'static str = || "not needed";
 }
 
 #[cfg(all(target_os = "linux", not(Py_3_14)))]
@@ -48,7 +48,7 @@ mod system {
     }
 
     #[inline]
-    pub(super) fn enter() {
+    pub(crate) fn enter() {
         if !ENTERED.get() {
             register();
         }
@@ -114,7 +114,7 @@ mod system {
         })
     }
 
-    pub(super) const STATE: fn() -> &'static str = || if calls().is_some() { "on" } else { "missing" };
+    pub(crate) const STATE: fn() -> &'static str = || if calls().is_some() { "on" } else { "missing" };
 }
 
 /// Lets the calling thread be parked, instead of unwound, when it comes back for an interpreter that is going away.
@@ -122,7 +122,7 @@ mod system {
 /// Every way from Python into Rust begins with it: a thread is safe from its first one on.
 #[inline]
 pub fn enter() {
-    crate::lock::assert_none_held();
+    crate::base::lock::assert_none_held();
     system::enter();
 }
 

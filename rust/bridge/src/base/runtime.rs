@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use pybridge_pool::Pool;
 use tokio::runtime::{Builder, Handle, Runtime};
 
-use crate::fork::{forked, watch_forks};
-use crate::lock::{Mutex, MutexGuard};
+use super::fork::{forked, watch_forks};
+use super::lock::{Mutex, MutexGuard};
 
 /// Runtime threads unless configured: enough to receive while one thread produces.
 const MAX_DEFAULT_WORKERS: usize = 2;

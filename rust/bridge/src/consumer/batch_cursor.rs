@@ -5,7 +5,7 @@ use std::ops::Range;
 use bytes::Bytes;
 use pybridge_pool::Batch;
 
-use super::credit::FRAME_OVERHEAD;
+use crate::state::FRAME_OVERHEAD;
 
 /// The consumer's place in the batch it is taking frames from.
 #[derive(Debug, Default)]

@@ -4,8 +4,8 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 
-use super::core::StreamCore;
 use crate::error::Reason;
+use crate::state::StreamCore;
 
 /// Stops one call from wherever it is put: another task, the guard of a connection, a list of what is running.
 ///

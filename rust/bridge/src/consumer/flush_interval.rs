@@ -11,10 +11,8 @@ use bytes::{Bytes, BytesMut};
 use pybridge_pool::Batch;
 use tokio::time::{Instant, Sleep};
 
-use super::core::StreamCore;
-use super::credit::weight;
-use super::ending::Ending;
-use crate::runtime;
+use crate::base::runtime;
+use crate::state::{Ending, StreamCore, weight};
 
 /// Where the intervals of all streams are counted from.
 static CLOCK_START: LazyLock<Instant> = LazyLock::new(Instant::now);

@@ -17,7 +17,7 @@ use pyo3::types::{PyBytes, PyIterator, PyMemoryView, PySlice, PyTuple};
 use pyo3::{IntoPyObjectExt, ffi, intern};
 
 use crate::codec::{self, CodecSpec, DuplicateKeys, Format, Limits};
-use crate::py_errors::IntoException;
+use crate::error::py_errors::IntoException;
 
 /// One encoded item. Dropping the last frame of a segment or mapping lets its memory go home.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -9,9 +9,10 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyMappingProxy};
 
-use crate::awaitable::{Awaited, Goal};
+use super::awaitable::{Awaited, Goal};
+use crate::driver::{Driver, current_driver};
 use crate::error::Reason;
-use crate::stream::{Driver, StreamCore, current_driver};
+use crate::state::StreamCore;
 
 /// The `Context` of the stream that code runs in. Raises `LookupError` outside a handler.
 #[python_entry]

@@ -1,56 +1,26 @@
-//! One stream: driver, output, queue, ending; and the consumers' sides of it.
+//! Streams as Python and Rust consumers read them, and the coroutines that await them.
 
+mod awaitable;
+mod batch_cursor;
+mod blocking_stream;
+pub(crate) mod blocking_wait;
 mod canceller;
-mod consumer;
-mod core;
-mod credit;
-mod current;
-mod cursor;
-mod dispatcher;
-mod drive;
-mod driver;
-mod ending;
-mod error;
-mod failure;
-mod gather;
-mod given;
-mod handler;
-mod iterate;
-mod kept;
-mod options;
-mod outbox;
-mod output;
-mod pace;
-mod python;
-mod queue;
-mod readers;
-mod resume;
-mod source;
-#[cfg(feature = "tracing")]
-mod span;
-mod start;
-mod timers;
-mod wait;
-mod waiter;
-mod wakers;
+mod flush_interval;
+mod frame;
+mod handler_context;
+mod py_stream;
+mod read_results;
+mod reader_tasks;
+mod rust_stream;
+mod stream_error;
 
+pub(crate) use awaitable::{Awaited, Goal, Single, prepare};
+pub use awaitable::{Polled, coroutine};
+pub(crate) use blocking_stream::BlockingStream;
 pub use canceller::Canceller;
-pub use consumer::{ChunkStream, FrameStream, ItemStream};
-pub use ending::{Cancellation, Ending};
-pub use error::StreamError;
-pub use failure::Failure;
-pub use options::CallOptions;
-
-pub(crate) use core::{ConsumerKind, StreamCore};
-pub(crate) use credit::{FRAME_OVERHEAD, Marks};
-pub(crate) use current::{copy_outside, current_driver, current_stream};
-pub(crate) use dispatcher::dispatch;
-pub(crate) use driver::Driver;
-pub(crate) use handler::{Handler, HasHandler};
-pub(crate) use iterate::BlockingStream;
-pub(crate) use outbox::Outbox;
-pub(crate) use python::{Kind, Opened, PyStream, Unopened};
-pub(crate) use start::start_stream;
-pub(crate) use wait::Wait;
-pub(crate) use waiter::Waiter;
-pub(crate) use wakers::Wakers;
+pub use frame::Frame;
+pub(crate) use frame::{PyFrame, Terms, Usual, restore_frame};
+pub(crate) use handler_context::{Context, context_of, current_context};
+pub(crate) use py_stream::{Kind, Opened, PyStream, Unopened};
+pub use rust_stream::{ChunkStream, FrameStream, ItemStream};
+pub use stream_error::StreamError;

@@ -11,20 +11,19 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use super::core::{ConsumerKind, StreamCore};
-use super::cursor::Cursor;
-use super::ending::Ending;
-use super::gather::Gather;
-use super::given::{chunk_of, item_of, raise_ending};
-use super::readers::Readers;
-use crate::awaitable::{Awaited, Goal};
+use super::awaitable::{Awaited, Goal};
+use super::batch_cursor::Cursor;
+use super::flush_interval::Gather;
+use super::frame::PyFrame;
+use super::read_results::{chunk_of, item_of, raise_ending};
+use super::reader_tasks::Readers;
+use crate::base::lock::{Mutex, MutexGuard};
+use crate::base::loop_owned::Deferred;
 use crate::codec::CodecSpec;
-use crate::engine::EngineCore;
 use crate::error::Reason;
-use crate::frame::PyFrame;
-use crate::lock::{Mutex, MutexGuard};
-use crate::py_errors::Class;
-use crate::worker::{Deferred, Port};
+use crate::error::py_errors::Class;
+use crate::state::{ConsumerKind, Ending, EngineCore, StreamCore};
+use crate::worker::Port;
 
 /// A call that is not a stream yet.
 pub(crate) trait Unopened: Send + Sync {

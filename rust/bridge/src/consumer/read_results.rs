@@ -7,12 +7,11 @@ use pybridge_pool::Batch;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use super::core::StreamCore;
-use super::ending::Ending;
-use super::failure::Failure;
+use crate::base::fault;
 use crate::codec::{self, CodecSpec};
-use crate::fault;
-use crate::py_errors::{IntoException, raise_cancelled, raise_failure};
+use crate::error::Failure;
+use crate::error::py_errors::{IntoException, raise_cancelled, raise_failure};
+use crate::state::{Ending, StreamCore};
 
 /// The value of a frame. A panic on the way is counted and becomes `InternalError`.
 pub(super) fn item_of<'py>(

@@ -10,11 +10,10 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use tokio::task::AbortHandle;
 
-use super::core::StreamCore;
+use crate::base::lock::{Mutex, MutexGuard};
+use crate::base::runtime;
 use crate::error::Reason;
-use crate::lock::{Mutex, MutexGuard};
-use crate::runtime;
-use crate::state::{Command, CommandSink};
+use crate::state::{Command, CommandSink, StreamCore};
 use crate::worker::Mailbox;
 
 /// How long a stream waits for another reader once the task that read it has ended.

@@ -14,18 +14,14 @@ use futures_util::StreamExt;
 use pybridge_pool::Batch;
 use serde::de::DeserializeOwned;
 
+use super::batch_cursor::Cursor;
 use super::canceller::{Canceller, set_drop_reason};
-use super::core::StreamCore;
-use super::credit::weight;
-use super::cursor::Cursor;
-use super::ending::Ending;
-use super::error::StreamError;
-use super::gather::{Gather, join};
+use super::flush_interval::{Gather, join};
+use super::frame::Frame;
+use super::stream_error::StreamError;
 use crate::codec;
-use crate::engine::report;
 use crate::error::Reason;
-use crate::frame::Frame;
-use crate::state::Command;
+use crate::state::{Command, Ending, StreamCore, report, weight};
 
 /// The reading end of one call: its batches, then its ending, once. Dropping it cancels the handler.
 #[derive(Debug)]

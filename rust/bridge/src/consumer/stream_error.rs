@@ -2,9 +2,8 @@
 
 use pyo3::{PyErr, Python};
 
-use super::failure::Failure;
-use crate::error::{FailureKind, INTERNAL, PublicAnswer, Reason};
-use crate::py_errors::{decode_error, raise_cancelled, raise_failure};
+use crate::error::py_errors::{decode_error, raise_cancelled, raise_failure};
+use crate::error::{Failure, FailureKind, INTERNAL, PublicAnswer, Reason};
 
 /// What a Rust consumer sees instead of the next item.
 ///

@@ -5,12 +5,12 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
+use super::awaitable_step::awaiter;
+use super::coroutine::Driver;
 use super::handler_failure::{failure, raised};
-use super::{Drive, Driver, Flow, Pending};
-use crate::error::Reason;
-use crate::py_errors;
-use crate::stream::ending::Ending;
-use crate::stream::resume::awaiter;
+use super::state_machine::{Drive, Flow, Pending};
+use crate::error::{Reason, py_errors};
+use crate::state::Ending;
 
 impl Drive {
     /// Raises in a handler that is parked at a `yield`, or whose generator waits itself, or that has not begun.
@@ -46,7 +46,7 @@ pub(super) fn asked_to_stop(driver: &Bound<'_, Driver>, error: &PyErr) -> Option
         return Some((Ending::cancelled(reason), Some(without_frames(py, error))));
     }
     py_errors::contained_exit(py, error).map(|exit| {
-        let (port, forked) = (this.port.get(), crate::fork::forked());
+        let (port, forked) = (this.port.get(), crate::base::fork::forked());
         // In the child of a fork that a handler made nobody else would end the process.
         let contained = port.is_dedicated() && !forked;
         let obstacle = if forked { port.let_task_end_in_child(py, &this.core).err() } else { None };

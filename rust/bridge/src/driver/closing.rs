@@ -9,18 +9,16 @@ use pyo3::exceptions::asyncio::CancelledError;
 use pyo3::intern;
 use pyo3::prelude::*;
 
+use super::awaitable_step::{awaiter, is_end};
 use super::cancellation::asked_to_stop;
+use super::coroutine::Driver;
 use super::handler_failure::{failure, raised};
-use super::{Drive, Driver, Flow, Pending, Phase, Turn};
-use crate::fault;
-use crate::interp::object_of;
-use crate::log;
-use crate::py_errors;
-use crate::stream::ending::{Cancellation, Ending};
-use crate::stream::failure::Failure;
-use crate::stream::resume::{awaiter, is_end};
-use crate::stream::timers;
-use crate::worker::Deferred;
+use super::state_machine::{Drive, Flow, Pending, Phase, Turn};
+use crate::base::interpreter::object_of;
+use crate::base::loop_owned::Deferred;
+use crate::base::{fault, log};
+use crate::error::{Failure, py_errors};
+use crate::state::{Cancellation, Ending, timers};
 
 impl Drive {
     /// The handler's generator ran out.
@@ -147,7 +145,7 @@ impl Drive {
     }
 
     /// After a panic: the stream ends as an internal failure, the handler is closed, the worker lives.
-    pub(in crate::stream) fn fail_internally<'py>(&mut self, driver: &Bound<'py, Driver>) -> Turn<'py> {
+    pub(super) fn fail_internally<'py>(&mut self, driver: &Bound<'py, Driver>) -> Turn<'py> {
         let ending = match self.phase {
             Phase::Done | Phase::Close(..) => Ending::Raised(Box::new(Failure::panicked())),
             _ => raised(driver, Failure::panicked()),
@@ -171,7 +169,7 @@ impl Drive {
     }
 
     /// After a panic on the way to the ending: the stream ends as an internal failure, whatever becomes of the handler.
-    pub(in crate::stream) fn give_up(&mut self, driver: &Bound<'_, Driver>) {
+    pub(super) fn give_up(&mut self, driver: &Bound<'_, Driver>) {
         self.phase = Phase::Done;
         self.pending = None;
         self.source = None;

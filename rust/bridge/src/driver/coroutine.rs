@@ -1,4 +1,4 @@
-//! The coroutine of a stream: what asyncio sees. The work is in [`super::drive`].
+//! The coroutine of a stream: what asyncio sees. The work is in [`super::state_machine`].
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
@@ -9,12 +9,11 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
 
-use super::core::StreamCore;
-use super::drive::Drive;
 use super::handler::HasHandler;
-use crate::awaitable::{stand_in, state_name};
-use crate::lock::Mutex;
-use crate::state::StartRequest;
+use super::state_machine::Drive;
+use crate::base::coroutine_introspection::{stand_in, state_name};
+use crate::base::lock::Mutex;
+use crate::state::{StartRequest, StreamCore};
 use crate::worker::{self, Port, ThreadCell};
 
 /// Runs one async generator to its end, as the coroutine of one asyncio task.
@@ -139,7 +138,7 @@ impl Driver {
         val: Option<&Bound<'py, PyAny>>,
         tb: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let error = crate::py_errors::thrown(typ, val, tb)?;
+        let error = crate::error::py_errors::thrown(typ, val, tb)?;
         Self::step(slf, Some(error))?.ok_or_else(|| pyo3::exceptions::PyStopIteration::new_err(()))
     }
 

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
-use super::core::StreamCore;
-use super::driver::Driver;
-use crate::context_vars::{context_value, copy_context, set_context_value};
+use super::coroutine::Driver;
+use crate::base::context_vars::{context_value, copy_context, set_context_value};
+use crate::state::StreamCore;
 
 static CURRENT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
-use super::driver::Driver;
+use super::coroutine::Driver;
 use crate::codec::{CodecSpec, Encoder};
 use crate::state::StartRequest;
 use crate::worker::HasLifespan;

@@ -2,12 +2,10 @@
 
 use pyo3::prelude::*;
 
-use super::Driver;
-use crate::engine::report;
-use crate::py_errors;
-use crate::stream::ending::Ending;
-use crate::stream::failure::Failure;
-use crate::worker::Deferred;
+use super::coroutine::Driver;
+use crate::base::loop_owned::Deferred;
+use crate::error::{Failure, py_errors};
+use crate::state::{Ending, report};
 
 /// The ending of a stream with `failure`, which is told of.
 pub(super) fn raised(driver: &Bound<'_, Driver>, failure: Failure) -> Ending {

@@ -6,7 +6,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
-use super::resume::{Step, async_slots, awaiter, send_none};
+use super::awaitable_step::{Step, async_slots, awaiter, send_none};
 
 /// How items are asked for.
 #[derive(Clone, Copy)]

@@ -7,17 +7,17 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use super::awaitable_step::{awaiter, is_awaitable};
+use super::coroutine::Driver;
+use super::current_stream;
 use super::handler_failure::{failure, raised};
-use super::{Drive, Driver, Flow, Pending, Phase};
+use super::item_source::Source;
+use super::state_machine::{Drive, Flow, Pending, Phase};
+use crate::base::fault;
 use crate::codec::{DecodeError, Decoder};
 use crate::error::FailureKind;
-use crate::fault;
-use crate::py_errors;
-use crate::py_errors::IntoException;
+use crate::error::py_errors::{self, IntoException};
 use crate::state::{Request, RequestCodec};
-use crate::stream::current;
-use crate::stream::resume::{awaiter, is_awaitable};
-use crate::stream::source::Source;
 
 /// Input bytes decoded before other tasks get a turn: well under a millisecond of any payload.
 const DECODE_STRETCH: usize = 128 << 10;
@@ -25,7 +25,7 @@ const DECODE_STRETCH: usize = 128 << 10;
 impl Drive {
     pub(super) fn begin<'py>(&mut self, driver: &Bound<'py, Driver>, request: Request) -> Flow<'py> {
         let py = driver.py();
-        if let Err(error) = current::enter(py, driver) {
+        if let Err(error) = current_stream::enter(py, driver) {
             return self.fail(driver, &error);
         }
         match request {

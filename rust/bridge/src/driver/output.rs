@@ -9,17 +9,14 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
 
-use super::core::StreamCore;
-use super::driver::Driver;
-use super::ending::Ending;
-use super::kept::Keeper;
-use super::pace::{Pace, Pacer};
-use super::timers;
+use super::coroutine::Driver;
+use super::flush_policy::{Pace, Pacer};
+use super::py_bytes_owner::Keeper;
+use crate::base::{fault, log, runtime};
 use crate::codec::{EncodeError, Encoder, Format};
-use crate::engine::Flush;
-use crate::py_errors::IntoException;
+use crate::error::py_errors::IntoException;
+use crate::state::{Ending, Flush, StreamCore, timers};
 use crate::worker::{Lendable, Made, Port, SharedWriter};
-use crate::{fault, log, runtime};
 
 /// What the driver does after an item.
 pub(super) enum Verdict {

@@ -8,9 +8,8 @@ use bytes::Bytes;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
+use crate::base::loop_owned::{Deferred, Owner};
 use crate::codec::Keep;
-use crate::worker::Deferred;
-use crate::worker::Owner;
 
 /// A `bytes` object, held until the last view of its memory goes; it is released on its worker.
 struct Kept {

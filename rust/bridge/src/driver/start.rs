@@ -5,12 +5,10 @@ use std::time::Instant;
 
 use pyo3::prelude::*;
 
-use super::driver::Driver;
-use super::ending::Ending;
+use super::coroutine::Driver;
 use super::handler::HasHandler;
-use crate::engine::fail;
 use crate::error::Reason;
-use crate::state::StartRequest;
+use crate::state::{Ending, StartRequest, fail};
 use crate::worker::{Gate, Port};
 
 /// Makes the driver and its task on the worker's own thread.

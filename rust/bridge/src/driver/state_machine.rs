@@ -1,28 +1,23 @@
 //! The state machine of a stream: decode the request, call the handler, take its items, close it, end.
 
-mod cancellation;
-mod closing;
-mod handler_failure;
-mod opening;
-
 use std::mem;
 
 use pyo3::exceptions::{PyBaseException, PyRuntimeError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
-use super::driver::Driver;
-use super::ending::Ending;
+use super::awaitable_step::{Step, send_none, throw};
+use super::coroutine::Driver;
 use super::handler::{Handler, HasHandler};
+use super::item_source::{Asked, Source};
 use super::output::{Output, Verdict};
-use super::resume::{Step, send_none, throw};
-use super::source::{Asked, Source};
+use crate::base::fault;
+use crate::base::loop_owned::Deferred;
 use crate::codec::Decoder;
-use crate::fault;
-use crate::state::{Request, StartRequest};
-use crate::worker::{Deferred, Port};
+use crate::state::{Ending, Request, StartRequest};
+use crate::worker::Port;
 
-enum Phase {
+pub(super) enum Phase {
     /// Nothing has happened; the handler may still never be called.
     Begin(Request),
     /// An encoded request is being decoded, a stretch per turn; with its encoded length.
@@ -40,17 +35,17 @@ enum Phase {
 }
 
 /// What is resumed when the task goes on.
-enum Pending {
+pub(super) enum Pending {
     Awaitable(Py<PyAny>),
     /// The handler's generator, which waits itself.
     Generator,
 }
 
 /// What the task gets from a step.
-type Turn<'py> = PyResult<Option<Bound<'py, PyAny>>>;
+pub(super) type Turn<'py> = PyResult<Option<Bound<'py, PyAny>>>;
 
 /// Goes on (`None`), or returns to the task.
-type Flow<'py> = Option<Turn<'py>>;
+pub(super) type Flow<'py> = Option<Turn<'py>>;
 
 /// What is kept until the end.
 pub(super) struct Kept {
@@ -60,13 +55,13 @@ pub(super) struct Kept {
 }
 
 pub(super) struct Drive {
-    phase: Phase,
-    source: Option<Source>,
-    pending: Option<Pending>,
-    output: Output,
+    pub(super) phase: Phase,
+    pub(super) source: Option<Source>,
+    pub(super) pending: Option<Pending>,
+    pub(super) output: Output,
     kept: Option<Kept>,
     /// A cancellation has been thrown into the handler.
-    thrown: bool,
+    pub(super) thrown: bool,
 }
 
 impl Drive {
@@ -103,7 +98,7 @@ impl Drive {
         if self.is_done() { self.kept.take() } else { None }
     }
 
-    fn handler(&self) -> &Handler {
+    pub(super) fn handler(&self) -> &Handler {
         &self.kept.as_ref().expect("kept until the end").handler
     }
 

@@ -8,10 +8,8 @@ use std::thread;
 use pyo3::prelude::*;
 use tokio::sync::oneshot;
 
-use super::builder::EngineBuilder;
-use super::host::Engine;
-use crate::embed;
-use crate::setup_error::SetupError;
+use super::{interpreter, package};
+use crate::engine::{Engine, EngineBuilder, SetupError};
 use crate::state::{Command, CommandSink};
 use crate::worker;
 
@@ -25,7 +23,7 @@ impl EngineBuilder {
     /// What importing raises; `TypeError` for a wrong handler, `ConfigError` for a wrong setting; `ValueError` for settings of
     /// what is a `PooledEngine` already.
     pub fn build(self, py: Python<'_>) -> PyResult<Engine> {
-        embed::install(py)?;
+        package::install(py)?;
         self.make(py)
     }
 
@@ -33,7 +31,7 @@ impl EngineBuilder {
     /// interpreter.
     ///
     /// # Errors
-    /// The interpreter was not started ([`embed::initialize`]); an event loop runs on this thread, which must not wait; otherwise
+    /// The interpreter was not started ([`embed::initialize`](super::initialize)); an event loop runs on this thread, which must not wait; otherwise
     /// as [`build`](Self::build).
     pub fn blocking(self) -> Result<Engine, SetupError> {
         // What a worker calls detached, as `on_failure`, has a loop below it as well.
@@ -49,7 +47,7 @@ impl EngineBuilder {
 
     /// Has the engine made on its worker's thread, from which `done` is called. Does not wait for that.
     fn begin(self, done: impl FnOnce(Made) + Send + 'static) {
-        if !embed::is_initialized() {
+        if !interpreter::is_initialized() {
             let text = "the Python interpreter has not been started: call pybridge::embed::initialize() first";
             return done(Err(SetupError::new("RuntimeError", text)));
         }
@@ -62,7 +60,7 @@ impl EngineBuilder {
 
     /// Sends the settings to the worker, which is started if it was not.
     fn send(self, py: Python<'_>, done: impl FnOnce(Made) + Send + 'static) {
-        match embed::install(py).and_then(|()| self.home(py)) {
+        match package::install(py).and_then(|()| self.home(py)) {
             Ok(home) => {
                 let make = move |py: Python<'_>| {
                     done(self.make(py).map_err(|error| SetupError::of(py, &error)));

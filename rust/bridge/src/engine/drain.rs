@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::core::EngineCore;
-use super::host::Engine;
-use crate::runtime;
+use super::rust_engine::Engine;
+use crate::base::runtime;
+use crate::state::EngineCore;
 
 /// What became of the calls that were live when [`Engine::drain`] was called, or began while it waited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -10,12 +10,12 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyString};
 
-use super::codec::{PyCodec, body_of};
-use super::pool::shared_pool;
-use super::settings;
+use super::py_codec::{PyCodec, body_of};
+use super::py_pool::shared_pool;
 use crate::codec::{self, CodecSpec, Format, Framing, Limits, Writing};
-use crate::frame::{PyFrame, Terms, Usual};
-use crate::py_errors::{Class, IntoException};
+use crate::consumer::{PyFrame, Terms, Usual};
+use crate::error::py_errors::{Class, IntoException};
+use crate::state::flow_settings;
 
 /// Frames of up to so many bytes are copied out of the calling thread's scratch, and need no memory of the pool.
 const SCRATCH_BYTES: usize = 16 << 10;
@@ -193,7 +193,7 @@ fn usual(py: Python<'_>, format: Format) -> PyResult<&'static Usual> {
     static USUAL: PyOnceLock<[Usual; 3]> = PyOnceLock::new();
     let all = USUAL.get_or_try_init(py, || {
         let limits = py.import("pybridge.config")?.getattr("Limits")?.call0()?;
-        let limits = settings::limits(&limits).map(Arc::new)?;
+        let limits = flow_settings::limits(&limits).map(Arc::new)?;
         let usual = |format| Usual {
             spec: Arc::new(CodecSpec { format, ..CodecSpec::default() }),
             limits: Arc::clone(&limits),
@@ -204,7 +204,7 @@ fn usual(py: Python<'_>, format: Format) -> PyResult<&'static Usual> {
 }
 
 fn limits_of(limits: &Bound<'_, PyAny>) -> PyResult<Arc<Limits>> {
-    settings::limits(limits).map(Arc::new).map_err(|_| {
+    flow_settings::limits(limits).map(Arc::new).map_err(|_| {
         let kind = limits.get_type().name().map_or_else(|_| "?".into(), |name| name.to_string());
         Class::Config.error(limits.py(), ("limits", format!("must be a Limits, not {kind}")))
     })

@@ -4,10 +4,10 @@ use std::sync::PoisonError;
 
 use pybridge_pool::{Leak, Pool, WeakPool};
 
-use super::core::request_of;
-use crate::lock::Mutex;
-use crate::stream::StreamCore;
-use crate::{log, worker};
+use crate::base::lock::Mutex;
+use crate::base::log;
+use crate::state::{StreamCore, request_of};
+use crate::worker;
 
 static POOLS: Mutex<Vec<WeakPool>> = Mutex::new(Vec::new());
 

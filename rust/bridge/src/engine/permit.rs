@@ -6,13 +6,12 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 
-use super::core::Life;
-use super::host::Engine;
 use super::refusals::{closed, forked, overloaded};
+use super::rust_engine::Engine;
 use super::submit::no_place;
-use crate::admission::Asked;
 use crate::codec::Framing;
-use crate::stream::{CallOptions, ChunkStream, FrameStream, StreamError};
+use crate::consumer::{ChunkStream, FrameStream, StreamError};
+use crate::state::{Asked, CallOptions, Life};
 
 /// A place of an engine, held for one call to come; dropping it gives the place back.
 ///
@@ -97,7 +96,7 @@ impl Drop for Permit {
 
 impl AcquirePermit {
     fn poll_ticket(&mut self, context: &mut Context<'_>) -> Poll<Result<u64, StreamError>> {
-        crate::runtime::check_fork().map_err(|_| forked())?;
+        crate::base::runtime::check_fork().map_err(|_| forked())?;
         let core = Arc::clone(&self.engine.core);
         if let Some(ticket) = self.ticket {
             let granted = std::task::ready!(core.admission.poll_granted(ticket, context.waker()));

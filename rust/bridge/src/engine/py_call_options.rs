@@ -7,10 +7,11 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
-use super::codec::PyCodec;
+use super::py_codec::PyCodec;
 use crate::codec::CodecSpec;
-use crate::context::Context;
-use crate::stream::{CallOptions, StreamCore, current_stream};
+use crate::consumer::Context;
+use crate::driver::current_stream;
+use crate::state::{CallOptions, StreamCore};
 
 /// The keywords of one call.
 #[derive(Default)]

@@ -6,15 +6,15 @@ use bytes::Bytes;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
-use super::core::post_start;
 use super::placement::{Target, port_here};
-use super::python::PyEngine;
+use super::py_engine::PyEngine;
 use super::submit::submit;
+use crate::base::loop_owned::{self, Deferred};
 use crate::codec::{CodecSpec, Framing};
-use crate::py_errors::Class;
-use crate::state::{ItemCodec, Request, RequestCodec, StartRequest};
-use crate::stream::{self, CallOptions, ConsumerKind, Opened, StreamCore, Unopened};
-use crate::worker::{self, Deferred};
+use crate::consumer::{Opened, Unopened};
+use crate::error::py_errors::Class;
+use crate::state::{CallOptions, ConsumerKind, ItemCodec, Request, RequestCodec, StartRequest, StreamCore, post_start};
+use crate::{driver, worker};
 
 /// What a handler is called with.
 pub(crate) enum CallRequest {
@@ -58,8 +58,8 @@ impl Unopened for Call {
 }
 
 fn start(py: Python<'_>, call: Call, consumer: ConsumerKind) -> PyResult<Opened<'_>> {
-    crate::runtime::start().map_err(|error| crate::py_errors::runtime_error(py, error))?;
-    worker::drain_orphans(py);
+    crate::base::runtime::start().map_err(|error| crate::error::py_errors::runtime_error(py, error))?;
+    loop_owned::drain_orphans(py);
     let engine = call.engine.get();
     let lifespan = worker::current_lifespan(py)?;
     let nested = call.parent.is_some() || lifespan.is_some();
@@ -98,7 +98,7 @@ fn start(py: Python<'_>, call: Call, consumer: ConsumerKind) -> PyResult<Opened<
         codec,
         context: Some(deferred(call.context)),
         framing: call.framing,
-        begin: stream::start_stream::<PyEngine>,
+        begin: driver::start_stream::<PyEngine>,
     });
     submit(start, None, nested, |start| match target {
         Target::Here(port) => (start.begin)(py, &port, start),

@@ -9,7 +9,7 @@ use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyDict, PyMemoryView, PyString};
 
 use crate::codec::{self, CodecSpec, DecodeError, Format, Framing, Limits};
-use crate::py_errors::IntoException;
+use crate::error::py_errors::IntoException;
 
 /// A format with its options, made from a validated `pybridge` codec.
 #[python_entry]

@@ -9,26 +9,24 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
-use super::call_options::{Options, duration};
-use super::codec::{PyCodec, body_of};
-use super::core::EngineCore;
-use super::open::{Call, CallRequest};
 use super::placement::Placement;
-use super::pool::{PyPool, shared_pool};
 use super::profile::{EngineProfile, max_request};
-use super::readiness::Readiness;
-use super::settings::{self, Flow};
+use super::py_call_options::{Options, duration};
+use super::py_calls::{Call, CallRequest};
+use super::py_codec::{PyCodec, body_of};
+use super::py_pool::{PyPool, shared_pool};
+use super::py_readiness::Readiness;
 use super::stats::EngineStats;
-use crate::awaitable::{Awaited, Goal, Single, coroutine};
-use crate::blocking;
+use crate::base::context_vars::copy_context;
+use crate::base::loop_owned::{self, Deferred};
 use crate::codec::{Encoder, Format, Framing};
-use crate::context::context_of;
-use crate::context_vars::copy_context;
-use crate::frame::PyFrame;
-use crate::py_errors::Class;
-use crate::state::{ItemCodec, StartRequest};
-use crate::stream::{self, BlockingStream, Handler, HasHandler, Kind, PyStream, StreamCore};
-use crate::worker::{self, Deferred, HasLifespan, TaskSettings};
+use crate::consumer::{
+    Awaited, BlockingStream, Goal, Kind, PyFrame, PyStream, Single, blocking_wait, context_of, coroutine,
+};
+use crate::driver::{self, Handler, HasHandler};
+use crate::error::py_errors::Class;
+use crate::state::{EngineCore, Flow, ItemCodec, StartRequest, StreamCore, flow_settings};
+use crate::worker::{self, HasLifespan, TaskSettings};
 
 /// What `PooledEngine` wraps: a handler with all it needs to run.
 #[python_entry]
@@ -89,7 +87,7 @@ impl PyEngine {
 
     fn readiness(slf: &Bound<'_, Self>) -> PyResult<Readiness> {
         let py = slf.py();
-        crate::runtime::start().map_err(|error| crate::py_errors::runtime_error(py, error))?;
+        crate::base::runtime::start().map_err(|error| crate::error::py_errors::runtime_error(py, error))?;
         let mailbox = slf.get().placement.host_mailbox(py)?;
         Readiness::of(py, &slf.get().core, || {
             let object = Arc::new(Deferred::new(slf.clone().into_any().unbind(), mailbox.sink()));
@@ -132,10 +130,11 @@ impl PyEngine {
             Some(pool) => pool.get().pool.clone(),
             None => shared_pool(py)?,
         };
-        let tasks = TaskSettings { context: stream::copy_outside(py)?, name: PyString::new(py, &name).unbind() };
+        let tasks = TaskSettings { context: driver::copy_outside(py)?, name: PyString::new(py, &name).unbind() };
         let context = wants_context.then_some(context_of as _);
         let handler = Handler { function: handler, unary, context, spec: Arc::clone(&codec.get().spec) };
-        let core = EngineCore::new(name, Flow::of(flow)?, settings::limits(limits)?, pool, worker::leave_lifespans);
+        let core =
+            EngineCore::new(name, Flow::of(flow)?, flow_settings::limits(limits)?, pool, worker::leave_lifespans);
         Ok(Self { core, placement, handler, lifespan, codec, tasks })
     }
 
@@ -214,7 +213,7 @@ impl PyEngine {
     fn wait_ready(slf: Bound<'_, Self>) -> PyResult<()> {
         let py = slf.py();
         let mut readiness = Self::readiness(&slf)?;
-        let entered = blocking::wait(py, None, |waker| match readiness.poll_entered(py, waker) {
+        let entered = blocking_wait::wait(py, None, |waker| match readiness.poll_entered(py, waker) {
             Poll::Ready(entered) => Some(entered),
             Poll::Pending => None,
         })?;
@@ -237,7 +236,7 @@ impl PyEngine {
     #[pyo3(signature = (timeout=None))]
     fn wait_idle(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<bool> {
         let idle =
-            blocking::wait(py, duration(timeout)?, |waker| self.core.is_idle_or_wake(Some(waker)).then_some(()))?;
+            blocking_wait::wait(py, duration(timeout)?, |waker| self.core.is_idle_or_wake(Some(waker)).then_some(()))?;
         Ok(idle.is_some())
     }
 
@@ -251,7 +250,7 @@ impl PyEngine {
 
     /// True in the task of a handler of this engine, or of one that such a handler waits for.
     fn runs_caller(&self, py: Python<'_>) -> PyResult<bool> {
-        let (Some(stream), Some(port)) = (stream::current_stream(py)?, worker::running_port(py)?) else {
+        let (Some(stream), Some(port)) = (driver::current_stream(py)?, worker::running_port(py)?) else {
             return Ok(false);
         };
         if !port.get().is_task_of(py, &stream)? {
@@ -276,16 +275,16 @@ impl PyEngine {
     #[getter]
     fn state(&self) -> &'static str {
         match self.core.life() {
-            super::core::Life::Serving => "serving",
-            super::core::Life::Draining => "draining",
-            super::core::Life::Closed => "closed",
+            crate::state::Life::Serving => "serving",
+            crate::state::Life::Draining => "draining",
+            crate::state::Life::Closed => "closed",
         }
     }
 
     /// The counters, as a nested dict.
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        worker::drain_orphans(py);
-        super::as_dict::engine(py, &EngineStats::of(&self.core))
+        loop_owned::drain_orphans(py);
+        super::stats_to_python::engine(py, &EngineStats::of(&self.core))
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
@@ -301,5 +300,5 @@ impl PyEngine {
 
 /// `EngineClosed` once pybridge has stopped: what a call needs of the interpreter may be gone by then.
 fn refuse_at_exit(py: Python<'_>) -> PyResult<()> {
-    crate::runtime::check_exit().map_err(|error| crate::py_errors::runtime_error(py, error))
+    crate::base::runtime::check_exit().map_err(|error| crate::error::py_errors::runtime_error(py, error))
 }

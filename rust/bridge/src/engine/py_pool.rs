@@ -7,7 +7,7 @@ use pybridge_pool::{Pool, PoolConfig};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::py_errors::config_error;
+use crate::error::py_errors::config_error;
 
 static SHARED: OnceLock<Pool> = OnceLock::new();
 
@@ -51,7 +51,7 @@ impl PyPool {
 
     /// The counters, as a nested dict.
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        super::as_dict::pool(py, &self.pool.stats())
+        super::stats_to_python::pool(py, &self.pool.stats())
     }
 }
 

@@ -10,9 +10,9 @@ use pyo3::prelude::*;
 use pyo3::types::PyNone;
 use tokio::sync::oneshot;
 
-use super::core::{EngineCore, Life};
-use crate::awaitable::Polled;
-use crate::py_errors::{Class, raise_failure};
+use crate::consumer::Polled;
+use crate::error::py_errors::{Class, raise_failure};
+use crate::state::{EngineCore, Life};
 use crate::worker::Entered;
 
 /// The wait for an engine's lifespan; it gives what that raised itself.

@@ -4,8 +4,8 @@ use bytes::Bytes;
 use pybridge_pool::{InboundBody, Pool, PoolError};
 
 use super::refusals::{failed, forked, too_large};
+use crate::consumer::StreamError;
 use crate::error::FailureKind;
-use crate::stream::StreamError;
 
 /// A request's bytes on their way from a socket, in memory of the engine's pool.
 ///

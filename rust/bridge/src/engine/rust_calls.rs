@@ -6,17 +6,19 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::body::RequestBody;
-use super::core::{Life, post_start};
-use super::host::Engine;
 use super::permit::Permit;
-use super::python::PyEngine;
+use super::py_engine::PyEngine;
 use super::refusals::{check_size, closed, failed, forked, overloaded};
+use super::request_body::RequestBody;
+use super::rust_engine::Engine;
 use super::submit::submit;
 use crate::codec::{self, Format, Framing};
+use crate::consumer::{ChunkStream, FrameStream, ItemStream, StreamError};
+use crate::driver;
 use crate::error::FailureKind;
-use crate::state::{ItemCodec, Request, RequestCodec, StartRequest};
-use crate::stream::{self, CallOptions, ChunkStream, ConsumerKind, FrameStream, ItemStream, StreamCore, StreamError};
+use crate::state::{
+    CallOptions, ConsumerKind, ItemCodec, Life, Request, RequestCodec, StartRequest, StreamCore, post_start,
+};
 
 impl Engine {
     /// Copies an encoded request into memory of the engine's pool, as a server reads one from its socket.
@@ -178,7 +180,7 @@ impl Engine {
         options: CallOptions,
         permit: Option<Permit>,
     ) -> Result<Arc<StreamCore>, StreamError> {
-        crate::runtime::check_fork().map_err(|_| forked())?;
+        crate::base::runtime::check_fork().map_err(|_| forked())?;
         if self.core.life() != Life::Serving {
             return Err(closed());
         }
@@ -199,7 +201,7 @@ impl Engine {
             codec,
             context: None,
             framing,
-            begin: stream::start_stream::<PyEngine>,
+            begin: driver::start_stream::<PyEngine>,
         });
         submit(start, permit.and_then(Permit::into_ticket), false, post_start).map_err(overloaded)?;
         Ok(core)

@@ -6,15 +6,16 @@ use std::time::Duration;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 
-use super::core::{EngineCore, Life};
 use super::profile::{EngineProfile, max_request};
-use super::python::PyEngine;
+use super::py_engine::PyEngine;
 use super::refusals::{closed, forked};
 use super::stats::EngineStats;
+use crate::base::fork;
+use crate::base::loop_owned::Deferred;
 use crate::codec::Format;
-use crate::fork;
-use crate::stream::StreamError;
-use crate::worker::{self, Deferred, Mailbox, longest_lag};
+use crate::consumer::StreamError;
+use crate::state::{EngineCore, Life};
+use crate::worker::{self, Mailbox, longest_lag};
 
 /// Calls one Python handler from Rust. Clones share it.
 ///
@@ -35,7 +36,7 @@ impl Engine {
     /// `engine` is something else, or its worker cannot be started.
     pub fn of(engine: &Bound<'_, PyAny>) -> PyResult<Self> {
         let py = engine.py();
-        crate::runtime::start().map_err(|error| crate::py_errors::runtime_error(py, error))?;
+        crate::base::runtime::start().map_err(|error| crate::error::py_errors::runtime_error(py, error))?;
         let core = engine.getattr("_core").ok().and_then(|core| core.cast_into::<PyEngine>().ok());
         let inner =
             core.ok_or_else(|| PyTypeError::new_err(format!("{engine:?} is no PooledEngine of this program")))?;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use pybridge_pool::setters;
 
-use super::settings::Flush;
+use crate::state::Flush;
 
 /// How items travel from handlers to consumers; a value that cannot be is refused when the engine is made.
 ///

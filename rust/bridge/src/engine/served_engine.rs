@@ -5,17 +5,19 @@ use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
-use super::body::RequestBody;
-use super::core::Life;
-use super::open::{Call, CallRequest};
 use super::profile::EngineProfile;
-use super::python::PyEngine;
+use super::py_calls::{Call, CallRequest};
+use super::py_engine::PyEngine;
 use super::refusals::check_size;
+use super::request_body::RequestBody;
+use crate::base::context_vars::copy_context;
+use crate::base::loop_owned::Deferred;
 use crate::codec::Framing;
-use crate::context_vars::copy_context;
-use crate::py_errors::failure_of;
-use crate::stream::{CallOptions, ChunkStream, ConsumerKind, PyStream, StreamError, Unopened, current_stream};
-use crate::worker::{Deferred, longest_lag};
+use crate::consumer::{ChunkStream, PyStream, StreamError, Unopened};
+use crate::driver::current_stream;
+use crate::error::py_errors::failure_of;
+use crate::state::{CallOptions, ConsumerKind, Life};
+use crate::worker::longest_lag;
 
 /// The extension's own engine object, called by code that runs on an event loop.
 #[derive(Debug)]

@@ -6,9 +6,9 @@ use pybridge_pool::PoolConfig;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use super::config::{FlowConfig, ModelDump};
-use super::settings::Flush;
+use super::rust_settings::{FlowConfig, ModelDump};
 use crate::codec::{CodecSpec, DuplicateKeys, Format, Limits};
+use crate::state::Flush;
 
 /// A value of one setting as Python has it.
 trait Argument {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use pyo3::prelude::*;
 
-use crate::{py_errors, traceback};
+use crate::error::{py_errors, traceback};
 
 /// Why the interpreter could not be started or an engine could not be made. Holds no Python object.
 ///

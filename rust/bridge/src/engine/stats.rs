@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use pybridge_pool::PoolStats;
 
-use super::core::EngineCore;
-use crate::attaches::attaches;
+use crate::base::attach_counts::attaches;
+use crate::base::loop_owned;
 use crate::error::Reason;
-use crate::metrics::{BATCH_ITEMS, Bounds, Ranges, SECONDS};
+use crate::state::{BATCH_ITEMS, Bounds, EngineCore, Ranges, SECONDS};
 use crate::worker::{self, WorkerStats};
 
 /// Streams of one engine.
@@ -142,7 +142,7 @@ impl EngineStats {
                 decoded_bytes,
             },
             errors: metrics.errors(),
-            deferred_releases: worker::deferred_counts().0,
+            deferred_releases: loop_owned::deferred_counts().0,
             batch_items: Histogram::of(&BATCH_ITEMS, &metrics.batch_items),
             first_item_seconds: Histogram::of(&SECONDS, &metrics.first_item),
             cancel_seconds: Histogram::of(&SECONDS, &metrics.cancel),

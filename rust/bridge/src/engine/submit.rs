@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use super::core::EngineCore;
-use crate::admission::Entry;
-use crate::state::StartRequest;
+use crate::state::{EngineCore, Entry, StartRequest};
 
 /// Has `go` start a call whose place is there, that of the permit with the number `permit` if there is one; others wait.
 ///

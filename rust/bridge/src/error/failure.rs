@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::error::{FailureKind, PublicAnswer};
-use crate::worker::Deferred;
+use super::catalogue::{FailureKind, PublicAnswer};
+use crate::base::loop_owned::Deferred;
 
 /// A failure as it crosses to the consumer. It holds text and no object of Python's, unless a Python program consumes.
 #[derive(Debug, Clone)]

@@ -13,13 +13,13 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyModule, PyTraceback, PyType};
 
+use super::catalogue::{FailureKind, PublicAnswer, Reason};
+use super::failure::Failure;
+use super::traceback;
+use crate::base::interpreter::{object_of, said};
+use crate::base::loop_owned::Deferred;
+use crate::base::runtime::RuntimeError;
 use crate::codec::{DecodeError, EncodeError};
-use crate::error::{FailureKind, PublicAnswer, Reason};
-use crate::interp::{object_of, said};
-use crate::runtime::RuntimeError;
-use crate::stream::Failure;
-use crate::traceback;
-use crate::worker::Deferred;
 
 /// Exception classes of `pybridge.errors`, each looked up once.
 #[derive(Debug, Clone, Copy)]

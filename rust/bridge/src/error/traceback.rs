@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use pyo3::intern;
 use pyo3::prelude::*;
 
-use crate::interp::object_of;
-use crate::lock::Mutex;
+use crate::base::interpreter::object_of;
+use crate::base::lock::Mutex;
 
 /// Tracebacks with lines of source that are made in a second; to read them takes the loop's time.
 const WITH_SOURCE: u32 = 10;

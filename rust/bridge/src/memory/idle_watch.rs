@@ -3,11 +3,11 @@
 use std::time::{Duration, Instant};
 
 use super::cpu::{CpuWindow, process_time};
-use super::load::{Load, Trigger};
+use super::idle::{Load, Trigger};
 use super::release::{note_python_obstacle, release_malloc, release_python};
 use super::resident::resident;
 use super::settings::{self, IdleRelease, Settings};
-use crate::engine::activity;
+use crate::state::activity;
 
 /// Idle timeout where there is no engine; the default of pools.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(5);

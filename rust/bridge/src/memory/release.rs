@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 use super::malloc;
 use super::resident::resident;
-use crate::lock::{Mutex, MutexGuard};
+use crate::base::lock::{Mutex, MutexGuard};
 use crate::worker::{Port, run_on_any};
 
 /// Longest wait for a loop to take its turn; one that does not run must not keep malloc's share from going back.

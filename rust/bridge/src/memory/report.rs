@@ -9,9 +9,9 @@ use pyo3::types::{PyDict, PyList};
 
 use super::settings::{self, IdleRelease, Settings};
 use super::{allocator, malloc, release, resident};
+use crate::base::lock::Mutex;
+use crate::consumer::PyFrame;
 use crate::engine::pool_totals;
-use crate::frame::PyFrame;
-use crate::lock::Mutex;
 
 /// What malloc says of itself.
 #[derive(Debug, Clone, Copy, Default)]

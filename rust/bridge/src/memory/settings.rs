@@ -5,7 +5,7 @@ use std::sync::PoisonError;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-use crate::lock::{Mutex, MutexGuard};
+use crate::base::lock::{Mutex, MutexGuard};
 
 /// What is given back when the process is idle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

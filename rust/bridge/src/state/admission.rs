@@ -6,10 +6,10 @@ use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::task::{Poll, Waker};
 
-use crate::engine::Places;
-use crate::lock::{Mutex, MutexGuard};
-use crate::state::StartRequest;
-use crate::stream::StreamCore;
+use super::flow_settings::Places;
+use super::start_request::StartRequest;
+use super::stream_state::StreamCore;
+use crate::base::lock::{Mutex, MutexGuard};
 
 /// How strongly the ratio of decoded to encoded bytes follows the last request: one part in this many.
 const RATIO_WEIGHT: f64 = 8.0;

@@ -3,9 +3,8 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::failure::Failure;
 use crate::codec::{Format, Limits};
-use crate::error::FailureKind;
+use crate::error::{Failure, FailureKind};
 
 /// Metadata that belongs to the trace: W3C baggage.
 const BAGGAGE: &str = "baggage";

@@ -6,12 +6,12 @@ use std::sync::{Arc, PoisonError};
 use tracing::Span;
 use tracing::field::Empty;
 
-use super::core::StreamCore;
+use super::call_options::CallOptions;
 use super::ending::Ending;
-use super::failure::Failure;
-use super::options::CallOptions;
-use crate::engine::EngineCore;
-use crate::lock::Mutex;
+use super::engine_state::EngineCore;
+use super::stream_state::StreamCore;
+use crate::base::lock::Mutex;
+use crate::error::Failure;
 
 /// The span of one call, until that ends. No thread enters it: on each of them the turns of many calls alternate.
 #[derive(Debug)]
@@ -19,7 +19,7 @@ pub(crate) struct CallSpan(Mutex<Option<Span>>);
 
 impl CallSpan {
     /// A child of `parent`, else of the span that the calling thread is in.
-    pub(super) fn new(engine: &EngineCore, id: u64, options: &CallOptions, parent: Option<&Arc<StreamCore>>) -> Self {
+    pub(crate) fn new(engine: &EngineCore, id: u64, options: &CallOptions, parent: Option<&Arc<StreamCore>>) -> Self {
         let parent = parent.map_or_else(Span::current, |parent| parent.span.span());
         let request_id = options.request_id.clone().unwrap_or_else(|| StreamCore::made_up_name(id));
         let span = tracing::info_span!(
@@ -42,7 +42,7 @@ impl CallSpan {
     }
 
     /// Notes how the call ended and what it made, and closes the span. False: the subscriber panicked.
-    pub(super) fn end(&self, ending: &Ending, (items, bytes): (usize, usize)) -> bool {
+    pub(crate) fn end(&self, ending: &Ending, (items, bytes): (usize, usize)) -> bool {
         let span = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(span) = span else { return true };
         let close = || {

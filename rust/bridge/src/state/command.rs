@@ -5,8 +5,8 @@ use std::sync::Arc;
 use pyo3::prelude::*;
 
 use super::start_request::StartRequest;
-use crate::stream::StreamCore;
-use crate::worker::Owner;
+use super::stream_state::StreamCore;
+use crate::base::loop_owned::Owner;
 
 /// Something to run on a worker, attached, with the worker's object. Any thread may drop it: the Python references that it owns
 /// are `Deferred`.

@@ -57,10 +57,10 @@ pub(crate) struct Credit {
 
 /// As many bytes as a line of the memory.
 #[derive(Debug, Default)]
-pub(super) struct Apart(#[expect(dead_code, reason = "nothing but its length counts")] [u64; 8]);
+pub(crate) struct Apart(#[expect(dead_code, reason = "nothing but its length counts")] [u64; 8]);
 
 impl Credit {
-    pub(super) fn new(marks: Marks) -> Self {
+    pub(crate) fn new(marks: Marks) -> Self {
         let made = Made { bytes: AtomicUsize::new(0), items: AtomicUsize::new(0), marks };
         let taken = Taken {
             bytes: AtomicUsize::new(0),
@@ -89,7 +89,7 @@ impl Credit {
         (items, bytes.wrapping_sub(items.wrapping_mul(FRAME_OVERHEAD)))
     }
 
-    pub(super) fn count_taken(&self, bytes: usize, items: usize) {
+    pub(crate) fn count_taken(&self, bytes: usize, items: usize) {
         self.taken.bytes.fetch_add(bytes, Ordering::SeqCst);
         self.taken.items.fetch_add(items, Ordering::SeqCst);
     }
@@ -114,7 +114,7 @@ impl Credit {
         Some((items, bytes))
     }
 
-    pub(super) fn is_half_full(&self) -> bool {
+    pub(crate) fn is_half_full(&self) -> bool {
         let ((bytes, items), marks) = (self.in_flight(), &self.made.marks);
         bytes >= marks.high_bytes / 2 || items >= marks.high_items / 2
     }
@@ -160,14 +160,14 @@ impl Credit {
     }
 
     /// Nobody takes any more. Calls `resume` as [`Self::restore`] does: the producer that waits may go on.
-    pub(super) fn end_waiting(&self, resume: impl FnOnce()) {
+    pub(crate) fn end_waiting(&self, resume: impl FnOnce()) {
         if self.taken.paused.swap(false, Ordering::SeqCst) {
             resume();
         }
     }
 
     /// From now on the producer waits for nobody.
-    pub(super) fn abandon(&self) {
+    pub(crate) fn abandon(&self) {
         self.taken.abandoned.store(true, Ordering::SeqCst);
     }
 

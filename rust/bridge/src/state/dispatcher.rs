@@ -7,27 +7,27 @@ use std::sync::{Arc, PoisonError};
 use pybridge_pool::Batch;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use super::core::StreamCore;
 use super::ending::Ending;
-use crate::fault;
-use crate::lock::{Mutex, MutexGuard};
+use super::stream_state::StreamCore;
+use crate::base::fault;
+use crate::base::lock::{Mutex, MutexGuard};
 
 /// Something for the consumer of one stream.
 #[derive(Debug)]
-pub(super) struct Delivery {
-    pub(super) core: Arc<StreamCore>,
-    pub(super) parcel: Parcel,
+pub(crate) struct Delivery {
+    pub(crate) core: Arc<StreamCore>,
+    pub(crate) parcel: Parcel,
 }
 
 #[derive(Debug)]
-pub(super) enum Parcel {
+pub(crate) enum Parcel {
     Batch(Batch),
     Ending(Ending),
 }
 
 impl Delivery {
     /// Puts it into the stream's queue and wakes the consumer. A panic on the way ends the stream, and is nobody else's.
-    pub(super) fn hand_over(self) {
+    pub(crate) fn hand_over(self) {
         let Self { core, parcel } = self;
         let deliver = || {
             fault::reach(fault::Point::Deliver);
@@ -42,7 +42,7 @@ impl Delivery {
     }
 }
 
-pub(super) type Dispatcher = UnboundedSender<Vec<Delivery>>;
+pub(crate) type Dispatcher = UnboundedSender<Vec<Delivery>>;
 
 static RUNNING: Mutex<Option<Dispatcher>> = Mutex::new(None);
 
@@ -51,7 +51,7 @@ fn running() -> MutexGuard<'static, Option<Dispatcher>> {
 }
 
 /// The way to the dispatcher; `None` before the runtime's start.
-pub(super) fn dispatcher() -> Option<Dispatcher> {
+pub(crate) fn dispatcher() -> Option<Dispatcher> {
     running().clone()
 }
 

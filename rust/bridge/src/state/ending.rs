@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use super::failure::Failure;
-use crate::error::Reason;
-use crate::worker::Deferred;
+use crate::base::loop_owned::Deferred;
+use crate::error::{Failure, Reason};
 
 /// A cancellation as it crosses to the consumer.
 #[derive(Debug, Clone)]
@@ -73,9 +72,9 @@ mod tests {
     use pyo3::types::PyDict;
 
     use super::*;
+    use crate::base::loop_owned::Owner;
     use crate::error::FailureKind;
     use crate::worker::Mailbox;
-    use crate::worker::Owner;
 
     #[test]
     fn an_exception_goes_to_whoever_asks_first() {

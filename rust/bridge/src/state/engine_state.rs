@@ -10,16 +10,18 @@ use std::time::Duration;
 use pybridge_pool::Pool;
 use slab::Slab;
 
-use super::settings::Flow;
-use crate::admission::Admission;
-use crate::attaches::attaches;
+use super::admission::Admission;
+use super::command::Command;
+use super::flow_settings::Flow;
+use super::metrics::Metrics;
+use super::start_request::StartRequest;
+use super::stream_state::StreamCore;
+use super::wakers::Wakers;
+use crate::base::attach_counts::attaches;
+use crate::base::lock::{Mutex, MutexGuard};
+use crate::base::loop_owned::Owner;
 use crate::codec::Limits;
-use crate::error::Reason;
-use crate::lock::{Mutex, MutexGuard};
-use crate::metrics::Metrics;
-use crate::state::{Command, StartRequest};
-use crate::stream::{Failure, StreamCore, Wakers};
-use crate::worker::Owner;
+use crate::error::{Failure, Reason};
 
 static ENGINES: Mutex<Vec<Weak<EngineCore>>> = Mutex::new(Vec::new());
 
@@ -27,7 +29,7 @@ type Act = dyn Fn(&str, &Failure) + Send + Sync;
 
 /// A host's function for failures of handlers: called with the request's id and the failure, on the worker.
 #[derive(Clone)]
-pub(crate) struct OnFailure(pub(super) Arc<Act>);
+pub(crate) struct OnFailure(pub(crate) Arc<Act>);
 
 impl OnFailure {
     pub(crate) fn new(act: impl Fn(&str, &Failure) + Send + Sync + 'static) -> Self {
@@ -223,7 +225,7 @@ impl EngineCore {
         let mut cancelled = 0;
         for start in self.admission.drain() {
             cancelled += usize::from(start.core.cancel(Reason::Shutdown));
-            start.core.finish(crate::stream::Ending::cancelled(Reason::Shutdown));
+            start.core.finish(super::ending::Ending::cancelled(Reason::Shutdown));
         }
         for stream in self.live() {
             cancelled += usize::from(stream.cancel(Reason::Shutdown));
@@ -283,7 +285,7 @@ pub(crate) fn close_all() -> Vec<Arc<EngineCore>> {
 }
 
 /// The request's name of the stream with this number, if it is live.
-pub(super) fn request_of(stream: u64) -> Option<String> {
+pub(crate) fn request_of(stream: u64) -> Option<String> {
     let engines = live_engines();
     engines.iter().flat_map(|engine| engine.live()).find(|core| core.id == stream).map(|core| core.request_id())
 }

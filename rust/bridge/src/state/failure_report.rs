@@ -7,11 +7,12 @@ use std::sync::atomic::Ordering;
 use pyo3::exceptions::asyncio::CancelledError;
 use pyo3::prelude::*;
 
-use crate::error::FailureKind;
-use crate::log;
-use crate::py_errors::{contained_exit, failure_of};
-use crate::stream::{Ending, Failure, StreamCore};
-use crate::worker::Deferred;
+use super::ending::Ending;
+use super::stream_state::StreamCore;
+use crate::base::log;
+use crate::base::loop_owned::Deferred;
+use crate::error::py_errors::{contained_exit, failure_of};
+use crate::error::{Failure, FailureKind};
 
 /// Tells of what ends a stream, once, on the worker. Python consumers get the exception itself, and are told nothing here.
 pub(crate) fn report(py: Python<'_>, core: &StreamCore, failure: &Failure) {

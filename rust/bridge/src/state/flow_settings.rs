@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use pyo3::prelude::*;
 
+use super::credit::Marks;
 use crate::codec::{DuplicateKeys, Limits};
-use crate::stream::Marks;
 
 /// `max_held_bytes` where the memory limit is unknown.
 const FALLBACK_HELD_BYTES: usize = 1 << 30;

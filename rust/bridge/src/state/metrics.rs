@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::ending::{Cancellation, Ending};
+use crate::base::lock::Mutex;
 use crate::error::Reason;
-use crate::lock::Mutex;
-use crate::stream::{Cancellation, Ending};
 
 /// Upper bounds, included, of ranges.
 pub(crate) type Bounds = [f64; 10];

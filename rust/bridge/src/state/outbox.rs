@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use pybridge_pool::Batch;
 
-use super::core::StreamCore;
 use super::dispatcher::{Delivery, Dispatcher, Parcel, dispatcher};
 use super::ending::Ending;
-use crate::fault;
-use crate::metrics::Batches;
+use super::metrics::Batches;
+use super::stream_state::StreamCore;
+use crate::base::fault;
 
 /// Full batches cross at most this often within a turn: a crossing that finds the runtime asleep costs as much as fifty
 /// items, and what waits leaves with the turn or with the next batch that is full.

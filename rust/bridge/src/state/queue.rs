@@ -10,8 +10,8 @@ use pybridge_pool::{Batch, Pool};
 use super::credit::{Apart, Credit, Marks, weight};
 use super::ending::Ending;
 use super::wakers::Wakers;
-use crate::fork;
-use crate::lock::{Mutex, MutexGuard};
+use crate::base::fork;
+use crate::base::lock::{Mutex, MutexGuard};
 
 /// Batches longer than this part of what they pin are within the pool's bound by themselves.
 const WORTH_COPYING: usize = 4;

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use pyo3::prelude::*;
 
+use super::stream_state::StreamCore;
+use crate::base::loop_owned::Deferred;
 use crate::codec::{CodecSpec, Format, Framing};
 use crate::error::FailureKind;
-use crate::stream::StreamCore;
-use crate::worker::Deferred;
 
 /// What the handler gets.
 pub(crate) enum Request {

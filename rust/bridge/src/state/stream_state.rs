@@ -9,16 +9,15 @@ use std::time::{Duration, Instant};
 
 use pybridge_pool::Batch;
 
+use super::call_options::CallOptions;
+use super::command::{Command, CommandSink};
 use super::ending::Ending;
-use super::failure::Failure;
-use super::options::CallOptions;
+use super::engine_state::{EngineCore, Life};
 use super::queue::Queue;
 use super::wakers::Wakers;
-use crate::engine::{EngineCore, Life};
-use crate::error::{FailureKind, Reason};
-use crate::lock::Mutex;
-use crate::state::{Command, CommandSink};
-use crate::worker::Owner;
+use crate::base::lock::Mutex;
+use crate::base::loop_owned::Owner;
+use crate::error::{Failure, FailureKind, Reason};
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
@@ -63,18 +62,18 @@ pub(crate) struct StreamCore {
     cancel_waiters: Mutex<Wakers>,
     timers: Mutex<Vec<tokio::task::AbortHandle>>,
     /// A timer looks at how long the producer waits for credit.
-    pub(super) pause_watched: AtomicBool,
+    pub(crate) pause_watched: AtomicBool,
     last_item: AtomicU64,
     cancel: AtomicU8,
     /// The code of why it is cancelled when a Rust consumer drops it.
-    pub(super) drop_reason: AtomicU8,
+    pub(crate) drop_reason: AtomicU8,
     /// When it was asked to stop.
     cancelled_at: OnceLock<Instant>,
     /// Its handler is being closed, and has an ending that waits for that.
     closing: AtomicBool,
     released: AtomicBool,
     #[cfg(feature = "tracing")]
-    pub(crate) span: super::span::CallSpan,
+    pub(crate) span: super::call_span::CallSpan,
 }
 
 impl StreamCore {
@@ -90,7 +89,7 @@ impl StreamCore {
         let inherited = parent.and_then(|parent| parent.deadline);
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
         #[cfg(feature = "tracing")]
-        let span = super::span::CallSpan::new(&engine, id, &options, parent);
+        let span = super::call_span::CallSpan::new(&engine, id, &options, parent);
         let core = Arc::new(Self {
             id,
             queue: Queue::new(engine.flow.marks),
@@ -366,7 +365,7 @@ impl StreamCore {
     }
 
     /// The driver closes its handler; a cancellation no longer reaches into that.
-    pub(super) fn note_closing(&self) {
+    pub(crate) fn note_closing(&self) {
         self.closing.store(true, Ordering::Relaxed);
     }
 
@@ -392,7 +391,7 @@ impl StreamCore {
     }
 
     /// Lets the handler have the whole idle timeout again: it could not make an item until now.
-    pub(super) fn restart_idle(&self) {
+    pub(crate) fn restart_idle(&self) {
         if self.options.idle_timeout.is_some() {
             self.touch(Instant::now());
         }
@@ -400,12 +399,12 @@ impl StreamCore {
 
     /// Notes that an item was made; the idle timer reads it.
     pub(crate) fn touch(&self, now: Instant) {
-        let since = now.saturating_duration_since(crate::runtime::epoch());
+        let since = now.saturating_duration_since(crate::base::runtime::epoch());
         self.last_item.store(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
     pub(crate) fn last_item(&self) -> Instant {
-        crate::runtime::epoch() + Duration::from_nanos(self.last_item.load(Ordering::Relaxed))
+        crate::base::runtime::epoch() + Duration::from_nanos(self.last_item.load(Ordering::Relaxed))
     }
 }
 
@@ -418,7 +417,7 @@ impl fmt::Debug for StreamCore {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> crate::lock::MutexGuard<'_, T> {
+fn lock<T>(mutex: &Mutex<T>) -> crate::base::lock::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

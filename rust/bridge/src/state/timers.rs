@@ -4,14 +4,14 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use super::core::StreamCore;
+use super::command::Command;
 use super::ending::Ending;
+use super::stream_state::StreamCore;
+use crate::base::{log, runtime};
 use crate::error::Reason;
-use crate::state::Command;
-use crate::{log, runtime};
 
 /// Starts what the call asked for: the whole-stream deadline and the idle timeout.
-pub(super) fn start(core: &Arc<StreamCore>) {
+pub(crate) fn start(core: &Arc<StreamCore>) {
     if let Some(deadline) = core.deadline {
         spawn(core, async move |stream: Weak<StreamCore>| {
             tokio::time::sleep_until(deadline.into()).await;
@@ -27,7 +27,7 @@ pub(super) fn start(core: &Arc<StreamCore>) {
 }
 
 /// The producer has begun to wait for credit: bounds how long its consumer may let it wait.
-pub(super) fn start_pause(core: &Arc<StreamCore>) {
+pub(crate) fn start_pause(core: &Arc<StreamCore>) {
     if let Some(limit) = core.engine.flow.write_timeout
         && !core.pause_watched.swap(true, Ordering::SeqCst)
     {
@@ -36,7 +36,7 @@ pub(super) fn start_pause(core: &Arc<StreamCore>) {
 }
 
 /// Bounds what a cancelled or closing handler may still do; then the stream ends with `ending` without it.
-pub(super) fn start_grace(core: &Arc<StreamCore>, ending: Ending) {
+pub(crate) fn start_grace(core: &Arc<StreamCore>, ending: Ending) {
     let grace = core.engine.flow.cancel_grace;
     spawn(core, async move |stream: Weak<StreamCore>| {
         tokio::time::sleep(grace).await;

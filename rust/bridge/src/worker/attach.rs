@@ -5,9 +5,9 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 
 use super::mailbox::Mailbox;
-use crate::attaches::count;
-use crate::parking::enter;
-use crate::worker::Owner;
+use crate::base::attach_counts::count;
+use crate::base::loop_owned::Owner;
+use crate::base::parking::enter;
 
 /// Attaches the calling thread, counted.
 ///

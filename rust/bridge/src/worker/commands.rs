@@ -8,11 +8,10 @@ use pyo3::intern;
 use pyo3::prelude::*;
 
 use super::info::Kind;
-use super::port::Port;
-use super::{prompt, watch};
-use crate::log;
-use crate::state::Command;
-use crate::stream::{Ending, StreamCore};
+use super::loop_worker::Port;
+use super::{registry, relief};
+use crate::base::log;
+use crate::state::{Command, Ending, StreamCore};
 
 /// Commands taken in one callback before the loop gets its turn.
 const COMMANDS_PER_TURN: usize = 1024;
@@ -30,8 +29,8 @@ pub(super) fn open<'py>(event_loop: &Bound<'py, PyAny>, kind: Kind, name: &str) 
     let reader = Bound::new(py, Reader { port: port.clone().unbind() })?;
     let add_reader = event_loop.getattr("add_reader")?;
     port.get().calls().context(py).call_method1("run", (add_reader, port.get().mailbox.fd(), reader))?;
-    watch::register(&port.get().mailbox, &port.get().info);
-    prompt::register(&port.get().handoff);
+    registry::register(&port.get().mailbox, &port.get().info);
+    relief::register(&port.get().handoff);
     Ok(port)
 }
 
@@ -60,7 +59,7 @@ impl Port {
         let this = slf.get();
         this.follow_loop(slf.py());
         if this.is_dedicated() {
-            crate::attaches::count(&this.info.name);
+            crate::base::attach_counts::count(&this.info.name);
         }
         this.mailbox.rearm();
         for _ in 0..COMMANDS_PER_TURN {

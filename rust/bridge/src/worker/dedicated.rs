@@ -6,13 +6,13 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
+use super::commands;
 use super::info::Kind;
-use super::locate::register;
+use super::loop_worker::Port;
 use super::mailbox::Mailbox;
-use super::port::Port;
-use super::reader;
-use crate::lock::Mutex;
-use crate::log;
+use super::running_loop::register;
+use crate::base::lock::Mutex;
+use crate::base::log;
 use crate::state::CommandSink;
 
 static SHARED: Mutex<Option<Py<PyWorker>>> = Mutex::new(None);
@@ -38,17 +38,19 @@ impl PyWorker {
         };
         let mailbox = &port.get().mailbox;
         if !mailbox.is_open() {
-            return Err(crate::py_errors::Class::EngineClosed.error(py, (format!("worker {} has stopped", self.name),)));
+            return Err(
+                crate::error::py_errors::Class::EngineClosed.error(py, (format!("worker {} has stopped", self.name),))
+            );
         }
         Ok(Arc::clone(mailbox))
     }
 
-    fn thread(&self) -> crate::lock::MutexGuard<'_, Option<(Py<PyAny>, Py<Port>)>> {
+    fn thread(&self) -> crate::base::lock::MutexGuard<'_, Option<(Py<PyAny>, Py<Port>)>> {
         self.thread.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn start(&self, py: Python<'_>) -> PyResult<Py<Port>> {
-        crate::runtime::start().map_err(|error| crate::py_errors::runtime_error(py, error))?;
+        crate::base::runtime::start().map_err(|error| crate::error::py_errors::runtime_error(py, error))?;
         let arguments = (self.loop_kind, self.cpu, self.name.as_str());
         let thread = py.import("pybridge._worker")?.call_method1("start", arguments)?;
         let port = thread.getattr("port")?.cast_into::<Port>()?.unbind();
@@ -149,7 +151,7 @@ impl PyWorker {
 }
 
 fn refused(py: Python<'_>, field: &str, reason: String) -> PyErr {
-    crate::py_errors::Class::Config.error(py, (field.to_owned(), reason))
+    crate::error::py_errors::Class::Config.error(py, (field.to_owned(), reason))
 }
 
 /// The process's own worker, shared by all engines that name no other.
@@ -170,13 +172,13 @@ pub(crate) fn open_port<'py>(
     name: &str,
     cpu: Option<usize>,
 ) -> PyResult<Bound<'py, Port>> {
-    let port = reader::open(event_loop, Kind::Dedicated, name)?;
+    let port = commands::open(event_loop, Kind::Dedicated, name)?;
     register(event_loop.py(), event_loop, &port)?;
-    super::thread::name_current(name);
+    super::os_thread::name_current(name);
     if let Some(cpu) = cpu {
         let py = event_loop.py();
         let wrong = |error| refused(py, "cpu", format!("this process cannot run on processor {cpu}: {error}"));
-        super::thread::pin_current(cpu).map_err(wrong)?;
+        super::os_thread::pin_current(cpu).map_err(wrong)?;
     }
     Ok(port)
 }

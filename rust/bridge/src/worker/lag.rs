@@ -43,6 +43,6 @@ impl Lag {
 }
 
 pub(super) fn micros() -> u64 {
-    let since = Instant::now().saturating_duration_since(crate::runtime::epoch());
+    let since = Instant::now().saturating_duration_since(crate::base::runtime::epoch());
     u64::try_from(since.as_micros()).unwrap_or(u64::MAX).max(1)
 }

@@ -6,15 +6,14 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use tokio::sync::oneshot;
 
-use super::entering::{self, Entering};
-use super::lifespans::{Entered, Lifespan, Stage, Waiting};
+use super::lifespan_table::{Entered, Lifespan, Stage, Waiting};
+use super::lifespan_waits::{self, Entering};
+use super::loop_worker::Port;
 use super::mailbox::Mailbox;
-use super::port::Port;
-use super::release::Deferred;
 use super::task_context::TaskSettings;
-use crate::engine::{EngineCore, LifespanGuard, fail};
-use crate::py_errors::{contained_base, failure_of};
-use crate::state::{CommandSink, StartRequest};
+use crate::base::loop_owned::Deferred;
+use crate::error::py_errors::{contained_base, failure_of};
+use crate::state::{CommandSink, EngineCore, LifespanGuard, StartRequest, fail};
 
 /// An engine's Python object, as far as its lifespan goes.
 pub(crate) trait HasLifespan: Sized {
@@ -105,7 +104,7 @@ fn enter_or_wait(
         }
     };
     if let Err(error) = port.get().hold(py, port, engine, factory, &stop, number) {
-        let value = crate::interp::object_of(py, &error);
+        let value = crate::base::interpreter::object_of(py, &error);
         port.get().entered(py, port, core.id, py.None(), Some(value));
     }
     Ok(None)
@@ -133,7 +132,7 @@ impl Port {
     ) -> PyResult<()> {
         let tasks = engine.tasks();
         let context = tasks.copy_context(py)?;
-        entering::mark(py, &context, number)?;
+        lifespan_waits::mark(py, &context, number)?;
         let guard = engine.core().enter_lifespan();
         let id = engine.core().id;
         let progress = Bound::new(py, Progress { port: port.clone().unbind(), engine: id, number, _guard: guard })?;
@@ -215,7 +214,7 @@ impl Progress {
 
 /// The engine is closed and its streams have ended: its lifespans end on every worker.
 pub(crate) fn leave_lifespans(engine: u64) {
-    for mailbox in super::watch::mailboxes() {
+    for mailbox in super::registry::mailboxes() {
         let leave = Port::command(move |py, port| {
             let stop = port.get().lifespans().and_then(|mut lifespans| {
                 let lifespan = lifespans.get_mut(&engine)?;

@@ -6,9 +6,9 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use tokio::sync::oneshot;
 
-use super::entering::Entering;
+use super::lifespan_waits::Entering;
+use crate::error::Failure;
 use crate::state::StartRequest;
-use crate::stream::Failure;
 
 /// Lifespans on one worker, by engine.
 pub(super) type Lifespans = HashMap<u64, Lifespan>;

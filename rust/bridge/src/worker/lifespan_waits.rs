@@ -8,11 +8,9 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
-use crate::context_vars::context_value;
-use crate::engine::EngineCore;
-use crate::lock::{Mutex, MutexGuard};
-use crate::state::CommandSink;
-use crate::stream::StreamCore;
+use crate::base::context_vars::context_value;
+use crate::base::lock::{Mutex, MutexGuard};
+use crate::state::{CommandSink, EngineCore, StreamCore};
 
 static ENTERING: Mutex<Vec<Entry>> = Mutex::new(Vec::new());
 

@@ -5,7 +5,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
-use crate::interp::call_with_keywords;
+use crate::base::interpreter::call_with_keywords;
 
 /// Calls of one event loop.
 pub(super) struct LoopCalls {

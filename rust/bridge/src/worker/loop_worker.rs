@@ -10,22 +10,20 @@ use pyo3::prelude::*;
 use pyo3::types::PyString;
 use slab::Slab;
 
-use super::calls::LoopCalls;
-use super::cell::ThreadCell;
-use super::handoff::Handoff;
 use super::info::{Kind, WorkerInfo};
 use super::lag::Lag;
 use super::lendable::Lendable;
-use super::lifespans::Lifespans;
+use super::lifespan_table::Lifespans;
+use super::loop_calls::LoopCalls;
 use super::mailbox::Mailbox;
+use super::os_thread;
+use super::shared_outbox::Handoff;
 use super::shared_writer::SharedWriter;
-use super::thread;
-use super::wakes::Wakes;
-use crate::engine::{pools_of_engines, streams_of};
-use crate::log;
-use crate::state::Command;
-use crate::stream::StreamCore;
-use crate::worker::Owner;
+use super::thread_cell::ThreadCell;
+use super::wake_batch::Wakes;
+use crate::base::log;
+use crate::base::loop_owned::Owner;
+use crate::state::{Command, StreamCore, pools_of_engines, streams_of};
 
 pub(super) struct LiveTask {
     pub(super) core: Arc<StreamCore>,
@@ -64,7 +62,7 @@ impl Port {
             kind,
             loop_name: loop_name.split('.').next().unwrap_or_default().to_owned(),
             live: AtomicUsize::new(0),
-            thread: AtomicUsize::new(thread::identifier()),
+            thread: AtomicUsize::new(os_thread::identifier()),
             lag: Lag::default(),
         });
         Bound::new(
@@ -121,7 +119,7 @@ impl Port {
     /// The loop ends with `error` in its next turn.
     pub(crate) fn raise_in_loop(&self, py: Python<'_>, error: &PyErr) -> PyResult<()> {
         let reraise = py.import("pybridge._worker")?.getattr("reraise")?;
-        self.calls().call_soon(&reraise, Some(crate::interp::object_of(py, error).bind(py)))
+        self.calls().call_soon(&reraise, Some(crate::base::interpreter::object_of(py, error).bind(py)))
     }
 
     /// Nobody needs the loop any more: it stops.
@@ -150,7 +148,7 @@ impl Port {
         if let Some((_, writer)) = tables.writers.iter().find(|(id, _)| *id == pool.id()) {
             return Arc::clone(writer);
         }
-        crate::runtime::maintain(pool);
+        crate::base::runtime::maintain(pool);
         // A writer keeps its pool: those of pools that no engine has any more, and no driver writes into, go.
         let pools = pools_of_engines();
         tables.writers.retain(|(id, writer)| pools.contains(id) || Arc::strong_count(writer) > 1);
@@ -269,7 +267,7 @@ impl Port {
             return;
         }
         self.mailbox.adopt(py);
-        self.info.thread.store(thread::identifier(), Ordering::Relaxed);
+        self.info.thread.store(os_thread::identifier(), Ordering::Relaxed);
         self.tables.adopt(py);
     }
 

@@ -8,12 +8,11 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use pyo3::prelude::*;
 
-use super::cell::thread_mark;
 use super::inbox::Inbox;
-use super::release::orphan;
+use super::thread_cell::thread_mark;
 use super::wakeup::Wakeup;
+use crate::base::loop_owned::{Owner, orphan};
 use crate::state::{Command, CommandSink};
-use crate::worker::Owner;
 
 /// Commands of one worker. Any thread posts; only the worker takes.
 pub(crate) struct Mailbox {
@@ -108,7 +107,7 @@ impl CommandSink for Mailbox {
     /// Wakes the worker if nobody has since it last looked.
     fn post(&self, command: Command) -> Result<(), Command> {
         let wake = || {
-            crate::fault::reach(crate::fault::Point::Wakeup);
+            crate::base::fault::reach(crate::base::fault::Point::Wakeup);
             self.wakeups.fetch_add(1, Ordering::Relaxed);
             self.wakeup.notify();
         };

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::port::Port;
+use super::loop_worker::Port;
 
 /// Streams whose queues are looked at in one turn while segments are pinned, and bytes that are copied at most: a turn
 /// makes no more than a few segments, and neither costs more than about 100 us.

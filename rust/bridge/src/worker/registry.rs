@@ -7,11 +7,11 @@ use std::time::Duration;
 use pyo3::prelude::*;
 
 use super::info::{Kind, WorkerInfo};
+use super::loop_worker::Port;
 use super::mailbox::Mailbox;
-use super::port::Port;
-use crate::lock::Mutex;
+use crate::base::lock::Mutex;
+use crate::base::loop_owned::Owner;
 use crate::state::CommandSink;
-use crate::worker::Owner;
 
 static WORKERS: Mutex<Vec<(Weak<Mailbox>, Arc<WorkerInfo>)>> = Mutex::new(Vec::new());
 

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
 
-use super::bell;
-use super::handoff::{Handoff, Seen};
-use crate::lock::Mutex;
+use super::relief_alarm;
+use super::shared_outbox::{Handoff, Seen};
+use crate::base::lock::Mutex;
 
 /// Time between two looks at all workers.
 const PERIOD: Duration = Duration::from_millis(10);
@@ -47,8 +47,8 @@ pub(crate) async fn relieve_workers() {
             active = Instant::now();
         }
         before = now;
-        if active.elapsed() >= QUIET && bell::may_sleep(|| look().iter().all(|(_, seen)| !seen.waits)) {
-            bell::rung().await;
+        if active.elapsed() >= QUIET && relief_alarm::may_sleep(|| look().iter().all(|(_, seen)| !seen.waits)) {
+            relief_alarm::rung().await;
             active = Instant::now();
         }
         sleep(PERIOD).await;

@@ -7,10 +7,10 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyModule, PyWeakrefReference};
 
+use super::commands;
 use super::info::Kind;
-use super::port::Port;
-use super::reader;
-use super::release::orphan;
+use super::loop_worker::Port;
+use crate::base::loop_owned::orphan;
 
 thread_local! {
     /// The port of the loop that last ran on this thread. Weak: a thread's memory must not keep a loop alive.
@@ -90,7 +90,7 @@ fn known_port<'py>(py: Python<'py>, event_loop: &Bound<'py, PyAny>) -> PyResult<
 }
 
 fn open_port<'py>(py: Python<'py>, event_loop: &Bound<'py, PyAny>) -> PyResult<Bound<'py, Port>> {
-    let port = reader::open(event_loop, Kind::Attached, "attached")?;
+    let port = commands::open(event_loop, Kind::Attached, "attached")?;
     register(py, event_loop, &port)?;
     Ok(port)
 }

@@ -4,11 +4,11 @@ use std::fmt;
 use std::sync::{Arc, PoisonError, Weak};
 use std::time::Instant;
 
-use super::bell;
 use super::lendable::Lendable;
+use super::relief_alarm;
 use super::shared_writer::SharedWriter;
-use crate::lock::{Mutex, MutexGuard};
-use crate::stream::{Ending, Outbox, StreamCore};
+use crate::base::lock::{Mutex, MutexGuard};
+use crate::state::{Ending, Outbox, StreamCore};
 
 /// Order of the locks: the list of writers, a writer, the outbox.
 #[derive(Default)]
@@ -56,7 +56,7 @@ impl Handoff {
     pub(crate) fn park_ending(&self, core: &Arc<StreamCore>, ending: Ending) {
         let mut outbox = self.outbox();
         outbox.park_ending(Arc::clone(core), ending);
-        bell::ring();
+        relief_alarm::ring();
     }
 
     /// True: the caller must ask the loop for a hand-over at the turn's end.

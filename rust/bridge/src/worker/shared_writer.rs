@@ -6,9 +6,9 @@ use std::sync::Arc;
 use pybridge_pool::{Pool, Writer};
 use pyo3::prelude::*;
 
-use super::bell;
+use super::relief_alarm;
 use crate::codec::{EncodeError, Encoder};
-use crate::stream::{FRAME_OVERHEAD, Outbox, StreamCore};
+use crate::state::{FRAME_OVERHEAD, Outbox, StreamCore};
 
 /// The writer that all drivers of a worker share for one pool.
 #[derive(Debug)]
@@ -88,7 +88,7 @@ impl SharedWriter {
         self.bytes += weight;
         if !goes_on {
             self.run = Some(Arc::clone(core));
-            bell::ring();
+            relief_alarm::ring();
         }
         Ok(Made { weight, items: self.items, bytes: self.bytes })
     }

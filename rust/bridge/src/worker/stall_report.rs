@@ -9,8 +9,8 @@ use pyo3::prelude::*;
 
 use super::attach::try_attach;
 use super::info::WorkerInfo;
-use crate::lock::Mutex;
-use crate::{log, runtime};
+use crate::base::lock::Mutex;
+use crate::base::{log, runtime};
 
 /// Longest wait, at exit, for reports that are being written.
 const FINISH_TIMEOUT: Duration = Duration::from_millis(250);

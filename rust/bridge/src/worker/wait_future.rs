@@ -9,10 +9,10 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use smallvec::SmallVec;
 
-use crate::context_vars::copy_context;
-use crate::lock::{Mutex, MutexGuard};
-use crate::log;
-use crate::worker::{Callback, Wakes};
+use super::wake_batch::{Callback, Wakes};
+use crate::base::context_vars::copy_context;
+use crate::base::lock::{Mutex, MutexGuard};
+use crate::base::log;
 
 enum State {
     /// These are called when it is done.

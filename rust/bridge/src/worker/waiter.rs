@@ -6,10 +6,12 @@ use std::task::{Wake, Waker};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
-use super::wait::Wait;
-use crate::lock::Mutex;
+use super::attach::at_home;
+use super::mailbox::Mailbox;
+use super::wait_future::Wait;
+use crate::base::lock::Mutex;
+use crate::base::loop_owned::Deferred;
 use crate::state::{Command, CommandSink, Notify};
-use crate::worker::{Deferred, Mailbox, at_home};
 
 /// Woken once per wait; at home it resolves its future at once, from elsewhere through the loop's mailbox.
 #[derive(Debug)]

@@ -6,9 +6,9 @@ use std::sync::PoisonError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
-use super::calls::LoopCalls;
-use crate::context_vars::call_in_context;
-use crate::lock::{Mutex, MutexGuard};
+use super::loop_calls::LoopCalls;
+use crate::base::context_vars::call_in_context;
+use crate::base::lock::{Mutex, MutexGuard};
 
 /// Something to be called with one argument, in its own context.
 pub(crate) struct Callback {

@@ -11,12 +11,12 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
 use super::goal::Goal;
-use super::inspected::{stand_in, state_name};
-use crate::interp::{is_unshared, stop_iteration};
-use crate::lock::{Mutex, MutexGuard};
-use crate::log;
-use crate::stream::{PyStream, Wait, Waiter};
-use crate::worker::Port;
+use crate::base::coroutine_introspection::{stand_in, state_name};
+use crate::base::interpreter::{is_unshared, stop_iteration};
+use crate::base::lock::{Mutex, MutexGuard};
+use crate::base::log;
+use crate::consumer::PyStream;
+use crate::worker::{Port, Wait, Waiter};
 
 enum State {
     New(Goal),
@@ -296,7 +296,7 @@ impl Awaited {
         val: Option<&Bound<'py, PyAny>>,
         tb: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let error = crate::py_errors::thrown(typ, val, tb)?;
+        let error = crate::error::py_errors::thrown(typ, val, tb)?;
         let old = slf.get().enter()?;
         slf.get().leave(slf.py(), Self::interrupt(slf, old, error), false)
     }

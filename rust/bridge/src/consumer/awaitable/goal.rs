@@ -8,13 +8,13 @@ use pyo3::exceptions::PyStopAsyncIteration;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
-use super::single::Single;
-use crate::engine::EngineCore;
-use crate::error::Reason;
-use crate::py_errors::{raise_failure, runtime_error};
-use crate::runtime;
-use crate::stream::{Failure, PyStream, StreamCore, Waiter};
-use crate::worker::{Mailbox, Port};
+use super::single_call::Single;
+use crate::base::runtime;
+use crate::consumer::PyStream;
+use crate::error::py_errors::{raise_failure, runtime_error};
+use crate::error::{Failure, Reason};
+use crate::state::{EngineCore, StreamCore};
+use crate::worker::{Mailbox, Port, Waiter};
 
 /// What is awaited.
 pub(crate) enum Goal {

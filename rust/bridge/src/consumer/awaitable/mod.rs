@@ -2,15 +2,13 @@
 
 mod awaited;
 mod goal;
-mod inspected;
-mod single;
+mod single_call;
 mod slots;
 
 pub(crate) use awaited::Awaited;
 pub(crate) use goal::Goal;
 pub use goal::Polled;
-pub(crate) use inspected::{stand_in, state_name};
-pub(crate) use single::Single;
+pub(crate) use single_call::Single;
 pub(crate) use slots::prepare;
 
 use pyo3::prelude::*;

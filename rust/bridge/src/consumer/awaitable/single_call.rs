@@ -6,8 +6,8 @@ use pyo3::exceptions::{PyBaseException, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
+use crate::consumer::PyStream;
 use crate::error::Reason;
-use crate::stream::PyStream;
 use crate::worker::Port;
 
 /// The stream of one call, which nobody else reads.

@@ -12,11 +12,11 @@ use pyo3::Python;
 use pyo3::types::PyDict;
 
 use super::*;
+use crate::base::loop_owned::Deferred;
 use crate::codec::{Framing, Limits};
-use crate::engine::{EngineCore, Flow, Flush};
-use crate::state::{CommandSink, ItemCodec, Request, RequestCodec};
-use crate::stream::{CallOptions, ConsumerKind, Marks};
-use crate::worker::{Deferred, Mailbox};
+use crate::state::credit::Marks;
+use crate::state::{CallOptions, CommandSink, ConsumerKind, EngineCore, Flow, Flush, ItemCodec, Request, RequestCodec};
+use crate::worker::Mailbox;
 
 const OPEN: Places = Places { max_concurrency: None, max_queue: None, max_held_bytes: usize::MAX };
 

@@ -164,7 +164,7 @@ WITH_PYTHON = {ROOT / "rust/bridge/src": "", ROOT / "rust/extension/src": "exten
 
 
 def sources_with_python() -> dict[str, Path]:
-    """The files by their names below the crate's sources: `stream/queue.rs`."""
+    """The files by their names below the crate's sources: `state/queue.rs`."""
     return {
         prefix + path.relative_to(folder).as_posix(): path
         for folder, prefix in WITH_PYTHON.items()

@@ -17,7 +17,7 @@ use crate::error::py_errors;
 use crate::memory::{self, apply_memory, memory_obstacles, memory_snapshot};
 use crate::prometheus::metrics_text_from_python;
 use crate::state::{self, close_all};
-use crate::worker::{self, Port, PyWorker, open_port};
+use crate::worker::{self, LoopWorker, PyWorker, open_port};
 
 /// Sets the number of runtime threads; raises `ConfigError` when the runtime runs with another.
 #[python_entry]
@@ -62,7 +62,7 @@ fn stop_runtime(py: Python<'_>) {
 fn run_background_tasks() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        runtime::run_in_background(state::dispatch);
+        runtime::run_in_background(state::run_dispatcher);
         runtime::run_in_background(|| Box::pin(memory::watch()));
         runtime::run_in_background(|| Box::pin(worker::watch_loops()));
         runtime::run_in_background(|| Box::pin(worker::relieve_workers()));
@@ -83,7 +83,7 @@ pub fn fill(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_class::<Context>()?;
     module.add_class::<Driver>()?;
-    module.add_class::<Port>()?;
+    module.add_class::<LoopWorker>()?;
     module.add_class::<PyCodec>()?;
     module.add_class::<PyEngine>()?;
     module.add_class::<PyFrame>()?;

@@ -1,4 +1,4 @@
-//! Small things about exceptions and the interpreter that several files need.
+//! Calls of the interpreter's C API about exceptions, references and the interpreter itself.
 #![allow(unsafe_code)] // the interpreter's C API has no safe form of these calls
 
 use std::ffi::c_ulong;

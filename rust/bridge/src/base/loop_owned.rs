@@ -1,4 +1,4 @@
-//! Python references that may be dropped on any thread and are released on a Python thread.
+//! A Python reference that any thread may drop: its loop's thread, or the next Python thread, releases it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -22,21 +22,21 @@ static LEAKED: AtomicU64 = AtomicU64::new(0);
 
 /// A Python reference that never needs the interpreter to be dropped.
 ///
-/// On its worker's thread the drop is immediate; elsewhere the reference travels home through the mailbox.
+/// On its worker's thread the drop is immediate; elsewhere the reference goes to that thread through the mailbox.
 #[derive(Debug)]
-pub(crate) struct Deferred {
+pub(crate) struct LoopOwned {
     object: Option<Py<PyAny>>,
-    home: Option<Arc<dyn Owner>>,
+    owner: Option<Arc<dyn Owner>>,
 }
 
-impl Deferred {
-    pub(crate) fn new(object: Py<PyAny>, home: Arc<dyn Owner>) -> Self {
-        Self { object: Some(object), home: Some(home) }
+impl LoopOwned {
+    pub(crate) fn new(object: Py<PyAny>, owner: Arc<dyn Owner>) -> Self {
+        Self { object: Some(object), owner: Some(owner) }
     }
 
     /// A reference of no worker: the next Python thread that comes by releases it.
-    pub(crate) fn homeless(object: Py<PyAny>) -> Self {
-        Self { object: Some(object), home: None }
+    pub(crate) fn unowned(object: Py<PyAny>) -> Self {
+        Self { object: Some(object), owner: None }
     }
 
     /// The object; the caller is attached.
@@ -61,12 +61,12 @@ impl Deferred {
     }
 }
 
-impl Drop for Deferred {
+impl Drop for LoopOwned {
     fn drop(&mut self) {
         let Some(object) = self.object.take() else { return };
-        match &self.home {
-            Some(home) if home.is_owner_thread() => drop(object),
-            Some(home) => home.release(object),
+        match &self.owner {
+            Some(owner) if owner.is_owner_thread() => drop(object),
+            Some(owner) => owner.release(object),
             None => orphan(object),
         }
     }
@@ -90,6 +90,6 @@ pub(crate) fn drain_orphans(_py: Python<'_>) {
 }
 
 /// References released late so far: waiting for a Python thread, and leaked on purpose at exit.
-pub(crate) fn deferred_counts() -> (usize, u64) {
+pub(crate) fn release_counts() -> (usize, u64) {
     (ORPHANS.len(), LEAKED.load(Ordering::Relaxed))
 }

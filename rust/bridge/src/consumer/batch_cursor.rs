@@ -9,13 +9,13 @@ use crate::state::FRAME_OVERHEAD;
 
 /// The consumer's place in the batch it is taking frames from.
 #[derive(Debug, Default)]
-pub(crate) struct Cursor {
+pub(crate) struct BatchCursor {
     batch: Batch,
     next: usize,
     credited: usize,
 }
 
-impl Cursor {
+impl BatchCursor {
     /// Starts on the next batch.
     pub(crate) fn load(&mut self, batch: Batch) {
         *self = Self { batch, next: 0, credited: 0 };
@@ -55,7 +55,7 @@ impl Cursor {
     }
 
     /// What was taken since the last call, as the queue counts it. Due when the batch is out or the producer waits.
-    pub(crate) fn settle(&mut self) -> (usize, usize) {
+    pub(crate) fn take_due_credit(&mut self) -> (usize, usize) {
         let start = self.credited;
         if start == self.next {
             return (0, 0);
@@ -105,21 +105,21 @@ mod tests {
     #[test]
     fn a_cursor_gives_frames_one_by_one_or_all_that_are_left_and_settles_what_it_gave() {
         let pool = Pool::new(PoolConfig::default()).expect("the defaults are valid");
-        let mut cursor = Cursor::default();
+        let mut cursor = BatchCursor::default();
         assert!(cursor.is_empty() && cursor.advance().is_none() && cursor.advance_to_end().is_none());
         cursor.load(frames(&mut pool.writer(), &[1, 2, 0, 4]));
-        assert_eq!((cursor.pins(), cursor.bytes().len(), cursor.settle()), (64 << 10, 7, (0, 0)));
+        assert_eq!((cursor.pins(), cursor.bytes().len(), cursor.take_due_credit()), (64 << 10, 7, (0, 0)));
         assert_eq!(cursor.advance(), Some(0..1));
-        assert_eq!(cursor.settle(), (1 + 64, 1));
+        assert_eq!(cursor.take_due_credit(), (1 + 64, 1));
         assert_eq!((cursor.advance(), cursor.advance()), (Some(1..3), Some(3..3)));
-        assert_eq!((cursor.settle(), cursor.settle()), ((2 + 2 * 64, 2), (0, 0)));
+        assert_eq!((cursor.take_due_credit(), cursor.take_due_credit()), ((2 + 2 * 64, 2), (0, 0)));
         assert!(!cursor.is_empty());
         assert_eq!(cursor.advance_to_end(), Some(3..7));
         assert_eq!(cursor.share(3..7), "xxxx");
         assert!(cursor.is_empty() && cursor.advance().is_none() && cursor.advance_to_end().is_none());
-        assert_eq!(cursor.settle(), (4 + 64, 1));
+        assert_eq!(cursor.take_due_credit(), (4 + 64, 1));
         cursor.load(frame(3));
-        assert_eq!((cursor.advance_to_end(), cursor.settle()), (Some(0..3), (3 + 64, 1)));
+        assert_eq!((cursor.advance_to_end(), cursor.take_due_credit()), (Some(0..3), (3 + 64, 1)));
         cursor.clear();
         assert_eq!((cursor.is_empty(), cursor.bytes().len()), (true, 0));
     }

@@ -1,4 +1,4 @@
-//! Waiting on a plain thread: detached from the interpreter, interruptible by signals.
+//! A wait on a plain thread: detached from the interpreter, interruptible by signals.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 
 use crate::error::Reason;
-use crate::state::StreamCore;
+use crate::state::StreamState;
 
 /// Stops one call from wherever it is put: another task, the guard of a connection, a list of what is running.
 ///
@@ -30,38 +30,38 @@ use crate::state::StreamCore;
 /// ```
 #[derive(Debug, Clone)]
 pub struct Canceller {
-    core: Weak<StreamCore>,
+    stream: Weak<StreamState>,
     request_id: Arc<str>,
 }
 
 /// Sets why the stream is cancelled when its consumer drops it.
-pub(super) fn set_drop_reason(core: &StreamCore, reason: Reason) {
-    core.drop_reason.store(reason as u8, Ordering::Release);
+pub(super) fn set_drop_reason(stream: &StreamState, reason: Reason) {
+    stream.drop_reason.store(reason as u8, Ordering::Release);
 }
 
 impl Canceller {
-    pub(super) fn of(core: &Arc<StreamCore>) -> Self {
-        Self { core: Arc::downgrade(core), request_id: core.request_id().into() }
+    pub(super) fn of(stream: &Arc<StreamState>) -> Self {
+        Self { stream: Arc::downgrade(stream), request_id: stream.request_id().into() }
     }
 
     /// Asks the handler to stop; items already queued still come, then [`StreamError::Cancelled`](crate::StreamError).
     /// The first reason stands.
     pub fn cancel(&self, reason: Reason) {
-        if let Some(core) = self.core.upgrade() {
-            core.cancel(reason);
+        if let Some(stream) = self.stream.upgrade() {
+            stream.cancel(reason);
         }
     }
 
     /// Sets the reason that dropping the stream gives; [`Reason::Caller`] unless set.
     pub fn on_drop(&self, reason: Reason) {
-        if let Some(core) = self.core.upgrade() {
-            set_drop_reason(&core, reason);
+        if let Some(stream) = self.stream.upgrade() {
+            set_drop_reason(&stream, reason);
         }
     }
 
     /// Ready once the stream has its ending, which comes after its handler's cleanup or when the grace for that is over.
     pub fn poll_ended(&self, context: &mut Context<'_>) -> Poll<()> {
-        let is_over = self.core.upgrade().is_none_or(|core| core.queue.is_over_or_wake(Some(context.waker())));
+        let is_over = self.stream.upgrade().is_none_or(|stream| stream.queue.is_over_or_wake(Some(context.waker())));
         if is_over { Poll::Ready(()) } else { Poll::Pending }
     }
 

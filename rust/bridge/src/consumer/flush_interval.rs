@@ -1,4 +1,4 @@
-//! A consumer that takes at most one chunk an interval: when the next one may leave, and what has come until then.
+//! Chunks at most once an interval: the time of the next one, and the batches that have come until then.
 //!
 //! Intervals are those of one clock, so that chunks of all streams leave together: what carries them is woken once for many.
 
@@ -12,7 +12,7 @@ use pybridge_pool::Batch;
 use tokio::time::{Instant, Sleep};
 
 use crate::base::runtime;
-use crate::state::{Ending, StreamCore, weight};
+use crate::state::{Ending, StreamState, charged_bytes};
 
 /// Where the intervals of all streams are counted from.
 static CLOCK_START: LazyLock<Instant> = LazyLock::new(Instant::now);
@@ -42,22 +42,26 @@ impl Gather {
     ///
     /// What has crossed is taken from the queue at once, so that the producer has its credit back; it leaves before it is
     /// due once as much has gathered as may be in flight.
-    pub(crate) fn poll(&mut self, core: &Arc<StreamCore>, waker: Option<&Waker>) -> Poll<Result<Vec<Batch>, Ending>> {
+    pub(crate) fn poll(
+        &mut self,
+        stream: &Arc<StreamState>,
+        waker: Option<&Waker>,
+    ) -> Poll<Result<Vec<Batch>, Ending>> {
         loop {
             let is_due = self.due.is_none_or(|due| due <= Instant::now());
             // Nobody is to be woken for what leaves now.
             let waker = waker.filter(|_| !is_due || self.batches.is_empty());
-            match core.queue.poll_batch(waker, !is_due) {
+            match stream.queue.poll_batch(waker, !is_due) {
                 Poll::Ready(Some(batch)) => {
-                    core.settle((weight(&batch), batch.frames()));
-                    self.bytes += weight(&batch);
+                    stream.return_credit((charged_bytes(&batch), batch.frames()));
+                    self.bytes += charged_bytes(&batch);
                     self.batches.push(batch);
-                    if self.bytes >= core.queue.credit.high_bytes() {
+                    if self.bytes >= stream.queue.credit.high_bytes() {
                         return Poll::Ready(Ok(self.leave()));
                     }
                 }
                 Poll::Ready(None) if self.batches.is_empty() => {
-                    return core.queue.poll(None).map_ok(|batch| vec![batch]);
+                    return stream.queue.poll(None).map_ok(|batch| vec![batch]);
                 }
                 Poll::Ready(None) => return Poll::Ready(Ok(self.leave())),
                 Poll::Pending if is_due && self.batches.is_empty() => return Poll::Pending,

@@ -12,7 +12,7 @@ use pyo3::types::{PyDict, PyMappingProxy};
 use super::awaitable::{Awaited, Goal};
 use crate::driver::{Driver, current_driver};
 use crate::error::Reason;
-use crate::state::StreamCore;
+use crate::state::StreamState;
 
 /// The `Context` of the stream that code runs in. Raises `LookupError` outside a handler.
 #[python_entry]
@@ -28,7 +28,7 @@ pub(crate) fn current_context(py: Python<'_>) -> PyResult<Py<PyAny>> {
 #[python_entry]
 #[pyclass(frozen, name = "Context", module = "pybridge", weakref)]
 pub(crate) struct Context {
-    core: Arc<StreamCore>,
+    stream: Arc<StreamState>,
     metadata: Py<PyAny>,
     state: Py<PyAny>,
     deadline: OnceLock<f64>,
@@ -41,16 +41,16 @@ pub(crate) fn context_of(driver: &Bound<'_, Driver>) -> PyResult<Py<PyAny>> {
 
 impl Context {
     fn of(driver: &Bound<'_, Driver>) -> PyResult<Py<Self>> {
-        let (py, core) = (driver.py(), &driver.get().core);
+        let (py, stream) = (driver.py(), &driver.get().stream);
         let metadata = PyDict::new(py);
-        for (key, value) in &core.options.metadata {
+        for (key, value) in &stream.options.metadata {
             metadata.set_item(key, value)?;
         }
-        let state = driver.get().port.get().lifespan_state(py, &core.engine);
+        let state = driver.get().worker.get().lifespan_state(py, &stream.engine);
         Py::new(
             py,
             Self {
-                core: Arc::clone(core),
+                stream: Arc::clone(stream),
                 metadata: PyMappingProxy::new(py, metadata.as_mapping()).into_any().unbind(),
                 state,
                 deadline: OnceLock::new(),
@@ -58,8 +58,8 @@ impl Context {
         )
     }
 
-    pub(crate) fn stream(&self) -> &Arc<StreamCore> {
-        &self.core
+    pub(crate) fn stream(&self) -> &Arc<StreamState> {
+        &self.stream
     }
 }
 
@@ -69,7 +69,7 @@ impl Context {
     /// Name of the request: the caller's `request_id`, else one made here.
     #[getter]
     fn id(&self) -> String {
-        self.core.request_id()
+        self.stream.request_id()
     }
 
     /// The caller's metadata: a read-only mapping of str to str.
@@ -87,7 +87,7 @@ impl Context {
     /// When the stream must be done, on `time.monotonic()`'s clock, in seconds; None: no deadline.
     #[getter]
     fn deadline(&self, py: Python<'_>) -> PyResult<Option<f64>> {
-        let Some(deadline) = self.core.deadline else { return Ok(None) };
+        let Some(deadline) = self.stream.deadline else { return Ok(None) };
         if let Some(&known) = self.deadline.get() {
             return Ok(Some(known));
         }
@@ -100,45 +100,45 @@ impl Context {
 
     /// Seconds left until the deadline, never below 0; None: no deadline.
     fn remaining(&self) -> Option<f64> {
-        self.core.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()).as_secs_f64())
+        self.stream.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()).as_secs_f64())
     }
 
     /// True once the stream has been asked to stop.
     #[getter]
     fn cancelled(&self) -> bool {
-        self.core.cancel_reason().is_some()
+        self.stream.cancel_reason().is_some()
     }
 
     /// Why the stream was asked to stop, else None.
     #[getter]
     fn cancel_reason(&self) -> Option<&'static str> {
-        self.core.cancel_reason().map(Reason::as_str)
+        self.stream.cancel_reason().map(Reason::as_str)
     }
 
     /// True as soon as the stream is asked to stop, False when it ends without that. Suspends until then, on any loop.
     fn wait_cancelled<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, Awaited>> {
-        Awaited::new(py, Goal::Cancelled(Arc::clone(&self.core)))
+        Awaited::new(py, Goal::Cancelled(Arc::clone(&self.stream)))
     }
 
     /// Asks the stream to stop, with the reason `caller`. Thread-safe.
     fn cancel(&self) {
-        self.core.cancel(Reason::Caller);
+        self.stream.cancel(Reason::Caller);
     }
 
     /// W3C `traceparent` of the call, as it came; else None.
     #[getter]
     fn traceparent(&self) -> Option<&str> {
-        self.core.options.traceparent.as_deref()
+        self.stream.options.traceparent.as_deref()
     }
 
     /// W3C `tracestate` of the call, as it came; else None.
     #[getter]
     fn tracestate(&self) -> Option<&str> {
-        self.core.options.tracestate.as_deref()
+        self.stream.options.tracestate.as_deref()
     }
 
     fn __repr__(&self) -> String {
-        format!("<pybridge.Context of request {}>", self.core.request_id())
+        format!("<pybridge.Context of request {}>", self.stream.request_id())
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {

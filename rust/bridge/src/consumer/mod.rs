@@ -21,6 +21,6 @@ pub use canceller::Canceller;
 pub use frame::Frame;
 pub(crate) use frame::{PyFrame, Terms, Usual, restore_frame};
 pub(crate) use handler_context::{Context, context_of, current_context};
-pub(crate) use py_stream::{Kind, Opened, PyStream, Unopened};
+pub(crate) use py_stream::{ItemForm, Opened, PyStream, Unopened};
 pub use rust_stream::{ChunkStream, FrameStream, ItemStream};
 pub use stream_error::StreamError;

@@ -12,18 +12,18 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use super::awaitable::{Awaited, Goal};
-use super::batch_cursor::Cursor;
+use super::batch_cursor::BatchCursor;
 use super::flush_interval::Gather;
 use super::frame::PyFrame;
 use super::read_results::{chunk_of, item_of, raise_ending};
 use super::reader_tasks::Readers;
 use crate::base::lock::{Mutex, MutexGuard};
-use crate::base::loop_owned::Deferred;
+use crate::base::loop_owned::LoopOwned;
 use crate::codec::CodecSpec;
 use crate::error::Reason;
 use crate::error::py_errors::Class;
-use crate::state::{ConsumerKind, Ending, EngineCore, StreamCore};
-use crate::worker::Port;
+use crate::state::{ConsumerKind, Ending, EngineState, StreamState};
+use crate::worker::LoopWorker;
 
 /// A call that is not a stream yet.
 pub(crate) trait Unopened: Send + Sync {
@@ -40,12 +40,12 @@ pub(crate) trait Unopened: Send + Sync {
     fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError>;
 }
 
-/// A stream that was started, and the port of the loop that runs here, if one does.
-pub(crate) type Opened<'py> = (Arc<StreamCore>, Option<Bound<'py, Port>>);
+/// A stream that was started, and the worker of the loop that runs here, if one does.
+pub(crate) type Opened<'py> = (Arc<StreamState>, Option<Bound<'py, LoopWorker>>);
 
 /// What `__anext__` gives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum ItemForm {
     /// Values decoded from their frames.
     Items,
     /// Frames.
@@ -59,13 +59,13 @@ enum State {
     /// `start` is at work, with the lock released.
     Starting,
     Open {
-        core: Arc<StreamCore>,
-        cursor: Cursor,
+        stream: Arc<StreamState>,
+        cursor: BatchCursor,
         /// `None`: each chunk leaves as it crosses.
         gather: Option<Box<Gather>>,
     },
     /// Nothing more is read. The stream may still be on its way to its ending.
-    Closed(Weak<StreamCore>),
+    Closed(Weak<StreamState>),
 }
 
 /// An async iterator over what a handler yields. It starts at its first `__anext__` or `__aenter__`.
@@ -74,11 +74,11 @@ enum State {
 #[pyclass(frozen, name = "Stream", module = "pybridge._pybridge", weakref)]
 pub(crate) struct PyStream {
     state: Mutex<State>,
-    kind: Kind,
+    kind: ItemForm,
     spec: Arc<CodecSpec>,
     /// The engine's Python object, kept alive.
     object: Py<PyAny>,
-    engine: Arc<EngineCore>,
+    engine: Arc<EngineState>,
     /// Shortest time between two chunks.
     flush_interval: Duration,
     pub(crate) readers: Readers,
@@ -93,9 +93,9 @@ impl PyStream {
     pub(crate) fn new(
         call: Box<dyn Unopened>,
         object: Py<PyAny>,
-        engine: Arc<EngineCore>,
+        engine: Arc<EngineState>,
         request_id: Option<String>,
-        kind: Kind,
+        kind: ItemForm,
         spec: Arc<CodecSpec>,
         flush_interval: Duration,
     ) -> Self {
@@ -116,13 +116,13 @@ impl PyStream {
     /// What it gives, for whom, and how far it is; waits for nobody.
     pub(crate) fn describe(&self) -> String {
         let kind = match self.kind {
-            Kind::Items => "items",
-            Kind::Frames => "frames",
-            Kind::Chunks => "chunks",
+            ItemForm::Items => "items",
+            ItemForm::Frames => "frames",
+            ItemForm::Chunks => "chunks",
         };
         let state = match self.state.try_lock().as_deref() {
             Ok(State::New(_)) => "not started",
-            Ok(State::Open { core, .. }) if core.queue.has_ended() => "ended, not all of it read",
+            Ok(State::Open { stream, .. }) if stream.queue.has_ended() => "ended, not all of it read",
             Ok(State::Open { .. }) => "live",
             Ok(State::Closed(_)) => "closed",
             Ok(State::Starting) | Err(_) => "busy",
@@ -130,7 +130,7 @@ impl PyStream {
         let request = match (&self.request_id, self.number.load(Ordering::Relaxed)) {
             (Some(name), _) => format!(", request {name}"),
             (None, 0) => String::new(),
-            (None, number) => format!(", request {}", StreamCore::made_up_name(number)),
+            (None, number) => format!(", request {}", StreamState::made_up_name(number)),
         };
         format!("Stream of {kind} in {}{request}: {state}", self.spec.format.name())
     }
@@ -140,9 +140,9 @@ impl PyStream {
     }
 
     /// What a live or unread stream shares with its handler's side.
-    pub(crate) fn open_core(&self) -> Option<Arc<StreamCore>> {
+    pub(crate) fn open_stream(&self) -> Option<Arc<StreamState>> {
         match &*self.state() {
-            State::Open { core, .. } => Some(Arc::clone(core)),
+            State::Open { stream, .. } => Some(Arc::clone(stream)),
             State::New(_) | State::Starting | State::Closed(_) => None,
         }
     }
@@ -163,9 +163,9 @@ impl PyStream {
         drop(old);
     }
 
-    /// Starts the stream if it has not been; raises `Overloaded`, `EngineClosed`, `ForkError`. Gives the port of the loop
+    /// Starts the stream if it has not been; raises `Overloaded`, `EngineClosed`, `ForkError`. Gives the worker of the loop
     /// that runs here if it was looked up.
-    pub(crate) fn start<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, Port>>> {
+    pub(crate) fn start<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, LoopWorker>>> {
         let call = {
             let mut state = self.state();
             if !matches!(*state, State::New(_)) {
@@ -183,22 +183,22 @@ impl PyStream {
         let opened = call.open(py, ConsumerKind::Python);
         let mut state = self.state();
         let abandoned = !matches!(*state, State::Starting);
-        let (core, port) = match opened {
+        let (stream, worker) = match opened {
             Ok(opened) => opened,
             Err(error) => {
                 *state = State::Closed(Weak::new());
                 return Err(error);
             }
         };
-        self.number.store(core.id, Ordering::Relaxed);
+        self.number.store(stream.id, Ordering::Relaxed);
         if abandoned {
-            *state = State::Closed(Arc::downgrade(&core));
+            *state = State::Closed(Arc::downgrade(&stream));
             drop(state);
-            core.abandon(Reason::Caller);
+            stream.abandon(Reason::Caller);
         } else {
-            *state = State::Open { core, cursor: Cursor::default(), gather };
+            *state = State::Open { stream, cursor: BatchCursor::default(), gather };
         }
-        Ok(port)
+        Ok(worker)
     }
 
     /// What is there now, `None` after a clean end; `Pending` after `waker` was noted.
@@ -208,9 +208,9 @@ impl PyStream {
         waker: Option<&Waker>,
     ) -> Poll<PyResult<Option<Bound<'py, PyAny>>>> {
         let mut state = self.state();
-        let (core, cursor) = match &mut *state {
-            State::Open { core, gather: Some(gather), .. } => {
-                return match ready!(gather.poll(core, waker)) {
+        let (stream, cursor) = match &mut *state {
+            State::Open { stream, gather: Some(gather), .. } => {
+                return match ready!(gather.poll(stream, waker)) {
                     Ok(batches) => {
                         drop(state);
                         Poll::Ready(chunk_of(py, &batches).map(Some))
@@ -218,14 +218,14 @@ impl PyStream {
                     Err(ending) => Poll::Ready(close(py, state, ending)),
                 };
             }
-            State::Open { core, cursor, gather: None } => (core, cursor),
+            State::Open { stream, cursor, gather: None } => (stream, cursor),
             State::Starting => {
                 return Poll::Ready(Err(PyRuntimeError::new_err("another task is starting this stream")));
             }
             State::New(_) | State::Closed(_) => return Poll::Ready(Ok(None)),
         };
         if cursor.is_empty() {
-            match core.queue.poll(waker) {
+            match stream.queue.poll(waker) {
                 Poll::Pending => {
                     cursor.clear();
                     return Poll::Pending;
@@ -234,40 +234,40 @@ impl PyStream {
                 Poll::Ready(Err(ending)) => return Poll::Ready(close(py, state, ending)),
             }
         }
-        let core = Arc::clone(core);
+        let stream = Arc::clone(stream);
         match self.kind {
-            Kind::Items => {
+            ItemForm::Items => {
                 let Some(range) = cursor.advance() else { return Poll::Pending };
                 let data = cursor.share(range);
-                let taken = taken(&core, cursor);
+                let taken = taken(&stream, cursor);
                 drop(state);
-                core.settle(taken);
-                let item = item_of(py, &core, &self.spec, &data);
+                stream.return_credit(taken);
+                let item = item_of(py, &stream, &self.spec, &data);
                 if item.is_err() {
                     // An error ends the stream for its consumer, so for its handler too.
                     self.abandon(Reason::Caller);
                 }
                 Poll::Ready(item.map(Some))
             }
-            Kind::Frames => {
+            ItemForm::Frames => {
                 let Some(range) = cursor.advance() else { return Poll::Pending };
                 let bytes = if PyFrame::may_hold(range.len(), cursor.pins()) {
                     cursor.share(range)
                 } else {
                     Bytes::copy_from_slice(&cursor.bytes()[range])
                 };
-                let taken = taken(&core, cursor);
+                let taken = taken(&stream, cursor);
                 drop(state);
-                core.settle(taken);
-                let frame = PyFrame::new(bytes, Arc::clone(&self.spec), Arc::clone(&core.engine.limits));
+                stream.return_credit(taken);
+                let frame = PyFrame::new(bytes, Arc::clone(&self.spec), Arc::clone(&stream.engine.limits));
                 Poll::Ready(Bound::new(py, frame).map(|frame| Some(frame.into_any())))
             }
-            Kind::Chunks => {
+            ItemForm::Chunks => {
                 let Some(range) = cursor.advance_to_end() else { return Poll::Pending };
                 let chunk = PyBytes::new(py, &cursor.bytes()[range]).into_any();
-                let taken = cursor.settle();
+                let taken = cursor.take_due_credit();
                 drop(state);
-                core.settle(taken);
+                stream.return_credit(taken);
                 Poll::Ready(Ok(Some(chunk)))
             }
         }
@@ -290,15 +290,15 @@ impl PyStream {
         let old = {
             let mut state = self.state();
             let next = match &*state {
-                State::Open { core, .. } => Arc::downgrade(core),
-                State::Closed(core) => Weak::clone(core),
+                State::Open { stream, .. } => Arc::downgrade(stream),
+                State::Closed(stream) => Weak::clone(stream),
                 State::New(_) | State::Starting => Weak::new(),
             };
             std::mem::replace(&mut *state, State::Closed(next))
         };
-        if let State::Open { core, mut cursor, .. } = old {
-            core.settle(cursor.settle());
-            core.abandon(reason);
+        if let State::Open { stream, mut cursor, .. } = old {
+            stream.return_credit(cursor.take_due_credit());
+            stream.abandon(reason);
         }
     }
 
@@ -309,9 +309,9 @@ impl PyStream {
         match &*state {
             State::New(call) => call.traverse(visit),
             // The frames of an exception that nobody took lead back to the stream if an eager task raised it.
-            State::Open { core, .. } => core
+            State::Open { stream, .. } => stream
                 .queue
-                .peek_ending(|ending| visit.call(ending.exception().and_then(Deferred::peek_unshared)))
+                .peek_ending(|ending| visit.call(ending.exception().and_then(LoopOwned::peek_unshared)))
                 .unwrap_or(Ok(())),
             State::Starting | State::Closed(_) => Ok(()),
         }
@@ -320,7 +320,7 @@ impl PyStream {
     /// True while the stream, cancelled because the call it belongs to was, is on its way to its ending.
     pub(crate) fn is_cancelled_with_parent(&self) -> bool {
         match &*self.state() {
-            State::Open { core, .. } => core.cancel_reason() == Some(Reason::Parent) && !core.queue.has_ended(),
+            State::Open { stream, .. } => stream.cancel_reason() == Some(Reason::Parent) && !stream.queue.has_ended(),
             State::New(_) | State::Starting | State::Closed(_) => false,
         }
     }
@@ -328,26 +328,26 @@ impl PyStream {
     /// True once the stream has its ending; else `waker` is called when it has.
     pub(crate) fn has_ended_or_wake(&self, waker: &Waker) -> bool {
         match &*self.state() {
-            State::Open { core, .. } => core.queue.is_over_or_wake(Some(waker)),
+            State::Open { stream, .. } => stream.queue.is_over_or_wake(Some(waker)),
             State::New(_) | State::Starting | State::Closed(_) => true,
         }
     }
 
     /// True once a stream that was abandoned has its ending; else `waker` is called when it has.
     pub(crate) fn is_over_or_wake(&self, waker: Option<&Waker>) -> bool {
-        self.closed_core().is_none_or(|core| core.queue.is_over_or_wake(waker))
+        self.closed_stream().is_none_or(|stream| stream.queue.is_over_or_wake(waker))
     }
 
     /// Whoever has this waker waits for the ending no more.
     pub(crate) fn forget_closer(&self, waker: &Waker) {
-        if let Some(core) = self.open_core().or_else(|| self.closed_core()) {
-            core.queue.forget_closer(waker);
+        if let Some(stream) = self.open_stream().or_else(|| self.closed_stream()) {
+            stream.queue.forget_closer(waker);
         }
     }
 
-    fn closed_core(&self) -> Option<Arc<StreamCore>> {
+    fn closed_stream(&self) -> Option<Arc<StreamState>> {
         match &*self.state() {
-            State::Closed(core) => core.upgrade(),
+            State::Closed(stream) => stream.upgrade(),
             State::New(_) | State::Starting | State::Open { .. } => None,
         }
     }
@@ -366,8 +366,8 @@ fn close<'py>(
 }
 
 /// What was taken, to be counted without a lock; it is due when the batch is out, or when the producer waits for it.
-fn taken(core: &StreamCore, cursor: &mut Cursor) -> (usize, usize) {
-    if cursor.is_empty() || core.queue.credit.is_paused() { cursor.settle() } else { (0, 0) }
+fn taken(stream: &StreamState, cursor: &mut BatchCursor) -> (usize, usize) {
+    if cursor.is_empty() || stream.queue.credit.is_paused() { cursor.take_due_credit() } else { (0, 0) }
 }
 
 /// A reason that a Python consumer may close with.

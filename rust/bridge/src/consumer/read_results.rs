@@ -11,21 +11,21 @@ use crate::base::fault;
 use crate::codec::{self, CodecSpec};
 use crate::error::Failure;
 use crate::error::py_errors::{IntoException, raise_cancelled, raise_failure};
-use crate::state::{Ending, StreamCore};
+use crate::state::{Ending, StreamState};
 
 /// The value of a frame. A panic on the way is counted and becomes `InternalError`.
 pub(super) fn item_of<'py>(
     py: Python<'py>,
-    core: &StreamCore,
+    stream: &StreamState,
     spec: &CodecSpec,
     frame: &[u8],
 ) -> PyResult<Bound<'py, PyAny>> {
     let decoded = catch_unwind(AssertUnwindSafe(|| {
         fault::reach(fault::Point::Decode);
-        codec::decode(py, spec, &core.engine.limits, frame).map_err(|error| error.into_exception(py))
+        codec::decode(py, spec, &stream.engine.limits, frame).map_err(|error| error.into_exception(py))
     }));
     let decoded = decoded.unwrap_or_else(|_panic| {
-        core.engine.metrics.panics.fetch_add(1, Ordering::Relaxed);
+        stream.engine.metrics.panics.fetch_add(1, Ordering::Relaxed);
         Err(raise_failure(py, &Failure::panicked()))
     });
     decoded.map(|item| item.into_bound(py))

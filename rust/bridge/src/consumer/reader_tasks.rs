@@ -13,7 +13,7 @@ use tokio::task::AbortHandle;
 use crate::base::lock::{Mutex, MutexGuard};
 use crate::base::runtime;
 use crate::error::Reason;
-use crate::state::{Command, CommandSink, StreamCore};
+use crate::state::{Command, CommandSink, StreamState};
 use crate::worker::Mailbox;
 
 /// How long a stream waits for another reader once the task that read it has ended.
@@ -61,7 +61,7 @@ impl Readers {
     pub(crate) fn leave(
         &self,
         coroutine: &Bound<'_, PyAny>,
-        core: &Arc<StreamCore>,
+        stream: &Arc<StreamState>,
         mailbox: &Arc<Mailbox>,
     ) -> PyResult<()> {
         let task = current_task(coroutine.py()).filter(|task| !is_task_of(task, coroutine));
@@ -69,11 +69,11 @@ impl Readers {
         if task.as_ref().is_some_and(|task| known.is_some_and(|left| left.is_by(task))) {
             return Ok(());
         }
-        let left = Left::new(core, mailbox);
+        let left = Left::new(stream, mailbox);
         match &task {
             Some(task) => left.wait_for(task)?,
             None => {
-                if let Some(patience) = core.engine.flow.abandon_timeout {
+                if let Some(patience) = stream.engine.flow.abandon_timeout {
                     left.start(patience);
                 }
             }
@@ -90,7 +90,7 @@ impl Readers {
 /// A cancelled read whose reader may come back.
 #[derive(Debug)]
 struct Left {
-    core: Weak<StreamCore>,
+    stream: Weak<StreamState>,
     mailbox: Arc<Mailbox>,
     /// The address of the task that read, while it lives; else 0.
     task: AtomicUsize,
@@ -100,9 +100,9 @@ struct Left {
 }
 
 impl Left {
-    fn new(core: &Arc<StreamCore>, mailbox: &Arc<Mailbox>) -> Arc<Self> {
+    fn new(stream: &Arc<StreamState>, mailbox: &Arc<Mailbox>) -> Arc<Self> {
         Arc::new(Self {
-            core: Arc::downgrade(core),
+            stream: Arc::downgrade(stream),
             mailbox: Arc::clone(mailbox),
             task: AtomicUsize::new(0),
             settled: AtomicBool::new(false),
@@ -169,9 +169,9 @@ struct Decision(Arc<Left>);
 impl Drop for Decision {
     fn drop(&mut self) {
         if !self.0.settled.swap(true, Ordering::SeqCst)
-            && let Some(core) = self.0.core.upgrade()
+            && let Some(stream) = self.0.stream.upgrade()
         {
-            core.abandon(Reason::Caller);
+            stream.abandon(Reason::Caller);
         }
     }
 }

@@ -14,19 +14,19 @@ use futures_util::StreamExt;
 use pybridge_pool::Batch;
 use serde::de::DeserializeOwned;
 
-use super::batch_cursor::Cursor;
+use super::batch_cursor::BatchCursor;
 use super::canceller::{Canceller, set_drop_reason};
 use super::flush_interval::{Gather, join};
 use super::frame::Frame;
 use super::stream_error::StreamError;
 use crate::codec;
 use crate::error::Reason;
-use crate::state::{Command, Ending, StreamCore, report, weight};
+use crate::state::{Command, Ending, StreamState, charged_bytes, report};
 
 /// The reading end of one call: its batches, then its ending, once. Dropping it cancels the handler.
 #[derive(Debug)]
 struct Consumer {
-    core: Arc<StreamCore>,
+    stream: Arc<StreamState>,
     done: bool,
 }
 
@@ -35,7 +35,7 @@ impl Consumer {
         if self.done {
             return Poll::Ready(None);
         }
-        match ready!(self.core.queue.poll(Some(context.waker()))) {
+        match ready!(self.stream.queue.poll(Some(context.waker()))) {
             Ok(batch) => Poll::Ready(Some(Ok(batch))),
             Err(ending) => Poll::Ready(self.end(ending)),
         }
@@ -54,8 +54,8 @@ impl Consumer {
 impl Drop for Consumer {
     fn drop(&mut self) {
         if !self.done {
-            let reason = Reason::from_code(self.core.drop_reason.load(Ordering::Acquire));
-            self.core.abandon(reason.unwrap_or(Reason::Caller));
+            let reason = Reason::from_code(self.stream.drop_reason.load(Ordering::Acquire));
+            self.stream.abandon(reason.unwrap_or(Reason::Caller));
         }
     }
 }
@@ -66,30 +66,30 @@ macro_rules! controls {
         impl $(<$item>)? $stream $(<$item>)? {
             /// Name of the request in logs and in the handler's `Context`.
             pub fn request_id(&self) -> String {
-                self.$($consumer).+.core.request_id()
+                self.$($consumer).+.stream.request_id()
             }
 
             /// Asks the handler to stop; items already queued still come, then [`StreamError::Cancelled`]. The first
             /// reason stands.
             pub fn cancel(&self, reason: Reason) {
-                self.$($consumer).+.core.cancel(reason);
+                self.$($consumer).+.stream.cancel(reason);
             }
 
             /// Why the handler was asked to stop; `None`: it was not.
             pub fn cancel_reason(&self) -> Option<Reason> {
-                self.$($consumer).+.core.cancel_reason()
+                self.$($consumer).+.stream.cancel_reason()
             }
 
             /// What stops the call from elsewhere.
             pub fn canceller(&self) -> Canceller {
-                Canceller::of(&self.$($consumer).+.core)
+                Canceller::of(&self.$($consumer).+.stream)
             }
 
             /// Sets the reason that dropping the stream gives. It is [`Reason::Caller`] unless set; servers, whose answer
             /// is dropped when the peer goes, say [`Reason::Client`].
             #[must_use]
             pub fn on_drop(self, reason: Reason) -> Self {
-                set_drop_reason(&self.$($consumer).+.core, reason);
+                set_drop_reason(&self.$($consumer).+.stream, reason);
                 self
             }
         }
@@ -112,20 +112,20 @@ controls!(ItemStream<T>, frames.consumer);
 #[derive(Debug)]
 pub struct FrameStream {
     consumer: Consumer,
-    cursor: Cursor,
+    cursor: BatchCursor,
 }
 
 impl FrameStream {
-    pub(crate) fn new(core: Arc<StreamCore>) -> Self {
-        Self { consumer: Consumer { core, done: false }, cursor: Cursor::default() }
+    pub(crate) fn new(stream: Arc<StreamState>) -> Self {
+        Self { consumer: Consumer { stream, done: false }, cursor: BatchCursor::default() }
     }
 
     fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame, StreamError>>> {
         loop {
             if let Some(range) = self.cursor.advance() {
                 let bytes = self.cursor.share(range);
-                if self.cursor.is_empty() || self.consumer.core.queue.credit.is_paused() {
-                    self.consumer.core.settle(self.cursor.settle());
+                if self.cursor.is_empty() || self.consumer.stream.queue.credit.is_paused() {
+                    self.consumer.stream.return_credit(self.cursor.take_due_credit());
                 }
                 return Poll::Ready(Some(Ok(Frame::new(bytes))));
             }
@@ -140,7 +140,7 @@ impl FrameStream {
     fn poll_next_batch(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Batch, StreamError>>> {
         if !self.cursor.is_clear() {
             if self.cursor.advance_to_end().is_some() {
-                self.consumer.core.settle(self.cursor.settle());
+                self.consumer.stream.return_credit(self.cursor.take_due_credit());
             }
             self.cursor.clear();
         }
@@ -167,7 +167,7 @@ impl FrameStream {
     pub async fn next_batch(&mut self) -> Option<Result<Batch, StreamError>> {
         let batch = std::future::poll_fn(|context| self.poll_next_batch(context)).await;
         if let Some(Ok(batch)) = &batch {
-            self.consumer.core.settle((weight(batch), batch.frames()));
+            self.consumer.stream.return_credit((charged_bytes(batch), batch.frames()));
         }
         batch
     }
@@ -198,8 +198,14 @@ pub struct ChunkStream {
 }
 
 impl ChunkStream {
-    pub(crate) fn new(core: Arc<StreamCore>) -> Self {
-        Self { consumer: Consumer { core, done: false }, gather: None, leaving: VecDeque::new(), items: 0, last: None }
+    pub(crate) fn new(stream: Arc<StreamState>) -> Self {
+        Self {
+            consumer: Consumer { stream, done: false },
+            gather: None,
+            leaving: VecDeque::new(),
+            items: 0,
+            last: None,
+        }
     }
 
     /// Gives at most one chunk in each `interval`, in one piece, for proxies and distributed engines to which each piece is
@@ -230,11 +236,11 @@ impl ChunkStream {
     /// log, or to the host's `on_failure`. Gives it back, for the client.
     #[must_use]
     pub fn fail(&self, error: StreamError) -> StreamError {
-        let core = &self.consumer.core;
-        core.cancel(Reason::Caller);
+        let stream = &self.consumer.stream;
+        stream.cancel(Reason::Caller);
         if let Some(failure) = error.detail().cloned() {
-            let stream = Arc::clone(core);
-            drop(core.home.post(Command::run(move |py| report(py, &stream, &failure))));
+            let told = Arc::clone(stream);
+            drop(stream.worker.post(Command::run(move |py| report(py, &told, &failure))));
         }
         error
     }
@@ -258,14 +264,14 @@ impl ChunkStream {
         }
         let Some(gather) = &mut self.gather else {
             if let Some(last) = &mut self.last {
-                self.consumer.core.settle(std::mem::take(last));
+                self.consumer.stream.return_credit(std::mem::take(last));
             }
             let batch = ready!(self.consumer.poll_batch(context));
             if let Some(Ok(batch)) = &batch {
-                let given = (weight(batch), batch.frames());
+                let given = (charged_bytes(batch), batch.frames());
                 match &mut self.last {
                     Some(last) => *last = given,
-                    None => self.consumer.core.settle(given),
+                    None => self.consumer.stream.return_credit(given),
                 }
             }
             return Poll::Ready(batch);
@@ -273,7 +279,7 @@ impl ChunkStream {
         if self.consumer.done {
             return Poll::Ready(None);
         }
-        match ready!(gather.poll(&self.consumer.core, Some(context.waker()))) {
+        match ready!(gather.poll(&self.consumer.stream, Some(context.waker()))) {
             Ok(batches) => {
                 self.leaving = batches.into();
                 Poll::Ready(self.leaving.pop_front().map(Ok))
@@ -340,7 +346,7 @@ impl<T: DeserializeOwned> ItemStream<T> {
     }
 
     fn wrong_count(&self, gave: &str) -> StreamError {
-        let engine = &self.frames.consumer.core.engine.name;
+        let engine = &self.frames.consumer.stream.engine.name;
         StreamError::response(format!("{engine} gave {gave} where call() takes one"))
     }
 }
@@ -353,7 +359,7 @@ impl<T: DeserializeOwned> Stream for ItemStream<T> {
         let frame = ready!(self.frames.poll_frame(context));
         Poll::Ready(frame.map(|frame| {
             let frame = frame?;
-            let limits = &self.frames.consumer.core.engine.limits;
+            let limits = &self.frames.consumer.stream.engine.limits;
             codec::from_frame(format, limits, &frame).map_err(|error| StreamError::response(error.to_string()))
         }))
     }

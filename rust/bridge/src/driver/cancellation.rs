@@ -8,15 +8,15 @@ use pyo3::types::PyTuple;
 use super::awaitable_step::awaiter;
 use super::coroutine::Driver;
 use super::handler_failure::{failure, raised};
-use super::state_machine::{Drive, Flow, Pending};
+use super::state_machine::{Flow, Pending, StateMachine};
 use crate::error::{Reason, py_errors};
 use crate::state::Ending;
 
-impl Drive {
+impl StateMachine {
     /// Raises in a handler that is parked at a `yield`, or whose generator waits itself, or that has not begun.
     pub(super) fn throw_parked<'py>(&mut self, driver: &Bound<'py, Driver>, error: PyErr) -> Flow<'py> {
         let py = driver.py();
-        driver.get().core.queue.credit.unpause();
+        driver.get().stream.queue.credit.unpause();
         if let Some(source) = &mut self.source {
             source.interrupt(py);
         }
@@ -33,7 +33,7 @@ impl Drive {
 
     /// The reason of a cancellation that the handler or its items have felt.
     pub(super) fn cut_short(&self, driver: &Bound<'_, Driver>) -> Option<Reason> {
-        driver.get().core.cancel_reason().filter(|_| self.thrown || self.output.discarded)
+        driver.get().stream.cancel_reason().filter(|_| self.thrown || self.output.discarded)
     }
 }
 
@@ -42,14 +42,14 @@ pub(super) fn asked_to_stop(driver: &Bound<'_, Driver>, error: &PyErr) -> Option
     let py = driver.py();
     let this = driver.get();
     if error.is_instance_of::<CancelledError>(py) {
-        let reason = this.core.cancel_reason().unwrap_or_else(|| this.core.note_external());
+        let reason = this.stream.cancel_reason().unwrap_or_else(|| this.stream.note_external());
         return Some((Ending::cancelled(reason), Some(without_frames(py, error))));
     }
     py_errors::contained_exit(py, error).map(|exit| {
-        let (port, forked) = (this.port.get(), crate::base::fork::forked());
+        let (worker, forked) = (this.worker.get(), crate::base::fork::forked());
         // In the child of a fork that a handler made nobody else would end the process.
-        let contained = port.is_dedicated() && !forked;
-        let obstacle = if forked { port.let_task_end_in_child(py, &this.core).err() } else { None };
+        let contained = worker.is_dedicated() && !forked;
+        let obstacle = if forked { worker.let_task_end_in_child(py, &this.stream).err() } else { None };
         let outward = (!contained).then(|| obstacle.unwrap_or_else(|| error.clone_ref(py)));
         (raised(driver, failure(driver, &exit)), outward)
     })

@@ -1,4 +1,4 @@
-//! From an end, an error or a cancellation to the stream's one ending.
+//! The way from an end, an error or a cancellation to the stream's one ending.
 
 use std::mem;
 use std::sync::Arc;
@@ -13,14 +13,14 @@ use super::awaitable_step::{awaiter, is_end};
 use super::cancellation::asked_to_stop;
 use super::coroutine::Driver;
 use super::handler_failure::{failure, raised};
-use super::state_machine::{Drive, Flow, Pending, Phase, Turn};
+use super::state_machine::{Flow, Pending, Phase, StateMachine, Turn};
 use crate::base::interpreter::object_of;
-use crate::base::loop_owned::Deferred;
+use crate::base::loop_owned::LoopOwned;
 use crate::base::{fault, log};
 use crate::error::{Failure, py_errors};
 use crate::state::{Cancellation, Ending, timers};
 
-impl Drive {
+impl StateMachine {
     /// The handler's generator ran out.
     pub(super) fn on_end<'py>(&mut self, driver: &Bound<'py, Driver>) -> Flow<'py> {
         let ending = self.cut_short(driver).map_or(Ending::Finished, Ending::cancelled);
@@ -101,10 +101,10 @@ impl Drive {
     }
 
     fn start_closing(&mut self, driver: &Bound<'_, Driver>, ending: Ending, outward: Option<PyErr>) {
-        let core = &driver.get().core;
-        core.note_closing();
+        let stream = &driver.get().stream;
+        stream.note_closing();
         if self.source.is_some() || self.pending.is_some() {
-            timers::start_grace(core, ending.clone());
+            timers::start_grace(stream, ending.clone());
         }
         self.phase = Phase::Close(ending, outward.map(|error| error.into_value(driver.py())));
         fault::reach(fault::Point::Close);
@@ -128,20 +128,20 @@ impl Drive {
     }
 
     /// The handler raised although its stream had an ending already, which stands; a cancellation takes what comes back.
-    fn note_close_error(&mut self, driver: &Bound<'_, Driver>, error: &PyErr) -> Option<Arc<Deferred>> {
+    fn note_close_error(&mut self, driver: &Bound<'_, Driver>, error: &PyErr) -> Option<Arc<LoopOwned>> {
         let py = driver.py();
-        let core = &driver.get().core;
+        let stream = &driver.get().stream;
         if py_errors::is_only_the_close(py, error) || (self.thrown && error.is_instance_of::<CancelledError>(py)) {
             return None;
         }
         if error.is_instance_of::<PyRuntimeError>(py) && error.to_string().contains("ignored GeneratorExit") {
-            self.output.count_ignored(core);
+            self.output.count_ignored(stream);
         } else {
-            core.engine.metrics.close_error.fetch_add(1, Ordering::Relaxed);
+            stream.engine.metrics.close_error.fetch_add(1, Ordering::Relaxed);
         }
-        let text = format!("request {}: the handler failed while it was closed", core.request_id());
+        let text = format!("request {}: the handler failed while it was closed", stream.request_id());
         log::warning(py, "stream", &text, error);
-        Some(Arc::new(Deferred::new(object_of(py, error), core.owner())))
+        Some(Arc::new(LoopOwned::new(object_of(py, error), stream.owner())))
     }
 
     /// After a panic: the stream ends as an internal failure, the handler is closed, the worker lives.
@@ -173,9 +173,9 @@ impl Drive {
         self.phase = Phase::Done;
         self.pending = None;
         self.source = None;
-        let core = &driver.get().core;
-        core.deliver_ending(Ending::Raised(Box::new(Failure::panicked())));
-        core.release();
-        driver.get().port.get().forget(core);
+        let stream = &driver.get().stream;
+        stream.deliver_ending(Ending::Raised(Box::new(Failure::panicked())));
+        stream.release();
+        driver.get().worker.get().forget(stream);
     }
 }

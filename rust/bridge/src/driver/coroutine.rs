@@ -1,4 +1,4 @@
-//! The coroutine of a stream: what asyncio sees. The work is in [`super::state_machine`].
+//! The coroutine of a stream, as asyncio sees it; its steps are those of [`super::state_machine`].
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
@@ -10,11 +10,11 @@ use pyo3::intern;
 use pyo3::prelude::*;
 
 use super::handler::HasHandler;
-use super::state_machine::Drive;
+use super::state_machine::StateMachine;
 use crate::base::coroutine_introspection::{stand_in, state_name};
 use crate::base::lock::Mutex;
-use crate::state::{StartRequest, StreamCore};
-use crate::worker::{self, Port, ThreadCell};
+use crate::state::{StartRequest, StreamState};
+use crate::worker::{self, LoopWorker, ThreadCell};
 
 /// Runs one async generator to its end, as the coroutine of one asyncio task.
 ///
@@ -22,9 +22,9 @@ use crate::worker::{self, Port, ThreadCell};
 /// when the handler waits, when the consumer's credit is used up, or to let other tasks run.
 #[pyclass(frozen, module = "pybridge._pybridge", weakref)]
 pub(crate) struct Driver {
-    pub(crate) core: Arc<StreamCore>,
-    pub(crate) port: Py<Port>,
-    drive: ThreadCell<Drive>,
+    pub(crate) stream: Arc<StreamState>,
+    pub(crate) worker: Py<LoopWorker>,
+    machine: ThreadCell<StateMachine>,
     name: String,
     /// The generator, for introspection from any thread.
     pub(super) generator: Mutex<Option<Py<PyAny>>>,
@@ -34,15 +34,15 @@ pub(crate) struct Driver {
 impl Driver {
     pub(super) fn new<'py>(
         py: Python<'py>,
-        port: &Bound<'py, Port>,
+        worker: &Bound<'py, LoopWorker>,
         start: StartRequest,
         engine: &impl HasHandler,
     ) -> PyResult<Bound<'py, Self>> {
-        let core = Arc::clone(&start.core);
-        let name = core.engine.name.clone();
-        let drive = ThreadCell::new(Drive::new(py, port, start, engine)?);
-        let port = port.clone().unbind();
-        Bound::new(py, Self { core, port, drive, name, generator: Mutex::new(None), context: OnceLock::new() })
+        let stream = Arc::clone(&start.stream);
+        let name = stream.engine.name.clone();
+        let machine = ThreadCell::new(StateMachine::new(py, worker, start, engine)?);
+        let worker = worker.clone().unbind();
+        Bound::new(py, Self { stream, worker, machine, name, generator: Mutex::new(None), context: OnceLock::new() })
     }
 
     /// The handler's `Context`, made by `make` when first asked for.
@@ -56,25 +56,25 @@ impl Driver {
 
     fn step<'py>(slf: &Bound<'py, Self>, input: Option<PyErr>) -> PyResult<Option<Bound<'py, PyAny>>> {
         let this = slf.get();
-        if !this.drive.is_home() && !this.follow_loop(slf.py())? {
+        if !this.machine.is_owner_thread() && !this.follow_loop(slf.py())? {
             return Err(PyRuntimeError::new_err("a stream's coroutine runs on its worker's thread only"));
         }
-        let Some(mut drive) = this.drive.borrow() else {
+        let Some(mut machine) = this.machine.borrow() else {
             return Err(PyValueError::new_err("coroutine already executing"));
         };
         let contained = |result: std::thread::Result<_>| {
             result.inspect_err(|_panic| {
-                this.core.engine.metrics.panics.fetch_add(1, Ordering::Relaxed);
+                this.stream.engine.metrics.panics.fetch_add(1, Ordering::Relaxed);
             })
         };
-        let turn = contained(catch_unwind(AssertUnwindSafe(|| drive.run(slf, input))))
-            .or_else(|_| contained(catch_unwind(AssertUnwindSafe(|| drive.fail_internally(slf)))))
+        let turn = contained(catch_unwind(AssertUnwindSafe(|| machine.run(slf, input))))
+            .or_else(|_| contained(catch_unwind(AssertUnwindSafe(|| machine.fail_internally(slf)))))
             .unwrap_or_else(|_| {
-                drive.give_up(slf);
+                machine.give_up(slf);
                 Ok(None)
             });
-        let kept = drive.take_kept_of_ended();
-        drop(drive);
+        let kept = machine.take_kept_of_ended();
+        drop(machine);
         // A timer of the loop may keep the finished driver for long.
         drop(kept);
         turn
@@ -82,9 +82,9 @@ impl Driver {
 
     /// True if the worker's loop runs on this thread, on which it did not run before.
     fn follow_loop(&self, py: Python<'_>) -> PyResult<bool> {
-        let here = worker::running_port(py)?.is_some_and(|port| port.is(&self.port));
+        let here = worker::running_worker(py)?.is_some_and(|worker| worker.is(&self.worker));
         if here {
-            self.drive.adopt(py);
+            self.machine.adopt(py);
         }
         Ok(here)
     }
@@ -103,8 +103,8 @@ impl Driver {
 impl Drop for Driver {
     /// A coroutine that nobody runs to its end must not leave its consumer waiting.
     fn drop(&mut self) {
-        if !self.core.is_released() {
-            self.core.lose_worker();
+        if !self.stream.is_released() {
+            self.stream.lose_worker();
         }
     }
 }
@@ -143,12 +143,12 @@ impl Driver {
     }
 
     fn close(slf: &Bound<'_, Self>) -> PyResult<()> {
-        let Some(drive) = slf.get().drive.borrow() else { return Ok(()) };
-        if drive.is_done() {
+        let Some(machine) = slf.get().machine.borrow() else { return Ok(()) };
+        if machine.is_done() {
             return Ok(());
         }
-        drop(drive);
-        slf.get().core.note_external();
+        drop(machine);
+        slf.get().stream.note_external();
         match Self::step(slf, Some(pyo3::exceptions::PyGeneratorExit::new_err(()))) {
             Ok(Some(_)) => Err(PyRuntimeError::new_err("coroutine ignored GeneratorExit")),
             Ok(None) => Ok(()),
@@ -158,17 +158,17 @@ impl Driver {
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        visit.call(&self.port)?;
+        visit.call(&self.worker)?;
         visit.call(self.context.get())?;
         if let Ok(generator) = self.generator.try_lock() {
             visit.call(&*generator)?;
         }
-        self.drive.look().map_or(Ok(()), |drive| drive.traverse(&visit))
+        self.machine.look().map_or(Ok(()), |machine| machine.traverse(&visit))
     }
 
     #[getter]
     fn cr_frame<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        if self.drive.look().is_some_and(|drive| drive.is_done()) {
+        if self.machine.look().is_some_and(|machine| machine.is_done()) {
             return Ok(None);
         }
         match self.ag_attribute(py, intern!(py, "ag_frame")).filter(|frame| !frame.is_none()) {
@@ -189,17 +189,17 @@ impl Driver {
 
     #[getter]
     fn cr_running(&self) -> bool {
-        self.drive.is_home() && self.drive.borrow().is_none()
+        self.machine.is_owner_thread() && self.machine.borrow().is_none()
     }
 
     #[getter]
     fn cr_suspended(&self) -> bool {
-        self.drive.look().is_some_and(|drive| drive.is_suspended())
+        self.machine.look().is_some_and(|machine| machine.is_suspended())
     }
 
     #[getter]
     fn cr_state(&self) -> &'static str {
-        let done = self.drive.look().is_some_and(|drive| drive.is_done());
+        let done = self.machine.look().is_some_and(|machine| machine.is_done());
         state_name(self.cr_running(), self.cr_suspended(), done)
     }
 
@@ -214,6 +214,6 @@ impl Driver {
     }
 
     fn __repr__(&self) -> String {
-        format!("<stream {} of {}>", self.core.id, self.name)
+        format!("<stream {} of {}>", self.stream.id, self.name)
     }
 }

@@ -7,7 +7,7 @@ use pyo3::sync::PyOnceLock;
 
 use super::coroutine::Driver;
 use crate::base::context_vars::{context_value, copy_context, set_context_value};
-use crate::state::StreamCore;
+use crate::state::StreamState;
 
 static CURRENT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
@@ -32,8 +32,8 @@ pub(crate) fn current_driver(py: Python<'_>) -> PyResult<Option<Bound<'_, Driver
 }
 
 /// The stream that code runs in: the parent of a nested call.
-pub(crate) fn current_stream(py: Python<'_>) -> PyResult<Option<Arc<StreamCore>>> {
-    Ok(current_driver(py)?.map(|driver| Arc::clone(&driver.get().core)))
+pub(crate) fn current_stream(py: Python<'_>) -> PyResult<Option<Arc<StreamState>>> {
+    Ok(current_driver(py)?.map(|driver| Arc::clone(&driver.get().stream)))
 }
 
 /// A copy of the context that code runs in, which belongs to no stream.

@@ -1,11 +1,13 @@
-//! How fast a handler makes items: slow ones are not batched, tireless ones let others run.
+//! The decisions when items cross and when other tasks run: full batches, slow items, the budget of a step.
 
 use std::time::{Duration, Instant};
+
+use crate::state::{Flow, Flush};
 
 /// An item that took the handler longer than this leaves at once.
 const SLOW_ITEM: Duration = Duration::from_micros(100);
 
-/// Items made in one step of the task before other tasks get a turn: the hand-over and the loop's own work are spread over
+/// Items made in one step of the task before other tasks get a turn: the flush and the loop's own work are spread over
 /// them, and a neighbour waits for well under a millisecond.
 const ITEMS_PER_STEP: u32 = 256;
 
@@ -15,20 +17,31 @@ const TIME_PER_STEP: Duration = Duration::from_micros(500);
 /// Most items between two looks at the clock, which costs a tenth of a fast item.
 const MAX_STRIDE: u32 = 8;
 
+/// True when a batch of so many items and bytes is full: it leaves now, or with the turn if the worker has only just crossed.
+#[inline]
+pub(super) fn is_full(flow: &Flow, items: usize, bytes: usize) -> bool {
+    items >= flow.batch_items || bytes >= flow.batch_bytes
+}
+
+/// True where items leave each time the handler waits, and not once a turn.
+pub(super) fn leaves_at_each_wait(flow: &Flow) -> bool {
+    flow.flush == Flush::Suspend
+}
+
 /// What to do after an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Pace {
     /// Make the next one.
     Go,
-    /// Hand over what there is, then go on.
-    HandOver,
+    /// Flush what there is, then go on.
+    Flush,
     /// Let other tasks run.
     Yield,
 }
 
 /// Looks at the clock every item while items are slow, every [`MAX_STRIDE`] items while they are fast.
 #[derive(Debug)]
-pub(super) struct Pacer {
+pub(super) struct CoopBudget {
     /// When the step began, as far as is known: a fast one begins at its first look.
     began: Option<Instant>,
     looked: Instant,
@@ -37,7 +50,7 @@ pub(super) struct Pacer {
     stride: u32,
 }
 
-impl Pacer {
+impl CoopBudget {
     pub(super) fn new() -> Self {
         Self { began: None, looked: Instant::now(), items: 0, since_look: 0, stride: 1 }
     }
@@ -81,7 +94,7 @@ impl Pacer {
         if self.items >= ITEMS_PER_STEP || now - began > TIME_PER_STEP {
             Pace::Yield
         } else if elapsed > SLOW_ITEM {
-            Pace::HandOver
+            Pace::Flush
         } else {
             Pace::Go
         }

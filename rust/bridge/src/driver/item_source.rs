@@ -1,4 +1,4 @@
-//! Where a stream's items come from: an async iterator, resumed as directly as its type allows.
+//! The source of a stream's items: an async iterator, resumed as directly as its type allows.
 #![allow(unsafe_code)] // the interpreter's C API has no safe form of these calls
 
 use pyo3::exceptions::{PyRuntimeError, PyTypeError};
@@ -10,7 +10,7 @@ use super::awaitable_step::{Step, async_slots, awaiter, send_none};
 
 /// How items are asked for.
 #[derive(Clone, Copy)]
-enum Way {
+enum PullStrategy {
     /// One awaitable per item, made by the slot of `__anext__`.
     Anext(ffi::unaryfunc),
     /// The interpreter's own generators can be resumed themselves, which saves an object and an exception per item. Their
@@ -19,25 +19,25 @@ enum Way {
 }
 
 /// An async iterator.
-pub(super) struct Source {
+pub(super) struct ItemSource {
     object: Py<PyAny>,
-    way: Way,
+    strategy: PullStrategy,
     /// It was resumed itself, and waits.
     waits: bool,
 }
 
 // SAFETY: the pointers are of the object's type and of a static type, and used with the interpreter attached only.
-unsafe impl Send for Source {}
+unsafe impl Send for ItemSource {}
 
 /// What asking for an item came to.
-pub(super) enum Asked<'py> {
+pub(super) enum Pulled<'py> {
     /// The iterator itself was resumed, and is what goes on if it waits.
     Itself(Step<'py>),
     /// This awaitable was resumed.
     Awaitable(Bound<'py, PyAny>, Step<'py>),
 }
 
-impl Source {
+impl ItemSource {
     /// The iterator, for the collector.
     pub(super) fn peek(&self) -> &Py<PyAny> {
         &self.object
@@ -53,11 +53,11 @@ impl Source {
             let kind = iterator.get_type().qualname()?;
             return Err(PyTypeError::new_err(format!("__aiter__ returned {kind}, which has no __anext__")));
         };
-        let way = match inside_of(&iterator) {
-            Some(inside) => Way::Direct { begun: false, first: anext, inside },
-            None => Way::Anext(anext),
+        let strategy = match inside_of(&iterator) {
+            Some(inside) => PullStrategy::Direct { begun: false, first: anext, inside },
+            None => PullStrategy::Anext(anext),
         };
-        Ok(Some(Self { object: iterator.unbind(), way, waits: false }))
+        Ok(Some(Self { object: iterator.unbind(), strategy, waits: false }))
     }
 
     pub(super) fn object<'a, 'py>(&'a self, py: Python<'py>) -> &'a Bound<'py, PyAny> {
@@ -66,37 +66,39 @@ impl Source {
 
     /// True for the interpreter's own generators, which are done once they have raised.
     pub(super) fn is_generator(&self) -> bool {
-        matches!(self.way, Way::Direct { .. })
+        matches!(self.strategy, PullStrategy::Direct { .. })
     }
 
     /// Asks for the next item.
     #[inline]
-    pub(super) fn ask<'py>(&mut self, py: Python<'py>) -> PyResult<Asked<'py>> {
-        let anext = match &mut self.way {
-            Way::Direct { begun: true, inside, .. } => {
+    pub(super) fn pull<'py>(&mut self, py: Python<'py>) -> PyResult<Pulled<'py>> {
+        let anext = match &mut self.strategy {
+            PullStrategy::Direct { begun: true, inside, .. } => {
                 if inside.is_running(self.object.bind(py)) {
                     return Err(PyRuntimeError::new_err("anext(): asynchronous generator is already running"));
                 }
-                return Ok(Asked::Itself(self.resume(py)));
+                return Ok(Pulled::Itself(self.resume(py)));
             }
-            Way::Direct { begun, first, .. } => {
+            PullStrategy::Direct { begun, first, .. } => {
                 *begun = true;
                 *first
             }
-            Way::Anext(anext) => *anext,
+            PullStrategy::Anext(anext) => *anext,
         };
         // SAFETY: attached; the slot was read from this object's type, which the object keeps alive; NULL means an
         // exception is set.
         let awaitable = unsafe { Bound::from_owned_ptr_or_err(py, anext(self.object.as_ptr())) }?;
         let awaitable = awaiter(awaitable)?;
         let step = send_none(&awaitable);
-        Ok(Asked::Awaitable(awaitable, step))
+        Ok(Pulled::Awaitable(awaitable, step))
     }
 
     /// Resumes the generator itself, parked at a `yield` or waiting.
     #[inline]
     pub(super) fn resume<'py>(&mut self, py: Python<'py>) -> Step<'py> {
-        let Way::Direct { inside, .. } = self.way else { unreachable!("only generators are resumed themselves") };
+        let PullStrategy::Direct { inside, .. } = self.strategy else {
+            unreachable!("only generators are resumed themselves")
+        };
         inside.set_running(self.object(py), true);
         let step = match send_none(self.object(py)) {
             // A generator returns nothing but None, when it runs out.
@@ -119,7 +121,7 @@ impl Source {
 
     /// What is thrown into the generator, or closes it, next takes the place of what resumed it.
     pub(super) fn interrupt(&mut self, py: Python<'_>) {
-        if let Way::Direct { inside, .. } = self.way
+        if let PullStrategy::Direct { inside, .. } = self.strategy
             && std::mem::take(&mut self.waits)
         {
             inside.set_running(self.object(py), false);

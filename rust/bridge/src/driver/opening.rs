@@ -1,4 +1,4 @@
-//! From a request to a source of items.
+//! The way from a request to a source of items: decode it, call the handler, look at what that returns.
 
 use std::sync::Arc;
 
@@ -11,8 +11,8 @@ use super::awaitable_step::{awaiter, is_awaitable};
 use super::coroutine::Driver;
 use super::current_stream;
 use super::handler_failure::{failure, raised};
-use super::item_source::Source;
-use super::state_machine::{Drive, Flow, Pending, Phase};
+use super::item_source::ItemSource;
+use super::state_machine::{Flow, Pending, Phase, StateMachine};
 use crate::base::fault;
 use crate::codec::{DecodeError, Decoder};
 use crate::error::FailureKind;
@@ -22,7 +22,7 @@ use crate::state::{Request, RequestCodec};
 /// Input bytes decoded before other tasks get a turn: well under a millisecond of any payload.
 const DECODE_STRETCH: usize = 128 << 10;
 
-impl Drive {
+impl StateMachine {
     pub(super) fn begin<'py>(&mut self, driver: &Bound<'py, Driver>, request: Request) -> Flow<'py> {
         let py = driver.py();
         if let Err(error) = current_stream::enter(py, driver) {
@@ -36,7 +36,7 @@ impl Drive {
                     RequestCodec::Plain(spec) => spec,
                 };
                 let encoded = bytes.len();
-                let decoder = Decoder::new(spec, Arc::clone(&driver.get().core.engine.limits), bytes);
+                let decoder = Decoder::new(spec, Arc::clone(&driver.get().stream.engine.limits), bytes);
                 self.decode(driver, Box::new(decoder), encoded)
             }
         }
@@ -56,8 +56,8 @@ impl Drive {
                 Some(Ok(Some(py.None().into_bound(py))))
             }
             Ok(Some(request)) => {
-                let core = &driver.get().core;
-                core.engine.charge_decoded(core, encoded, decoder.decoded_bytes());
+                let stream = &driver.get().stream;
+                stream.engine.charge_decoded(stream, encoded, decoder.decoded_bytes());
                 drop(decoder);
                 self.call(driver, request)
             }
@@ -104,7 +104,7 @@ impl Drive {
         awaited: bool,
     ) -> Flow<'py> {
         if !self.handler().unary || awaited {
-            match Source::of(value) {
+            match ItemSource::of(value) {
                 Ok(Some(source)) => {
                     *driver.get().generator.lock().unwrap_or_else(std::sync::PoisonError::into_inner) =
                         Some(source.object(driver.py()).clone().unbind());

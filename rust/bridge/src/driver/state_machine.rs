@@ -9,13 +9,13 @@ use pyo3::prelude::*;
 use super::awaitable_step::{Step, send_none, throw};
 use super::coroutine::Driver;
 use super::handler::{Handler, HasHandler};
-use super::item_source::{Asked, Source};
-use super::output::{Output, Verdict};
+use super::item_source::{ItemSource, Pulled};
+use super::output::{ItemOutcome, Output};
 use crate::base::fault;
-use crate::base::loop_owned::Deferred;
+use crate::base::loop_owned::LoopOwned;
 use crate::codec::Decoder;
 use crate::state::{Ending, Request, StartRequest};
-use crate::worker::Port;
+use crate::worker::LoopWorker;
 
 pub(super) enum Phase {
     /// Nothing has happened; the handler may still never be called.
@@ -48,31 +48,31 @@ pub(super) type Turn<'py> = PyResult<Option<Bound<'py, PyAny>>>;
 pub(super) type Flow<'py> = Option<Turn<'py>>;
 
 /// What is kept until the end.
-pub(super) struct Kept {
+pub(super) struct KeptAlive {
     /// The engine's Python object: a worker ends when no engine has it.
     engine: Py<PyAny>,
     handler: Handler,
 }
 
-pub(super) struct Drive {
+pub(super) struct StateMachine {
     pub(super) phase: Phase,
-    pub(super) source: Option<Source>,
+    pub(super) source: Option<ItemSource>,
     pub(super) pending: Option<Pending>,
     pub(super) output: Output,
-    kept: Option<Kept>,
+    kept: Option<KeptAlive>,
     /// A cancellation has been thrown into the handler.
     pub(super) thrown: bool,
 }
 
-impl Drive {
+impl StateMachine {
     pub(super) fn new(
         py: Python<'_>,
-        port: &Bound<'_, Port>,
+        worker: &Bound<'_, LoopWorker>,
         start: StartRequest,
         engine: &impl HasHandler,
     ) -> PyResult<Self> {
-        let output = Output::new(port.get(), &start.core, engine.encoder(py, &start)?);
-        let kept = Kept { engine: start.engine.get(py).clone_ref(py), handler: engine.handler().clone_ref(py) };
+        let output = Output::new(worker.get(), &start.stream, engine.encoder(py, &start)?);
+        let kept = KeptAlive { engine: start.engine.get(py).clone_ref(py), handler: engine.handler().clone_ref(py) };
         Ok(Self {
             phase: Phase::Begin(start.request),
             source: None,
@@ -94,7 +94,7 @@ impl Drive {
 
     /// What keeps the engine alive, once the stream has ended: to be dropped when nothing is borrowed, since an engine and its
     /// worker may go with it.
-    pub(super) fn take_kept_of_ended(&mut self) -> Option<Kept> {
+    pub(super) fn take_kept_of_ended(&mut self) -> Option<KeptAlive> {
         if self.is_done() { self.kept.take() } else { None }
     }
 
@@ -103,12 +103,12 @@ impl Drive {
     }
 
     pub(super) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
-        if let Some(Kept { engine, handler }) = &self.kept {
+        if let Some(KeptAlive { engine, handler }) = &self.kept {
             visit.call(engine)?;
             handler.traverse(visit)?;
         }
         self.output.traverse(visit)?;
-        visit.call(self.source.as_ref().map(Source::peek))?;
+        visit.call(self.source.as_ref().map(ItemSource::peek))?;
         if let Some(Pending::Awaitable(pending)) = &self.pending {
             visit.call(pending)?;
         }
@@ -116,7 +116,7 @@ impl Drive {
             Phase::Begin(Request::Object(request)) => visit.call(request.peek()),
             // Until the grace is over its timer owns the ending's exception as well, and nobody shows it.
             Phase::Close(ending, outward) => {
-                visit.call(ending.exception().and_then(Deferred::peek_unshared))?;
+                visit.call(ending.exception().and_then(LoopOwned::peek_unshared))?;
                 visit.call(outward)
             }
             _ => Ok(()),
@@ -130,7 +130,7 @@ impl Drive {
         }
         let py = driver.py();
         fault::reach(fault::Point::Step);
-        self.output.pacer.begin();
+        self.output.budget.begin();
         loop {
             let flow = match (self.pending.take(), input.take()) {
                 (Some(Pending::Awaitable(pending)), input) => {
@@ -179,17 +179,17 @@ impl Drive {
         let py = driver.py();
         loop {
             let Some(source) = &mut self.source else { unreachable!("set before the phase") };
-            let (awaitable, step) = match source.ask(py) {
-                Ok(Asked::Itself(step)) => (None, step),
-                Ok(Asked::Awaitable(awaitable, step)) => (Some(awaitable), step),
+            let (awaitable, step) = match source.pull(py) {
+                Ok(Pulled::Itself(step)) => (None, step),
+                Ok(Pulled::Awaitable(awaitable, step)) => (Some(awaitable), step),
                 Err(error) => return self.on_error(driver, error),
             };
             match step {
                 Step::Returned(item) => {
                     drop(awaitable);
                     match self.output.item(driver, &item, self.thrown) {
-                        Verdict::Next => {}
-                        verdict => return self.after_item(driver, verdict),
+                        ItemOutcome::Next => {}
+                        outcome => return self.after_item(driver, outcome),
                     }
                 }
                 step => return self.on_step(driver, awaitable, step),
@@ -208,7 +208,7 @@ impl Drive {
             Step::Waits(object) => {
                 self.pending =
                     Some(awaitable.map_or(Pending::Generator, |awaitable| Pending::Awaitable(awaitable.unbind())));
-                self.output.leave_step(driver);
+                self.output.end_step(driver);
                 Some(Ok(Some(object)))
             }
             Step::Raised(error) => self.on_error(driver, error),
@@ -217,11 +217,11 @@ impl Drive {
                 drop(awaitable);
                 match self.phase {
                     Phase::Iterate => {
-                        let verdict = self.output.item(driver, &value, self.thrown);
-                        self.after_item(driver, verdict)
+                        let outcome = self.output.item(driver, &value, self.thrown);
+                        self.after_item(driver, outcome)
                     }
                     Phase::Await if self.handler().unary => match self.output.item(driver, &value, self.thrown) {
-                        Verdict::Failed(error) => self.fail(driver, &error),
+                        ItemOutcome::Failed(error) => self.fail(driver, &error),
                         _ => self.on_end(driver),
                     },
                     Phase::Await => self.adopt(driver, &value, true),
@@ -234,21 +234,21 @@ impl Drive {
         }
     }
 
-    fn after_item<'py>(&mut self, driver: &Bound<'py, Driver>, verdict: Verdict) -> Flow<'py> {
-        match verdict {
-            Verdict::Next => None,
-            Verdict::Yield => {
-                self.output.leave_step(driver);
+    fn after_item<'py>(&mut self, driver: &Bound<'py, Driver>, outcome: ItemOutcome) -> Flow<'py> {
+        match outcome {
+            ItemOutcome::Next => None,
+            ItemOutcome::Yield => {
+                self.output.end_step(driver);
                 Some(Ok(Some(driver.py().None().into_bound(driver.py()))))
             }
-            Verdict::NoCredit => match self.output.wait_for_credit(driver) {
+            ItemOutcome::NoCredit => match self.output.wait_for_credit(driver) {
                 Ok(Some(future)) => Some(Ok(Some(future))),
                 Ok(None) => None,
                 Err(error) => self.fail(driver, &error),
             },
-            Verdict::Failed(error) => self.fail(driver, &error),
-            Verdict::Detached => {
-                let reason = driver.get().core.note_external();
+            ItemOutcome::Failed(error) => self.fail(driver, &error),
+            ItemOutcome::Detached => {
+                let reason = driver.get().stream.note_external();
                 self.close(driver, Ending::cancelled(reason), None)
             }
         }

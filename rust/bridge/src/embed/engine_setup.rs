@@ -60,12 +60,12 @@ impl EngineBuilder {
 
     /// Sends the settings to the worker, which is started if it was not.
     fn send(self, py: Python<'_>, done: impl FnOnce(Made) + Send + 'static) {
-        match package::install(py).and_then(|()| self.home(py)) {
-            Ok(home) => {
+        match package::install(py).and_then(|()| self.mailbox(py)) {
+            Ok(mailbox) => {
                 let make = move |py: Python<'_>| {
                     done(self.make(py).map_err(|error| SetupError::of(py, &error)));
                 };
-                drop(home.post(Command::run(make)));
+                drop(mailbox.post(Command::run(make)));
             }
             Err(error) => done(Err(SetupError::of(py, &error))),
         }

@@ -181,7 +181,7 @@ impl EngineBuilder {
         };
         let engine = Engine::of(&engine)?;
         if let Some(act) = self.on_failure
-            && engine.core.on_failure.set(act).is_err()
+            && engine.state.on_failure.set(act).is_err()
         {
             return Err(PyValueError::new_err("the engine has an on_failure already"));
         }
@@ -189,7 +189,7 @@ impl EngineBuilder {
     }
 
     /// The mailbox of the worker that the engine will have.
-    pub(crate) fn home(&self, py: Python<'_>) -> PyResult<Arc<Mailbox>> {
+    pub(crate) fn mailbox(&self, py: Python<'_>) -> PyResult<Arc<Mailbox>> {
         let worker = match &self.settings.worker {
             Some(worker) => worker.started(py)?,
             None => worker::shared_worker(py)?,
@@ -230,7 +230,7 @@ impl Settings {
         arguments.set_item("codec", codec)?;
         match self.pool {
             Some(PoolChoice(Choice::Own(config))) => {
-                arguments.set_item("pool", settings_to_python::pool(py, &config)?)?
+                arguments.set_item("pool", settings_to_python::pool(py, &config)?)?;
             }
             Some(PoolChoice(Choice::Shared(pool))) => arguments.set_item("pool", Bound::new(py, PyPool::of(pool))?)?,
             None => {}

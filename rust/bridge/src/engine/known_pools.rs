@@ -6,7 +6,7 @@ use pybridge_pool::{Leak, Pool, WeakPool};
 
 use crate::base::lock::Mutex;
 use crate::base::log;
-use crate::state::{StreamCore, request_of};
+use crate::state::{StreamState, request_of};
 use crate::worker;
 
 static POOLS: Mutex<Vec<WeakPool>> = Mutex::new(Vec::new());
@@ -32,7 +32,7 @@ pub(crate) fn pool_totals() -> (usize, usize, usize) {
 fn log_leaks_of(pool: &Pool) {
     pool.on_leak(|leak| {
         let message = describe(leak);
-        worker::run_on_any(move |py, _port| log::notice(py, "pool", &message));
+        worker::run_on_any(move |py, _worker| log::notice(py, "pool", &message));
     });
 }
 
@@ -42,7 +42,7 @@ fn describe(leak: &Leak) -> String {
         0 => "of no stream".to_owned(),
         &id => match request_of(id) {
             Some(request) => format!("of request {request}"),
-            None => format!("of request {}, which has ended", StreamCore::made_up_name(id)),
+            None => format!("of request {}, which has ended", StreamState::made_up_name(id)),
         },
     };
     format!("a buffer of {bytes} bytes {owner} has been in use for {} s: something holds its frames", age.as_secs())

@@ -6,7 +6,7 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
 use crate::state::CommandSink;
-use crate::worker::{self, Mailbox, Port, PyWorker};
+use crate::worker::{self, LoopWorker, Mailbox, PyWorker};
 
 /// Which worker runs an engine's handlers.
 pub(crate) enum Placement {
@@ -46,18 +46,18 @@ impl Placement {
     pub(super) fn locate<'py>(
         &self,
         py: Python<'py>,
-        here: Option<&Bound<'py, Port>>,
+        here: Option<&Bound<'py, LoopWorker>>,
         nested: bool,
     ) -> PyResult<Target<'py>> {
         let here = here.cloned();
         match (self, here) {
             (Self::Pinned(worker), here) => {
                 let mailbox = worker.get().mailbox(py)?;
-                let here = here.filter(|port| Arc::ptr_eq(&port.get().mailbox, &mailbox));
+                let here = here.filter(|worker| Arc::ptr_eq(&worker.get().mailbox, &mailbox));
                 Ok(here.map_or(Target::There(mailbox), Target::Here))
             }
-            (Self::Auto | Self::Attached, Some(port)) => Ok(Target::Here(port)),
-            (Self::Dedicated, Some(port)) if nested || port.get().is_dedicated() => Ok(Target::Here(port)),
+            (Self::Auto | Self::Attached, Some(worker)) => Ok(Target::Here(worker)),
+            (Self::Dedicated, Some(worker)) if nested || worker.get().is_dedicated() => Ok(Target::Here(worker)),
             (Self::Attached, None) => Err(PyRuntimeError::new_err(
                 "this engine is attached and no event loop of asyncio runs here: call it from a coroutine, or use worker=\"dedicated\"",
             )),
@@ -69,7 +69,7 @@ impl Placement {
 /// Where a stream's handler runs.
 pub(super) enum Target<'py> {
     /// On the loop that runs here.
-    Here(Bound<'py, Port>),
+    Here(Bound<'py, LoopWorker>),
     /// On another thread.
     There(Arc<Mailbox>),
 }
@@ -77,20 +77,20 @@ pub(super) enum Target<'py> {
 impl Target<'_> {
     pub(super) fn sink(&self) -> Arc<dyn CommandSink> {
         match self {
-            Self::Here(port) => port.get().mailbox.sink(),
+            Self::Here(worker) => worker.get().mailbox.sink(),
             Self::There(mailbox) => mailbox.sink(),
         }
     }
 }
 
-/// The port of the loop that runs here; an error under trio.
-pub(super) fn port_here(py: Python<'_>) -> PyResult<Option<Bound<'_, Port>>> {
-    let port = worker::running_port(py)?;
-    if port.is_none() && worker::trio_runs_here(py)? {
+/// The worker of the loop that runs here; an error under trio.
+pub(super) fn worker_here(py: Python<'_>) -> PyResult<Option<Bound<'_, LoopWorker>>> {
+    let worker = worker::running_worker(py)?;
+    if worker.is_none() && worker::trio_runs_here(py)? {
         return Err(PyRuntimeError::new_err(
             "a stream is read on an event loop of asyncio, and trio runs here: use engine.iter() within \
              trio.to_thread.run_sync()",
         ));
     }
-    Ok(port)
+    Ok(worker)
 }

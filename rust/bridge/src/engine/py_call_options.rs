@@ -11,22 +11,22 @@ use super::py_codec::PyCodec;
 use crate::codec::CodecSpec;
 use crate::consumer::Context;
 use crate::driver::current_stream;
-use crate::state::{CallOptions, StreamCore};
+use crate::state::{CallOptions, StreamState};
 
 /// The keywords of one call.
 #[derive(Default)]
-pub(super) struct Options {
+pub(super) struct PyCallOptions {
     /// What the request is encoded in, if it is bytes.
     pub(super) encoded: Option<Arc<CodecSpec>>,
     call: CallOptions,
-    parent: Option<Arc<StreamCore>>,
+    parent: Option<Arc<StreamState>>,
     /// It is no part of the call that code runs in.
     is_alone: bool,
 }
 
-impl Options {
+impl PyCallOptions {
     /// What is said about the call, and the call that it is part of.
-    pub(super) fn resolve(self, py: Python<'_>) -> PyResult<(CallOptions, Option<Arc<StreamCore>>)> {
+    pub(super) fn resolve(self, py: Python<'_>) -> PyResult<(CallOptions, Option<Arc<StreamState>>)> {
         let Self { call: mut options, mut parent, is_alone, .. } = self;
         if parent.is_none() && !is_alone {
             parent = current_stream(py)?;
@@ -38,7 +38,7 @@ impl Options {
     }
 }
 
-impl FromPyObject<'_, '_> for Options {
+impl FromPyObject<'_, '_> for PyCallOptions {
     type Error = PyErr;
 
     fn extract(keywords: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {

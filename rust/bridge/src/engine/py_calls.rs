@@ -1,4 +1,4 @@
-//! A call from Python becomes a stream: which worker, which parent, is there a place.
+//! Calls from Python: from the arguments of one to its stream.
 
 use std::sync::Arc;
 
@@ -6,14 +6,16 @@ use bytes::Bytes;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
-use super::placement::{Target, port_here};
+use super::placement::{Target, worker_here};
 use super::py_engine::PyEngine;
 use super::submit::submit;
-use crate::base::loop_owned::{self, Deferred};
+use crate::base::loop_owned::{self, LoopOwned};
 use crate::codec::{CodecSpec, Framing};
 use crate::consumer::{Opened, Unopened};
 use crate::error::py_errors::Class;
-use crate::state::{CallOptions, ConsumerKind, ItemCodec, Request, RequestCodec, StartRequest, StreamCore, post_start};
+use crate::state::{
+    CallOptions, ConsumerKind, ItemCodec, Request, RequestCodec, StartRequest, StreamState, post_start,
+};
 use crate::{driver, worker};
 
 /// What a handler is called with.
@@ -34,7 +36,7 @@ pub(crate) struct Call {
     pub(crate) context: Py<PyAny>,
     pub(crate) framing: Framing,
     pub(crate) options: CallOptions,
-    pub(crate) parent: Option<Arc<StreamCore>>,
+    pub(crate) parent: Option<Arc<StreamState>>,
 }
 
 impl Unopened for Call {
@@ -43,7 +45,7 @@ impl Unopened for Call {
     /// Raises `EngineClosed`, `Overloaded`, `PoolExhausted`, `ForkError`, and `RuntimeError` where an attached engine finds no
     /// running loop or the call comes from the lifespan that it would wait for.
     fn open(self: Box<Self>, py: Python<'_>, consumer: ConsumerKind) -> PyResult<Opened<'_>> {
-        let engine = Arc::clone(&self.engine.get().core);
+        let engine = Arc::clone(&self.engine.get().state);
         start(py, *self, consumer).inspect_err(|_| engine.metrics.count_refused())
     }
 
@@ -63,19 +65,19 @@ fn start(py: Python<'_>, call: Call, consumer: ConsumerKind) -> PyResult<Opened<
     let engine = call.engine.get();
     let lifespan = worker::current_lifespan(py)?;
     let nested = call.parent.is_some() || lifespan.is_some();
-    if !engine.core.life().takes(nested) {
-        return Err(Class::EngineClosed.error(py, (format!("engine {} is closed", engine.core.name),)));
+    if !engine.state.lifecycle().takes(nested) {
+        return Err(Class::EngineClosed.error(py, (format!("engine {} is closed", engine.state.name),)));
     }
-    let port = port_here(py)?;
-    let target = engine.placement.locate(py, port.as_ref(), call.parent.is_some())?;
-    let home = target.sink();
+    let worker = worker_here(py)?;
+    let target = engine.placement.locate(py, worker.as_ref(), call.parent.is_some())?;
+    let sink = target.sink();
     let formats = (call.options.encoded, call.options.codec);
-    let core =
-        StreamCore::new(Arc::clone(&engine.core), Arc::clone(&home), call.options, call.parent.as_ref(), consumer);
+    let stream =
+        StreamState::new(Arc::clone(&engine.state), Arc::clone(&sink), call.options, call.parent.as_ref(), consumer);
     if let Some(lifespan) = lifespan {
-        worker::wait_for(lifespan, &core)?;
+        worker::wait_for(lifespan, &stream)?;
     }
-    let deferred = |object: Py<PyAny>| Deferred::new(object, core.owner());
+    let deferred = |object: Py<PyAny>| LoopOwned::new(object, stream.owner());
     let request = match call.request {
         CallRequest::Object(object) => Request::Object(deferred(object)),
         CallRequest::Encoded(bytes, spec) => {
@@ -92,7 +94,7 @@ fn start(py: Python<'_>, call: Call, consumer: ConsumerKind) -> PyResult<Opened<
         (None, None) => ItemCodec::Engine,
     };
     let start = Box::new(StartRequest {
-        core: Arc::clone(&core),
+        stream: Arc::clone(&stream),
         request,
         engine: Arc::new(deferred(call.engine.clone_ref(py).into_any())),
         codec,
@@ -101,9 +103,9 @@ fn start(py: Python<'_>, call: Call, consumer: ConsumerKind) -> PyResult<Opened<
         begin: driver::start_stream::<PyEngine>,
     });
     submit(start, None, nested, |start| match target {
-        Target::Here(port) => (start.begin)(py, &port, start),
+        Target::Here(worker) => (start.begin)(py, &worker, start),
         Target::There(_) => post_start(start),
     })
     .map_err(|reason| Class::Overloaded.error(py, (reason,)))?;
-    Ok((core, port))
+    Ok((stream, worker))
 }

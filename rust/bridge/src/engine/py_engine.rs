@@ -11,28 +11,28 @@ use pyo3::types::{PyDict, PyString};
 
 use super::placement::Placement;
 use super::profile::{EngineProfile, max_request};
-use super::py_call_options::{Options, duration};
+use super::py_call_options::{PyCallOptions, duration};
 use super::py_calls::{Call, CallRequest};
 use super::py_codec::{PyCodec, body_of};
 use super::py_pool::{PyPool, shared_pool};
 use super::py_readiness::Readiness;
 use super::stats::EngineStats;
 use crate::base::context_vars::copy_context;
-use crate::base::loop_owned::{self, Deferred};
+use crate::base::loop_owned::{self, LoopOwned};
 use crate::codec::{Encoder, Format, Framing};
 use crate::consumer::{
-    Awaited, BlockingStream, Goal, Kind, PyFrame, PyStream, Single, blocking_wait, context_of, coroutine,
+    Awaited, BlockingStream, Goal, ItemForm, PyFrame, PyStream, Single, blocking_wait, context_of, coroutine,
 };
 use crate::driver::{self, Handler, HasHandler};
 use crate::error::py_errors::Class;
-use crate::state::{EngineCore, Flow, ItemCodec, StartRequest, StreamCore, flow_settings};
+use crate::state::{EngineState, Flow, ItemCodec, StartRequest, StreamState, flow_settings};
 use crate::worker::{self, HasLifespan, TaskSettings};
 
 /// What `PooledEngine` wraps: a handler with all it needs to run.
 #[python_entry]
 #[pyclass(frozen, name = "Engine", module = "pybridge._pybridge", weakref)]
 pub(crate) struct PyEngine {
-    pub(crate) core: Arc<EngineCore>,
+    pub(crate) state: Arc<EngineState>,
     pub(crate) placement: Placement,
     pub(crate) handler: Handler,
     lifespan: Option<Py<PyAny>>,
@@ -45,8 +45,8 @@ impl HasLifespan for PyEngine {
         Ok(object.cast::<Self>()?.get())
     }
 
-    fn core(&self) -> &Arc<EngineCore> {
-        &self.core
+    fn engine_state(&self) -> &Arc<EngineState> {
+        &self.state
     }
 
     fn lifespan(&self) -> Option<&Py<PyAny>> {
@@ -73,7 +73,7 @@ impl HasHandler for PyEngine {
             }
             ItemCodec::Format(format) => (engines, engines.spec_in(*format)),
         };
-        Ok(codec.encoder(py, spec, start.framing, Arc::clone(&self.core.limits)))
+        Ok(codec.encoder(py, spec, start.framing, Arc::clone(&self.state.limits)))
     }
 }
 
@@ -81,7 +81,7 @@ impl PyEngine {
     /// What decides how its requests and answers look.
     pub(crate) fn profile(&self) -> EngineProfile {
         let Handler { unary, ref spec, .. } = self.handler;
-        let max_request = max_request(&self.core.limits, spec.format);
+        let max_request = max_request(&self.state.limits, spec.format);
         EngineProfile { format: spec.format, unary, max_request }
     }
 
@@ -89,8 +89,8 @@ impl PyEngine {
         let py = slf.py();
         crate::base::runtime::start().map_err(|error| crate::error::py_errors::runtime_error(py, error))?;
         let mailbox = slf.get().placement.host_mailbox(py)?;
-        Readiness::of(py, &slf.get().core, || {
-            let object = Arc::new(Deferred::new(slf.clone().into_any().unbind(), mailbox.sink()));
+        Readiness::of(py, &slf.get().state, || {
+            let object = Arc::new(LoopOwned::new(slf.clone().into_any().unbind(), mailbox.sink()));
             worker::enter_lifespan::<Self>(&mailbox, object, true)
         })
     }
@@ -101,7 +101,7 @@ impl PyEngine {
             return Ok(frame.get().to_bytes());
         }
         let body = body_of(data, format)?;
-        self.core.pool.inbound(&body).map_err(|error| Class::PoolExhausted.error(py, (error.to_string(),)))
+        self.state.pool.inbound(&body).map_err(|error| Class::PoolExhausted.error(py, (error.to_string(),)))
     }
 }
 
@@ -133,9 +133,9 @@ impl PyEngine {
         let tasks = TaskSettings { context: driver::copy_outside(py)?, name: PyString::new(py, &name).unbind() };
         let context = wants_context.then_some(context_of as _);
         let handler = Handler { function: handler, unary, context, spec: Arc::clone(&codec.get().spec) };
-        let core =
-            EngineCore::new(name, Flow::of(flow)?, flow_settings::limits(limits)?, pool, worker::leave_lifespans);
-        Ok(Self { core, placement, handler, lifespan, codec, tasks })
+        let state =
+            EngineState::new(name, Flow::of(flow)?, flow_settings::limits(limits)?, pool, worker::leave_lifespans);
+        Ok(Self { state, placement, handler, lifespan, codec, tasks })
     }
 
     /// Makes the stream of one call; see `PooledEngine.__call__` for the options.
@@ -152,7 +152,7 @@ impl PyEngine {
         codec: Option<&Bound<'_, PyCodec>>,
         framing: &str,
         flush_interval: f64,
-        options: Option<Options>,
+        options: Option<PyCallOptions>,
     ) -> PyResult<PyStream> {
         let (py, engine) = (slf.py(), slf.get());
         refuse_at_exit(py)?;
@@ -163,13 +163,13 @@ impl PyEngine {
         };
         let (options, parent) = options.resolve(py)?;
         let kind = match kind {
-            "items" => Kind::Items,
-            "frames" => Kind::Frames,
-            _ => Kind::Chunks,
+            "items" => ItemForm::Items,
+            "frames" => ItemForm::Frames,
+            _ => ItemForm::Chunks,
         };
         let framing = Framing::from_name(framing).unwrap_or_default();
         let spec = codec.map_or_else(|| engine.codec.get(), |codec| codec.get()).spec_for(framing);
-        let (core, name) = (Arc::clone(&engine.core), options.request_id.clone());
+        let (state, name) = (Arc::clone(&engine.state), options.request_id.clone());
         let call = Call {
             engine: slf.clone().unbind(),
             request,
@@ -180,7 +180,7 @@ impl PyEngine {
             parent,
         };
         let flush_interval = duration(Some(flush_interval))?.unwrap_or_default();
-        Ok(PyStream::new(Box::new(call), slf.clone().into_any().unbind(), core, name, kind, spec, flush_interval))
+        Ok(PyStream::new(Box::new(call), slf.clone().into_any().unbind(), state, name, kind, spec, flush_interval))
     }
 
     /// The one item of a call, once its stream has ended; the options are those of `open`.
@@ -193,7 +193,7 @@ impl PyEngine {
         slf: &Bound<'py, Self>,
         request: Py<PyAny>,
         codec: Option<&Bound<'py, PyCodec>>,
-        options: Option<Options>,
+        options: Option<PyCallOptions>,
     ) -> PyResult<Bound<'py, Awaited>> {
         let stream = Self::open(slf, "items", request, codec, "none", 0.0, options)?;
         Awaited::new(slf.py(), Goal::Single(Single::new(stream)))
@@ -222,42 +222,42 @@ impl PyEngine {
 
     /// Takes no new calls; live streams go on.
     fn drain(&self) {
-        self.core.drain();
+        self.state.drain();
     }
 
     /// Takes no new calls and cancels live streams with the reason `shutdown`.
     ///
     /// Stays attached: on a loop's own thread it wakes consumers and drops references.
     fn close(&self) {
-        self.core.close();
+        self.state.close();
     }
 
     /// Blocks until no stream is live, at most `timeout` seconds (None: without bound). True: none is.
     #[pyo3(signature = (timeout=None))]
     fn wait_idle(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<bool> {
         let idle =
-            blocking_wait::wait(py, duration(timeout)?, |waker| self.core.is_idle_or_wake(Some(waker)).then_some(()))?;
+            blocking_wait::wait(py, duration(timeout)?, |waker| self.state.is_idle_or_wake(Some(waker)).then_some(()))?;
         Ok(idle.is_some())
     }
 
     /// Suspends until no stream is live. Called on a running event loop.
     fn until_idle<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, Awaited>> {
-        if worker::running_port(py)?.is_none() {
+        if worker::running_worker(py)?.is_none() {
             return Err(PyRuntimeError::new_err("no event loop of asyncio runs here; close() needs none"));
         }
-        Awaited::new(py, Goal::Idle(Arc::clone(&self.core)))
+        Awaited::new(py, Goal::Idle(Arc::clone(&self.state)))
     }
 
     /// True in the task of a handler of this engine, or of one that such a handler waits for.
     fn runs_caller(&self, py: Python<'_>) -> PyResult<bool> {
-        let (Some(stream), Some(port)) = (driver::current_stream(py)?, worker::running_port(py)?) else {
+        let (Some(stream), Some(worker)) = (driver::current_stream(py)?, worker::running_worker(py)?) else {
             return Ok(false);
         };
-        if !port.get().is_task_of(py, &stream)? {
+        if !worker.get().is_task_of(py, &stream)? {
             return Ok(false);
         }
-        let parent = |stream: &Arc<StreamCore>| stream.parent.as_ref().and_then(Weak::upgrade);
-        Ok(std::iter::successors(Some(stream), parent).any(|stream| stream.engine.id == self.core.id))
+        let parent = |stream: &Arc<StreamState>| stream.parent.as_ref().and_then(Weak::upgrade);
+        Ok(std::iter::successors(Some(stream), parent).any(|stream| stream.engine.id == self.state.id))
     }
 
     /// True when the calling thread runs an event loop.
@@ -268,23 +268,23 @@ impl PyEngine {
 
     /// Gives the pool's idle memory back now; returns the bytes.
     fn trim(&self, py: Python<'_>) -> usize {
-        py.detach(|| self.core.pool.trim())
+        py.detach(|| self.state.pool.trim())
     }
 
     /// `"serving"`, `"draining"` or `"closed"`.
     #[getter]
     fn state(&self) -> &'static str {
-        match self.core.life() {
-            crate::state::Life::Serving => "serving",
-            crate::state::Life::Draining => "draining",
-            crate::state::Life::Closed => "closed",
+        match self.state.lifecycle() {
+            crate::state::Lifecycle::Serving => "serving",
+            crate::state::Lifecycle::Draining => "draining",
+            crate::state::Lifecycle::Closed => "closed",
         }
     }
 
     /// The counters, as a nested dict.
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         loop_owned::drain_orphans(py);
-        super::stats_to_python::engine(py, &EngineStats::of(&self.core))
+        super::stats_to_python::engine(py, &EngineStats::of(&self.state))
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {

@@ -12,12 +12,12 @@ use tokio::sync::oneshot;
 
 use crate::consumer::Polled;
 use crate::error::py_errors::{Class, raise_failure};
-use crate::state::{EngineCore, Life};
+use crate::state::{EngineState, Lifecycle};
 use crate::worker::Entered;
 
 /// The wait for an engine's lifespan; it gives what that raised itself.
 pub(super) struct Readiness {
-    core: Arc<EngineCore>,
+    state: Arc<EngineState>,
     entered: oneshot::Receiver<Entered>,
 }
 
@@ -25,20 +25,20 @@ impl Readiness {
     /// Begins to wait for what `enter` has entered; raises `EngineClosed`.
     pub(super) fn of(
         py: Python<'_>,
-        core: &Arc<EngineCore>,
+        state: &Arc<EngineState>,
         enter: impl FnOnce() -> oneshot::Receiver<Entered>,
     ) -> PyResult<Self> {
-        if core.life() != Life::Serving {
-            return Err(no_longer(py, core));
+        if state.lifecycle() != Lifecycle::Serving {
+            return Err(no_longer(py, state));
         }
-        Ok(Self { core: Arc::clone(core), entered: enter() })
+        Ok(Self { state: Arc::clone(state), entered: enter() })
     }
 
     /// Whether the lifespan is entered; raises what it raised.
     pub(super) fn poll_entered(&mut self, py: Python<'_>, waker: &Waker) -> Poll<PyResult<()>> {
         Pin::new(&mut self.entered).poll(&mut Context::from_waker(waker)).map(|entered| match entered {
             Ok(entered) => entered.map_err(|failure| raise_failure(py, &failure)),
-            Err(_) => Err(no_longer(py, &self.core)),
+            Err(_) => Err(no_longer(py, &self.state)),
         })
     }
 }
@@ -58,6 +58,6 @@ impl Polled for Readiness {
     }
 }
 
-fn no_longer(py: Python<'_>, core: &EngineCore) -> PyErr {
-    Class::EngineClosed.error(py, (format!("engine {} is closed", core.name),))
+fn no_longer(py: Python<'_>, state: &EngineState) -> PyErr {
+    Class::EngineClosed.error(py, (format!("engine {} is closed", state.name),))
 }

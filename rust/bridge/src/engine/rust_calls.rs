@@ -17,7 +17,7 @@ use crate::consumer::{ChunkStream, FrameStream, ItemStream, StreamError};
 use crate::driver;
 use crate::error::FailureKind;
 use crate::state::{
-    CallOptions, ConsumerKind, ItemCodec, Life, Request, RequestCodec, StartRequest, StreamCore, post_start,
+    CallOptions, ConsumerKind, ItemCodec, Lifecycle, Request, RequestCodec, StartRequest, StreamState, post_start,
 };
 
 impl Engine {
@@ -27,8 +27,8 @@ impl Engine {
     /// [`FailureKind::TooLarge`]: it is longer than one request may be; [`FailureKind::PoolExhausted`]: requests hold all
     /// that they may.
     pub fn body(&self, encoded: &[u8]) -> Result<Bytes, StreamError> {
-        check_size(&self.core.limits, encoded.len(), self.format)?;
-        let mut body = RequestBody::new(&self.core.pool, Some(encoded.len()), encoded.len())?;
+        check_size(&self.state.limits, encoded.len(), self.format)?;
+        let mut body = RequestBody::new(&self.state.pool, Some(encoded.len()), encoded.len())?;
         body.push(encoded)?;
         Ok(body.finish())
     }
@@ -39,7 +39,7 @@ impl Engine {
     /// # Errors
     /// [`FailureKind::TooLarge`]: more than `most` is announced.
     pub fn request_body(&self, declared: Option<usize>, most: usize) -> Result<RequestBody, StreamError> {
-        RequestBody::new(&self.core.pool, declared, most)
+        RequestBody::new(&self.state.pool, declared, most)
     }
 
     /// Calls the handler with an encoded request, which the worker decodes by the engine's codec; gives the encoded items.
@@ -169,8 +169,8 @@ impl Engine {
         framing: Framing,
         options: CallOptions,
         permit: Option<Permit>,
-    ) -> Result<Arc<StreamCore>, StreamError> {
-        self.try_start(request, framing, options, permit).inspect_err(|_| self.core.metrics.count_refused())
+    ) -> Result<Arc<StreamState>, StreamError> {
+        self.try_start(request, framing, options, permit).inspect_err(|_| self.state.metrics.count_refused())
     }
 
     fn try_start(
@@ -179,23 +179,23 @@ impl Engine {
         framing: Framing,
         options: CallOptions,
         permit: Option<Permit>,
-    ) -> Result<Arc<StreamCore>, StreamError> {
+    ) -> Result<Arc<StreamState>, StreamError> {
         crate::base::runtime::check_fork().map_err(|_| forked())?;
-        if self.core.life() != Life::Serving {
+        if self.state.lifecycle() != Lifecycle::Serving {
             return Err(closed());
         }
         let encoded = options.encoded.filter(|&format| format != self.format);
-        check_size(&self.core.limits, request.len(), encoded.unwrap_or(self.format))?;
+        check_size(&self.state.limits, request.len(), encoded.unwrap_or(self.format))?;
         if framing.is_text() && options.codec == Some(Format::Msgpack) {
             let reason = format!("codec: MessagePack is binary and cannot be framed as {framing:?}");
             return Err(failed(FailureKind::InvalidArgument, "ConfigError", reason));
         }
-        options.check(&self.core.limits).map_err(StreamError::Failed)?;
+        options.check(&self.state.limits).map_err(StreamError::Failed)?;
         let codec = options.codec.map_or(ItemCodec::Engine, ItemCodec::Format);
-        let core = StreamCore::new(Arc::clone(&self.core), self.mailbox.sink(), options, None, ConsumerKind::Rust);
+        let stream = StreamState::new(Arc::clone(&self.state), self.mailbox.sink(), options, None, ConsumerKind::Rust);
         let request_codec = encoded.map_or(RequestCodec::Engine, RequestCodec::of);
         let start = Box::new(StartRequest {
-            core: Arc::clone(&core),
+            stream: Arc::clone(&stream),
             engine: Arc::clone(&self.object),
             request: Request::Encoded(request, request_codec),
             codec,
@@ -204,6 +204,6 @@ impl Engine {
             begin: driver::start_stream::<PyEngine>,
         });
         submit(start, permit.and_then(Permit::into_ticket), false, post_start).map_err(overloaded)?;
-        Ok(core)
+        Ok(stream)
     }
 }

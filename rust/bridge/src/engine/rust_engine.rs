@@ -11,10 +11,10 @@ use super::py_engine::PyEngine;
 use super::refusals::{closed, forked};
 use super::stats::EngineStats;
 use crate::base::fork;
-use crate::base::loop_owned::Deferred;
+use crate::base::loop_owned::LoopOwned;
 use crate::codec::Format;
 use crate::consumer::StreamError;
-use crate::state::{EngineCore, Life};
+use crate::state::{EngineState, Lifecycle};
 use crate::worker::{self, Mailbox, longest_lag};
 
 /// Calls one Python handler from Rust. Clones share it.
@@ -22,8 +22,8 @@ use crate::worker::{self, Mailbox, longest_lag};
 /// The handler runs on a worker thread of its own event loop; callers' threads never touch the interpreter.
 #[derive(Debug, Clone)]
 pub struct Engine {
-    pub(super) core: Arc<EngineCore>,
-    pub(super) object: Arc<Deferred>,
+    pub(super) state: Arc<EngineState>,
+    pub(super) object: Arc<LoopOwned>,
     pub(super) mailbox: Arc<Mailbox>,
     pub(super) format: Format,
     unary: bool,
@@ -37,20 +37,20 @@ impl Engine {
     pub fn of(engine: &Bound<'_, PyAny>) -> PyResult<Self> {
         let py = engine.py();
         crate::base::runtime::start().map_err(|error| crate::error::py_errors::runtime_error(py, error))?;
-        let core = engine.getattr("_core").ok().and_then(|core| core.cast_into::<PyEngine>().ok());
+        let native = engine.getattr("_core").ok().and_then(|native| native.cast_into::<PyEngine>().ok());
         let inner =
-            core.ok_or_else(|| PyTypeError::new_err(format!("{engine:?} is no PooledEngine of this program")))?;
+            native.ok_or_else(|| PyTypeError::new_err(format!("{engine:?} is no PooledEngine of this program")))?;
         let mailbox = inner.get().placement.host_mailbox(py)?;
-        let core = Arc::clone(&inner.get().core);
+        let state = Arc::clone(&inner.get().state);
         let EngineProfile { format, unary, .. } = inner.get().profile();
         // The Python object is kept as well: an engine lives as long as its Rust handles.
-        let object = Arc::new(Deferred::new(inner.into_any().unbind(), mailbox.sink()));
-        Ok(Self { core, object, mailbox, format, unary })
+        let object = Arc::new(LoopOwned::new(inner.into_any().unbind(), mailbox.sink()));
+        Ok(Self { state, object, mailbox, format, unary })
     }
 
     /// Its name in statistics and logs.
     pub fn name(&self) -> &str {
-        &self.core.name
+        &self.state.name
     }
 
     /// The counters since the engine was made; nothing of it needs the interpreter.
@@ -62,7 +62,7 @@ impl Engine {
     /// # }
     /// ```
     pub fn stats(&self) -> EngineStats {
-        EngineStats::of(&self.core)
+        EngineStats::of(&self.state)
     }
 
     /// What of its settings decides how its requests and answers look.
@@ -70,18 +70,18 @@ impl Engine {
         EngineProfile {
             format: self.format,
             unary: self.unary,
-            max_request: max_request(&self.core.limits, self.format),
+            max_request: max_request(&self.state.limits, self.format),
         }
     }
 
     /// True while it takes calls: until it drains or is closed.
     pub fn is_serving(&self) -> bool {
-        self.core.life() == Life::Serving
+        self.state.lifecycle() == Lifecycle::Serving
     }
 
     /// Streams that are live now.
     pub fn live(&self) -> usize {
-        self.core.live_count()
+        self.state.live_count()
     }
 
     /// How long the slowest of the process's event loops has not answered; nothing of it needs the interpreter.
@@ -91,7 +91,7 @@ impl Engine {
 
     /// Takes no new calls and cancels what is live, with the reason `shutdown`. Does not wait.
     pub fn close(&self) {
-        self.core.close();
+        self.state.close();
     }
 
     /// Has the engine's lifespan entered on its worker, as its first call would. Suspends until that is done; an engine without
@@ -114,7 +114,7 @@ impl Engine {
         if fork::forked() {
             return Err(forked());
         }
-        if self.core.life() != Life::Serving {
+        if self.state.lifecycle() != Lifecycle::Serving {
             return Err(closed());
         }
         match worker::enter_lifespan::<PyEngine>(&self.mailbox, Arc::clone(&self.object), false).await {

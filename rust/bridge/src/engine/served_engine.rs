@@ -11,12 +11,12 @@ use super::py_engine::PyEngine;
 use super::refusals::check_size;
 use super::request_body::RequestBody;
 use crate::base::context_vars::copy_context;
-use crate::base::loop_owned::Deferred;
+use crate::base::loop_owned::LoopOwned;
 use crate::codec::Framing;
 use crate::consumer::{ChunkStream, PyStream, StreamError, Unopened};
 use crate::driver::current_stream;
 use crate::error::py_errors::failure_of;
-use crate::state::{CallOptions, ConsumerKind, Life};
+use crate::state::{CallOptions, ConsumerKind, Lifecycle};
 use crate::worker::longest_lag;
 
 /// The extension's own engine object, called by code that runs on an event loop.
@@ -28,14 +28,14 @@ impl ServedEngine {
     ///
     /// # Errors
     /// `TypeError`: it is something else.
-    pub fn of(core: &Bound<'_, PyAny>) -> PyResult<Self> {
-        let engine = core.cast::<PyEngine>().map_err(|_| PyTypeError::new_err(format!("{core:?} is no engine")))?;
+    pub fn of(native: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let engine = native.cast::<PyEngine>().map_err(|_| PyTypeError::new_err(format!("{native:?} is no engine")))?;
         Ok(Self(engine.clone().unbind()))
     }
 
     /// Its name in statistics and logs.
     pub fn name(&self) -> &str {
-        &self.0.get().core.name
+        &self.0.get().state.name
     }
 
     /// What of its settings decides how requests and answers look.
@@ -48,12 +48,12 @@ impl ServedEngine {
     /// # Errors
     /// As there.
     pub fn request_body(&self, declared: Option<usize>, most: usize) -> Result<RequestBody, StreamError> {
-        RequestBody::new(&self.0.get().core.pool, declared, most)
+        RequestBody::new(&self.0.get().state.pool, declared, most)
     }
 
     /// True while it takes calls.
     pub fn is_serving(&self) -> bool {
-        self.0.get().core.life() == Life::Serving
+        self.0.get().state.lifecycle() == Lifecycle::Serving
     }
 
     /// How long the slowest of its event loops has not answered, in milliseconds.
@@ -73,9 +73,9 @@ impl ServedEngine {
         framing: Framing,
         options: CallOptions,
     ) -> Result<ChunkStream, StreamError> {
-        let core = &self.0.get().core;
-        check_size(&core.limits, body.len(), options.encoded.unwrap_or(self.profile().format))?;
-        options.check(&core.limits).map_err(StreamError::Failed)?;
+        let state = &self.0.get().state;
+        check_size(&state.limits, body.len(), options.encoded.unwrap_or(self.profile().format))?;
+        options.check(&state.limits).map_err(StreamError::Failed)?;
         let call = || -> PyResult<Call> {
             let parent = current_stream(py)?;
             let mut options = options;
@@ -120,10 +120,10 @@ pub fn take_chunks(stream: &Bound<'_, PyAny>) -> Result<ChunkStream, StreamError
 }
 
 fn open(py: Python<'_>, call: Box<dyn Unopened>) -> PyResult<ChunkStream> {
-    let (core, _port) = call.open(py, ConsumerKind::Server)?;
-    Ok(ChunkStream::new(core))
+    let (stream, _) = call.open(py, ConsumerKind::Server)?;
+    Ok(ChunkStream::new(stream))
 }
 
 fn refused(py: Python<'_>, error: &PyErr) -> StreamError {
-    StreamError::Failed(Box::new(failure_of(py, error, None::<fn(Py<PyAny>) -> Deferred>)))
+    StreamError::Failed(Box::new(failure_of(py, error, None::<fn(Py<PyAny>) -> LoopOwned>)))
 }

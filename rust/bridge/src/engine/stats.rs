@@ -8,7 +8,7 @@ use pybridge_pool::PoolStats;
 use crate::base::attach_counts::attaches;
 use crate::base::loop_owned;
 use crate::error::Reason;
-use crate::state::{BATCH_ITEMS, Bounds, EngineCore, Ranges, SECONDS};
+use crate::state::{BATCH_ITEMS, Bounds, EngineState, Ranges, SECONDS};
 use crate::worker::{self, WorkerStats};
 
 /// Streams of one engine.
@@ -105,20 +105,20 @@ pub struct EngineStats {
 }
 
 impl EngineStats {
-    /// The counters of `core` now.
-    pub(crate) fn of(core: &EngineCore) -> Self {
-        let metrics = &core.metrics;
-        let (queued, decoded_bytes) = core.admission.counts();
+    /// The counters of `state` now.
+    pub(crate) fn of(state: &EngineState) -> Self {
+        let metrics = &state.metrics;
+        let (queued, decoded_bytes) = state.admission.counts();
         let cancelled = Reason::ALL.into_iter().zip(metrics.cancelled.iter().map(get)).collect();
         let attaches = attaches().into_iter().filter_map(|(thread, count)| {
-            let since = count - core.attaches_before.get(&thread).copied().unwrap_or_default();
+            let since = count - state.attaches_before.get(&thread).copied().unwrap_or_default();
             (since > 0).then_some((thread, since))
         });
         let workers = worker::workers();
         Self {
             streams: StreamStats {
                 started: get(&metrics.started),
-                live: core.live_count(),
+                live: state.live_count(),
                 finished: get(&metrics.finished),
                 raised: get(&metrics.raised),
                 cancelled,
@@ -134,15 +134,15 @@ impl EngineStats {
             attaches: attaches.collect(),
             wakeups: workers.iter().map(|worker| worker.wakeups).sum(),
             workers,
-            pool: core.pool.stats(),
+            pool: state.pool.stats(),
             flow: FlowStats {
-                in_flight_bytes: core.live().iter().map(|stream| stream.queue.credit.in_flight().0).sum(),
+                in_flight_bytes: state.live().iter().map(|stream| stream.queue.credit.in_flight().0).sum(),
                 waits: get(&metrics.waits),
                 slow_consumers: get(&metrics.slow_consumers),
                 decoded_bytes,
             },
             errors: metrics.errors(),
-            deferred_releases: loop_owned::deferred_counts().0,
+            deferred_releases: loop_owned::release_counts().0,
             batch_items: Histogram::of(&BATCH_ITEMS, &metrics.batch_items),
             first_item_seconds: Histogram::of(&SECONDS, &metrics.first_item),
             cancel_seconds: Histogram::of(&SECONDS, &metrics.cancel),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::state::{EngineCore, Entry, StartRequest};
+use crate::state::{AdmissionOutcome, EngineState, StartRequest};
 
 /// Has `go` start a call whose place is there, that of the permit with the number `permit` if there is one; others wait.
 ///
@@ -14,24 +14,24 @@ pub(super) fn submit(
     nested: bool,
     go: impl FnOnce(Box<StartRequest>),
 ) -> Result<(), String> {
-    let core = Arc::clone(&start.core);
-    let engine = &core.engine;
-    let entry = match permit {
-        Some(ticket) => engine.admission.enter_with(start, ticket),
-        None => engine.admission.enter(start, nested),
+    let stream = Arc::clone(&start.stream);
+    let engine = &stream.engine;
+    let outcome = match permit {
+        Some(ticket) => engine.admission.acquire_with_permit(start, ticket),
+        None => engine.admission.acquire(start, nested),
     };
-    match entry {
-        Entry::Admitted(start) => {
-            core.register();
+    match outcome {
+        AdmissionOutcome::Admitted(start) => {
+            stream.register();
             go(start);
         }
-        Entry::Waiting => core.register(),
-        Entry::Refused(_start, reason) => return Err(no_place(engine, &reason)),
+        AdmissionOutcome::Waiting => stream.register(),
+        AdmissionOutcome::Refused(_start, reason) => return Err(no_place(engine, &reason)),
     }
     Ok(())
 }
 
 /// What is said of a call that is refused.
-pub(super) fn no_place(engine: &EngineCore, reason: &str) -> String {
+pub(super) fn no_place(engine: &EngineState, reason: &str) -> String {
     format!("engine {} has no place for one more call: {reason}", engine.name)
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::catalogue::{FailureKind, PublicAnswer};
-use crate::base::loop_owned::Deferred;
+use crate::base::loop_owned::LoopOwned;
 
 /// A failure as it crosses to the consumer. It holds text and no object of Python's, unless a Python program consumes.
 #[derive(Debug, Clone)]
@@ -25,7 +25,7 @@ pub struct Failure {
     /// What the handler says to the client, if it raised `PublicError`.
     pub answer: Option<Box<PublicAnswer>>,
     /// The exception object, for Python consumers.
-    pub(crate) original: Option<Arc<Deferred>>,
+    pub(crate) original: Option<Arc<LoopOwned>>,
 }
 
 impl Failure {

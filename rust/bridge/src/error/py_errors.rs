@@ -17,7 +17,7 @@ use super::catalogue::{FailureKind, PublicAnswer, Reason};
 use super::failure::Failure;
 use super::traceback;
 use crate::base::interpreter::{object_of, said};
-use crate::base::loop_owned::Deferred;
+use crate::base::loop_owned::LoopOwned;
 use crate::base::runtime::RuntimeError;
 use crate::codec::{DecodeError, EncodeError};
 
@@ -110,7 +110,7 @@ impl IntoException for DecodeError {
 
 /// The failure that an exception of the handler (or of its encoding) ends a stream with. `keep` holds the exception itself for
 /// a consumer in Python; for all others the traceback becomes text.
-pub(crate) fn failure_of(py: Python<'_>, error: &PyErr, keep: Option<impl FnOnce(Py<PyAny>) -> Deferred>) -> Failure {
+pub(crate) fn failure_of(py: Python<'_>, error: &PyErr, keep: Option<impl FnOnce(Py<PyAny>) -> LoopOwned>) -> Failure {
     let replaced = in_place_of_stop(py, error);
     let error = replaced.as_ref().unwrap_or(error);
     let class = class_name(py, error);

@@ -1,4 +1,4 @@
-//! When the process is idle enough to give memory back.
+//! The decision that the process is idle enough to give memory back.
 
 use std::time::{Duration, Instant};
 

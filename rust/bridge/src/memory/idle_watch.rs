@@ -1,4 +1,4 @@
-//! The look at the process, on the runtime's timer.
+//! The watch over the process's memory, on the runtime's timer.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! Whose memory it is, and what can be done about it: what the Python package asks for.
+//! The shares of the process's memory, and the settings about it: what the Python package asks for.
 
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,4 +1,4 @@
-//! What the process may do about its memory: read off `pybridge.MemoryConfig`.
+//! Settings of the process's memory, read off `pybridge.MemoryConfig`.
 
 use std::sync::PoisonError;
 

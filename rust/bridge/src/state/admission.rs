@@ -6,9 +6,9 @@ use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::task::{Poll, Waker};
 
-use super::flow_settings::Places;
+use super::flow_settings::AdmissionLimits;
 use super::start_request::StartRequest;
-use super::stream_state::StreamCore;
+use super::stream_state::StreamState;
 use crate::base::lock::{Mutex, MutexGuard};
 
 /// How strongly the ratio of decoded to encoded bytes follows the last request: one part in this many.
@@ -38,22 +38,22 @@ enum Waiter {
 
 /// The door of one engine. Nested calls pass it unasked, so that nesting cannot deadlock on its own limit.
 pub(crate) struct Admission {
-    places: Places,
+    limits: AdmissionLimits,
     inner: Mutex<Inner>,
 }
 
 /// What became of a request for a place.
-pub(crate) enum Entry {
+pub(crate) enum AdmissionOutcome {
     /// Start it now.
     Admitted(Box<StartRequest>),
-    /// It waits; [`Admission::leave`] will name it.
+    /// It waits; a later [`Admission::release`] names it.
     Waiting,
     /// The queue is full; why there is no place.
     Refused(Box<StartRequest>, String),
 }
 
 /// What became of the wish for a permit.
-pub(crate) enum Asked {
+pub(crate) enum PermitOutcome {
     /// The place with this ticket is held.
     Granted(u64),
     /// It stands in the line with this ticket; its waker is called.
@@ -63,8 +63,8 @@ pub(crate) enum Asked {
 }
 
 impl Admission {
-    pub(crate) fn new(places: Places) -> Self {
-        Self { places, inner: Mutex::new(Inner { ratio: FIRST_RATIO, ..Inner::default() }) }
+    pub(crate) fn new(limits: AdmissionLimits) -> Self {
+        Self { limits, inner: Mutex::new(Inner { ratio: FIRST_RATIO, ..Inner::default() }) }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -72,50 +72,50 @@ impl Admission {
     }
 
     /// Asks for a place for `start`; a call that is part of another always gets one.
-    pub(crate) fn enter(&self, start: Box<StartRequest>, nested: bool) -> Entry {
+    pub(crate) fn acquire(&self, start: Box<StartRequest>, nested: bool) -> AdmissionOutcome {
         if nested {
-            return Entry::Admitted(start);
+            return AdmissionOutcome::Admitted(start);
         }
         let mut inner = self.lock();
-        if inner.waiting.is_empty() && inner.has_place(&self.places, inner.weight(&start)) {
+        if inner.waiting.is_empty() && inner.has_place(&self.limits, inner.estimate(&start)) {
             inner.admit(&start);
-            return Entry::Admitted(start);
+            return AdmissionOutcome::Admitted(start);
         }
-        if let Some(reason) = inner.why_full(&self.places) {
-            return Entry::Refused(start, reason);
+        if let Some(reason) = inner.why_full(&self.limits) {
+            return AdmissionOutcome::Refused(start, reason);
         }
         let ticket = inner.next_ticket();
         inner.wait(ticket, start);
-        Entry::Waiting
+        AdmissionOutcome::Waiting
     }
 
     /// Starts `start` in the place of the permit with `ticket`, which is over. A request too large for the memory that is free
     /// waits where the permit stood in the line, before all who came later.
-    pub(crate) fn enter_with(&self, start: Box<StartRequest>, ticket: u64) -> Entry {
+    pub(crate) fn acquire_with_permit(&self, start: Box<StartRequest>, ticket: u64) -> AdmissionOutcome {
         let mut inner = self.lock();
         inner.live = inner.live.saturating_sub(1);
         let is_first = inner.waiting.first_key_value().is_none_or(|(first, _)| ticket < *first);
-        if is_first && inner.has_place(&self.places, inner.weight(&start)) {
+        if is_first && inner.has_place(&self.limits, inner.estimate(&start)) {
             inner.admit(&start);
-            return Entry::Admitted(start);
+            return AdmissionOutcome::Admitted(start);
         }
         inner.wait(ticket, start);
-        Entry::Waiting
+        AdmissionOutcome::Waiting
     }
 
-    /// Asks for a place before there is a request; whoever calls [`Self::return_permit`] gives it back.
-    pub(crate) fn ask(&self, waker: &Waker) -> Asked {
+    /// Asks for a place before there is a request; whoever calls [`Self::release_permit`] gives it back.
+    pub(crate) fn acquire_permit(&self, waker: &Waker) -> PermitOutcome {
         let mut inner = self.lock();
-        if inner.waiting.is_empty() && inner.has_place(&self.places, 0) {
+        if inner.waiting.is_empty() && inner.has_place(&self.limits, 0) {
             inner.live += 1;
-            return Asked::Granted(inner.next_ticket());
+            return PermitOutcome::Granted(inner.next_ticket());
         }
-        if let Some(reason) = inner.why_full(&self.places) {
-            return Asked::Refused(reason);
+        if let Some(reason) = inner.why_full(&self.limits) {
+            return PermitOutcome::Refused(reason);
         }
         let ticket = inner.next_ticket();
         inner.waiting.insert(ticket, Waiter::Permit(waker.clone()));
-        Asked::Waiting(ticket)
+        PermitOutcome::Waiting(ticket)
     }
 
     /// Whether the permit with `ticket`, which waits, has its place now; false: it left the line without one, and never will.
@@ -145,7 +145,7 @@ impl Admission {
 
     /// Gives back the place of a permit without a call, and names the waiting requests that now have one.
     #[expect(clippy::vec_box, reason = "the boxes move on as they are")]
-    pub(crate) fn return_permit(&self) -> Vec<Box<StartRequest>> {
+    pub(crate) fn release_permit(&self) -> Vec<Box<StartRequest>> {
         let mut inner = self.lock();
         inner.live = inner.live.saturating_sub(1);
         self.admit_waiting(inner)
@@ -166,9 +166,9 @@ impl Admission {
 
     /// Takes a waiting request back, and names those that waited behind it and now have a place; `None`: it is not waiting.
     #[expect(clippy::vec_box, reason = "the boxes move on as they are")]
-    pub(crate) fn withdraw(&self, core: &StreamCore) -> Option<Vec<Box<StartRequest>>> {
+    pub(crate) fn withdraw(&self, stream: &StreamState) -> Option<Vec<Box<StartRequest>>> {
         let mut inner = self.lock();
-        let start = inner.waiting.remove(&core.ticket.load(Ordering::Relaxed))?;
+        let start = inner.waiting.remove(&stream.ticket.load(Ordering::Relaxed))?;
         let admitted = self.admit_waiting(inner);
         drop(start);
         Some(admitted)
@@ -177,7 +177,7 @@ impl Admission {
     /// Replaces what was guessed for a stream's request by what its decoder counted, and names the waiting requests that
     /// now have a place.
     #[expect(clippy::vec_box, reason = "the boxes move on as they are")]
-    pub(crate) fn charge(&self, stream: &StreamCore, encoded: usize, decoded: usize) -> Vec<Box<StartRequest>> {
+    pub(crate) fn charge(&self, stream: &StreamState, encoded: usize, decoded: usize) -> Vec<Box<StartRequest>> {
         let mut inner = self.lock();
         if !stream.admitted.load(Ordering::Acquire) {
             return Vec::new();
@@ -192,7 +192,7 @@ impl Admission {
 
     /// Gives back the place that a stream holds, if it holds one, and names the waiting requests that now have one.
     #[expect(clippy::vec_box, reason = "the boxes move on as they are")]
-    pub(crate) fn leave(&self, stream: &StreamCore) -> Vec<Box<StartRequest>> {
+    pub(crate) fn release(&self, stream: &StreamState) -> Vec<Box<StartRequest>> {
         let mut inner = self.lock();
         if !stream.admitted.swap(false, Ordering::AcqRel) {
             return Vec::new();
@@ -208,12 +208,12 @@ impl Admission {
         while let Some((ticket, waiter)) = inner.waiting.pop_first() {
             match waiter {
                 // It ended before it could wait; what it holds is dropped with the lock released.
-                Waiter::Call(start) if start.core.is_released() => over.push(start),
-                Waiter::Call(start) if inner.has_place(&self.places, inner.weight(&start)) => {
+                Waiter::Call(start) if start.stream.is_released() => over.push(start),
+                Waiter::Call(start) if inner.has_place(&self.limits, inner.estimate(&start)) => {
                     inner.admit(&start);
                     admitted.push(start);
                 }
-                Waiter::Permit(waker) if inner.has_place(&self.places, 0) => {
+                Waiter::Permit(waker) if inner.has_place(&self.limits, 0) => {
                     inner.live += 1;
                     inner.granted.insert(ticket);
                     granted.push(waker);
@@ -253,31 +253,31 @@ impl Admission {
 
 impl Inner {
     #[expect(clippy::cast_sign_loss, reason = "neither factor is negative")]
-    fn weight(&self, start: &StartRequest) -> usize {
+    fn estimate(&self, start: &StartRequest) -> usize {
         (start.encoded_len() as f64 * self.ratio.max(1.0)) as usize
     }
 
-    fn has_place(&self, places: &Places, weight: usize) -> bool {
-        let concurrency = places.max_concurrency.is_none_or(|most| self.live < most);
-        let memory = self.held == 0 || weight == 0 || self.held + weight <= places.max_held_bytes;
+    fn has_place(&self, limits: &AdmissionLimits, estimate: usize) -> bool {
+        let concurrency = limits.max_concurrency.is_none_or(|most| self.live < most);
+        let memory = self.held == 0 || estimate == 0 || self.held + estimate <= limits.max_held_bytes;
         concurrency && memory
     }
 
     /// What runs, with the setting that allows no more.
-    fn running(&self, places: &Places) -> String {
+    fn running(&self, limits: &AdmissionLimits) -> String {
         let Self { live, held, .. } = self;
-        match places.max_concurrency.filter(|most| live >= most) {
+        match limits.max_concurrency.filter(|most| live >= most) {
             Some(most) => format!("{live} of {most} run (max_concurrency)"),
             None => {
-                format!("{live} run and hold {held} of {} bytes of requests (max_held_bytes)", places.max_held_bytes)
+                format!("{live} run and hold {held} of {} bytes of requests (max_held_bytes)", limits.max_held_bytes)
             }
         }
     }
 
     /// Why nobody may wait any more; `None`: there is room.
-    fn why_full(&self, places: &Places) -> Option<String> {
-        let most = places.max_queue.filter(|most| self.waiting.len() >= *most)?;
-        Some(format!("{}, {} of {most} wait (max_queue)", self.running(places), self.waiting.len()))
+    fn why_full(&self, limits: &AdmissionLimits) -> Option<String> {
+        let most = limits.max_queue.filter(|most| self.waiting.len() >= *most)?;
+        Some(format!("{}, {} of {most} wait (max_queue)", self.running(limits), self.waiting.len()))
     }
 
     fn next_ticket(&mut self) -> u64 {
@@ -286,16 +286,16 @@ impl Inner {
     }
 
     fn wait(&mut self, ticket: u64, start: Box<StartRequest>) {
-        start.core.ticket.store(ticket, Ordering::Relaxed);
+        start.stream.ticket.store(ticket, Ordering::Relaxed);
         self.waiting.insert(ticket, Waiter::Call(start));
     }
 
     fn admit(&mut self, start: &StartRequest) {
         self.live += 1;
-        let weight = self.weight(start);
-        self.held += weight;
-        start.core.held.store(weight, Ordering::Relaxed);
-        start.core.admitted.store(true, Ordering::Release);
+        let estimate = self.estimate(start);
+        self.held += estimate;
+        start.stream.held.store(estimate, Ordering::Relaxed);
+        start.stream.admitted.store(true, Ordering::Release);
     }
 }
 
@@ -306,7 +306,7 @@ fn wake(waker: Waker) {
 
 impl std::fmt::Debug for Admission {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Admission").field("places", &self.places).finish_non_exhaustive()
+        f.debug_struct("Admission").field("limits", &self.limits).finish_non_exhaustive()
     }
 }
 

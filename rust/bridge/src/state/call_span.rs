@@ -8,8 +8,8 @@ use tracing::field::Empty;
 
 use super::call_options::CallOptions;
 use super::ending::Ending;
-use super::engine_state::EngineCore;
-use super::stream_state::StreamCore;
+use super::engine_state::EngineState;
+use super::stream_state::StreamState;
 use crate::base::lock::Mutex;
 use crate::error::Failure;
 
@@ -19,9 +19,9 @@ pub(crate) struct CallSpan(Mutex<Option<Span>>);
 
 impl CallSpan {
     /// A child of `parent`, else of the span that the calling thread is in.
-    pub(crate) fn new(engine: &EngineCore, id: u64, options: &CallOptions, parent: Option<&Arc<StreamCore>>) -> Self {
+    pub(crate) fn new(engine: &EngineState, id: u64, options: &CallOptions, parent: Option<&Arc<StreamState>>) -> Self {
         let parent = parent.map_or_else(Span::current, |parent| parent.span.span());
-        let request_id = options.request_id.clone().unwrap_or_else(|| StreamCore::made_up_name(id));
+        let request_id = options.request_id.clone().unwrap_or_else(|| StreamState::made_up_name(id));
         let span = tracing::info_span!(
             target: "pybridge",
             parent: &parent,

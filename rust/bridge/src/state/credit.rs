@@ -8,13 +8,13 @@ use pybridge_pool::Batch;
 pub(crate) const FRAME_OVERHEAD: usize = 64;
 
 /// Bytes that `batch` holds in flight.
-pub(crate) fn weight(batch: &Batch) -> usize {
+pub(crate) fn charged_bytes(batch: &Batch) -> usize {
     batch.bytes().len() + FRAME_OVERHEAD * batch.frames()
 }
 
 /// When a producer pauses and resumes.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Marks {
+pub(crate) struct Watermarks {
     pub(crate) high_bytes: usize,
     pub(crate) low_bytes: usize,
     pub(crate) high_items: usize,
@@ -31,7 +31,7 @@ struct Made {
     /// Written under the lock of the outbox.
     bytes: AtomicUsize,
     items: AtomicUsize,
-    marks: Marks,
+    watermarks: Watermarks,
 }
 
 /// All that was ever taken out, and whether the producer waits for more.
@@ -49,19 +49,19 @@ struct Taken {
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct Credit {
-    before: Apart,
+    before: CacheLine,
     made: Made,
-    between: Apart,
+    between: CacheLine,
     taken: Taken,
 }
 
 /// As many bytes as a line of the memory.
 #[derive(Debug, Default)]
-pub(crate) struct Apart(#[expect(dead_code, reason = "nothing but its length counts")] [u64; 8]);
+pub(crate) struct CacheLine(#[expect(dead_code, reason = "nothing but its length counts")] [u64; 8]);
 
 impl Credit {
-    pub(crate) fn new(marks: Marks) -> Self {
-        let made = Made { bytes: AtomicUsize::new(0), items: AtomicUsize::new(0), marks };
+    pub(crate) fn new(watermarks: Watermarks) -> Self {
+        let made = Made { bytes: AtomicUsize::new(0), items: AtomicUsize::new(0), watermarks };
         let taken = Taken {
             bytes: AtomicUsize::new(0),
             items: AtomicUsize::new(0),
@@ -69,7 +69,7 @@ impl Credit {
             pauses: AtomicUsize::new(0),
             abandoned: AtomicBool::new(false),
         };
-        Self { before: Apart::default(), made, between: Apart::default(), taken }
+        Self { before: CacheLine::default(), made, between: CacheLine::default(), taken }
     }
 
     /// Counts frames as in flight; the producer's side calls this when it seals them, one thread at a time. True: they are
@@ -77,7 +77,7 @@ impl Credit {
     pub(crate) fn charge(&self, batch: &Batch) -> bool {
         let made = &self.made;
         let (bytes, items) = (made.bytes.load(Ordering::Relaxed), made.items.load(Ordering::Relaxed));
-        made.bytes.store(bytes.wrapping_add(weight(batch)), Ordering::Release);
+        made.bytes.store(bytes.wrapping_add(charged_bytes(batch)), Ordering::Release);
         made.items.store(items.wrapping_add(batch.frames()), Ordering::Release);
         items == 0
     }
@@ -96,7 +96,7 @@ impl Credit {
 
     /// Bytes that may be in flight.
     pub(crate) fn high_bytes(&self) -> usize {
-        self.made.marks.high_bytes
+        self.made.watermarks.high_bytes
     }
 
     /// Bytes and items in flight; one of them may be old, and is too much then.
@@ -108,20 +108,20 @@ impl Credit {
 
     /// Items and bytes that may still be added, `items` and `bytes` of them not yet charged; `None`: over a mark.
     pub(crate) fn remaining(&self, items: usize, bytes: usize) -> Option<(usize, usize)> {
-        let (in_flight, marks) = (self.in_flight(), &self.made.marks);
-        let items = marks.high_items.checked_sub(in_flight.1 + items)?;
-        let bytes = marks.high_bytes.checked_sub(in_flight.0 + bytes)?;
+        let (in_flight, watermarks) = (self.in_flight(), &self.made.watermarks);
+        let items = watermarks.high_items.checked_sub(in_flight.1 + items)?;
+        let bytes = watermarks.high_bytes.checked_sub(in_flight.0 + bytes)?;
         Some((items, bytes))
     }
 
     pub(crate) fn is_half_full(&self) -> bool {
-        let ((bytes, items), marks) = (self.in_flight(), &self.made.marks);
-        bytes >= marks.high_bytes / 2 || items >= marks.high_items / 2
+        let ((bytes, items), watermarks) = (self.in_flight(), &self.made.watermarks);
+        bytes >= watermarks.high_bytes / 2 || items >= watermarks.high_items / 2
     }
 
     fn is_low(&self) -> bool {
-        let ((bytes, items), marks) = (self.in_flight(), &self.made.marks);
-        bytes <= marks.low_bytes && items <= marks.low_items
+        let ((bytes, items), watermarks) = (self.in_flight(), &self.made.watermarks);
+        bytes <= watermarks.low_bytes && items <= watermarks.low_items
     }
 
     /// The producer is about to wait for credit; false: there is enough again, go on.

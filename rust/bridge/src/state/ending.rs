@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::base::loop_owned::Deferred;
+use crate::base::loop_owned::LoopOwned;
 use crate::error::{Failure, Reason};
 
 /// A cancellation as it crosses to the consumer.
@@ -11,7 +11,7 @@ pub struct Cancellation {
     /// Why it was asked for.
     pub reason: Reason,
     /// What the handler's cleanup raised, for consumers in the same process.
-    pub(crate) context: Option<Arc<Deferred>>,
+    pub(crate) context: Option<Arc<LoopOwned>>,
 }
 
 impl From<Reason> for Cancellation {
@@ -51,7 +51,7 @@ impl Ending {
     }
 
     /// The exception that it brings along, if it still does.
-    pub(crate) fn exception(&self) -> Option<&Arc<Deferred>> {
+    pub(crate) fn exception(&self) -> Option<&Arc<LoopOwned>> {
         match self {
             Self::Finished => None,
             Self::Raised(failure) => failure.original.as_ref(),
@@ -78,9 +78,9 @@ mod tests {
 
     #[test]
     fn an_exception_goes_to_whoever_asks_first() {
-        let home: Arc<dyn Owner> = Arc::new(Mailbox::new().expect("a descriptor")).sink();
+        let owner: Arc<dyn Owner> = Arc::new(Mailbox::new().expect("a descriptor")).sink();
         let exception = || {
-            Some(Arc::new(Deferred::new(Python::attach(|py| PyDict::new(py).into_any().unbind()), Arc::clone(&home))))
+            Some(Arc::new(LoopOwned::new(Python::attach(|py| PyDict::new(py).into_any().unbind()), Arc::clone(&owner))))
         };
         let original = exception();
         let failure = Failure { original, ..Failure::new(FailureKind::Handler, "ValueError", "why") };

@@ -15,7 +15,7 @@ use super::command::Command;
 use super::flow_settings::Flow;
 use super::metrics::Metrics;
 use super::start_request::StartRequest;
-use super::stream_state::StreamCore;
+use super::stream_state::StreamState;
 use super::wakers::Wakers;
 use crate::base::attach_counts::attaches;
 use crate::base::lock::{Mutex, MutexGuard};
@@ -23,7 +23,7 @@ use crate::base::loop_owned::Owner;
 use crate::codec::Limits;
 use crate::error::{Failure, Reason};
 
-static ENGINES: Mutex<Vec<Weak<EngineCore>>> = Mutex::new(Vec::new());
+static ENGINES: Mutex<Vec<Weak<EngineState>>> = Mutex::new(Vec::new());
 
 type Act = dyn Fn(&str, &Failure) + Send + Sync;
 
@@ -46,7 +46,7 @@ impl fmt::Debug for OnFailure {
 /// Where an engine is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
-pub(crate) enum Life {
+pub(crate) enum Lifecycle {
     /// Takes calls.
     Serving,
     /// Takes no new calls; streams go on.
@@ -55,7 +55,7 @@ pub(crate) enum Life {
     Closed,
 }
 
-impl Life {
+impl Lifecycle {
     /// Whether a call may start. While draining only those may that belong to a request which is being answered.
     pub(crate) fn takes(self, nested: bool) -> bool {
         match self {
@@ -68,7 +68,7 @@ impl Life {
 
 /// Shared by an engine's streams, on all threads. Holds no Python reference.
 #[derive(Debug)]
-pub(crate) struct EngineCore {
+pub(crate) struct EngineState {
     /// No other engine of the process has or had it.
     pub(crate) id: u64,
     pub(crate) name: String,
@@ -81,23 +81,23 @@ pub(crate) struct EngineCore {
     pub(crate) attaches_before: HashMap<String, u64>,
     /// What the host has done with failures of its handler; it is set before the first call.
     pub(crate) on_failure: OnceLock<OnFailure>,
-    live: Mutex<Slab<Weak<StreamCore>>>,
+    live: Mutex<Slab<Weak<StreamState>>>,
     live_count: AtomicUsize,
     idle_wakers: Mutex<Wakers>,
     /// Lifespans that are being entered, held or left.
     lifespans: AtomicUsize,
-    life: AtomicU8,
+    lifecycle: AtomicU8,
     /// Has the lifespans of the engine with this number left on all workers.
     leave: fn(u64),
 }
 
-impl EngineCore {
+impl EngineState {
     pub(crate) fn new(name: String, flow: Flow, limits: Limits, pool: Pool, leave: fn(u64)) -> Arc<Self> {
         static NEXT_ID: AtomicU64 = AtomicU64::new(1);
-        let core = Arc::new(Self {
+        let engine = Arc::new(Self {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             name,
-            admission: Admission::new(flow.places),
+            admission: Admission::new(flow.admission),
             flow,
             limits: Arc::new(limits),
             pool,
@@ -108,36 +108,36 @@ impl EngineCore {
             live_count: AtomicUsize::new(0),
             idle_wakers: Mutex::default(),
             lifespans: AtomicUsize::new(0),
-            life: AtomicU8::new(Life::Serving as u8),
+            lifecycle: AtomicU8::new(Lifecycle::Serving as u8),
             leave,
         });
         let mut engines = lock(&ENGINES);
         engines.retain(|engine| engine.strong_count() > 0);
-        engines.push(Arc::downgrade(&core));
-        core
+        engines.push(Arc::downgrade(&engine));
+        engine
     }
 
-    pub(crate) fn life(&self) -> Life {
-        match self.life.load(Ordering::Acquire) {
-            0 => Life::Serving,
-            1 => Life::Draining,
-            _ => Life::Closed,
+    pub(crate) fn lifecycle(&self) -> Lifecycle {
+        match self.lifecycle.load(Ordering::Acquire) {
+            0 => Lifecycle::Serving,
+            1 => Lifecycle::Draining,
+            _ => Lifecycle::Closed,
         }
     }
 
     /// Adds a stream to the live ones.
-    pub(crate) fn enter(&self, stream: &Arc<StreamCore>) -> usize {
+    pub(crate) fn add_live(&self, stream: &Arc<StreamState>) -> usize {
         self.metrics.started.fetch_add(1, Ordering::Relaxed);
         self.live_count.fetch_add(1, Ordering::AcqRel);
         lock(&self.live).insert(Arc::downgrade(stream))
     }
 
     /// Takes a stream from the live ones; who waited for its place may start.
-    pub(crate) fn leave(&self, place: usize, stream: &StreamCore) {
+    pub(crate) fn remove_live(&self, place: usize, stream: &StreamState) {
         lock(&self.live).try_remove(place);
-        self.return_place(stream);
+        self.release_place(stream);
         if self.live_count.fetch_sub(1, Ordering::AcqRel) == 1 {
-            if self.life() == Life::Closed && self.lifespans.load(Ordering::Acquire) > 0 {
+            if self.lifecycle() == Lifecycle::Closed && self.lifespans.load(Ordering::Acquire) > 0 {
                 self.leave_lifespans();
             } else {
                 self.tell_idle();
@@ -146,14 +146,14 @@ impl EngineCore {
     }
 
     /// Lets the next waiting request have the place that `stream` holds, if it holds one.
-    pub(crate) fn return_place(&self, stream: &StreamCore) {
+    pub(crate) fn release_place(&self, stream: &StreamState) {
         if stream.admitted.load(Ordering::Acquire) {
-            self.admission.leave(stream).into_iter().for_each(post_start);
+            self.admission.release(stream).into_iter().for_each(post_start);
         }
     }
 
     /// Takes a waiting request back; those behind it that have a place now start. False: it is not waiting.
-    pub(crate) fn withdraw(&self, stream: &StreamCore) -> bool {
+    pub(crate) fn withdraw(&self, stream: &StreamState) -> bool {
         let admitted = self.admission.withdraw(stream);
         let waited = admitted.is_some();
         admitted.into_iter().flatten().for_each(post_start);
@@ -161,8 +161,8 @@ impl EngineCore {
     }
 
     /// Lets the next waiting request have the place of a permit that is over.
-    pub(crate) fn return_permit(&self) {
-        self.admission.return_permit().into_iter().for_each(post_start);
+    pub(crate) fn release_permit(&self) {
+        self.admission.release_permit().into_iter().for_each(post_start);
     }
 
     fn tell_idle(&self) {
@@ -183,7 +183,7 @@ impl EngineCore {
     }
 
     /// Streams that are live now.
-    pub(crate) fn live(&self) -> Vec<Arc<StreamCore>> {
+    pub(crate) fn live(&self) -> Vec<Arc<StreamState>> {
         lock(&self.live).iter().filter_map(|(_, stream)| stream.upgrade()).collect()
     }
 
@@ -196,7 +196,7 @@ impl EngineCore {
         if let Some(waker) = waker {
             lock(&self.idle_wakers).add(waker);
         }
-        self.live_count() == 0 && (self.life() != Life::Closed || self.lifespans.load(Ordering::Acquire) == 0)
+        self.live_count() == 0 && (self.lifecycle() != Lifecycle::Closed || self.lifespans.load(Ordering::Acquire) == 0)
     }
 
     /// Whoever has this waker waits no more.
@@ -206,7 +206,7 @@ impl EngineCore {
     }
 
     /// Replaces the guess for a request's memory by what its decoder counted; who waited for the rest may start.
-    pub(crate) fn charge_decoded(&self, stream: &StreamCore, encoded: usize, decoded: usize) {
+    pub(crate) fn charge_decoded(&self, stream: &StreamState, encoded: usize, decoded: usize) {
         if stream.admitted.load(Ordering::Acquire) {
             self.admission.charge(stream, encoded, decoded).into_iter().for_each(post_start);
         }
@@ -214,18 +214,22 @@ impl EngineCore {
 
     /// Takes no new calls; live streams go on.
     pub(crate) fn drain(&self) {
-        let _ =
-            self.life.compare_exchange(Life::Serving as u8, Life::Draining as u8, Ordering::AcqRel, Ordering::Acquire);
+        let _ = self.lifecycle.compare_exchange(
+            Lifecycle::Serving as u8,
+            Lifecycle::Draining as u8,
+            Ordering::AcqRel,
+            Ordering::Acquire,
+        );
         self.admission.refuse_permits();
     }
 
     /// Takes no new calls and cancels what is live; returns how many of those had not been cancelled before.
     pub(crate) fn close(&self) -> usize {
-        self.life.store(Life::Closed as u8, Ordering::Release);
+        self.lifecycle.store(Lifecycle::Closed as u8, Ordering::Release);
         let mut cancelled = 0;
         for start in self.admission.drain() {
-            cancelled += usize::from(start.core.cancel(Reason::Shutdown));
-            start.core.finish(super::ending::Ending::cancelled(Reason::Shutdown));
+            cancelled += usize::from(start.stream.cancel(Reason::Shutdown));
+            start.stream.finish(super::ending::Ending::cancelled(Reason::Shutdown));
         }
         for stream in self.live() {
             cancelled += usize::from(stream.cancel(Reason::Shutdown));
@@ -237,14 +241,14 @@ impl EngineCore {
     }
 }
 
-impl Drop for EngineCore {
+impl Drop for EngineState {
     fn drop(&mut self) {
         self.leave_lifespans();
     }
 }
 
 /// One entered lifespan of an engine.
-pub(crate) struct LifespanGuard(Arc<EngineCore>);
+pub(crate) struct LifespanGuard(Arc<EngineState>);
 
 impl Drop for LifespanGuard {
     fn drop(&mut self) {
@@ -256,17 +260,17 @@ impl Drop for LifespanGuard {
 
 /// Sends an admitted request to its worker.
 pub(crate) fn post_start(start: Box<StartRequest>) {
-    let home = Arc::clone(&start.core.home);
-    if let Err(Command::Start(start)) = home.post(Command::Start(start)) {
+    let worker = Arc::clone(&start.stream.worker);
+    if let Err(Command::Start(start)) = worker.post(Command::Start(start)) {
         start.refuse();
     }
 }
 
 /// The live streams of all engines that run on the worker of `owner`, or wait for it.
-pub(crate) fn streams_of(owner: &dyn Owner) -> Vec<Arc<StreamCore>> {
+pub(crate) fn streams_of(owner: &dyn Owner) -> Vec<Arc<StreamState>> {
     let engines = live_engines();
     let live = engines.iter().flat_map(|engine| engine.live());
-    live.filter(|stream| std::ptr::addr_eq(Arc::as_ptr(&stream.home), owner)).collect()
+    live.filter(|stream| std::ptr::addr_eq(Arc::as_ptr(&stream.worker), owner)).collect()
 }
 
 /// The pools that engines of the process have, by number.
@@ -276,7 +280,7 @@ pub(crate) fn pools_of_engines() -> HashSet<usize> {
 }
 
 /// Closes every engine of the process; returns those that still have live streams.
-pub(crate) fn close_all() -> Vec<Arc<EngineCore>> {
+pub(crate) fn close_all() -> Vec<Arc<EngineState>> {
     let engines = live_engines();
     for engine in &engines {
         engine.close();
@@ -285,13 +289,13 @@ pub(crate) fn close_all() -> Vec<Arc<EngineCore>> {
 }
 
 /// The request's name of the stream with this number, if it is live.
-pub(crate) fn request_of(stream: u64) -> Option<String> {
+pub(crate) fn request_of(number: u64) -> Option<String> {
     let engines = live_engines();
-    engines.iter().flat_map(|engine| engine.live()).find(|core| core.id == stream).map(|core| core.request_id())
+    engines.iter().flat_map(|engine| engine.live()).find(|stream| stream.id == number).map(|stream| stream.request_id())
 }
 
 /// All engines of the process, oldest first.
-pub(crate) fn live_engines() -> Vec<Arc<EngineCore>> {
+pub(crate) fn live_engines() -> Vec<Arc<EngineState>> {
     lock(&ENGINES).iter().filter_map(Weak::upgrade).collect()
 }
 
@@ -311,7 +315,7 @@ pub(crate) struct Activity {
 pub(crate) fn activity() -> Activity {
     let engines = live_engines();
     let in_flight =
-        |engine: &EngineCore| -> usize { engine.live().iter().map(|stream| stream.queue.credit.in_flight().0).sum() };
+        |engine: &EngineState| -> usize { engine.live().iter().map(|stream| stream.queue.credit.in_flight().0).sum() };
     Activity {
         in_flight_bytes: engines.iter().map(|engine| in_flight(engine)).sum(),
         live: engines.iter().map(|engine| engine.live_count()).sum(),

@@ -8,31 +8,31 @@ use pyo3::exceptions::asyncio::CancelledError;
 use pyo3::prelude::*;
 
 use super::ending::Ending;
-use super::stream_state::StreamCore;
+use super::stream_state::StreamState;
 use crate::base::log;
-use crate::base::loop_owned::Deferred;
+use crate::base::loop_owned::LoopOwned;
 use crate::error::py_errors::{contained_exit, failure_of};
 use crate::error::{Failure, FailureKind};
 
 /// Tells of what ends a stream, once, on the worker. Python consumers get the exception itself, and are told nothing here.
-pub(crate) fn report(py: Python<'_>, core: &StreamCore, failure: &Failure) {
-    if core.raises {
+pub(crate) fn report(py: Python<'_>, stream: &StreamState, failure: &Failure) {
+    if stream.raises {
         return;
     }
-    let id = core.request_id();
+    let id = stream.request_id();
     // Detached: what the host's code waits for may need the interpreter.
     let tell = |act: &(dyn Fn() + Sync)| {
         if catch_unwind(AssertUnwindSafe(|| py.detach(act))).is_err() {
-            core.engine.metrics.panics.fetch_add(1, Ordering::Relaxed);
+            stream.engine.metrics.panics.fetch_add(1, Ordering::Relaxed);
         }
     };
-    if let Some(act) = core.engine.on_failure.get() {
+    if let Some(act) = stream.engine.on_failure.get() {
         tell(&|| (act.0)(&id, failure));
     } else if is_the_handlers(failure.kind) {
         // A subscriber that some other thread has for a while hears nothing of this one.
         #[cfg(feature = "tracing")]
         if tracing::dispatcher::get_default(|here| !here.is::<tracing::subscriber::NoSubscriber>()) {
-            return tell(&|| core.span.tell(&id, failure));
+            return tell(&|| stream.span.tell(&id, failure));
         }
         let what = failure.traceback.as_deref().map(str::trim_end);
         let what = what.map_or_else(|| format!("{}: {}", failure.class, failure.message), str::to_owned);
@@ -41,17 +41,17 @@ pub(crate) fn report(py: Python<'_>, core: &StreamCore, failure: &Failure) {
 }
 
 /// Ends a stream that could not start.
-pub(crate) fn fail(py: Python<'_>, core: &Arc<StreamCore>, error: &PyErr) {
+pub(crate) fn fail(py: Python<'_>, stream: &Arc<StreamState>, error: &PyErr) {
     if error.is_instance_of::<CancelledError>(py) {
-        core.finish(Ending::cancelled(core.note_external()));
+        stream.finish(Ending::cancelled(stream.note_external()));
         return;
     }
-    let home = core.owner();
+    let owner = stream.owner();
     let exit = contained_exit(py, error);
-    let keep = core.raises.then_some(|object| Deferred::new(object, home));
+    let keep = stream.raises.then_some(|object| LoopOwned::new(object, owner));
     let failure = failure_of(py, exit.as_ref().unwrap_or(error), keep);
-    report(py, core, &failure);
-    core.finish(Ending::Raised(Box::new(failure)));
+    report(py, stream, &failure);
+    stream.finish(Ending::Raised(Box::new(failure)));
 }
 
 /// True of what somebody has to repair; other failures are answers to what the client did, or to the load.

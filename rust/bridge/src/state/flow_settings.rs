@@ -1,10 +1,10 @@
-//! Flow control and limits as the core uses them, read off the validated Python settings.
+//! Settings of flow control, admission and limits, read off the validated Python settings.
 
 use std::time::Duration;
 
 use pyo3::prelude::*;
 
-use super::credit::Marks;
+use super::credit::Watermarks;
 use crate::codec::{DuplicateKeys, Limits};
 
 /// `max_held_bytes` where the memory limit is unknown.
@@ -13,7 +13,7 @@ const FALLBACK_HELD_BYTES: usize = 1 << 30;
 /// What an engine admits.
 #[derive(Debug, Clone, Copy)]
 #[expect(clippy::struct_field_names, reason = "the names that users know them by")]
-pub(crate) struct Places {
+pub(crate) struct AdmissionLimits {
     pub(crate) max_concurrency: Option<usize>,
     pub(crate) max_queue: Option<usize>,
     pub(crate) max_held_bytes: usize,
@@ -37,11 +37,11 @@ pub(crate) struct Flow {
     pub(crate) flush: Flush,
     pub(crate) batch_items: usize,
     pub(crate) batch_bytes: usize,
-    pub(crate) marks: Marks,
+    pub(crate) watermarks: Watermarks,
     pub(crate) write_timeout: Option<Duration>,
     pub(crate) cancel_grace: Duration,
     pub(crate) abandon_timeout: Option<Duration>,
-    pub(crate) places: Places,
+    pub(crate) admission: AdmissionLimits,
 }
 
 impl Flow {
@@ -61,7 +61,7 @@ impl Flow {
             },
             batch_items: config.getattr("batch_items")?.extract()?,
             batch_bytes: config.getattr("batch_bytes")?.extract()?,
-            marks: Marks {
+            watermarks: Watermarks {
                 high_bytes,
                 low_bytes: low_bytes.unwrap_or(high_bytes / 4),
                 high_items,
@@ -70,7 +70,7 @@ impl Flow {
             write_timeout: seconds("write_timeout")?,
             cancel_grace: seconds("cancel_grace")?.unwrap_or_default(),
             abandon_timeout: seconds("abandon_timeout")?,
-            places: Places {
+            admission: AdmissionLimits {
                 max_concurrency: config.getattr("max_concurrency")?.extract()?,
                 max_queue: config.getattr("max_queue")?.extract()?,
                 max_held_bytes: max_held_bytes

@@ -19,14 +19,14 @@ mod stream_state;
 pub(crate) mod timers;
 mod wakers;
 
-pub(crate) use admission::{Asked, Entry};
+pub(crate) use admission::{AdmissionOutcome, PermitOutcome};
 pub use call_options::CallOptions;
 pub(crate) use command::{Command, CommandSink, Notify};
-pub(crate) use credit::{FRAME_OVERHEAD, weight};
-pub(crate) use dispatcher::dispatch;
+pub(crate) use credit::{FRAME_OVERHEAD, charged_bytes};
+pub(crate) use dispatcher::run_dispatcher;
 pub use ending::{Cancellation, Ending};
 pub(crate) use engine_state::{
-    EngineCore, Life, LifespanGuard, OnFailure, activity, close_all, live_engines, pools_of_engines, post_start,
+    EngineState, Lifecycle, LifespanGuard, OnFailure, activity, close_all, live_engines, pools_of_engines, post_start,
     request_of, streams_of,
 };
 pub(crate) use failure_report::{fail, report};
@@ -35,4 +35,4 @@ pub use flow_settings::Flush;
 pub(crate) use metrics::{BATCH_ITEMS, Bounds, Ranges, SECONDS};
 pub(crate) use outbox::Outbox;
 pub(crate) use start_request::{ItemCodec, Request, RequestCodec, StartRequest};
-pub(crate) use stream_state::{ConsumerKind, StreamCore};
+pub(crate) use stream_state::{ConsumerKind, StreamState};

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use pybridge_pool::Batch;
 
-use super::dispatcher::{Delivery, Dispatcher, Parcel, dispatcher};
+use super::dispatcher::{Delivery, Dispatcher, Payload, dispatcher};
 use super::ending::Ending;
 use super::metrics::Batches;
-use super::stream_state::StreamCore;
+use super::stream_state::StreamState;
 use crate::base::fault;
 
 /// Full batches cross at most this often within a turn: a crossing that finds the runtime asleep costs as much as fifty
@@ -20,10 +20,10 @@ const CROSSING_GAP: Duration = Duration::from_micros(500);
 /// runtime asleep costs more than a short turn. First items and endings never wait for that.
 const TURNS_TOGETHER: Duration = Duration::from_micros(50);
 
-/// Parked deliveries of one worker, in the order they were made.
+/// Queued deliveries of one worker, in the order they were made.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
-    parked: Vec<Delivery>,
+    queued: Vec<Delivery>,
     /// How many of them go through the runtime's dispatcher.
     crossing: usize,
     /// How many of them there were when the last turn ended.
@@ -32,9 +32,9 @@ pub(crate) struct Outbox {
     urgent: bool,
     /// Most deliveries of a turn lately: the next turn's room.
     room: usize,
-    /// The loop has been asked for a hand-over at the turn's end.
+    /// The loop has been asked for a flush at the turn's end.
     scheduled: bool,
-    /// When the worker itself last handed over, and how often it has.
+    /// When the worker itself last flushed, and how often it has.
     crossed: Option<Instant>,
     turns: u64,
     /// The worker serves consumers with what it has taken, and has not come back.
@@ -43,24 +43,24 @@ pub(crate) struct Outbox {
 }
 
 impl Outbox {
-    /// Parks frames, charged to their stream.
-    pub(crate) fn park(&mut self, core: Arc<StreamCore>, batch: Batch) {
-        self.urgent |= core.queue.credit.charge(&batch);
-        self.push(core, Parcel::Batch(batch));
+    /// Queues frames, charged to their stream.
+    pub(crate) fn enqueue(&mut self, stream: Arc<StreamState>, batch: Batch) {
+        self.urgent |= stream.queue.credit.charge(&batch);
+        self.push(stream, Payload::Batch(batch));
     }
 
-    /// Parks an ending behind the frames.
-    pub(crate) fn park_ending(&mut self, core: Arc<StreamCore>, ending: Ending) {
+    /// Queues an ending behind the frames.
+    pub(crate) fn enqueue_ending(&mut self, stream: Arc<StreamState>, ending: Ending) {
         self.urgent = true;
-        self.push(core, Parcel::Ending(ending));
+        self.push(stream, Payload::Ending(ending));
     }
 
-    fn push(&mut self, core: Arc<StreamCore>, parcel: Parcel) {
-        if self.parked.is_empty() {
-            self.parked.reserve(self.room);
+    fn push(&mut self, stream: Arc<StreamState>, payload: Payload) {
+        if self.queued.is_empty() {
+            self.queued.reserve(self.room);
         }
-        self.crossing += usize::from(!core.direct);
-        self.parked.push(Delivery { core, parcel });
+        self.crossing += usize::from(!stream.direct);
+        self.queued.push(Delivery { stream, payload });
     }
 
     /// True when a batch that is full at `now` should not wait for the turn's end.
@@ -75,14 +75,14 @@ impl Outbox {
     /// True when a turn has ended that should leave together with the next one: the worker has only just crossed, and this
     /// turn made something for consumers on the runtime.
     pub(crate) fn waits_for_next_turn(&mut self) -> bool {
-        let grew = self.parked.len() > std::mem::replace(&mut self.looked_at, self.parked.len());
-        let may_wait = grew && !self.urgent && self.crossing == self.parked.len();
+        let grew = self.queued.len() > std::mem::replace(&mut self.looked_at, self.queued.len());
+        let may_wait = grew && !self.urgent && self.crossing == self.queued.len();
         may_wait && self.crossed_within(TURNS_TOGETHER, Instant::now())
     }
 
-    /// True: something is parked and the loop has not been asked for a hand-over yet; the caller asks it.
+    /// True: something is queued and the loop has not been asked for a flush yet; the caller asks it.
     pub(crate) fn must_schedule(&mut self) -> bool {
-        !self.parked.is_empty() && !std::mem::replace(&mut self.scheduled, true)
+        !self.queued.is_empty() && !std::mem::replace(&mut self.scheduled, true)
     }
 
     /// The loop does what it was asked for.
@@ -91,27 +91,27 @@ impl Outbox {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.parked.is_empty()
+        self.queued.is_empty()
     }
 
-    /// How often the worker has handed over.
+    /// How often the worker has flushed.
     pub(crate) fn turns(&self) -> u64 {
         self.turns
     }
 
-    /// Sends what is parked on its way, on the worker. The caller delivers what comes back with nothing locked, since
+    /// Sends what is queued on its way, on the worker. The caller delivers what comes back with nothing locked, since
     /// consumers may run Python on this thread, and then calls [`Self::delivered`].
-    pub(crate) fn hand_over(&mut self) -> Option<Turn> {
-        if self.parked.is_empty() {
+    pub(crate) fn hand_off(&mut self) -> Option<Handoff> {
+        if self.queued.is_empty() {
             return None;
         }
-        self.room = self.parked.len();
+        self.room = self.queued.len();
         self.crossed = Some(Instant::now());
         self.turns += 1;
-        let turn = self.send();
-        let delivers = !turn.direct.is_empty() || !turn.crossing.is_empty();
+        let handoff = self.take_all();
+        let delivers = !handoff.direct.is_empty() || !handoff.crossing.is_empty();
         self.delivering += usize::from(delivers);
-        delivers.then_some(turn)
+        delivers.then_some(handoff)
     }
 
     /// The worker has delivered what it took.
@@ -119,58 +119,58 @@ impl Outbox {
         self.delivering -= 1;
     }
 
-    /// Hands over what is parked; on any thread but the worker's, while that is busy. Consumers are woken under the lock, so
-    /// that nothing which the worker parks and takes meanwhile overtakes; this thread's wakes run no Python.
+    /// Delivers what is queued; on any thread but the worker's, while that is busy. Consumers are woken under the lock, so
+    /// that nothing which the worker queues and takes meanwhile overtakes; this thread's wakes run no Python.
     pub(crate) fn relieve(&mut self) {
-        if self.delivering == 0 && !self.parked.is_empty() {
-            self.send().deliver();
+        if self.delivering == 0 && !self.queued.is_empty() {
+            self.take_all().deliver_all();
         }
     }
 
     /// What goes through the dispatcher is sent under the lock, so that a stream's deliveries go in the order they were
-    /// parked in, whichever thread sends them.
-    fn send(&mut self) -> Turn {
-        let parked = std::mem::take(&mut self.parked);
+    /// queued in, whichever thread sends them.
+    fn take_all(&mut self) -> Handoff {
+        let queued = std::mem::take(&mut self.queued);
         let crossing = std::mem::take(&mut self.crossing);
         self.looked_at = 0;
         self.urgent = false;
         let (direct, crossing) = if crossing == 0 {
-            (parked, Vec::new())
-        } else if crossing == parked.len() {
-            (Vec::new(), parked)
+            (queued, Vec::new())
+        } else if crossing == queued.len() {
+            (Vec::new(), queued)
         } else {
-            parked.into_iter().partition(|delivery| delivery.core.direct)
+            queued.into_iter().partition(|delivery| delivery.stream.direct)
         };
-        let mut turn = Turn { direct, crossing, failed: false };
-        if self.dispatcher.as_ref().is_none_or(Dispatcher::is_closed) && !turn.crossing.is_empty() {
+        let mut handoff = Handoff { direct, crossing, failed: false };
+        if self.dispatcher.as_ref().is_none_or(Dispatcher::is_closed) && !handoff.crossing.is_empty() {
             self.dispatcher = dispatcher();
         }
-        turn.send(self.dispatcher.as_ref());
-        turn
+        handoff.send(self.dispatcher.as_ref());
+        handoff
     }
 }
 
 /// Counts what crosses, for each engine that it is of.
 fn count(deliveries: &[Delivery]) {
-    for of_one in deliveries.chunk_by(|one, next| Arc::ptr_eq(&one.core.engine, &next.core.engine)) {
+    for of_one in deliveries.chunk_by(|one, next| Arc::ptr_eq(&one.stream.engine, &next.stream.engine)) {
         let mut batches = Batches::default();
         for delivery in of_one {
-            if let Parcel::Batch(batch) = &delivery.parcel {
+            if let Payload::Batch(batch) = &delivery.payload {
                 batches.add(batch.frames(), batch.bytes().len());
             }
         }
-        of_one[0].core.engine.metrics.count_crossing(&batches);
+        of_one[0].stream.engine.metrics.count_crossing(&batches);
     }
 }
 
-/// What a loop turn made. What is not handed over, because of a panic on the way, ends its streams.
-pub(crate) struct Turn {
+/// What a loop turn made. What is not delivered, because of a panic on the way, ends its streams.
+pub(crate) struct Handoff {
     direct: Vec<Delivery>,
     crossing: Vec<Delivery>,
     failed: bool,
 }
 
-impl Turn {
+impl Handoff {
     fn send(&mut self, dispatcher: Option<&Dispatcher>) {
         let act = || {
             fault::reach(fault::Point::Send);
@@ -187,18 +187,18 @@ impl Turn {
     }
 
     /// Serves the consumers that no dispatcher serves. It never panics.
-    pub(crate) fn deliver(mut self) {
+    pub(crate) fn deliver_all(mut self) {
         if !self.failed {
-            std::mem::take(&mut self.direct).into_iter().for_each(Delivery::hand_over);
-            std::mem::take(&mut self.crossing).into_iter().for_each(Delivery::hand_over);
+            std::mem::take(&mut self.direct).into_iter().for_each(Delivery::deliver);
+            std::mem::take(&mut self.crossing).into_iter().for_each(Delivery::deliver);
         }
     }
 }
 
-impl Drop for Turn {
+impl Drop for Handoff {
     fn drop(&mut self) {
         for delivery in std::mem::take(&mut self.direct).into_iter().chain(std::mem::take(&mut self.crossing)) {
-            delivery.core.fail_internally();
+            delivery.stream.fail_internally();
         }
     }
 }

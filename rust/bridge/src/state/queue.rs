@@ -7,7 +7,7 @@ use std::task::{Poll, Waker};
 
 use pybridge_pool::{Batch, Pool};
 
-use super::credit::{Apart, Credit, Marks, weight};
+use super::credit::{CacheLine, Credit, Watermarks, charged_bytes};
 use super::ending::Ending;
 use super::wakers::Wakers;
 use crate::base::fork;
@@ -30,18 +30,18 @@ struct Inner {
     abandoned: bool,
 }
 
-/// Written by the stream's driver (through the hand-over), read by its one consumer.
+/// Written by the stream's driver (through outbox and dispatcher), read by its one consumer.
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct Queue {
     pub(crate) credit: Credit,
     inner: Mutex<Inner>,
-    after: Apart,
+    after: CacheLine,
 }
 
 impl Queue {
-    pub(crate) fn new(marks: Marks) -> Self {
-        Self { credit: Credit::new(marks), inner: Mutex::default(), after: Apart::default() }
+    pub(crate) fn new(watermarks: Watermarks) -> Self {
+        Self { credit: Credit::new(watermarks), inner: Mutex::default(), after: CacheLine::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -55,7 +55,7 @@ impl Queue {
         let mut inner = self.lock();
         if inner.abandoned || inner.ending.is_some() {
             drop(inner);
-            self.credit.restore(weight(&batch), batch.frames(), resume);
+            self.credit.restore(charged_bytes(&batch), batch.frames(), resume);
             return None;
         }
         if inner.next.is_none() {
@@ -174,7 +174,7 @@ impl Queue {
         drop(inner);
         drop(unread);
         for batch in batches {
-            self.credit.count_taken(weight(&batch), batch.frames());
+            self.credit.count_taken(charged_bytes(&batch), batch.frames());
         }
         self.credit.end_waiting(resume);
         reader

@@ -12,7 +12,7 @@ use pybridge_pool::Batch;
 use super::call_options::CallOptions;
 use super::command::{Command, CommandSink};
 use super::ending::Ending;
-use super::engine_state::{EngineCore, Life};
+use super::engine_state::{EngineState, Lifecycle};
 use super::queue::Queue;
 use super::wakers::Wakers;
 use crate::base::lock::Mutex;
@@ -35,15 +35,15 @@ pub(crate) enum ConsumerKind {
 }
 
 /// Shared by driver, consumer, timers and the handler's `Context`.
-pub(crate) struct StreamCore {
+pub(crate) struct StreamState {
     pub(crate) id: u64,
-    pub(crate) home: Arc<dyn CommandSink>,
-    pub(crate) engine: Arc<EngineCore>,
+    pub(crate) worker: Arc<dyn CommandSink>,
+    pub(crate) engine: Arc<EngineState>,
     pub(crate) queue: Queue,
     pub(crate) options: CallOptions,
     pub(crate) created: Instant,
     pub(crate) deadline: Option<Instant>,
-    pub(crate) parent: Option<Weak<StreamCore>>,
+    pub(crate) parent: Option<Weak<StreamState>>,
     /// Its consumer waits on an event loop; the worker wakes it, not the runtime's dispatcher.
     pub(crate) direct: bool,
     /// Its consumer raises the handler's own exception, so nobody else tells of it.
@@ -58,7 +58,7 @@ pub(crate) struct StreamCore {
     pub(crate) ticket: AtomicU64,
     /// Its place among the engine's live streams, while it has one.
     place: AtomicUsize,
-    children: Mutex<Vec<Weak<StreamCore>>>,
+    children: Mutex<Vec<Weak<StreamState>>>,
     cancel_waiters: Mutex<Wakers>,
     timers: Mutex<Vec<tokio::task::AbortHandle>>,
     /// A timer looks at how long the producer waits for credit.
@@ -76,12 +76,12 @@ pub(crate) struct StreamCore {
     pub(crate) span: super::call_span::CallSpan,
 }
 
-impl StreamCore {
+impl StreamState {
     pub(crate) fn new(
-        engine: Arc<EngineCore>,
-        home: Arc<dyn CommandSink>,
+        engine: Arc<EngineState>,
+        worker: Arc<dyn CommandSink>,
         options: CallOptions,
-        parent: Option<&Arc<StreamCore>>,
+        parent: Option<&Arc<StreamState>>,
         consumer: ConsumerKind,
     ) -> Arc<Self> {
         let created = Instant::now();
@@ -90,10 +90,10 @@ impl StreamCore {
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
         #[cfg(feature = "tracing")]
         let span = super::call_span::CallSpan::new(&engine, id, &options, parent);
-        let core = Arc::new(Self {
+        let stream = Arc::new(Self {
             id,
-            queue: Queue::new(engine.flow.marks),
-            home,
+            queue: Queue::new(engine.flow.watermarks),
+            worker,
             created,
             deadline: own.into_iter().chain(inherited).min(),
             parent: parent.map(Arc::downgrade),
@@ -119,15 +119,15 @@ impl StreamCore {
             options,
             engine,
         });
-        if parent.is_some_and(|parent| !parent.adopt(&core)) {
-            core.note_cancel(Reason::Parent);
+        if parent.is_some_and(|parent| !parent.adopt(&stream)) {
+            stream.note_cancel(Reason::Parent);
         }
-        core
+        stream
     }
 
     /// The thread that may drop the references of its handler.
     pub(crate) fn owner(&self) -> Arc<dyn Owner> {
-        Arc::<dyn CommandSink>::clone(&self.home)
+        Arc::<dyn CommandSink>::clone(&self.worker)
     }
 
     /// The name of the request: the caller's, else one made from the stream's number.
@@ -181,13 +181,13 @@ impl StreamCore {
 
     /// Enters the engine's list of live streams and starts the timers.
     pub(crate) fn register(self: &Arc<Self>) {
-        self.place.store(self.engine.enter(self), Ordering::SeqCst);
+        self.place.store(self.engine.add_live(self), Ordering::SeqCst);
         if self.released.load(Ordering::SeqCst) {
             // It ended on another thread before it had this place to give back.
             self.leave_place();
         }
         super::timers::start(self);
-        if self.engine.life() == Life::Closed {
+        if self.engine.lifecycle() == Lifecycle::Closed {
             // Closed since the caller looked: the closer may not have seen this stream among the live ones.
             self.cancel(Reason::Shutdown);
         }
@@ -216,7 +216,7 @@ impl StreamCore {
         self.cancel_children();
         if self.engine.withdraw(self) {
             self.finish(Ending::cancelled(reason));
-        } else if self.home.post(Command::Cancel(Arc::clone(self))).is_err() {
+        } else if self.worker.post(Command::Cancel(Arc::clone(self))).is_err() {
             self.lose_worker();
         } else {
             super::timers::start_grace(self, Ending::cancelled(reason));
@@ -241,7 +241,7 @@ impl StreamCore {
     }
 
     /// Counts what the consumer took, and wakes the driver if it waits for that.
-    pub(crate) fn settle(self: &Arc<Self>, (bytes, items): (usize, usize)) {
+    pub(crate) fn return_credit(self: &Arc<Self>, (bytes, items): (usize, usize)) {
         if items > 0 {
             self.queue.credit.restore(bytes, items, || self.resume());
         }
@@ -249,7 +249,7 @@ impl StreamCore {
 
     fn resume(self: &Arc<Self>) {
         self.restart_idle();
-        drop(self.home.post(Command::Resume(Arc::clone(self))));
+        drop(self.worker.post(Command::Resume(Arc::clone(self))));
     }
 
     /// Delivers frames to the consumer; on the worker or on the runtime's dispatcher.
@@ -300,7 +300,7 @@ impl StreamCore {
     pub(crate) fn fail_internally(self: &Arc<Self>) {
         self.engine.metrics.panics.fetch_add(1, Ordering::Relaxed);
         self.finish(Ending::Raised(Box::new(Failure::panicked())));
-        drop(self.home.post(Command::Cancel(Arc::clone(self))));
+        drop(self.worker.post(Command::Cancel(Arc::clone(self))));
     }
 
     /// Gives back the place, the budget and the timers; the driver calls this as soon as it is done.
@@ -319,7 +319,7 @@ impl StreamCore {
     fn leave_place(&self) {
         let place = self.place.swap(NO_PLACE, Ordering::SeqCst);
         if place != NO_PLACE {
-            self.engine.leave(place, self);
+            self.engine.remove_live(place, self);
         }
     }
 
@@ -329,7 +329,7 @@ impl StreamCore {
         let waiters = lock(&self.cancel_waiters).take();
         let waiters = WakeAll(waiters);
         if !waiters.0.is_empty() {
-            drop(self.home.post(Command::run(move |_py| drop(waiters))));
+            drop(self.worker.post(Command::run(move |_py| drop(waiters))));
         }
     }
 
@@ -408,9 +408,9 @@ impl StreamCore {
     }
 }
 
-impl fmt::Debug for StreamCore {
+impl fmt::Debug for StreamState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StreamCore")
+        f.debug_struct("StreamState")
             .field("id", &self.id)
             .field("cancel", &self.cancel_reason())
             .finish_non_exhaustive()
@@ -437,7 +437,7 @@ mod tests {
     #[test]
     fn a_made_up_name_holds_process_and_number_in_hexadecimal() {
         for id in [0, 1, 0xf, 0x10, 0xabc, u64::MAX] {
-            assert_eq!(StreamCore::made_up_name(id), format!("pb-{:x}-{id:x}", std::process::id()));
+            assert_eq!(StreamState::made_up_name(id), format!("pb-{:x}-{id:x}", std::process::id()));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Those who wait for one event.
+//! The wakers of those who wait for one event.
 
 use std::task::Waker;
 

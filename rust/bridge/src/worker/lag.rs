@@ -1,4 +1,4 @@
-//! How late one event loop answers.
+//! The lag of one event loop: how late it answers.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};

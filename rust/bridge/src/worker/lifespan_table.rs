@@ -1,4 +1,4 @@
-//! What the lifespans of engines have come to on one worker.
+//! The table of the lifespans on one worker: one for each engine, and its stage.
 
 use std::collections::HashMap;
 

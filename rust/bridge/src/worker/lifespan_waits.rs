@@ -10,7 +10,7 @@ use pyo3::sync::PyOnceLock;
 
 use crate::base::context_vars::context_value;
 use crate::base::lock::{Mutex, MutexGuard};
-use crate::state::{CommandSink, EngineCore, StreamCore};
+use crate::state::{CommandSink, EngineState, StreamState};
 
 static ENTERING: Mutex<Vec<Entry>> = Mutex::new(Vec::new());
 
@@ -20,13 +20,13 @@ struct Entry {
     name: String,
     worker: Arc<dyn CommandSink>,
     /// Calls made by the lifespan, by its tasks and by the handlers that they called.
-    calls: Vec<Arc<StreamCore>>,
+    calls: Vec<Arc<StreamState>>,
 }
 
 impl Entry {
     /// True if `call` cannot begin before this lifespan is entered.
-    fn holds_up(&self, call: &StreamCore) -> bool {
-        self.engine == call.engine.id && Arc::ptr_eq(&self.worker, &call.home)
+    fn holds_up(&self, call: &StreamState) -> bool {
+        self.engine == call.engine.id && Arc::ptr_eq(&self.worker, &call.worker)
     }
 }
 
@@ -34,7 +34,7 @@ fn entries() -> MutexGuard<'static, Vec<Entry>> {
     ENTERING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn is_waiting(call: &StreamCore) -> bool {
+fn is_waiting(call: &StreamState) -> bool {
     !call.has_begun() && !call.is_released()
 }
 
@@ -42,7 +42,7 @@ fn is_waiting(call: &StreamCore) -> bool {
 pub(super) struct Entering(u64);
 
 impl Entering {
-    pub(super) fn begin(engine: &EngineCore, worker: Arc<dyn CommandSink>) -> Self {
+    pub(super) fn begin(engine: &EngineState, worker: Arc<dyn CommandSink>) -> Self {
         static NEXT_ID: AtomicU64 = AtomicU64::new(1);
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
         let (engine, name) = (engine.id, engine.name.clone());
@@ -88,7 +88,7 @@ pub(crate) fn current_lifespan(py: Python<'_>) -> PyResult<Option<u64>> {
 /// Notes that the lifespan with this number, which is being entered, waits for `call`.
 ///
 /// Raises `RuntimeError` where the call would wait for that very lifespan, by itself or through other lifespans.
-pub(crate) fn wait_for(lifespan: u64, call: &Arc<StreamCore>) -> PyResult<()> {
+pub(crate) fn wait_for(lifespan: u64, call: &Arc<StreamState>) -> PyResult<()> {
     let mut entries = entries();
     let Some(caller) = entries.iter().position(|entry| entry.id == lifespan) else { return Ok(()) };
     if is_held_up_by(&entries, call, caller) {
@@ -109,8 +109,8 @@ pub(crate) fn wait_for(lifespan: u64, call: &Arc<StreamCore>) -> PyResult<()> {
 }
 
 /// True if `call` waits for a lifespan that waits, through any number of others, for the one at `caller`.
-fn is_held_up_by(entries: &[Entry], call: &StreamCore, caller: usize) -> bool {
-    let lifespan_of = |call: &StreamCore| entries.iter().position(|entry| entry.holds_up(call));
+fn is_held_up_by(entries: &[Entry], call: &StreamState, caller: usize) -> bool {
+    let lifespan_of = |call: &StreamState| entries.iter().position(|entry| entry.holds_up(call));
     let mut found: Vec<usize> = lifespan_of(call).into_iter().collect();
     let mut next = 0;
     while let Some(&lifespan) = found.get(next) {

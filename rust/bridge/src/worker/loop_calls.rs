@@ -1,4 +1,4 @@
-//! The functions of one event loop that a port calls, looked up once: for callbacks, futures and tasks.
+//! The functions of one event loop that a worker calls, looked up once: for callbacks, futures and tasks.
 
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;

@@ -1,4 +1,4 @@
-//! A worker as its event loop sees it: the tasks that are live, the turn's hand-over, the end of the loop.
+//! A worker as its event loop sees it: the tasks that are live, the turn's flush, the end of the loop.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -10,23 +10,23 @@ use pyo3::prelude::*;
 use pyo3::types::PyString;
 use slab::Slab;
 
-use super::info::{Kind, WorkerInfo};
+use super::info::{WorkerInfo, WorkerKind};
 use super::lag::Lag;
 use super::lendable::Lendable;
 use super::lifespan_table::Lifespans;
 use super::loop_calls::LoopCalls;
 use super::mailbox::Mailbox;
 use super::os_thread;
-use super::shared_outbox::Handoff;
+use super::shared_outbox::SharedOutbox;
 use super::shared_writer::SharedWriter;
 use super::thread_cell::ThreadCell;
-use super::wake_batch::Wakes;
+use super::wake_batch::WakeBatch;
 use crate::base::log;
 use crate::base::loop_owned::Owner;
-use crate::state::{Command, StreamCore, pools_of_engines, streams_of};
+use crate::state::{Command, StreamState, pools_of_engines, streams_of};
 
 pub(super) struct LiveTask {
-    pub(super) core: Arc<StreamCore>,
+    pub(super) stream: Arc<StreamState>,
     /// `None` while the task is being made; an eager one runs during that.
     pub(super) task: Option<Py<PyAny>>,
     pub(super) credit: Option<Py<PyAny>>,
@@ -43,18 +43,18 @@ pub(super) struct Tables {
 
 /// One per event loop. Its Python references are visible to the collector; the mailbox outlives it.
 #[pyclass(frozen, name = "LoopPort", module = "pybridge._pybridge", weakref)]
-pub(crate) struct Port {
+pub(crate) struct LoopWorker {
     pub(crate) mailbox: Arc<Mailbox>,
     pub(crate) info: Arc<WorkerInfo>,
-    wakes: Py<Wakes>,
+    wakes: Py<WakeBatch>,
     retired: AtomicBool,
-    pub(crate) handoff: Arc<Handoff>,
+    pub(crate) outbox: Arc<SharedOutbox>,
     pub(super) tables: ThreadCell<Tables>,
 }
 
-impl Port {
-    /// A port for `event_loop`, which belongs to the calling thread; nothing watches the mailbox yet.
-    pub(super) fn new<'py>(event_loop: &Bound<'py, PyAny>, kind: Kind, name: &str) -> PyResult<Bound<'py, Self>> {
+impl LoopWorker {
+    /// A worker for `event_loop`, which belongs to the calling thread; nothing watches the mailbox yet.
+    pub(super) fn new<'py>(event_loop: &Bound<'py, PyAny>, kind: WorkerKind, name: &str) -> PyResult<Bound<'py, Self>> {
         let py = event_loop.py();
         let loop_name = event_loop.get_type().module()?.to_string();
         let info = Arc::new(WorkerInfo {
@@ -70,44 +70,44 @@ impl Port {
             Self {
                 mailbox: Arc::new(Mailbox::new()?),
                 info,
-                wakes: Wakes::new(event_loop)?.unbind(),
+                wakes: WakeBatch::new(event_loop)?.unbind(),
                 retired: AtomicBool::new(false),
-                handoff: Arc::default(),
+                outbox: Arc::default(),
                 tables: ThreadCell::new(Tables::default()),
             },
         )
     }
 
-    /// Has `act` run on the worker, with its port.
+    /// Has `act` run on the worker, with its object.
     pub(crate) fn command(act: impl FnOnce(Python<'_>, &Bound<'_, Self>) + Send + 'static) -> Command {
         Command::Run(Box::new(|py, worker| {
-            if let Ok(port) = worker.cast() {
-                act(py, port);
+            if let Ok(worker) = worker.cast() {
+                act(py, worker);
             }
         }))
     }
 
     pub(crate) fn is_dedicated(&self) -> bool {
-        self.info.kind == Kind::Dedicated
+        self.info.kind == WorkerKind::Dedicated
     }
 
     pub(crate) fn is_loop(&self, event_loop: &Bound<'_, PyAny>) -> bool {
         self.event_loop(event_loop.py()).is(event_loop)
     }
 
-    /// Hands over what is parked, now.
-    pub(crate) fn hand_over(&self) {
-        self.handoff.hand_over();
+    /// Flushes the outbox now.
+    pub(crate) fn flush(&self) {
+        self.outbox.dispatch();
     }
 
-    /// Hands over what is parked when the loop's turn ends; the hand-off has said that the loop must be asked.
-    pub(crate) fn schedule_hand_over(slf: &Bound<'_, Self>) {
+    /// Flushes the outbox when the loop's turn ends; the outbox has said that the loop must be asked.
+    pub(crate) fn schedule_flush(slf: &Bound<'_, Self>) {
         let py = slf.py();
         let this = slf.get();
         if this.calls().call_soon(slf, None).is_err() {
             PyErr::take(py);
-            this.handoff.outbox().begin_scheduled();
-            this.hand_over();
+            this.outbox.lock().begin_scheduled();
+            this.flush();
         }
     }
 
@@ -141,7 +141,7 @@ impl Port {
     pub(crate) fn writer(&self, pool: &Pool) -> Arc<Lendable<SharedWriter>> {
         let fresh = || {
             let writer = Arc::new(Lendable::new(SharedWriter::new(pool)));
-            self.handoff.add(&writer);
+            self.outbox.add(&writer);
             writer
         };
         let Some(mut tables) = self.tables.borrow() else { return fresh() };
@@ -161,24 +161,24 @@ impl Port {
     pub(crate) fn spawn(
         &self,
         py: Python<'_>,
-        core: &Arc<StreamCore>,
+        stream: &Arc<StreamState>,
         driver: Bound<'_, PyAny>,
         context: Py<PyAny>,
         name: &Py<PyString>,
     ) -> PyResult<()> {
         if let Some(mut tables) = self.tables.borrow() {
-            let live = LiveTask { core: Arc::clone(core), task: None, credit: None };
-            core.slot.store(tables.live.insert(live), Ordering::Relaxed);
+            let live = LiveTask { stream: Arc::clone(stream), task: None, credit: None };
+            stream.slot.store(tables.live.insert(live), Ordering::Relaxed);
             self.info.live.store(tables.live.len(), Ordering::Relaxed);
             self.info.lag.note_use();
         }
         match self.create_task(py, driver, context, name) {
             Ok(task) => {
-                self.with_live(core, |live| live.task = Some(task.unbind()));
+                self.with_live(stream, |live| live.task = Some(task.unbind()));
                 Ok(())
             }
             Err(error) => {
-                self.forget(core);
+                self.forget(stream);
                 Err(error)
             }
         }
@@ -196,10 +196,10 @@ impl Port {
     }
 
     /// Forgets a stream whose driver is done.
-    pub(crate) fn forget(&self, core: &Arc<StreamCore>) {
-        let slot = core.slot.load(Ordering::Relaxed);
+    pub(crate) fn forget(&self, stream: &Arc<StreamState>) {
+        let slot = stream.slot.load(Ordering::Relaxed);
         let removed = self.tables.borrow().and_then(|mut tables| {
-            let known = tables.live.get(slot).is_some_and(|live| Arc::ptr_eq(&live.core, core));
+            let known = tables.live.get(slot).is_some_and(|live| Arc::ptr_eq(&live.stream, stream));
             let removed = known.then(|| tables.live.remove(slot));
             self.info.live.store(tables.live.len(), Ordering::Relaxed);
             removed
@@ -216,33 +216,33 @@ impl Port {
     }
 
     /// What wakes tasks on the loop.
-    pub(crate) fn wakes<'a, 'py>(&'a self, py: Python<'py>) -> &'a Bound<'py, Wakes> {
+    pub(crate) fn wakes<'a, 'py>(&'a self, py: Python<'py>) -> &'a Bound<'py, WakeBatch> {
         self.wakes.bind(py)
     }
 
     /// Notes what the stream's driver waits for until its consumer has taken enough.
-    pub(crate) fn set_credit_waiter(&self, core: &Arc<StreamCore>, future: &Bound<'_, PyAny>) {
-        self.with_live(core, |live| live.credit.replace(future.clone().unbind()));
+    pub(crate) fn set_credit_waiter(&self, stream: &Arc<StreamState>, future: &Bound<'_, PyAny>) {
+        self.with_live(stream, |live| live.credit.replace(future.clone().unbind()));
     }
 
-    pub(super) fn with_live<R>(&self, core: &Arc<StreamCore>, act: impl FnOnce(&mut LiveTask) -> R) -> Option<R> {
+    pub(super) fn with_live<R>(&self, stream: &Arc<StreamState>, act: impl FnOnce(&mut LiveTask) -> R) -> Option<R> {
         let mut tables = self.tables.borrow()?;
-        let live = tables.live.get_mut(core.slot.load(Ordering::Relaxed))?;
-        Arc::ptr_eq(&live.core, core).then(|| act(live))
+        let live = tables.live.get_mut(stream.slot.load(Ordering::Relaxed))?;
+        Arc::ptr_eq(&live.stream, stream).then(|| act(live))
     }
 
     /// True in the task that drives the stream, also while an eager one is being made.
-    pub(crate) fn is_task_of(&self, py: Python<'_>, core: &Arc<StreamCore>) -> PyResult<bool> {
+    pub(crate) fn is_task_of(&self, py: Python<'_>, stream: &Arc<StreamState>) -> PyResult<bool> {
         let current = py.import(intern!(py, "asyncio"))?.call_method0(intern!(py, "current_task"))?;
-        Ok(self.with_live(core, |live| live.task.as_ref().is_none_or(|task| task.is(&current))) == Some(true))
+        Ok(self.with_live(stream, |live| live.task.as_ref().is_none_or(|task| task.is(&current))) == Some(true))
     }
 
     /// Lets the task that drives the stream, and runs now, end in the child of a fork. asyncio forgets there which loop and
     /// which task run, and from Python 3.14 on raises `RuntimeError` in place of what such a task ends with.
-    pub(crate) fn let_task_end_in_child(&self, py: Python<'_>, core: &Arc<StreamCore>) -> PyResult<()> {
+    pub(crate) fn let_task_end_in_child(&self, py: Python<'_>, stream: &Arc<StreamState>) -> PyResult<()> {
         let (asyncio, event_loop) = (py.import(intern!(py, "asyncio"))?, self.event_loop(py));
         asyncio.call_method1(intern!(py, "_set_running_loop"), (event_loop,))?;
-        let task = self.with_live(core, |live| live.task.as_ref().map(|task| task.clone_ref(py))).flatten();
+        let task = self.with_live(stream, |live| live.task.as_ref().map(|task| task.clone_ref(py))).flatten();
         match task {
             Some(task) if asyncio.call_method0(intern!(py, "current_task"))?.is_none() => {
                 asyncio.call_method1(intern!(py, "_enter_task"), (event_loop, task)).map(drop)
@@ -261,7 +261,7 @@ impl Port {
         }
     }
 
-    /// A loop that is run on another thread than before takes its port along.
+    /// A loop that is run on another thread than before takes its worker along.
     pub(crate) fn follow_loop(&self, py: Python<'_>) {
         if self.mailbox.is_owner_thread() {
             return;
@@ -275,7 +275,7 @@ impl Port {
     pub(super) fn loop_closed(&self, py: Python<'_>) {
         self.mailbox.close();
         self.follow_loop(py);
-        self.hand_over();
+        self.flush();
         for stream in streams_of(&*self.mailbox) {
             stream.lose_worker();
         }
@@ -295,18 +295,18 @@ impl Port {
 
 #[python_entry]
 #[pymethods]
-impl Port {
+impl LoopWorker {
     /// The end of a loop turn.
     fn __call__(slf: &Bound<'_, Self>) {
         let this = slf.get();
         this.follow_loop(slf.py());
-        if this.handoff.outbox().waits_for_next_turn() {
-            Self::schedule_hand_over(slf);
+        if this.outbox.lock().waits_for_next_turn() {
+            Self::schedule_flush(slf);
         } else {
-            this.handoff.outbox().begin_scheduled();
-            this.hand_over();
+            this.outbox.lock().begin_scheduled();
+            this.flush();
         }
-        this.look_at_pins();
+        this.copy_out_pinned();
     }
 
     /// True once a dedicated worker's thread should end.
@@ -327,7 +327,7 @@ impl Port {
 }
 
 #[python_entry]
-impl Drop for Port {
+impl Drop for LoopWorker {
     fn drop(&mut self) {
         self.mailbox.close();
     }

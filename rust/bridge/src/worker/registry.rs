@@ -1,4 +1,4 @@
-//! The list of workers, for statistics.
+//! The registry of open workers: statistics, and commands for any of them.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, Weak};
@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use pyo3::prelude::*;
 
-use super::info::{Kind, WorkerInfo};
-use super::loop_worker::Port;
+use super::info::{WorkerInfo, WorkerKind};
+use super::loop_worker::LoopWorker;
 use super::mailbox::Mailbox;
 use crate::base::lock::Mutex;
 use crate::base::loop_owned::Owner;
@@ -36,19 +36,19 @@ pub(super) fn open_workers() -> Vec<(Arc<Mailbox>, Arc<WorkerInfo>)> {
 
 /// True on the thread of a dedicated worker, attached or not.
 pub(crate) fn is_worker_thread() -> bool {
-    open_workers().iter().any(|(mailbox, info)| info.kind == Kind::Dedicated && mailbox.is_owner_thread())
+    open_workers().iter().any(|(mailbox, info)| info.kind == WorkerKind::Dedicated && mailbox.is_owner_thread())
 }
 
 /// Has an open worker run `act`, a dedicated one if there is any, for its loop is always running. Without a worker the
 /// call is dropped.
-pub(crate) fn run_on_any(act: impl FnOnce(Python<'_>, &Bound<'_, Port>) + Send + 'static) {
+pub(crate) fn run_on_any(act: impl FnOnce(Python<'_>, &Bound<'_, LoopWorker>) + Send + 'static) {
     if let Some(mailbox) = any_mailbox() {
-        drop(mailbox.post(Port::command(act)));
+        drop(mailbox.post(LoopWorker::command(act)));
     }
 }
 
 fn any_mailbox() -> Option<Arc<Mailbox>> {
-    let (mailbox, _) = open_workers().into_iter().max_by_key(|(_, info)| info.kind == Kind::Dedicated)?;
+    let (mailbox, _) = open_workers().into_iter().max_by_key(|(_, info)| info.kind == WorkerKind::Dedicated)?;
     Some(mailbox)
 }
 
@@ -83,8 +83,8 @@ pub(crate) fn workers() -> Vec<WorkerStats> {
     open.map(|(mailbox, info)| WorkerStats {
         name: info.name.clone(),
         kind: match info.kind {
-            Kind::Dedicated => "dedicated",
-            Kind::Attached => "attached",
+            WorkerKind::Dedicated => "dedicated",
+            WorkerKind::Attached => "attached",
         },
         loop_name: info.loop_name.clone(),
         lag_ms: info.lag.now().as_secs_f64() * 1000.0,

@@ -1,4 +1,4 @@
-//! The watcher: what a worker made and cannot hand over, since a handler keeps its thread busy, leaves within 15 ms.
+//! The relief of busy workers: what one has made leaves within 15 ms, although a handler keeps its thread.
 
 use std::sync::{Arc, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
 use super::relief_alarm;
-use super::shared_outbox::{Handoff, Seen};
+use super::shared_outbox::{Seen, SharedOutbox};
 use crate::base::lock::Mutex;
 
 /// Time between two looks at all workers.
@@ -19,13 +19,13 @@ const SECOND_LOOK: Duration = Duration::from_millis(2);
 /// The watcher sleeps when nothing was made for so long.
 const QUIET: Duration = Duration::from_secs(1);
 
-static HANDOFFS: Mutex<Vec<Weak<Handoff>>> = Mutex::new(Vec::new());
+static OUTBOXES: Mutex<Vec<Weak<SharedOutbox>>> = Mutex::new(Vec::new());
 
 /// Has the watcher look at a worker for as long as that has its hand-off.
-pub(super) fn register(handoff: &Arc<Handoff>) {
-    let mut handoffs = HANDOFFS.lock().unwrap_or_else(PoisonError::into_inner);
-    handoffs.retain(|handoff| handoff.strong_count() > 0);
-    handoffs.push(Arc::downgrade(handoff));
+pub(super) fn register(outbox: &Arc<SharedOutbox>) {
+    let mut outboxes = OUTBOXES.lock().unwrap_or_else(PoisonError::into_inner);
+    outboxes.retain(|outbox| outbox.strong_count() > 0);
+    outboxes.push(Arc::downgrade(outbox));
 }
 
 /// Relieves all workers for as long as the runtime runs.
@@ -36,9 +36,9 @@ pub(crate) async fn relieve_workers() {
         let seen = look();
         if seen.iter().any(|(_, seen)| seen.waits) {
             sleep(SECOND_LOOK).await;
-            for (handoff, seen) in seen.iter().filter(|(_, seen)| seen.waits) {
-                if let Some(handoff) = handoff.upgrade() {
-                    handoff.relieve(*seen);
+            for (outbox, seen) in seen.iter().filter(|(_, seen)| seen.waits) {
+                if let Some(outbox) = outbox.upgrade() {
+                    outbox.relieve(*seen);
                 }
             }
         }
@@ -55,7 +55,7 @@ pub(crate) async fn relieve_workers() {
     }
 }
 
-fn look() -> Vec<(Weak<Handoff>, Seen)> {
-    let handoffs = HANDOFFS.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    handoffs.into_iter().filter_map(|handoff| handoff.upgrade().map(|open| (handoff, open.look()))).collect()
+fn look() -> Vec<(Weak<SharedOutbox>, Seen)> {
+    let outboxes = OUTBOXES.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    outboxes.into_iter().filter_map(|outbox| outbox.upgrade().map(|open| (outbox, open.look()))).collect()
 }

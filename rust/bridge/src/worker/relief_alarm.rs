@@ -1,4 +1,4 @@
-//! The bell that wakes the watcher of all workers.
+//! The alarm that wakes the relief of busy workers.
 
 use std::sync::atomic::AtomicBool;
 

@@ -1,4 +1,4 @@
-//! Which worker serves the loop that runs here.
+//! The event loop that runs on the calling thread, and the worker that serves it.
 
 use std::cell::RefCell;
 
@@ -8,12 +8,12 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyModule, PyWeakrefReference};
 
 use super::commands;
-use super::info::Kind;
-use super::loop_worker::Port;
+use super::info::WorkerKind;
+use super::loop_worker::LoopWorker;
 use crate::base::loop_owned::orphan;
 
 thread_local! {
-    /// The port of the loop that last ran on this thread. Weak: a thread's memory must not keep a loop alive.
+    /// The worker of the loop that last ran on this thread. Weak: a thread's memory must not keep a loop alive.
     static LAST: RefCell<Last> = const { RefCell::new(Last(None)) };
 }
 
@@ -48,28 +48,28 @@ pub(crate) fn trio_runs_here(py: Python<'_>) -> PyResult<bool> {
         .is_ok())
 }
 
-/// The port of the loop running on this thread, opened if it has none; `None` where no loop runs.
-pub(crate) fn running_port(py: Python<'_>) -> PyResult<Option<Bound<'_, Port>>> {
+/// The worker of the loop running on this thread, opened if it has none; `None` where no loop runs.
+pub(crate) fn running_worker(py: Python<'_>) -> PyResult<Option<Bound<'_, LoopWorker>>> {
     let Some(event_loop) = running_loop(py)? else { return Ok(None) };
     let last = LAST.with_borrow(|last| last.0.as_ref().map(|last| last.clone_ref(py)));
-    if let Some(port) = last.and_then(|last| last.bind(py).upgrade_as::<Port>().ok().flatten())
-        && port.get().mailbox.is_open()
-        && port.get().is_loop(&event_loop)
+    if let Some(worker) = last.and_then(|last| last.bind(py).upgrade_as::<LoopWorker>().ok().flatten())
+        && worker.get().mailbox.is_open()
+        && worker.get().is_loop(&event_loop)
     {
-        port.get().follow_loop(py);
-        return Ok(Some(port));
+        worker.get().follow_loop(py);
+        return Ok(Some(worker));
     }
-    let port = match known_port(py, &event_loop)? {
-        Some(port) => {
-            port.get().follow_loop(py);
-            port
+    let worker = match known_worker(py, &event_loop)? {
+        Some(worker) => {
+            worker.get().follow_loop(py);
+            worker
         }
         None => open_port(py, &event_loop)?,
     };
-    let weak = PyWeakrefReference::new(&port)?.unbind();
+    let weak = PyWeakrefReference::new(&worker)?.unbind();
     let old = LAST.with_borrow_mut(|last| last.0.replace(weak));
     drop(old);
-    Ok(Some(port))
+    Ok(Some(worker))
 }
 
 /// Ports by loop, for threads on which several loops take turns.
@@ -80,22 +80,22 @@ fn table(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
         .map(|table| table.bind(py))
 }
 
-fn known_port<'py>(py: Python<'py>, event_loop: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, Port>>> {
+fn known_worker<'py>(py: Python<'py>, event_loop: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, LoopWorker>>> {
     let known = table(py)?.call_method1(intern!(py, "get"), (event_loop,))?;
     if known.is_none() {
         return Ok(None);
     }
-    let port = known.call0()?.cast_into::<Port>().ok();
-    Ok(port.filter(|port| port.get().mailbox.is_open()))
+    let worker = known.call0()?.cast_into::<LoopWorker>().ok();
+    Ok(worker.filter(|worker| worker.get().mailbox.is_open()))
 }
 
-fn open_port<'py>(py: Python<'py>, event_loop: &Bound<'py, PyAny>) -> PyResult<Bound<'py, Port>> {
-    let port = commands::open(event_loop, Kind::Attached, "attached")?;
-    register(py, event_loop, &port)?;
-    Ok(port)
+fn open_port<'py>(py: Python<'py>, event_loop: &Bound<'py, PyAny>) -> PyResult<Bound<'py, LoopWorker>> {
+    let worker = commands::open(event_loop, WorkerKind::Attached, "attached")?;
+    register(py, event_loop, &worker)?;
+    Ok(worker)
 }
 
-/// Makes `port` the one that is found for `event_loop`.
-pub(super) fn register(py: Python<'_>, event_loop: &Bound<'_, PyAny>, port: &Bound<'_, Port>) -> PyResult<()> {
-    table(py)?.set_item(event_loop, PyWeakrefReference::new(port)?)
+/// Makes `worker` the one that is found for `event_loop`.
+pub(super) fn register(py: Python<'_>, event_loop: &Bound<'_, PyAny>, worker: &Bound<'_, LoopWorker>) -> PyResult<()> {
+    table(py)?.set_item(event_loop, PyWeakrefReference::new(worker)?)
 }

@@ -7,7 +7,7 @@ use pyo3::types::PyDict;
 
 use super::dedicated::PyWorker;
 use crate::base::lock::Mutex;
-use crate::base::loop_owned::Deferred;
+use crate::base::loop_owned::LoopOwned;
 
 /// Which event loop a worker runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -40,7 +40,7 @@ pub struct Worker {
     event_loop: EventLoop,
     cpu: Option<usize>,
     name: Option<String>,
-    object: Arc<Mutex<Option<Deferred>>>,
+    object: Arc<Mutex<Option<LoopOwned>>>,
 }
 
 impl Worker {
@@ -86,8 +86,8 @@ impl Worker {
         keywords.set_item("cpu", self.cpu)?;
         keywords.set_item("name", self.name.as_deref())?;
         let fresh = py.get_type::<PyWorker>().call((), Some(&keywords))?.cast_into::<PyWorker>()?;
-        let home = fresh.get().mailbox(py)?.sink();
-        let kept = Deferred::new(fresh.clone().into_any().unbind(), home);
+        let owner = fresh.get().mailbox(py)?.sink();
+        let kept = LoopOwned::new(fresh.clone().into_any().unbind(), owner);
         let late = {
             let mut object = self.object.lock().unwrap_or_else(PoisonError::into_inner);
             if object.is_some() { Some(kept) } else { object.replace(kept) }

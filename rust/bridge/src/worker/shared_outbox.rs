@@ -1,4 +1,4 @@
-//! The hand-off of one worker: frames and endings that it has made and not handed over, which the watcher can take too.
+//! The outbox of one worker with its writers: frames and endings not dispatched yet, which the relief can take too.
 
 use std::fmt;
 use std::sync::{Arc, PoisonError, Weak};
@@ -8,11 +8,11 @@ use super::lendable::Lendable;
 use super::relief_alarm;
 use super::shared_writer::SharedWriter;
 use crate::base::lock::{Mutex, MutexGuard};
-use crate::state::{Ending, Outbox, StreamCore};
+use crate::state::{Ending, Outbox, StreamState};
 
 /// Order of the locks: the list of writers, a writer, the outbox.
 #[derive(Default)]
-pub(crate) struct Handoff {
+pub(crate) struct SharedOutbox {
     outbox: Mutex<Outbox>,
     writers: Mutex<Vec<Weak<Lendable<SharedWriter>>>>,
 }
@@ -20,14 +20,14 @@ pub(crate) struct Handoff {
 /// What the watcher saw at a look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Seen {
-    /// Something waits to be handed over.
+    /// Something waits to be dispatched.
     pub(super) waits: bool,
-    /// How often the worker had handed over.
+    /// How often the worker had flushed.
     pub(super) turns: u64,
 }
 
-impl Handoff {
-    pub(super) fn outbox(&self) -> MutexGuard<'_, Outbox> {
+impl SharedOutbox {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Outbox> {
         self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -38,63 +38,63 @@ impl Handoff {
         writers.push(Arc::downgrade(writer));
     }
 
-    /// Parks what was written into `writer` since it was last cut.
-    pub(crate) fn park(&self, writer: &mut SharedWriter) {
+    /// Queues what was written into `writer` since it was last cut.
+    pub(crate) fn enqueue(&self, writer: &mut SharedWriter) {
         if writer.has_run() {
-            writer.cut(&mut self.outbox());
+            writer.cut(&mut self.lock());
         }
     }
 
     /// The same, to leave with the turn. True: the caller must ask the loop for that.
-    pub(crate) fn park_for_turn(&self, writer: &mut SharedWriter) -> bool {
-        let mut outbox = self.outbox();
+    pub(crate) fn enqueue_for_turn(&self, writer: &mut SharedWriter) -> bool {
+        let mut outbox = self.lock();
         writer.cut(&mut outbox);
         outbox.must_schedule()
     }
 
-    /// Parks an ending.
-    pub(crate) fn park_ending(&self, core: &Arc<StreamCore>, ending: Ending) {
-        let mut outbox = self.outbox();
-        outbox.park_ending(Arc::clone(core), ending);
+    /// Queues an ending.
+    pub(crate) fn enqueue_ending(&self, stream: &Arc<StreamState>, ending: Ending) {
+        let mut outbox = self.lock();
+        outbox.enqueue_ending(Arc::clone(stream), ending);
         relief_alarm::ring();
     }
 
-    /// True: the caller must ask the loop for a hand-over at the turn's end.
+    /// True: the caller must ask the loop for a flush at the turn's end.
     pub(crate) fn must_schedule(&self) -> bool {
-        self.outbox().must_schedule()
+        self.lock().must_schedule()
     }
 
     /// True when a batch that is full at `now` should not wait for the turn's end.
     pub(crate) fn is_due(&self, now: Instant) -> bool {
-        self.outbox().is_due(now)
+        self.lock().is_due(now)
     }
 
-    /// Hands over what is parked; on the worker.
-    pub(super) fn hand_over(&self) {
-        let turn = self.outbox().hand_over();
-        if let Some(turn) = turn {
-            turn.deliver();
-            self.outbox().delivered();
+    /// Dispatches what is queued; on the worker.
+    pub(super) fn dispatch(&self) {
+        let handoff = self.lock().hand_off();
+        if let Some(handoff) = handoff {
+            handoff.deliver_all();
+            self.lock().delivered();
         }
     }
 
     /// What there is to see for the watcher.
     pub(super) fn look(&self) -> Seen {
         let written = self.each_writer(|writer| writer.lend(|writer| writer.has_run()).unwrap_or(true));
-        let outbox = self.outbox();
+        let outbox = self.lock();
         Seen { waits: written || !outbox.is_empty(), turns: outbox.turns() }
     }
 
-    /// Hands over in the place of a worker that has not done so since the watcher saw `seen`.
+    /// Dispatches in the place of a worker that has not done so since the watcher saw `seen`.
     pub(super) fn relieve(&self, seen: Seen) {
-        if self.outbox().turns() != seen.turns {
+        if self.lock().turns() != seen.turns {
             return;
         }
         self.each_writer(|writer| {
-            writer.lend(|writer| self.park(writer));
+            writer.lend(|writer| self.enqueue(writer));
             false
         });
-        self.outbox().relieve();
+        self.lock().relieve();
     }
 
     /// True if `look` says so of any writer; all are looked at.
@@ -104,8 +104,8 @@ impl Handoff {
     }
 }
 
-impl fmt::Debug for Handoff {
+impl fmt::Debug for SharedOutbox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Handoff").finish_non_exhaustive()
+        f.debug_struct("SharedOutbox").finish_non_exhaustive()
     }
 }

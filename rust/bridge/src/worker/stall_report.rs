@@ -1,4 +1,4 @@
-//! What the thread of a loop that stands still is doing: logged once per stall, by a thread of its own.
+//! Reports of loops that stand still: the stack of the thread, logged once per stall by a thread of its own.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};

@@ -16,12 +16,12 @@ thread_local! {
 
 /// The thread that code runs on, looked up once and handed down; it cannot leave the thread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Here {
+pub(crate) struct ThreadToken {
     mark: usize,
     stays: PhantomData<*const ()>,
 }
 
-impl Here {
+impl ThreadToken {
     /// The calling thread.
     pub(crate) fn now() -> Self {
         Self { mark: thread_mark(), stays: PhantomData }
@@ -46,7 +46,7 @@ pub(crate) struct ThreadCell<T> {
     value: RefCell<T>,
 }
 
-// SAFETY: `borrow_here` refuses every thread but the owner; `look` is for the collector and `adopt` changes the owner only
+// SAFETY: `borrow_with` refuses every thread but the owner; `look` is for the collector and `adopt` changes the owner only
 // while nothing is borrowed, and both hold the interpreter, as every borrow does: no two threads reach the `RefCell` at
 // once. `T: Send` lets the value move between threads.
 unsafe impl<T: Send> Sync for ThreadCell<T> {}
@@ -58,19 +58,19 @@ impl<T> ThreadCell<T> {
     }
 
     /// True on the owning thread.
-    pub(crate) fn is_home(&self) -> bool {
+    pub(crate) fn is_owner_thread(&self) -> bool {
         self.owner.load(Ordering::Relaxed) == thread_mark()
     }
 
     /// The value; `None` on any other thread, and while it is borrowed further up the stack.
     pub(crate) fn borrow(&self) -> Option<RefMut<'_, T>> {
-        self.borrow_here(Here::now())
+        self.borrow_with(ThreadToken::now())
     }
 
     /// As [`borrow`](Self::borrow), where the thread is known already.
     #[inline]
-    pub(crate) fn borrow_here(&self, here: Here) -> Option<RefMut<'_, T>> {
-        if here.mark == self.owner.load(Ordering::Relaxed) { self.value.try_borrow_mut().ok() } else { None }
+    pub(crate) fn borrow_with(&self, token: ThreadToken) -> Option<RefMut<'_, T>> {
+        if token.mark == self.owner.load(Ordering::Relaxed) { self.value.try_borrow_mut().ok() } else { None }
     }
 
     /// The value for the collector, which holds the interpreter on whatever thread; `None` while it is borrowed.

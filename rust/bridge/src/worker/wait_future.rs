@@ -9,7 +9,7 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use smallvec::SmallVec;
 
-use super::wake_batch::{Callback, Wakes};
+use super::wake_batch::{Callback, WakeBatch};
 use crate::base::context_vars::copy_context;
 use crate::base::lock::{Mutex, MutexGuard};
 use crate::base::log;
@@ -25,11 +25,11 @@ enum State {
 
 /// A future of one loop, without a result, as tasks and everything else that waits on that loop take it.
 ///
-/// It is less than `asyncio.Future`: nothing but its task ever sees it, and its callbacks are called by [`Wakes`].
+/// It is less than `asyncio.Future`: nothing but its task ever sees it, and its callbacks are called by [`WakeBatch`].
 #[python_entry]
 #[pyclass(frozen, module = "pybridge._pybridge")]
 pub(crate) struct Wait {
-    wakes: Py<Wakes>,
+    wakes: Py<WakeBatch>,
     blocking: AtomicBool,
     /// Locked with the interpreter held, and never while Python runs: the collector finds it free.
     state: Mutex<State>,
@@ -37,7 +37,7 @@ pub(crate) struct Wait {
 
 impl Wait {
     /// One that was just handed to a task.
-    pub(crate) fn new<'py>(wakes: &Bound<'py, Wakes>) -> PyResult<Bound<'py, Self>> {
+    pub(crate) fn new<'py>(wakes: &Bound<'py, WakeBatch>) -> PyResult<Bound<'py, Self>> {
         let state = Mutex::new(State::Pending(SmallVec::new()));
         Bound::new(wakes.py(), Self { wakes: wakes.clone().unbind(), blocking: AtomicBool::new(true), state })
     }
@@ -69,7 +69,7 @@ impl Wait {
         };
         let wakes = this.wakes.bind(slf.py());
         for callback in callbacks {
-            Wakes::add(wakes, callback, slf.clone().into_any().unbind())?;
+            WakeBatch::add(wakes, callback, slf.clone().into_any().unbind())?;
         }
         Ok(true)
     }
@@ -104,7 +104,7 @@ impl Wait {
             callbacks.push(callback);
             return Ok(());
         }
-        Wakes::add(slf.get().wakes.bind(py), callback, slf.clone().into_any().unbind())
+        WakeBatch::add(slf.get().wakes.bind(py), callback, slf.clone().into_any().unbind())
     }
 
     fn remove_done_callback(&self, function: &Bound<'_, PyAny>) -> PyResult<usize> {

@@ -6,20 +6,20 @@ use std::task::{Wake, Waker};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
-use super::attach::at_home;
+use super::attach::on_owner_thread;
 use super::mailbox::Mailbox;
 use super::wait_future::Wait;
 use crate::base::lock::Mutex;
-use crate::base::loop_owned::Deferred;
+use crate::base::loop_owned::LoopOwned;
 use crate::state::{Command, CommandSink, Notify};
 
-/// Woken once per wait; at home it resolves its future at once, from elsewhere through the loop's mailbox.
+/// Woken once per wait; on its loop's thread it resolves its future at once, from elsewhere through the loop's mailbox.
 #[derive(Debug)]
 pub(crate) struct Waiter {
     mailbox: Arc<Mailbox>,
     at_once: bool,
     /// Locked with the interpreter held, and never while Python runs: the collector finds it free.
-    wait: Mutex<Option<Deferred>>,
+    wait: Mutex<Option<LoopOwned>>,
 }
 
 impl Waiter {
@@ -56,12 +56,12 @@ impl Waiter {
             return Ok(());
         }
         let Ok(wait) = self.wait.try_lock() else { return Ok(()) };
-        visit.call(wait.as_ref().and_then(Deferred::peek))
+        visit.call(wait.as_ref().and_then(LoopOwned::peek))
     }
 
     /// The future to resolve at the next wake-up.
     pub(crate) fn arm(self: &Arc<Self>, wait: Py<Wait>) -> Waker {
-        let wait = Deferred::new(wait.into_any(), self.mailbox.sink());
+        let wait = LoopOwned::new(wait.into_any(), self.mailbox.sink());
         let old = self.wait.lock().unwrap_or_else(PoisonError::into_inner).replace(wait);
         drop(old);
         Waker::from(Arc::clone(self))
@@ -88,7 +88,7 @@ impl Notify for Waiter {
 
 impl Wake for Waiter {
     fn wake(self: Arc<Self>) {
-        if !self.at_once || !at_home(&self.mailbox, |py| self.notify(py)) {
+        if !self.at_once || !on_owner_thread(&self.mailbox, |py| self.notify(py)) {
             let mailbox = Arc::clone(&self.mailbox);
             drop(mailbox.post(Command::Wake(self)));
         }

@@ -28,13 +28,13 @@ impl Callback {
 /// A loop's own way takes an object and several calls of Python for each callback, which is most of what a wake costs.
 #[python_entry]
 #[pyclass(frozen, module = "pybridge._pybridge")]
-pub(crate) struct Wakes {
+pub(crate) struct WakeBatch {
     pub(super) calls: LoopCalls,
     /// Locked with the interpreter held, and never while Python runs: the collector finds it free.
     due: Mutex<Vec<(Callback, Py<PyAny>)>>,
 }
 
-impl Wakes {
+impl WakeBatch {
     pub(super) fn new<'py>(event_loop: &Bound<'py, PyAny>) -> PyResult<Bound<'py, Self>> {
         Bound::new(event_loop.py(), Self { calls: LoopCalls::of(event_loop)?, due: Mutex::default() })
     }
@@ -69,7 +69,7 @@ impl Wakes {
 
 #[python_entry]
 #[pymethods]
-impl Wakes {
+impl WakeBatch {
     /// Calls what is due. What raises ends the turn, as a callback of the loop does; the rest is called in the next one.
     fn __call__(slf: &Bound<'_, Self>) -> PyResult<()> {
         let (py, this) = (slf.py(), slf.get());

@@ -16,7 +16,7 @@ use crate::base::interpreter::{is_unshared, stop_iteration};
 use crate::base::lock::{Mutex, MutexGuard};
 use crate::base::log;
 use crate::consumer::PyStream;
-use crate::worker::{Port, Wait, Waiter};
+use crate::worker::{LoopWorker, Wait, Waiter};
 
 enum State {
     New(Goal),
@@ -150,16 +150,16 @@ impl Awaited {
                     }
                     stream.readers.come_back(py);
                 }
-                let port = goal.start(py)?;
+                let worker = goal.start(py)?;
                 if let Poll::Ready(result) = goal.look(py, None) {
                     return Self::finish(slf, goal, result);
                 }
-                let port = port.map_or_else(|| running_port(py), Ok)?;
+                let worker = worker.map_or_else(|| running_worker(py), Ok)?;
                 if goal.read().is_some_and(|stream| !stream.readers.begin()) {
                     return Err(read_by_another());
                 }
-                let waiter = goal.waiter(Arc::clone(&port.get().mailbox));
-                Self::wait(slf, &port, goal, waiter)
+                let waiter = goal.waiter(Arc::clone(&worker.get().mailbox));
+                Self::wait(slf, &worker, goal, waiter)
             }
             State::Waiting(mut goal, waiter) => match goal.look(py, None) {
                 Poll::Ready(result) => {
@@ -173,8 +173,8 @@ impl Awaited {
     }
 
     fn wait_again<'py>(slf: &Bound<'py, Self>, goal: Goal, waiter: Arc<Waiter>) -> PyResult<Step<'py>> {
-        match running_port(slf.py()) {
-            Ok(port) => Self::wait(slf, &port, goal, waiter),
+        match running_worker(slf.py()) {
+            Ok(worker) => Self::wait(slf, &worker, goal, waiter),
             Err(error) => {
                 goal.forget(&waiter);
                 Err(error)
@@ -185,12 +185,12 @@ impl Awaited {
     /// The future to wait for; else the result or an error.
     fn wait<'py>(
         slf: &Bound<'py, Self>,
-        port: &Bound<'py, Port>,
+        worker: &Bound<'py, LoopWorker>,
         mut goal: Goal,
         waiter: Arc<Waiter>,
     ) -> PyResult<Step<'py>> {
         let py = slf.py();
-        let result = match arm(port, &waiter) {
+        let result = match arm(worker, &waiter) {
             Ok((future, waker)) => match goal.look(py, Some(&waker)) {
                 Poll::Pending => return Ok(Step::Waits(State::Waiting(goal, waiter), future)),
                 Poll::Ready(result) => result,
@@ -212,7 +212,7 @@ impl Awaited {
 
     /// Lets the cancelled stream end before its cancelled reader goes on, as one generator within another would.
     fn give_way(py: Python<'_>, goal: Goal, waiter: Arc<Waiter>, cancelled: Py<PyBaseException>) -> PyResult<Step<'_>> {
-        let (future, waker) = arm(&running_port(py)?, &waiter)?;
+        let (future, waker) = arm(&running_worker(py)?, &waiter)?;
         if goal.read().is_none_or(|stream| stream.has_ended_or_wake(&waker)) {
             goal.forget(&waiter);
             return Err(PyErr::from_value(cancelled.into_bound(py).into_any()));
@@ -233,8 +233,8 @@ impl Awaited {
                 if error.is_instance_of::<CancelledError>(py) && stream.is_cancelled_with_parent() {
                     return Self::give_way(py, goal, waiter, error.into_value(py));
                 }
-                if let Some(core) = stream.open_core()
-                    && let Err(failure) = stream.readers.leave(slf.as_any(), &core, waiter.mailbox())
+                if let Some(open) = stream.open_stream()
+                    && let Err(failure) = stream.readers.leave(slf.as_any(), &open, waiter.mailbox())
                 {
                     log::warning(py, "stream", "the task that reads a stream cannot be watched", &failure);
                 }
@@ -253,15 +253,15 @@ fn read_by_another() -> PyErr {
     PyRuntimeError::new_err("another task is reading this stream")
 }
 
-fn running_port(py: Python<'_>) -> PyResult<Bound<'_, Port>> {
-    crate::worker::running_port(py)?.ok_or_else(|| {
+fn running_worker(py: Python<'_>) -> PyResult<Bound<'_, LoopWorker>> {
+    crate::worker::running_worker(py)?.ok_or_else(|| {
         PyRuntimeError::new_err("this waits on a running event loop of asyncio; use engine.iter() without one")
     })
 }
 
 /// A future for the running task to wait for, and what resolves it.
-fn arm<'py>(port: &Bound<'py, Port>, waiter: &Arc<Waiter>) -> PyResult<(Bound<'py, PyAny>, Waker)> {
-    let wait = Wait::new(port.get().wakes(port.py()))?;
+fn arm<'py>(worker: &Bound<'py, LoopWorker>, waiter: &Arc<Waiter>) -> PyResult<(Bound<'py, PyAny>, Waker)> {
+    let wait = Wait::new(worker.get().wakes(worker.py()))?;
     let waker = waiter.arm(wait.clone().unbind());
     Ok((wait.into_any(), waker))
 }

@@ -13,8 +13,8 @@ use crate::base::runtime;
 use crate::consumer::PyStream;
 use crate::error::py_errors::{raise_failure, runtime_error};
 use crate::error::{Failure, Reason};
-use crate::state::{EngineCore, StreamCore};
-use crate::worker::{Mailbox, Port, Waiter};
+use crate::state::{EngineState, StreamState};
+use crate::worker::{LoopWorker, Mailbox, Waiter};
 
 /// What is awaited.
 pub(crate) enum Goal {
@@ -27,9 +27,9 @@ pub(crate) enum Goal {
     /// The one item of a call.
     Single(Box<Single>),
     /// Whether a stream is cancelled.
-    Cancelled(Arc<StreamCore>),
+    Cancelled(Arc<StreamState>),
     /// That no stream of an engine is live.
-    Idle(Arc<EngineCore>),
+    Idle(Arc<EngineState>),
     /// What something outside this crate comes to.
     Polled(Box<dyn Polled>),
 }
@@ -77,9 +77,9 @@ impl Goal {
         }
     }
 
-    /// Starts the stream that it is about, if that has not been; gives the port of the loop that runs here if that was
+    /// Starts the stream that it is about, if that has not been; gives the worker of the loop that runs here if that was
     /// looked up.
-    pub(super) fn start<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, Port>>> {
+    pub(super) fn start<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, LoopWorker>>> {
         match self {
             Self::Next(stream) | Self::Enter(stream) => stream.get().start(py),
             Self::Single(single) => single.start(py),
@@ -103,10 +103,10 @@ impl Goal {
                 done(stream.get().is_over_or_wake(waker))
             }
             Self::Single(single) => single.look(py, waker),
-            Self::Cancelled(core) => {
-                core.poll_cancelled(waker).map(|cancelled| Ok(cancelled.into_pyobject(py)?.to_owned().into_any()))
+            Self::Cancelled(stream) => {
+                stream.poll_cancelled(waker).map(|cancelled| Ok(cancelled.into_pyobject(py)?.to_owned().into_any()))
             }
-            Self::Idle(core) => done(core.is_idle_or_wake(waker)),
+            Self::Idle(engine) => done(engine.is_idle_or_wake(waker)),
             Self::Polled(polled) => match runtime::check_fork().and_then(|()| runtime::check_exit()) {
                 Err(error) => Poll::Ready(Err(runtime_error(py, error))),
                 Ok(()) => catch_unwind(AssertUnwindSafe(|| polled.poll(py, waker)))
@@ -140,8 +140,8 @@ impl Goal {
             Self::Enter(_) | Self::Polled(_) => {}
             Self::Close(stream, _) => stream.get().forget_closer(&waker()),
             Self::Single(single) => single.forget(&waker()),
-            Self::Cancelled(core) => core.forget_cancel_waiter(&waker()),
-            Self::Idle(core) => core.forget_idle_waker(&waker()),
+            Self::Cancelled(stream) => stream.forget_cancel_waiter(&waker()),
+            Self::Idle(engine) => engine.forget_idle_waker(&waker()),
         }
     }
 

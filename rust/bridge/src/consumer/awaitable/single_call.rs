@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 
 use crate::consumer::PyStream;
 use crate::error::Reason;
-use crate::worker::Port;
+use crate::worker::LoopWorker;
 
 /// The stream of one call, which nobody else reads.
 pub(crate) struct Single {
@@ -28,7 +28,7 @@ impl Single {
         Box::new(Self { stream, progress: Progress::Reading(None) })
     }
 
-    pub(super) fn start<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, Port>>> {
+    pub(super) fn start<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, LoopWorker>>> {
         self.stream.start(py)
     }
 

@@ -12,41 +12,43 @@ use pyo3::Python;
 use pyo3::types::PyDict;
 
 use super::*;
-use crate::base::loop_owned::Deferred;
+use crate::base::loop_owned::LoopOwned;
 use crate::codec::{Framing, Limits};
-use crate::state::credit::Marks;
-use crate::state::{CallOptions, CommandSink, ConsumerKind, EngineCore, Flow, Flush, ItemCodec, Request, RequestCodec};
+use crate::state::credit::Watermarks;
+use crate::state::{
+    CallOptions, CommandSink, ConsumerKind, EngineState, Flow, Flush, ItemCodec, Request, RequestCodec,
+};
 use crate::worker::Mailbox;
 
-const OPEN: Places = Places { max_concurrency: None, max_queue: None, max_held_bytes: usize::MAX };
+const OPEN: AdmissionLimits = AdmissionLimits { max_concurrency: None, max_queue: None, max_held_bytes: usize::MAX };
 
 /// An engine's door, and what its calls are made of.
 struct Door {
-    engine: Arc<EngineCore>,
-    home: Arc<dyn CommandSink>,
-    object: Arc<Deferred>,
+    engine: Arc<EngineState>,
+    worker: Arc<dyn CommandSink>,
+    object: Arc<LoopOwned>,
 }
 
 impl Door {
-    fn new(places: Places) -> Self {
-        let marks = Marks { high_bytes: 1, low_bytes: 1, high_items: 1, low_items: 1 };
+    fn new(limits: AdmissionLimits) -> Self {
+        let watermarks = Watermarks { high_bytes: 1, low_bytes: 1, high_items: 1, low_items: 1 };
         let flow = Flow {
             flush: Flush::Turn,
             batch_items: 1,
             batch_bytes: 1,
-            marks,
+            watermarks,
             write_timeout: None,
             cancel_grace: Duration::ZERO,
             abandon_timeout: None,
-            places,
+            admission: limits,
         };
         let pool = Pool::new(PoolConfig::default()).expect("the defaults are valid");
-        let home = Arc::new(Mailbox::new().expect("a descriptor")).sink();
-        let object = Arc::new(Deferred::new(
+        let worker = Arc::new(Mailbox::new().expect("a descriptor")).sink();
+        let object = Arc::new(LoopOwned::new(
             Python::attach(|py| PyDict::new(py).into_any().unbind()),
-            Arc::<dyn CommandSink>::clone(&home),
+            Arc::<dyn CommandSink>::clone(&worker),
         ));
-        Self { engine: EngineCore::new(String::new(), flow, Limits::default(), pool, |_engine| {}), home, object }
+        Self { engine: EngineState::new(String::new(), flow, Limits::default(), pool, |_engine| {}), worker, object }
     }
 
     fn admission(&self) -> &Admission {
@@ -55,9 +57,9 @@ impl Door {
 
     /// A call whose request has so many bytes.
     fn call(&self, len: usize) -> Box<StartRequest> {
-        let (engine, home) = (Arc::clone(&self.engine), Arc::clone(&self.home));
+        let (engine, worker) = (Arc::clone(&self.engine), Arc::clone(&self.worker));
         Box::new(StartRequest {
-            core: StreamCore::new(engine, home, CallOptions::default(), None, ConsumerKind::Rust),
+            stream: StreamState::new(engine, worker, CallOptions::default(), None, ConsumerKind::Rust),
             engine: Arc::clone(&self.object),
             request: Request::Encoded(Bytes::from(vec![0; len]), RequestCodec::Engine),
             codec: ItemCodec::Engine,
@@ -67,31 +69,31 @@ impl Door {
         })
     }
 
-    fn admitted(&self, len: usize) -> Arc<StreamCore> {
-        match self.admission().enter(self.call(len), false) {
-            Entry::Admitted(start) => start.core,
-            Entry::Waiting => panic!("it waits"),
-            Entry::Refused(_, reason) => panic!("{reason}"),
+    fn admitted(&self, len: usize) -> Arc<StreamState> {
+        match self.admission().acquire(self.call(len), false) {
+            AdmissionOutcome::Admitted(start) => start.stream,
+            AdmissionOutcome::Waiting => panic!("it waits"),
+            AdmissionOutcome::Refused(_, reason) => panic!("{reason}"),
         }
     }
 
-    fn waiting(&self, len: usize) -> Arc<StreamCore> {
+    fn waiting(&self, len: usize) -> Arc<StreamState> {
         let start = self.call(len);
-        let core = Arc::clone(&start.core);
-        assert!(matches!(self.admission().enter(start, false), Entry::Waiting));
-        core
+        let stream = Arc::clone(&start.stream);
+        assert!(matches!(self.admission().acquire(start, false), AdmissionOutcome::Waiting));
+        stream
     }
 
     fn refused(&self, len: usize) -> String {
-        match self.admission().enter(self.call(len), false) {
-            Entry::Refused(_, reason) => reason,
-            Entry::Admitted(_) | Entry::Waiting => panic!("it has a place"),
+        match self.admission().acquire(self.call(len), false) {
+            AdmissionOutcome::Refused(_, reason) => reason,
+            AdmissionOutcome::Admitted(_) | AdmissionOutcome::Waiting => panic!("it has a place"),
         }
     }
 
     /// The numbers of the streams that a stream's leaving lets in.
-    fn leave(&self, stream: &StreamCore) -> Vec<u64> {
-        ids(&self.admission().leave(stream))
+    fn release(&self, stream: &StreamState) -> Vec<u64> {
+        ids(&self.admission().release(stream))
     }
 }
 
@@ -119,18 +121,18 @@ struct Asker {
 
 impl Door {
     fn granted(&self) -> u64 {
-        match self.admission().ask(Waker::noop()) {
-            Asked::Granted(ticket) => ticket,
-            Asked::Waiting(_) => panic!("it waits"),
-            Asked::Refused(reason) => panic!("{reason}"),
+        match self.admission().acquire_permit(Waker::noop()) {
+            PermitOutcome::Granted(ticket) => ticket,
+            PermitOutcome::Waiting(_) => panic!("it waits"),
+            PermitOutcome::Refused(reason) => panic!("{reason}"),
         }
     }
 
     fn asker(&self) -> Asker {
         let woken = Arc::new(Woken::default());
-        match self.admission().ask(&Arc::clone(&woken).into()) {
-            Asked::Waiting(ticket) => Asker { ticket, woken },
-            Asked::Granted(_) | Asked::Refused(_) => panic!("there is a place, or no room to wait"),
+        match self.admission().acquire_permit(&Arc::clone(&woken).into()) {
+            PermitOutcome::Waiting(ticket) => Asker { ticket, woken },
+            PermitOutcome::Granted(_) | PermitOutcome::Refused(_) => panic!("there is a place, or no room to wait"),
         }
     }
 
@@ -138,27 +140,27 @@ impl Door {
         self.admission().poll_granted(asker.ticket, &Arc::clone(&asker.woken).into())
     }
 
-    fn return_permit(&self) -> Vec<u64> {
-        ids(&self.admission().return_permit())
+    fn release_permit(&self) -> Vec<u64> {
+        ids(&self.admission().release_permit())
     }
 }
 
 fn ids(starts: &[Box<StartRequest>]) -> Vec<u64> {
-    starts.iter().map(|start| start.core.id).collect()
+    starts.iter().map(|start| start.stream.id).collect()
 }
 
 /// Guarantee F-08.
 #[test]
 fn so_many_run_at_once_and_the_rest_follow_in_order() {
-    let door = Door::new(Places { max_concurrency: Some(2), ..OPEN });
+    let door = Door::new(AdmissionLimits { max_concurrency: Some(2), ..OPEN });
     let running = [door.admitted(0), door.admitted(0)];
     let waiting = [door.waiting(0), door.waiting(0), door.waiting(0)];
     assert_eq!(door.admission().counts(), (3, 0));
-    assert_eq!(door.leave(&running[0]), [waiting[0].id]);
-    assert_eq!(door.leave(&running[0]), [0; 0], "it held one place");
-    assert_eq!(door.leave(&waiting[0]), [waiting[1].id]);
-    assert_eq!(door.leave(&running[1]), [waiting[2].id]);
-    assert_eq!((door.leave(&waiting[1]), door.leave(&waiting[2])), (vec![], vec![]));
+    assert_eq!(door.release(&running[0]), [waiting[0].id]);
+    assert_eq!(door.release(&running[0]), [0; 0], "it held one place");
+    assert_eq!(door.release(&waiting[0]), [waiting[1].id]);
+    assert_eq!(door.release(&running[1]), [waiting[2].id]);
+    assert_eq!((door.release(&waiting[1]), door.release(&waiting[2])), (vec![], vec![]));
     assert_eq!(door.admission().counts(), (0, 0));
     door.admitted(0);
     door.admitted(0);
@@ -168,24 +170,24 @@ fn so_many_run_at_once_and_the_rest_follow_in_order() {
 /// Guarantee F-10.
 #[test]
 fn a_call_that_is_part_of_another_passes_and_holds_no_place() {
-    let door = Door::new(Places { max_concurrency: Some(1), max_queue: Some(0), ..OPEN });
+    let door = Door::new(AdmissionLimits { max_concurrency: Some(1), max_queue: Some(0), ..OPEN });
     let running = door.admitted(0);
-    assert!(matches!(door.admission().enter(door.call(9), true), Entry::Admitted(_)));
+    assert!(matches!(door.admission().acquire(door.call(9), true), AdmissionOutcome::Admitted(_)));
     assert_eq!(door.admission().counts(), (0, 0));
-    door.leave(&running);
+    door.release(&running);
     door.admitted(0);
 }
 
 #[test]
 fn a_full_queue_refuses_with_what_keeps_it_full() {
-    let door = Door::new(Places { max_concurrency: Some(2), max_queue: Some(1), max_held_bytes: 1000 });
+    let door = Door::new(AdmissionLimits { max_concurrency: Some(2), max_queue: Some(1), max_held_bytes: 1000 });
     let first = door.admitted(100);
     door.waiting(100);
     assert_eq!(
         door.refused(0),
         "1 run and hold 800 of 1000 bytes of requests (max_held_bytes), 1 of 1 wait (max_queue)"
     );
-    assert_eq!(door.leave(&first).len(), 1);
+    assert_eq!(door.release(&first).len(), 1);
     door.admitted(0);
     door.waiting(0);
     assert_eq!(door.refused(0), "2 of 2 run (max_concurrency), 1 of 1 wait (max_queue)");
@@ -194,36 +196,36 @@ fn a_full_queue_refuses_with_what_keeps_it_full() {
 /// Guarantee M-12.
 #[test]
 fn requests_hold_eight_times_their_length_until_they_are_decoded() {
-    let door = Door::new(Places { max_held_bytes: 1000, ..OPEN });
+    let door = Door::new(AdmissionLimits { max_held_bytes: 1000, ..OPEN });
     let first = door.admitted(100);
     let second = door.admitted(25);
     assert_eq!(door.admission().counts(), (0, 1000), "the limit itself is allowed");
     let third = door.waiting(1);
     let empty = door.waiting(0);
-    assert_eq!(door.leave(&second), [third.id, empty.id]);
+    assert_eq!(door.release(&second), [third.id, empty.id]);
     assert_eq!(door.admission().counts(), (0, 808));
-    assert_eq!((door.leave(&first), door.leave(&third), door.leave(&empty)), (vec![], vec![], vec![]));
+    assert_eq!((door.release(&first), door.release(&third), door.release(&empty)), (vec![], vec![], vec![]));
     assert_eq!(door.admission().counts(), (0, 0));
 }
 
 #[test]
 fn a_request_that_alone_is_over_the_limit_runs_alone() {
-    let door = Door::new(Places { max_held_bytes: 1000, ..OPEN });
+    let door = Door::new(AdmissionLimits { max_held_bytes: 1000, ..OPEN });
     let large = door.admitted(1000);
     door.admitted(0);
     let small = door.waiting(1);
-    assert_eq!(door.leave(&large), [small.id]);
+    assert_eq!(door.release(&large), [small.id]);
 }
 
 #[test]
 fn what_the_decoder_counted_replaces_the_guess_and_moves_the_next_one() {
-    let door = Door::new(Places { max_held_bytes: 1000, ..OPEN });
+    let door = Door::new(AdmissionLimits { max_held_bytes: 1000, ..OPEN });
     let first = door.admitted(100);
     let second = door.waiting(100);
     assert_eq!(ids(&door.admission().charge(&first, 100, 200)), [second.id]);
     let guess = 725; // a ratio of 8, moved an eighth of the way to 2
     assert_eq!(door.admission().counts(), (0, 200 + guess));
-    assert_eq!(door.leave(&first), [0; 0]);
+    assert_eq!(door.release(&first), [0; 0]);
     assert_eq!(door.admission().counts(), (0, guess));
     assert!(door.admission().charge(&first, 100, 5000).is_empty(), "it has left");
     assert!(door.admission().charge(&second, 0, 10).is_empty(), "nothing to learn from no bytes");
@@ -240,132 +242,136 @@ fn what_the_decoder_counted_replaces_the_guess_and_moves_the_next_one() {
 /// Guarantee F-09.
 #[test]
 fn a_call_that_is_withdrawn_or_ended_while_it_waits_gets_no_place() {
-    let door = Door::new(Places { max_concurrency: Some(1), ..OPEN });
+    let door = Door::new(AdmissionLimits { max_concurrency: Some(1), ..OPEN });
     let running = door.admitted(0);
     let waiting = [door.waiting(0), door.waiting(0), door.waiting(0)];
     assert!(door.admission().withdraw(&waiting[0]).is_some_and(|admitted| admitted.is_empty()));
     assert!(door.admission().withdraw(&waiting[0]).is_none() && door.admission().withdraw(&running).is_none());
     waiting[1].release();
     assert_eq!(door.admission().counts(), (2, 0));
-    assert_eq!(door.leave(&running), [waiting[2].id]);
+    assert_eq!(door.release(&running), [waiting[2].id]);
 }
 
 #[test]
 fn who_waited_behind_a_request_too_large_goes_on_once_that_is_withdrawn() {
-    let door = Door::new(Places { max_concurrency: Some(3), max_held_bytes: 1000, ..OPEN });
+    let door = Door::new(AdmissionLimits { max_concurrency: Some(3), max_held_bytes: 1000, ..OPEN });
     let running = door.admitted(100);
     let (large, small, permit, last) = (door.waiting(1000), door.waiting(10), door.asker(), door.waiting(0));
     let admitted = door.admission().withdraw(&large).expect("it waits");
     assert_eq!(ids(&admitted), [small.id]);
     assert_eq!((permit.woken.times(), door.poll(&permit)), (1, Poll::Ready(true)));
     assert_eq!(door.admission().counts().0, 1, "three places are taken");
-    assert_eq!(door.leave(&running), [last.id]);
+    assert_eq!(door.release(&running), [last.id]);
 }
 
 #[test]
 fn all_that_wait_are_drained_in_order() {
-    let door = Door::new(Places { max_concurrency: Some(1), ..OPEN });
+    let door = Door::new(AdmissionLimits { max_concurrency: Some(1), ..OPEN });
     let running = door.admitted(0);
     let waiting = [door.waiting(0), door.waiting(0)];
-    assert_eq!(ids(&door.admission().drain()), waiting.map(|core| core.id));
+    assert_eq!(ids(&door.admission().drain()), waiting.map(|stream| stream.id));
     assert_eq!(door.admission().counts(), (0, 0));
-    assert_eq!(door.leave(&running), [0; 0]);
+    assert_eq!(door.release(&running), [0; 0]);
 }
 
 #[test]
 fn permits_and_calls_stand_in_one_line() {
-    let door = Door::new(Places { max_concurrency: Some(1), ..OPEN });
+    let door = Door::new(AdmissionLimits { max_concurrency: Some(1), ..OPEN });
     door.granted();
     let (first, second, third) = (door.waiting(0), door.asker(), door.waiting(0));
     assert_eq!(door.admission().counts(), (3, 0));
-    assert_eq!(door.return_permit(), [first.id]);
+    assert_eq!(door.release_permit(), [first.id]);
     assert!(door.poll(&second).is_pending());
-    assert_eq!(door.leave(&first), [0; 0], "the permit has the place");
+    assert_eq!(door.release(&first), [0; 0], "the permit has the place");
     assert_eq!((second.woken.times(), door.poll(&second)), (1, Poll::Ready(true)));
-    assert_eq!(door.return_permit(), [third.id]);
-    assert_eq!(door.leave(&third), [0; 0]);
+    assert_eq!(door.release_permit(), [third.id]);
+    assert_eq!(door.release(&third), [0; 0]);
     door.granted();
     door.asker();
 }
 
 #[test]
 fn a_call_takes_the_place_of_its_permit() {
-    let door = Door::new(Places { max_concurrency: Some(1), max_queue: Some(0), ..OPEN });
+    let door = Door::new(AdmissionLimits { max_concurrency: Some(1), max_queue: Some(0), ..OPEN });
     let ticket = door.granted();
     door.refused(0);
-    let Entry::Admitted(start) = door.admission().enter_with(door.call(0), ticket) else { panic!("it has a place") };
+    let AdmissionOutcome::Admitted(start) = door.admission().acquire_with_permit(door.call(0), ticket) else {
+        panic!("it has a place")
+    };
     door.refused(0);
-    assert_eq!(door.leave(&start.core), [0; 0]);
+    assert_eq!(door.release(&start.stream), [0; 0]);
     let running = door.admitted(0);
-    assert!(matches!(door.admission().ask(Waker::noop()), Asked::Refused(reason) if reason.contains("1 of 1 run")));
-    assert_eq!(door.leave(&running), [0; 0]);
+    assert!(
+        matches!(door.admission().acquire_permit(Waker::noop()), PermitOutcome::Refused(reason) if reason.contains("1 of 1 run"))
+    );
+    assert_eq!(door.release(&running), [0; 0]);
     door.granted();
 }
 
 #[test]
 fn a_request_too_large_for_the_memory_that_is_free_waits_where_its_permit_stood() {
-    let door = Door::new(Places { max_concurrency: Some(3), max_held_bytes: 1000, ..OPEN });
+    let door = Door::new(AdmissionLimits { max_concurrency: Some(3), max_held_bytes: 1000, ..OPEN });
     let large = door.admitted(100);
     let (first, second) = (door.granted(), door.granted());
     let later = door.waiting(0);
     let start = |ticket, len| {
         let start = door.call(len);
-        let core = Arc::clone(&start.core);
-        (door.admission().enter_with(start, ticket), core)
+        let stream = Arc::clone(&start.stream);
+        (door.admission().acquire_with_permit(start, ticket), stream)
     };
     let (entry, fits) = start(second, 25);
-    assert!(matches!(entry, Entry::Admitted(_)));
+    assert!(matches!(entry, AdmissionOutcome::Admitted(_)));
     let (entry, waits) = start(first, 1);
-    assert!(matches!(entry, Entry::Waiting));
-    assert_eq!(door.leave(&fits), [waits.id, later.id]);
+    assert!(matches!(entry, AdmissionOutcome::Waiting));
+    assert_eq!(door.release(&fits), [waits.id, later.id]);
     assert_eq!(door.admission().counts(), (0, 808));
-    for core in [large, waits, later] {
-        assert_eq!(door.leave(&core), [0; 0]);
+    for stream in [large, waits, later] {
+        assert_eq!(door.release(&stream), [0; 0]);
     }
     assert_eq!(door.admission().counts(), (0, 0));
 }
 
 #[test]
 fn a_call_with_a_later_permit_does_not_pass_one_that_waits_for_memory() {
-    let door = Door::new(Places { max_concurrency: Some(3), max_held_bytes: 1000, ..OPEN });
+    let door = Door::new(AdmissionLimits { max_concurrency: Some(3), max_held_bytes: 1000, ..OPEN });
     let large = door.admitted(100);
     let (first, second) = (door.granted(), door.granted());
     let (waits, small) = (door.call(100), door.call(1));
-    let expected = [waits.core.id, small.core.id];
-    assert!(matches!(door.admission().enter_with(waits, first), Entry::Waiting));
-    assert!(matches!(door.admission().enter_with(small, second), Entry::Waiting));
+    let expected = [waits.stream.id, small.stream.id];
+    assert!(matches!(door.admission().acquire_with_permit(waits, first), AdmissionOutcome::Waiting));
+    assert!(matches!(door.admission().acquire_with_permit(small, second), AdmissionOutcome::Waiting));
     assert_eq!(door.admission().counts(), (2, 800));
-    assert_eq!(door.leave(&large), expected);
+    assert_eq!(door.release(&large), expected);
 }
 
 #[test]
 fn who_wants_no_permit_any_more_leaves_the_line_with_or_without_a_place() {
-    let door = Door::new(Places { max_concurrency: Some(1), ..OPEN });
+    let door = Door::new(AdmissionLimits { max_concurrency: Some(1), ..OPEN });
     door.granted();
     let (gone, granted, last) = (door.asker(), door.asker(), door.asker());
     assert!(!door.admission().forget_permit(gone.ticket));
-    assert_eq!(door.return_permit(), [0; 0]);
+    assert_eq!(door.release_permit(), [0; 0]);
     assert_eq!((gone.woken.times(), granted.woken.times(), last.woken.times()), (0, 1, 0));
     assert!(door.admission().forget_permit(granted.ticket), "it had a place");
-    assert_eq!(door.return_permit(), [0; 0]);
+    assert_eq!(door.release_permit(), [0; 0]);
     assert_eq!((last.woken.times(), door.poll(&last)), (1, Poll::Ready(true)));
     assert!(!door.admission().forget_permit(last.ticket), "it has been taken");
 }
 
 #[test]
 fn the_waker_of_the_last_poll_is_woken() {
-    let door = Door::new(Places { max_concurrency: Some(1), ..OPEN });
+    let door = Door::new(AdmissionLimits { max_concurrency: Some(1), ..OPEN });
     door.granted();
     let Asker { ticket, woken: first } = door.asker();
     let asker = Asker { ticket, woken: Arc::default() };
     assert!(door.poll(&asker).is_pending());
-    door.return_permit();
+    door.release_permit();
     assert_eq!((first.times(), asker.woken.times()), (0, 1));
 }
 
 #[test]
 fn who_waits_for_a_permit_is_sent_away_when_there_are_no_more_calls() {
-    let door = Door::new(Places { max_concurrency: Some(1), ..OPEN });
+    let door = Door::new(AdmissionLimits { max_concurrency: Some(1), ..OPEN });
     let running = door.admitted(0);
     let (call, permit) = (door.waiting(0), door.asker());
     door.engine.drain();
@@ -373,7 +379,7 @@ fn who_waits_for_a_permit_is_sent_away_when_there_are_no_more_calls() {
     let late = door.asker();
     assert_eq!(ids(&door.admission().drain()), [call.id], "calls that wait are not refused before that");
     assert_eq!((late.woken.times(), door.poll(&late)), (1, Poll::Ready(false)));
-    assert_eq!(door.leave(&running), [0; 0]);
+    assert_eq!(door.release(&running), [0; 0]);
 }
 
 #[test]
@@ -384,11 +390,13 @@ fn a_panic_of_a_waker_stops_neither_the_worker_nor_the_line() {
             panic!("a waker of the host");
         }
     }
-    let door = Door::new(Places { max_concurrency: Some(1), ..OPEN });
+    let door = Door::new(AdmissionLimits { max_concurrency: Some(1), ..OPEN });
     let running = door.admitted(0);
-    let Asked::Waiting(ticket) = door.admission().ask(&Arc::new(Panics).into()) else { panic!("there is a place") };
+    let PermitOutcome::Waiting(ticket) = door.admission().acquire_permit(&Arc::new(Panics).into()) else {
+        panic!("there is a place")
+    };
     let next = door.waiting(0);
-    assert_eq!(door.leave(&running), [0; 0]);
+    assert_eq!(door.release(&running), [0; 0]);
     assert!(door.admission().forget_permit(ticket));
-    assert_eq!(door.return_permit(), [next.id]);
+    assert_eq!(door.release_permit(), [next.id]);
 }

@@ -12,7 +12,7 @@ use crate::error::Reason;
 
 /// Two batches are in flight, of which the producer needs one to be taken.
 fn queue_that_waits() -> Queue {
-    let queue = Queue::new(Marks { high_bytes: 128, low_bytes: 96, high_items: 8, low_items: 8 });
+    let queue = Queue::new(Watermarks { high_bytes: 128, low_bytes: 96, high_items: 8, low_items: 8 });
     for _ in 0..2 {
         let batch = Batch::single(Bytes::from_static(b"frame"));
         queue.credit.charge(&batch);
@@ -33,7 +33,7 @@ type Way<'a> = &'a dyn Fn(&Queue, &dyn Fn());
 fn a_producer_that_waits_is_resumed_once_whoever_gives_the_credit() {
     let by_credit = |queue: &Queue, resume: &dyn Fn()| {
         let batch = take(queue);
-        queue.credit.restore(weight(&batch), batch.frames(), resume);
+        queue.credit.restore(charged_bytes(&batch), batch.frames(), resume);
     };
     let by_abandoning = |queue: &Queue, resume: &dyn Fn()| drop(queue.abandon(resume));
     let by_a_batch_after_the_ending = |queue: &Queue, resume: &dyn Fn()| {
@@ -77,7 +77,7 @@ fn unasked() {
 
 /// A queue for this many bytes and items; its producer goes on at or below half of them.
 fn queue(high_bytes: usize, high_items: usize) -> Queue {
-    Queue::new(Marks { high_bytes, low_bytes: high_bytes / 2, high_items, low_items: high_items / 2 })
+    Queue::new(Watermarks { high_bytes, low_bytes: high_bytes / 2, high_items, low_items: high_items / 2 })
 }
 
 fn frame(len: usize) -> Batch {
@@ -115,8 +115,8 @@ fn ends(queue: &Queue) -> bool {
 #[test]
 fn a_frame_weighs_its_bytes_and_64_more() {
     let pool = pool();
-    assert_eq!(weight(&frame(5)), 69);
-    assert_eq!(weight(&frames(&mut pool.writer(), &[1, 2, 3])), 6 + 3 * 64);
+    assert_eq!(charged_bytes(&frame(5)), 69);
+    assert_eq!(charged_bytes(&frames(&mut pool.writer(), &[1, 2, 3])), 6 + 3 * 64);
 }
 
 /// Guarantee F-01.
@@ -163,7 +163,7 @@ fn a_patient_reader_is_woken_by_a_half_full_window_a_waiting_producer_or_the_end
     patient(&by_items);
     assert!(push(&by_items).is_none());
     assert!(push(&by_items).is_some());
-    let waiting = Queue::new(Marks { high_bytes: 1000, low_bytes: 100, high_items: 100, low_items: 50 });
+    let waiting = Queue::new(Watermarks { high_bytes: 1000, low_bytes: 100, high_items: 100, low_items: 50 });
     patient(&waiting);
     waiting.credit.charge(&frame(200)); // sealed, and not here yet
     assert!(waiting.take_patient_reader().is_some());

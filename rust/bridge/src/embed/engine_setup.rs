@@ -31,7 +31,7 @@ impl EngineBuilder {
     /// interpreter.
     ///
     /// # Errors
-    /// The interpreter was not started ([`embed::initialize`](super::initialize)); an event loop runs on this thread, which must not wait; otherwise
+    /// The interpreter was not started ([`embed::initialize`](crate::embed::initialize)); an event loop runs on this thread, which must not wait; otherwise
     /// as [`build`](Self::build).
     pub fn blocking(self) -> Result<Engine, SetupError> {
         // What a worker calls detached, as `on_failure`, has a loop below it as well.

@@ -96,21 +96,25 @@ MAY_ATTACH = {
     "codec/build.rs",  # frees decoded values where the interpreter still is; their owner is attached
 }
 KNOWS_NO_PYTHON = {
-    "codec/limits.rs",
+    "base/fork.rs",
+    "base/lock.rs",
     "codec/framing.rs",
+    "codec/limits.rs",
     "codec/spec.rs",
-    "error.rs",
-    "stream/ending.rs",
-    "stream/queue.rs",
+    "engine/stats.rs",
+    "error/catalogue.rs",
+    "error/failure.rs",
+    "state/credit.rs",
+    "state/ending.rs",
+    "state/metrics.rs",
+    "state/outbox.rs",
+    "state/queue.rs",
     "worker/alarm.rs",
-    "worker/bell.rs",
-    "worker/handoff.rs",
     "worker/inbox.rs",
     "worker/lendable.rs",
-    "worker/prompt.rs",
-    "engine/stats.rs",
-    "metrics.rs",
-    "lock.rs",
+    "worker/relief.rs",
+    "worker/relief_alarm.rs",
+    "worker/shared_outbox.rs",
 }
 
 
@@ -160,12 +164,12 @@ WITH_PYTHON = {ROOT / "rust/bridge/src": "", ROOT / "rust/extension/src": "exten
 
 
 def sources_with_python() -> dict[str, Path]:
-    """The files by their names below the crate's sources: `stream/queue.rs`."""
+    """The files by their names below the crate's sources: `state/queue.rs`."""
     return {
         prefix + path.relative_to(folder).as_posix(): path
         for folder, prefix in WITH_PYTHON.items()
         for path in folder.rglob("*.rs")
-        if "tests" not in path.parts
+        if "tests" not in path.with_suffix("").parts
     }
 
 
@@ -273,7 +277,7 @@ def test_every_way_from_python_into_rust_prepares_its_thread_for_the_interpreter
 
 def test_mutexes_are_those_that_debug_builds_count() -> None:
     """A lock that is held while Python runs may never be given back; `rust/bridge/tests/locks.rs` looks for one."""
-    assert files_with(r"\bsync::(\{[^}]*\b)?(Mutex|RwLock|Condvar)\b") == {"lock.rs"}
+    assert files_with(r"\bsync::(\{[^}]*\b)?(Mutex|RwLock|Condvar)\b") == {"base/lock.rs"}
 
 
 def test_extension_declares_that_it_needs_the_interpreter_lock() -> None:
@@ -283,7 +287,7 @@ def test_extension_declares_that_it_needs_the_interpreter_lock() -> None:
 
 
 def test_only_the_catalogue_names_exception_classes_of_the_package() -> None:
-    assert files_with(r"pybridge\.errors|create_exception!") == {"py_errors.rs"}
+    assert files_with(r"pybridge\.errors|create_exception!") == {"error/py_errors.rs"}
 
 
 @pytest.mark.parametrize("name", sorted(KNOWS_NO_PYTHON))

@@ -1,9 +1,9 @@
 //! Items for the extension module of the Python package alone, without any promise to others.
 
-pub use crate::awaitable::{Polled, coroutine};
+pub use crate::base::lock::{Mutex, MutexGuard};
+pub use crate::base::parking::enter;
+pub use crate::consumer::{Polled, coroutine};
 pub use crate::engine::{PyCodec, ServedEngine, take_chunks};
-pub use crate::lock::{Mutex, MutexGuard};
+pub use crate::error::py_errors::{IntoException, runtime_error};
 pub use crate::module::fill;
-pub use crate::parking::enter;
-pub use crate::py_errors::{IntoException, runtime_error};
 pub use crate::worker::attach;

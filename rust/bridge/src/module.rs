@@ -5,17 +5,19 @@ use std::sync::Once;
 use pyo3::prelude::*;
 use pyo3::types::PyModule;
 
-use crate::awaitable::prepare as prepare_coroutines;
-use crate::context::{Context, current_context};
-use crate::engine::{PyCodec, PyEngine, PyPool, close_all, decode, encode};
-use crate::frame::{PyFrame, restore_frame};
-use crate::interp::{check_interpreter, interrupt_thread};
+use crate::base::interpreter::{check_interpreter, interrupt_thread};
+use crate::base::parking::thread_parking;
+use crate::base::runtime;
+use crate::consumer::{
+    Context, PyFrame, PyStream, blocking_wait, current_context, prepare as prepare_coroutines, restore_frame,
+};
+use crate::driver::Driver;
+use crate::engine::{PyCodec, PyEngine, PyPool, decode, encode};
+use crate::error::py_errors;
 use crate::memory::{self, apply_memory, memory_obstacles, memory_snapshot};
-use crate::parking::thread_parking;
 use crate::prometheus::metrics_text_from_python;
-use crate::stream::{self, Driver, PyStream};
-use crate::worker::{self, Port, PyWorker, open_port};
-use crate::{blocking, py_errors, runtime};
+use crate::state::{self, close_all};
+use crate::worker::{self, LoopWorker, PyWorker, open_port};
 
 /// Sets the number of runtime threads; raises `ConfigError` when the runtime runs with another.
 #[python_entry]
@@ -39,7 +41,7 @@ fn close_engines(py: Python<'_>, timeout: f64) -> PyResult<()> {
     worker::finish_reports(py);
     let busy = close_all();
     let timeout = std::time::Duration::try_from_secs_f64(timeout).unwrap_or_default();
-    blocking::wait(py, Some(timeout), |waker| {
+    blocking_wait::wait(py, Some(timeout), |waker| {
         let idle = busy.iter().filter(|engine| !engine.is_idle_or_wake(Some(waker))).count() == 0;
         idle.then_some(())
     })?;
@@ -60,7 +62,7 @@ fn stop_runtime(py: Python<'_>) {
 fn run_background_tasks() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        runtime::run_in_background(stream::dispatch);
+        runtime::run_in_background(state::run_dispatcher);
         runtime::run_in_background(|| Box::pin(memory::watch()));
         runtime::run_in_background(|| Box::pin(worker::watch_loops()));
         runtime::run_in_background(|| Box::pin(worker::relieve_workers()));
@@ -81,7 +83,7 @@ pub fn fill(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_class::<Context>()?;
     module.add_class::<Driver>()?;
-    module.add_class::<Port>()?;
+    module.add_class::<LoopWorker>()?;
     module.add_class::<PyCodec>()?;
     module.add_class::<PyEngine>()?;
     module.add_class::<PyFrame>()?;

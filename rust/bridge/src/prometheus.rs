@@ -7,8 +7,10 @@ use std::time::Duration;
 use pybridge_pool::PoolStats;
 use pyo3::prelude::*;
 
-use crate::engine::{EngineStats, Histogram, is_shared, live_engines};
+use crate::base::loop_owned;
+use crate::engine::{EngineStats, Histogram, is_shared};
 use crate::memory::{self, Figures};
+use crate::state::live_engines;
 use crate::worker::{self, WorkerStats};
 
 /// How old figures of malloc may be: asking takes malloc's locks.
@@ -139,7 +141,7 @@ pub fn metrics_text() -> String {
 #[pyfunction]
 #[pyo3(name = "metrics_text")]
 pub(crate) fn metrics_text_from_python(py: Python<'_>) -> PyResult<String> {
-    worker::drain_orphans(py);
+    loop_owned::drain_orphans(py);
     memory::count_blocks(py)?;
     Ok(py.detach(text))
 }

@@ -8,5 +8,5 @@ mod inbox;
 #[path = "../../src/worker/lendable.rs"]
 mod lendable;
 mod models;
-mod prompt;
+mod relief;
 mod sync;

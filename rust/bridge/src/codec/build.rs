@@ -68,7 +68,7 @@ impl Drop for Values {
         if self.stack.is_empty() {
             return;
         }
-        crate::parking::enter();
+        crate::base::parking::enter();
         Python::try_attach(|_| {
             for value in self.stack.drain(..) {
                 // SAFETY: the stack owns the reference; the thread is attached.

@@ -17,7 +17,7 @@ use super::raw::{self, Raw};
 use super::sink::Sink;
 use super::walk::Walk;
 use super::{CodecSpec, Format, Framing, Limits};
-use crate::fault;
+use crate::base::fault;
 
 /// Frames from this length on are expected to be followed by one as long; shorter ones grow in their segment.
 const WORTH_A_HINT: usize = 64 << 10;

@@ -12,7 +12,7 @@ use super::value::Value;
 use super::view::View;
 use super::walk::{Failure, type_name};
 use super::{numpy, object, temporal};
-use crate::interp::said;
+use crate::base::interpreter::said;
 
 impl<'py> Value<'_, '_, 'py> {
     /// Everything that is not one of the commonest exact types. Holds the object: from here on code may run. Containers

@@ -13,7 +13,7 @@ use super::known::Kind;
 use super::other::ask;
 use super::value::Value;
 use super::walk::Failure;
-use crate::lock::Mutex;
+use crate::base::lock::Mutex;
 
 /// The kind of a model class, of a pydantic dataclass, or of a class of pydantic 1.
 ///

@@ -13,7 +13,7 @@ use super::strings::{self, Text};
 use super::transcode::{BLOCK, Block, Surrogate};
 use super::view::View;
 use super::{CodecSpec, Format, Framing, Limits};
-use crate::interp::said;
+use crate::base::interpreter::said;
 
 /// Immutable bytes from this length on are shared: below it a copy is cheaper than an owner.
 const SHARED: usize = 64 << 10;

@@ -12,7 +12,7 @@ use super::held::Held;
 use super::path::{Path, Segment};
 use super::stack::{self, Room, THREAD};
 use super::value::Value;
-use crate::interp::said;
+use crate::base::interpreter::said;
 
 /// What went wrong, before it is known where.
 #[derive(Debug)]

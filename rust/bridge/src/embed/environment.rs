@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use super::library::{Library, Version};
-use crate::setup_error::SetupError;
+use crate::engine::SetupError;
 
 /// The file by which Python tells an environment.
 const MARK: &str = "pyvenv.cfg";

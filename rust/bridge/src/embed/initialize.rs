@@ -7,8 +7,8 @@ use pyo3::prelude::*;
 use super::environment::Environment;
 use super::interpreter;
 use super::library::{Abi, Library};
-use crate::log;
-use crate::setup_error::SetupError;
+use crate::base::log;
+use crate::engine::SetupError;
 use crate::worker;
 
 /// Starts the Python interpreter, unless it runs already, and makes `import pybridge` work. Call it in `main`, before anything

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use pyo3::ffi;
 
-use crate::setup_error::SetupError;
+use crate::engine::SetupError;
 
 /// True once the interpreter runs.
 pub(crate) fn is_initialized() -> bool {

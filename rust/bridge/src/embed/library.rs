@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use pyo3::ffi;
 
-use crate::setup_error::SetupError;
+use crate::engine::SetupError;
 
 /// The flags of the library that the program was compiled for.
 const FLAGS: &str = env!("PYBRIDGE_PYTHON_FLAGS");

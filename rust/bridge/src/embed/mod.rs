@@ -15,6 +15,7 @@
 //! # }
 //! ```
 
+mod engine_setup;
 mod environment;
 mod initialize;
 mod interpreter;
@@ -23,6 +24,5 @@ mod package;
 mod shutdown;
 
 pub use initialize::initialize;
-pub(crate) use interpreter::is_initialized;
 pub use package::install;
 pub use shutdown::{shutdown, shutdown_blocking};

@@ -4,7 +4,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::engine::PyEngine;
-use crate::py_errors;
+use crate::error::py_errors;
 
 const EXTENSION: &str = "pybridge._pybridge";
 
@@ -18,8 +18,8 @@ const EXTENSION: &str = "pybridge._pybridge";
 /// process has room for one. Without the cargo
 /// feature `embed`, also when no package is installed.
 pub fn install(py: Python<'_>) -> PyResult<()> {
-    crate::parking::enter();
-    crate::interp::check_interpreter(py)?;
+    crate::base::parking::enter();
+    crate::base::interpreter::check_interpreter(py)?;
     let modules = py.import("sys")?.getattr("modules")?.cast_into::<PyDict>()?;
     if !modules.contains(EXTENSION)? {
         #[cfg(feature = "embed")]

@@ -8,7 +8,8 @@ use pyo3::prelude::*;
 use tokio::sync::oneshot;
 
 use super::interpreter::is_initialized;
-use crate::{log, worker};
+use crate::base::log;
+use crate::worker;
 
 /// Longest time that is asked for; what is longer counts as this.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);

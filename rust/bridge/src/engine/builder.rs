@@ -8,14 +8,14 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use super::callable::Callable;
-use super::config::{FlowConfig, ModelDump};
-use super::host::Engine;
-use super::keywords;
-use super::on_failure::OnFailure;
-use super::pool::PyPool;
+use super::py_pool::PyPool;
+use super::rust_engine::Engine;
+use super::rust_settings::{FlowConfig, ModelDump};
+use super::settings_to_python;
+use super::setup_error::SetupError;
 use crate::codec::{CodecSpec, Limits};
-use crate::setup_error::SetupError;
-use crate::stream::Failure;
+use crate::error::Failure;
+use crate::state::OnFailure;
 use crate::worker::{self, Mailbox, Worker};
 
 /// Where an engine's buffers come from: a pool of its own from a [`PoolConfig`], or a [`Pool`] that it shares.
@@ -170,7 +170,7 @@ impl EngineBuilder {
     }
 
     /// Makes the engine; the package can be imported.
-    pub(super) fn make(self, py: Python<'_>) -> PyResult<Engine> {
+    pub(crate) fn make(self, py: Python<'_>) -> PyResult<Engine> {
         let handler = self.handler.load(py)?;
         let class = py.import("pybridge.engine")?.getattr("PooledEngine")?;
         let engine = if handler.is_instance(&class)? {
@@ -181,7 +181,7 @@ impl EngineBuilder {
         };
         let engine = Engine::of(&engine)?;
         if let Some(act) = self.on_failure
-            && engine.core.on_failure.set(act).is_err()
+            && engine.state.on_failure.set(act).is_err()
         {
             return Err(PyValueError::new_err("the engine has an on_failure already"));
         }
@@ -189,7 +189,7 @@ impl EngineBuilder {
     }
 
     /// The mailbox of the worker that the engine will have.
-    pub(super) fn home(&self, py: Python<'_>) -> PyResult<Arc<Mailbox>> {
+    pub(crate) fn mailbox(&self, py: Python<'_>) -> PyResult<Arc<Mailbox>> {
         let worker = match &self.settings.worker {
             Some(worker) => worker.started(py)?,
             None => worker::shared_worker(py)?,
@@ -226,18 +226,20 @@ impl Settings {
     fn keywords(self, py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
         let arguments = PyDict::new(py);
         let default = self.default_hook.map(|hook| hook.load(py)).transpose()?;
-        let codec = keywords::codec(py, &self.codec.unwrap_or_default(), default, self.model_dump.as_ref())?;
+        let codec = settings_to_python::codec(py, &self.codec.unwrap_or_default(), default, self.model_dump.as_ref())?;
         arguments.set_item("codec", codec)?;
         match self.pool {
-            Some(PoolChoice(Choice::Own(config))) => arguments.set_item("pool", keywords::pool(py, &config)?)?,
+            Some(PoolChoice(Choice::Own(config))) => {
+                arguments.set_item("pool", settings_to_python::pool(py, &config)?)?;
+            }
             Some(PoolChoice(Choice::Shared(pool))) => arguments.set_item("pool", Bound::new(py, PyPool::of(pool))?)?,
             None => {}
         }
         if let Some(flow) = &self.flow {
-            arguments.set_item("flow", keywords::flow(py, flow)?)?;
+            arguments.set_item("flow", settings_to_python::flow(py, flow)?)?;
         }
         if let Some(limits) = &self.limits {
-            arguments.set_item("limits", keywords::limits(py, limits)?)?;
+            arguments.set_item("limits", settings_to_python::limits(py, limits)?)?;
         }
         match &self.worker {
             Some(worker) => arguments.set_item("worker", worker.started(py)?)?,

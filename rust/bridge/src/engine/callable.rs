@@ -4,7 +4,7 @@ use std::fmt;
 
 use pyo3::prelude::*;
 
-use crate::worker::Deferred;
+use crate::base::loop_owned::LoopOwned;
 
 /// A Python callable: the object, or a path `module:attribute` under which it is imported when the engine is made.
 pub struct Callable(Source);
@@ -12,7 +12,7 @@ pub struct Callable(Source);
 enum Source {
     Path(String),
     /// It may be dropped on any thread.
-    Object(Deferred),
+    Object(LoopOwned),
 }
 
 impl Callable {
@@ -39,7 +39,7 @@ impl From<String> for Callable {
 
 impl From<Py<PyAny>> for Callable {
     fn from(object: Py<PyAny>) -> Self {
-        Self(Source::Object(Deferred::homeless(object)))
+        Self(Source::Object(LoopOwned::unowned(object)))
     }
 }
 

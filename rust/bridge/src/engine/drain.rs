@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::core::EngineCore;
-use super::host::Engine;
-use crate::runtime;
+use super::rust_engine::Engine;
+use crate::base::runtime;
+use crate::state::EngineState;
 
 /// What became of the calls that were live when [`Engine::drain`] was called, or began while it waited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -36,33 +36,33 @@ impl Engine {
     /// # }
     /// ```
     pub async fn drain(&self, timeout: Duration) -> Drained {
-        let core = &self.core;
-        let before = core.metrics.started.load(Ordering::Relaxed);
-        let live = core.live_count();
-        core.drain();
-        idle_within(core, timeout).await;
-        let cancelled = core.close();
-        let nested = core.metrics.started.load(Ordering::Relaxed) - before;
-        idle_within(core, core.flow.cancel_grace).await;
+        let state = &self.state;
+        let before = state.metrics.started.load(Ordering::Relaxed);
+        let live = state.live_count();
+        state.drain();
+        idle_within(state, timeout).await;
+        let cancelled = state.close();
+        let nested = state.metrics.started.load(Ordering::Relaxed) - before;
+        idle_within(state, state.flow.cancel_grace).await;
         let all = live + usize::try_from(nested).unwrap_or(usize::MAX);
         Drained { finished: all.saturating_sub(cancelled), cancelled }
     }
 }
 
 /// Waits until no stream is live, and no lifespan once the engine is closed; at most for `timeout`.
-async fn idle_within(core: &EngineCore, timeout: Duration) {
+async fn idle_within(state: &EngineState, timeout: Duration) {
     let Some(runtime) = runtime::handle() else { return };
     let bounded = {
         let _runtime = runtime.enter();
-        tokio::time::timeout(timeout, until_idle(core))
+        tokio::time::timeout(timeout, until_idle(state))
     };
     let _ = bounded.await;
 }
 
-async fn until_idle(core: &EngineCore) {
+async fn until_idle(state: &EngineState) {
     let bell = Arc::new(Bell::default());
-    let waiting = Waiting { core, waker: Waker::from(Arc::clone(&bell)) };
-    while !core.is_idle_or_wake(Some(&waiting.waker)) {
+    let waiting = Waiting { state, waker: Waker::from(Arc::clone(&bell)) };
+    while !state.is_idle_or_wake(Some(&waiting.waker)) {
         bell.0.notified().await;
     }
 }
@@ -78,12 +78,12 @@ impl Wake for Bell {
 }
 
 struct Waiting<'a> {
-    core: &'a EngineCore,
+    state: &'a EngineState,
     waker: Waker,
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.core.forget_idle_waker(&self.waker);
+        self.state.forget_idle_waker(&self.waker);
     }
 }

@@ -1,58 +1,46 @@
 //! Handler, worker, codec and pool put together: the face for Rust hosts and for the Python package.
 
 mod annotated;
-mod as_dict;
-mod body;
 mod builder;
-mod call_options;
 mod callable;
-mod calls;
-mod codec;
-mod config;
-mod core;
 mod drain;
-mod failures;
-mod host;
-mod keywords;
-mod leaks;
-mod on_failure;
-mod open;
+mod encode_decode;
+mod known_pools;
 mod permit;
-mod pool;
+mod placement;
 mod profile;
-mod python;
-mod readiness;
-mod ready;
+mod py_call_options;
+mod py_calls;
+mod py_codec;
+mod py_engine;
+mod py_pool;
+mod py_readiness;
 mod refusals;
-mod served;
-mod settings;
-mod setup;
-mod single;
+mod request_body;
+mod rust_calls;
+mod rust_engine;
+mod rust_settings;
+mod served_engine;
+mod settings_to_python;
+mod setup_error;
 mod stats;
+mod stats_to_python;
+mod submit;
 
 pub use annotated::Annotated;
-pub use body::RequestBody;
 pub use builder::{EngineBuilder, PoolChoice};
 pub use callable::Callable;
-pub use config::{FlowConfig, ModelDump};
 pub use drain::Drained;
-pub use host::Engine;
+pub(crate) use encode_decode::{decode, encode};
+pub(crate) use known_pools::pool_totals;
 pub use permit::{AcquirePermit, Permit};
 pub use profile::EngineProfile;
-#[doc(hidden)]
-pub use served::{ServedEngine, take_chunks};
+pub use py_codec::PyCodec;
+pub(crate) use py_engine::PyEngine;
+pub(crate) use py_pool::{PyPool, is_shared};
+pub use request_body::RequestBody;
+pub use rust_engine::Engine;
+pub use rust_settings::{FlowConfig, ModelDump};
+pub use served_engine::{ServedEngine, take_chunks};
+pub use setup_error::SetupError;
 pub use stats::{EngineStats, FlowStats, Histogram, StreamStats};
-
-pub use codec::PyCodec;
-pub(crate) use core::{
-    EngineCore, Life, LifespanGuard, activity, close_all, live_engines, pools_of_engines, streams_of,
-};
-pub(crate) use failures::{fail, report};
-pub(crate) use pool::{PyPool, is_shared};
-pub(crate) use python::PyEngine;
-#[cfg(test)]
-pub(crate) use settings::Flow;
-pub use settings::Flush;
-pub(crate) use settings::Places;
-pub(crate) use single::{decode, encode};
-pub(crate) use stats::pool_totals;

@@ -6,12 +6,12 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 
-use super::core::Life;
-use super::host::Engine;
 use super::refusals::{closed, forked, overloaded};
-use crate::admission::Asked;
+use super::rust_engine::Engine;
+use super::submit::no_place;
 use crate::codec::Framing;
-use crate::stream::{CallOptions, ChunkStream, FrameStream, StreamError};
+use crate::consumer::{ChunkStream, FrameStream, StreamError};
+use crate::state::{CallOptions, Lifecycle, PermitOutcome};
 
 /// A place of an engine, held for one call to come; dropping it gives the place back.
 ///
@@ -89,34 +89,34 @@ impl Permit {
 impl Drop for Permit {
     fn drop(&mut self) {
         if self.ticket.is_some() {
-            self.engine.core.return_permit();
+            self.engine.state.release_permit();
         }
     }
 }
 
 impl AcquirePermit {
     fn poll_ticket(&mut self, context: &mut Context<'_>) -> Poll<Result<u64, StreamError>> {
-        crate::runtime::check_fork().map_err(|_| forked())?;
-        let core = Arc::clone(&self.engine.core);
+        crate::base::runtime::check_fork().map_err(|_| forked())?;
+        let state = Arc::clone(&self.engine.state);
         if let Some(ticket) = self.ticket {
-            let granted = std::task::ready!(core.admission.poll_granted(ticket, context.waker()));
+            let granted = std::task::ready!(state.admission.poll_granted(ticket, context.waker()));
             self.ticket = None;
             return Poll::Ready(granted.then_some(ticket).ok_or_else(closed));
         }
-        let asked = core.admission.ask(context.waker());
+        let asked = state.admission.acquire_permit(context.waker());
         // Whoever ends the engine's service sends away those who stand in the line by then; the others see it here.
-        if core.life() != Life::Serving {
+        if state.lifecycle() != Lifecycle::Serving {
             match asked {
-                Asked::Granted(_) => core.return_permit(),
-                Asked::Waiting(ticket) => self.leave(ticket),
-                Asked::Refused(_) => {}
+                PermitOutcome::Granted(_) => state.release_permit(),
+                PermitOutcome::Waiting(ticket) => self.leave(ticket),
+                PermitOutcome::Refused(_) => {}
             }
             return Poll::Ready(Err(closed()));
         }
         match asked {
-            Asked::Granted(ticket) => Poll::Ready(Ok(ticket)),
-            Asked::Refused(reason) => Poll::Ready(Err(overloaded(self.engine.core.no_place(&reason)))),
-            Asked::Waiting(ticket) => {
+            PermitOutcome::Granted(ticket) => Poll::Ready(Ok(ticket)),
+            PermitOutcome::Refused(reason) => Poll::Ready(Err(overloaded(no_place(&self.engine.state, &reason)))),
+            PermitOutcome::Waiting(ticket) => {
                 self.ticket = Some(ticket);
                 Poll::Pending
             }
@@ -124,8 +124,8 @@ impl AcquirePermit {
     }
 
     fn leave(&self, ticket: u64) {
-        if self.engine.core.admission.forget_permit(ticket) {
-            self.engine.core.return_permit();
+        if self.engine.state.admission.forget_permit(ticket) {
+            self.engine.state.release_permit();
         }
     }
 }
@@ -136,7 +136,7 @@ impl Future for AcquirePermit {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let ticket = std::task::ready!(self.poll_ticket(context));
         let permit = ticket.map(|ticket| Permit { engine: self.engine.clone(), ticket: Some(ticket) });
-        Poll::Ready(permit.inspect_err(|_| self.engine.core.metrics.count_refused()))
+        Poll::Ready(permit.inspect_err(|_| self.engine.state.metrics.count_refused()))
     }
 }
 

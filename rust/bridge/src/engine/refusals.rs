@@ -1,9 +1,9 @@
 //! Refusals of calls from Rust hosts.
 
+use crate::base::runtime::RuntimeError;
 use crate::codec::{Format, Limits};
-use crate::error::FailureKind;
-use crate::runtime::RuntimeError;
-use crate::stream::{Failure, StreamError};
+use crate::consumer::StreamError;
+use crate::error::{Failure, FailureKind};
 
 pub(super) fn failed(kind: FailureKind, class: &str, message: impl Into<String>) -> StreamError {
     StreamError::Failed(Box::new(Failure::new(kind, class, message)))

@@ -1,37 +1,15 @@
 //! Snapshots of an engine's counters, taken without the interpreter.
 
 use std::collections::BTreeMap;
-use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use pybridge_pool::{Pool, PoolStats, WeakPool};
+use pybridge_pool::PoolStats;
 
-use super::core::EngineCore;
-use super::leaks;
-use crate::attaches::attaches;
+use crate::base::attach_counts::attaches;
+use crate::base::loop_owned;
 use crate::error::Reason;
-use crate::lock::Mutex;
-use crate::metrics::{BATCH_ITEMS, Bounds, Ranges, SECONDS};
+use crate::state::{BATCH_ITEMS, Bounds, EngineState, Ranges, SECONDS};
 use crate::worker::{self, WorkerStats};
-
-static POOLS: Mutex<Vec<WeakPool>> = Mutex::new(Vec::new());
-
-/// Notes a pool for the totals of the process, and has its leaks logged.
-pub(super) fn know_pool(pool: &Pool) {
-    leaks::log_leaks_of(pool);
-    let mut pools = POOLS.lock().unwrap_or_else(PoisonError::into_inner);
-    pools.retain(|pool| pool.upgrade().is_some());
-    pools.push(pool.downgrade());
-}
-
-/// Live, parked and pinned bytes of all pools.
-pub(crate) fn pool_totals() -> (usize, usize, usize) {
-    let pools: Vec<Pool> =
-        POOLS.lock().unwrap_or_else(PoisonError::into_inner).iter().filter_map(WeakPool::upgrade).collect();
-    pools.iter().map(Pool::stats).fold((0, 0, 0), |(live, parked, pinned), stats| {
-        (live + stats.live_bytes, parked + stats.parked_bytes, pinned + stats.pinned_bytes)
-    })
-}
 
 /// Streams of one engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -127,20 +105,20 @@ pub struct EngineStats {
 }
 
 impl EngineStats {
-    /// The counters of `core` now.
-    pub(crate) fn of(core: &EngineCore) -> Self {
-        let metrics = &core.metrics;
-        let (queued, decoded_bytes) = core.admission.counts();
+    /// The counters of `state` now.
+    pub(crate) fn of(state: &EngineState) -> Self {
+        let metrics = &state.metrics;
+        let (queued, decoded_bytes) = state.admission.counts();
         let cancelled = Reason::ALL.into_iter().zip(metrics.cancelled.iter().map(get)).collect();
         let attaches = attaches().into_iter().filter_map(|(thread, count)| {
-            let since = count - core.attaches_before.get(&thread).copied().unwrap_or_default();
+            let since = count - state.attaches_before.get(&thread).copied().unwrap_or_default();
             (since > 0).then_some((thread, since))
         });
         let workers = worker::workers();
         Self {
             streams: StreamStats {
                 started: get(&metrics.started),
-                live: core.live_count(),
+                live: state.live_count(),
                 finished: get(&metrics.finished),
                 raised: get(&metrics.raised),
                 cancelled,
@@ -156,15 +134,15 @@ impl EngineStats {
             attaches: attaches.collect(),
             wakeups: workers.iter().map(|worker| worker.wakeups).sum(),
             workers,
-            pool: core.pool.stats(),
+            pool: state.pool.stats(),
             flow: FlowStats {
-                in_flight_bytes: core.live().iter().map(|stream| stream.queue.in_flight().0).sum(),
+                in_flight_bytes: state.live().iter().map(|stream| stream.queue.credit.in_flight().0).sum(),
                 waits: get(&metrics.waits),
                 slow_consumers: get(&metrics.slow_consumers),
                 decoded_bytes,
             },
             errors: metrics.errors(),
-            deferred_releases: worker::deferred_counts().0,
+            deferred_releases: loop_owned::release_counts().0,
             batch_items: Histogram::of(&BATCH_ITEMS, &metrics.batch_items),
             first_item_seconds: Histogram::of(&SECONDS, &metrics.first_item),
             cancel_seconds: Histogram::of(&SECONDS, &metrics.cancel),

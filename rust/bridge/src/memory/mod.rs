@@ -2,13 +2,13 @@
 
 mod allocator;
 mod cpu;
-mod load;
+mod idle;
+mod idle_watch;
 mod malloc;
 mod release;
 mod report;
 mod resident;
 mod settings;
-mod watch;
 
+pub(crate) use idle_watch::watch;
 pub(crate) use report::{Figures, apply_memory, count_blocks, memory_obstacles, memory_snapshot};
-pub(crate) use watch::watch;

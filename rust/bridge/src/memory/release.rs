@@ -10,8 +10,8 @@ use tokio::sync::oneshot;
 
 use super::malloc;
 use super::resident::resident;
-use crate::lock::{Mutex, MutexGuard};
-use crate::worker::{Port, run_on_any};
+use crate::base::lock::{Mutex, MutexGuard};
+use crate::worker::{LoopWorker, run_on_any};
 
 /// Longest wait for a loop to take its turn; one that does not run must not keep malloc's share from going back.
 const LOOP_TIMEOUT: Duration = Duration::from_secs(5);
@@ -84,13 +84,13 @@ pub(super) async fn release_malloc() {
 /// reason where that must not be, or where no loop does it in time.
 pub(super) async fn release_python() -> Result<(), String> {
     let (done, finished) = oneshot::channel::<Result<(), String>>();
-    let call = move |py: Python<'_>, port: &Bound<'_, Port>| {
+    let call = move |py: Python<'_>, worker: &Bound<'_, LoopWorker>| {
         if done.is_closed() {
             return;
         }
         let mut outcome = Ok(());
         recorded("python", || {
-            renew_kept_awaits(port);
+            renew_kept_awaits(worker);
             outcome = empty_free_lists(py).unwrap_or_else(|error| Err(format!("the collector failed: {error}")));
             outcome.is_ok()
         });
@@ -135,8 +135,8 @@ fn frozen_objects(py: Python<'_>) -> PyResult<usize> {
 
 /// Puts new objects in the place of those that asyncio keeps: an old one lies among what its request allocated, and holds an
 /// arena of that alone; new ones lie side by side.
-fn renew_kept_awaits(port: &Bound<'_, Port>) {
-    let Ok(future) = port.get().create_future(port.py()) else { return };
+fn renew_kept_awaits(worker: &Bound<'_, LoopWorker>) {
+    let Ok(future) = worker.get().create_future(worker.py()) else { return };
     let take_all = || (0..KEPT_AWAITS).map(|_| future.try_iter()).collect::<PyResult<Vec<_>>>();
     let (Ok(old), Ok(new)) = (take_all(), take_all()) else { return };
     drop(new);

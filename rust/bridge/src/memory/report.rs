@@ -1,4 +1,4 @@
-//! Whose memory it is, and what can be done about it: what the Python package asks for.
+//! The shares of the process's memory, and the settings about it: what the Python package asks for.
 
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,9 +9,9 @@ use pyo3::types::{PyDict, PyList};
 
 use super::settings::{self, IdleRelease, Settings};
 use super::{allocator, malloc, release, resident};
+use crate::base::lock::Mutex;
+use crate::consumer::PyFrame;
 use crate::engine::pool_totals;
-use crate::frame::PyFrame;
-use crate::lock::Mutex;
 
 /// What malloc says of itself.
 #[derive(Debug, Clone, Copy, Default)]

@@ -1,4 +1,4 @@
-//! How much of the process is in RAM.
+//! The bytes of the process that are in RAM.
 
 /// Bytes of this process that are in RAM; `None` where the system does not tell.
 pub(super) fn resident() -> Option<usize> {

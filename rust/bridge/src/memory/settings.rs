@@ -1,11 +1,11 @@
-//! What the process may do about its memory: read off `pybridge.MemoryConfig`.
+//! Settings of the process's memory, read off `pybridge.MemoryConfig`.
 
 use std::sync::PoisonError;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-use crate::lock::{Mutex, MutexGuard};
+use crate::base::lock::{Mutex, MutexGuard};
 
 /// What is given back when the process is idle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

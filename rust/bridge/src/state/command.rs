@@ -4,24 +4,24 @@ use std::sync::Arc;
 
 use pyo3::prelude::*;
 
-use super::owner::Owner;
 use super::start_request::StartRequest;
-use crate::stream::StreamCore;
+use super::stream_state::StreamState;
+use crate::base::loop_owned::Owner;
 
 /// Something to run on a worker, attached, with the worker's object. Any thread may drop it: the Python references that it owns
-/// are `Deferred`.
+/// are `LoopOwned`.
 pub(crate) type Job = Box<dyn FnOnce(Python<'_>, &Bound<'_, PyAny>) + Send>;
 
 /// What a worker is asked to do.
 pub(crate) enum Command {
     /// Make the driver of a stream and its asyncio task.
     Start(Box<StartRequest>),
-    /// Cancel the asyncio task of a stream; the reason is in its core.
-    Cancel(Arc<StreamCore>),
+    /// Cancel the asyncio task of a stream; the stream has the reason.
+    Cancel(Arc<StreamState>),
     /// The grace of a cancelled stream is over.
-    Grace(Arc<StreamCore>),
+    Grace(Arc<StreamState>),
     /// Credit is back: let the driver go on.
-    Resume(Arc<StreamCore>),
+    Resume(Arc<StreamState>),
     /// Something arrived for a Python consumer on this loop.
     Wake(Arc<dyn Notify>),
     /// Run on the worker, attached.

@@ -1,9 +1,38 @@
-//! Passive state of engines and streams; nothing here knows an event loop.
+//! Passive state of engines and streams, shared by all threads; nothing here knows an event loop.
 
+mod admission;
+mod call_options;
+#[cfg(feature = "tracing")]
+mod call_span;
 mod command;
-mod owner;
+mod credit;
+mod dispatcher;
+mod ending;
+mod engine_state;
+mod failure_report;
+pub(crate) mod flow_settings;
+mod metrics;
+mod outbox;
+mod queue;
 mod start_request;
+mod stream_state;
+pub(crate) mod timers;
+mod wakers;
 
+pub(crate) use admission::{AdmissionOutcome, PermitOutcome};
+pub use call_options::CallOptions;
 pub(crate) use command::{Command, CommandSink, Notify};
-pub(crate) use owner::Owner;
+pub(crate) use credit::{FRAME_OVERHEAD, charged_bytes};
+pub(crate) use dispatcher::run_dispatcher;
+pub use ending::{Cancellation, Ending};
+pub(crate) use engine_state::{
+    EngineState, Lifecycle, LifespanGuard, OnFailure, activity, close_all, live_engines, pools_of_engines, post_start,
+    request_of, streams_of,
+};
+pub(crate) use failure_report::{fail, report};
+pub(crate) use flow_settings::Flow;
+pub use flow_settings::Flush;
+pub(crate) use metrics::{BATCH_ITEMS, Bounds, Ranges, SECONDS};
+pub(crate) use outbox::Outbox;
 pub(crate) use start_request::{ItemCodec, Request, RequestCodec, StartRequest};
+pub(crate) use stream_state::{ConsumerKind, StreamState};

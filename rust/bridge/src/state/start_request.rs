@@ -5,15 +5,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 use pyo3::prelude::*;
 
+use super::stream_state::StreamState;
+use crate::base::loop_owned::LoopOwned;
 use crate::codec::{CodecSpec, Format, Framing};
 use crate::error::FailureKind;
-use crate::stream::StreamCore;
-use crate::worker::Deferred;
 
 /// What the handler gets.
 pub(crate) enum Request {
     /// The caller's very object.
-    Object(Deferred),
+    Object(LoopOwned),
     /// Encoded; decoded on the worker right before the handler's first step.
     Encoded(Bytes, RequestCodec),
 }
@@ -39,20 +39,20 @@ pub(crate) enum ItemCodec {
     /// By the engine's codec.
     Engine,
     /// By a codec of the call's own: a Python `Codec` object.
-    Own(Deferred),
+    Own(LoopOwned),
     /// In this format, with the hooks of the engine's codec.
     Format(Format),
 }
 
 /// A stream that has not begun, and how it begins.
 pub(crate) struct StartRequest {
-    pub(crate) core: Arc<StreamCore>,
+    pub(crate) stream: Arc<StreamState>,
     /// The Python engine object, kept alive while the request waits.
-    pub(crate) engine: Arc<Deferred>,
+    pub(crate) engine: Arc<LoopOwned>,
     pub(crate) request: Request,
     pub(crate) codec: ItemCodec,
     /// The caller's `contextvars` copy; `None`: the engine's.
-    pub(crate) context: Option<Deferred>,
+    pub(crate) context: Option<LoopOwned>,
     pub(crate) framing: Framing,
     /// Starts it, on its worker and with the worker's object.
     pub(crate) begin: fn(Python<'_>, &Bound<'_, PyAny>, Box<Self>),
@@ -69,8 +69,8 @@ impl StartRequest {
 
     /// Ends it because its worker is gone.
     pub(crate) fn refuse(self) {
-        self.core.refuse(FailureKind::Closed, "EngineClosed", "the worker of this engine has stopped");
+        self.stream.refuse(FailureKind::Closed, "EngineClosed", "the worker of this engine has stopped");
         // It may have ended before it was admitted; then the ending gave no place back.
-        self.core.engine.return_place(&self.core);
+        self.stream.engine.release_place(&self.stream);
     }
 }

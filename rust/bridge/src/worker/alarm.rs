@@ -1,4 +1,4 @@
-//! Whether the watcher of all workers sleeps: it goes to sleep when nothing is left, and whoever makes something wakes it.
+//! The sleep of the relief: it goes to sleep when nothing is left, and whoever makes something wakes it.
 //! It knows no Python: `rust/bridge/models` compiles this very file and checks every interleaving.
 
 use super::sync::{AtomicBool, Ordering};

@@ -5,9 +5,9 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 
 use super::mailbox::Mailbox;
-use crate::attaches::count;
-use crate::parking::enter;
-use crate::state::Owner;
+use crate::base::attach_counts::count;
+use crate::base::loop_owned::Owner;
+use crate::base::parking::enter;
 
 /// Attaches the calling thread, counted.
 ///
@@ -70,9 +70,9 @@ pub(crate) fn in_slot<R>(act: impl FnOnce(Python<'_>) -> R) -> R {
     act(unsafe { Python::assume_attached() })
 }
 
-/// Runs `act` on the home thread of `mailbox`, if it is attached: between two runs of its loop a host may have detached it.
+/// Runs `act` on the owner thread of `mailbox`, if it is attached: between two runs of its loop a host may have detached it.
 /// False: it did not run.
-pub(crate) fn at_home(mailbox: &Mailbox, act: impl FnOnce(Python<'_>)) -> bool {
+pub(crate) fn on_owner_thread(mailbox: &Mailbox, act: impl FnOnce(Python<'_>)) -> bool {
     // SAFETY: the call only looks whether this thread holds the interpreter.
     if !mailbox.is_owner_thread() || unsafe { ffi::PyGILState_Check() } == 0 {
         return false;

@@ -6,13 +6,13 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
-use super::info::Kind;
-use super::locate::register;
+use super::commands;
+use super::info::WorkerKind;
+use super::loop_worker::LoopWorker;
 use super::mailbox::Mailbox;
-use super::port::Port;
-use super::reader;
-use crate::lock::Mutex;
-use crate::log;
+use super::running_loop::register;
+use crate::base::lock::Mutex;
+use crate::base::log;
 use crate::state::CommandSink;
 
 static SHARED: Mutex<Option<Py<PyWorker>>> = Mutex::new(None);
@@ -25,33 +25,35 @@ pub(crate) struct PyWorker {
     cpu: Option<usize>,
     name: String,
     /// The Python object that owns the thread, once started.
-    thread: Mutex<Option<(Py<PyAny>, Py<Port>)>>,
+    thread: Mutex<Option<(Py<PyAny>, Py<LoopWorker>)>>,
 }
 
 impl PyWorker {
     /// The mailbox of the worker, which is started if it was not.
     pub(crate) fn mailbox(&self, py: Python<'_>) -> PyResult<Arc<Mailbox>> {
-        let known = self.thread().as_ref().map(|(_, port)| port.clone_ref(py));
-        let port = match known {
-            Some(port) => port,
+        let known = self.thread().as_ref().map(|(_, worker)| worker.clone_ref(py));
+        let worker = match known {
+            Some(worker) => worker,
             None => self.start(py)?,
         };
-        let mailbox = &port.get().mailbox;
+        let mailbox = &worker.get().mailbox;
         if !mailbox.is_open() {
-            return Err(crate::py_errors::Class::EngineClosed.error(py, (format!("worker {} has stopped", self.name),)));
+            return Err(
+                crate::error::py_errors::Class::EngineClosed.error(py, (format!("worker {} has stopped", self.name),))
+            );
         }
         Ok(Arc::clone(mailbox))
     }
 
-    fn thread(&self) -> crate::lock::MutexGuard<'_, Option<(Py<PyAny>, Py<Port>)>> {
+    fn thread(&self) -> crate::base::lock::MutexGuard<'_, Option<(Py<PyAny>, Py<LoopWorker>)>> {
         self.thread.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn start(&self, py: Python<'_>) -> PyResult<Py<Port>> {
-        crate::runtime::start().map_err(|error| crate::py_errors::runtime_error(py, error))?;
+    fn start(&self, py: Python<'_>) -> PyResult<Py<LoopWorker>> {
+        crate::base::runtime::start().map_err(|error| crate::error::py_errors::runtime_error(py, error))?;
         let arguments = (self.loop_kind, self.cpu, self.name.as_str());
         let thread = py.import("pybridge._worker")?.call_method1("start", arguments)?;
-        let port = thread.getattr("port")?.cast_into::<Port>()?.unbind();
+        let worker = thread.getattr("port")?.cast_into::<LoopWorker>()?.unbind();
         let mut slot = self.thread();
         if let Some((_, first)) = &*slot {
             // Another thread was faster while this one waited; its worker stands.
@@ -60,8 +62,8 @@ impl PyWorker {
             thread.call_method0("stop")?;
             return Ok(first);
         }
-        *slot = Some((thread.unbind(), port.clone_ref(py)));
-        Ok(port)
+        *slot = Some((thread.unbind(), worker.clone_ref(py)));
+        Ok(worker)
     }
 }
 
@@ -70,13 +72,13 @@ impl Drop for PyWorker {
     /// No engine has the worker, so none of its streams is live: its thread ends.
     fn drop(&mut self) {
         let thread = self.thread.get_mut().unwrap_or_else(PoisonError::into_inner);
-        let Some((_thread, port)) = thread.take() else { return };
-        let retire = Port::command(|py, port| {
-            if let Err(error) = port.get().retire(py) {
+        let Some((_thread, worker)) = thread.take() else { return };
+        let retire = LoopWorker::command(|py, worker| {
+            if let Err(error) = worker.get().retire(py) {
                 log::warning(py, "worker", "a worker that nobody has could not be stopped", &error);
             }
         });
-        drop(port.get().mailbox.post(retire));
+        drop(worker.get().mailbox.post(retire));
     }
 }
 
@@ -139,17 +141,17 @@ impl PyWorker {
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         if let Ok(thread) = self.thread.try_lock()
-            && let Some((thread, port)) = &*thread
+            && let Some((thread, worker)) = &*thread
         {
             visit.call(thread)?;
-            visit.call(port)?;
+            visit.call(worker)?;
         }
         Ok(())
     }
 }
 
 fn refused(py: Python<'_>, field: &str, reason: String) -> PyErr {
-    crate::py_errors::Class::Config.error(py, (field.to_owned(), reason))
+    crate::error::py_errors::Class::Config.error(py, (field.to_owned(), reason))
 }
 
 /// The process's own worker, shared by all engines that name no other.
@@ -162,21 +164,21 @@ pub(crate) fn shared_worker(py: Python<'_>) -> PyResult<Py<PyWorker>> {
     Ok(shared.get_or_insert(fresh).clone_ref(py))
 }
 
-/// Opens the port of a dedicated worker's loop, on its thread, and names the thread for the system.
+/// Makes the [`LoopWorker`] of a dedicated worker's loop, on its thread, and names the thread for the system.
 #[python_entry]
 #[pyfunction]
 pub(crate) fn open_port<'py>(
     event_loop: &Bound<'py, PyAny>,
     name: &str,
     cpu: Option<usize>,
-) -> PyResult<Bound<'py, Port>> {
-    let port = reader::open(event_loop, Kind::Dedicated, name)?;
-    register(event_loop.py(), event_loop, &port)?;
-    super::thread::name_current(name);
+) -> PyResult<Bound<'py, LoopWorker>> {
+    let worker = commands::open(event_loop, WorkerKind::Dedicated, name)?;
+    register(event_loop.py(), event_loop, &worker)?;
+    super::os_thread::name_current(name);
     if let Some(cpu) = cpu {
         let py = event_loop.py();
         let wrong = |error| refused(py, "cpu", format!("this process cannot run on processor {cpu}: {error}"));
-        super::thread::pin_current(cpu).map_err(wrong)?;
+        super::os_thread::pin_current(cpu).map_err(wrong)?;
     }
-    Ok(port)
+    Ok(worker)
 }

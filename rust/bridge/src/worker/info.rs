@@ -6,7 +6,7 @@ use super::lag::Lag;
 
 /// What a worker runs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum WorkerKind {
     /// pybridge's own thread.
     Dedicated,
     /// A loop that the caller runs.
@@ -17,7 +17,7 @@ pub(crate) enum Kind {
 #[derive(Debug)]
 pub(crate) struct WorkerInfo {
     pub(crate) name: String,
-    pub(crate) kind: Kind,
+    pub(crate) kind: WorkerKind,
     pub(crate) loop_name: String,
     pub(crate) live: AtomicUsize,
     /// What Python calls the identifier of its thread.

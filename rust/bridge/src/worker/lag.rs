@@ -1,4 +1,4 @@
-//! How late one event loop answers.
+//! The lag of one event loop: how late it answers.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -43,6 +43,6 @@ impl Lag {
 }
 
 pub(super) fn micros() -> u64 {
-    let since = Instant::now().saturating_duration_since(crate::runtime::epoch());
+    let since = Instant::now().saturating_duration_since(crate::base::runtime::epoch());
     u64::try_from(since.as_micros()).unwrap_or(u64::MAX).max(1)
 }

@@ -7,9 +7,9 @@ use std::time::Duration;
 use super::info::WorkerInfo;
 use super::lag::micros;
 use super::mailbox::Mailbox;
-use super::stall;
-use super::watch::open_workers;
-use crate::log;
+use super::registry::open_workers;
+use super::stall_report;
+use crate::base::log;
 use crate::state::{Command, CommandSink};
 
 /// Time between two questions: often enough to see a stall of a second, too seldom to cost anything.
@@ -33,7 +33,7 @@ fn look(mailbox: &Mailbox, info: &Arc<WorkerInfo>) {
     if let Some(waited) = lag.open_for() {
         if u128::from(waited) >= STALL.as_micros() && !lag.stalled.swap(true, Ordering::Relaxed) {
             lag.stalls.fetch_add(1, Ordering::Relaxed);
-            stall::report(info);
+            stall_report::report(info);
         }
     } else if info.live.load(Ordering::Relaxed) == 0 {
         lag.last.store(0, Ordering::Relaxed);

@@ -6,15 +6,14 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use tokio::sync::oneshot;
 
-use super::calls::TaskSettings;
-use super::entering::{self, Entering};
-use super::lifespans::{Entered, Lifespan, Stage, Waiting};
+use super::lifespan_table::{Entered, Lifespan, Stage, Waiting};
+use super::lifespan_waits::{self, Entering};
+use super::loop_worker::LoopWorker;
 use super::mailbox::Mailbox;
-use super::port::Port;
-use super::release::Deferred;
-use crate::engine::{EngineCore, LifespanGuard, fail};
-use crate::py_errors::{contained_base, failure_of};
-use crate::state::{CommandSink, StartRequest};
+use super::task_context::TaskSettings;
+use crate::base::loop_owned::LoopOwned;
+use crate::error::py_errors::{contained_base, failure_of};
+use crate::state::{CommandSink, EngineState, LifespanGuard, StartRequest, fail};
 
 /// An engine's Python object, as far as its lifespan goes.
 pub(crate) trait HasLifespan: Sized {
@@ -24,7 +23,7 @@ pub(crate) trait HasLifespan: Sized {
     /// It is no engine.
     fn of<'a>(object: &'a Bound<'_, PyAny>) -> PyResult<&'a Self>;
 
-    fn core(&self) -> &Arc<EngineCore>;
+    fn engine_state(&self) -> &Arc<EngineState>;
 
     /// What makes the context manager, if the engine has one.
     fn lifespan(&self) -> Option<&Py<PyAny>>;
@@ -44,11 +43,11 @@ impl Gate {
     /// Looks whether the engine of `start` has a lifespan here, and has it entered at the first request.
     pub(crate) fn of(
         py: Python<'_>,
-        port: &Bound<'_, Port>,
+        worker: &Bound<'_, LoopWorker>,
         engine: &impl HasLifespan,
         start: Box<StartRequest>,
     ) -> PyResult<Self> {
-        Ok(match enter_or_wait(py, port, engine, Waiting::Call(start))? {
+        Ok(match enter_or_wait(py, worker, engine, Waiting::Call(start))? {
             Some(Waiting::Call(start)) => Self::Open(start),
             _ => Self::Waiting,
         })
@@ -60,18 +59,18 @@ impl Gate {
 /// Nothing comes where the worker has gone, or goes meanwhile. `raises`: a failure keeps the exception itself.
 pub(crate) fn enter_lifespan<E: HasLifespan>(
     mailbox: &Arc<Mailbox>,
-    engine: Arc<Deferred>,
+    engine: Arc<LoopOwned>,
     raises: bool,
 ) -> oneshot::Receiver<Entered> {
     let (entered, receiver) = oneshot::channel();
-    let enter = move |py: Python<'_>, port: &Bound<'_, Port>| {
+    let enter = move |py: Python<'_>, worker: &Bound<'_, LoopWorker>| {
         let Ok(lifespan) = E::of(engine.get(py).bind(py)) else { return };
         let waiting = Waiting::Server { entered, raises };
-        if let Ok(Some(Waiting::Server { entered, .. })) = enter_or_wait(py, port, lifespan, waiting) {
+        if let Ok(Some(Waiting::Server { entered, .. })) = enter_or_wait(py, worker, lifespan, waiting) {
             drop(entered.send(Ok(())));
         }
     };
-    drop(mailbox.post(Port::command(enter)));
+    drop(mailbox.post(LoopWorker::command(enter)));
     receiver
 }
 
@@ -79,41 +78,41 @@ pub(crate) fn enter_lifespan<E: HasLifespan>(
 /// comes back.
 fn enter_or_wait(
     py: Python<'_>,
-    port: &Bound<'_, Port>,
+    worker: &Bound<'_, LoopWorker>,
     engine: &impl HasLifespan,
     waiting: Waiting,
 ) -> PyResult<Option<Waiting>> {
     let Some(factory) = engine.lifespan() else { return Ok(Some(waiting)) };
-    let core = engine.core();
-    let stop = port.get().create_future(py)?;
+    let engine_state = engine.engine_state();
+    let stop = worker.get().create_future(py)?;
     let number = {
-        let Some(mut lifespans) = port.get().lifespans() else { return Ok(Some(waiting)) };
-        match lifespans.get_mut(&core.id).map(|lifespan| &mut lifespan.stage) {
+        let Some(mut lifespans) = worker.get().lifespans() else { return Ok(Some(waiting)) };
+        match lifespans.get_mut(&engine_state.id).map(|lifespan| &mut lifespan.stage) {
             Some(Stage::Entered(_) | Stage::Leaving) => return Ok(Some(waiting)),
             Some(Stage::Entering { waiting: others, .. }) => {
                 others.push(waiting);
                 return Ok(None);
             }
             None => {
-                let entering = Entering::begin(core, port.get().mailbox.sink());
+                let entering = Entering::begin(engine_state, worker.get().mailbox.sink());
                 let number = entering.id();
                 let stage = Stage::Entering { waiting: vec![waiting], entering };
                 let stop = stop.clone().unbind();
-                lifespans.insert(core.id, Lifespan { number, stage, stop, task: None });
+                lifespans.insert(engine_state.id, Lifespan { number, stage, stop, task: None });
                 number
             }
         }
     };
-    if let Err(error) = port.get().hold(py, port, engine, factory, &stop, number) {
-        let value = crate::interp::object_of(py, &error);
-        port.get().entered(py, port, core.id, py.None(), Some(value));
+    if let Err(error) = worker.get().hold(py, worker, engine, factory, &stop, number) {
+        let value = crate::base::interpreter::object_of(py, &error);
+        worker.get().entered(py, worker, engine_state.id, py.None(), Some(value));
     }
     Ok(None)
 }
 
-impl Port {
+impl LoopWorker {
     /// What the engine's lifespan yielded here, or None.
-    pub(crate) fn lifespan_state(&self, py: Python<'_>, engine: &Arc<EngineCore>) -> Py<PyAny> {
+    pub(crate) fn lifespan_state(&self, py: Python<'_>, engine: &Arc<EngineState>) -> Py<PyAny> {
         let lifespans = self.lifespans();
         match lifespans.as_ref().and_then(|lifespans| lifespans.get(&engine.id)).map(|lifespan| &lifespan.stage) {
             Some(Stage::Entered(state)) => state.clone_ref(py),
@@ -125,7 +124,7 @@ impl Port {
     fn hold(
         &self,
         py: Python<'_>,
-        port: &Bound<'_, Self>,
+        worker: &Bound<'_, Self>,
         engine: &impl HasLifespan,
         factory: &Py<PyAny>,
         stop: &Bound<'_, PyAny>,
@@ -133,11 +132,11 @@ impl Port {
     ) -> PyResult<()> {
         let tasks = engine.tasks();
         let context = tasks.copy_context(py)?;
-        entering::mark(py, &context, number)?;
-        let guard = engine.core().enter_lifespan();
-        let id = engine.core().id;
-        let progress = Bound::new(py, Progress { port: port.clone().unbind(), engine: id, number, _guard: guard })?;
-        let arguments = (factory, progress, stop, &engine.core().name);
+        lifespan_waits::mark(py, &context, number)?;
+        let guard = engine.engine_state().enter_lifespan();
+        let id = engine.engine_state().id;
+        let progress = Bound::new(py, Progress { worker: worker.clone().unbind(), engine: id, number, _guard: guard })?;
+        let arguments = (factory, progress, stop, &engine.engine_state().name);
         let held = py.import("pybridge._worker")?.call_method1("hold_lifespan", arguments)?;
         let task = self.create_task(py, held, context, &tasks.name)?;
         // It is kept here until it is over: a loop that nobody closes can be collected with the task.
@@ -150,7 +149,7 @@ impl Port {
     }
 
     /// The context manager was entered, or failed to be: requests that waited go on, or fail with it.
-    fn entered(&self, py: Python<'_>, port: &Bound<'_, Self>, id: u64, state: Py<PyAny>, error: Option<Py<PyAny>>) {
+    fn entered(&self, py: Python<'_>, worker: &Bound<'_, Self>, id: u64, state: Py<PyAny>, error: Option<Py<PyAny>>) {
         let (over, before) = {
             let Some(mut lifespans) = self.lifespans() else { return };
             let Some(lifespan) = lifespans.get_mut(&id) else { return };
@@ -166,12 +165,12 @@ impl Port {
         let error = error.map(|error| PyErr::from_value(error.into_bound(py)));
         for waiting in waiting {
             match (waiting, &error) {
-                (Waiting::Call(start), None) => (start.begin)(py, port, start),
-                (Waiting::Call(start), Some(error)) => fail(py, &start.core, error),
+                (Waiting::Call(start), None) => (start.begin)(py, worker, start),
+                (Waiting::Call(start), Some(error)) => fail(py, &start.stream, error),
                 (Waiting::Server { entered, .. }, None) => drop(entered.send(Ok(()))),
                 (Waiting::Server { entered, raises }, Some(error)) => {
                     let exit = contained_base(py, error);
-                    let keep = raises.then_some(|object| Deferred::new(object, self.mailbox.sink()));
+                    let keep = raises.then_some(|object| LoopOwned::new(object, self.mailbox.sink()));
                     drop(entered.send(Err(Box::new(failure_of(py, exit.as_ref().unwrap_or(error), keep)))));
                 }
             }
@@ -183,7 +182,7 @@ impl Port {
 #[python_entry]
 #[pyclass(frozen, module = "pybridge._pybridge")]
 struct Progress {
-    port: Py<Port>,
+    worker: Py<LoopWorker>,
     engine: u64,
     number: u64,
     /// The engine's end waits for the task.
@@ -195,13 +194,13 @@ struct Progress {
 impl Progress {
     /// The context manager was entered, or failed to be.
     fn entered(&self, py: Python<'_>, state: Py<PyAny>, error: Option<Py<PyAny>>) {
-        let port = self.port.bind(py);
-        port.get().entered(py, port, self.engine, state, error);
+        let worker = self.worker.bind(py);
+        worker.get().entered(py, worker, self.engine, state, error);
     }
 
     /// The context manager has been left.
     fn left(&self) {
-        let over = self.port.get().lifespans().and_then(|mut lifespans| {
+        let over = self.worker.get().lifespans().and_then(|mut lifespans| {
             let current = lifespans.get(&self.engine).is_some_and(|lifespan| lifespan.number == self.number);
             if current { lifespans.remove(&self.engine) } else { None }
         });
@@ -209,22 +208,22 @@ impl Progress {
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        visit.call(&self.port)
+        visit.call(&self.worker)
     }
 }
 
 /// The engine is closed and its streams have ended: its lifespans end on every worker.
 pub(crate) fn leave_lifespans(engine: u64) {
-    for mailbox in super::watch::mailboxes() {
-        let leave = Port::command(move |py, port| {
-            let stop = port.get().lifespans().and_then(|mut lifespans| {
+    for mailbox in super::registry::mailboxes() {
+        let leave = LoopWorker::command(move |py, worker| {
+            let stop = worker.get().lifespans().and_then(|mut lifespans| {
                 let lifespan = lifespans.get_mut(&engine)?;
                 let old = std::mem::replace(&mut lifespan.stage, Stage::Leaving);
                 Some((lifespan.stop.clone_ref(py), old))
             });
             if let Some((stop, old)) = stop {
                 drop(old);
-                Port::resolve(py, stop.bind(py), true);
+                LoopWorker::resolve(py, stop.bind(py), true);
             }
         });
         drop(mailbox.post(leave));

@@ -8,27 +8,27 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use pyo3::prelude::*;
 
-use super::cell::thread_mark;
 use super::inbox::Inbox;
-use super::release::orphan;
+use super::thread_cell::thread_mark;
 use super::wakeup::Wakeup;
-use crate::state::{Command, CommandSink, Owner};
+use crate::base::loop_owned::{Owner, orphan};
+use crate::state::{Command, CommandSink};
 
 /// Commands of one worker. Any thread posts; only the worker takes.
 pub(crate) struct Mailbox {
     inbox: Inbox<Command>,
-    home: AtomicUsize,
+    owner: AtomicUsize,
     wakeup: Wakeup,
     wakeups: AtomicU64,
     late: AtomicU64,
 }
 
 impl Mailbox {
-    /// A mailbox whose home is the calling thread.
+    /// A mailbox whose owner is the calling thread.
     pub(crate) fn new() -> io::Result<Self> {
         Ok(Self {
             inbox: Inbox::new(),
-            home: AtomicUsize::new(thread_mark()),
+            owner: AtomicUsize::new(thread_mark()),
             wakeup: Wakeup::new()?,
             wakeups: AtomicU64::new(0),
             late: AtomicU64::new(0),
@@ -37,7 +37,7 @@ impl Mailbox {
 
     /// The loop runs on the calling thread from now on.
     pub(super) fn adopt(&self, _py: Python<'_>) {
-        self.home.store(thread_mark(), Ordering::Relaxed);
+        self.owner.store(thread_mark(), Ordering::Relaxed);
     }
 
     /// False once the loop is closed.
@@ -85,7 +85,7 @@ impl Mailbox {
         match command {
             Command::Release(object) => orphan(object),
             Command::Start(start) => start.refuse(),
-            Command::Cancel(core) | Command::Grace(core) | Command::Resume(core) => core.lose_worker(),
+            Command::Cancel(stream) | Command::Grace(stream) | Command::Resume(stream) => stream.lose_worker(),
             Command::Wake(_) | Command::Run(_) => {}
         }
     }
@@ -93,7 +93,7 @@ impl Mailbox {
 
 impl Owner for Mailbox {
     fn is_owner_thread(&self) -> bool {
-        self.home.load(Ordering::Relaxed) == thread_mark()
+        self.owner.load(Ordering::Relaxed) == thread_mark()
     }
 
     fn release(&self, object: Py<PyAny>) {
@@ -107,7 +107,7 @@ impl CommandSink for Mailbox {
     /// Wakes the worker if nobody has since it last looked.
     fn post(&self, command: Command) -> Result<(), Command> {
         let wake = || {
-            crate::fault::reach(crate::fault::Point::Wakeup);
+            crate::base::fault::reach(crate::base::fault::Point::Wakeup);
             self.wakeups.fetch_add(1, Ordering::Relaxed);
             self.wakeup.notify();
         };

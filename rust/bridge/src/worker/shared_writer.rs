@@ -6,16 +6,16 @@ use std::sync::Arc;
 use pybridge_pool::{Pool, Writer};
 use pyo3::prelude::*;
 
-use super::bell;
+use super::relief_alarm;
 use crate::codec::{EncodeError, Encoder};
-use crate::stream::{FRAME_OVERHEAD, Outbox, StreamCore};
+use crate::state::{FRAME_OVERHEAD, Outbox, StreamState};
 
 /// The writer that all drivers of a worker share for one pool.
 #[derive(Debug)]
 pub(crate) struct SharedWriter {
     writer: Writer,
     /// The stream whose committed frames are not yet sealed.
-    run: Option<Arc<StreamCore>>,
+    run: Option<Arc<StreamState>>,
     /// Frames of the run, and what they count in its stream's queue.
     items: usize,
     bytes: usize,
@@ -24,7 +24,7 @@ pub(crate) struct SharedWriter {
 /// What an item came to.
 pub(crate) struct Made {
     /// What it counts in its stream's queue.
-    pub(crate) weight: usize,
+    pub(crate) charged_bytes: usize,
     /// Items of its stream that the queue does not count yet, and what they will count.
     pub(crate) items: usize,
     pub(crate) bytes: usize,
@@ -46,51 +46,51 @@ impl SharedWriter {
         self.run.is_some()
     }
 
-    /// True while it has frames of another stream than `core`.
+    /// True while it has frames of another stream than `stream`.
     #[inline]
-    pub(crate) fn has_run_of_another(&self, core: &Arc<StreamCore>) -> bool {
-        self.run.as_ref().is_some_and(|run| !Arc::ptr_eq(run, core))
+    pub(crate) fn has_run_of_another(&self, stream: &Arc<StreamState>) -> bool {
+        self.run.as_ref().is_some_and(|run| !Arc::ptr_eq(run, stream))
     }
 
-    /// Parks the run.
+    /// Seals the run and puts it into the outbox.
     pub(crate) fn cut(&mut self, outbox: &mut Outbox) {
-        let Some(core) = self.run.take() else { return };
+        let Some(stream) = self.run.take() else { return };
         self.items = 0;
         self.bytes = 0;
         let mut last = None;
         self.writer.seal(|batch| {
             if let Some(batch) = last.replace(batch) {
-                outbox.park(Arc::clone(&core), batch);
+                outbox.enqueue(Arc::clone(&stream), batch);
             }
         });
         if let Some(batch) = last {
-            outbox.park(core, batch);
+            outbox.enqueue(stream, batch);
         }
     }
 
-    /// Adds an item to the run of `core`, which the calling thread's stream is.
+    /// Adds an item to the run of `stream`, which is that of the calling thread.
     #[inline]
     pub(crate) fn encode(
         &mut self,
-        core: &Arc<StreamCore>,
+        stream: &Arc<StreamState>,
         encoder: &mut Encoder,
         item: &Bound<'_, PyAny>,
     ) -> Result<Made, EncodeError> {
         let goes_on = self.run.is_some();
         if !goes_on {
-            self.writer.set_stream(core.id);
+            self.writer.set_stream(stream.id);
         }
         let frame = OpenFrame(&mut self.writer);
         let length = encoder.encode(item, frame.0)?;
         mem::forget(frame);
-        let weight = length + FRAME_OVERHEAD;
+        let charged_bytes = length + FRAME_OVERHEAD;
         self.items += 1;
-        self.bytes += weight;
+        self.bytes += charged_bytes;
         if !goes_on {
-            self.run = Some(Arc::clone(core));
-            bell::ring();
+            self.run = Some(Arc::clone(stream));
+            relief_alarm::ring();
         }
-        Ok(Made { weight, items: self.items, bytes: self.bytes })
+        Ok(Made { charged_bytes, items: self.items, bytes: self.bytes })
     }
 }
 

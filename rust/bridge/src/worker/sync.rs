@@ -33,5 +33,5 @@ pub(super) fn wait(round: u32) -> bool {
     } else {
         thread::yield_now();
     }
-    !crate::runtime::forked()
+    !crate::base::fork::forked()
 }

@@ -43,7 +43,7 @@ impl Wakeup {
 
     /// Makes the descriptor unreadable until the next `notify`. The child of a fork leaves the parent's wake-ups alone.
     pub(crate) fn clear(&self) {
-        if crate::runtime::forked() {
+        if crate::base::fork::forked() {
             return;
         }
         let mut sink = [0u8; 64];

@@ -1,0 +1,16 @@
+//! Foundations of every layer: locks, logging, the runtime, forks, threads at the interpreter's end, and small pieces of Python.
+
+pub(crate) mod attach_counts;
+pub(crate) mod context_vars;
+pub(crate) mod coroutine_introspection;
+#[cfg(not(feature = "fault"))]
+pub(crate) mod fault;
+#[cfg(feature = "fault")]
+pub mod fault;
+pub(crate) mod fork;
+pub(crate) mod interpreter;
+pub(crate) mod lock;
+pub(crate) mod log;
+pub(crate) mod loop_owned;
+pub(crate) mod parking;
+pub mod runtime;

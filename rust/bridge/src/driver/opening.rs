@@ -1,0 +1,132 @@
+//! The way from a request to a source of items: decode it, call the handler, look at what that returns.
+
+use std::sync::Arc;
+
+use pyo3::exceptions::PyTypeError;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use super::awaitable_step::{awaiter, is_awaitable};
+use super::coroutine::Driver;
+use super::current_stream;
+use super::handler_failure::{failure, raised};
+use super::item_source::ItemSource;
+use super::state_machine::{Flow, Pending, Phase, StateMachine};
+use crate::base::fault;
+use crate::codec::{DecodeError, Decoder};
+use crate::error::FailureKind;
+use crate::error::py_errors::{self, IntoException};
+use crate::state::{Request, RequestCodec};
+
+/// Input bytes decoded before other tasks get a turn: well under a millisecond of any payload.
+const DECODE_STRETCH: usize = 128 << 10;
+
+impl StateMachine {
+    pub(super) fn begin<'py>(&mut self, driver: &Bound<'py, Driver>, request: Request) -> Flow<'py> {
+        let py = driver.py();
+        if let Err(error) = current_stream::enter(py, driver) {
+            return self.fail(driver, &error);
+        }
+        match request {
+            Request::Object(object) => self.call(driver, object.into_inner(py)),
+            Request::Encoded(bytes, codec) => {
+                let spec = match codec {
+                    RequestCodec::Engine => Arc::clone(&self.handler().spec),
+                    RequestCodec::Plain(spec) => spec,
+                };
+                let encoded = bytes.len();
+                let decoder = Decoder::new(spec, Arc::clone(&driver.get().stream.engine.limits), bytes);
+                self.decode(driver, Box::new(decoder), encoded)
+            }
+        }
+    }
+
+    pub(super) fn decode<'py>(
+        &mut self,
+        driver: &Bound<'py, Driver>,
+        mut decoder: Box<Decoder>,
+        encoded: usize,
+    ) -> Flow<'py> {
+        let py = driver.py();
+        fault::reach(fault::Point::Decode);
+        match decoder.run(py, DECODE_STRETCH) {
+            Ok(None) => {
+                self.phase = Phase::Decode(decoder, encoded);
+                Some(Ok(Some(py.None().into_bound(py))))
+            }
+            Ok(Some(request)) => {
+                let stream = &driver.get().stream;
+                stream.engine.charge_decoded(stream, encoded, decoder.decoded_bytes());
+                drop(decoder);
+                self.call(driver, request)
+            }
+            Err(error) => {
+                drop(decoder);
+                let is_theirs = !matches!(error, DecodeError::Python(_));
+                let error = error.into_exception(py);
+                let mut failure = failure(driver, &error);
+                if is_theirs {
+                    failure.kind = FailureKind::Decode;
+                    failure.public_message.clone_from(&failure.message);
+                }
+                let ending = raised(driver, failure);
+                self.finish(driver, ending, None)
+            }
+        }
+    }
+
+    /// Calls the handler; the request is the handler's from here on.
+    fn call<'py>(&mut self, driver: &Bound<'py, Driver>, request: Py<PyAny>) -> Flow<'py> {
+        let py = driver.py();
+        fault::reach(fault::Point::Call);
+        let handler = self.handler();
+        let function = handler.function.bind(py).clone();
+        let result = match handler.context {
+            Some(context_of) => context_of(driver).and_then(|context| {
+                let keywords = PyDict::new(py);
+                keywords.set_item(intern!(py, "context"), context)?;
+                function.call((request,), Some(&keywords))
+            }),
+            None => function.call1((request,)),
+        };
+        match result {
+            Ok(value) => self.adopt(driver, &value, false),
+            Err(error) => self.on_error(driver, error),
+        }
+    }
+
+    /// Takes what the handler (or its coroutine, if `awaited`) returned as the source of items.
+    pub(super) fn adopt<'py>(
+        &mut self,
+        driver: &Bound<'py, Driver>,
+        value: &Bound<'py, PyAny>,
+        awaited: bool,
+    ) -> Flow<'py> {
+        if !self.handler().unary || awaited {
+            match ItemSource::of(value) {
+                Ok(Some(source)) => {
+                    *driver.get().generator.lock().unwrap_or_else(std::sync::PoisonError::into_inner) =
+                        Some(source.object(driver.py()).clone().unbind());
+                    self.source = Some(source);
+                    self.phase = Phase::Iterate;
+                    return None;
+                }
+                Ok(None) => {}
+                Err(error) => return self.fail(driver, &error),
+            }
+        }
+        if !awaited && is_awaitable(value) {
+            return match awaiter(value.clone()) {
+                Ok(pending) => {
+                    self.pending = Some(Pending::Awaitable(pending.unbind()));
+                    self.phase = Phase::Await;
+                    None
+                }
+                Err(error) => self.fail(driver, &error),
+            };
+        }
+        let error = PyTypeError::new_err(py_errors::wrong_result(value, awaited, self.handler().unary));
+        self.fail(driver, &error)
+    }
+}

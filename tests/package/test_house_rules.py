@@ -93,12 +93,12 @@ MAX_RUST_LINES = 500
 # The only parts of the bridge that may attach, beside what Python calls.
 MAY_ATTACH = {
     "worker/attach.rs",
-    "codec/build.rs",  # frees decoded values where the interpreter still is; their owner is attached
+    "codec/decode/builder.rs",  # frees decoded values where the interpreter still is; their owner is attached
 }
 KNOWS_NO_PYTHON = {
     "codec/limits.rs",
+    "codec/format.rs",
     "codec/framing.rs",
-    "codec/spec.rs",
     "error.rs",
     "stream/ending.rs",
     "stream/queue.rs",

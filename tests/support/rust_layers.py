@@ -86,15 +86,24 @@ CIRCLES: dict[str, set[str]] = {
     },
     "the Python engine and its calls": {"engine/open", "engine/python"},
     "the walk over a value": {
-        "codec/containers",
-        "codec/encode",
-        "codec/held",
-        "codec/value",
-        "codec/walk",
+        "codec/encode/containers",
+        "codec/encode/encoder",
+        "codec/encode/snapshot",
+        "codec/encode/value",
+        "codec/encode/walk",
     },
-    "kinds of types, and what is learnt of each": {"codec/known", "codec/other", "codec/pydantic", "codec/records"},
-    "times and durations": {"codec/durations", "codec/temporal"},
-    "a JSON deserializer and its parts": {"codec/json/deserializer", "codec/json/keys", "codec/json/variants"},
+    "kinds of types, and what is learnt of each": {
+        "codec/encode/by_kind",
+        "codec/encode/pydantic",
+        "codec/encode/records",
+        "codec/encode/type_cache",
+    },
+    "times and durations": {"codec/encode/durations", "codec/encode/temporal"},
+    "a JSON deserializer and its parts": {
+        "codec/json/deserializer/enum_variant",
+        "codec/json/deserializer/map_key",
+        "codec/json/deserializer/values",
+    },
 }
 
 USE = re.compile(r"^ *(?:pub(?:\([^)]*\))? )?use ([\w:{},\s*]+);", re.MULTILINE)

@@ -1,5 +1,5 @@
-//! Questions about many bytes at once.
-#![allow(unsafe_code)] // vector loads
+//! Work on many bytes at once: the end of plain text, ASCII, short copies, code points of three bytes.
+#![allow(unsafe_code)] // vector loads and stores
 #![expect(clippy::inline_always, reason = "most strings end in their first lane, and a call costs as much as that")]
 
 #[cfg(target_arch = "x86_64")]
@@ -144,49 +144,70 @@ unsafe fn copy_ends<const N: usize>(text: &[u8], to: *mut u8) {
     }
 }
 
-/// Bytes that two words can hold.
-pub(super) const WORDS: usize = 16;
+/// Code points decoded together.
+pub(super) const POINTS: usize = 8;
 
-/// Short text as two words: up to [`WORDS`] bytes all of it, so that texts of one length are equal if their words are; of
-/// longer text its first and last bytes.
+/// Decodes the code points of three bytes each, as most of CJK text is, that `text` begins with, some or all of them; tells how many.
+///
+/// # Safety
+/// Units are two or four bytes wide, and `to` has room for one for each byte of `text` that begins a code point.
 #[inline]
-pub(super) fn words(text: &[u8]) -> [u64; 2] {
-    if let (Some(head), Some(tail)) = (text.first_chunk(), text.last_chunk()) {
-        return [u64::from_le_bytes(*head), u64::from_le_bytes(*tail)];
+pub(super) unsafe fn three_byte_points<U>(text: &[u8], to: *mut U) -> usize {
+    #[cfg(target_arch = "x86_64")]
+    if size_of::<U>() > 1
+        && let [0xe0..=0xef, _, _, 0xe0..=0xef, ..] = text
+        && is_x86_feature_detected!("sse4.1")
+    {
+        // SAFETY: the instructions are there; the caller's promise.
+        return unsafe { three_byte_vectors(text, to) };
     }
-    if let (Some(head), Some(tail)) = (text.first_chunk(), text.last_chunk()) {
-        return [u32::from_le_bytes(*head).into(), u32::from_le_bytes(*tail).into()];
-    }
-    match *text {
-        [first, .., last] => [u64::from(first) | u64::from(last) << 8, text[text.len() / 2].into()],
-        [only] => [only.into(), 0],
-        [] => [0; 2],
-    }
+    let _ = (text, to);
+    0
 }
 
-/// A hash of [`words`] and the length of their text.
-#[inline]
-pub(super) fn mix([head, tail]: [u64; 2], len: usize) -> u64 {
-    const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
-    let hash = (head ^ len as u64).wrapping_mul(MULTIPLIER).rotate_left(29) ^ tail;
-    let hash = hash.wrapping_mul(MULTIPLIER);
-    hash ^ hash >> 32
-}
-
-/// True if two texts are equal; no call, made for short ones.
-#[inline]
-pub(super) fn equal(a: &[u8], b: &[u8]) -> bool {
-    if a.len() != b.len() || words(a) != words(b) {
-        return false;
-    }
-    let (mut x, mut y) = (a, b);
-    while let (Some((v, more_x)), Some((w, more_y))) = (x.split_first_chunk::<8>(), y.split_first_chunk::<8>()) {
-        if v != w {
-            return false;
+/// # Safety
+/// As for [`three_byte_points`].
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "sse4.1")]
+unsafe fn three_byte_vectors<U>(text: &[u8], to: *mut U) -> usize {
+    /// Bytes of four code points, and of the two loads for eight.
+    const FOUR: usize = 12;
+    const LOADED: usize = FOUR + 16;
+    let turned = arch::_mm_setr_epi8(2, 1, 0, -1, 5, 4, 3, -1, 8, 7, 6, -1, 11, 10, 9, -1);
+    let (marks, wanted) = (arch::_mm_set1_epi32(0x00f0_c0c0), arch::_mm_set1_epi32(0x00e0_8080));
+    let (bits, by_byte) = (arch::_mm_set1_epi32(0x000f_3f3f), arch::_mm_set1_epi32(0x0010_4001));
+    let by_pair = arch::_mm_set1_epi32(0x0100_0001);
+    let (plane, surrogate) = (arch::_mm_set1_epi16(-0x800), arch::_mm_set1_epi16(-0x2800));
+    let mut done = 0;
+    while let Some(loaded) = text.get(3 * done..).and_then(<[u8]>::first_chunk::<LOADED>) {
+        // SAFETY: both loads are inside what was just looked at; each of the eight code points found there has a unit.
+        unsafe {
+            let part = |at: usize| {
+                let bytes = arch::_mm_loadu_si128(loaded.as_ptr().add(at).cast());
+                let bytes = arch::_mm_shuffle_epi8(bytes, turned);
+                let wrong = arch::_mm_xor_si128(arch::_mm_and_si128(bytes, marks), wanted);
+                let halves = arch::_mm_maddubs_epi16(arch::_mm_and_si128(bytes, bits), by_byte);
+                (arch::_mm_madd_epi16(halves, by_pair), wrong)
+            };
+            let ((low, wrong_low), (high, wrong_high)) = (part(0), part(FOUR));
+            let points = arch::_mm_packus_epi32(low, high);
+            let planes = arch::_mm_and_si128(points, plane);
+            let short = arch::_mm_cmpeq_epi16(planes, arch::_mm_setzero_si128());
+            let range = arch::_mm_or_si128(short, arch::_mm_cmpeq_epi16(planes, surrogate));
+            let wrong = arch::_mm_or_si128(range, arch::_mm_or_si128(wrong_low, wrong_high));
+            if arch::_mm_testz_si128(wrong, wrong) == 0 {
+                break;
+            }
+            if size_of::<U>() == 2 {
+                arch::_mm_storeu_si128(to.add(done).cast(), points);
+            } else {
+                arch::_mm_storeu_si128(to.add(done).cast(), low);
+                arch::_mm_storeu_si128(to.add(done + POINTS / 2).cast(), high);
+            }
         }
-        (x, y) = (more_x, more_y);
+        done += POINTS;
     }
-    true
+    done
 }
 
 #[cfg(test)]
@@ -211,17 +232,13 @@ mod tests {
     }
 
     #[test]
-    fn short_texts_are_equal_when_their_bytes_are() {
+    fn short_text_is_ascii_when_no_byte_has_its_high_bit() {
         let text: Vec<u8> = (0..40u32).map(|i| (i * 7 % 100) as u8).collect();
         for len in 0..40 {
-            assert!(equal(&text[..len], &text[..len]));
-            assert_eq!(words(&text[..len]), words(&text[..len]));
             assert!(is_ascii(&text[..len]));
             for at in 0..len {
                 let mut other = text[..len].to_vec();
                 other[at] ^= 0x80;
-                assert!(!equal(&text[..len], &other));
-                assert!(len > WORDS || words(&text[..len]) != words(&other));
                 assert!(!is_ascii(&other));
             }
         }

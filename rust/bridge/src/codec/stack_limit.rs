@@ -4,7 +4,7 @@
 use std::cell::Cell;
 use std::ops::Range;
 
-use super::Limits;
+use crate::codec::Limits;
 
 /// What the interpreter keeps of each stack: with less left its functions raise `RecursionError`, with less than half of it
 /// they end the process.

@@ -7,10 +7,12 @@ use std::cell::Cell;
 use pyo3::ffi;
 use pyo3::prelude::*;
 
-use super::error::DecodeError;
-use super::events::{Fault, Numbers, PART, Receiver, in_parts, invalid, over};
-use super::limits::DecodedBound;
-use super::{Format, Limits, keys, make, scan, shapes, utf8};
+use super::visitor::{Fault, Numbers, PART, Receiver, in_parts, invalid, over};
+use super::{dict_templates, key_cache, utf8_in, validate};
+use crate::codec::error::DecodeError;
+use crate::codec::limits::DecodedBound;
+use crate::codec::py::construct;
+use crate::codec::{Format, Limits};
 
 /// What objects cost the interpreter, in bytes; containers without what they hold.
 mod cost {
@@ -128,14 +130,14 @@ impl Builder<'_, '_> {
             return self.wide(text, offset);
         }
         self.spend(cost::KEY + text.len())?;
-        self.push(keys::add(self.py, text))
+        self.push(key_cache::add(self.py, text))
     }
 
     #[inline(never)]
     fn wide(&mut self, text: &[u8], offset: usize) -> Result<(), Fault> {
-        let shape = utf8::Shape::of(text);
+        let shape = utf8_in::Shape::of(text);
         self.spend(cost::KEY + shape.bytes())?;
-        match utf8::decode(self.py, text, shape) {
+        match utf8_in::decode(self.py, text, shape) {
             Ok(made) => self.push(made),
             Err(valid_up_to) => Err(invalid(offset + valid_up_to, "text that is not UTF-8")),
         }
@@ -148,7 +150,7 @@ impl Builder<'_, '_> {
         unsafe {
             self.values.stack.set_len(start);
             let taken = std::slice::from_raw_parts(self.values.stack.as_ptr().add(start), 2 * pairs);
-            let filled = make::fill(self.py, dict, taken);
+            let filled = construct::fill(self.py, dict, taken);
             self.push(dict)?;
             if filled { Ok(()) } else { Err(self.raised()) }
         }
@@ -210,7 +212,7 @@ impl Receiver for Builder<'_, '_> {
             return self.wide(text, offset);
         }
         self.spend(cost::TEXT + text.len())?;
-        self.push(make::ascii(self.py, text))
+        self.push(construct::ascii(self.py, text))
     }
 
     fn bytes(&mut self, bytes: &[u8]) -> Result<(), Fault> {
@@ -222,7 +224,7 @@ impl Receiver for Builder<'_, '_> {
     #[inline(always)]
     fn key(&mut self, text: &[u8], offset: usize) -> Result<(), Fault> {
         self.spend(cost::PAIR)?;
-        match keys::get(self.py, text) {
+        match key_cache::get(self.py, text) {
             Some(key) => self.push(key),
             None => self.new_key(text, offset),
         }
@@ -234,7 +236,7 @@ impl Receiver for Builder<'_, '_> {
         let start = self.values.stack.len() - len;
         // SAFETY: the stack owns the last `len` references and gives them up with `set_len`.
         unsafe {
-            let list = make::list(self.py, &self.values.stack[start..]);
+            let list = construct::list(self.py, &self.values.stack[start..]);
             if list.is_null() {
                 return Err(self.raised());
             }
@@ -257,7 +259,7 @@ impl Receiver for Builder<'_, '_> {
         let dict = if rest == len {
             let pairs = &self.values.stack[self.values.stack.len() - 2 * len..];
             // SAFETY: the stack owns the references; null is an error that `fill` passes on.
-            unsafe { shapes::dict(self.py, pairs) }
+            unsafe { dict_templates::dict(self.py, pairs) }
         } else {
             self.parts(rest)
         };
@@ -266,7 +268,7 @@ impl Receiver for Builder<'_, '_> {
             // SAFETY: attached; the dict is on the stack.
             let kept = unsafe { ffi::PyDict_Size(dict) };
             if kept.cast_unsigned() != len {
-                return Err(scan::duplicate_key(format, limits, input, offset));
+                return Err(validate::duplicate_key(format, limits, input, offset));
             }
         }
         Ok(())

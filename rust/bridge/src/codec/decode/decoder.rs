@@ -6,11 +6,11 @@ use bytes::Bytes;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use super::build::{Builder, Values};
-use super::error::DecodeError;
-use super::events::{Budget, Fault, Receiver, check_frame, invalid, over};
-use super::limits::DuplicateKeys;
-use super::{CodecSpec, Format, Limits, json, msgpack};
+use super::builder::{Builder, Values};
+use super::visitor::{Budget, Fault, Receiver, check_frame, invalid, over};
+use crate::codec::error::DecodeError;
+use crate::codec::limits::DuplicateKeys;
+use crate::codec::{CodecSpec, Format, Limits, json, msgpack};
 
 /// Decodes one message, a stretch at a time, so that a large body does not stall the event loop.
 ///

@@ -3,7 +3,7 @@
 
 use pyo3::{Python, ffi};
 
-use super::triples;
+use crate::codec::simd;
 
 /// Bytes of text that are looked at together; as many fit a byte-wide counter.
 const RUN: usize = 192;
@@ -126,11 +126,11 @@ unsafe fn write<U: Unit>(text: &[u8], storage: *mut U) -> bool {
             rest = after;
         }
         // SAFETY: the caller's promise; units of one byte are left alone.
-        let many = unsafe { triples::write(rest, to) };
+        let many = unsafe { simd::three_byte_points(rest, to) };
         // SAFETY: as above; at most one past the end.
         to = unsafe { to.add(many) };
         rest = &rest[3 * many..];
-        for _ in 0..triples::EIGHT {
+        for _ in 0..simd::POINTS {
             let [a @ 0xe0..=0xef, b, c, after @ ..] = rest else { break };
             let point = u32::from(a & 15) << 12 | more(*b) << 6 | more(*b) & 1 << 31 | more(*c);
             if !matches!(point, 0x800..0xd800 | 0xe000..0x1_0000) {

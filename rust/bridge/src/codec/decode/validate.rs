@@ -3,11 +3,11 @@
 use std::collections::HashSet;
 use std::fmt;
 
-use super::error::DecodeError;
-use super::events::{Budget, Fault, Numbers, Receiver, check_frame, invalid};
-use super::limits::DuplicateKeys;
-use super::path::cut;
-use super::{Format, Limits, json, msgpack};
+use super::visitor::{Budget, Fault, Numbers, Receiver, check_frame, invalid};
+use crate::codec::encode::path::cut;
+use crate::codec::error::DecodeError;
+use crate::codec::limits::DuplicateKeys;
+use crate::codec::{Format, Limits, json, msgpack};
 
 /// Checks that `input` is one message of `format` within `limits`, by the rules that `decode` follows.
 ///
@@ -22,7 +22,7 @@ pub fn scan(format: Format, limits: &Limits, input: &[u8]) -> Result<(), DecodeE
 
 /// The fault of a message that was found to have a key twice in one map, which ends at `end`.
 #[cold]
-pub(super) fn duplicate_key(format: Format, limits: &Limits, input: &[u8], end: usize) -> Fault {
+pub(in crate::codec) fn duplicate_key(format: Format, limits: &Limits, input: &[u8], end: usize) -> Fault {
     let found = check(format, Budget::new(limits, true), limits, input).err();
     found.unwrap_or_else(|| invalid(end, "a key that comes twice in the map before"))
 }

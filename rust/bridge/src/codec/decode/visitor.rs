@@ -1,11 +1,11 @@
 //! Events of a reader, the traits that receive them, and the budget of one message.
 
-use super::Limits;
-use super::error::DecodeError;
+use crate::codec::Limits;
+use crate::codec::error::DecodeError;
 
 /// Boxed, so that the good case is returned in a register.
 #[derive(Debug)]
-pub(super) struct Fault(Box<DecodeError>);
+pub(in crate::codec) struct Fault(Box<DecodeError>);
 
 impl From<DecodeError> for Fault {
     #[cold]
@@ -21,26 +21,26 @@ impl From<Fault> for DecodeError {
 }
 
 /// Pairs after which a map that goes on is given over, so that a large one is not made all at its end.
-pub(super) const PART: usize = 512;
+pub(in crate::codec) const PART: usize = 512;
 
 /// Pairs of a map of `len` that were given over in parts.
 #[inline]
-pub(super) fn in_parts(len: usize) -> usize {
+pub(in crate::codec) fn in_parts(len: usize) -> usize {
     len.saturating_sub(1) / PART * PART
 }
 
 /// What a container costs beside its bytes, as input bytes: an empty one is a single byte, and an object to make.
-pub(super) const CONTAINER_WORK: usize = 8;
+pub(in crate::codec) const CONTAINER_WORK: usize = 8;
 
 /// A receiver of numbers, each as the smallest of the three that holds it.
-pub(super) trait Numbers {
+pub(in crate::codec) trait Numbers {
     fn signed(&mut self, value: i64) -> Result<(), Fault>;
     fn unsigned(&mut self, value: u64) -> Result<(), Fault>;
     fn float(&mut self, value: f64) -> Result<(), Fault>;
 }
 
 /// A receiver of one message, bottom up: values first, then the container that holds them.
-pub(super) trait Receiver: Numbers {
+pub(in crate::codec) trait Receiver: Numbers {
     /// `count` values come next; said before the first of them.
     fn expect(&mut self, count: usize) -> Result<(), Fault>;
     fn null(&mut self) -> Result<(), Fault>;
@@ -62,29 +62,29 @@ pub(super) trait Receiver: Numbers {
 
 /// Limits of one message, and what it has used of them.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Budget {
+pub(in crate::codec) struct Budget {
     max_depth: usize,
     max_nodes: usize,
     nodes: usize,
     /// Integer and binary keys are taken as well.
-    pub(super) any_keys: bool,
+    pub(in crate::codec) any_keys: bool,
 }
 
 impl Budget {
-    pub(super) fn new(limits: &Limits, any_keys: bool) -> Self {
+    pub(in crate::codec) fn new(limits: &Limits, any_keys: bool) -> Self {
         Self { max_depth: limits.depth(), max_nodes: limits.max_nodes, nodes: 0, any_keys }
     }
 
     /// Counts `more` values.
     #[inline]
-    pub(super) fn nodes(&mut self, more: usize, offset: usize) -> Result<(), Fault> {
+    pub(in crate::codec) fn nodes(&mut self, more: usize, offset: usize) -> Result<(), Fault> {
         self.nodes += more;
         if self.nodes > self.max_nodes { Err(self.too_many(offset)) } else { Ok(()) }
     }
 
     /// Checks a container that would be the `depth`-th inside one another.
     #[inline]
-    pub(super) fn depth(&self, depth: usize, offset: usize) -> Result<(), Fault> {
+    pub(in crate::codec) fn depth(&self, depth: usize, offset: usize) -> Result<(), Fault> {
         if depth > self.max_depth { Err(self.too_deep(offset)) } else { Ok(()) }
     }
 
@@ -99,7 +99,7 @@ impl Budget {
     }
 }
 
-pub(super) fn check_frame(limits: &Limits, input: &[u8]) -> Result<(), Fault> {
+pub(in crate::codec) fn check_frame(limits: &Limits, input: &[u8]) -> Result<(), Fault> {
     let max = limits.max_frame_bytes;
     if input.len() > max {
         Err(over("max_frame_bytes", max, format!("a frame of more than {max} bytes")))
@@ -109,12 +109,12 @@ pub(super) fn check_frame(limits: &Limits, input: &[u8]) -> Result<(), Fault> {
 }
 
 #[cold]
-pub(super) fn over(limit: &'static str, offset: usize, reason: String) -> Fault {
+pub(in crate::codec) fn over(limit: &'static str, offset: usize, reason: String) -> Fault {
     DecodeError::Limit { limit, offset, reason }.into()
 }
 
 #[cold]
-pub(super) fn invalid(offset: usize, reason: impl Into<String>) -> Fault {
+pub(in crate::codec) fn invalid(offset: usize, reason: impl Into<String>) -> Fault {
     DecodeError::Invalid { offset, reason: reason.into() }.into()
 }
 

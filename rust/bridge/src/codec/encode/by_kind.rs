@@ -6,12 +6,13 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use serde::Serializer;
 
-use super::known::{self, Kind};
-use super::temporal::Standard;
+use super::numpy;
+use super::temporal::{self, Standard};
+use super::type_cache::{self, Kind};
 use super::value::Value;
-use super::view::View;
 use super::walk::{Failure, type_name};
-use super::{numpy, object, temporal};
+use crate::codec::py::buffer::View;
+use crate::codec::py::layout;
 use crate::interp::said;
 
 impl<'py> Value<'_, '_, 'py> {
@@ -27,7 +28,7 @@ impl<'py> Value<'_, '_, 'py> {
                 return self.tuple(to);
             }
             if ty == &raw mut ffi::PyBytes_Type || ty == &raw mut ffi::PyByteArray_Type {
-                return to.serialize_bytes(object::bytes(self.ob));
+                return to.serialize_bytes(layout::bytes(self.ob));
             }
         }
         let kind = self.kind(&object)?;
@@ -40,7 +41,7 @@ impl<'py> Value<'_, '_, 'py> {
                 Kind::Tuple => self.tuple(to),
                 Kind::List => self.list(to),
                 Kind::Dict => self.dict(to),
-                Kind::Bytes => to.serialize_bytes(object::bytes(self.ob)),
+                Kind::Bytes => to.serialize_bytes(layout::bytes(self.ob)),
                 Kind::Each => self.each(to),
                 Kind::Record(shape) => {
                     self.walk.run()?;
@@ -72,11 +73,11 @@ impl<'py> Value<'_, '_, 'py> {
     #[inline(never)]
     pub(super) fn kind<E: serde::ser::Error>(self, object: &Bound<'_, PyAny>) -> Result<Kind, E> {
         let ty = object.get_type();
-        if let Some(kind) = known::kind(&ty) {
+        if let Some(kind) = type_cache::kind(&ty) {
             return Ok(kind);
         }
         self.walk.run()?;
-        known::learn(&ty).map_err(|error| self.walk.raised(error))
+        type_cache::learn(&ty).map_err(|error| self.walk.raised(error))
     }
 
     #[inline(never)]

@@ -6,12 +6,12 @@ use pyo3::ffi;
 use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Serialize, Serializer};
 
-use super::Format;
-use super::object::{self, Int};
 use super::path::Segment;
-use super::strings;
-use super::transcode;
+use super::utf8_out;
 use super::value::Value;
+use crate::codec::Format;
+use crate::codec::py::layout::{self, Int};
+use crate::codec::py::str_layout;
 
 impl Value<'_, '_, '_> {
     #[inline(always)]
@@ -84,12 +84,12 @@ impl Value<'_, '_, '_> {
                 index += 1;
             }
             // Where digits are not read, ints go the way of all other values.
-            let len = if object::reads_digits() { len } else { index };
+            let len = if layout::reads_digits() { len } else { index };
             while index < len
                 && let (item, ty) = item(index)
                 && ty == &raw mut ffi::PyLong_Type
             {
-                match object::int_of_digits(item) {
+                match layout::int_of_digits(item) {
                     Int::Signed(value) => seq.serialize_element(&value),
                     Int::Unsigned(value) => seq.serialize_element(&value),
                     Int::TooLarge => Err(self.child(item).too_large()),
@@ -151,7 +151,7 @@ impl Value<'_, '_, '_> {
     fn dict_here<S: Serializer>(self, to: S) -> Result<S::Ok, S::Error> {
         let _alive = self.object();
         // SAFETY: `ob` is a dict, held alive.
-        let len = unsafe { object::dict_len(self.ob) };
+        let len = unsafe { layout::dict_len(self.ob) };
         self.walk.enter(len.cast_unsigned())?;
         let mut map = to.serialize_map(Some(len.cast_unsigned()))?;
         let mut position = 0;
@@ -170,7 +170,7 @@ impl Value<'_, '_, '_> {
             }
         }
         // SAFETY: as above.
-        if unsafe { object::dict_len(self.ob) } != len {
+        if unsafe { layout::dict_len(self.ob) } != len {
             return Err(self.walk.changed());
         }
         self.walk.leave();
@@ -223,12 +223,12 @@ impl Key<'_, '_, '_> {
         // SAFETY: the key is alive; its type was checked.
         unsafe {
             if ffi::PyUnicode_Check(self.0.ob) != 0 {
-                return Segment::Key(transcode::lossy(&strings::text(self.0.ob)));
+                return Segment::Key(utf8_out::lossy(&str_layout::text(self.0.ob)));
             }
             if ffi::PyBytes_Check(self.0.ob) != 0 {
-                return Segment::Key(String::from_utf8_lossy(object::bytes(self.0.ob)).into_owned());
+                return Segment::Key(String::from_utf8_lossy(layout::bytes(self.0.ob)).into_owned());
             }
-            match object::int(self.0.ob) {
+            match layout::int(self.0.ob) {
                 Int::Signed(key) => Segment::Key(key.to_string()),
                 Int::Unsigned(key) => Segment::Key(key.to_string()),
                 Int::TooLarge => Segment::Key("int".into()),
@@ -253,7 +253,7 @@ impl Key<'_, '_, '_> {
             if ffi::PyLong_Check(self.0.ob) != 0 {
                 self.0.int(to)
             } else {
-                to.serialize_bytes(object::bytes(self.0.ob))
+                to.serialize_bytes(layout::bytes(self.0.ob))
             }
         }
     }

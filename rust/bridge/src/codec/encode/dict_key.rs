@@ -6,11 +6,11 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyFloat, PyFloatMethods, PyString};
 
-use super::Format;
-use super::known::Kind;
 use super::path::cut;
 use super::temporal::{self, Standard, Temporal};
+use super::type_cache::Kind;
 use super::value::Value;
+use crate::codec::Format;
 
 /// Enums whose value is an enum, around one key.
 const MAX_ENUMS: usize = 32;

@@ -10,13 +10,13 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 use serde::Serialize;
 
-use super::error::EncodeError;
-use super::json::Json;
-use super::msgpack::Msgpack;
-use super::raw::{self, Raw};
 use super::sink::Sink;
 use super::walk::Walk;
-use super::{CodecSpec, Format, Framing, Limits};
+use crate::codec::error::EncodeError;
+use crate::codec::json::Json;
+use crate::codec::msgpack::Msgpack;
+use crate::codec::raw::{self, Raw};
+use crate::codec::{CodecSpec, Format, Framing, Limits};
 use crate::fault;
 
 /// Frames from this length on are expected to be followed by one as long; shorter ones grow in their segment.

@@ -13,8 +13,8 @@ use serde::{Serialize, Serializer};
 
 use super::path::Segment;
 use super::value::Value;
-use super::view::View;
 use super::walk::Walk;
+use crate::codec::py::buffer::View;
 
 /// Characters of a dtype's name before a message cuts it; one with fields names them all.
 const MAX_DTYPE: usize = 64;

@@ -18,7 +18,7 @@ pub(super) struct Path(Vec<(Segment, usize)>);
 const MAX_KEY: usize = 64;
 
 /// The beginning of a text that a message quotes.
-pub(super) fn cut(text: &str) -> Cow<'_, str> {
+pub(in crate::codec) fn cut(text: &str) -> Cow<'_, str> {
     match text.char_indices().nth(MAX_KEY) {
         Some((end, _)) => format!("{}…", &text[..end]).into(),
         None => text.into(),

@@ -8,11 +8,11 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString, PyType};
 use serde::{Serialize, Serializer};
 
-use super::Format;
-use super::known::Kind;
-use super::other::ask;
+use super::by_kind::ask;
+use super::type_cache::Kind;
 use super::value::Value;
 use super::walk::Failure;
+use crate::codec::Format;
 use crate::lock::Mutex;
 
 /// The kind of a model class, of a pydantic dataclass, or of a class of pydantic 1.

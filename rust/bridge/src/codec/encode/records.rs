@@ -8,8 +8,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple, PyType};
 use serde::Serializer;
 
-use super::known::{Kind, loaded};
 use super::path::Segment;
+use super::type_cache::{Kind, loaded};
 use super::value::Value;
 
 /// The fields of a type, in their order.

@@ -7,7 +7,7 @@ use pybridge_pool::Writer;
 
 /// A format could not go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Halt {
+pub(in crate::codec) enum Halt {
     /// The walker has said why.
     Said,
     /// The frame is at its limit.
@@ -53,7 +53,7 @@ impl serde::ser::Error for Halt {
 ///
 /// The limit is looked at when the frame has to move and at its end, so that a put of a few bytes is one compare.
 #[derive(Debug)]
-pub(super) struct Sink<'w> {
+pub(in crate::codec) struct Sink<'w> {
     out: &'w mut Writer,
     /// Where the item begins in the frame, after its framing.
     start: usize,
@@ -63,35 +63,35 @@ pub(super) struct Sink<'w> {
 
 impl<'w> Sink<'w> {
     /// A sink for at most `limit` more bytes.
-    pub(super) fn new(out: &'w mut Writer, limit: usize) -> Self {
+    pub(in crate::codec) fn new(out: &'w mut Writer, limit: usize) -> Self {
         let start = out.frame_len();
         Self { out, start, max: start.saturating_add(limit), full: false }
     }
 
     /// True after a write was refused.
-    pub(super) fn is_full(&self) -> bool {
+    pub(in crate::codec) fn is_full(&self) -> bool {
         self.full
     }
 
     /// What was written so far.
-    pub(super) fn item(&mut self) -> &mut [u8] {
+    pub(in crate::codec) fn item(&mut self) -> &mut [u8] {
         &mut self.out.frame_mut()[self.start..]
     }
 
     /// The limit's last word, after everything was written.
-    pub(super) fn finish(&mut self) -> Result<(), Halt> {
+    pub(in crate::codec) fn finish(&mut self) -> Result<(), Halt> {
         if self.out.frame_len() > self.max { Err(self.refuse()) } else { Ok(()) }
     }
 
     #[inline(always)]
-    pub(super) fn put(&mut self, bytes: &[u8]) -> Result<(), Halt> {
+    pub(in crate::codec) fn put(&mut self, bytes: &[u8]) -> Result<(), Halt> {
         self.ensure(bytes.len(), bytes.len())?;
         self.out.put(bytes);
         Ok(())
     }
 
     #[inline(always)]
-    pub(super) fn put_u8(&mut self, byte: u8) -> Result<(), Halt> {
+    pub(in crate::codec) fn put_u8(&mut self, byte: u8) -> Result<(), Halt> {
         self.ensure(1, 1)?;
         self.out.put_u8(byte);
         Ok(())
@@ -99,7 +99,7 @@ impl<'w> Sink<'w> {
 
     /// Appends what `head` puts at the start of an array, then `bytes`; it returns how many bytes of the array count.
     #[inline(always)]
-    pub(super) fn put_after<const N: usize>(
+    pub(in crate::codec) fn put_after<const N: usize>(
         &mut self,
         bytes: &[u8],
         head: impl FnOnce(&mut [u8; N]) -> usize,
@@ -111,13 +111,16 @@ impl<'w> Sink<'w> {
 
     /// Appends what `write` puts at the start of an array; it returns how many bytes.
     #[inline(always)]
-    pub(super) fn put_with<const N: usize>(&mut self, write: impl FnOnce(&mut [u8; N]) -> usize) -> Result<(), Halt> {
+    pub(in crate::codec) fn put_with<const N: usize>(
+        &mut self,
+        write: impl FnOnce(&mut [u8; N]) -> usize,
+    ) -> Result<(), Halt> {
         self.put_after(&[], write)
     }
 
     /// Appends what `write` puts at the start of `max` bytes; it returns how many, which is at least `least`.
     #[inline(always)]
-    pub(super) fn put_max(
+    pub(in crate::codec) fn put_max(
         &mut self,
         max: usize,
         least: usize,
@@ -129,7 +132,7 @@ impl<'w> Sink<'w> {
     }
 
     /// Makes room for `len` bytes at once, of which at least `least` will be used.
-    pub(super) fn expect(&mut self, len: usize, least: usize) -> Result<(), Halt> {
+    pub(in crate::codec) fn expect(&mut self, len: usize, least: usize) -> Result<(), Halt> {
         self.ensure(len, least)
     }
 

@@ -13,8 +13,8 @@ use serde::Serializer;
 use serde::ser::{SerializeMap, SerializeSeq};
 
 use super::containers::Key;
-use super::object;
 use super::value::Value;
+use crate::codec::py::layout;
 
 /// References to elements, those of inner containers after those of outer ones.
 #[derive(Default)]
@@ -69,7 +69,7 @@ impl Value<'_, '_, '_> {
         let held = &self.walk.held;
         let (runs, start) = (self.walk.runs(), held.len());
         // SAFETY: `ob` is a dict, held alive.
-        self.walk.enter(unsafe { object::dict_len(self.ob) }.cast_unsigned())?;
+        self.walk.enter(unsafe { layout::dict_len(self.ob) }.cast_unsigned())?;
         self.hold_entries();
         let entries = self.text_keys(start)?;
         let done = self.map(entries, to)?;

@@ -81,4 +81,4 @@ macro_rules! narrow_serializer {
     };
 }
 
-pub(super) use narrow_serializer;
+pub(in crate::codec) use narrow_serializer;

@@ -3,28 +3,28 @@
 
 use std::ops::Range;
 
-use super::strings::Text;
+use crate::codec::py::str_layout::Text;
 
 /// Text holds what no encoding of Unicode can: a surrogate, or a number above all code points.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Surrogate;
+pub(in crate::codec) struct Surrogate;
 
 /// Code points transcoded at a time.
-pub(super) const BLOCK: usize = 256;
+pub(in crate::codec) const BLOCK: usize = 256;
 
 /// Bytes of the longest code point; each is written as a whole word.
 const LONGEST: usize = 4;
 
 /// UTF-8 of up to [`BLOCK`] code points.
-pub(super) struct Block([u8; BLOCK * LONGEST]);
+pub(in crate::codec) struct Block([u8; BLOCK * LONGEST]);
 
 impl Block {
-    pub(super) fn new() -> Self {
+    pub(in crate::codec) fn new() -> Self {
         Self([0; BLOCK * LONGEST])
     }
 
     /// The text of a range of code points, which is at most [`BLOCK`] long.
-    pub(super) fn fill(&mut self, text: &Text<'_>, range: Range<usize>) -> Result<&str, Surrogate> {
+    pub(in crate::codec) fn fill(&mut self, text: &Text<'_>, range: Range<usize>) -> Result<&str, Surrogate> {
         assert!(range.len() <= BLOCK, "more than a block");
         let start = self.0.as_mut_ptr();
         // SAFETY: the block has room for the longest form of each code point of the range.
@@ -72,7 +72,7 @@ unsafe fn write(points: impl Iterator<Item = u32>, mut to: *mut u8) -> Result<*m
 }
 
 /// The text with each surrogate replaced, for messages.
-pub(super) fn lossy(text: &Text<'_>) -> String {
+pub(in crate::codec) fn lossy(text: &Text<'_>) -> String {
     let replaced = |point| char::from_u32(point).unwrap_or(char::REPLACEMENT_CHARACTER);
     match text {
         Text::Utf8(text) => (*text).to_owned(),
@@ -84,7 +84,7 @@ pub(super) fn lossy(text: &Text<'_>) -> String {
 
 impl Text<'_> {
     /// Code points; bytes where the storage is UTF-8.
-    pub(super) fn points(&self) -> usize {
+    pub(in crate::codec) fn points(&self) -> usize {
         match self {
             Self::Utf8(text) => text.len(),
             Self::Latin1(points) => points.len(),
@@ -95,7 +95,7 @@ impl Text<'_> {
 
     /// What is said of text that holds a surrogate.
     #[cold]
-    pub(super) fn surrogate_reason(&self) -> String {
+    pub(in crate::codec) fn surrogate_reason(&self) -> String {
         let found = match self {
             Self::Utf8(_) | Self::Latin1(_) => None,
             Self::Ucs2(points) => first_surrogate(points.iter().map(|&point| point.into())),
@@ -106,7 +106,7 @@ impl Text<'_> {
     }
 
     /// Bytes as UTF-8.
-    pub(super) fn utf8_len(&self) -> usize {
+    pub(in crate::codec) fn utf8_len(&self) -> usize {
         match self {
             Self::Utf8(text) => text.len(),
             Self::Latin1(points) => points.iter().map(|&point| 1 + usize::from(point >> 7)).sum(),

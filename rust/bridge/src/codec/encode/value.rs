@@ -11,11 +11,11 @@ use pyo3::prelude::*;
 use pyo3::types::PyInt;
 use serde::{Serialize, Serializer};
 
-use super::object::{self, Int};
 use super::path::{Segment, cut};
-use super::strings::{self, Text};
-use super::transcode::{self, BLOCK};
+use super::utf8_out::{self, BLOCK};
 use super::walk::{self, Walk};
+use crate::codec::py::layout::{self, Int};
+use crate::codec::py::str_layout::{self, Text};
 
 /// One object of the walk; the caller keeps it alive while it is serialized, whatever code that runs.
 #[derive(Clone, Copy)]
@@ -86,7 +86,7 @@ impl<'w, 'a, 'py> Value<'w, 'a, 'py> {
     #[inline(always)]
     pub(super) fn text<S: Serializer>(self, to: S) -> Result<S::Ok, S::Error> {
         // SAFETY: the object is a str and alive; serializing text runs no Python code.
-        match unsafe { strings::text(self.ob) } {
+        match unsafe { str_layout::text(self.ob) } {
             Text::Utf8(text) => to.serialize_str(text),
             wide => self.wide(to, &wide),
         }
@@ -98,10 +98,10 @@ impl<'w, 'a, 'py> Value<'w, 'a, 'py> {
         let done = if text.points() > BLOCK {
             to.collect_str(&Wide { text, surrogate: &surrogate })
         } else {
-            let mut block = transcode::Block::new();
+            let mut block = utf8_out::Block::new();
             match block.fill(text, 0..text.points()) {
                 Ok(text) => to.serialize_str(text),
-                Err(transcode::Surrogate) => return Err(self.surrogate(text)),
+                Err(utf8_out::Surrogate) => return Err(self.surrogate(text)),
             }
         };
         done.map_err(|error| if surrogate.get() { self.surrogate(text) } else { error })
@@ -115,7 +115,7 @@ impl<'w, 'a, 'py> Value<'w, 'a, 'py> {
     #[inline(always)]
     pub(super) fn int<S: Serializer>(self, to: S) -> Result<S::Ok, S::Error> {
         // SAFETY: the object is an int and alive, the thread attached.
-        match unsafe { object::int(self.ob) } {
+        match unsafe { layout::int(self.ob) } {
             Int::Signed(value) => to.serialize_i64(value),
             Int::Unsigned(value) => to.serialize_u64(value),
             Int::TooLarge => Err(self.too_large()),
@@ -146,11 +146,11 @@ impl fmt::Display for Wide<'_> {
         if f.alternate() {
             return fmt::Display::fmt(&self.text.utf8_len(), f);
         }
-        let mut block = transcode::Block::new();
+        let mut block = utf8_out::Block::new();
         let mut start = 0;
         while start < self.text.points() {
             let end = self.text.points().min(start + BLOCK);
-            let piece = block.fill(self.text, start..end).map_err(|transcode::Surrogate| {
+            let piece = block.fill(self.text, start..end).map_err(|utf8_out::Surrogate| {
                 self.surrogate.set(true);
                 fmt::Error
             })?;

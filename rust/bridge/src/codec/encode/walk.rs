@@ -5,13 +5,13 @@ use std::cell::{Cell, RefCell};
 use pyo3::prelude::*;
 use serde::{Serialize, Serializer};
 
-use super::Limits;
-use super::encode::Writing;
-use super::error::EncodeError;
-use super::held::Held;
+use super::encoder::Writing;
 use super::path::{Path, Segment};
-use super::stack::{self, Room, THREAD};
+use super::snapshot::Held;
 use super::value::Value;
+use crate::codec::Limits;
+use crate::codec::error::EncodeError;
+use crate::codec::stack_limit::{self, Room, THREAD};
 use crate::interp::said;
 
 /// What went wrong, before it is known where.
@@ -104,7 +104,7 @@ impl<'a, 'py> Walk<'a, 'py> {
         if self.around > 0 && open > MAX_OPEN {
             return Err(self.fail(Self::too_many_around()));
         }
-        if !self.room.holds(stack::FOR_CODE) {
+        if !self.room.holds(stack_limit::FOR_CODE) {
             return Err(self.fail(Self::too_small_a_stack()));
         }
         THREAD.with(|thread| thread.open.set(open));
@@ -199,7 +199,7 @@ impl<'a, 'py> Walk<'a, 'py> {
     }
 
     fn too_small_a_stack() -> Failure {
-        Failure::Limit("max_depth", stack::TOO_SMALL.into())
+        Failure::Limit("max_depth", stack_limit::TOO_SMALL.into())
     }
 
     #[cold]

@@ -1,7 +1,7 @@
 //! A reader's input and its place in it.
 
-use crate::codec::events::{Fault, invalid};
-use crate::codec::lanes::plain;
+use crate::codec::decode::visitor::{Fault, invalid};
+use crate::codec::simd::plain;
 
 const BYTE_ORDER_MARK: &str = "a byte order mark, which JSON does not have; bytes.decode(\"utf-8-sig\") drops it";
 

@@ -3,9 +3,9 @@
 use smallvec::SmallVec;
 
 use super::cursor::Cursor;
-use super::{number, text};
+use super::{read_number, read_string};
 use crate::codec::DecodeError;
-use crate::codec::events::{Budget, CONTAINER_WORK, Fault, PART, Receiver, invalid};
+use crate::codec::decode::visitor::{Budget, CONTAINER_WORK, Fault, PART, Receiver, invalid};
 
 /// A container whose end has not come yet.
 #[derive(Debug, Clone, Copy)]
@@ -116,13 +116,13 @@ impl Reader {
         match byte {
             Some(b'"') => {
                 let offset = from.at + 1;
-                let text = text::read(from.input, offset, &mut self.scratch)?;
+                let text = read_string::read(from.input, offset, &mut self.scratch)?;
                 from.at = text.end;
                 to.text(text.bytes, text.ascii, offset)
                     .map_err(|fault| located(fault, from.input, offset, text.end))?;
             }
             Some(b'-' | b'0'..=b'9') => loop {
-                from.at = number::read(from.input, from.at, to)?;
+                from.at = read_number::read(from.input, from.at, to)?;
                 if !self.another_number(from, pause) {
                     break;
                 }
@@ -211,7 +211,7 @@ impl Reader {
             return Err(from.unexpected("a key"));
         }
         let offset = from.at + 1;
-        let text = text::read(from.input, offset, &mut self.scratch)?;
+        let text = read_string::read(from.input, offset, &mut self.scratch)?;
         from.at = text.end;
         to.key(text.bytes, offset).map_err(|fault| located(fault, from.input, offset, text.end))?;
         if from.skip() != Some(b':') {

@@ -1,8 +1,8 @@
 //! JSON numbers.
 
-use super::decimal;
-use crate::codec::events::{Fault, Numbers, invalid};
-use crate::codec::path::cut;
+use super::read_decimal;
+use crate::codec::decode::visitor::{Fault, Numbers, invalid};
+use crate::codec::encode::path::cut;
 
 /// Digits that always fit an u64.
 const SAFE_DIGITS: usize = 19;
@@ -43,7 +43,7 @@ fn digits(input: &[u8], start: usize, mut value: u64) -> Result<(u64, usize), Fa
     const TENS: [u64; 8] = [1, 10, 100, 1000, 10_000, 100_000, 1_000_000, 10_000_000];
     let mut at = start;
     while let Some(text) = input.get(at..).and_then(<[u8]>::first_chunk) {
-        let eight = decimal::Eight::of(*text);
+        let eight = read_decimal::Eight::of(*text);
         if let Some(more) = eight.all() {
             value = value.wrapping_mul(100_000_000).wrapping_add(more);
             at += 8;
@@ -97,7 +97,7 @@ fn float(input: &[u8], start: usize, mut at: usize, value: u64, to: &mut impl Nu
         (exponent, at) = (exponent + power, end);
     }
     if digits_read <= SAFE_DIGITS
-        && let Some(value) = decimal::float(mantissa, exponent)
+        && let Some(value) = read_decimal::float(mantissa, exponent)
     {
         to.float(if negative { -value } else { value })?;
     } else {

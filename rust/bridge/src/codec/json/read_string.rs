@@ -1,8 +1,8 @@
 //! JSON strings.
 #![expect(clippy::inline_always, reason = "most strings are a few compares, and a call costs as much")]
 
-use crate::codec::events::{Fault, invalid};
-use crate::codec::lanes::{Plain, plain};
+use crate::codec::decode::visitor::{Fault, invalid};
+use crate::codec::simd::{Plain, plain};
 
 /// The text of a string; where it ends is the reader's.
 #[derive(Debug, Clone, Copy)]

@@ -7,9 +7,9 @@ use base64_simd::{AsOut, STANDARD};
 use serde::Serialize;
 use serde::ser::{SerializeMap, SerializeSeq, Serializer};
 
-use super::{ascii, digits, escape};
-use crate::codec::narrow::narrow_serializer;
-use crate::codec::sink::{Halt, Sink};
+use super::{write_ascii, write_integer, write_string};
+use crate::codec::encode::sink::{Halt, Sink};
+use crate::codec::encode::unsupported::narrow_serializer;
 use crate::codec::{CodecSpec, Framing};
 
 /// Writes compact JSON.
@@ -37,7 +37,7 @@ impl<'w> Json<'w> {
     /// Ends the item.
     pub(in crate::codec) fn finish(&mut self) -> Result<(), Halt> {
         if self.spec.ascii {
-            ascii::escape(&mut self.sink)?;
+            write_ascii::escape(&mut self.sink)?;
         }
         self.sink.finish()
     }
@@ -76,13 +76,13 @@ impl<'w> Json<'w> {
 
     #[inline(always)]
     fn quoted(&mut self, text: &[u8]) -> Result<(), Halt> {
-        if text.len() > escape::BLOCK {
+        if text.len() > write_string::BLOCK {
             return self.quoted_blocks(text);
         }
         let key = self.key;
-        self.leaf(escape::room_for(text.len()) + 3, text.len() + 2, |room| {
+        self.leaf(write_string::room_for(text.len()) + 3, text.len() + 2, |room| {
             room[0] = b'"';
-            let end = 1 + escape::write(text, &mut room[1..]);
+            let end = 1 + write_string::write(text, &mut room[1..]);
             room[end..end + 2].copy_from_slice(b"\":");
             end + 1 + usize::from(key)
         })?;
@@ -98,7 +98,7 @@ impl<'w> Json<'w> {
 
     #[inline(never)]
     fn quoted_blocks(&mut self, text: &[u8]) -> Result<(), Halt> {
-        self.sink.expect(text.len() + text.len() / 16 + escape::room_for(escape::BLOCK), text.len() + 2)?;
+        self.sink.expect(text.len() + text.len() / 16 + write_string::room_for(write_string::BLOCK), text.len() + 2)?;
         self.open_text()?;
         self.escaped(text)?;
         self.close_text()
@@ -118,8 +118,9 @@ impl<'w> Json<'w> {
     }
 
     fn escaped(&mut self, text: &[u8]) -> Result<(), Halt> {
-        for block in text.chunks(escape::BLOCK) {
-            self.sink.put_max(escape::room_for(block.len()), block.len(), |room| escape::write(block, room))?;
+        for block in text.chunks(write_string::BLOCK) {
+            self.sink
+                .put_max(write_string::room_for(block.len()), block.len(), |room| write_string::write(block, room))?;
         }
         Ok(())
     }
@@ -208,10 +209,10 @@ impl Serializer for &mut Json<'_> {
 
     #[inline(always)]
     fn serialize_u64(self, v: u64) -> Result<(), Halt> {
-        if v >= digits::FEW {
+        if v >= write_integer::FEW {
             return self.number(itoa::Buffer::new().format(v));
         }
-        self.leaf(digits::ROOM, 1, |room| digits::write(v, room))
+        self.leaf(write_integer::ROOM, 1, |room| write_integer::write(v, room))
     }
 
     #[inline(always)]

@@ -1,7 +1,7 @@
 //! Finished JSON made printable ASCII, in the place where it stands.
 
-use super::escape::HEX;
-use crate::codec::sink::{Halt, Sink};
+use super::write_string::HEX;
+use crate::codec::encode::sink::{Halt, Sink};
 
 /// Bytes of `\uXXXX`.
 const ESCAPE: usize = 6;

@@ -1,6 +1,6 @@
 //! A reader's input and its place in it.
 
-use crate::codec::events::{Fault, invalid};
+use crate::codec::decode::visitor::{Fault, invalid};
 
 /// The input and the offset of its next byte.
 #[derive(Debug, Clone, Copy)]

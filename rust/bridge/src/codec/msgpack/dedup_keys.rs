@@ -4,20 +4,20 @@ use std::collections::HashMap;
 
 use super::cursor::Cursor;
 use super::marker as m;
-use crate::codec::events::{Fault, over};
-use crate::codec::stack::{self, Room};
+use crate::codec::decode::visitor::{Fault, over};
+use crate::codec::stack_limit::{self, Room};
 
 /// Rewrites `input`, which was found to be a message: each key at its first place, with its last value.
 pub(in crate::codec) fn unique(input: &[u8]) -> Result<Vec<u8>, Fault> {
     let mut out = Vec::with_capacity(input.len());
-    value(input, &mut Cursor::new(input, 0), &mut out, &Room::new(stack::FOR_LEAVES))?;
+    value(input, &mut Cursor::new(input, 0), &mut out, &Room::new(stack_limit::FOR_LEAVES))?;
     Ok(out)
 }
 
 /// As deep as the message, which its limits bound.
 fn value(input: &[u8], from: &mut Cursor<'_>, out: &mut Vec<u8>, room: &Room) -> Result<(), Fault> {
     if !room.holds(0) {
-        return Err(over("max_depth", from.at, stack::TOO_SMALL.into()));
+        return Err(over("max_depth", from.at, stack_limit::TOO_SMALL.into()));
     }
     let start = from.at;
     let marker = from.byte()?;

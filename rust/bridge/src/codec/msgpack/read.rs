@@ -4,8 +4,8 @@ use smallvec::SmallVec;
 
 use super::cursor::Cursor;
 use super::marker as m;
-use crate::codec::events::{Budget, CONTAINER_WORK, Fault, PART, Receiver, invalid};
-use crate::codec::lanes::is_ascii;
+use crate::codec::decode::visitor::{Budget, CONTAINER_WORK, Fault, PART, Receiver, invalid};
+use crate::codec::simd::is_ascii;
 
 /// A container whose end has not come yet.
 #[derive(Debug, Clone, Copy)]

@@ -7,9 +7,9 @@ use serde::Serialize;
 use serde::ser::{SerializeMap, SerializeSeq, Serializer};
 
 use super::marker as m;
-use super::shape::{NEGATIVE, POSITIVE, Shape};
-use crate::codec::narrow::narrow_serializer;
-use crate::codec::sink::{Halt, Sink};
+use super::write_integer::{NEGATIVE, POSITIVE, Shape};
+use crate::codec::encode::sink::{Halt, Sink};
+use crate::codec::encode::unsupported::narrow_serializer;
 
 /// Writes `MessagePack`, every integer and header in its shortest form.
 #[derive(Debug)]

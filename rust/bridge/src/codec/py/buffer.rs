@@ -12,12 +12,12 @@ use pyo3::prelude::*;
 /// The memory of an object with its shape, strides and format, held.
 ///
 /// An exporter may let the view point into itself, so it is no `Box`, which would claim to be the only way to it.
-pub(super) struct View(NonNull<ffi::Py_buffer>);
+pub(in crate::codec) struct View(NonNull<ffi::Py_buffer>);
 
 impl View {
     /// # Errors
     /// The object shows no memory, or what its `__buffer__` raises.
-    pub(super) fn of(object: &Bound<'_, PyAny>) -> PyResult<Self> {
+    pub(in crate::codec) fn of(object: &Bound<'_, PyAny>) -> PyResult<Self> {
         // SAFETY: a zeroed view is one that holds nothing; the object fills it in, at an address that stays.
         unsafe {
             let view = NonNull::from(Box::leak(Box::new(std::mem::zeroed::<ffi::Py_buffer>())));
@@ -30,13 +30,13 @@ impl View {
     }
 
     /// What the object said of it.
-    pub(super) fn info(&self) -> &ffi::Py_buffer {
+    pub(in crate::codec) fn info(&self) -> &ffi::Py_buffer {
         // SAFETY: it was filled in, and lives as long as this.
         unsafe { self.0.as_ref() }
     }
 
     /// Length in bytes.
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::codec) fn len(&self) -> usize {
         self.info().len.cast_unsigned()
     }
 
@@ -44,7 +44,7 @@ impl View {
     ///
     /// # Errors
     /// They cannot be copied.
-    pub(super) fn bytes(&self, py: Python<'_>) -> PyResult<Cow<'_, [u8]>> {
+    pub(in crate::codec) fn bytes(&self, py: Python<'_>) -> PyResult<Cow<'_, [u8]>> {
         const ORDER: c_char = b'C'.cast_signed();
         let len = self.len();
         if len == 0 {

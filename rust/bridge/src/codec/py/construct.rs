@@ -3,11 +3,12 @@
 
 use pyo3::{Python, ffi};
 
-use super::{lanes, strings};
+use super::str_layout;
+use crate::codec::simd;
 
 /// A new `str` of ASCII text; null with an exception set if there is no memory.
 #[inline]
-pub(super) fn ascii(_py: Python<'_>, text: &[u8]) -> *mut ffi::PyObject {
+pub(in crate::codec) fn ascii(_py: Python<'_>, text: &[u8]) -> *mut ffi::PyObject {
     if let [byte] = text {
         // SAFETY: the thread is attached; one-character strings are shared by the interpreter.
         return unsafe { ffi::PyUnicode_FromOrdinal((*byte).into()) };
@@ -16,7 +17,7 @@ pub(super) fn ascii(_py: Python<'_>, text: &[u8]) -> *mut ffi::PyObject {
     unsafe {
         let made = ffi::PyUnicode_New(text.len().cast_signed(), 0x7f);
         if !made.is_null() && !text.is_empty() {
-            lanes::copy(text, strings::data(made).cast());
+            simd::copy(text, str_layout::data(made).cast());
         }
         made
     }
@@ -27,9 +28,9 @@ pub(super) fn ascii(_py: Python<'_>, text: &[u8]) -> *mut ffi::PyObject {
 /// # Safety
 /// `ob` is one, and alive for `'a`.
 #[inline]
-pub(super) unsafe fn ascii_text<'a>(ob: *mut ffi::PyObject) -> &'a [u8] {
+pub(in crate::codec) unsafe fn ascii_text<'a>(ob: *mut ffi::PyObject) -> &'a [u8] {
     // SAFETY: the caller's promise.
-    unsafe { std::slice::from_raw_parts(strings::data(ob).cast(), ffi::PyUnicode_GET_LENGTH(ob).cast_unsigned()) }
+    unsafe { std::slice::from_raw_parts(str_layout::data(ob).cast(), ffi::PyUnicode_GET_LENGTH(ob).cast_unsigned()) }
 }
 
 /// A new `list` of `items`, whose references it takes; null with an exception set if there is no memory.
@@ -37,7 +38,7 @@ pub(super) unsafe fn ascii_text<'a>(ob: *mut ffi::PyObject) -> &'a [u8] {
 /// # Safety
 /// Each of `items` is an owned reference; on null they still are the caller's.
 #[inline]
-pub(super) unsafe fn list(_py: Python<'_>, items: &[*mut ffi::PyObject]) -> *mut ffi::PyObject {
+pub(in crate::codec) unsafe fn list(_py: Python<'_>, items: &[*mut ffi::PyObject]) -> *mut ffi::PyObject {
     // SAFETY: the thread is attached; every slot of the new list is filled before anything can see it.
     unsafe {
         let list = ffi::PyList_New(items.len().cast_signed());
@@ -56,7 +57,7 @@ pub(super) unsafe fn list(_py: Python<'_>, items: &[*mut ffi::PyObject]) -> *mut
 /// `dict` is a dict that nothing else uses, or null with an exception set; each of `pairs` is an owned reference, keys
 /// are hashable without running Python code.
 #[inline]
-pub(super) unsafe fn fill(_py: Python<'_>, dict: *mut ffi::PyObject, pairs: &[*mut ffi::PyObject]) -> bool {
+pub(in crate::codec) unsafe fn fill(_py: Python<'_>, dict: *mut ffi::PyObject, pairs: &[*mut ffi::PyObject]) -> bool {
     // SAFETY: the thread is attached; the dict takes references of its own, and ours are released after.
     unsafe {
         let mut filled = !dict.is_null();

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use pyo3::ffi;
 
 /// An integer within the range that the formats share.
-pub(super) enum Int {
+pub(in crate::codec) enum Int {
     /// -2^63 .. 2^63-1.
     Signed(i64),
     /// 2^63 .. 2^64-1.
@@ -32,7 +32,7 @@ const DIGIT: u32 = 30;
 
 /// Ints of two digits and fewer are read here and not by the interpreter: their layout was found to be as expected.
 /// `CPython` can be built with smaller digits.
-pub(super) static READ_DIGITS: AtomicBool = AtomicBool::new(false);
+pub(in crate::codec) static READ_DIGITS: AtomicBool = AtomicBool::new(false);
 
 /// Whether the layout was looked at.
 static PROBED: AtomicBool = AtomicBool::new(false);
@@ -63,7 +63,7 @@ unsafe fn small_int(ob: *mut ffi::PyObject) -> Option<i64> {
 /// # Safety
 /// The calling thread is attached.
 #[inline]
-pub(super) unsafe fn reads_digits() -> bool {
+pub(in crate::codec) unsafe fn reads_digits() -> bool {
     // SAFETY: the caller's promise.
     READ_DIGITS.load(Ordering::Relaxed) || unsafe { probe() }
 }
@@ -73,7 +73,7 @@ pub(super) unsafe fn reads_digits() -> bool {
 /// # Safety
 /// `ob` is a live `int` or of a subclass; the calling thread is attached.
 #[inline]
-pub(super) unsafe fn int(ob: *mut ffi::PyObject) -> Int {
+pub(in crate::codec) unsafe fn int(ob: *mut ffi::PyObject) -> Int {
     // SAFETY: the caller's promise.
     unsafe { if reads_digits() { int_of_digits(ob) } else { large_int(ob) } }
 }
@@ -83,7 +83,7 @@ pub(super) unsafe fn int(ob: *mut ffi::PyObject) -> Int {
 /// # Safety
 /// As for [`int`]; [`reads_digits`] said yes.
 #[inline(always)]
-pub(super) unsafe fn int_of_digits(ob: *mut ffi::PyObject) -> Int {
+pub(in crate::codec) unsafe fn int_of_digits(ob: *mut ffi::PyObject) -> Int {
     // SAFETY: the caller's promise.
     unsafe { small_int(ob).map_or_else(|| large_int(ob), Int::Signed) }
 }
@@ -156,7 +156,7 @@ unsafe fn large_int(ob: *mut ffi::PyObject) -> Int {
 /// # Safety
 /// `ob` is a live `dict` or of a subclass.
 #[inline]
-pub(super) unsafe fn dict_len(ob: *mut ffi::PyObject) -> isize {
+pub(in crate::codec) unsafe fn dict_len(ob: *mut ffi::PyObject) -> isize {
     // SAFETY: the caller's promise.
     unsafe { (*ob.cast::<ffi::PyDictObject>()).ma_used }
 }
@@ -165,7 +165,7 @@ pub(super) unsafe fn dict_len(ob: *mut ffi::PyObject) -> isize {
 ///
 /// # Safety
 /// `ob` is a live `bytes` or `bytearray` or of a subclass, and no Python code runs during `'a`.
-pub(super) unsafe fn bytes<'a>(ob: *mut ffi::PyObject) -> &'a [u8] {
+pub(in crate::codec) unsafe fn bytes<'a>(ob: *mut ffi::PyObject) -> &'a [u8] {
     // SAFETY: the caller passes a live bytes or bytearray, and nothing can resize it during 'a.
     unsafe {
         if ffi::PyBytes_Check(ob) != 0 {

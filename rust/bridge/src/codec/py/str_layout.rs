@@ -4,7 +4,7 @@
 use pyo3::ffi;
 
 /// Text of a `str`.
-pub(super) enum Text<'a> {
+pub(in crate::codec) enum Text<'a> {
     /// Its storage, or what is cached beside it, is UTF-8.
     Utf8(&'a str),
     /// Latin-1 storage, one byte for each code point.
@@ -20,7 +20,7 @@ pub(super) enum Text<'a> {
 /// # Safety
 /// `ob` is a `str` or of a subclass, and stays alive for `'a`.
 #[inline]
-pub(super) unsafe fn text<'a>(ob: *mut ffi::PyObject) -> Text<'a> {
+pub(in crate::codec) unsafe fn text<'a>(ob: *mut ffi::PyObject) -> Text<'a> {
     // SAFETY: the caller passes a live str; its storage is immutable and of the kind and length it states.
     unsafe {
         let len = ffi::PyUnicode_GET_LENGTH(ob).cast_unsigned();
@@ -54,7 +54,7 @@ pub(super) unsafe fn text<'a>(ob: *mut ffi::PyObject) -> Text<'a> {
 /// # Safety
 /// `ob` is a live `str` or of a subclass.
 #[inline]
-pub(super) unsafe fn data(ob: *mut ffi::PyObject) -> *mut std::ffi::c_void {
+pub(in crate::codec) unsafe fn data(ob: *mut ffi::PyObject) -> *mut std::ffi::c_void {
     // SAFETY: the caller's promise.
     unsafe { State::of(ob).data(ob) }
 }
@@ -177,11 +177,11 @@ mod layout {
     static KNOWN: AtomicBool = AtomicBool::new(false);
 
     #[inline]
-    pub(super) fn is_known() -> bool {
+    pub(in crate::codec) fn is_known() -> bool {
         KNOWN.load(Ordering::Relaxed)
     }
 
-    pub(super) fn look(py: Python<'_>) {
+    pub(in crate::codec) fn look(py: Python<'_>) {
         KNOWN.store(is_as_expected(py).unwrap_or(false), Ordering::Relaxed);
     }
 

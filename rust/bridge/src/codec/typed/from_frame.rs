@@ -5,11 +5,11 @@ use std::io::{self, Write};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::error::{DecodeError, EncodeError};
-use super::guard::Guard;
-use super::limits::DuplicateKeys;
-use super::stack::{self, Room};
-use super::{Format, Limits, json, msgpack, scan};
+use super::recursion_limit::Guard;
+use crate::codec::error::{DecodeError, EncodeError};
+use crate::codec::limits::DuplicateKeys;
+use crate::codec::stack_limit::{self, Room};
+use crate::codec::{Format, Limits, json, msgpack, scan};
 
 /// Decodes a frame into a Rust value.
 ///
@@ -27,7 +27,7 @@ pub fn from_frame<T: DeserializeOwned>(format: Format, limits: &Limits, frame: &
 }
 
 fn read<T: DeserializeOwned>(format: Format, limits: &Limits, frame: &[u8]) -> Result<T, DecodeError> {
-    let room = Room::new(stack::FOR_LEAVES + stack::FOR_CODE);
+    let room = Room::new(stack_limit::FOR_LEAVES + stack_limit::FOR_CODE);
     let done = match format {
         Format::Msgpack => {
             let mut from = rmp_serde::Deserializer::from_read_ref(frame);
@@ -48,7 +48,7 @@ fn read<T: DeserializeOwned>(format: Format, limits: &Limits, frame: &[u8]) -> R
 
 #[cold]
 fn too_small_a_stack() -> DecodeError {
-    DecodeError::Limit { limit: "max_depth", offset: 0, reason: stack::TOO_SMALL.into() }
+    DecodeError::Limit { limit: "max_depth", offset: 0, reason: stack_limit::TOO_SMALL.into() }
 }
 
 #[cold]
@@ -79,7 +79,7 @@ fn without_repeated_keys(format: Format, limits: &Limits, frame: &[u8]) -> Resul
 /// # Errors
 /// The value refuses to be serialized, or the format cannot hold it, or it nests deeper than the thread's stack holds.
 pub fn to_bytes<T: Serialize + ?Sized>(format: Format, value: &T) -> Result<Vec<u8>, EncodeError> {
-    let mut out = Output { bytes: Vec::new(), room: Room::new(stack::FOR_LEAVES + stack::FOR_CODE) };
+    let mut out = Output { bytes: Vec::new(), room: Room::new(stack_limit::FOR_LEAVES + stack_limit::FOR_CODE) };
     let done = match format {
         Format::Msgpack => rmp_serde::encode::write_named(&mut out, value).map_err(|error| error.to_string()),
         Format::Json => serde_json::to_writer(&mut out, value).map_err(|error| error.to_string()),
@@ -88,7 +88,7 @@ pub fn to_bytes<T: Serialize + ?Sized>(format: Format, value: &T) -> Result<Vec<
     match done {
         Ok(()) => Ok(out.bytes),
         Err(_) if out.room.is_used_up() => {
-            Err(EncodeError::Limit { limit: "max_depth", path: "$".into(), reason: stack::TOO_SMALL.into() })
+            Err(EncodeError::Limit { limit: "max_depth", path: "$".into(), reason: stack_limit::TOO_SMALL.into() })
         }
         Err(reason) => Err(EncodeError::Value { path: "$".into(), reason }),
     }

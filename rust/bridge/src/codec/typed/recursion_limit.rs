@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, VariantAccess, Visitor};
 
-use super::stack::{self, Room};
+use crate::codec::stack_limit::{self, Room};
 
 /// Options and newtypes around one value; far above all types that have an end.
 const MOST: usize = 64;
@@ -28,7 +28,7 @@ impl<'r, T> Guard<'r, T> {
     /// Refuses what nests deeper than the thread's stack holds.
     #[inline]
     fn check_room<E: Error>(&self) -> Result<(), E> {
-        if self.room.holds(0) { Ok(()) } else { Err(E::custom(stack::TOO_SMALL)) }
+        if self.room.holds(0) { Ok(()) } else { Err(E::custom(stack_limit::TOO_SMALL)) }
     }
 
     fn with<U>(&self, inner: U) -> Guard<'r, U> {

@@ -11,12 +11,12 @@ use serde::de::{
 };
 use serde::forward_to_deserialize_any;
 
-use super::cursor::Cursor;
-use super::keys::Key;
-use super::variants::{UnitVariant, Variant};
-use super::{number, text};
+use super::enum_variant::{UnitVariant, Variant};
+use super::map_key::Key;
 use crate::codec::DecodeError;
-use crate::codec::events::{Fault, Numbers};
+use crate::codec::decode::visitor::{Fault, Numbers};
+use crate::codec::json::cursor::Cursor;
+use crate::codec::json::{read_number, read_string};
 
 /// The name by which `serde_json::value::RawValue` asks for the text of a value, and of the one key that has it.
 const RAW_VALUE: &str = "$serde_json::private::RawValue";
@@ -104,7 +104,7 @@ impl<'de> JsonDeserializer<'de> {
             return Err(self.unexpected("a string"));
         }
         let start = at + 1;
-        let read = text::read(input, start, &mut self.scratch)?;
+        let read = read_string::read(input, start, &mut self.scratch)?;
         self.from.at = read.end;
         // An escape is longer than what it stands for.
         if read.bytes.len() == read.end - 1 - start {
@@ -125,7 +125,7 @@ impl<'de> JsonDeserializer<'de> {
     #[inline]
     fn number(&mut self) -> Result<Number> {
         let mut number = Number::Unsigned(0);
-        self.from.at = number::read(self.from.input, self.from.at, &mut number)?;
+        self.from.at = read_number::read(self.from.input, self.from.at, &mut number)?;
         Ok(number)
     }
 

@@ -74,6 +74,7 @@ mod pool;
 mod ring;
 mod segment;
 mod setters;
+mod short_copy;
 mod stats;
 mod sync;
 mod system;
@@ -85,6 +86,8 @@ pub use config::{ConfigError, PoolConfig, parse_bytes};
 pub use inbound::InboundBody;
 pub use leak::Leak;
 pub use pool::{Pool, PoolError, WeakPool};
+#[doc(hidden)]
+pub use short_copy::short_copy;
 pub use stats::{ClassStats, PoolStats, Released, SegmentStats};
 pub use system::memory_limit;
 pub use writer::Writer;

@@ -85,25 +85,7 @@ CIRCLES: dict[str, set[str]] = {
         "stream/python",
     },
     "the Python engine and its calls": {"engine/open", "engine/python"},
-    "the walk over a value": {
-        "codec/encode/containers",
-        "codec/encode/encoder",
-        "codec/encode/snapshot",
-        "codec/encode/value",
-        "codec/encode/walk",
-    },
-    "kinds of types, and what is learnt of each": {
-        "codec/encode/by_kind",
-        "codec/encode/pydantic",
-        "codec/encode/records",
-        "codec/encode/type_cache",
-    },
-    "times and durations": {"codec/encode/durations", "codec/encode/temporal"},
-    "a JSON deserializer and its parts": {
-        "codec/json/deserializer/enum_variant",
-        "codec/json/deserializer/map_key",
-        "codec/json/deserializer/values",
-    },
+    "the walk over a value": {"codec/encode/value", "codec/encode/walk"},
 }
 
 USE = re.compile(r"^ *(?:pub(?:\([^)]*\))? )?use ([\w:{},\s*]+);", re.MULTILINE)

@@ -1,4 +1,7 @@
-//! Which format a stream speaks, with its options.
+//! Formats, and the options of each.
+//!
+//! A new format is a variant here, a folder beside `json/` with its reader and serializer, and an arm wherever the compiler
+//! misses one.
 
 use pybridge_pool::setters;
 

@@ -1,4 +1,4 @@
-//! Python objects to frames, and bytes to Python objects.
+//! Codecs: Python objects to frames, and bytes to Python objects.
 
 mod error;
 mod format;

@@ -1,4 +1,4 @@
-//! Bytes and text as they are.
+//! The raw format: bytes and text as they are.
 #![allow(unsafe_code)] // reads the storage of bytes and str
 
 use pybridge_pool::Writer;
@@ -7,7 +7,6 @@ use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyString};
 
 use crate::codec::encode::sink::{Halt, Sink};
-use crate::codec::encode::utf8_out::{BLOCK, Block, Surrogate};
 use crate::codec::error::EncodeError;
 use crate::codec::py::buffer::View;
 use crate::codec::py::layout;
@@ -71,14 +70,7 @@ impl Raw<'_> {
         }
         let mut pieces = Pieces::new(self, out);
         pieces.sink.expect(text.utf8_len(), text.utf8_len()).map_err(|_| self.too_long())?;
-        let mut block = Block::new();
-        let mut start = 0;
-        while start < text.points() {
-            let end = text.points().min(start + BLOCK);
-            let piece = block.fill(text, start..end).map_err(|Surrogate| refused(text.surrogate_reason()))?;
-            pieces.put(piece.as_bytes())?;
-            start = end;
-        }
+        text.for_each_block(|| refused(text.surrogate_reason()), |piece| pieces.put(piece.as_bytes()))?;
         pieces.finish()
     }
 

@@ -1,4 +1,4 @@
-//! Work on many bytes at once: the end of plain text, ASCII, short copies, code points of three bytes.
+//! Work on many bytes at once: the end of plain text, ASCII, code points of three bytes.
 #![allow(unsafe_code)] // vector loads and stores
 #![expect(clippy::inline_always, reason = "most strings end in their first lane, and a call costs as much as that")]
 
@@ -6,7 +6,7 @@
 use std::arch::x86_64 as arch;
 
 /// Bytes looked at together.
-const LANE: usize = 16;
+pub(super) const LANE: usize = 16;
 
 /// Where a JSON string stops being plain, and what lies before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,14 +71,21 @@ fn masks(lane: &[u8; LANE]) -> Masks {
     // SAFETY: SSE2 is part of x86-64; the unaligned load reads the sixteen bytes of the lane.
     unsafe {
         let bytes = arch::_mm_loadu_si128(lane.as_ptr().cast());
+        Masks { special: specials(bytes), high: arch::_mm_movemask_epi8(bytes).cast_unsigned() }
+    }
+}
+
+/// One bit for each quote, backslash and control character of a lane.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+pub(super) fn specials(bytes: arch::__m128i) -> u32 {
+    // SAFETY: SSE2 is part of x86-64.
+    unsafe {
         let quote = arch::_mm_cmpeq_epi8(bytes, arch::_mm_set1_epi8(0x22));
         let slash = arch::_mm_cmpeq_epi8(bytes, arch::_mm_set1_epi8(0x5c));
         let control = arch::_mm_cmpeq_epi8(arch::_mm_min_epu8(bytes, arch::_mm_set1_epi8(0x1f)), bytes);
         let special = arch::_mm_or_si128(arch::_mm_or_si128(quote, slash), control);
-        Masks {
-            special: arch::_mm_movemask_epi8(special).cast_unsigned(),
-            high: arch::_mm_movemask_epi8(bytes).cast_unsigned(),
-        }
+        arch::_mm_movemask_epi8(special).cast_unsigned()
     }
 }
 
@@ -112,42 +119,11 @@ pub(super) fn is_ascii(text: &[u8]) -> bool {
     }
 }
 
-/// Copies `text` to `to`; no call for short text.
-///
-/// # Safety
-/// As many bytes can be written there, and the text lies elsewhere.
-#[inline]
-pub(super) unsafe fn copy(text: &[u8], to: *mut u8) {
-    // SAFETY: the caller's promise; the lengths are those that each one takes.
-    unsafe {
-        match text.len() {
-            4..8 => copy_ends::<4>(text, to),
-            8..16 => copy_ends::<8>(text, to),
-            16..=32 => copy_ends::<16>(text, to),
-            len => std::ptr::copy_nonoverlapping(text.as_ptr(), to, len),
-        }
-    }
-}
-
-/// Copies the first and the last `N` bytes of a text of `N` to twice as many.
-///
-/// # Safety
-/// As for [`copy`].
-#[inline]
-unsafe fn copy_ends<const N: usize>(text: &[u8], to: *mut u8) {
-    if let (Some(head), Some(tail)) = (text.first_chunk::<N>(), text.last_chunk::<N>()) {
-        // SAFETY: the caller's promise.
-        unsafe {
-            to.cast::<[u8; N]>().write(*head);
-            to.add(text.len() - N).cast::<[u8; N]>().write(*tail);
-        }
-    }
-}
-
 /// Code points decoded together.
 pub(super) const POINTS: usize = 8;
 
-/// Decodes the code points of three bytes each, as most of CJK text is, that `text` begins with, some or all of them; tells how many.
+/// Decodes the code points of three bytes each, as most of CJK text is, that `text` begins with, some or all of them; tells
+/// how many.
 ///
 /// # Safety
 /// Units are two or four bytes wide, and `to` has room for one for each byte of `text` that begins a code point.

@@ -1,4 +1,4 @@
-//! The stack that is left to the calling thread, so that nesting ends before the stack does.
+//! The stack that is left to the calling thread, which bounds how values nest.
 #![allow(unsafe_code)] // asks the C library where a thread's stack lies, and the processor where it is used
 
 use std::cell::Cell;

@@ -1,17 +1,16 @@
-//! Python objects from what a reader says.
+//! Builder of Python objects: the visitor that makes what a reader finds, within the limits.
 #![allow(unsafe_code)] // holds owned references as plain pointers between making an object and giving it away
 #![expect(clippy::inline_always, reason = "each key of each dict")]
-
-use std::cell::Cell;
 
 use pyo3::ffi;
 use pyo3::prelude::*;
 
-use super::visitor::{Fault, Numbers, PART, Receiver, in_parts, invalid, over};
+use super::visitor::{NumberVisitor, PART, Visitor, in_parts};
 use super::{dict_templates, key_cache, utf8_in, validate};
-use crate::codec::error::DecodeError;
+use crate::codec::error::{BoxedError, DecodeError, invalid, over};
 use crate::codec::limits::DecodedBound;
 use crate::codec::py::construct;
+use crate::codec::py::gil_cell::GilCell;
 use crate::codec::{Format, Limits};
 
 /// What objects cost the interpreter, in bytes; containers without what they hold.
@@ -39,27 +38,24 @@ pub(super) struct Values {
 // SAFETY: the references are released and used with the interpreter attached only; see `Drop`.
 unsafe impl Send for Values {}
 
-/// A stack that stays for the next message; guarded by the interpreter lock.
-struct Spare(Cell<Vec<*mut ffi::PyObject>>);
-
-// SAFETY: reached with a `Python` token only.
-unsafe impl Sync for Spare {}
-
-static SPARE: Spare = Spare(Cell::new(Vec::new()));
+/// A stack that stays for the next message.
+static SPARE: GilCell<Vec<*mut ffi::PyObject>> = GilCell::new(Vec::new());
 
 /// Larger stacks are given back to the allocator.
 const SPARE_VALUES: usize = 4096;
 
 impl Values {
     /// An empty stack, with the capacity of the last one.
-    pub(super) fn new(_py: Python<'_>) -> Self {
-        Self { stack: SPARE.0.take(), spent: 0 }
+    pub(super) fn new(py: Python<'_>) -> Self {
+        // SAFETY: no Python code runs here.
+        Self { stack: std::mem::take(unsafe { SPARE.get(py) }), spent: 0 }
     }
 
     /// Gives the stack back, if it is empty.
-    pub(super) fn keep(mut self, _py: Python<'_>) {
+    pub(super) fn keep(mut self, py: Python<'_>) {
         if self.stack.is_empty() && self.stack.capacity() <= SPARE_VALUES {
-            SPARE.0.set(std::mem::take(&mut self.stack));
+            // SAFETY: no Python code runs here.
+            unsafe { *SPARE.get(py) = std::mem::take(&mut self.stack) };
         }
     }
 }
@@ -91,7 +87,7 @@ pub(super) struct Builder<'v, 'py> {
 
 impl Builder<'_, '_> {
     /// The message's value, after its reader said that it is complete.
-    pub(super) fn finish(&mut self) -> Result<Py<PyAny>, Fault> {
+    pub(super) fn finish(&mut self) -> Result<Py<PyAny>, BoxedError> {
         match self.values.stack.pop() {
             // SAFETY: the stack owned the reference.
             Some(value) => Ok(unsafe { Bound::from_owned_ptr(self.py, value) }.unbind()),
@@ -100,13 +96,13 @@ impl Builder<'_, '_> {
     }
 
     #[inline]
-    fn spend(&mut self, bytes: usize) -> Result<(), Fault> {
+    fn spend(&mut self, bytes: usize) -> Result<(), BoxedError> {
         self.values.spent += bytes;
         if self.values.spent > self.bound.bytes { Err(self.too_large()) } else { Ok(()) }
     }
 
     #[inline]
-    fn push(&mut self, made: *mut ffi::PyObject) -> Result<(), Fault> {
+    fn push(&mut self, made: *mut ffi::PyObject) -> Result<(), BoxedError> {
         if made.is_null() {
             return Err(self.raised());
         }
@@ -115,17 +111,17 @@ impl Builder<'_, '_> {
     }
 
     #[cold]
-    fn raised(&self) -> Fault {
+    fn raised(&self) -> BoxedError {
         DecodeError::Python(PyErr::fetch(self.py)).into()
     }
 
     #[cold]
-    fn too_large(&self) -> Fault {
+    fn too_large(&self) -> BoxedError {
         over(self.bound.field, 0, self.bound.reason())
     }
 
     #[inline(never)]
-    fn new_key(&mut self, text: &[u8], offset: usize) -> Result<(), Fault> {
+    fn new_key(&mut self, text: &[u8], offset: usize) -> Result<(), BoxedError> {
         if !text.is_ascii() {
             return self.wide(text, offset);
         }
@@ -134,8 +130,8 @@ impl Builder<'_, '_> {
     }
 
     #[inline(never)]
-    fn wide(&mut self, text: &[u8], offset: usize) -> Result<(), Fault> {
-        let shape = utf8_in::Shape::of(text);
+    fn wide(&mut self, text: &[u8], offset: usize) -> Result<(), BoxedError> {
+        let shape = utf8_in::StrShape::of(text);
         self.spend(cost::KEY + shape.bytes())?;
         match utf8_in::decode(self.py, text, shape) {
             Ok(made) => self.push(made),
@@ -144,7 +140,7 @@ impl Builder<'_, '_> {
     }
 
     /// Moves the last `pairs` into `dict`, and the dict to where they were.
-    fn fill(&mut self, dict: *mut ffi::PyObject, pairs: usize) -> Result<(), Fault> {
+    fn fill(&mut self, dict: *mut ffi::PyObject, pairs: usize) -> Result<(), BoxedError> {
         let start = self.values.stack.len() - 2 * pairs;
         // SAFETY: the stack gives up the last references, which `fill` takes, and owns the dict from then on.
         unsafe {
@@ -163,15 +159,15 @@ impl Builder<'_, '_> {
     }
 }
 
-impl Numbers for Builder<'_, '_> {
+impl NumberVisitor for Builder<'_, '_> {
     #[inline]
-    fn signed(&mut self, value: i64) -> Result<(), Fault> {
+    fn signed(&mut self, value: i64) -> Result<(), BoxedError> {
         // SAFETY: attached.
         self.push(unsafe { ffi::PyLong_FromLong(value) })
     }
 
     #[inline]
-    fn unsigned(&mut self, value: u64) -> Result<(), Fault> {
+    fn unsigned(&mut self, value: u64) -> Result<(), BoxedError> {
         // SAFETY: attached. The first has a short way for the most common numbers.
         self.push(unsafe {
             match i64::try_from(value) {
@@ -182,32 +178,32 @@ impl Numbers for Builder<'_, '_> {
     }
 
     #[inline]
-    fn float(&mut self, value: f64) -> Result<(), Fault> {
+    fn float(&mut self, value: f64) -> Result<(), BoxedError> {
         // SAFETY: attached.
         self.push(unsafe { ffi::PyFloat_FromDouble(value) })
     }
 }
 
-impl Receiver for Builder<'_, '_> {
+impl Visitor for Builder<'_, '_> {
     #[inline]
-    fn expect(&mut self, count: usize) -> Result<(), Fault> {
+    fn expect(&mut self, count: usize) -> Result<(), BoxedError> {
         self.spend(count * cost::VALUE)
     }
 
     #[inline]
-    fn null(&mut self) -> Result<(), Fault> {
+    fn null(&mut self) -> Result<(), BoxedError> {
         // SAFETY: attached; a new reference to a singleton.
         self.push(unsafe { ffi::Py_NewRef(ffi::Py_None()) })
     }
 
     #[inline]
-    fn bool(&mut self, value: bool) -> Result<(), Fault> {
+    fn bool(&mut self, value: bool) -> Result<(), BoxedError> {
         // SAFETY: attached; a new reference to a singleton.
         self.push(unsafe { ffi::Py_NewRef(if value { ffi::Py_True() } else { ffi::Py_False() }) })
     }
 
     #[inline]
-    fn text(&mut self, text: &[u8], ascii: bool, offset: usize) -> Result<(), Fault> {
+    fn text(&mut self, text: &[u8], ascii: bool, offset: usize) -> Result<(), BoxedError> {
         if !ascii {
             return self.wide(text, offset);
         }
@@ -215,14 +211,14 @@ impl Receiver for Builder<'_, '_> {
         self.push(construct::ascii(self.py, text))
     }
 
-    fn bytes(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+    fn bytes(&mut self, bytes: &[u8]) -> Result<(), BoxedError> {
         self.spend(cost::TEXT + bytes.len())?;
         // SAFETY: attached; pointer and length are those of the slice.
         self.push(unsafe { ffi::PyBytes_FromStringAndSize(bytes.as_ptr().cast(), bytes.len().cast_signed()) })
     }
 
     #[inline(always)]
-    fn key(&mut self, text: &[u8], offset: usize) -> Result<(), Fault> {
+    fn key(&mut self, text: &[u8], offset: usize) -> Result<(), BoxedError> {
         self.spend(cost::PAIR)?;
         match key_cache::get(self.py, text) {
             Some(key) => self.push(key),
@@ -231,7 +227,7 @@ impl Receiver for Builder<'_, '_> {
     }
 
     #[inline]
-    fn array(&mut self, len: usize) -> Result<(), Fault> {
+    fn array(&mut self, len: usize) -> Result<(), BoxedError> {
         self.spend(cost::LIST)?;
         let start = self.values.stack.len() - len;
         // SAFETY: the stack owns the last `len` references and gives them up with `set_len`.
@@ -246,14 +242,14 @@ impl Receiver for Builder<'_, '_> {
     }
 
     #[cold]
-    fn part(&mut self, first: bool) -> Result<(), Fault> {
+    fn part(&mut self, first: bool) -> Result<(), BoxedError> {
         // SAFETY: attached; null is an error that `fill` passes on.
         let dict = if first { unsafe { ffi::PyDict_New() } } else { self.parts(PART) };
         self.fill(dict, PART)
     }
 
     #[inline]
-    fn map(&mut self, len: usize, offset: usize) -> Result<(), Fault> {
+    fn map(&mut self, len: usize, offset: usize) -> Result<(), BoxedError> {
         self.spend(cost::DICT + if len == 0 { 0 } else { cost::TABLE })?;
         let rest = len - in_parts(len);
         let dict = if rest == len {

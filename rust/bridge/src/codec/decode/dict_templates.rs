@@ -1,9 +1,9 @@
-//! Dicts whose keys came before, as copies of one that has grown already.
-#![allow(unsafe_code)] // one table for the process, guarded by the interpreter lock
-
-use std::cell::UnsafeCell;
+//! Templates of dicts whose keys came before: a new dict is a copy of one that has grown already.
+#![allow(unsafe_code)] // holds owned references as plain pointers
 
 use pyo3::{Python, ffi};
+
+use crate::codec::py::gil_cell::GilCell;
 
 /// A dict of fewer pairs has its first table to the end.
 const FEWEST: usize = 6;
@@ -15,17 +15,13 @@ const LONGEST_KEY: isize = 64;
 const SLOTS: usize = 64;
 
 /// Keys in their order, and a dict of them with `None` for each value.
-struct Shape {
+struct Template {
     keys: Vec<*mut ffi::PyObject>,
     dict: *mut ffi::PyObject,
 }
 
-struct Table(UnsafeCell<[Shape; SLOTS]>);
-
-// SAFETY: the table is reached with a `Python` token only, by code that runs no Python code meanwhile.
-unsafe impl Sync for Table {}
-
-static TABLE: Table = Table(UnsafeCell::new([const { Shape { keys: Vec::new(), dict: std::ptr::null_mut() } }; SLOTS]));
+static TABLE: GilCell<[Template; SLOTS]> =
+    GilCell::new([const { Template { keys: Vec::new(), dict: std::ptr::null_mut() } }; SLOTS]);
 
 /// A new dict that takes `pairs`, key and value in turn: empty, or with these keys and no others; null with an exception
 /// set if there is no memory.
@@ -33,7 +29,7 @@ static TABLE: Table = Table(UnsafeCell::new([const { Shape { keys: Vec::new(), d
 /// # Safety
 /// Each of `pairs` is a live object, keys are hashable without running Python code.
 #[inline]
-pub(super) unsafe fn dict(_py: Python<'_>, pairs: &[*mut ffi::PyObject]) -> *mut ffi::PyObject {
+pub(super) unsafe fn dict(py: Python<'_>, pairs: &[*mut ffi::PyObject]) -> *mut ffi::PyObject {
     let len = pairs.len() / 2;
     // SAFETY: attached; the table's dicts are exact ones whose keys have run no Python code and never do. Making a dict may
     // start the collector, and finalizers may come back here: no reference into the table is held then.
@@ -43,14 +39,14 @@ pub(super) unsafe fn dict(_py: Python<'_>, pairs: &[*mut ffi::PyObject]) -> *mut
         }
         let place = place(pairs);
         let mut known = {
-            let shape = &mut (*TABLE.0.get())[place];
-            if shape.keys.len() != len || !shape.keys.iter().eq(pairs.iter().step_by(2)) {
-                shape.forget();
-                shape.keys.extend(pairs.iter().step_by(2));
+            let template = &mut TABLE.get(py)[place];
+            if template.keys.len() != len || !template.keys.iter().eq(pairs.iter().step_by(2)) {
+                template.forget();
+                template.keys.extend(pairs.iter().step_by(2));
                 return ffi::PyDict_New();
             }
-            ffi::Py_XINCREF(shape.dict);
-            shape.dict
+            ffi::Py_XINCREF(template.dict);
+            template.dict
         };
         if known.is_null() {
             known = learn(pairs);
@@ -59,10 +55,10 @@ pub(super) unsafe fn dict(_py: Python<'_>, pairs: &[*mut ffi::PyObject]) -> *mut
                 return ffi::PyDict_New();
             }
             ffi::Py_INCREF(known);
-            let shape = &mut (*TABLE.0.get())[place];
-            shape.forget();
-            shape.keys.extend(pairs.iter().step_by(2));
-            shape.dict = known;
+            let template = &mut TABLE.get(py)[place];
+            template.forget();
+            template.keys.extend(pairs.iter().step_by(2));
+            template.dict = known;
         }
         let copy = ffi::PyDict_Copy(known);
         ffi::Py_DECREF(known);
@@ -101,7 +97,7 @@ fn place(pairs: &[*mut ffi::PyObject]) -> usize {
     ((first / 16) ^ (last / 64) ^ pairs.len()) % SLOTS
 }
 
-impl Shape {
+impl Template {
     #[cold]
     fn forget(&mut self) {
         self.keys.clear();

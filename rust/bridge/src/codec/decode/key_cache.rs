@@ -1,11 +1,10 @@
-//! Keys seen before, as ready `str` objects with their hash.
-#![allow(unsafe_code)] // one table for the process, guarded by the interpreter lock
-
-use std::cell::UnsafeCell;
+//! Keys of maps that came before, as ready `str` objects with their hash.
+#![allow(unsafe_code)] // holds owned references as plain pointers
 
 use pyo3::{Python, ffi};
 
 use crate::codec::py::construct;
+use crate::codec::py::gil_cell::GilCell;
 
 /// Slots of the table; the keys of a few dozen message shapes.
 const SLOTS: usize = 2048;
@@ -21,25 +20,20 @@ struct Slot {
     key: *mut ffi::PyObject,
 }
 
-struct Table(UnsafeCell<[Slot; SLOTS]>);
-
-// SAFETY: the table is reached with a `Python` token only, by code that runs no Python code meanwhile.
-unsafe impl Sync for Table {}
-
 const EMPTY: Slot = Slot { words: [0; 2], mark: 0, key: std::ptr::null_mut() };
 
-static TABLE: Table = Table(UnsafeCell::new([EMPTY; SLOTS]));
+static TABLE: GilCell<[Slot; SLOTS]> = GilCell::new([EMPTY; SLOTS]);
 
 /// A new reference to the `str` of this text, if it is in the table.
 #[inline]
-pub(super) fn get(_py: Python<'_>, text: &[u8]) -> Option<*mut ffi::PyObject> {
+pub(super) fn get(py: Python<'_>, text: &[u8]) -> Option<*mut ffi::PyObject> {
     if text.len() > LONGEST {
         return None;
     }
     let words = words(text);
-    // SAFETY: the lock is held; slots with the mark of a key hold an ASCII str.
+    // SAFETY: no Python code runs here; slots with the mark of a key hold an ASCII str.
     unsafe {
-        let slot = &(*TABLE.0.get())[place(words, text.len())];
+        let slot = &TABLE.get(py)[place(words, text.len())];
         if slot.mark != text.len() + 1
             || slot.words != words
             || text.len() > WORDS && !equal(construct::ascii_text(slot.key), text)
@@ -59,12 +53,12 @@ pub(super) fn add(py: Python<'_>, text: &[u8]) -> *mut ffi::PyObject {
         return key;
     }
     let words = words(text);
-    // SAFETY: the lock is held, and neither hashing nor releasing an exact str runs Python code.
+    // SAFETY: neither hashing nor releasing an exact str runs Python code.
     unsafe {
         ffi::PyObject_Hash(key);
         ffi::Py_INCREF(key);
-        let slot = &raw mut (*TABLE.0.get())[place(words, text.len())];
-        let before = std::mem::replace(&mut *slot, Slot { words, mark: text.len() + 1, key });
+        let slot = &mut TABLE.get(py)[place(words, text.len())];
+        let before = std::mem::replace(slot, Slot { words, mark: text.len() + 1, key });
         ffi::Py_XDECREF(before.key);
     }
     key

@@ -1,9 +1,12 @@
-//! Bytes to Python objects.
+//! Decoding: bytes to Python objects.
 
 mod builder;
 mod decoder;
 mod dict_templates;
 mod key_cache;
+pub(super) mod nesting;
+pub(super) mod read_limits;
+mod reader;
 mod utf8_in;
 mod validate;
 pub(super) mod visitor;

@@ -1,4 +1,4 @@
-//! UTF-8 into `str`: measured, made, then decoded and checked in one pass.
+//! UTF-8 into a new `str`: measured, then decoded and checked in one pass.
 #![allow(unsafe_code)] // writes the storage of a str that nothing else can see yet
 
 use pyo3::{Python, ffi};
@@ -10,14 +10,14 @@ const RUN: usize = 192;
 
 /// What the storage of a text will be.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Shape {
+pub(super) struct StrShape {
     /// Code points, if the text is UTF-8; never fewer than bytes that begin one.
     points: usize,
     /// The largest byte of all, which tells the widest code point.
     widest: u8,
 }
 
-impl Shape {
+impl StrShape {
     /// The shape of `text`, which holds a byte above 0x7f.
     pub(super) fn of(text: &[u8]) -> Self {
         let (mut points, mut widest) = (0, 0);
@@ -50,7 +50,7 @@ impl Shape {
 ///
 /// # Errors
 /// The text is not UTF-8: how many bytes of it are.
-pub(super) fn decode(_py: Python<'_>, text: &[u8], shape: Shape) -> Result<*mut ffi::PyObject, usize> {
+pub(super) fn decode(_py: Python<'_>, text: &[u8], shape: StrShape) -> Result<*mut ffi::PyObject, usize> {
     let largest = match shape.width() {
         1 => 0xff,
         2 => 0xffff,

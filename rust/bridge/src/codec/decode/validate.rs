@@ -1,13 +1,14 @@
-//! The rules of a format and of the limits, checked without making anything.
+//! Validation of a message: the rules of its format and of the limits, checked without making anything.
 
 use std::collections::HashSet;
 use std::fmt;
 
-use super::visitor::{Budget, Fault, Numbers, Receiver, check_frame, invalid};
-use crate::codec::encode::path::cut;
-use crate::codec::error::DecodeError;
+use super::read_limits::{ReadLimits, check_frame};
+use super::reader::Reader;
+use super::visitor::{NumberVisitor, Visitor};
+use crate::codec::error::{BoxedError, DecodeError, cut, invalid};
 use crate::codec::limits::DuplicateKeys;
-use crate::codec::{Format, Limits, json, msgpack};
+use crate::codec::{Format, Limits};
 
 /// Checks that `input` is one message of `format` within `limits`, by the rules that `decode` follows.
 ///
@@ -17,25 +18,21 @@ use crate::codec::{Format, Limits, json, msgpack};
 /// As `decode`.
 pub fn scan(format: Format, limits: &Limits, input: &[u8]) -> Result<(), DecodeError> {
     // Keys are text here: typed values have no others.
-    check(format, Budget::new(limits, false), limits, input).map_err(DecodeError::from)
+    check(format, ReadLimits::new(limits, false), limits, input).map_err(DecodeError::from)
 }
 
-/// The fault of a message that was found to have a key twice in one map, which ends at `end`.
+/// The error of a message that was found to have a key twice in one map, which ends at `end`.
 #[cold]
-pub(in crate::codec) fn duplicate_key(format: Format, limits: &Limits, input: &[u8], end: usize) -> Fault {
-    let found = check(format, Budget::new(limits, true), limits, input).err();
+pub(in crate::codec) fn duplicate_key(format: Format, limits: &Limits, input: &[u8], end: usize) -> BoxedError {
+    let found = check(format, ReadLimits::new(limits, true), limits, input).err();
     found.unwrap_or_else(|| invalid(end, "a key that comes twice in the map before"))
 }
 
-fn check(format: Format, budget: Budget, limits: &Limits, input: &[u8]) -> Result<(), Fault> {
+fn check(format: Format, read_limits: ReadLimits, limits: &Limits, input: &[u8]) -> Result<(), BoxedError> {
     check_frame(limits, input)?;
     let strict = limits.duplicate_keys == DuplicateKeys::Error;
     let mut scan = Scan { keys: Vec::new(), other_key: None, strict };
-    match format {
-        Format::Msgpack => msgpack::Reader::new(budget).run(input, usize::MAX, &mut scan).map(drop),
-        Format::Json => json::Reader::new(budget).run(input, usize::MAX, &mut scan).map(drop),
-        Format::Raw => Ok(()),
-    }
+    Reader::new(format, read_limits).run(input, usize::MAX, &mut scan).map(drop)
 }
 
 /// A key as keys are compared.
@@ -74,48 +71,48 @@ impl Scan {
     }
 }
 
-fn utf8(text: &[u8], offset: usize) -> Result<(), Fault> {
+fn utf8(text: &[u8], offset: usize) -> Result<(), BoxedError> {
     match std::str::from_utf8(text) {
         Ok(_) => Ok(()),
         Err(error) => Err(invalid(offset + error.valid_up_to(), "text that is not UTF-8")),
     }
 }
 
-impl Numbers for Scan {
-    fn signed(&mut self, value: i64) -> Result<(), Fault> {
+impl NumberVisitor for Scan {
+    fn signed(&mut self, value: i64) -> Result<(), BoxedError> {
         self.note(|| Key::Int(value.into()));
         Ok(())
     }
-    fn unsigned(&mut self, value: u64) -> Result<(), Fault> {
+    fn unsigned(&mut self, value: u64) -> Result<(), BoxedError> {
         self.note(|| Key::Int(value.into()));
         Ok(())
     }
-    fn float(&mut self, _: f64) -> Result<(), Fault> {
+    fn float(&mut self, _: f64) -> Result<(), BoxedError> {
         Ok(())
     }
 }
 
-impl Receiver for Scan {
-    fn expect(&mut self, _: usize) -> Result<(), Fault> {
+impl Visitor for Scan {
+    fn expect(&mut self, _: usize) -> Result<(), BoxedError> {
         Ok(())
     }
-    fn part(&mut self, _: bool) -> Result<(), Fault> {
+    fn part(&mut self, _: bool) -> Result<(), BoxedError> {
         Ok(())
     }
-    fn null(&mut self) -> Result<(), Fault> {
+    fn null(&mut self) -> Result<(), BoxedError> {
         Ok(())
     }
-    fn bool(&mut self, _: bool) -> Result<(), Fault> {
+    fn bool(&mut self, _: bool) -> Result<(), BoxedError> {
         Ok(())
     }
-    fn text(&mut self, text: &[u8], ascii: bool, offset: usize) -> Result<(), Fault> {
+    fn text(&mut self, text: &[u8], ascii: bool, offset: usize) -> Result<(), BoxedError> {
         if ascii { Ok(()) } else { utf8(text, offset) }
     }
-    fn bytes(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+    fn bytes(&mut self, bytes: &[u8]) -> Result<(), BoxedError> {
         self.note(|| Key::Bytes(bytes.to_vec()));
         Ok(())
     }
-    fn key(&mut self, text: &[u8], offset: usize) -> Result<(), Fault> {
+    fn key(&mut self, text: &[u8], offset: usize) -> Result<(), BoxedError> {
         if self.strict {
             self.keys.push((offset, Key::Text(text.to_vec())));
         }
@@ -124,10 +121,10 @@ impl Receiver for Scan {
     fn other_key(&mut self, offset: usize) {
         self.other_key = self.strict.then_some(offset);
     }
-    fn array(&mut self, _: usize) -> Result<(), Fault> {
+    fn array(&mut self, _: usize) -> Result<(), BoxedError> {
         Ok(())
     }
-    fn map(&mut self, len: usize, _: usize) -> Result<(), Fault> {
+    fn map(&mut self, len: usize, _: usize) -> Result<(), BoxedError> {
         if self.strict {
             let keys = self.keys.split_off(self.keys.len() - len);
             let mut seen = HashSet::with_capacity(len);

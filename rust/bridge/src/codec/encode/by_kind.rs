@@ -1,4 +1,4 @@
-//! Objects that are not of the commonest exact types.
+//! Serialization of objects that are not of the commonest exact types, by the kind of their type.
 #![allow(unsafe_code)] // reads the storage that an object's kind says it has
 
 use pyo3::ffi;
@@ -6,14 +6,16 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use serde::Serializer;
 
+use super::kind::Kind;
 use super::numpy;
-use super::temporal::{self, Standard};
-use super::type_cache::{self, Kind};
+use super::pydantic::Version;
+use super::temporal;
+use super::text_form::TextForm;
+use super::type_cache;
 use super::value::Value;
-use super::walk::{Failure, type_name};
+use super::walk::Failure;
 use crate::codec::py::buffer::View;
 use crate::codec::py::layout;
-use crate::interp::said;
 
 impl<'py> Value<'_, '_, 'py> {
     /// Everything that is not one of the commonest exact types. Holds the object: from here on code may run. Containers
@@ -43,9 +45,9 @@ impl<'py> Value<'_, '_, 'py> {
                 Kind::Dict => self.dict(to),
                 Kind::Bytes => to.serialize_bytes(layout::bytes(self.ob)),
                 Kind::Each => self.each(to),
-                Kind::Record(shape) => {
-                    self.walk.run()?;
-                    self.record(&shape, to)
+                Kind::Record(fields) => {
+                    self.walk.before_code()?;
+                    self.record(&fields, to)
                 }
                 kind => self.by_code(kind, to),
             }
@@ -55,17 +57,17 @@ impl<'py> Value<'_, '_, 'py> {
     /// By code that may be Python's.
     #[inline(never)]
     fn by_code<S: Serializer>(self, kind: Kind, to: S) -> Result<S::Ok, S::Error> {
-        self.walk.run()?;
+        self.walk.before_code()?;
         match kind {
-            Kind::Model => self.model(to),
-            Kind::ModelOfPydantic1 if self.walk.writing.default.is_none() => {
+            Kind::Model(Version::Two) => self.model(to),
+            Kind::Model(Version::One) if self.walk.writing.default.is_none() => {
                 Err(self.unknown(", a model of pydantic 1"))
             }
             Kind::Memory => self.memory(to),
             Kind::Enum => self.instead(self.object().getattr(intern!(self.walk.py, "_value_")), to),
             Kind::Scalar | Kind::Array => numpy::serialize(self, kind == Kind::Scalar, to),
-            Kind::Temporal(kind) => self.standard(temporal::text(kind, &self.object()), to),
-            Kind::Foreign(kind) => self.standard(temporal::foreign(kind, &self.object()), to),
+            Kind::Temporal(kind) => self.text_form(temporal::text(kind, &self.object()), to),
+            Kind::Foreign(kind) => self.text_form(temporal::foreign(kind, &self.object()), to),
             _ => self.hook(to),
         }
     }
@@ -73,23 +75,21 @@ impl<'py> Value<'_, '_, 'py> {
     #[inline(never)]
     pub(super) fn kind<E: serde::ser::Error>(self, object: &Bound<'_, PyAny>) -> Result<Kind, E> {
         let ty = object.get_type();
-        if let Some(kind) = type_cache::kind(&ty) {
+        if let Some(kind) = type_cache::get(&ty) {
             return Ok(kind);
         }
-        self.walk.run()?;
+        self.walk.before_code()?;
         type_cache::learn(&ty).map_err(|error| self.walk.raised(error))
     }
 
     #[inline(never)]
-    fn standard<S: Serializer>(self, text: PyResult<Standard<'_>>, to: S) -> Result<S::Ok, S::Error> {
+    fn text_form<S: Serializer>(self, text: PyResult<TextForm<'_>>, to: S) -> Result<S::Ok, S::Error> {
         match text {
-            Ok(Standard::Short { bytes, len }) => {
-                to.serialize_str(std::str::from_utf8(&bytes[..len]).unwrap_or_default())
-            }
-            Ok(Standard::Long(text)) => to.serialize_str(&text),
-            Ok(Standard::Object(text)) => self.child(text.as_ptr()).text(to),
-            Ok(Standard::Null) => to.serialize_unit(),
-            Ok(Standard::None) => self.hook(to),
+            Ok(TextForm::Short(text)) => to.serialize_str(text.as_str()),
+            Ok(TextForm::Long(text)) => to.serialize_str(&text),
+            Ok(TextForm::Object(text)) => self.child(text.as_ptr()).text(to),
+            Ok(TextForm::Null) => to.serialize_unit(),
+            Ok(TextForm::None) => self.hook(to),
             Err(error) => Err(self.walk.raised(error)),
         }
     }
@@ -110,36 +110,5 @@ impl<'py> Value<'_, '_, 'py> {
             return Err(self.walk.fail(Failure::Limit("max_frame_bytes", format!("a memoryview of {len} bytes"))));
         }
         to.serialize_bytes(&view.bytes(self.walk.py).map_err(raised)?)
-    }
-
-    /// Refuses an object that nothing converts; `detail` follows its type's name.
-    #[cold]
-    pub(super) fn unknown<E: serde::ser::Error>(self, detail: &str) -> E {
-        let name = self.type_name();
-        self.walk.refuse(format!("cannot encode {name}{detail}; give the codec default= to convert it"))
-    }
-
-    /// Asks the `default` hook.
-    #[inline(never)]
-    pub(super) fn hook<S: Serializer>(self, to: S) -> Result<S::Ok, S::Error> {
-        let Some(hook) = self.walk.writing.default else { return Err(self.unknown("")) };
-        let object = self.object();
-        self.walk.check_stand_ins(&object)?;
-        let answer = ask(hook, &object).map_err(|failure| self.walk.fail(failure))?;
-        self.walk.stand_in(&answer, to)
-    }
-}
-
-/// What the `default` hook gives for an object.
-pub(super) fn ask<'py>(hook: &Py<PyAny>, object: &Bound<'py, PyAny>) -> Result<Bound<'py, PyAny>, Failure> {
-    match hook.bind(object.py()).call1((object,)) {
-        Ok(answer) if answer.is(object) => {
-            Err(Failure::Value(format!("default= gave back what it was given, of type {}", type_name(object))))
-        }
-        Ok(answer) => Ok(answer),
-        Err(error) => {
-            let reason = format!("default= raised for an object of type {}: {}", type_name(object), said(&error));
-            Err(Failure::Raised(reason, error))
-        }
     }
 }

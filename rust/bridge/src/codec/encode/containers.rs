@@ -1,26 +1,24 @@
-//! Lists, tuples and dicts, which may change under the walk.
+//! Lists, tuples and dicts read in place, without a snapshot of them.
 #![allow(unsafe_code)] // reads elements without a reference where no code can run before their use
-#![expect(clippy::inline_always, reason = "one check for each key of each dict")]
+#![expect(clippy::inline_always, reason = "the head of each list and dict")]
 
 use pyo3::ffi;
 use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Serialize, Serializer};
 
+use super::dict_key::Key;
 use super::path::Segment;
-use super::utf8_out;
 use super::value::Value;
-use crate::codec::Format;
 use crate::codec::py::layout::{self, Int};
-use crate::codec::py::str_layout;
 
 impl Value<'_, '_, '_> {
     #[inline(always)]
     pub(super) fn list<S: Serializer>(self, to: S) -> Result<S::Ok, S::Error> {
-        if self.walk.hold { self.held_list(to) } else { self.list_here(to) }
+        if self.walk.by_snapshot { self.list_by_snapshot(to) } else { self.list_in_place(to) }
     }
 
     #[inline(never)]
-    fn list_here<S: Serializer>(self, to: S) -> Result<S::Ok, S::Error> {
+    fn list_in_place<S: Serializer>(self, to: S) -> Result<S::Ok, S::Error> {
         let _alive = self.object();
         // SAFETY: `ob` is a list, held alive; its size is read again before each element, whose use begins before any
         // code runs; an element that can run code holds itself.
@@ -139,16 +137,16 @@ impl Value<'_, '_, '_> {
 
     #[inline(always)]
     pub(super) fn dict<S: Serializer>(self, to: S) -> Result<S::Ok, S::Error> {
-        if self.walk.hold { self.held_dict(to) } else { self.dict_called(to) }
+        if self.walk.by_snapshot { self.dict_by_snapshot(to) } else { self.dict_called(to) }
     }
 
     #[inline(never)]
     fn dict_called<S: Serializer>(self, to: S) -> Result<S::Ok, S::Error> {
-        self.dict_here(to)
+        self.dict_in_place(to)
     }
 
     #[inline(always)]
-    fn dict_here<S: Serializer>(self, to: S) -> Result<S::Ok, S::Error> {
+    fn dict_in_place<S: Serializer>(self, to: S) -> Result<S::Ok, S::Error> {
         let _alive = self.object();
         // SAFETY: `ob` is a dict, held alive.
         let len = unsafe { layout::dict_len(self.ob) };
@@ -184,77 +182,6 @@ struct Record<'w, 'a, 'py>(Value<'w, 'a, 'py>);
 impl Serialize for Record<'_, '_, '_> {
     #[inline(always)]
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        self.0.dict_here(to)
-    }
-}
-
-/// A key of a map; the caller keeps it alive.
-pub(super) struct Key<'w, 'a, 'py>(pub(super) Value<'w, 'a, 'py>);
-
-impl Key<'_, '_, '_> {
-    #[inline(always)]
-    pub(super) fn check<E: serde::ser::Error>(&self) -> Result<(), E> {
-        // SAFETY: the key is alive.
-        if unsafe { ffi::PyUnicode_CheckExact(self.0.ob) } != 0 { Ok(()) } else { self.check_other() }
-    }
-
-    #[inline(never)]
-    fn check_other<E: serde::ser::Error>(&self) -> Result<(), E> {
-        // SAFETY: the key is alive.
-        if unsafe { ffi::PyUnicode_Check(self.0.ob) } != 0 {
-            return Ok(());
-        }
-        let spec = self.0.walk.writing.spec;
-        // SAFETY: the key is alive.
-        let binary = unsafe {
-            (ffi::PyLong_Check(self.0.ob) != 0 && ffi::PyBool_Check(self.0.ob) == 0)
-                || ffi::PyBytes_Check(self.0.ob) != 0
-        };
-        if spec.any_keys && spec.format == Format::Msgpack && binary {
-            return Ok(());
-        }
-        // Code runs to show the key, or to write its text.
-        self.0.walk.run()?;
-        Err(self.0.refuse_key())
-    }
-
-    #[cold]
-    pub(super) fn segment(&self) -> Segment {
-        // SAFETY: the key is alive; its type was checked.
-        unsafe {
-            if ffi::PyUnicode_Check(self.0.ob) != 0 {
-                return Segment::Key(utf8_out::lossy(&str_layout::text(self.0.ob)));
-            }
-            if ffi::PyBytes_Check(self.0.ob) != 0 {
-                return Segment::Key(String::from_utf8_lossy(layout::bytes(self.0.ob)).into_owned());
-            }
-            match layout::int(self.0.ob) {
-                Int::Signed(key) => Segment::Key(key.to_string()),
-                Int::Unsigned(key) => Segment::Key(key.to_string()),
-                Int::TooLarge => Segment::Key("int".into()),
-            }
-        }
-    }
-}
-
-impl Serialize for Key<'_, '_, '_> {
-    #[inline(always)]
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        // SAFETY: the key is alive; its type was checked.
-        unsafe { if ffi::PyUnicode_Check(self.0.ob) != 0 { self.0.text(to) } else { self.serialize_other(to) } }
-    }
-}
-
-impl Key<'_, '_, '_> {
-    #[inline(never)]
-    fn serialize_other<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        // SAFETY: the key is alive, and an int or bytes.
-        unsafe {
-            if ffi::PyLong_Check(self.0.ob) != 0 {
-                self.0.int(to)
-            } else {
-                to.serialize_bytes(layout::bytes(self.0.ob))
-            }
-        }
+        self.0.dict_in_place(to)
     }
 }

@@ -1,32 +1,111 @@
-//! Keys of maps that are no `str`: their text in JSON, and what is said of those that are refused.
+//! Keys of dicts: the types they may have, their text in JSON, and the refusal of all others.
+#![allow(unsafe_code)] // looks at types and storage of keys that others keep alive
+#![expect(clippy::inline_always, reason = "one check for each key of each dict")]
 
 use std::collections::HashSet;
 
+use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyFloat, PyFloatMethods, PyString};
+use serde::{Serialize, Serializer};
 
-use super::path::cut;
-use super::temporal::{self, Standard, Temporal};
-use super::type_cache::Kind;
+use super::kind::Kind;
+use super::path::Segment;
+use super::temporal::{self, Temporal};
+use super::text_form::TextForm;
+use super::utf8_out;
 use super::value::Value;
+use super::walk;
 use crate::codec::Format;
+use crate::codec::error::cut;
+use crate::codec::py::layout::{self, Int};
+use crate::codec::py::str_layout;
+
+/// A key of a map; the caller keeps it alive.
+pub(super) struct Key<'w, 'a, 'py>(pub(super) Value<'w, 'a, 'py>);
+
+impl Key<'_, '_, '_> {
+    #[inline(always)]
+    pub(super) fn check<E: serde::ser::Error>(&self) -> Result<(), E> {
+        // SAFETY: the key is alive.
+        if unsafe { ffi::PyUnicode_CheckExact(self.0.ob) } != 0 { Ok(()) } else { self.check_other() }
+    }
+
+    #[inline(never)]
+    fn check_other<E: serde::ser::Error>(&self) -> Result<(), E> {
+        // SAFETY: the key is alive.
+        if unsafe { ffi::PyUnicode_Check(self.0.ob) } != 0 {
+            return Ok(());
+        }
+        let spec = self.0.walk.writing.spec;
+        // SAFETY: the key is alive.
+        let binary = unsafe {
+            (ffi::PyLong_Check(self.0.ob) != 0 && ffi::PyBool_Check(self.0.ob) == 0)
+                || ffi::PyBytes_Check(self.0.ob) != 0
+        };
+        if spec.any_keys && spec.format == Format::Msgpack && binary {
+            return Ok(());
+        }
+        // Code runs to show the key, or to write its text.
+        self.0.walk.before_code()?;
+        Err(self.0.refuse_key())
+    }
+
+    #[cold]
+    pub(super) fn segment(&self) -> Segment {
+        // SAFETY: the key is alive; its type was checked.
+        unsafe {
+            if ffi::PyUnicode_Check(self.0.ob) != 0 {
+                return Segment::Key(utf8_out::lossy(&str_layout::text(self.0.ob)));
+            }
+            if ffi::PyBytes_Check(self.0.ob) != 0 {
+                return Segment::Key(String::from_utf8_lossy(layout::bytes(self.0.ob)).into_owned());
+            }
+            match layout::int(self.0.ob) {
+                Int::Signed(key) => Segment::Key(key.to_string()),
+                Int::Unsigned(key) => Segment::Key(key.to_string()),
+                Int::TooLarge => Segment::Key("int".into()),
+            }
+        }
+    }
+
+    #[inline(never)]
+    fn serialize_other<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        // SAFETY: the key is alive, and an int or bytes.
+        unsafe {
+            if ffi::PyLong_Check(self.0.ob) != 0 {
+                self.0.int(to)
+            } else {
+                to.serialize_bytes(layout::bytes(self.0.ob))
+            }
+        }
+    }
+}
+
+impl Serialize for Key<'_, '_, '_> {
+    #[inline(always)]
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        // SAFETY: the key is alive; its type was checked.
+        unsafe { if ffi::PyUnicode_Check(self.0.ob) != 0 { self.0.text(to) } else { self.serialize_other(to) } }
+    }
+}
 
 /// Enums whose value is an enum, around one key.
 const MAX_ENUMS: usize = 32;
 
 impl<'py> Value<'_, '_, 'py> {
-    /// Holds the entries that are held from `start` on once more, with text for keys, where JSON takes keys of any type
+    /// Captures the entries of the snapshot from `start` on once more, with text for keys, where JSON takes keys of any type
     /// and one of them is no `str`. Returns where the entries to write begin.
     pub(super) fn text_keys<E: serde::ser::Error>(self, start: usize) -> Result<usize, E> {
-        let (spec, held) = (self.walk.writing.spec, &self.walk.held);
-        let end = held.len();
-        let object_at = |index| self.child(held.get(index)).object();
+        let (spec, snapshot) = (self.walk.writing.spec, &self.walk.snapshot);
+        let end = snapshot.len();
+        let object_at = |index| self.child(snapshot.get(index)).object();
         let is_text = |index| object_at(index).is_exact_instance_of::<PyString>();
         if spec.format != Format::Json || !spec.any_keys || (start..end).step_by(2).all(is_text) {
             return Ok(start);
         }
-        self.walk.run()?;
+        self.walk.before_code()?;
         let mut seen = HashSet::with_capacity((end - start) / 2);
         for index in (start..end).step_by(2) {
             let key = object_at(index);
@@ -37,8 +116,8 @@ impl<'py> Value<'_, '_, 'py> {
                 return Err(self.walk.refuse(format!("two keys have the text {text:?}, the second of type {key}")));
             }
             seen.insert(chars);
-            held.push(text.into_any());
-            held.push(object_at(index + 1));
+            snapshot.push(text.into_any());
+            snapshot.push(object_at(index + 1));
         }
         Ok(end)
     }
@@ -70,8 +149,8 @@ impl<'py> Value<'_, '_, 'py> {
                     let text = if float.is_finite() { digits.format_finite(float) } else { "null" };
                     return Ok(PyString::new(py, text));
                 }
-                Kind::Temporal(form) if is_key(form) => return self.standard_key(temporal::text(form, &key)),
-                Kind::Foreign(form) if is_key(form) => return self.standard_key(temporal::foreign(form, &key)),
+                Kind::Temporal(form) if is_key(form) => return self.text_form_key(temporal::text(form, &key)),
+                Kind::Foreign(form) if is_key(form) => return self.text_form_key(temporal::foreign(form, &key)),
                 Kind::Enum => key = key.getattr(intern!(py, "_value_")).map_err(|error| self.walk.raised(error))?,
                 _ => break,
             }
@@ -79,16 +158,14 @@ impl<'py> Value<'_, '_, 'py> {
         Err(self.refuse_key())
     }
 
-    fn standard_key<E: serde::ser::Error>(self, text: PyResult<Standard<'py>>) -> Result<Bound<'py, PyString>, E> {
+    fn text_form_key<E: serde::ser::Error>(self, text: PyResult<TextForm<'py>>) -> Result<Bound<'py, PyString>, E> {
         let py = self.walk.py;
         match text.map_err(|error| self.walk.raised(error))? {
-            Standard::Object(text) => Ok(text),
-            Standard::Short { bytes, len } => {
-                Ok(PyString::new(py, std::str::from_utf8(&bytes[..len]).unwrap_or_default()))
-            }
-            Standard::Long(text) => Ok(PyString::new(py, &text)),
-            Standard::Null => Ok(intern!(py, "null").clone()),
-            Standard::None => Err(self.refuse_key()),
+            TextForm::Object(text) => Ok(text),
+            TextForm::Short(text) => Ok(PyString::new(py, text.as_str())),
+            TextForm::Long(text) => Ok(PyString::new(py, &text)),
+            TextForm::Null => Ok(intern!(py, "null").clone()),
+            TextForm::None => Err(self.refuse_key()),
         }
     }
 
@@ -113,6 +190,6 @@ fn is_key(form: Temporal) -> bool {
 
 /// Type and `repr` of a key, as far as there is one.
 fn shown(key: &Bound<'_, PyAny>) -> String {
-    let name = super::walk::type_name(key);
+    let name = walk::type_name(key);
     key.repr().map_or_else(|_| name.clone(), |repr| format!("{name}: {}", cut(&repr.to_string_lossy())))
 }

@@ -6,7 +6,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDelta, PyDeltaAccess};
 
-use super::temporal::Standard;
+use super::text_form::TextForm;
 
 const DAY: u128 = 86_400;
 
@@ -51,18 +51,18 @@ pub(super) fn counted(delta: &Bound<'_, PyDelta>, nanos: i64) -> PyResult<String
 }
 
 /// A `timedelta64` of numpy: years and months as such, what has no unit not at all.
-pub(super) fn numpy<'py>(delta: &Bound<'py, PyAny>) -> PyResult<Standard<'py>> {
+pub(super) fn numpy<'py>(delta: &Bound<'py, PyAny>) -> PyResult<TextForm<'py>> {
     let py = delta.py();
     let count: i64 = delta.call_method1(intern!(py, "view"), (intern!(py, "i8"),))?.extract()?;
     if count == i64::MIN {
-        return Ok(Standard::Null);
+        return Ok(TextForm::Null);
     }
     let dtype = delta.getattr(intern!(py, "dtype"))?;
     let unit = py.import(intern!(py, "numpy"))?.call_method1(intern!(py, "datetime_data"), (dtype,))?;
     let (unit, size): (String, i64) = unit.extract()?;
     let count = i128::from(count) * i128::from(size);
     let whole = |seconds: i128| iso(count * seconds, 0);
-    Ok(Standard::Long(match unit.as_str() {
+    Ok(TextForm::Long(match unit.as_str() {
         "Y" | "M" => format!("{}P{}{unit}", if count < 0 { "-" } else { "" }, count.unsigned_abs()),
         "W" => whole(7 * 86_400),
         "D" => whole(86_400),
@@ -75,6 +75,6 @@ pub(super) fn numpy<'py>(delta: &Bound<'py, PyAny>) -> PyResult<Standard<'py>> {
         "ps" => iso(count, 12),
         "fs" => iso(count, 15),
         "as" => iso(count, 18),
-        _ => return Ok(Standard::None),
+        _ => return Ok(TextForm::None),
     }))
 }

@@ -1,4 +1,4 @@
-//! One item into one frame.
+//! The encoder of a stream: one item into one frame.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,10 +11,10 @@ use pyo3::types::{PyBytes, PyDict};
 use serde::Serialize;
 
 use super::sink::Sink;
-use super::walk::Walk;
+use super::walk::{Walk, Writing};
 use crate::codec::error::EncodeError;
-use crate::codec::json::Json;
-use crate::codec::msgpack::Msgpack;
+use crate::codec::json::JsonSerializer;
+use crate::codec::msgpack::MsgpackSerializer;
 use crate::codec::raw::{self, Raw};
 use crate::codec::{CodecSpec, Format, Framing, Limits};
 use crate::fault;
@@ -40,13 +40,13 @@ pub struct Encoder {
     /// Length of the last frame, if it was a large one; else 0.
     expected: usize,
     /// Python code ran while the last item was written.
-    hold: bool,
+    by_snapshot: bool,
 }
 
 /// Why an item was not written.
 enum Stop {
-    /// Python code has to run, and nothing holds the elements of containers.
-    NotHeld,
+    /// Python code has to run, which takes snapshots of containers.
+    NeedsSnapshots,
     Refused(EncodeError),
 }
 
@@ -59,7 +59,7 @@ impl From<EncodeError> for Stop {
 impl Encoder {
     /// An encoder for one stream.
     pub fn new(spec: Arc<CodecSpec>, framing: Framing, limits: Arc<Limits>) -> Self {
-        Self { spec, framing, limits, keep: None, default: None, model_dump: None, expected: 0, hold: false }
+        Self { spec, framing, limits, keep: None, default: None, model_dump: None, expected: 0, by_snapshot: false }
     }
 
     /// Lets the raw codec, where it has no framing, share immutable `bytes` of 64 KiB and more instead of copying them.
@@ -106,10 +106,10 @@ impl Encoder {
             out.share(shared);
             return Ok(length);
         }
-        let Self { spec, framing, limits, default, model_dump, expected, hold, .. } = self;
+        let Self { spec, framing, limits, default, model_dump, expected, by_snapshot, .. } = self;
         let writing =
             Writing { spec, framing: *framing, limits, default: default.as_ref(), model_dump: model_dump.as_ref() };
-        writing.write(item, out, *expected, hold)?;
+        writing.write(item, out, *expected, by_snapshot)?;
         let length = out.frame_len();
         *expected = if length >= WORTH_A_HINT { length } else { 0 };
         out.commit();
@@ -117,33 +117,21 @@ impl Encoder {
     }
 }
 
-/// What one item is written with.
-#[derive(Debug)]
-pub(crate) struct Writing<'a> {
-    pub(crate) spec: &'a CodecSpec,
-    pub(crate) framing: Framing,
-    pub(crate) limits: &'a Limits,
-    /// The hook for objects that nothing else converts.
-    pub(crate) default: Option<&'a Py<PyAny>>,
-    /// Arguments for the serializers of pydantic models.
-    pub(crate) model_dump: Option<&'a Py<PyDict>>,
-}
-
 impl Writing<'_> {
-    /// Writes `item` as the open frame of `out`; after an error none is open. `expected`: its length, 0 if unknown. `hold`:
-    /// Python code is expected to run; becomes whether it did.
+    /// Writes `item` as the open frame of `out`; after an error none is open. `expected`: its length, 0 if unknown.
+    /// `by_snapshot`: Python code is expected to run; becomes whether it did.
     #[inline]
     pub(crate) fn write(
         &self,
         item: &Bound<'_, PyAny>,
         out: &mut Writer,
         expected: usize,
-        hold: &mut bool,
+        by_snapshot: &mut bool,
     ) -> Result<(), EncodeError> {
         loop {
             out.begin(expected);
             fault::reach(fault::Point::Acquire);
-            let Err(stop) = self.frame(item, out, hold) else { return Ok(()) };
+            let Err(stop) = self.frame(item, out, by_snapshot) else { return Ok(()) };
             out.abort();
             if let Stop::Refused(error) = stop {
                 return Err(error);
@@ -151,39 +139,39 @@ impl Writing<'_> {
         }
     }
 
-    fn frame(&self, item: &Bound<'_, PyAny>, out: &mut Writer, hold: &mut bool) -> Result<(), Stop> {
+    fn frame(&self, item: &Bound<'_, PyAny>, out: &mut Writer, by_snapshot: &mut bool) -> Result<(), Stop> {
         self.framing.open(out);
         match self.spec.format {
             Format::Msgpack if self.framing.is_text() => return Err(text_framing().into()),
-            Format::Msgpack => self.msgpack(item, out, hold)?,
-            Format::Json => self.json(item, out, hold)?,
+            Format::Msgpack => self.msgpack(item, out, by_snapshot)?,
+            Format::Json => self.json(item, out, by_snapshot)?,
             Format::Raw => Raw { framing: self.framing, limits: self.limits }.write(item, out)?,
         }
         self.framing.close(out);
         Ok(())
     }
 
-    fn msgpack(&self, item: &Bound<'_, PyAny>, out: &mut Writer, hold: &mut bool) -> Result<(), Stop> {
-        let walk = Walk::new(item.py(), self, *hold);
-        let mut to = Msgpack::new(Sink::new(out, self.limits.max_frame_bytes));
+    fn msgpack(&self, item: &Bound<'_, PyAny>, out: &mut Writer, by_snapshot: &mut bool) -> Result<(), Stop> {
+        let walk = Walk::new(item.py(), self, *by_snapshot);
+        let mut to = MsgpackSerializer::new(Sink::new(out, self.limits.max_frame_bytes));
         let done = walk.root(item).serialize(&mut to).and_then(|()| to.sink.finish());
-        *hold = walk.runs() > 0;
+        *by_snapshot = walk.runs() > 0;
         done.map_err(|halt| self.failed(&walk, &to.sink, &halt))
     }
 
-    fn json(&self, item: &Bound<'_, PyAny>, out: &mut Writer, hold: &mut bool) -> Result<(), Stop> {
-        let walk = Walk::new(item.py(), self, *hold);
+    fn json(&self, item: &Bound<'_, PyAny>, out: &mut Writer, by_snapshot: &mut bool) -> Result<(), Stop> {
+        let walk = Walk::new(item.py(), self, *by_snapshot);
         let sink = Sink::new(out, self.limits.max_frame_bytes);
-        let mut to = Json::new(sink, self.spec, self.framing);
+        let mut to = JsonSerializer::new(sink, self.spec, self.framing);
         let done = walk.root(item).serialize(&mut to).and_then(|()| to.finish());
-        *hold = walk.runs() > 0;
+        *by_snapshot = walk.runs() > 0;
         done.map_err(|halt| self.failed(&walk, &to.sink, &halt))
     }
 
     #[cold]
     fn failed(&self, walk: &Walk<'_, '_>, sink: &Sink<'_>, halt: &dyn fmt::Display) -> Stop {
-        if walk.runs() > 0 && !walk.hold {
-            return Stop::NotHeld;
+        if walk.runs() > 0 && !walk.by_snapshot {
+            return Stop::NeedsSnapshots;
         }
         Stop::Refused(match walk.to_error(halt) {
             EncodeError::Value { path, .. } if sink.is_full() => EncodeError::Limit {

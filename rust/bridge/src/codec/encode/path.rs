@@ -1,7 +1,8 @@
-//! Where in an item: `$.choices[3].delta`.
+//! The path to a value in an item: `$.choices[3].delta`.
 
-use std::borrow::Cow;
 use std::{fmt, iter};
+
+use crate::codec::error::MAX_QUOTED;
 
 /// One step from a container to something in it.
 #[derive(Debug)]
@@ -13,17 +14,6 @@ pub(super) enum Segment {
 /// Steps from the failure outwards, each with the address of the container that it leads from, or 0.
 #[derive(Debug, Default)]
 pub(super) struct Path(Vec<(Segment, usize)>);
-
-/// Characters of a key or of what else comes from a value before a message cuts it; it may be as long as a frame.
-const MAX_KEY: usize = 64;
-
-/// The beginning of a text that a message quotes.
-pub(in crate::codec) fn cut(text: &str) -> Cow<'_, str> {
-    match text.char_indices().nth(MAX_KEY) {
-        Some((end, _)) => format!("{}…", &text[..end]).into(),
-        None => text.into(),
-    }
-}
 
 impl Path {
     pub(super) fn push(&mut self, segment: Segment, container: usize) {
@@ -51,7 +41,7 @@ fn shown(steps: &[(Segment, usize)]) -> String {
     let steps = steps.iter().rev().map(|(segment, _)| match segment {
         Segment::Index(index) => format!("[{index}]"),
         Segment::Key(key) if is_identifier(key) => format!(".{key}"),
-        Segment::Key(key) => match key.char_indices().nth(MAX_KEY) {
+        Segment::Key(key) => match key.char_indices().nth(MAX_QUOTED) {
             Some((end, _)) => format!("[{:?}…]", &key[..end]),
             None => format!("[{key:?}]"),
         },
@@ -60,7 +50,7 @@ fn shown(steps: &[(Segment, usize)]) -> String {
 }
 
 fn is_identifier(key: &str) -> bool {
-    key.len() <= MAX_KEY
+    key.len() <= MAX_QUOTED
         && key
             .chars()
             .enumerate()

@@ -8,28 +8,35 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString, PyType};
 use serde::{Serialize, Serializer};
 
-use super::by_kind::ask;
-use super::type_cache::Kind;
+use super::default_hook::ask;
 use super::value::Value;
 use super::walk::Failure;
 use crate::codec::Format;
 use crate::lock::Mutex;
 
-/// The kind of a model class, of a pydantic dataclass, or of a class of pydantic 1.
+/// Which pydantic a model class or a pydantic dataclass is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Version {
+    /// Its classes have no serializer.
+    One,
+    Two,
+}
+
+/// The version that a model class or a pydantic dataclass is of.
 ///
 /// The nearest class that has a serializer or fields of its own decides: a plain dataclass that inherits from a pydantic
 /// one has more fields than the inherited serializer knows.
-pub(super) fn classify(ty: &Bound<'_, PyType>) -> PyResult<Option<Kind>> {
+pub(super) fn version(ty: &Bound<'_, PyType>) -> PyResult<Option<Version>> {
     let py = ty.py();
     for base in ty.mro() {
         let own = base.getattr(intern!(py, "__dict__"))?;
         let has = |name| own.contains(name);
         if has(intern!(py, "__pydantic_serializer__"))? {
-            return Ok(Some(Kind::Model));
+            return Ok(Some(Version::Two));
         }
         let is_model = has(intern!(py, "__fields__"))? && has(intern!(py, "__config__"))?;
         if is_model || has(intern!(py, "__pydantic_model__"))? {
-            return Ok(Some(Kind::ModelOfPydantic1));
+            return Ok(Some(Version::One));
         }
         if has(intern!(py, "__dataclass_fields__"))? {
             return Ok(None);

@@ -1,7 +1,5 @@
 //! Objects with named fields: dataclasses, `msgspec.Struct`, attrs classes.
 
-use std::sync::Arc;
-
 use pyo3::exceptions::PyAttributeError;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -9,12 +7,12 @@ use pyo3::types::{PyDict, PyString, PyTuple, PyType};
 use serde::Serializer;
 
 use super::path::Segment;
-use super::type_cache::{Kind, loaded};
 use super::value::Value;
+use crate::codec::py::modules::loaded;
 
 /// The fields of a type, in their order.
 #[derive(Debug)]
-pub(super) struct Shape {
+pub(super) struct RecordFields {
     fields: Vec<Field>,
     /// A struct's tag, written first.
     tag: Option<(Py<PyString>, Py<PyAny>)>,
@@ -28,14 +26,29 @@ struct Field {
     key: Py<PyString>,
 }
 
-impl PartialEq for Shape {
+impl PartialEq for RecordFields {
     fn eq(&self, other: &Self) -> bool {
         std::ptr::eq(self, other)
     }
 }
 
-impl Shape {
-    fn of(names: impl IntoIterator<Item = PyResult<Py<PyString>>>, py: Python<'_>) -> PyResult<Self> {
+impl RecordFields {
+    /// The fields of a type that says what they are.
+    pub(super) fn of(ty: &Bound<'_, PyType>) -> PyResult<Option<Self>> {
+        let py = ty.py();
+        if let Some(fields) = ty.getattr_opt(intern!(py, "__dataclass_fields__"))? {
+            dataclass(ty, &fields)
+        } else if let Some(fields) = ty.getattr_opt(intern!(py, "__struct_fields__"))? {
+            structure(ty, &fields)
+        } else if let Some(attributes) = ty.getattr_opt(intern!(py, "__attrs_attrs__"))? {
+            attrs(&attributes)
+        } else {
+            return Ok(None);
+        }
+        .map(Some)
+    }
+
+    fn named(names: impl IntoIterator<Item = PyResult<Py<PyString>>>, py: Python<'_>) -> PyResult<Self> {
         let field = |name: PyResult<Py<PyString>>| {
             let name = name?;
             Ok(Field { attribute: name.clone_ref(py), key: name })
@@ -45,27 +58,12 @@ impl Shape {
     }
 }
 
-/// The kind of a type that says what its fields are.
-pub(super) fn classify(ty: &Bound<'_, PyType>) -> PyResult<Option<Kind>> {
-    let py = ty.py();
-    let shape = if let Some(fields) = ty.getattr_opt(intern!(py, "__dataclass_fields__"))? {
-        dataclass(ty, &fields)
-    } else if let Some(fields) = ty.getattr_opt(intern!(py, "__struct_fields__"))? {
-        structure(ty, &fields)
-    } else if let Some(attributes) = ty.getattr_opt(intern!(py, "__attrs_attrs__"))? {
-        attrs(&attributes)
-    } else {
-        return Ok(None);
-    };
-    shape.map(|shape| Some(Kind::Record(Arc::new(shape))))
-}
-
 fn name(of: Bound<'_, PyAny>) -> PyResult<Py<PyString>> {
     Ok(of.cast_into::<PyString>()?.unbind())
 }
 
 /// Fields of a dict of field objects that `keep` says yes to.
-fn named(fields: &Bound<'_, PyAny>, keep: impl Fn(&Bound<'_, PyAny>) -> PyResult<bool>) -> PyResult<Shape> {
+fn named(fields: &Bound<'_, PyAny>, keep: impl Fn(&Bound<'_, PyAny>) -> PyResult<bool>) -> PyResult<RecordFields> {
     let py = fields.py();
     let mut names = Vec::new();
     for (key, field) in fields.cast::<PyDict>()?.copy()? {
@@ -73,10 +71,10 @@ fn named(fields: &Bound<'_, PyAny>, keep: impl Fn(&Bound<'_, PyAny>) -> PyResult
             names.push(name(key));
         }
     }
-    Shape::of(names, py)
+    RecordFields::named(names, py)
 }
 
-fn dataclass(ty: &Bound<'_, PyType>, fields: &Bound<'_, PyAny>) -> PyResult<Shape> {
+fn dataclass(ty: &Bound<'_, PyType>, fields: &Bound<'_, PyAny>) -> PyResult<RecordFields> {
     let py = ty.py();
     let checked = ty.getattr_opt(intern!(py, "__pydantic_fields__"))?;
     named(fields, |field| {
@@ -95,56 +93,56 @@ fn is_written(field: &Bound<'_, PyAny>) -> PyResult<bool> {
     Ok(!field.getattr(intern!(field.py(), "exclude"))?.is_truthy()?)
 }
 
-fn attrs(attributes: &Bound<'_, PyAny>) -> PyResult<Shape> {
+fn attrs(attributes: &Bound<'_, PyAny>) -> PyResult<RecordFields> {
     let py = attributes.py();
     let attribute_name = |attribute: Bound<'_, PyAny>| attribute.getattr(intern!(py, "name")).and_then(name);
-    Shape::of(attributes.cast::<PyTuple>()?.iter().map(attribute_name), py)
+    RecordFields::named(attributes.cast::<PyTuple>()?.iter().map(attribute_name), py)
 }
 
-fn structure(ty: &Bound<'_, PyType>, fields: &Bound<'_, PyAny>) -> PyResult<Shape> {
+fn structure(ty: &Bound<'_, PyType>, fields: &Bound<'_, PyAny>) -> PyResult<RecordFields> {
     let py = ty.py();
-    let mut shape = Shape::of(fields.cast::<PyTuple>()?.iter().map(name), py)?;
+    let mut record = RecordFields::named(fields.cast::<PyTuple>()?.iter().map(name), py)?;
     let keys = ty.getattr(intern!(py, "__struct_encode_fields__"))?;
-    for (field, key) in shape.fields.iter_mut().zip(keys.cast::<PyTuple>()?) {
+    for (field, key) in record.fields.iter_mut().zip(keys.cast::<PyTuple>()?) {
         field.key = name(key)?;
     }
     let config = ty.getattr(intern!(py, "__struct_config__"))?;
     let (key, tag) = (config.getattr(intern!(py, "tag_field"))?, config.getattr(intern!(py, "tag"))?);
     if !key.is_none() && !tag.is_none() {
-        shape.tag = Some((name(key)?, tag.unbind()));
+        record.tag = Some((name(key)?, tag.unbind()));
     }
-    shape.unset = loaded(py, "msgspec", "UNSET")?.map(Bound::unbind);
-    Ok(shape)
+    record.unset = loaded(py, "msgspec", "UNSET")?.map(Bound::unbind);
+    Ok(record)
 }
 
 impl Value<'_, '_, '_> {
     /// Reads all fields, then writes them: reading may run code, and a map's header says how many there are.
     #[inline(never)]
-    pub(super) fn record<S: Serializer>(self, shape: &Shape, to: S) -> Result<S::Ok, S::Error> {
-        let start = self.walk.held.len();
-        self.hold_fields(shape)?;
-        self.walk.enter((self.walk.held.len() - start) / 2)?;
+    pub(super) fn record<S: Serializer>(self, record: &RecordFields, to: S) -> Result<S::Ok, S::Error> {
+        let start = self.walk.snapshot.len();
+        self.capture_fields(record)?;
+        self.walk.enter((self.walk.snapshot.len() - start) / 2)?;
         let done = self.map(start, to)?;
-        self.walk.held.release(start);
+        self.walk.snapshot.release(start);
         Ok(done)
     }
 
     #[inline(never)]
-    fn hold_fields<E: serde::ser::Error>(self, shape: &Shape) -> Result<(), E> {
-        let (py, held) = (self.walk.py, &self.walk.held);
+    fn capture_fields<E: serde::ser::Error>(self, record: &RecordFields) -> Result<(), E> {
+        let (py, snapshot) = (self.walk.py, &self.walk.snapshot);
         let object = self.object();
-        if let Some((key, tag)) = &shape.tag {
-            held.push(key.bind(py).clone().into_any());
-            held.push(tag.bind(py).clone());
+        if let Some((key, tag)) = &record.tag {
+            snapshot.push(key.bind(py).clone().into_any());
+            snapshot.push(tag.bind(py).clone());
         }
-        for field in &shape.fields {
+        for field in &record.fields {
             let value = match object.getattr(&field.attribute) {
                 Ok(value) => value,
                 Err(error) => return Err(self.unread(&field.attribute, error)),
             };
-            if shape.unset.as_ref().is_none_or(|unset| !unset.is(&value)) {
-                held.push(field.key.bind(py).clone().into_any());
-                held.push(value);
+            if record.unset.as_ref().is_none_or(|unset| !unset.is(&value)) {
+                snapshot.push(field.key.bind(py).clone().into_any());
+                snapshot.push(value);
             }
         }
         Ok(())

@@ -8,14 +8,14 @@ use pybridge_pool::Writer;
 /// A format could not go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::codec) enum Halt {
-    /// The walker has said why.
+    /// The walk has said why.
     Said,
     /// The frame is at its limit.
     Full,
     /// The format's own ceiling, far above every limit.
     TooLong,
-    /// Only the walker writes to these formats, and a Python object is never one of Rust's own shapes.
-    Narrow,
+    /// Only the walk writes to these formats, and a Python object is never one of Rust's own shapes.
+    Unsupported,
     /// Text that Unicode encodings cannot hold.
     Text,
     /// Text of several lines where a frame is one line.
@@ -32,7 +32,7 @@ impl fmt::Display for Halt {
             Self::Said => "",
             Self::Full => "the frame is full",
             Self::TooLong => "longer than MessagePack can say",
-            Self::Narrow => "not a shape of a Python object",
+            Self::Unsupported => "not a shape of a Python object",
             Self::Text => "str holds a surrogate",
             Self::Lines => "SSE and NDJSON frames hold one line; leave indent out of model_dump",
             Self::Nonfinite => "NaN and infinity are not JSON; JsonCodec(nonfinite=\"null\") writes null",
@@ -156,4 +156,27 @@ impl<'w> Sink<'w> {
         self.full = true;
         Halt::Full
     }
+}
+
+/// Writes the text of `value`, piece by piece, by `put`.
+pub(in crate::codec) fn put_display<T: fmt::Display + ?Sized>(
+    value: &T,
+    put: impl FnMut(&[u8]) -> Result<(), Halt>,
+) -> Result<(), Halt> {
+    struct Pieces<F> {
+        put: F,
+        halt: Option<Halt>,
+    }
+
+    impl<F: FnMut(&[u8]) -> Result<(), Halt>> fmt::Write for Pieces<F> {
+        fn write_str(&mut self, piece: &str) -> fmt::Result {
+            (self.put)(piece.as_bytes()).map_err(|halt| {
+                self.halt = Some(halt);
+                fmt::Error
+            })
+        }
+    }
+
+    let mut pieces = Pieces { put, halt: None };
+    fmt::write(&mut pieces, format_args!("{value}")).map_err(|fmt::Error| pieces.halt.unwrap_or(Halt::Text))
 }

@@ -4,11 +4,11 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{
-    PyDate, PyDateAccess, PyDateTime, PyDelta, PyDeltaAccess, PyString, PyTime, PyTimeAccess, PyType, PyTzInfo,
-    PyTzInfoAccess,
+    PyDate, PyDateAccess, PyDateTime, PyDelta, PyDeltaAccess, PyTime, PyTimeAccess, PyType, PyTzInfo, PyTzInfoAccess,
 };
 
 use super::durations;
+use super::text_form::{AsciiLine, TextForm};
 
 /// What is written as text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,54 +27,12 @@ pub(super) enum Temporal {
     NumpyDelta,
 }
 
-/// Bytes of the longest time: `2024-12-31T23:59:59.999999999+23:59`, and of a UUID.
-const LONGEST: usize = 36;
-
 /// Minutes of the largest offset that the standard can say, 23:59.
 const LARGEST_OFFSET: u32 = 23 * 60 + 59;
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
-/// What stands for an object.
-pub(super) enum Standard<'py> {
-    /// ASCII text.
-    Short {
-        bytes: [u8; LONGEST],
-        len: usize,
-    },
-    Long(String),
-    Object(Bound<'py, PyString>),
-    /// It is not a time.
-    Null,
-    /// It has no standard form.
-    None,
-}
-
-/// A line of a known greatest length.
-struct Line {
-    bytes: [u8; LONGEST],
-    len: usize,
-}
-
-impl Line {
-    fn new() -> Self {
-        Self { bytes: [0; LONGEST], len: 0 }
-    }
-
-    fn put(&mut self, byte: u8) {
-        if let Some(place) = self.bytes.get_mut(self.len) {
-            *place = byte;
-            self.len += 1;
-        }
-    }
-
-    /// `value` in `width` decimal digits.
-    fn digits(&mut self, value: u32, width: u32) {
-        for place in (0..width).rev() {
-            self.put(b'0' + (value / 10_u32.pow(place) % 10) as u8);
-        }
-    }
-
+impl AsciiLine {
     fn date(&mut self, date: &impl PyDateAccess) {
         self.digits(date.get_year().unsigned_abs(), 4);
         self.put(b'-');
@@ -115,7 +73,7 @@ impl Line {
 ///
 /// # Errors
 /// What the object's time zone raises.
-pub(super) fn text<'py>(kind: Temporal, object: &Bound<'py, PyAny>) -> PyResult<Standard<'py>> {
+pub(super) fn text<'py>(kind: Temporal, object: &Bound<'py, PyAny>) -> PyResult<TextForm<'py>> {
     text_with(kind, object, 0)
 }
 
@@ -123,28 +81,28 @@ pub(super) fn text<'py>(kind: Temporal, object: &Bound<'py, PyAny>) -> PyResult<
 ///
 /// # Errors
 /// What the object's methods raise.
-pub(super) fn foreign<'py>(kind: Temporal, object: &Bound<'py, PyAny>) -> PyResult<Standard<'py>> {
+pub(super) fn foreign<'py>(kind: Temporal, object: &Bound<'py, PyAny>) -> PyResult<TextForm<'py>> {
     let py = object.py();
     if !object.eq(object)? {
-        return Ok(Standard::Null);
+        return Ok(TextForm::Null);
     }
     let name = if kind == Temporal::Delta { intern!(py, "nanoseconds") } else { intern!(py, "nanosecond") };
     let Some(nanos) = object.getattr_opt(name)?.and_then(|nanos| nanos.extract::<u32>().ok()) else {
         return text(kind, object);
     };
     match object.cast::<PyDelta>() {
-        Ok(delta) => durations::counted(delta, nanos.into()).map(Standard::Long),
+        Ok(delta) => durations::counted(delta, nanos.into()).map(TextForm::Long),
         // It may stand for a year that its storage cannot hold.
         Err(_) if object.getattr(intern!(py, "year"))?.extract::<i32>()? != object.cast::<PyDate>()?.get_year() => {
-            Ok(Standard::None)
+            Ok(TextForm::None)
         }
         Err(_) => text_with(kind, object, nanos % 1000),
     }
 }
 
-fn text_with<'py>(kind: Temporal, object: &Bound<'py, PyAny>, nanos: u32) -> PyResult<Standard<'py>> {
+fn text_with<'py>(kind: Temporal, object: &Bound<'py, PyAny>, nanos: u32) -> PyResult<TextForm<'py>> {
     let py = object.py();
-    let mut line = Line::new();
+    let mut line = AsciiLine::new();
     match kind {
         Temporal::DateTime => {
             let time = object.cast::<PyDateTime>()?;
@@ -168,7 +126,7 @@ fn text_with<'py>(kind: Temporal, object: &Bound<'py, PyAny>, nanos: u32) -> PyR
                 line.put(HEX[(value >> (4 * place)) as usize & 15]);
             }
         }
-        Temporal::Delta => return Ok(Standard::Long(durations::delta(object.cast()?))),
+        Temporal::Delta => return Ok(TextForm::Long(durations::delta(object.cast()?))),
         Temporal::Decimal => {
             static DECIMAL: PyOnceLock<Py<PyType>> = PyOnceLock::new();
             return canonical(DECIMAL.import(py, "decimal", "Decimal")?, object);
@@ -177,20 +135,20 @@ fn text_with<'py>(kind: Temporal, object: &Bound<'py, PyAny>, nanos: u32) -> PyR
             static PATH: PyOnceLock<Py<PyType>> = PyOnceLock::new();
             return canonical(PATH.import(py, "pathlib", "PurePath")?, object);
         }
-        Temporal::Address => return Ok(Standard::Object(object.str()?)),
+        Temporal::Address => return Ok(TextForm::Object(object.str()?)),
         Temporal::Numpy => {
             let text = object.str()?;
-            return Ok(if text == "NaT" { Standard::Null } else { Standard::Long(moment(text.to_str()?)) });
+            return Ok(if text == "NaT" { TextForm::Null } else { TextForm::Long(moment(text.to_str()?)) });
         }
         Temporal::NumpyDelta => return durations::numpy(object),
     }
-    Ok(Standard::Short { bytes: line.bytes, len: line.len })
+    Ok(TextForm::Short(line))
 }
 
 /// The text that a class of the standard library gives, whatever classes that inherit from it say.
-fn canonical<'py>(class: &Bound<'py, PyType>, object: &Bound<'py, PyAny>) -> PyResult<Standard<'py>> {
+fn canonical<'py>(class: &Bound<'py, PyType>, object: &Bound<'py, PyAny>) -> PyResult<TextForm<'py>> {
     let text = class.call_method1(intern!(object.py(), "__str__"), (object,))?;
-    Ok(Standard::Object(text.cast_into()?))
+    Ok(TextForm::Object(text.cast_into()?))
 }
 
 /// Numpy's text of a moment, with the digits of other times: seconds always, and six, nine or more decimal places where
@@ -209,7 +167,7 @@ fn moment(text: &str) -> String {
 
 /// The offset to UTC, if the time has one; asked through the base class, so that no override is called.
 fn zone(
-    line: &mut Line,
+    line: &mut AsciiLine,
     zone: Option<Bound<'_, PyTzInfo>>,
     class: &Bound<'_, PyType>,
     time: &Bound<'_, PyAny>,

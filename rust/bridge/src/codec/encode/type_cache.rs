@@ -1,53 +1,12 @@
-//! What a type's objects are encoded as; looked up once for each version of a type.
-#![allow(unsafe_code)] // one table for the process, guarded by the interpreter lock
+//! Cache of the kinds of types, by type and version.
+#![allow(unsafe_code)] // compares types by their addresses and versions
 
-use std::cell::UnsafeCell;
-use std::sync::Arc;
-
-use pyo3::exceptions::{PyAttributeError, PyTypeError};
 use pyo3::ffi;
-use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDate, PyDateTime, PyDelta, PyDict, PyTime, PyType, PyTypeMethods};
+use pyo3::types::{PyType, PyTypeMethods};
 
-use super::pydantic;
-use super::records::{self, Shape};
-use super::temporal::Temporal;
-
-/// What to do with an object of a type.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Kind {
-    Text,
-    Int,
-    Float,
-    Tuple,
-    List,
-    Dict,
-    /// `bytes` or `bytearray`.
-    Bytes,
-    /// A set, frozenset or deque.
-    Each,
-    /// A memoryview.
-    Memory,
-    /// Its `_value_`.
-    Enum,
-    /// A model of pydantic.
-    Model,
-    /// A model of pydantic 1, which has no serializer.
-    ModelOfPydantic1,
-    /// A map of fields.
-    Record(Arc<Shape>),
-    /// A number of numpy.
-    Scalar,
-    /// An array of numpy.
-    Array,
-    /// Text in a standard form.
-    Temporal(Temporal),
-    /// The same, of a class that compares for itself or counts nanoseconds.
-    Foreign(Temporal),
-    /// For the `default` hook.
-    Unknown,
-}
+use super::kind::Kind;
+use crate::codec::py::gil_cell::GilCell;
 
 /// Slots of the table; types that handlers yield are few.
 const SLOTS: usize = 256;
@@ -59,21 +18,16 @@ struct Slot {
     kind: Kind,
 }
 
-struct Table(UnsafeCell<[Slot; SLOTS]>);
-
-// SAFETY: reached with the interpreter lock held, by code that runs no Python code meanwhile.
-unsafe impl Sync for Table {}
-
-static TABLE: Table =
-    Table(UnsafeCell::new([const { Slot { ty: std::ptr::null_mut(), version: 0, kind: Kind::Unknown } }; SLOTS]));
+static TABLE: GilCell<[Slot; SLOTS]> =
+    GilCell::new([const { Slot { ty: std::ptr::null_mut(), version: 0, kind: Kind::Unknown } }; SLOTS]);
 
 /// What to do with objects of `ty`, if that was learned.
 #[inline]
-pub(super) fn kind(ty: &Bound<'_, PyType>) -> Option<Kind> {
+pub(super) fn get(ty: &Bound<'_, PyType>) -> Option<Kind> {
     let ptr = ty.as_type_ptr();
     // SAFETY: the type is alive; cloning a kind runs no Python code.
     unsafe {
-        let slot = &(*TABLE.0.get())[slot_of(ptr)];
+        let slot = &TABLE.get(ty.py())[slot_of(ptr)];
         (slot.ty == ptr && slot.version != 0 && slot.version == (*ptr).tp_version_tag).then(|| slot.kind.clone())
     }
 }
@@ -89,128 +43,13 @@ fn slot_of(ty: *mut ffi::PyTypeObject) -> usize {
 /// What a descriptor or metaclass of the type raises.
 #[cold]
 pub(super) fn learn(ty: &Bound<'_, PyType>) -> PyResult<Kind> {
-    let kind = classify(ty)?;
+    let kind = Kind::of(ty)?;
     let ptr = ty.as_type_ptr();
     // SAFETY: the type is alive; the kind that leaves holds references to str and tuples of str only, or to constants,
     // whose release runs no Python code, and it is dropped after the table's borrow.
     unsafe {
         let new = Slot { ty: ptr, version: (*ptr).tp_version_tag, kind: kind.clone() };
-        drop(std::mem::replace(&mut (*TABLE.0.get())[slot_of(ptr)], new));
+        drop(std::mem::replace(&mut TABLE.get(ty.py())[slot_of(ptr)], new));
     }
     Ok(kind)
-}
-
-fn classify(ty: &Bound<'_, PyType>) -> PyResult<Kind> {
-    if is_enum(ty)? {
-        return Ok(Kind::Enum);
-    }
-    let py = ty.py();
-    if let Some(kind) = builtin(ty) {
-        let extension = kind == Kind::Tuple && inherits(ty, "msgpack.ext", "ExtType")?;
-        return Ok(if extension { Kind::Unknown } else { kind });
-    }
-    match pydantic::classify(ty).and_then(|kind| kind.map_or_else(|| records::classify(ty), |kind| Ok(Some(kind)))) {
-        Ok(Some(kind)) => Ok(kind),
-        Ok(None) => by_name(ty),
-        // It answers to the names that say what its fields are, but with something else.
-        Err(error) if error.is_instance_of::<PyAttributeError>(py) || error.is_instance_of::<PyTypeError>(py) => {
-            by_name(ty)
-        }
-        Err(error) => Err(error),
-    }
-}
-
-/// By the storage that a type inherits from a builtin one.
-fn builtin(ty: &Bound<'_, PyType>) -> Option<Kind> {
-    let ptr = ty.as_type_ptr();
-    // SAFETY: the type is alive, the others are the interpreter's.
-    unsafe {
-        let is = |flag| ffi::PyType_HasFeature(ptr, flag) != 0;
-        let under = |base: *mut ffi::PyTypeObject| ffi::PyType_IsSubtype(ptr, base) != 0;
-        Some(if is(ffi::Py_TPFLAGS_UNICODE_SUBCLASS) {
-            Kind::Text
-        } else if is(ffi::Py_TPFLAGS_LONG_SUBCLASS) {
-            Kind::Int
-        } else if is(ffi::Py_TPFLAGS_TUPLE_SUBCLASS) {
-            Kind::Tuple
-        } else if is(ffi::Py_TPFLAGS_DICT_SUBCLASS) {
-            Kind::Dict
-        } else if is(ffi::Py_TPFLAGS_LIST_SUBCLASS) {
-            Kind::List
-        } else if is(ffi::Py_TPFLAGS_BYTES_SUBCLASS) || under(&raw mut ffi::PyByteArray_Type) {
-            Kind::Bytes
-        } else if under(&raw mut ffi::PyFloat_Type) {
-            Kind::Float
-        } else if under(&raw mut ffi::PySet_Type) || under(&raw mut ffi::PyFrozenSet_Type) {
-            Kind::Each
-        } else if ptr == &raw mut ffi::PyMemoryView_Type {
-            Kind::Memory
-        } else {
-            return None;
-        })
-    }
-}
-
-fn is_enum(ty: &Bound<'_, PyType>) -> PyResult<bool> {
-    let py = ty.py();
-    if ty.get_type().is(py.get_type::<PyType>()) {
-        return Ok(false);
-    }
-    let Some(meta) = loaded(py, "enum", "EnumType")? else { return Ok(false) };
-    ty.is_instance(&meta)
-}
-
-/// By the name of a class that the type is or inherits from, where that class is the module's own.
-fn by_name(ty: &Bound<'_, PyType>) -> PyResult<Kind> {
-    let py = ty.py();
-    for base in ty.mro() {
-        let Ok(base) = base.cast_into::<PyType>() else { continue };
-        let (Ok(module), Ok(name)) = (base.module(), base.qualname()) else { continue };
-        let (Ok(module), Ok(name)) = (module.to_str(), name.to_str()) else { continue };
-        let kind = match (module, name) {
-            ("datetime", "datetime") if base.is(py.get_type::<PyDateTime>()) => dated(ty, &base, Temporal::DateTime)?,
-            ("datetime", "date") if base.is(py.get_type::<PyDate>()) => dated(ty, &base, Temporal::Date)?,
-            ("datetime", "time") if base.is(py.get_type::<PyTime>()) => dated(ty, &base, Temporal::Time)?,
-            ("datetime", "timedelta") if base.is(py.get_type::<PyDelta>()) => dated(ty, &base, Temporal::Delta)?,
-            ("uuid", "UUID") => Kind::Temporal(Temporal::Uuid),
-            ("decimal", "Decimal") => Kind::Temporal(Temporal::Decimal),
-            ("pathlib" | "pathlib._local", "PurePath") => Kind::Temporal(Temporal::Path),
-            ("ipaddress", "IPv4Address" | "IPv6Address" | "IPv4Network" | "IPv6Network") => {
-                Kind::Temporal(Temporal::Address)
-            }
-            ("collections", "deque") => Kind::Each,
-            ("numpy", "datetime64") => Kind::Temporal(Temporal::Numpy),
-            ("numpy", "timedelta64") => Kind::Temporal(Temporal::NumpyDelta),
-            ("numpy", "ndarray") if base.is(ty) => Kind::Array,
-            ("numpy", "generic") => Kind::Scalar,
-            _ => continue,
-        };
-        if loaded(py, module, name)?.is_some_and(|class| class.is(&base)) {
-            return Ok(kind);
-        }
-    }
-    Ok(Kind::Unknown)
-}
-
-/// The kind of a type that inherits from a date class.
-fn dated(ty: &Bound<'_, PyType>, base: &Bound<'_, PyType>, kind: Temporal) -> PyResult<Kind> {
-    let (py, equal) = (ty.py(), intern!(ty.py(), "__eq__"));
-    let compares = !ty.getattr(equal)?.is(&base.getattr(equal)?);
-    let counts = ty.hasattr(intern!(py, "nanosecond"))? || ty.hasattr(intern!(py, "nanoseconds"))?;
-    Ok(if compares || counts { Kind::Foreign(kind) } else { Kind::Temporal(kind) })
-}
-
-/// Whether the type is or inherits from a class, if its module has been imported by somebody.
-fn inherits(ty: &Bound<'_, PyType>, module: &str, name: &str) -> PyResult<bool> {
-    loaded(ty.py(), module, name)?.map_or(Ok(false), |class| ty.is_subclass(&class))
-}
-
-/// A module's attribute, if the module has been imported by somebody.
-pub(super) fn loaded<'py>(py: Python<'py>, module: &str, name: &str) -> PyResult<Option<Bound<'py, PyAny>>> {
-    let modules = py.import(intern!(py, "sys"))?.getattr(intern!(py, "modules"))?;
-    let Ok(modules) = modules.cast_into::<PyDict>() else { return Ok(None) };
-    match modules.get_item(module)? {
-        Some(module) => module.getattr_opt(name),
-        None => Ok(None),
-    }
 }

@@ -1,7 +1,7 @@
-//! What the walker never asks of a format, so that a format says only what it does.
+//! The methods of a serializer that no Python object calls, the same for all formats.
 
-/// The rest of [`serde::Serializer`] for a format that the walker alone writes to.
-macro_rules! narrow_serializer {
+/// The rest of [`serde::Serializer`] for a format that the walk alone writes to.
+macro_rules! unsupported_methods {
     () => {
         type SerializeTuple = serde::ser::Impossible<(), Halt>;
         type SerializeTupleStruct = serde::ser::Impossible<(), Halt>;
@@ -49,13 +49,13 @@ macro_rules! narrow_serializer {
             _: &'static str,
             _: &T,
         ) -> Result<(), Halt> {
-            Err(Halt::Narrow)
+            Err(Halt::Unsupported)
         }
         fn serialize_tuple(self, _: usize) -> Result<Self::SerializeTuple, Halt> {
-            Err(Halt::Narrow)
+            Err(Halt::Unsupported)
         }
         fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<Self::SerializeTupleStruct, Halt> {
-            Err(Halt::Narrow)
+            Err(Halt::Unsupported)
         }
         fn serialize_tuple_variant(
             self,
@@ -64,10 +64,10 @@ macro_rules! narrow_serializer {
             _: &'static str,
             _: usize,
         ) -> Result<Self::SerializeTupleVariant, Halt> {
-            Err(Halt::Narrow)
+            Err(Halt::Unsupported)
         }
         fn serialize_struct(self, _: &'static str, _: usize) -> Result<Self::SerializeStruct, Halt> {
-            Err(Halt::Narrow)
+            Err(Halt::Unsupported)
         }
         fn serialize_struct_variant(
             self,
@@ -76,9 +76,9 @@ macro_rules! narrow_serializer {
             _: &'static str,
             _: usize,
         ) -> Result<Self::SerializeStructVariant, Halt> {
-            Err(Halt::Narrow)
+            Err(Halt::Unsupported)
         }
     };
 }
 
-pub(in crate::codec) use narrow_serializer;
+pub(in crate::codec) use unsupported_methods;

@@ -1,4 +1,4 @@
-//! Python's wider text storages into UTF-8.
+//! UTF-8 of strings that are stored in one, two or four bytes for each code point.
 #![allow(unsafe_code)] // writes code points into a block without looking at its end each time
 
 use std::ops::Range;
@@ -91,6 +91,22 @@ impl Text<'_> {
             Self::Ucs2(points) => points.len(),
             Self::Ucs4(points) => points.len(),
         }
+    }
+
+    /// Gives the text as UTF-8 to `put`, a block at a time; where it holds a surrogate, the error is that of `surrogate`.
+    pub(in crate::codec) fn for_each_block<E>(
+        &self,
+        surrogate: impl Fn() -> E,
+        mut put: impl FnMut(&str) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut block = Block::new();
+        let mut start = 0;
+        while start < self.points() {
+            let end = self.points().min(start + BLOCK);
+            put(block.fill(self, start..end).map_err(|Surrogate| surrogate())?)?;
+            start = end;
+        }
+        Ok(())
     }
 
     /// What is said of text that holds a surrogate.

@@ -1,4 +1,4 @@
-//! One Python object as a serde value.
+//! One Python object as a value that serde serializes: exact builtin types here, all others by their kind.
 #![allow(unsafe_code)] // looks at types and storage of objects that others keep alive
 #![expect(clippy::inline_always, reason = "a leaf inside a container's loop is cheaper than a call")]
 
@@ -11,9 +11,10 @@ use pyo3::prelude::*;
 use pyo3::types::PyInt;
 use serde::{Serialize, Serializer};
 
-use super::path::{Segment, cut};
+use super::path::Segment;
 use super::utf8_out::{self, BLOCK};
 use super::walk::{self, Walk};
+use crate::codec::error::cut;
 use crate::codec::py::layout::{self, Int};
 use crate::codec::py::str_layout::{self, Text};
 
@@ -146,17 +147,10 @@ impl fmt::Display for Wide<'_> {
         if f.alternate() {
             return fmt::Display::fmt(&self.text.utf8_len(), f);
         }
-        let mut block = utf8_out::Block::new();
-        let mut start = 0;
-        while start < self.text.points() {
-            let end = self.text.points().min(start + BLOCK);
-            let piece = block.fill(self.text, start..end).map_err(|utf8_out::Surrogate| {
-                self.surrogate.set(true);
-                fmt::Error
-            })?;
-            f.write_str(piece)?;
-            start = end;
-        }
-        Ok(())
+        let surrogate = || {
+            self.surrogate.set(true);
+            fmt::Error
+        };
+        self.text.for_each_block(surrogate, |piece| f.write_str(piece))
     }
 }

@@ -1,18 +1,30 @@
-//! The state of one pass over a Python object: limits, the path of a failure, nested stand-ins.
+//! The state of one walk over a Python object: what it is written with, limits, references, and the path of a failure.
 
 use std::cell::{Cell, RefCell};
 
+use pyo3::ffi;
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 use serde::{Serialize, Serializer};
 
-use super::encoder::Writing;
+use super::depth_limit::{DepthLimit, Passed};
 use super::path::{Path, Segment};
-use super::snapshot::Held;
 use super::value::Value;
-use crate::codec::Limits;
 use crate::codec::error::EncodeError;
-use crate::codec::stack_limit::{self, Room, THREAD};
+use crate::codec::{CodecSpec, Framing, Limits};
 use crate::interp::said;
+
+/// What one item is written with.
+#[derive(Debug)]
+pub(crate) struct Writing<'a> {
+    pub(crate) spec: &'a CodecSpec,
+    pub(crate) framing: Framing,
+    pub(crate) limits: &'a Limits,
+    /// The hook for objects that nothing else converts.
+    pub(crate) default: Option<&'a Py<PyAny>>,
+    /// Arguments for the serializers of pydantic models.
+    pub(crate) model_dump: Option<&'a Py<PyDict>>,
+}
 
 /// What went wrong, before it is known where.
 #[derive(Debug)]
@@ -22,9 +34,45 @@ pub(super) enum Failure {
     Raised(String, PyErr),
 }
 
+impl From<Passed> for Failure {
+    fn from((limit, reason): Passed) -> Self {
+        Self::Limit(limit, reason)
+    }
+}
+
 impl From<PyErr> for Failure {
     fn from(error: PyErr) -> Self {
         Self::Raised(said(&error), error)
+    }
+}
+
+/// References to the elements of open containers, those of inner containers after those of outer ones.
+#[derive(Default)]
+pub(super) struct Snapshot<'py>(RefCell<Vec<Bound<'py, PyAny>>>);
+
+impl<'py> Snapshot<'py> {
+    pub(super) fn len(&self) -> usize {
+        self.0.borrow().len()
+    }
+
+    pub(super) fn push(&self, object: Bound<'py, PyAny>) {
+        self.0.borrow_mut().push(object);
+    }
+
+    #[inline]
+    pub(super) fn get(&self, index: usize) -> *mut ffi::PyObject {
+        self.0.borrow()[index].as_ptr()
+    }
+
+    /// Whether what lies in `start..end` lies behind it once more, and nothing else.
+    pub(super) fn has_twice(&self, start: usize, end: usize) -> bool {
+        let all = self.0.borrow();
+        all.len() - end == end - start && all[start..end].iter().zip(&all[end..]).all(|(a, b)| a.is(b))
+    }
+
+    /// Lets go of everything from `start` on.
+    pub(super) fn release(&self, start: usize) {
+        self.0.borrow_mut().truncate(start);
     }
 }
 
@@ -32,20 +80,11 @@ impl From<PyErr> for Failure {
 pub(super) struct Walk<'a, 'py> {
     pub(super) py: Python<'py>,
     pub(super) writing: &'a Writing<'a>,
-    /// Holds what containers hold while they are written, so that Python code may run.
-    pub(super) hold: bool,
-    pub(super) held: Held<'py>,
-    /// Times that Python code may have run.
-    runs: Cell<usize>,
-    /// Containers that encodings around this one have open on this thread.
-    around: usize,
-    depth: usize,
-    /// Containers that may open before the stack is looked at for each; once that is done, they are fewer than none.
-    free: Cell<isize>,
-    /// What `free` was when none was open.
-    granted: isize,
-    room: Room,
-    nodes_left: Cell<usize>,
+    /// Containers are written by snapshots of them, so that Python code may run.
+    pub(super) by_snapshot: bool,
+    /// Before the snapshot: what is released with that may run code, which begins outside this walk.
+    limit: DepthLimit,
+    pub(super) snapshot: Snapshot<'py>,
     stand_ins: Cell<usize>,
     failure: RefCell<Option<Failure>>,
     path: RefCell<Path>,
@@ -54,38 +93,14 @@ pub(super) struct Walk<'a, 'py> {
 /// What a `default` hook or an enum gives instead of an object may itself need that; this often.
 const MAX_STAND_INS: usize = 32;
 
-/// Containers that all encodings inside one another on a thread may have open.
-const MAX_OPEN: usize = Limits::MAX_DEPTH;
-
-/// What the Python code between two of them counts.
-const CODE: usize = 12;
-
-impl Drop for Walk<'_, '_> {
-    fn drop(&mut self) {
-        if self.runs.get() > 0 {
-            THREAD.with(|thread| thread.open.set(self.around));
-        }
-    }
-}
-
 impl<'a, 'py> Walk<'a, 'py> {
-    pub(super) fn new(py: Python<'py>, writing: &'a Writing<'a>, hold: bool) -> Self {
-        let (around, (room, fit)) = THREAD.with(|thread| (thread.open.get(), Room::for_containers(thread)));
-        let depth = writing.limits.max_depth.min(MAX_OPEN.saturating_sub(around));
-        // Where Python code runs between two containers, nobody knows what they take.
-        let granted = if hold { 0 } else { depth.min(fit).cast_signed() };
+    pub(super) fn new(py: Python<'py>, writing: &'a Writing<'a>, by_snapshot: bool) -> Self {
         Self {
             py,
             writing,
-            hold,
-            held: Held::default(),
-            runs: Cell::new(0),
-            around,
-            depth,
-            free: Cell::new(granted),
-            granted,
-            room,
-            nodes_left: Cell::new(writing.limits.max_nodes.saturating_sub(1)),
+            by_snapshot,
+            limit: DepthLimit::new(writing.limits, by_snapshot),
+            snapshot: Snapshot::default(),
             stand_ins: Cell::new(0),
             failure: RefCell::new(None),
             path: RefCell::default(),
@@ -97,23 +112,15 @@ impl<'a, 'py> Walk<'a, 'py> {
         Value::new(self, item.as_ptr())
     }
 
-    /// Asks whether Python code may run now; if not, the walk fails, to be begun again with `hold`.
-    pub(super) fn run<E: serde::ser::Error>(&self) -> Result<(), E> {
-        self.runs.set(self.runs.get() + 1);
-        let open = self.around + self.open() + CODE;
-        if self.around > 0 && open > MAX_OPEN {
-            return Err(self.fail(Self::too_many_around()));
-        }
-        if !self.room.holds(stack_limit::FOR_CODE) {
-            return Err(self.fail(Self::too_small_a_stack()));
-        }
-        THREAD.with(|thread| thread.open.set(open));
-        if self.hold { Ok(()) } else { Err(E::custom("")) }
+    /// Asks whether Python code may run now; if not, the walk fails, to be begun again by snapshots.
+    pub(super) fn before_code<E: serde::ser::Error>(&self) -> Result<(), E> {
+        self.limit.count_run().map_err(|passed| self.fail(passed.into()))?;
+        if self.by_snapshot { Ok(()) } else { Err(E::custom("")) }
     }
 
-    /// How often [`run`](Self::run) was asked.
+    /// How often [`before_code`](Self::before_code) was asked.
     pub(super) fn runs(&self) -> usize {
-        self.runs.get()
+        self.limit.runs()
     }
 
     /// What a failed walk has to say; `format` is the serializer's own reason.
@@ -151,55 +158,22 @@ impl<'a, 'py> Walk<'a, 'py> {
     /// Counts a container of `len` values that opens.
     #[inline]
     pub(super) fn enter<E: serde::ser::Error>(&self, len: usize) -> Result<(), E> {
-        let (free, nodes) = (self.free.get(), self.nodes_left.get());
-        if free <= 0 || nodes < len {
-            self.look(nodes < len)?;
+        if !self.limit.has_room_for(len) {
+            self.check(len)?;
         }
-        debug_assert!(
-            free <= 0 || free.cast_unsigned() <= self.room.containers().saturating_add(1),
-            "a container takes more of the stack than it is thought to"
-        );
-        self.free.set(free - 1);
-        self.nodes_left.set(nodes - len);
+        self.limit.open_container(len);
         Ok(())
     }
 
     #[inline]
     pub(super) fn leave(&self) {
-        self.free.set(self.free.get() + 1);
+        self.limit.close_container();
     }
 
-    /// Containers that are open.
-    fn open(&self) -> usize {
-        (self.granted - self.free.get()).cast_unsigned()
-    }
-
-    /// Whether one more may open, after all.
     #[cold]
     #[inline(never)]
-    fn look<E: serde::ser::Error>(&self, too_many: bool) -> Result<(), E> {
-        let Limits { max_depth, max_nodes, .. } = self.writing.limits;
-        let failure = if !self.room.holds(0) {
-            Self::too_small_a_stack()
-        } else if self.open() < self.depth && !too_many {
-            return Ok(());
-        } else if self.open() < self.depth {
-            Failure::Limit("max_nodes", format!("more than {max_nodes} values"))
-        } else if self.depth < *max_depth {
-            Self::too_many_around()
-        } else {
-            Failure::Limit("max_depth", format!("more than {max_depth} containers inside one another"))
-        };
-        Err(self.fail(failure))
-    }
-
-    fn too_many_around() -> Failure {
-        let reason = format!("more than {MAX_OPEN} containers, those of encodings around this one included");
-        Failure::Limit("max_depth", reason)
-    }
-
-    fn too_small_a_stack() -> Failure {
-        Failure::Limit("max_depth", stack_limit::TOO_SMALL.into())
+    fn check<E: serde::ser::Error>(&self, len: usize) -> Result<(), E> {
+        self.limit.check(self.writing.limits, len).map_err(|passed| self.fail(passed.into()))
     }
 
     #[cold]

@@ -13,4 +13,4 @@ mod write_string;
 
 pub(super) use deserializer::JsonDeserializer;
 pub(super) use read::Reader;
-pub(super) use write::Json;
+pub(super) use write::JsonSerializer;

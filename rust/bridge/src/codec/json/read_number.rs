@@ -1,8 +1,8 @@
-//! JSON numbers.
+//! JSON numbers, read.
 
 use super::read_decimal;
-use crate::codec::decode::visitor::{Fault, Numbers, invalid};
-use crate::codec::encode::path::cut;
+use crate::codec::decode::visitor::NumberVisitor;
+use crate::codec::error::{BoxedError, cut, invalid};
 
 /// Digits that always fit an u64.
 const SAFE_DIGITS: usize = 19;
@@ -11,7 +11,7 @@ const ENDLESS: i64 = 1 << 40;
 
 /// Reads the number that starts at `start`; gives the offset after it.
 #[inline]
-pub(super) fn read(input: &[u8], start: usize, to: &mut impl Numbers) -> Result<usize, Fault> {
+pub(super) fn read(input: &[u8], start: usize, to: &mut impl NumberVisitor) -> Result<usize, BoxedError> {
     let negative = input[start] == b'-';
     let first = start + usize::from(negative);
     // The most common integer parts have one digit, and the processor need not wait to know how many there are.
@@ -39,7 +39,7 @@ pub(super) fn read(input: &[u8], start: usize, to: &mut impl Numbers) -> Result<
 
 /// Reads one digit or more after those of `value`, which wraps where they are too many; the offset after them.
 #[inline(always)]
-fn digits(input: &[u8], start: usize, mut value: u64) -> Result<(u64, usize), Fault> {
+fn digits(input: &[u8], start: usize, mut value: u64) -> Result<(u64, usize), BoxedError> {
     const TENS: [u64; 8] = [1, 10, 100, 1000, 10_000, 100_000, 1_000_000, 10_000_000];
     let mut at = start;
     while let Some(text) = input.get(at..).and_then(<[u8]>::first_chunk) {
@@ -65,20 +65,26 @@ fn digits(input: &[u8], start: usize, mut value: u64) -> Result<(u64, usize), Fa
 
 /// An integer of more digits than are always safe.
 #[cold]
-fn long(input: &[u8], start: usize, first: usize, end: usize) -> Result<u64, Fault> {
+fn long(input: &[u8], start: usize, first: usize, end: usize) -> Result<u64, BoxedError> {
     let text = std::str::from_utf8(&input[first..end]).ok().filter(|text| text.len() == SAFE_DIGITS + 1);
     text.and_then(|text| text.parse().ok()).ok_or_else(|| out_of_range(&input[..end], start))
 }
 
 #[cold]
-fn out_of_range(input: &[u8], start: usize) -> Fault {
+fn out_of_range(input: &[u8], start: usize) -> BoxedError {
     let digits = String::from_utf8_lossy(&input[start..]);
     invalid(start, format!("integer {} is outside -2**63 .. 2**64-1", cut(&digits)))
 }
 
 /// Goes on at `at` with what follows the integer part `value`.
 #[inline]
-fn float(input: &[u8], start: usize, mut at: usize, value: u64, to: &mut impl Numbers) -> Result<usize, Fault> {
+fn float(
+    input: &[u8],
+    start: usize,
+    mut at: usize,
+    value: u64,
+    to: &mut impl NumberVisitor,
+) -> Result<usize, BoxedError> {
     let negative = input[start] == b'-';
     let first = start + usize::from(negative);
     let mut digits_read = at - first;
@@ -113,7 +119,7 @@ fn zeros(text: &[u8]) -> usize {
 
 /// Reads an exponent; the offset after it.
 #[inline(never)]
-fn power(input: &[u8], start: usize) -> Result<(i64, usize), Fault> {
+fn power(input: &[u8], start: usize) -> Result<(i64, usize), BoxedError> {
     let signed = matches!(input.get(start), Some(b'+' | b'-'));
     let first = start + usize::from(signed);
     let (_, end) = digits(input, first, 0)?;
@@ -123,7 +129,7 @@ fn power(input: &[u8], start: usize) -> Result<(i64, usize), Fault> {
 
 /// A number of any length and size, as the standard library reads it.
 #[cold]
-fn slow(input: &[u8], start: usize, end: usize) -> Result<f64, Fault> {
+fn slow(input: &[u8], start: usize, end: usize) -> Result<f64, BoxedError> {
     let value = std::str::from_utf8(&input[start..end]).ok().and_then(|text| text.parse::<f64>().ok());
     value.filter(|value| value.is_finite()).ok_or_else(|| invalid(start, "a number that no 64-bit float can hold"))
 }

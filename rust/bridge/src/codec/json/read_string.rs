@@ -1,7 +1,7 @@
-//! JSON strings.
+//! JSON strings, read.
 #![expect(clippy::inline_always, reason = "most strings are a few compares, and a call costs as much")]
 
-use crate::codec::decode::visitor::{Fault, invalid};
+use crate::codec::error::{BoxedError, invalid};
 use crate::codec::simd::{Plain, plain};
 
 /// The text of a string; where it ends is the reader's.
@@ -17,7 +17,7 @@ pub(super) struct Text<'t> {
 ///
 /// The text is a part of `input`, or of `scratch` where the string has escapes.
 #[inline(always)]
-pub(super) fn read<'t>(input: &'t [u8], start: usize, scratch: &'t mut Vec<u8>) -> Result<Text<'t>, Fault> {
+pub(super) fn read<'t>(input: &'t [u8], start: usize, scratch: &'t mut Vec<u8>) -> Result<Text<'t>, BoxedError> {
     let Plain { end, ascii } = plain(input, start);
     match input.get(end) {
         Some(b'"') => Ok(Text { bytes: &input[start..end], ascii, end: end + 1 }),
@@ -27,7 +27,7 @@ pub(super) fn read<'t>(input: &'t [u8], start: usize, scratch: &'t mut Vec<u8>) 
 }
 
 #[inline(never)]
-fn unescape<'t>(input: &[u8], start: usize, mut at: usize, text: &'t mut Vec<u8>) -> Result<Text<'t>, Fault> {
+fn unescape<'t>(input: &[u8], start: usize, mut at: usize, text: &'t mut Vec<u8>) -> Result<Text<'t>, BoxedError> {
     text.clear();
     text.extend_from_slice(&input[start..at]);
     loop {
@@ -43,7 +43,7 @@ fn unescape<'t>(input: &[u8], start: usize, mut at: usize, text: &'t mut Vec<u8>
 }
 
 /// Reads the escape at `at`; gives the offset after it.
-fn escape(input: &[u8], at: usize, text: &mut Vec<u8>) -> Result<usize, Fault> {
+fn escape(input: &[u8], at: usize, text: &mut Vec<u8>) -> Result<usize, BoxedError> {
     let byte = match input.get(at + 1) {
         Some(byte @ (b'"' | b'\\' | b'/')) => *byte,
         Some(b'b') => 8,
@@ -60,7 +60,7 @@ fn escape(input: &[u8], at: usize, text: &mut Vec<u8>) -> Result<usize, Fault> {
 }
 
 /// Reads `\uXXXX`, or the two of a surrogate pair.
-fn unicode(input: &[u8], at: usize, text: &mut Vec<u8>) -> Result<usize, Fault> {
+fn unicode(input: &[u8], at: usize, text: &mut Vec<u8>) -> Result<usize, BoxedError> {
     let high = hex(input, at + 2)?;
     let (point, end) = match high {
         0xd800..0xdc00 if input[at + 6..].starts_with(b"\\u") => {
@@ -77,7 +77,7 @@ fn unicode(input: &[u8], at: usize, text: &mut Vec<u8>) -> Result<usize, Fault> 
     Ok(end)
 }
 
-fn hex(input: &[u8], at: usize) -> Result<u32, Fault> {
+fn hex(input: &[u8], at: usize) -> Result<u32, BoxedError> {
     let Some(digits) = input.get(at..at + 4) else {
         return Err(broken(input, input.len()));
     };
@@ -92,6 +92,6 @@ fn hex(input: &[u8], at: usize) -> Result<u32, Fault> {
 }
 
 #[cold]
-fn broken(input: &[u8], at: usize) -> Fault {
+fn broken(input: &[u8], at: usize) -> BoxedError {
     if at >= input.len() { invalid(input.len(), "truncated") } else { invalid(at, "a control character in a string") }
 }

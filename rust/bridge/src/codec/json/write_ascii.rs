@@ -1,4 +1,4 @@
-//! Finished JSON made printable ASCII, in the place where it stands.
+//! Escapes of everything but printable ASCII in finished JSON, made where it stands.
 
 use super::write_string::HEX;
 use crate::codec::encode::sink::{Halt, Sink};

@@ -1,4 +1,4 @@
-//! Short decimal numbers, which most are.
+//! Integers of at most twelve digits, written.
 
 /// Numbers below this have at most twelve digits.
 pub(super) const FEW: u64 = 1_000_000_000_000;

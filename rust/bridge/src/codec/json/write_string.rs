@@ -1,14 +1,16 @@
-//! Text with its escapes, written while it is looked at.
+//! JSON strings, written with their escapes.
 #![allow(unsafe_code)] // stores whole lanes and words into room that was checked once
 
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64 as arch;
 
+use crate::codec::simd::LANE;
+#[cfg(target_arch = "x86_64")]
+use crate::codec::simd::specials;
+
 /// Bytes of text that are written after one check of the room.
 pub(super) const BLOCK: usize = 4096;
 
-/// Bytes looked at together.
-const LANE: usize = 16;
 /// Bytes of the longest escape, `\u001f`.
 const LONGEST: usize = 6;
 
@@ -137,7 +139,7 @@ unsafe fn escape(byte: u8, to: *mut u8) -> *mut u8 {
 #[inline]
 fn is_special(head: u64, tail: u64) -> bool {
     // SAFETY: SSE2 is part of x86-64.
-    unsafe { special(arch::_mm_set_epi64x(tail.cast_signed(), head.cast_signed())) != 0 }
+    unsafe { specials(arch::_mm_set_epi64x(tail.cast_signed(), head.cast_signed())) != 0 }
 }
 
 /// As above, for machines without those instructions.
@@ -154,20 +156,6 @@ const fn is_special(head: u64, tail: u64) -> bool {
     (marks(head) | marks(tail)) & (0x80 * ONES) != 0
 }
 
-/// One bit for each byte of a lane that needs an escape.
-#[cfg(target_arch = "x86_64")]
-#[inline]
-fn special(bytes: arch::__m128i) -> u32 {
-    // SAFETY: SSE2 is part of x86-64.
-    unsafe {
-        let quote = arch::_mm_cmpeq_epi8(bytes, arch::_mm_set1_epi8(0x22));
-        let slash = arch::_mm_cmpeq_epi8(bytes, arch::_mm_set1_epi8(0x5c));
-        let control = arch::_mm_cmpeq_epi8(arch::_mm_min_epu8(bytes, arch::_mm_set1_epi8(0x1f)), bytes);
-        let special = arch::_mm_or_si128(arch::_mm_or_si128(quote, slash), control);
-        arch::_mm_movemask_epi8(special).cast_unsigned()
-    }
-}
-
 /// Copies a lane; one bit for each byte of it that needs an escape.
 ///
 /// # Safety
@@ -179,7 +167,7 @@ unsafe fn copy_lane(from: *const u8, to: *mut u8) -> u32 {
     unsafe {
         let bytes = arch::_mm_loadu_si128(from.cast());
         arch::_mm_storeu_si128(to.cast(), bytes);
-        special(bytes)
+        specials(bytes)
     }
 }
 

@@ -4,18 +4,18 @@ use std::collections::HashMap;
 
 use super::cursor::Cursor;
 use super::marker as m;
-use crate::codec::decode::visitor::{Fault, over};
+use crate::codec::error::{BoxedError, over};
 use crate::codec::stack_limit::{self, Room};
 
 /// Rewrites `input`, which was found to be a message: each key at its first place, with its last value.
-pub(in crate::codec) fn unique(input: &[u8]) -> Result<Vec<u8>, Fault> {
+pub(in crate::codec) fn dedup_keys(input: &[u8]) -> Result<Vec<u8>, BoxedError> {
     let mut out = Vec::with_capacity(input.len());
     value(input, &mut Cursor::new(input, 0), &mut out, &Room::new(stack_limit::FOR_LEAVES))?;
     Ok(out)
 }
 
 /// As deep as the message, which its limits bound.
-fn value(input: &[u8], from: &mut Cursor<'_>, out: &mut Vec<u8>, room: &Room) -> Result<(), Fault> {
+fn value(input: &[u8], from: &mut Cursor<'_>, out: &mut Vec<u8>, room: &Room) -> Result<(), BoxedError> {
     if !room.holds(0) {
         return Err(over("max_depth", from.at, stack_limit::TOO_SMALL.into()));
     }
@@ -32,13 +32,19 @@ fn value(input: &[u8], from: &mut Cursor<'_>, out: &mut Vec<u8>, room: &Room) ->
         }
     }
     if let Some(pairs) = map {
-        return unique_pairs(input, pairs, from, out, room);
+        return dedup_pairs(input, pairs, from, out, room);
     }
     out.extend_from_slice(&input[start..from.at]);
     (0..values).try_for_each(|_| value(input, from, out, room))
 }
 
-fn unique_pairs(input: &[u8], count: u32, from: &mut Cursor<'_>, out: &mut Vec<u8>, room: &Room) -> Result<(), Fault> {
+fn dedup_pairs(
+    input: &[u8],
+    count: u32,
+    from: &mut Cursor<'_>,
+    out: &mut Vec<u8>,
+    room: &Room,
+) -> Result<(), BoxedError> {
     let mut places = HashMap::new();
     let mut pairs: Vec<(&[u8], Vec<u8>)> = Vec::new();
     for _ in 0..count {
@@ -64,7 +70,7 @@ fn unique_pairs(input: &[u8], count: u32, from: &mut Cursor<'_>, out: &mut Vec<u
 }
 
 /// Passes what follows the marker of a value that is no container; the length of its content.
-fn skip(marker: u8, from: &mut Cursor<'_>) -> Result<usize, Fault> {
+fn skip(marker: u8, from: &mut Cursor<'_>) -> Result<usize, BoxedError> {
     let len = match marker {
         m::FIXSTR..m::NIL => (marker & 31).into(),
         m::STR8..=m::STR32 => from.length(marker - m::STR8)? as usize,

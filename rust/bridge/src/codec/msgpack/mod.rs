@@ -7,6 +7,6 @@ mod read;
 mod write;
 mod write_integer;
 
-pub(super) use dedup_keys::unique;
+pub(super) use dedup_keys::dedup_keys;
 pub(super) use read::Reader;
-pub(super) use write::Msgpack;
+pub(super) use write::MsgpackSerializer;

@@ -1,10 +1,10 @@
-//! Making Python objects.
+//! Construction of Python objects with the fewest copies and checks.
 #![allow(unsafe_code)] // PyO3 validates or copies once more than these do
 
+use pybridge_pool::short_copy;
 use pyo3::{Python, ffi};
 
 use super::str_layout;
-use crate::codec::simd;
 
 /// A new `str` of ASCII text; null with an exception set if there is no memory.
 #[inline]
@@ -17,7 +17,7 @@ pub(in crate::codec) fn ascii(_py: Python<'_>, text: &[u8]) -> *mut ffi::PyObjec
     unsafe {
         let made = ffi::PyUnicode_New(text.len().cast_signed(), 0x7f);
         if !made.is_null() && !text.is_empty() {
-            simd::copy(text, str_layout::data(made).cast());
+            short_copy(text.as_ptr(), str_layout::data(made).cast(), text.len());
         }
         made
     }

@@ -1,4 +1,4 @@
-//! Reading the storage of Python's own types.
+//! Storage of ints, dicts and bytes, read where `CPython` keeps it.
 #![allow(unsafe_code)] // each function reads one object's storage, which no code of that object can alter meanwhile
 #![expect(clippy::inline_always, reason = "one int of a list of many")]
 

@@ -1,8 +1,10 @@
-//! What the codec reads and makes of CPython's objects beside its public functions.
+//! Access to `CPython`'s objects past its public functions, and state that its lock guards.
 
 pub(super) mod buffer;
 pub(super) mod construct;
+pub(super) mod gil_cell;
 pub(super) mod layout;
+pub(super) mod modules;
 pub(super) mod str_layout;
 
 #[cfg(Py_3_14)]

@@ -1,4 +1,4 @@
-//! The text of a `str`, read from its storage.
+//! Storage of a `str`, read where `CPython` keeps it.
 #![allow(unsafe_code)] // reads the storage of a live str, which never changes
 
 use pyo3::ffi;

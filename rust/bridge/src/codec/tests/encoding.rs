@@ -1,3 +1,5 @@
+//! Encoding of objects.
+
 use std::sync::atomic::Ordering;
 
 use super::*;

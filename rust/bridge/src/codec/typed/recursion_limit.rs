@@ -1,5 +1,5 @@
-//! A bound on how a Rust type nests: by the thread's stack, and by what no format counts, options and newtypes around one
-//! another, which take no byte of the message.
+//! The recursion limit of Rust types: the thread's stack, and a number of options and newtypes around one another, which
+//! take no byte of the message and which no format counts.
 //!
 //! A type that contains itself through them alone would be read for ever from one byte.
 
@@ -13,13 +13,13 @@ use crate::codec::stack_limit::{self, Room};
 const MOST: usize = 64;
 
 /// Anything of serde's, inside so many wrappers.
-pub(super) struct Guard<'r, T> {
+pub(super) struct RecursionLimit<'r, T> {
     inner: T,
     wrappers: usize,
     room: &'r Room,
 }
 
-impl<'r, T> Guard<'r, T> {
+impl<'r, T> RecursionLimit<'r, T> {
     /// Outside all wrappers.
     pub(super) fn new(inner: T, room: &'r Room) -> Self {
         Self { inner, wrappers: 0, room }
@@ -31,16 +31,16 @@ impl<'r, T> Guard<'r, T> {
         if self.room.holds(0) { Ok(()) } else { Err(E::custom(stack_limit::TOO_SMALL)) }
     }
 
-    fn with<U>(&self, inner: U) -> Guard<'r, U> {
-        Guard { inner, wrappers: self.wrappers, room: self.room }
+    fn with<U>(&self, inner: U) -> RecursionLimit<'r, U> {
+        RecursionLimit { inner, wrappers: self.wrappers, room: self.room }
     }
 
-    fn one_more<U, E: Error>(&self, inner: U) -> Result<Guard<'r, U>, E> {
+    fn one_more<U, E: Error>(&self, inner: U) -> Result<RecursionLimit<'r, U>, E> {
         self.check_room()?;
         if self.wrappers == MOST {
             return Err(E::custom(format_args!("a type that is more than {MOST} options and newtypes around a value")));
         }
-        Ok(Guard { inner, wrappers: self.wrappers + 1, room: self.room })
+        Ok(RecursionLimit { inner, wrappers: self.wrappers + 1, room: self.room })
     }
 }
 
@@ -54,7 +54,7 @@ macro_rules! deserialize {
     )*};
 }
 
-impl<'de, D: Deserializer<'de>> Deserializer<'de> for Guard<'_, D> {
+impl<'de, D: Deserializer<'de>> Deserializer<'de> for RecursionLimit<'_, D> {
     type Error = D::Error;
 
     deserialize! {
@@ -105,7 +105,7 @@ macro_rules! visit {
     )*};
 }
 
-impl<'de, V: Visitor<'de>> Visitor<'de> for Guard<'_, V> {
+impl<'de, V: Visitor<'de>> Visitor<'de> for RecursionLimit<'_, V> {
     type Value = V::Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -152,23 +152,23 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Guard<'_, V> {
     #[inline]
     fn visit_seq<A: SeqAccess<'de>>(self, from: A) -> Result<V::Value, A::Error> {
         self.check_room()?;
-        self.inner.visit_seq(Guard::new(from, self.room))
+        self.inner.visit_seq(RecursionLimit::new(from, self.room))
     }
 
     #[inline]
     fn visit_map<A: MapAccess<'de>>(self, from: A) -> Result<V::Value, A::Error> {
         self.check_room()?;
-        self.inner.visit_map(Guard::new(from, self.room))
+        self.inner.visit_map(RecursionLimit::new(from, self.room))
     }
 
     #[inline]
     fn visit_enum<A: EnumAccess<'de>>(self, from: A) -> Result<V::Value, A::Error> {
         self.check_room()?;
-        self.inner.visit_enum(Guard::new(from, self.room))
+        self.inner.visit_enum(RecursionLimit::new(from, self.room))
     }
 }
 
-impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Guard<'_, S> {
+impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for RecursionLimit<'_, S> {
     type Value = S::Value;
 
     #[inline]
@@ -178,12 +178,12 @@ impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Guard<'_, S> {
     }
 }
 
-impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Guard<'_, A> {
+impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for RecursionLimit<'_, A> {
     type Error = A::Error;
 
     #[inline]
     fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, A::Error> {
-        self.inner.next_element_seed(Guard::new(seed, self.room))
+        self.inner.next_element_seed(RecursionLimit::new(seed, self.room))
     }
 
     fn size_hint(&self) -> Option<usize> {
@@ -191,17 +191,17 @@ impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Guard<'_, A> {
     }
 }
 
-impl<'de, A: MapAccess<'de>> MapAccess<'de> for Guard<'_, A> {
+impl<'de, A: MapAccess<'de>> MapAccess<'de> for RecursionLimit<'_, A> {
     type Error = A::Error;
 
     #[inline]
     fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, A::Error> {
-        self.inner.next_key_seed(Guard::new(seed, self.room))
+        self.inner.next_key_seed(RecursionLimit::new(seed, self.room))
     }
 
     #[inline]
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, A::Error> {
-        self.inner.next_value_seed(Guard::new(seed, self.room))
+        self.inner.next_value_seed(RecursionLimit::new(seed, self.room))
     }
 
     fn size_hint(&self) -> Option<usize> {
@@ -209,18 +209,18 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Guard<'_, A> {
     }
 }
 
-impl<'de, 'r, A: EnumAccess<'de>> EnumAccess<'de> for Guard<'r, A> {
+impl<'de, 'r, A: EnumAccess<'de>> EnumAccess<'de> for RecursionLimit<'r, A> {
     type Error = A::Error;
-    type Variant = Guard<'r, A::Variant>;
+    type Variant = RecursionLimit<'r, A::Variant>;
 
     #[inline]
     fn variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<(S::Value, Self::Variant), A::Error> {
-        let (value, variant) = self.inner.variant_seed(Guard::new(seed, self.room))?;
-        Ok((value, Guard::new(variant, self.room)))
+        let (value, variant) = self.inner.variant_seed(RecursionLimit::new(seed, self.room))?;
+        Ok((value, RecursionLimit::new(variant, self.room)))
     }
 }
 
-impl<'de, A: VariantAccess<'de>> VariantAccess<'de> for Guard<'_, A> {
+impl<'de, A: VariantAccess<'de>> VariantAccess<'de> for RecursionLimit<'_, A> {
     type Error = A::Error;
 
     fn unit_variant(self) -> Result<(), A::Error> {
@@ -229,12 +229,12 @@ impl<'de, A: VariantAccess<'de>> VariantAccess<'de> for Guard<'_, A> {
 
     #[inline]
     fn newtype_variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<S::Value, A::Error> {
-        self.inner.newtype_variant_seed(Guard::new(seed, self.room))
+        self.inner.newtype_variant_seed(RecursionLimit::new(seed, self.room))
     }
 
     #[inline]
     fn tuple_variant<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, A::Error> {
-        self.inner.tuple_variant(len, Guard::new(visitor, self.room))
+        self.inner.tuple_variant(len, RecursionLimit::new(visitor, self.room))
     }
 
     #[inline]
@@ -243,6 +243,6 @@ impl<'de, A: VariantAccess<'de>> VariantAccess<'de> for Guard<'_, A> {
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, A::Error> {
-        self.inner.struct_variant(fields, Guard::new(visitor, self.room))
+        self.inner.struct_variant(fields, RecursionLimit::new(visitor, self.room))
     }
 }

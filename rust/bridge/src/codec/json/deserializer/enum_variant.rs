@@ -2,7 +2,7 @@
 
 use serde::de::{self, DeserializeSeed, Deserializer, EnumAccess, Error as _, Unexpected, VariantAccess, Visitor};
 
-use super::values::{JsonDeserializer, Mismatch, Result};
+use super::input::{JsonDeserializer, Mismatch, Result};
 
 /// A variant that is the one key of an object; its content is the value.
 pub(super) struct Variant<'d, 'de> {

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use serde::de::{Deserializer, Error as _, Unexpected, Visitor};
 use serde::forward_to_deserialize_any;
 
-use super::values::{JsonDeserializer, Mismatch, Result, Text};
+use super::input::{JsonDeserializer, Mismatch, Result, Text};
 
 /// A key: text, which also stands for the numbers and truth values that types ask for.
 pub(super) struct Key<'d, 'de> {

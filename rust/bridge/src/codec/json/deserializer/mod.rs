@@ -1,7 +1,8 @@
-//! JSON for serde's `Deserializer`.
+//! The JSON deserializer, for Rust values.
 
 mod enum_variant;
+mod input;
 mod map_key;
 mod values;
 
-pub(in crate::codec) use values::JsonDeserializer;
+pub(in crate::codec) use input::JsonDeserializer;

@@ -93,14 +93,14 @@ MAX_RUST_LINES = 500
 # The only parts of the bridge that may attach, beside what Python calls.
 MAY_ATTACH = {
     "worker/attach.rs",
-    "codec/build.rs",  # frees decoded values where the interpreter still is; their owner is attached
+    "codec/decode/builder.rs",  # frees decoded values where the interpreter still is; their owner is attached
 }
 KNOWS_NO_PYTHON = {
     "base/fork.rs",
     "base/lock.rs",
     "codec/framing.rs",
     "codec/limits.rs",
-    "codec/spec.rs",
+    "codec/format.rs",
     "engine/stats.rs",
     "error/catalogue.rs",
     "error/failure.rs",

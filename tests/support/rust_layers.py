@@ -50,16 +50,7 @@ CIRCLES: dict[str, set[str]] = {
         "consumer/py_stream",
     },
     "the Python engine and its calls": {"engine/py_calls", "engine/py_engine"},
-    "the walk over a value": {
-        "codec/containers",
-        "codec/encode",
-        "codec/held",
-        "codec/value",
-        "codec/walk",
-    },
-    "kinds of types, and what is learnt of each": {"codec/known", "codec/other", "codec/pydantic", "codec/records"},
-    "times and durations": {"codec/durations", "codec/temporal"},
-    "a JSON deserializer and its parts": {"codec/json/deserializer", "codec/json/keys", "codec/json/variants"},
+    "the walk over a value": {"codec/encode/value", "codec/encode/walk"},
 }
 
 HTTP_LAYERS: dict[str, tuple[str, ...]] = {
@@ -85,7 +76,7 @@ HTTP_CIRCLES: dict[str, set[str]] = {
 }
 
 POOL_LAYERS: dict[str, tuple[str, ...]] = {
-    "base": ("budget", "leak", "setters", "sync", "system"),
+    "base": ("budget", "leak", "setters", "short_copy", "sync", "system"),
     "memory": ("decay", "mapping", "segment", "segment_pool", "size_classes"),
     "buffers": ("batch", "buffer", "config", "cursor", "inbound", "pool", "pool_state", "stats", "writer"),
     "top": ("lib", "models"),

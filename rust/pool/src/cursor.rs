@@ -10,6 +10,7 @@ use crate::buffer::PooledBuf;
 use crate::leak::Sample;
 use crate::segment::{SealedRange, Segment};
 use crate::segment_pool::Leased;
+use crate::short_copy::short_copy;
 
 /// The memory of a cursor.
 #[derive(Debug)]
@@ -164,7 +165,7 @@ impl Cursor {
         let at = self.at;
         // SAFETY: `len` bytes are free at `at`, and `bytes` cannot be part of memory that only the cursor uses.
         unsafe {
-            copy(bytes.as_ptr(), at, len);
+            short_copy(bytes.as_ptr(), at, len);
             self.at = at.add(len);
         }
         true
@@ -186,7 +187,7 @@ impl Cursor {
         // not among them; at most `N` of the first ones count.
         unsafe {
             let head = write(&mut *at.cast::<[u8; N]>()).min(N);
-            copy(bytes.as_ptr(), at.add(head), bytes.len());
+            short_copy(bytes.as_ptr(), at.add(head), bytes.len());
             self.at = at.add(head + bytes.len());
         }
         true
@@ -326,36 +327,6 @@ impl Cursor {
                 leased.segment.start().as_ptr().add(leased.segment.capacity() - reserve)
             },
             Backing::Nowhere | Backing::Large(_) | Backing::Scratch(_) => self.end,
-        }
-    }
-}
-
-/// Copies `len` bytes; short ones, which are most, without a call: two words that overlap in the middle.
-///
-/// # Safety
-/// As for [`ptr::copy_nonoverlapping`].
-#[inline(always)]
-unsafe fn copy(from: *const u8, to: *mut u8, len: usize) {
-    /// Copies `N..=2 * N` bytes.
-    #[inline(always)]
-    unsafe fn ends<const N: usize>(from: *const u8, to: *mut u8, len: usize) {
-        // SAFETY: the caller has at least `N` bytes on both sides, which do not overlap.
-        unsafe {
-            let (head, tail) = (from.cast::<[u8; N]>().read(), from.add(len - N).cast::<[u8; N]>().read());
-            to.cast::<[u8; N]>().write(head);
-            to.add(len - N).cast::<[u8; N]>().write(tail);
-        }
-    }
-    // SAFETY: the caller's promise, and each arm's length.
-    unsafe {
-        match len {
-            0 => {}
-            1 => to.write(from.read()),
-            2..=3 => ends::<2>(from, to, len),
-            4..=7 => ends::<4>(from, to, len),
-            8..=16 => ends::<8>(from, to, len),
-            17..=32 => ends::<16>(from, to, len),
-            _ => ptr::copy_nonoverlapping(from, to, len),
         }
     }
 }

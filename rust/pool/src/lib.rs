@@ -73,6 +73,7 @@ mod pool_state;
 mod segment;
 mod segment_pool;
 mod setters;
+mod short_copy;
 mod size_classes;
 mod stats;
 mod sync;
@@ -85,6 +86,8 @@ pub use config::{ConfigError, PoolConfig, parse_bytes};
 pub use inbound::InboundBody;
 pub use leak::Leak;
 pub use pool::{Pool, PoolError, WeakPool};
+#[doc(hidden)]
+pub use short_copy::short_copy;
 pub use stats::{ClassStats, PoolStats, Released, SegmentStats};
 pub use system::memory_limit;
 pub use writer::Writer;

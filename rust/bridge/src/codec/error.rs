@@ -1,4 +1,6 @@
-//! Errors of encoding and decoding.
+//! Errors of encoding and decoding, and what their messages quote.
+
+use std::borrow::Cow;
 
 use pyo3::PyErr;
 
@@ -65,4 +67,44 @@ pub enum DecodeError {
     /// The interpreter failed (memory, interrupt).
     #[error("{0}")]
     Python(PyErr),
+}
+
+/// A [`DecodeError`] in a box, so that the good case is returned in a register.
+#[derive(Debug)]
+pub(super) struct BoxedError(Box<DecodeError>);
+
+impl From<DecodeError> for BoxedError {
+    #[cold]
+    fn from(error: DecodeError) -> Self {
+        Self(Box::new(error))
+    }
+}
+
+impl From<BoxedError> for DecodeError {
+    fn from(error: BoxedError) -> Self {
+        *error.0
+    }
+}
+
+/// The error of a limit that was passed.
+#[cold]
+pub(super) fn over(limit: &'static str, offset: usize, reason: String) -> BoxedError {
+    DecodeError::Limit { limit, offset, reason }.into()
+}
+
+/// The error of bytes that are no message of the format.
+#[cold]
+pub(super) fn invalid(offset: usize, reason: impl Into<String>) -> BoxedError {
+    DecodeError::Invalid { offset, reason: reason.into() }.into()
+}
+
+/// Characters of a key or of what else comes from a value before a message cuts it; it may be as long as a frame.
+pub(super) const MAX_QUOTED: usize = 64;
+
+/// The beginning of a text that a message quotes.
+pub(super) fn cut(text: &str) -> Cow<'_, str> {
+    match text.char_indices().nth(MAX_QUOTED) {
+        Some((end, _)) => format!("{}…", &text[..end]).into(),
+        None => text.into(),
+    }
 }

@@ -1,4 +1,4 @@
-//! Where a frame begins and ends on the wire.
+//! Framings: what marks the beginning and the end of a frame on the wire.
 
 use pybridge_pool::Writer;
 

@@ -1,4 +1,4 @@
-//! Limits of one message.
+//! Limits of one message, in both directions.
 
 use pybridge_pool::setters;
 

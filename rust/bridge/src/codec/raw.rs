@@ -1,4 +1,4 @@
-//! Bytes and text as they are.
+//! The raw format: bytes and text as they are.
 #![allow(unsafe_code)] // reads the storage of bytes and str
 
 use pybridge_pool::Writer;
@@ -6,14 +6,13 @@ use pyo3::exceptions::{PyBufferError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyString};
 
-use super::error::EncodeError;
-use super::object;
-use super::sink::{Halt, Sink};
-use super::strings::{self, Text};
-use super::transcode::{BLOCK, Block, Surrogate};
-use super::view::View;
-use super::{CodecSpec, Format, Framing, Limits};
 use crate::base::interpreter::said;
+use crate::codec::encode::sink::{Halt, Sink};
+use crate::codec::error::EncodeError;
+use crate::codec::py::buffer::View;
+use crate::codec::py::layout;
+use crate::codec::py::str_layout::{self, Text};
+use crate::codec::{CodecSpec, Format, Framing, Limits};
 
 /// Immutable bytes from this length on are shared: below it a copy is cheaper than an owner.
 const SHARED: usize = 64 << 10;
@@ -44,11 +43,11 @@ impl Raw<'_> {
     pub(super) fn write(self, item: &Bound<'_, PyAny>, out: &mut Writer) -> Result<(), EncodeError> {
         if item.is_instance_of::<PyString>() {
             // SAFETY: the item is a str, alive for the call.
-            return self.text(&unsafe { strings::text(item.as_ptr()) }, out);
+            return self.text(&unsafe { str_layout::text(item.as_ptr()) }, out);
         }
         if item.is_instance_of::<PyBytes>() || item.is_instance_of::<PyByteArray>() {
             // SAFETY: the item is bytes or bytearray, and no Python code runs while it is copied.
-            return self.put(unsafe { object::bytes(item.as_ptr()) }, out);
+            return self.put(unsafe { layout::bytes(item.as_ptr()) }, out);
         }
         let py = item.py();
         let raised = |error| EncodeError::Raised { path: "$".into(), reason: said(&error), error };
@@ -71,14 +70,7 @@ impl Raw<'_> {
         }
         let mut pieces = Pieces::new(self, out);
         pieces.sink.expect(text.utf8_len(), text.utf8_len()).map_err(|_| self.too_long())?;
-        let mut block = Block::new();
-        let mut start = 0;
-        while start < text.points() {
-            let end = text.points().min(start + BLOCK);
-            let piece = block.fill(text, start..end).map_err(|Surrogate| refused(text.surrogate_reason()))?;
-            pieces.put(piece.as_bytes())?;
-            start = end;
-        }
+        text.for_each_block(|| refused(text.surrogate_reason()), |piece| pieces.put(piece.as_bytes()))?;
         pieces.finish()
     }
 

@@ -1,7 +1,7 @@
-//! A reader's input and its place in it.
+//! The input of a JSON reader and the place in it.
 
-use crate::codec::events::{Fault, invalid};
-use crate::codec::lanes::plain;
+use crate::codec::error::{BoxedError, invalid};
+use crate::codec::simd::plain;
 
 const BYTE_ORDER_MARK: &str = "a byte order mark, which JSON does not have; bytes.decode(\"utf-8-sig\") drops it";
 
@@ -26,7 +26,7 @@ impl Cursor<'_> {
 
     /// Passes a word whose first byte is next.
     #[inline]
-    pub(super) fn word<const N: usize>(&mut self, word: &[u8; N]) -> Result<(), Fault> {
+    pub(super) fn word<const N: usize>(&mut self, word: &[u8; N]) -> Result<(), BoxedError> {
         if self.input.get(self.at..).and_then(<[u8]>::first_chunk) != Some(word) {
             return Err(self.unexpected("a value"));
         }
@@ -35,7 +35,7 @@ impl Cursor<'_> {
     }
 
     /// Passes the next value, whatever it is.
-    pub(super) fn pass_value(&mut self) -> Result<(), Fault> {
+    pub(super) fn pass_value(&mut self) -> Result<(), BoxedError> {
         let mut depth = 0_usize;
         loop {
             match self.skip() {
@@ -79,7 +79,7 @@ impl Cursor<'_> {
     }
 
     #[cold]
-    pub(super) fn unexpected(&self, wanted: &str) -> Fault {
+    pub(super) fn unexpected(&self, wanted: &str) -> BoxedError {
         match self.input.get(..self.at).unwrap_or(self.input) {
             [] if self.input.starts_with(b"\xef\xbb\xbf") => invalid(0, BYTE_ORDER_MARK),
             [] if self.input.starts_with(b"\xff\xfe") || self.input.starts_with(b"\xfe\xff") => {

@@ -1,18 +1,16 @@
 //! JSON (RFC 8259).
 
-mod ascii;
 mod cursor;
-mod decimal;
 mod deserializer;
-mod digits;
-mod escape;
-mod keys;
-mod number;
 mod read;
-mod text;
-mod variants;
+mod read_decimal;
+mod read_number;
+mod read_string;
 mod write;
+mod write_ascii;
+mod write_integer;
+mod write_string;
 
 pub(super) use deserializer::JsonDeserializer;
 pub(super) use read::Reader;
-pub(super) use write::Json;
+pub(super) use write::JsonSerializer;

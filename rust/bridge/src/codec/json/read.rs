@@ -1,11 +1,12 @@
-//! An iterative reader: its stack is on the heap and as deep as the limit says.
-
-use smallvec::SmallVec;
+//! The reader of JSON: iterative, with a stack on the heap that is as deep as the limits say.
 
 use super::cursor::Cursor;
-use super::{number, text};
+use super::{read_number, read_string};
 use crate::codec::DecodeError;
-use crate::codec::events::{Budget, CONTAINER_WORK, Fault, PART, Receiver, invalid};
+use crate::codec::decode::nesting::Nesting;
+use crate::codec::decode::read_limits::ReadLimits;
+use crate::codec::decode::visitor::{PART, Visitor};
+use crate::codec::error::{BoxedError, invalid};
 
 /// A container whose end has not come yet.
 #[derive(Debug, Clone, Copy)]
@@ -22,49 +23,46 @@ enum Kind {
     Outside,
 }
 
-/// Depth of a message that needs no allocation for the reader.
-const SHALLOW: usize = 8;
-
 /// Reads one message, a stretch at a time.
 #[derive(Debug)]
 pub(in crate::codec) struct Reader {
-    at: usize,
-    /// Containers opened, weighed.
-    opened: usize,
-    inner: Open,
-    outer: SmallVec<[Open; SHALLOW]>,
-    budget: Budget,
+    nesting: Nesting<Open>,
+    /// Text of strings with escapes.
     scratch: Vec<u8>,
 }
 
 impl Reader {
-    pub(in crate::codec) fn new(budget: Budget) -> Self {
-        let inner = Open { len: 0, kind: Kind::Outside };
-        Self { at: 0, opened: 0, inner, outer: SmallVec::new(), budget, scratch: Vec::new() }
+    pub(in crate::codec) fn new(limits: ReadLimits) -> Self {
+        Self { nesting: Nesting::new(limits, Open { len: 0, kind: Kind::Outside }), scratch: Vec::new() }
     }
 
     /// Offset of the next byte.
     pub(in crate::codec) fn offset(&self) -> usize {
-        self.at
+        self.nesting.at
     }
 
     /// What was done so far, in input bytes.
     pub(in crate::codec) fn work(&self) -> usize {
-        self.at + self.opened
+        self.nesting.work(self.nesting.at)
     }
 
     /// Reads on until the message ends (true) or its work passes `pause` (false).
-    pub(in crate::codec) fn run(&mut self, input: &[u8], pause: usize, to: &mut impl Receiver) -> Result<bool, Fault> {
-        let mut from = Cursor { input, at: self.at };
+    pub(in crate::codec) fn run(
+        &mut self,
+        input: &[u8],
+        pause: usize,
+        to: &mut impl Visitor,
+    ) -> Result<bool, BoxedError> {
+        let mut from = Cursor { input, at: self.nesting.at };
         let done = self.read(&mut from, pause, to);
-        self.at = from.at;
+        self.nesting.at = from.at;
         done
     }
 
     #[inline]
-    fn read(&mut self, from: &mut Cursor<'_>, pause: usize, to: &mut impl Receiver) -> Result<bool, Fault> {
+    fn read(&mut self, from: &mut Cursor<'_>, pause: usize, to: &mut impl Visitor) -> Result<bool, BoxedError> {
         loop {
-            if from.at + self.opened >= pause && from.at < from.input.len() {
+            if self.nesting.work(from.at) >= pause && from.at < from.input.len() {
                 return Ok(false);
             }
             if self.value(from, pause, to)? {
@@ -72,8 +70,8 @@ impl Reader {
             }
             loop {
                 let byte = from.skip();
-                self.inner.len += 1;
-                let Open { len, kind } = self.inner;
+                self.nesting.inner.len += 1;
+                let Open { len, kind } = self.nesting.inner;
                 match (byte, kind) {
                     (Some(b','), Kind::Map) => {
                         from.at += 1;
@@ -100,33 +98,31 @@ impl Reader {
                     (_, Kind::Outside) => return Err(invalid(from.at, "trailing bytes")),
                     _ => return Err(from.unexpected("a comma or the end of the container")),
                 }
-                if let Some(outer) = self.outer.pop() {
-                    self.inner = outer;
-                }
+                self.nesting.pop();
             }
         }
     }
 
     /// Reads one value; true if it is a container that has just opened and its first value is next.
     #[inline]
-    fn value(&mut self, from: &mut Cursor<'_>, pause: usize, to: &mut impl Receiver) -> Result<bool, Fault> {
+    fn value(&mut self, from: &mut Cursor<'_>, pause: usize, to: &mut impl Visitor) -> Result<bool, BoxedError> {
         let byte = from.skip();
-        self.budget.nodes(1, from.at)?;
+        self.nesting.limits.nodes(1, from.at)?;
         to.expect(1)?;
         match byte {
             Some(b'"') => {
                 let offset = from.at + 1;
-                let text = text::read(from.input, offset, &mut self.scratch)?;
+                let text = read_string::read(from.input, offset, &mut self.scratch)?;
                 from.at = text.end;
                 to.text(text.bytes, text.ascii, offset)
-                    .map_err(|fault| located(fault, from.input, offset, text.end))?;
+                    .map_err(|error| located(error, from.input, offset, text.end))?;
             }
             Some(b'-' | b'0'..=b'9') => loop {
-                from.at = number::read(from.input, from.at, to)?;
+                from.at = read_number::read(from.input, from.at, to)?;
                 if !self.another_number(from, pause) {
                     break;
                 }
-                self.budget.nodes(1, from.at)?;
+                self.nesting.limits.nodes(1, from.at)?;
                 to.expect(1)?;
             },
             Some(b'{') => return self.map(from, to),
@@ -156,16 +152,16 @@ impl Reader {
             Some([b',', b' ', b'-' | b'0'..=b'9', ..]) => from.at + 2,
             _ => return false,
         };
-        if self.inner.kind != Kind::Array || next + self.opened >= pause {
+        if self.nesting.inner.kind != Kind::Array || self.nesting.work(next) >= pause {
             return false;
         }
-        self.inner.len += 1;
+        self.nesting.inner.len += 1;
         from.at = next;
         true
     }
 
     #[inline]
-    fn map(&mut self, from: &mut Cursor<'_>, to: &mut impl Receiver) -> Result<bool, Fault> {
+    fn map(&mut self, from: &mut Cursor<'_>, to: &mut impl Visitor) -> Result<bool, BoxedError> {
         self.enter(from)?;
         if from.skip() == Some(b'}') {
             from.at += 1;
@@ -178,7 +174,7 @@ impl Reader {
     }
 
     #[inline]
-    fn array(&mut self, from: &mut Cursor<'_>, to: &mut impl Receiver) -> Result<bool, Fault> {
+    fn array(&mut self, from: &mut Cursor<'_>, to: &mut impl Visitor) -> Result<bool, BoxedError> {
         self.enter(from)?;
         if from.skip() == Some(b']') {
             from.at += 1;
@@ -191,29 +187,27 @@ impl Reader {
 
     /// Passes the bracket of a container, and counts it.
     #[inline]
-    fn enter(&mut self, from: &mut Cursor<'_>) -> Result<(), Fault> {
-        self.budget.depth(self.outer.len() + 1, from.at)?;
-        self.opened += CONTAINER_WORK;
+    fn enter(&mut self, from: &mut Cursor<'_>) -> Result<(), BoxedError> {
+        self.nesting.enter(from.at)?;
         from.at += 1;
         Ok(())
     }
 
     #[inline]
     fn open(&mut self, kind: Kind) {
-        self.outer.push(self.inner);
-        self.inner = Open { len: 0, kind };
+        self.nesting.push(Open { len: 0, kind });
     }
 
     /// Reads a key and its colon.
     #[inline(never)]
-    fn key(&mut self, from: &mut Cursor<'_>, to: &mut impl Receiver) -> Result<(), Fault> {
+    fn key(&mut self, from: &mut Cursor<'_>, to: &mut impl Visitor) -> Result<(), BoxedError> {
         if from.input.get(from.at) != Some(&b'"') {
             return Err(from.unexpected("a key"));
         }
         let offset = from.at + 1;
-        let text = text::read(from.input, offset, &mut self.scratch)?;
+        let text = read_string::read(from.input, offset, &mut self.scratch)?;
         from.at = text.end;
-        to.key(text.bytes, offset).map_err(|fault| located(fault, from.input, offset, text.end))?;
+        to.key(text.bytes, offset).map_err(|error| located(error, from.input, offset, text.end))?;
         if from.skip() != Some(b':') {
             return Err(from.unexpected("a colon"));
         }
@@ -222,10 +216,10 @@ impl Reader {
     }
 }
 
-/// The fault, at the offset in the input where the text, which may have had escapes, stops being UTF-8.
+/// The error, at the offset in the input where the text, which may have had escapes, stops being UTF-8.
 #[cold]
-fn located(fault: Fault, input: &[u8], start: usize, end: usize) -> Fault {
-    match (DecodeError::from(fault), std::str::from_utf8(&input[start..end])) {
+fn located(error: BoxedError, input: &[u8], start: usize, end: usize) -> BoxedError {
+    match (DecodeError::from(error), std::str::from_utf8(&input[start..end])) {
         (DecodeError::Invalid { reason, .. }, Err(error)) => invalid(start + error.valid_up_to(), reason),
         (other, _) => other.into(),
     }

@@ -1,20 +1,21 @@
-//! A serde format over the pool's writer.
+//! The serializer of JSON, over the pool's writer. It refuses NaN, infinities and bytes unless the codec's options say what to
+//! write for them.
 #![expect(clippy::inline_always, reason = "the leaves of a container belong into its loop")]
 
 use std::fmt;
 
 use base64_simd::{AsOut, STANDARD};
-use serde::Serialize;
-use serde::ser::{SerializeMap, SerializeSeq, Serializer};
+use serde::{Serialize, Serializer};
 
-use super::{ascii, digits, escape};
-use crate::codec::narrow::narrow_serializer;
-use crate::codec::sink::{Halt, Sink};
+use super::{write_ascii, write_integer, write_string};
+use crate::codec::encode::compound::{Compound, CompoundFormat};
+use crate::codec::encode::sink::{Halt, Sink, put_display};
+use crate::codec::encode::unsupported::unsupported_methods;
 use crate::codec::{CodecSpec, Framing};
 
 /// Writes compact JSON.
 #[derive(Debug)]
-pub(in crate::codec) struct Json<'w> {
+pub(in crate::codec) struct JsonSerializer<'w> {
     pub(in crate::codec) sink: Sink<'w>,
     spec: &'w CodecSpec,
     /// What comes next is not the first of its container.
@@ -29,7 +30,7 @@ pub(in crate::codec) struct Json<'w> {
 /// Bytes of base64 text made at a time, from three quarters as many.
 const BASE64_STEP: usize = 4096;
 
-impl<'w> Json<'w> {
+impl<'w> JsonSerializer<'w> {
     pub(in crate::codec) fn new(sink: Sink<'w>, spec: &'w CodecSpec, framing: Framing) -> Self {
         Self { sink, spec, comma: false, key: false, spliced: false, framing }
     }
@@ -37,7 +38,7 @@ impl<'w> Json<'w> {
     /// Ends the item.
     pub(in crate::codec) fn finish(&mut self) -> Result<(), Halt> {
         if self.spec.ascii {
-            ascii::escape(&mut self.sink)?;
+            write_ascii::escape(&mut self.sink)?;
         }
         self.sink.finish()
     }
@@ -76,13 +77,13 @@ impl<'w> Json<'w> {
 
     #[inline(always)]
     fn quoted(&mut self, text: &[u8]) -> Result<(), Halt> {
-        if text.len() > escape::BLOCK {
+        if text.len() > write_string::BLOCK {
             return self.quoted_blocks(text);
         }
         let key = self.key;
-        self.leaf(escape::room_for(text.len()) + 3, text.len() + 2, |room| {
+        self.leaf(write_string::room_for(text.len()) + 3, text.len() + 2, |room| {
             room[0] = b'"';
-            let end = 1 + escape::write(text, &mut room[1..]);
+            let end = 1 + write_string::write(text, &mut room[1..]);
             room[end..end + 2].copy_from_slice(b"\":");
             end + 1 + usize::from(key)
         })?;
@@ -98,7 +99,7 @@ impl<'w> Json<'w> {
 
     #[inline(never)]
     fn quoted_blocks(&mut self, text: &[u8]) -> Result<(), Halt> {
-        self.sink.expect(text.len() + text.len() / 16 + escape::room_for(escape::BLOCK), text.len() + 2)?;
+        self.sink.expect(text.len() + text.len() / 16 + write_string::room_for(write_string::BLOCK), text.len() + 2)?;
         self.open_text()?;
         self.escaped(text)?;
         self.close_text()
@@ -118,8 +119,9 @@ impl<'w> Json<'w> {
     }
 
     fn escaped(&mut self, text: &[u8]) -> Result<(), Halt> {
-        for block in text.chunks(escape::BLOCK) {
-            self.sink.put_max(escape::room_for(block.len()), block.len(), |room| escape::write(block, room))?;
+        for block in text.chunks(write_string::BLOCK) {
+            self.sink
+                .put_max(write_string::room_for(block.len()), block.len(), |room| write_string::write(block, room))?;
         }
         Ok(())
     }
@@ -165,28 +167,13 @@ impl<'w> Json<'w> {
     }
 }
 
-/// Text in pieces, between its quotes.
-struct Pieces<'a, 'w> {
-    json: &'a mut Json<'w>,
-    halt: Option<Halt>,
-}
-
-impl fmt::Write for Pieces<'_, '_> {
-    fn write_str(&mut self, piece: &str) -> fmt::Result {
-        self.json.escaped(piece.as_bytes()).map_err(|halt| {
-            self.halt = Some(halt);
-            fmt::Error
-        })
-    }
-}
-
-impl Serializer for &mut Json<'_> {
+impl<'a, 'w> Serializer for &'a mut JsonSerializer<'w> {
     type Ok = ();
     type Error = Halt;
-    type SerializeSeq = Self;
-    type SerializeMap = Self;
+    type SerializeSeq = Compound<'a, JsonSerializer<'w>>;
+    type SerializeMap = Compound<'a, JsonSerializer<'w>>;
 
-    narrow_serializer!();
+    unsupported_methods!();
 
     #[inline(always)]
     fn serialize_unit(self) -> Result<(), Halt> {
@@ -208,10 +195,10 @@ impl Serializer for &mut Json<'_> {
 
     #[inline(always)]
     fn serialize_u64(self, v: u64) -> Result<(), Halt> {
-        if v >= digits::FEW {
+        if v >= write_integer::FEW {
             return self.number(itoa::Buffer::new().format(v));
         }
-        self.leaf(digits::ROOM, 1, |room| digits::write(v, room))
+        self.leaf(write_integer::ROOM, 1, |room| write_integer::write(v, room))
     }
 
     #[inline(always)]
@@ -231,10 +218,7 @@ impl Serializer for &mut Json<'_> {
 
     fn collect_str<T: fmt::Display + ?Sized>(self, value: &T) -> Result<(), Halt> {
         self.open_text()?;
-        let mut pieces = Pieces { json: self, halt: None };
-        if fmt::write(&mut pieces, format_args!("{value}")).is_err() {
-            return Err(pieces.halt.unwrap_or(Halt::Text));
-        }
+        put_display(value, |piece| self.escaped(piece))?;
         self.close_text()
     }
 
@@ -252,60 +236,31 @@ impl Serializer for &mut Json<'_> {
     }
 
     #[inline(always)]
-    fn serialize_seq(self, _: Option<usize>) -> Result<Self, Halt> {
+    fn serialize_seq(self, _: Option<usize>) -> Result<Self::SerializeSeq, Halt> {
         self.open(b'[')?;
-        Ok(self)
+        Ok(Compound(self))
     }
 
     #[inline(always)]
-    fn serialize_map(self, _: Option<usize>) -> Result<Self, Halt> {
+    fn serialize_map(self, _: Option<usize>) -> Result<Self::SerializeMap, Halt> {
         self.open(b'{')?;
-        Ok(self)
+        Ok(Compound(self))
     }
 }
 
-impl SerializeSeq for &mut Json<'_> {
-    type Ok = ();
-    type Error = Halt;
-
+impl CompoundFormat for JsonSerializer<'_> {
     #[inline(always)]
-    fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Halt> {
-        value.serialize(&mut **self)
+    fn before_key(&mut self) {
+        self.key = true;
     }
 
     #[inline(always)]
-    fn end(self) -> Result<(), Halt> {
+    fn end_array(&mut self) -> Result<(), Halt> {
         self.close(b']')
     }
-}
-
-impl SerializeMap for &mut Json<'_> {
-    type Ok = ();
-    type Error = Halt;
 
     #[inline(always)]
-    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Halt> {
-        self.key = true;
-        key.serialize(&mut **self)
-    }
-
-    #[inline(always)]
-    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Halt> {
-        value.serialize(&mut **self)
-    }
-
-    #[inline(always)]
-    fn serialize_entry<K: Serialize + ?Sized, V: Serialize + ?Sized>(
-        &mut self,
-        key: &K,
-        value: &V,
-    ) -> Result<(), Halt> {
-        self.serialize_key(key)?;
-        self.serialize_value(value)
-    }
-
-    #[inline(always)]
-    fn end(self) -> Result<(), Halt> {
+    fn end_map(&mut self) -> Result<(), Halt> {
         self.close(b'}')
     }
 }

@@ -1,6 +1,6 @@
-//! A reader's input and its place in it.
+//! The input of a `MessagePack` reader and the place in it.
 
-use crate::codec::events::{Fault, invalid};
+use crate::codec::error::{BoxedError, invalid};
 
 /// The input and the offset of its next byte.
 #[derive(Debug, Clone, Copy)]
@@ -26,21 +26,21 @@ impl<'i> Cursor<'i> {
     }
 
     #[inline]
-    pub(super) fn byte(&mut self) -> Result<u8, Fault> {
+    pub(super) fn byte(&mut self) -> Result<u8, BoxedError> {
         let Some(&byte) = self.input.get(self.at) else { return Err(self.truncated()) };
         self.at += 1;
         Ok(byte)
     }
 
     #[inline]
-    pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], Fault> {
+    pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], BoxedError> {
         let Some(bytes) = self.input.get(self.at..).and_then(<[u8]>::first_chunk) else { return Err(self.truncated()) };
         self.at += N;
         Ok(*bytes)
     }
 
     #[inline]
-    pub(super) fn take(&mut self, len: usize) -> Result<&'i [u8], Fault> {
+    pub(super) fn take(&mut self, len: usize) -> Result<&'i [u8], BoxedError> {
         let Some(bytes) = self.input.get(self.at..).and_then(|rest| rest.get(..len)) else {
             return Err(self.truncated());
         };
@@ -50,7 +50,7 @@ impl<'i> Cursor<'i> {
 
     /// A length of one, two or four bytes, for 0, 1 or 2.
     #[inline]
-    pub(super) fn length(&mut self, width: u8) -> Result<u32, Fault> {
+    pub(super) fn length(&mut self, width: u8) -> Result<u32, BoxedError> {
         Ok(match width {
             0 => self.byte()?.into(),
             1 => u16::from_be_bytes(self.array()?).into(),
@@ -59,7 +59,7 @@ impl<'i> Cursor<'i> {
     }
 
     #[cold]
-    fn truncated(&self) -> Fault {
+    fn truncated(&self) -> BoxedError {
         invalid(self.input.len(), if self.input.is_empty() { "an empty message" } else { "truncated" })
     }
 }

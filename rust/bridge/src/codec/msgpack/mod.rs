@@ -1,12 +1,12 @@
 //! `MessagePack`.
 
 mod cursor;
+mod dedup_keys;
 mod marker;
 mod read;
-mod shape;
-mod unique;
 mod write;
+mod write_integer;
 
+pub(super) use dedup_keys::dedup_keys;
 pub(super) use read::Reader;
-pub(super) use unique::unique;
-pub(super) use write::Msgpack;
+pub(super) use write::MsgpackSerializer;

@@ -1,11 +1,12 @@
-//! An iterative reader: its stack is on the heap and as deep as the limit says.
-
-use smallvec::SmallVec;
+//! The reader of `MessagePack`: iterative, with a stack on the heap that is as deep as the limits say.
 
 use super::cursor::Cursor;
 use super::marker as m;
-use crate::codec::events::{Budget, CONTAINER_WORK, Fault, PART, Receiver, invalid};
-use crate::codec::lanes::is_ascii;
+use crate::codec::decode::nesting::Nesting;
+use crate::codec::decode::read_limits::ReadLimits;
+use crate::codec::decode::visitor::{PART, Visitor};
+use crate::codec::error::{BoxedError, invalid};
+use crate::codec::simd::is_ascii;
 
 /// A container whose end has not come yet.
 #[derive(Debug, Clone, Copy)]
@@ -16,56 +17,52 @@ struct Open {
     map: bool,
 }
 
-/// Depth of a message that needs no allocation for the reader.
-const SHALLOW: usize = 8;
-
 /// Reads one message, a stretch at a time.
 #[derive(Debug)]
 pub(in crate::codec) struct Reader {
-    at: usize,
-    /// Containers opened, weighed.
-    opened: usize,
-    /// The innermost container; outside all, one that holds the message.
-    inner: Open,
-    outer: SmallVec<[Open; SHALLOW]>,
-    budget: Budget,
+    nesting: Nesting<Open>,
 }
 
 impl Reader {
-    pub(in crate::codec) fn new(budget: Budget) -> Self {
-        Self { at: 0, opened: 0, inner: Open { left: 1, len: 1, map: false }, outer: SmallVec::new(), budget }
+    pub(in crate::codec) fn new(limits: ReadLimits) -> Self {
+        Self { nesting: Nesting::new(limits, Open { left: 1, len: 1, map: false }) }
     }
 
     /// Offset of the next byte.
     pub(in crate::codec) fn offset(&self) -> usize {
-        self.at
+        self.nesting.at
     }
 
     /// What was done so far, in input bytes.
     pub(in crate::codec) fn work(&self) -> usize {
-        self.at + self.opened
+        self.nesting.work(self.nesting.at)
     }
 
     /// Reads on until the message ends (true) or its work passes `pause` (false).
-    pub(in crate::codec) fn run(&mut self, input: &[u8], pause: usize, to: &mut impl Receiver) -> Result<bool, Fault> {
-        if self.at == 0 {
-            self.budget.nodes(1, 0)?;
+    pub(in crate::codec) fn run(
+        &mut self,
+        input: &[u8],
+        pause: usize,
+        to: &mut impl Visitor,
+    ) -> Result<bool, BoxedError> {
+        if self.nesting.at == 0 {
+            self.nesting.limits.nodes(1, 0)?;
             to.expect(1)?;
         }
-        let mut from = Cursor::new(input, self.at);
+        let mut from = Cursor::new(input, self.nesting.at);
         let done = self.read(&mut from, pause, to);
-        self.at = from.at;
+        self.nesting.at = from.at;
         done
     }
 
     #[inline]
-    fn read(&mut self, from: &mut Cursor<'_>, pause: usize, to: &mut impl Receiver) -> Result<bool, Fault> {
+    fn read(&mut self, from: &mut Cursor<'_>, pause: usize, to: &mut impl Visitor) -> Result<bool, BoxedError> {
         loop {
-            if from.at + self.opened >= pause && from.left() > 0 {
+            if self.nesting.work(from.at) >= pause && from.left() > 0 {
                 return Ok(false);
             }
-            self.inner.left -= 1;
-            if self.inner.map {
+            self.nesting.inner.left -= 1;
+            if self.nesting.inner.map {
                 self.key(from, to)?;
             }
             let marker = from.byte()?;
@@ -81,7 +78,7 @@ impl Reader {
                 m::F32 => to.float(f32::from_be_bytes(from.array()?).into())?,
                 m::F64 => {
                     to.float(f64::from_be_bytes(from.array()?))?;
-                    if !self.inner.map {
+                    if !self.nesting.inner.map {
                         self.floats(from, pause, to)?;
                     }
                 }
@@ -98,12 +95,10 @@ impl Reader {
                 }
                 _ => return Err(unknown(marker, from)),
             }
-            while self.inner.left == 0 {
-                let Open { len, map, .. } = self.inner;
-                match self.outer.pop() {
-                    Some(outer) => self.inner = outer,
-                    None if from.left() == 0 => return Ok(true),
-                    None => return Err(trailing(from)),
+            while self.nesting.inner.left == 0 {
+                let Open { len, map, .. } = self.nesting.inner;
+                if !self.nesting.pop() {
+                    return if from.left() == 0 { Ok(true) } else { Err(trailing(from)) };
                 }
                 if map { to.map(len as usize, from.at)? } else { to.array(len as usize)? }
             }
@@ -112,9 +107,9 @@ impl Reader {
 
     /// Reads the floats that follow one in an array.
     #[inline]
-    fn floats(&mut self, from: &mut Cursor<'_>, pause: usize, to: &mut impl Receiver) -> Result<(), Fault> {
-        while self.inner.left > 0 && from.at + self.opened < pause && from.next_is(m::F64) {
-            self.inner.left -= 1;
+    fn floats(&mut self, from: &mut Cursor<'_>, pause: usize, to: &mut impl Visitor) -> Result<(), BoxedError> {
+        while self.nesting.inner.left > 0 && self.nesting.work(from.at) < pause && from.next_is(m::F64) {
+            self.nesting.inner.left -= 1;
             from.at += 1;
             to.float(f64::from_be_bytes(from.array()?))?;
         }
@@ -122,23 +117,21 @@ impl Reader {
     }
 
     #[inline]
-    fn open(&mut self, len: u32, map: bool, from: &Cursor<'_>, to: &mut impl Receiver) -> Result<(), Fault> {
-        self.budget.depth(self.outer.len() + 1, from.at - 1)?;
+    fn open(&mut self, len: u32, map: bool, from: &Cursor<'_>, to: &mut impl Visitor) -> Result<(), BoxedError> {
+        self.nesting.enter(from.at - 1)?;
         let least = if map { 2 * len as usize } else { len as usize };
         if least > from.left() {
             return Err(invalid(from.at, "truncated: more values announced than bytes are left"));
         }
-        self.budget.nodes(len as usize, from.at)?;
+        self.nesting.limits.nodes(len as usize, from.at)?;
         to.expect(len as usize)?;
-        self.opened += CONTAINER_WORK;
-        self.outer.push(self.inner);
-        self.inner = Open { left: len, len, map };
+        self.nesting.push(Open { left: len, len, map });
         Ok(())
     }
 
     #[inline]
-    fn key(&mut self, from: &mut Cursor<'_>, to: &mut impl Receiver) -> Result<(), Fault> {
-        let done = (self.inner.len - self.inner.left - 1) as usize;
+    fn key(&mut self, from: &mut Cursor<'_>, to: &mut impl Visitor) -> Result<(), BoxedError> {
+        let done = (self.nesting.inner.len - self.nesting.inner.left - 1) as usize;
         if done.is_multiple_of(PART) && done > 0 {
             to.part(done == PART)?;
         }
@@ -153,9 +146,9 @@ impl Reader {
     }
 
     #[cold]
-    fn other_key(&self, marker: u8, from: &mut Cursor<'_>, to: &mut impl Receiver) -> Result<(), Fault> {
+    fn other_key(&self, marker: u8, from: &mut Cursor<'_>, to: &mut impl Visitor) -> Result<(), BoxedError> {
         let at = from.at - 1;
-        if !self.budget.any_keys {
+        if !self.nesting.limits.any_keys {
             let taken = "MsgpackCodec(keys=\"any\") takes integers and bytes as well";
             return Err(invalid(at, format!("a key that is not a string but {}; {taken}", kind(marker))));
         }
@@ -171,19 +164,19 @@ impl Reader {
 }
 
 #[inline]
-fn text(len: u32, from: &mut Cursor<'_>, to: &mut impl Receiver) -> Result<(), Fault> {
+fn text(len: u32, from: &mut Cursor<'_>, to: &mut impl Visitor) -> Result<(), BoxedError> {
     let offset = from.at;
     let text = from.take(len as usize)?;
     to.text(text, is_ascii(text), offset)
 }
 
-fn bytes(marker: u8, from: &mut Cursor<'_>, to: &mut impl Receiver) -> Result<(), Fault> {
+fn bytes(marker: u8, from: &mut Cursor<'_>, to: &mut impl Visitor) -> Result<(), BoxedError> {
     let len = from.length(marker - m::BIN8)?;
     to.bytes(from.take(len as usize)?)
 }
 
 #[inline]
-fn integer(marker: u8, from: &mut Cursor<'_>, to: &mut impl Receiver) -> Result<(), Fault> {
+fn integer(marker: u8, from: &mut Cursor<'_>, to: &mut impl Visitor) -> Result<(), BoxedError> {
     match marker {
         m::U8 => to.signed(u8::from_be_bytes(from.array()?).into()),
         m::U16 => to.signed(u16::from_be_bytes(from.array()?).into()),
@@ -213,7 +206,7 @@ fn kind(marker: u8) -> &'static str {
 
 /// Refuses what begins with a marker that no value of ours has.
 #[cold]
-fn unknown(marker: u8, from: &mut Cursor<'_>) -> Fault {
+fn unknown(marker: u8, from: &mut Cursor<'_>) -> BoxedError {
     let at = from.at - 1;
     let code = match marker {
         m::FIXEXT1..=m::FIXEXT16 => from.byte(),
@@ -229,7 +222,7 @@ fn unknown(marker: u8, from: &mut Cursor<'_>) -> Fault {
 
 /// JSON that is read as `MessagePack` begins with a small number: its first byte.
 #[cold]
-fn trailing(from: &Cursor<'_>) -> Fault {
+fn trailing(from: &Cursor<'_>) -> BoxedError {
     let json = from.at == 1 && matches!(from.input.first(), Some(b'{' | b'[' | b'"'));
     invalid(
         from.at,

@@ -1,19 +1,19 @@
-//! A serde format over the pool's writer.
+//! The serializer of `MessagePack`, over the pool's writer.
 #![expect(clippy::inline_always, reason = "the leaves of a container belong into its loop")]
 
 use std::fmt;
 
-use serde::Serialize;
-use serde::ser::{SerializeMap, SerializeSeq, Serializer};
+use serde::{Serialize, Serializer};
 
 use super::marker as m;
-use super::shape::{NEGATIVE, POSITIVE, Shape};
-use crate::codec::narrow::narrow_serializer;
-use crate::codec::sink::{Halt, Sink};
+use super::write_integer::{IntegerForm, NEGATIVE, POSITIVE};
+use crate::codec::encode::compound::{Compound, CompoundFormat};
+use crate::codec::encode::sink::{Halt, Sink, put_display};
+use crate::codec::encode::unsupported::unsupported_methods;
 
 /// Writes `MessagePack`, every integer and header in its shortest form.
 #[derive(Debug)]
-pub(in crate::codec) struct Msgpack<'w> {
+pub(in crate::codec) struct MsgpackSerializer<'w> {
     pub(in crate::codec) sink: Sink<'w>,
     /// What comes next is an array's element: the widths of integers there are hard to foresee.
     in_array: bool,
@@ -24,16 +24,16 @@ const NUMBER: usize = 9;
 /// Bytes of the longest header.
 const HEADER: usize = 5;
 
-impl<'w> Msgpack<'w> {
+impl<'w> MsgpackSerializer<'w> {
     pub(in crate::codec) fn new(sink: Sink<'w>) -> Self {
         Self { sink, in_array: false }
     }
 
     /// Without branches.
     #[inline(always)]
-    fn integer(&mut self, shape: Shape, value: u64) -> Result<(), Halt> {
+    fn integer(&mut self, form: IntegerForm, value: u64) -> Result<(), Halt> {
         self.sink.put_with::<NUMBER>(|room| {
-            let Shape { marker, own, bytes } = shape;
+            let IntegerForm { marker, own, bytes } = form;
             room[0] = marker | (value as u8 & own);
             let word = value << ((64 - 8 * u32::from(bytes)) & 63);
             room[1..].copy_from_slice(&word.to_be_bytes());
@@ -103,21 +103,6 @@ const BINARY: Header = Header { fix: 0, short: 0, m8: Some(m::BIN8), m16: m::BIN
 const ARRAY: Header = Header { fix: m::FIXARRAY, short: 16, m8: None, m16: m::ARRAY16, m32: m::ARRAY32 };
 const MAP: Header = Header { fix: m::FIXMAP, short: 16, m8: None, m16: m::MAP16, m32: m::MAP32 };
 
-/// Text in pieces, after its header.
-struct Pieces<'a, 'w> {
-    sink: &'a mut Sink<'w>,
-    halt: Option<Halt>,
-}
-
-impl fmt::Write for Pieces<'_, '_> {
-    fn write_str(&mut self, piece: &str) -> fmt::Result {
-        self.sink.put(piece.as_bytes()).map_err(|halt| {
-            self.halt = Some(halt);
-            fmt::Error
-        })
-    }
-}
-
 /// A number that is written in decimal digits.
 struct Decimal(usize);
 
@@ -130,13 +115,13 @@ impl fmt::Write for Decimal {
     }
 }
 
-impl Serializer for &mut Msgpack<'_> {
+impl<'a, 'w> Serializer for &'a mut MsgpackSerializer<'w> {
     type Ok = ();
     type Error = Halt;
-    type SerializeSeq = Self;
-    type SerializeMap = Self;
+    type SerializeSeq = Compound<'a, MsgpackSerializer<'w>>;
+    type SerializeMap = Compound<'a, MsgpackSerializer<'w>>;
 
-    narrow_serializer!();
+    unsupported_methods!();
 
     #[inline(always)]
     fn serialize_unit(self) -> Result<(), Halt> {
@@ -195,12 +180,11 @@ impl Serializer for &mut Msgpack<'_> {
         fmt::write(&mut len, format_args!("{value:#}")).map_err(|fmt::Error| Halt::Text)?;
         self.headed(TEXT, len.0, &[])?;
         self.sink.expect(len.0, len.0)?;
-        let mut pieces = Pieces { sink: &mut self.sink, halt: None };
-        fmt::write(&mut pieces, format_args!("{value}")).map_err(|fmt::Error| pieces.halt.unwrap_or(Halt::Text))
+        put_display(value, |piece| self.sink.put(piece))
     }
 
     fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _: &'static str, _: &T) -> Result<(), Halt> {
-        Err(Halt::Narrow)
+        Err(Halt::Unsupported)
     }
 
     fn serialize_bytes(self, v: &[u8]) -> Result<(), Halt> {
@@ -208,62 +192,31 @@ impl Serializer for &mut Msgpack<'_> {
     }
 
     #[inline(always)]
-    fn serialize_seq(self, len: Option<usize>) -> Result<Self, Halt> {
-        self.headed(ARRAY, len.ok_or(Halt::Narrow)?, &[])?;
-        Ok(self)
+    fn serialize_seq(self, len: Option<usize>) -> Result<Self::SerializeSeq, Halt> {
+        self.headed(ARRAY, len.ok_or(Halt::Unsupported)?, &[])?;
+        Ok(Compound(self))
     }
 
     #[inline(always)]
-    fn serialize_map(self, len: Option<usize>) -> Result<Self, Halt> {
-        self.headed(MAP, len.ok_or(Halt::Narrow)?, &[])?;
-        Ok(self)
+    fn serialize_map(self, len: Option<usize>) -> Result<Self::SerializeMap, Halt> {
+        self.headed(MAP, len.ok_or(Halt::Unsupported)?, &[])?;
+        Ok(Compound(self))
     }
 }
 
-impl SerializeSeq for &mut Msgpack<'_> {
-    type Ok = ();
-    type Error = Halt;
-
+impl CompoundFormat for MsgpackSerializer<'_> {
     #[inline(always)]
-    fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Halt> {
+    fn before_element(&mut self) {
         self.in_array = true;
-        value.serialize(&mut **self)
     }
 
     #[inline(always)]
-    fn end(self) -> Result<(), Halt> {
-        Ok(())
-    }
-}
-
-impl SerializeMap for &mut Msgpack<'_> {
-    type Ok = ();
-    type Error = Halt;
-
-    #[inline(always)]
-    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Halt> {
+    fn before_key(&mut self) {
         self.in_array = false;
-        key.serialize(&mut **self)
     }
 
     #[inline(always)]
-    fn serialize_entry<K: Serialize + ?Sized, V: Serialize + ?Sized>(
-        &mut self,
-        key: &K,
-        value: &V,
-    ) -> Result<(), Halt> {
-        self.serialize_key(key)?;
-        self.serialize_value(value)
-    }
-
-    #[inline(always)]
-    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Halt> {
+    fn before_value(&mut self) {
         self.in_array = false;
-        value.serialize(&mut **self)
-    }
-
-    #[inline(always)]
-    fn end(self) -> Result<(), Halt> {
-        Ok(())
     }
 }

@@ -1,3 +1,5 @@
+//! Decoding of objects, in one go and in stretches.
+
 use bytes::Bytes;
 use pyo3::types::PyDict;
 

@@ -1,7 +1,9 @@
+//! Encoding of objects.
+
 use std::sync::atomic::Ordering;
 
 use super::*;
-use crate::codec::object;
+use crate::codec::py::layout;
 
 const JSON: Format = Format::Json;
 const MSGPACK: Format = Format::Msgpack;
@@ -178,10 +180,10 @@ fn ints_are_right_whether_their_digits_can_be_read_or_not() {
         let ints = eval(py, "[s * (2**bits + more) for s in (1, -1) for bits in range(63) for more in (-1, 0, 1)]");
         for format in [JSON, MSGPACK] {
             let by_digits = encode(spec(format), &ints).unwrap();
-            let read = object::READ_DIGITS.swap(false, Ordering::Relaxed);
+            let read = layout::READ_DIGITS.swap(false, Ordering::Relaxed);
             assert!(read, "the digits of this interpreter can be read");
             assert_eq!(encode(spec(format), &ints).unwrap(), by_digits);
-            object::READ_DIGITS.store(read, Ordering::Relaxed);
+            layout::READ_DIGITS.store(read, Ordering::Relaxed);
             let value = crate::codec::decode(py, &spec(format), &Limits::default(), &by_digits).unwrap();
             assert!(value.bind(py).eq(&ints).unwrap());
         }

@@ -1,3 +1,5 @@
+//! Rust values from frames and back.
+
 use std::thread;
 
 use serde::de::DeserializeOwned;
@@ -237,7 +239,7 @@ fn a_message_without_repeated_keys_decodes_to_the_same() {
         for text in texts {
             let item = eval(py, text);
             let frame = encode(spec(Format::Msgpack), &item).unwrap();
-            let unique = crate::codec::msgpack::unique(&frame).unwrap();
+            let unique = crate::codec::msgpack::dedup_keys(&frame).unwrap();
             let value = crate::codec::decode(py, &spec(Format::Msgpack), &Limits::default(), &unique).unwrap();
             assert!(value.bind(py).eq(&item).unwrap(), "{text}");
         }

@@ -1,0 +1,15 @@
+//! Decoding: bytes to Python objects.
+
+mod builder;
+mod decoder;
+mod dict_templates;
+mod key_cache;
+pub(super) mod nesting;
+pub(super) mod read_limits;
+mod reader;
+mod utf8_in;
+mod validate;
+pub(super) mod visitor;
+
+pub use decoder::{Decoder, decode};
+pub use validate::scan;

@@ -6,6 +6,8 @@ mod metrics;
 mod observer;
 mod record;
 
+#[cfg(feature = "server")]
+pub(crate) use metrics::Breach;
 pub use metrics::{Connected, metrics_text};
 pub use observer::Observer;
 pub use record::Record;

@@ -52,9 +52,10 @@ impl Acceptor {
                 let options = SockRef::from(&socket);
                 options.set_tcp_nodelay(true)?;
                 options.set_tcp_keepalive(&probes(write_timeout))?;
-                // Without it the kernel sends to a peer that has vanished for a quarter of an hour, and does not probe it.
+                // Without it the kernel sends to a peer that has vanished for a quarter of an hour, and does not probe it. Later than
+                // the server's own deadline: the kernel ends a connection without a word to the peer.
                 #[cfg(target_os = "linux")]
-                options.set_tcp_user_timeout(Some(write_timeout.min(LONGEST_UNSENT)))?;
+                options.set_tcp_user_timeout(Some((write_timeout.saturating_mul(4) / 3).min(LONGEST_UNSENT)))?;
                 Ok(Self::Tcp(TcpListener::from_std(socket)?))
             }
             Bound::Unix(socket) => {
@@ -94,7 +95,8 @@ pub(super) async fn accept(site: &Arc<Site>, acceptors: &mut [Acceptor], connect
             Err(error) => {
                 if told.is_none_or(|told| told.elapsed() >= LINES_APART) {
                     told = Some(Instant::now());
-                    report(&format!("no connection can be accepted: {error}; trying again"));
+                    let what = format!("no connection can be accepted: {error}; trying again");
+                    report(site.options.access_log, &what);
                 }
                 // A connection that ends gives back what there was too little of.
                 tokio::select! {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use pyo3::call::PyCallArgs;
 use pyo3::exceptions::{
     PyBaseException, PyBaseExceptionGroup, PyException, PyGeneratorExit, PyImportError, PyKeyboardInterrupt,
-    PyRuntimeError, PyStopAsyncIteration, PyStopIteration, PySystemExit, PyTimeoutError, PyValueError,
+    PyRuntimeError, PyStopAsyncIteration, PyStopIteration, PySystemExit, PyTimeoutError, PyTypeError, PyValueError,
 };
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -315,11 +315,22 @@ pub(crate) fn thrown(
     Ok(error)
 }
 
+/// What is wrong with the value of a unary handler that cannot be encoded, if that is no matter of its type's encoding.
+pub(crate) fn of_value(value: &Bound<'_, PyAny>) -> Option<PyErr> {
+    let gives_items = value.hasattr("__aiter__").unwrap_or(false);
+    gives_items.then(|| PyTypeError::new_err(wrong_result(value, true, true)))
+}
+
 /// Why what a handler returned cannot be streamed, and what to do about it.
 pub(crate) fn wrong_result(value: &Bound<'_, PyAny>, awaited: bool, unary: bool) -> String {
     let kind = value.get_type().qualname().map_or_else(|_| "object".to_owned(), |name| name.to_string());
     let returned = if awaited { "the handler's coroutine returned" } else { "the handler returned" };
-    if unary {
+    if unary && value.hasattr("__aiter__").unwrap_or(false) {
+        format!(
+            "{returned} {kind}, which gives items, with unary=True: make the handler an async generator function itself, or \
+             say unary=False (pybridge serve: --no-unary)"
+        )
+    } else if unary {
         format!(
             "{returned} {kind}: with unary=True the handler must be a coroutine function that returns the one value"
         )
@@ -330,6 +341,9 @@ pub(crate) fn wrong_result(value: &Bound<'_, PyAny>, awaited: bool, unary: bool)
     } else if value.hasattr("__next__").unwrap_or(false) {
         format!("{returned} {kind}, which is not asynchronous: wrap the handler in pybridge.from_sync()")
     } else {
-        format!("{returned} {kind}, which is neither an async generator nor awaitable")
+        format!(
+            "{returned} {kind}, which is neither an async generator nor awaitable: write `async def` with `yield` for items, \
+             or with `return` and unary=True for one value"
+        )
     }
 }

@@ -17,6 +17,7 @@ use super::resume::{Step, send_none, throw};
 use super::source::{Asked, Source};
 use crate::codec::Decoder;
 use crate::fault;
+use crate::py_errors;
 use crate::state::{Request, StartRequest};
 use crate::worker::{Deferred, Port};
 
@@ -224,7 +225,7 @@ impl Drive {
                         self.after_item(driver, verdict)
                     }
                     Phase::Await if self.handler().unary => match self.output.item(driver, &value, self.thrown) {
-                        Verdict::Failed(error) => self.fail(driver, &error),
+                        Verdict::Failed(error) => self.fail(driver, &py_errors::of_value(&value).unwrap_or(error)),
                         _ => self.on_end(driver),
                     },
                     Phase::Await => self.adopt(driver, &value, true),

@@ -39,7 +39,7 @@ ALLOWED: dict[str, set[str]] = {
     "_native": {"codecs", "config", "errors", "pool"},
     "_starlette": {"_answer", "errors", "text"},
     "asgi": {"_answer", "_http", "errors"},
-    "_serve": {"_http", "engine", "errors", "settings"},
+    "_serve": {"_http", "engine", "errors", "handlers", "settings"},
     "_serve_command": {"_serve", "config", "engine", "environment", "errors", "handlers", "memory", "settings"},
     "server": {"_serve", "engine"},
     "engine": {

@@ -59,15 +59,15 @@ async def returns(request):
     return numbers()
 
 def plain(request):
-    return {}
+    return dict()
 """
 
 
 @pytest.mark.parametrize(
     ("arguments", "answer", "line"),
     [
-        (["forgotten"], "null", "answers one value"),
-        (["returns"], '"encode_error"', "cannot encode async_generator"),
+        (["forgotten"], "null", "answers null to every request"),
+        (["returns"], '"handler_error"', "the handler's coroutine returned async_generator, which gives items"),
         (["returns", "--no-unary"], "[1]", None),
         (["plain"], '"handler_error"', "the handler returned dict, which is neither an async generator nor awaitable"),
     ],

@@ -67,7 +67,7 @@ def plain(request):
     ("arguments", "answer", "line"),
     [
         (["forgotten"], "null", "answers null to every request"),
-        (["returns"], '"handler_error"', "the handler's coroutine returned async_generator, which gives items"),
+        (["returns"], '"encode_error"', "cannot encode async_generator"),
         (["returns", "--no-unary"], "[1]", None),
         (["plain"], '"handler_error"', "the handler returned dict, which is neither an async generator nor awaitable"),
     ],

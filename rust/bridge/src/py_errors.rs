@@ -6,7 +6,7 @@ use std::sync::Arc;
 use pyo3::call::PyCallArgs;
 use pyo3::exceptions::{
     PyBaseException, PyBaseExceptionGroup, PyException, PyGeneratorExit, PyImportError, PyKeyboardInterrupt,
-    PyRuntimeError, PyStopAsyncIteration, PyStopIteration, PySystemExit, PyTimeoutError, PyTypeError, PyValueError,
+    PyRuntimeError, PyStopAsyncIteration, PyStopIteration, PySystemExit, PyTimeoutError, PyValueError,
 };
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -315,22 +315,21 @@ pub(crate) fn thrown(
     Ok(error)
 }
 
-/// What is wrong with the value of a unary handler that cannot be encoded, if that is no matter of its type's encoding.
-pub(crate) fn of_value(value: &Bound<'_, PyAny>) -> Option<PyErr> {
-    let gives_items = value.hasattr("__aiter__").unwrap_or(false);
-    gives_items.then(|| PyTypeError::new_err(wrong_result(value, true, true)))
+/// The error of a unary handler's value that cannot be encoded; of one that gives items it says what to do.
+pub(crate) fn of_value(error: PyErr, value: &Bound<'_, PyAny>) -> PyErr {
+    if !value.hasattr("__aiter__").unwrap_or(false) {
+        return error;
+    }
+    let remedy = "make the handler an async generator function itself, or say unary=False (pybridge serve: --no-unary)";
+    let message = format!("{}; it gives items: {remedy}", error.value(value.py()));
+    Class::Encode.error(value.py(), (message, "$"))
 }
 
 /// Why what a handler returned cannot be streamed, and what to do about it.
 pub(crate) fn wrong_result(value: &Bound<'_, PyAny>, awaited: bool, unary: bool) -> String {
     let kind = value.get_type().qualname().map_or_else(|_| "object".to_owned(), |name| name.to_string());
     let returned = if awaited { "the handler's coroutine returned" } else { "the handler returned" };
-    if unary && value.hasattr("__aiter__").unwrap_or(false) {
-        format!(
-            "{returned} {kind}, which gives items, with unary=True: make the handler an async generator function itself, or \
-             say unary=False (pybridge serve: --no-unary)"
-        )
-    } else if unary {
+    if unary {
         format!(
             "{returned} {kind}: with unary=True the handler must be a coroutine function that returns the one value"
         )

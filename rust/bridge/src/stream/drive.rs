@@ -225,7 +225,7 @@ impl Drive {
                         self.after_item(driver, verdict)
                     }
                     Phase::Await if self.handler().unary => match self.output.item(driver, &value, self.thrown) {
-                        Verdict::Failed(error) => self.fail(driver, &py_errors::of_value(&value).unwrap_or(error)),
+                        Verdict::Failed(error) => self.fail(driver, &py_errors::of_value(error, &value)),
                         _ => self.on_end(driver),
                     },
                     Phase::Await => self.adopt(driver, &value, true),

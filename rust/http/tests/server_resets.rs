@@ -6,7 +6,7 @@ mod support;
 use std::io::ErrorKind;
 use std::time::Duration;
 
-use pybridge_http::{Control, ServerOptions};
+use pybridge_http::{Listener, ServerOptions, serve};
 use support::frames::{DATA, END_HEADERS, END_STREAM, HEADERS, POST, PREFACE, SETTINGS, WINDOW_UPDATE, frame};
 use support::raw::{Raw, chat};
 use support::service::Service;
@@ -59,11 +59,10 @@ fn short(id: &str, end: &str) -> String {
     chat(id, &format!("{} {end}", ["x"; 50].map(|x| x.repeat(40)).join(" ")))
 }
 
-/// The same request over HTTP/2, with room for all of the answer.
-fn stream(id: &str) -> Vec<u8> {
+/// A request over HTTP/2, with room for all of the answer.
+fn stream(id: &str, body: &str) -> Vec<u8> {
     let length = u8::try_from(id.len()).expect("a short name");
     let named = [POST, b"\x00\x0cx-request-id", &[length], id.as_bytes()].concat();
-    let body = format!(r#"{{"prompt":"{}"}}"#, "megabyte! ".repeat(20));
     let room = u32::to_be_bytes(1 << 30);
     [
         PREFACE.to_vec(),
@@ -83,7 +82,10 @@ fn a_client_that_takes_nothing_is_reset_by_its_deadline() {
         let mut http1 = narrow(&service.address).await;
         http1.write_all(long("http1").as_bytes()).await.expect("it takes bytes");
         let mut http2 = narrow(&service.address).await;
-        http2.write_all(&stream("http2")).await.expect("it takes bytes");
+        http2
+            .write_all(&stream("http2", r#"{"prompt":"megabyte! megabyte! megabyte! megabyte!"}"#))
+            .await
+            .expect("it takes bytes");
         is_reset(&http1, "http1").await;
         is_reset(&http2, "http2").await;
         service.noted("http1", 1).await;
@@ -115,16 +117,38 @@ fn the_deadline_of_the_server_comes_before_that_of_the_kernel() {
     });
 }
 
+/// Megabytes for each of many such clients would be all the memory that the kernel has for connections.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_kernel_gets_little_of_what_a_client_does_not_take() {
+    run(async {
+        let engine = engine("chat").await.expect("it is there");
+        // The usual buffers.
+        let listener = Listener::bind("127.0.0.1", 0).expect("a port");
+        let address = listener.url(false).replace("http://", "");
+        let _server = serve(engine.clone(), [listener], patient().write_timeout(SHORT)).expect("it serves");
+        let mut client = narrow(&address).await;
+        client.write_all(chat("usual", &"quarter! ".repeat(80)).as_bytes()).await.expect("it takes bytes");
+        is_reset(&client, "usual").await;
+        let made = engine.stats().frames;
+        assert!(made < 10, "{made} items");
+    });
+}
+
 #[test]
 fn a_client_that_takes_nothing_is_reset_when_the_server_cannot_wait_for_it() {
     run(async {
-        let ends: [(&str, fn(&Control)); 2] = [("drains", Control::drain), ("stops", Control::stop)];
-        for (id, end) in ends {
+        for id in ["drains", "stops"] {
             let mut service = service(patient().drain_timeout(Duration::ZERO)).await;
             let mut client = narrow(&service.address).await;
             client.write_all(long(id).as_bytes()).await.expect("it takes bytes");
             client.readable().await.expect("the answer begins");
-            end(&service.control());
+            let control = service.control();
+            if id == "drains" {
+                control.drain();
+            } else {
+                control.stop();
+            }
             service.server.take().expect("a server").await;
             is_reset(&client, id).await;
         }
@@ -146,6 +170,26 @@ fn a_client_in_the_middle_of_an_answer_is_reset_with_an_abandoned_server() {
         service.control().stop();
         service.server.take().expect("a server").await;
         is_reset(&client, "abandoned").await;
+    });
+}
+
+/// The server waits no longer for the end of the connection, but what it has sent is to arrive.
+#[test]
+fn a_client_that_has_not_read_yet_gets_all_of_a_whole_answer_when_the_server_ends() {
+    run(async {
+        let mut service = service(patient()).await;
+        let mut client = narrow(&service.address).await;
+        let text = short("whole", "");
+        let (_, body) = text.split_once("\r\n\r\n").expect("a head");
+        client.write_all(&stream("whole", body)).await.expect("it takes bytes");
+        assert_eq!(service.noted("whole", 1).await, "finished");
+        while service.engine.live() > 0 {
+            tokio::task::yield_now().await;
+        }
+        service.control().drain();
+        service.server.take().expect("a server").await;
+        let rest = Raw::of(client).rest().await;
+        assert_eq!(rest.matches(&"x".repeat(40)).count(), 50, "{rest}");
     });
 }
 

@@ -31,6 +31,10 @@ const LONGEST_SILENCE: Duration = Duration::from_secs(32_767);
 #[cfg(target_os = "linux")]
 const LONGEST_UNSENT: Duration = Duration::from_millis(i32::MAX as u64);
 
+/// Most bytes of one connection that the kernel keeps beyond what is on its way to the peer.
+#[cfg(target_os = "linux")]
+const MAX_UNSENT: u32 = 128 << 10;
+
 /// A socket that connections are accepted from.
 #[derive(Debug)]
 pub(super) enum Acceptor {
@@ -52,10 +56,14 @@ impl Acceptor {
                 let options = SockRef::from(&socket);
                 options.set_tcp_nodelay(true)?;
                 options.set_tcp_keepalive(&probes(write_timeout))?;
-                // Without it the kernel sends to a peer that has vanished for a quarter of an hour, and does not probe it. Later than
-                // the server's own deadline: the kernel ends a connection without a word to the peer.
                 #[cfg(target_os = "linux")]
-                options.set_tcp_user_timeout(Some((write_timeout.saturating_mul(4) / 3).min(LONGEST_UNSENT)))?;
+                {
+                    // Without it the kernel sends to a peer that has vanished for a quarter of an hour, and does not probe it.
+                    // Later than the server's own deadline: the kernel ends a connection without a word to the peer.
+                    options.set_tcp_user_timeout(Some((write_timeout.saturating_mul(3) / 2).min(LONGEST_UNSENT)))?;
+                    // Without it that is megabytes, which a peer that takes nothing has to be sent before it is seen to.
+                    options.set_tcp_notsent_lowat(MAX_UNSENT)?;
+                }
                 Ok(Self::Tcp(TcpListener::from_std(socket)?))
             }
             Bound::Unix(socket) => {

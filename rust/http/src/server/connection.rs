@@ -80,9 +80,9 @@ where
         deadlines.poll(context).map(|()| None)
     });
     let Some(ended) = ended.await else {
-        progress.exceeds();
-        if let Some(breach) = progress.breach() {
-            site.observer.broken(breach);
+        if !deadlines.is_closing() {
+            progress.exceeds();
+            progress.breach().into_iter().for_each(|breach| site.observer.broken(breach));
         }
         return;
     };

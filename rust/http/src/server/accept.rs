@@ -61,8 +61,9 @@ impl Acceptor {
                     // Without it the kernel sends to a peer that has vanished for a quarter of an hour, and does not probe it.
                     // Later than the server's own deadline: the kernel ends a connection without a word to the peer.
                     options.set_tcp_user_timeout(Some((write_timeout.saturating_mul(3) / 2).min(LONGEST_UNSENT)))?;
-                    // Without it that is megabytes, which a peer that takes nothing has to be sent before it is seen to.
-                    options.set_tcp_notsent_lowat(MAX_UNSENT)?;
+                    // Without it that is megabytes, which a peer that takes nothing has to be sent before it is seen to. Not all
+                    // that passes for Linux has it.
+                    let _ = options.set_tcp_notsent_lowat(MAX_UNSENT);
                 }
                 Ok(Self::Tcp(TcpListener::from_std(socket)?))
             }

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pybridge import _pybridge
 from pybridge._serve.ending import tell_beginning, tell_end
-from pybridge._serve.returns import returned_types
+from pybridge._serve.returns import returned_types, streams_items
 from pybridge._serve.settings import ServerSettings
 from pybridge._serve.signals import Signals
 from pybridge._serve.sockets import Listeners
@@ -74,10 +74,10 @@ def tell_how(engine: PooledEngine) -> None:
         _log.info("%s answers one value", engine.name)
         if returned_types(inner) == ["NoneType"]:
             _log.warning(
-                "%s answers null to every request: its function has neither `yield` nor `return` with a value",
+                "%s returns None for every request: its function has neither `yield` nor `return` with a value",
                 engine.name,
             )
-    elif inspect.isasyncgenfunction(inner):
+    elif streams_items(inner):
         _log.info("%s streams items", engine.name)
     elif inspect.iscoroutinefunction(inner):
         _log.info("%s streams the items of the async generator that its coroutine has to return", engine.name)

@@ -25,6 +25,12 @@ DISPLAYS = {
 ASYNC_ITERATOR = re.compile(r"^(\w+\.)*Async(Iterator|Iterable|Generator)\b")
 
 
+def streams_items(function: object) -> bool:
+    """Whether this is an async generator function, or a decorator's cover of one."""
+    is_cover = callable(function) and inspect.isasyncgenfunction(inspect.unwrap(function))
+    return is_cover or inspect.isasyncgenfunction(function)
+
+
 def returns_items(function: Callable[..., object]) -> bool:
     """Whether the annotations of a coroutine function say that it returns an async iterator."""
     annotation = getattr(function, "__annotations__", {}).get("return")

@@ -15,6 +15,8 @@ from support.serving import Starter
 ALONE = ("--port", "0", "--drain-timeout", "0", "--flow-cancel-grace", "0.01")
 
 KINDS = """
+    import functools
+    import pybridge
     from collections.abc import AsyncIterator
 
     async def numbers(request):
@@ -34,6 +36,12 @@ KINDS = """
     async def annotated(request) -> AsyncIterator[int]:
         return numbers(request)
 
+    @functools.wraps(numbers)
+    def covered(request):
+        return numbers(request)
+
+    loaded = pybridge.from_sync(lambda request: iter([request]))
+
     def passes(request):
         return numbers(request)
 
@@ -47,7 +55,7 @@ KINDS = """
         return dict(n=request)
 """
 
-NULL = "WARNING pybridge.server: nothing answers null to every request: "
+NULL = "WARNING pybridge.server: nothing returns None for every request: "
 JSON = {"Accept": "application/json"}
 
 
@@ -61,7 +69,7 @@ def test_a_handler_that_can_only_return_none_is_told_once(serve: Starter) -> Non
     program = serve("kinds:nothing", *ALONE)
     assert [program.post(number, headers=JSON).text for number in range(3)] == ["null"] * 3
     program.signal().ended(0)
-    assert program.log.count("answers null") == program.log.count(NULL) == 1
+    assert program.log.count("returns None") == program.log.count(NULL) == 1
 
 
 def test_a_handler_that_returns_none_at_times_is_no_mistake(serve: Starter) -> None:
@@ -87,6 +95,14 @@ def test_an_async_generator_in_place_of_a_value_is_told_with_the_remedy(serve: S
 def test_a_function_that_can_give_no_items_keeps_the_server_from_starting(serve: Starter, name: str, told: str) -> None:
     program = serve(f"kinds:{name}", *ALONE).ended(2)
     assert re.fullmatch(rf"pybridge: kinds:{name} cannot be served: {told}.*pybridge.from_sync\(\)\n", program.log)
+
+
+@pytest.mark.parametrize(("name", "text"), [("covered", "1\n2\n"), ("loaded", "5\n")])
+def test_a_decorated_handler_streams_items_too(serve: Starter, name: str, text: str) -> None:
+    program = serve(f"kinds:{name}", *ALONE)
+    assert program.post(5).text == text
+    assert not program.err
+    assert program.log.endswith(" streams items\n")
 
 
 def test_of_a_plain_function_it_is_not_said_what_is_not_known(serve: Starter) -> None:

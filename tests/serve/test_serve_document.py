@@ -66,7 +66,7 @@ def plain(request):
 @pytest.mark.parametrize(
     ("arguments", "answer", "line"),
     [
-        (["forgotten"], "null", "answers null to every request"),
+        (["forgotten"], "null", "returns None for every request"),
         (["returns"], '"encode_error"', "cannot encode async_generator"),
         (["returns", "--no-unary"], "[1]", None),
         (["plain"], '"handler_error"', "the handler returned dict, which is neither an async generator nor awaitable"),

@@ -114,6 +114,7 @@ class PooledEngine:
         )
         self._name = handler_name(handler) if name is None else name
         self._unary = bool(unary)
+        self._handler = handler
 
     def __call__(
         self, request: Any, *, codec: CodecName | Codec | None = None, **options: Unpack[CallOptions]

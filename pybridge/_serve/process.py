@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import os
 import resource
@@ -11,7 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pybridge import _pybridge
+from pybridge._handlers import innermost
 from pybridge._serve.ending import tell_beginning, tell_end
+from pybridge._serve.returns import returned_types, streams_items
 from pybridge._serve.settings import ServerSettings
 from pybridge._serve.signals import Signals
 from pybridge._serve.sockets import Listeners
@@ -64,9 +67,26 @@ def wait_ready(engine: PooledEngine) -> None:
 
 
 def tell_how(engine: PooledEngine) -> None:
-    """Logs how a handler is served: whoever forgot a `yield` sees it here."""
-    is_call = engine._unary  # noqa: SLF001 - the package's own
-    _log.info("%s %s", engine.name, "answers one value" if is_call else "streams items")
+    """Logs how a handler is served: whoever forgot a `yield` or a `return` sees it here."""
+    handler, is_call = engine._handler, engine._unary  # noqa: SLF001 - the package's own
+    inner = innermost(handler)
+    if is_call:
+        _log.info("%s answers one value", engine.name)
+        if returned_types(inner) == ["NoneType"]:
+            _log.warning(
+                "%s returns None for every request: its function has neither `yield` nor `return` with a value",
+                engine.name,
+            )
+    elif streams_items(inner):
+        _log.info("%s streams items", engine.name)
+    elif inspect.iscoroutinefunction(inner):
+        _log.info("%s streams the items of the async generator that its coroutine has to return", engine.name)
+    else:
+        _log.warning(
+            "%s is no async function: each call has to return an async generator; write `async def` with `yield`, or "
+            "wrap a synchronous generator function in pybridge.from_sync()",
+            engine.name,
+        )
 
 
 def time_to_stop(engine: PooledEngine, settings: ServerSettings) -> float:

@@ -88,12 +88,17 @@ class Signals:
             raise self.told
 
     def hand_over(self, server: _pybridge.HttpServer, within: float, *, replaced: bool = False) -> None:
-        """Lets Rust act on signals from now on; see `HttpServer.watch_signals`. `replaced`: SIGHUP comes as well."""
+        """Lets Rust act on signals from now on; see `HttpServer.watch_signals`.
+
+        `replaced`: SIGHUP comes when another process has taken this one's place; else it is left alone where somebody
+        has decided what it does, as nohup has.
+        """
         reader, self._writer = socket.socketpair()
         self._writer.setblocking(False)
-        server.watch_signals(reader.detach(), within)
+        server.watch_signals(reader.detach(), within, replaced)
         self._wakeup = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
-        for number in (*STOPPING, signal.SIGHUP) if replaced else STOPPING:
+        takes_hangup = replaced or signal.getsignal(signal.SIGHUP) == signal.SIG_DFL
+        for number in (*STOPPING, signal.SIGHUP) if takes_hangup else STOPPING:
             before = signal.signal(number, _leave_to_rust)
             self._before.setdefault(number, before)
 
@@ -120,7 +125,7 @@ _forking = threading.local()
 
 def _before_fork() -> None:
     """What is sent to the child before its handlers are its own waits until they are."""
-    _forking.mask = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING) if _taken else None
+    _forking.mask = signal.pthread_sigmask(signal.SIG_BLOCK, (*STOPPING, signal.SIGHUP)) if _taken else None
 
 
 def _in_parent() -> None:

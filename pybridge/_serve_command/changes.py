@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from pybridge._serve_command.failures import StartError, say
+from pybridge._serve_command.failures import needed_by, say
 
 
 def watch(folders: Sequence[Path]) -> None:
@@ -19,10 +19,7 @@ def watch(folders: Sequence[Path]) -> None:
     Raises:
         StartError: watchfiles is not installed.
     """
-    try:
-        import watchfiles  # noqa: PLC0415 - for those who develop
-    except ImportError:
-        raise StartError("--reload needs watchfiles: pip install 'pybridge-engine[reload]'") from None
+    watchfiles = needed_by("--reload", "watchfiles")
     logging.getLogger("watchfiles").setLevel(logging.WARNING)  # the files are named below
     # It waits until nothing has changed for a moment: an editor writes a file in several steps.
     changes = watchfiles.watch(*folders, watch_filter=watchfiles.PythonFilter(), raise_interrupt=False)
@@ -32,7 +29,7 @@ def watch(folders: Sequence[Path]) -> None:
 def _pass_on(changes: Iterable[set[tuple[Any, str]]]) -> None:
     try:
         for changed in changes:
-            say(f"changed: {', '.join(sorted(os.path.relpath(path) for _, path in changed))}")
+            say(f"changed: {', '.join(sorted(os.path.relpath(path) for _, path in changed))}", logging.INFO)
             os.kill(os.getpid(), signal.SIGHUP)
     except OSError as error:
         say(f"changes are not seen any more: {error.strerror or error}")

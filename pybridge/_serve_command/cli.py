@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import errno
+import logging
 import os
 import resource
 import signal
@@ -35,7 +36,7 @@ from pybridge._serve_command import arguments, fields, logs
 from pybridge._serve_command.arguments import CONFIGS, Child, as_typed, option_of
 from pybridge._serve_command.changes import watch
 from pybridge._serve_command.child import DRAINED, READY, end_with_parent
-from pybridge._serve_command.failures import StartError, in_one_line, say
+from pybridge._serve_command.failures import StartError, in_one_line, line, say, say_in
 from pybridge._serve_command.folder import leave_folder, shared_folder, short_path
 from pybridge._serve_command.supervisor import START_FAILED, Supervisor
 from pybridge._serve_command.surroundings import folder_of, read_variables
@@ -60,6 +61,8 @@ def run(options: argparse.Namespace) -> int:
     is_json = fields.given(options, "server").get("access_log") == "json"
     form = JsonLines() if is_json else logs.lines(is_one_of_several=child is not None)
     logs.log_to_standard_error(options.log_level, form)
+    if is_json:
+        say_in(form)
     channel = None if child is None else socket.socket(fileno=child.channel)
     if child is not None and channel is not None:
         channel.set_inheritable(False)
@@ -110,9 +113,9 @@ def _serve(
         listeners = Listeners(passed, tls=settings.tls_cert is not None)
 
     def announce(urls: list[str]) -> None:
+        tell_how(engine)
+        logs.flush()
         if channel is None:
-            tell_how(engine)
-            logs.flush()
             _announce(urls)
         else:
             end_with_parent(None)  # it watches the channel from now on, and drains
@@ -267,7 +270,7 @@ def _tell_failure(options: argparse.Namespace, error: Exception, channel: socket
     if isinstance(error, OSError) and error.errno == errno.EMFILE:
         text += f": this process may have {resource.getrlimit(resource.RLIMIT_NOFILE)[0]} (ulimit -n)"
     if channel is None:
-        print(f"pybridge: {text}", file=sys.stderr)
+        print(line(text, logging.ERROR), file=sys.stderr)
     else:
         with contextlib.suppress(OSError):
             channel.sendall(text.encode(errors="replace"))

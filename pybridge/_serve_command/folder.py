@@ -17,7 +17,7 @@ PREFIX = "pybridge-workers-"
 MARK = "of-pybridge-serve"
 """An empty file that only these folders have."""
 
-OURS = re.compile(rf"{MARK}|ended|\d+-\d+\.(sock|page|new)")
+OURS = re.compile(rf"{MARK}|ended|lock|\d+-\d+\.(sock|page|new)")
 """What is in them."""
 
 

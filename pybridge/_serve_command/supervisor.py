@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import selectors
 import signal
 import socket
@@ -166,7 +167,7 @@ class Supervisor:
                 self._reload()
             elif not self._reloads_again:
                 self._reloads_again = True
-                say("SIGHUP while processes are being started: all are replaced after that")
+                say("SIGHUP while processes are being started: all are replaced after that", logging.INFO)
 
     def _stop(self, number: int) -> None:
         """Starts nothing any more, and passes a signal on."""
@@ -182,14 +183,14 @@ class Supervisor:
         """Replaces all processes that there are now."""
         self._is_reloading = True
         self._outdated = list(self._children)
-        say("the processes are being replaced, one after the other")
+        say("the processes are being replaced, one after the other", logging.INFO)
         self._replace_next()
 
     def _replace_next(self) -> None:
         """Starts a process in the place of the next outdated one, which goes on until the new one is ready."""
         self._replaced = self._replacement = None
         if not self._outdated:
-            self._reloaded("all processes have been replaced")
+            self._reloaded("all processes have been replaced", logging.INFO)
             return
         try:
             self._replacement = self._start()
@@ -199,9 +200,9 @@ class Supervisor:
             return
         self._replaced = self._outdated.pop(0)
 
-    def _reloaded(self, text: str) -> None:
+    def _reloaded(self, text: str, level: int = logging.WARNING) -> None:
         """Ends a reload, and begins the next one if that was asked for meanwhile."""
-        say(text)
+        say(text, level)
         self._outdated.clear()
         self._replaced = self._replacement = None
         self._is_reloading = False
@@ -258,7 +259,8 @@ class Supervisor:
         """A process could not start."""
         self._failed_starts += 1
         if self._announce is not None or self._failed_starts >= MAX_FAILED_STARTS:
-            say(reason if self._announce is not None else f"{reason}; this was the {MAX_FAILED_STARTS}th in a row")
+            last = f"{reason}; this was the {MAX_FAILED_STARTS}th in a row"
+            say(last if self._announce is None else reason, logging.ERROR)
             self._announce = None
             self._status = START_FAILED
             self._stop(signal.SIGTERM)

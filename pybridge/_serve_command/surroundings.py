@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from pathlib import Path
 
-from pybridge._serve_command.failures import StartError
+from pybridge._serve_command.failures import StartError, needed_by
 
 
 def find_modules_in(folder: str | None) -> Path:
@@ -37,15 +38,16 @@ def read_variables(file: str) -> set[str]:
     """Sets the environment variables of a file, but for those that are set already; gives their names.
 
     Raises:
-        StartError: It cannot be read, or python-dotenv is not installed.
+        StartError: It cannot be read, a line sets no variable, or python-dotenv is not installed.
     """
-    try:
-        import dotenv  # noqa: PLC0415 - for those who have such files
-    except ImportError:
-        raise StartError("--env-file needs python-dotenv: pip install 'pybridge-engine[dotenv]'") from None
+    dotenv, parser = needed_by("--env-file", "dotenv"), needed_by("--env-file", "dotenv.parser")
     try:
         with open(file, encoding="utf-8") as lines:  # noqa: PTH123 - a path as it was given, for the message
-            values = dotenv.dotenv_values(stream=lines)
+            text = lines.read()
+        for binding in parser.parse_stream(io.StringIO(text)):
+            if binding.error:
+                raise StartError(f"--env-file: {file}:{binding.original.line}: not of the form NAME=value")
+        values = dotenv.dotenv_values(stream=io.StringIO(text))
         new = {name: value for name, value in values.items() if value is not None and name not in os.environ}
         os.environ.update(new)
     except (OSError, ValueError) as error:

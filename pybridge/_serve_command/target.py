@@ -6,11 +6,11 @@ import difflib
 import importlib
 import inspect
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
-from pybridge._handlers import innermost
+from pybridge._serve.returns import plain_function, returned_types, returns_items
 from pybridge._serve.signals import Told
 from pybridge._serve_command.failures import StartError, in_one_line
 from pybridge._serve_command.surroundings import find_modules_in
@@ -23,8 +23,8 @@ MAX_NAMED = 8
 def engine_of(target: str, settings: Mapping[str, Any], folder: str | None = None) -> PooledEngine:
     """The engine that `target` names, or one for the handler that it names, with these settings of `PooledEngine`.
 
-    A coroutine function is taken for one that returns its one value, unless `unary` says otherwise. Modules of `folder`
-    are found first; None: those of the working directory.
+    A coroutine function is taken for one that returns its one value, unless `unary` or its annotation says otherwise.
+    Modules of `folder` are found first; None: those of the working directory.
 
     Raises:
         StartError: It cannot be imported, is nothing that can be served, or is an engine and has settings of its own.
@@ -43,7 +43,14 @@ def engine_of(target: str, settings: Mapping[str, Any], folder: str | None = Non
             f"{target} is {kind} application ({name}), no handler: serve it with `{server} {target}`, "
             "or name a handler or a PooledEngine"
         )
-    unary = {"unary": inspect.iscoroutinefunction(innermost(found)), **settings}
+    if (function := plain_function(found)) and (types := returned_types(function)):
+        raise StartError(
+            f"{target} cannot be served: it is no async function and returns {' or '.join(types)}, no async generator: "
+            "write `async def` with `yield` for items, or with `return` for one value, or wrap a generator function in "
+            "pybridge.from_sync()"
+        )
+    inner = innermost(found)
+    unary = {"unary": inspect.iscoroutinefunction(inner) and not returns_items(inner), **settings}
     try:
         return PooledEngine(found, **unary)
     except TypeError as error:
@@ -53,7 +60,7 @@ def engine_of(target: str, settings: Mapping[str, Any], folder: str | None = Non
 def _imported(target: str, folder: str | None) -> Any:
     module, _, attribute = target.partition(":")
     if not (module and attribute):
-        raise StartError(f"{target!r} is not of the form module:attribute")
+        raise StartError(f"{target!r} is not of the form module:attribute{_found(module, folder)}")
     if "/" in module or module.startswith("."):
         raise StartError(f"{target!r} is not of the form module:attribute{_meant(module, attribute)}")
     found = _module(module, target, folder)
@@ -99,20 +106,48 @@ def _meant(path: str, attribute: str) -> str:
     return f": did you mean {'.'.join(names)}:{attribute}?"
 
 
+def _found(path: str, folder: str | None) -> str:
+    """What can be served of a module that is given alone, if it can be imported."""
+    is_path = "/" in path or path.endswith(".py")
+    names = PurePath(path.removesuffix(".py")).parts if is_path else path.split(".")
+    if not all(map(str.isidentifier, names)):
+        return ""
+    name = ".".join(names)
+    try:
+        module = _module(name, name, folder)
+    except StartError as error:
+        return f": {error}"
+    match _handlers(module):
+        case []:
+            return f", and the module {name} has no handler"
+        case [handler]:
+            return f": did you mean {name}:{handler}?"
+        case handlers:
+            return f"; the handlers of {name} are {_named(handlers)}"
+
+
 def _missing(found: Any, name: str, module: str) -> str:
     """That something has no such attribute, and which handlers it has."""
     file = getattr(sys.modules[module], "__file__", None)
     place = f"the module {module}" + (f" ({file})" if file else "")
     if not inspect.ismodule(found):
         return f"a value of type {type(found).__name__} in {place} has no attribute {name!r}"
-    handlers = sorted(known for known, value in vars(found).items() if _is_handler(value, found) and known[0] != "_")
+    handlers = _handlers(found)
     near = difflib.get_close_matches(name, handlers, n=3)
     if near:
         return f"{place} has no {name!r}: did you mean {' or '.join(near)}?"
     if not handlers:
         return f"{place} has no {name!r}, and no handler"
-    more = ", …" if len(handlers) > MAX_NAMED else ""
-    return f"{place} has no {name!r}; its handlers are {', '.join(handlers[:MAX_NAMED])}{more}"
+    return f"{place} has no {name!r}; its handlers are {_named(handlers)}"
+
+
+def _named(handlers: Sequence[str]) -> str:
+    return ", ".join(handlers[:MAX_NAMED]) + (", …" if len(handlers) > MAX_NAMED else "")
+
+
+def _handlers(module: Any) -> list[str]:
+    """The names of what can be served of a module."""
+    return sorted(name for name, value in vars(module).items() if _is_handler(value, module) and name[0] != "_")
 
 
 def _is_handler(value: object, module: Any) -> bool:

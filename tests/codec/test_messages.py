@@ -255,7 +255,9 @@ DECODE: list[tuple[Any, bytes | str, str]] = [
     ("json", b"", "an empty message (at byte 0)"),
     ("json", "", "an empty message (at byte 0)"),
     ("json", b" \t\r\n", "an empty message (at byte 4)"),
-    ("json", b" [", "truncated (at byte 2)"),
+    ("json", b" [", "expected a value, not the end of the message (at byte 2)"),
+    ("json", b'{"a": 1', "expected a comma or the end of the container, not the end of the message (at byte 7)"),
+    ("json", b'{"a', "a string without its end (at byte 3)"),
     ("msgpack", b"", "an empty message (at byte 0)"),
     ("msgpack", b"\x91", "truncated: more values announced than bytes are left (at byte 1)"),
     # Byte order marks.

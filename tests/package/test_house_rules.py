@@ -39,7 +39,7 @@ ALLOWED: dict[str, set[str]] = {
     "_native": {"codecs", "config", "errors", "pool"},
     "_starlette": {"_answer", "errors", "_text"},
     "asgi": {"_answer", "_http", "errors"},
-    "_serve": {"_http", "engine", "errors", "_fields"},
+    "_serve": {"_http", "engine", "errors", "_handlers", "_fields"},
     "_serve_command": {"_serve", "config", "engine", "_environment", "errors", "_handlers", "memory", "_fields"},
     "server": {"_serve", "engine"},
     "engine": {

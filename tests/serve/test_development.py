@@ -65,6 +65,7 @@ def test_variables_of_a_file_are_set_unless_they_are_already_and_read_anew_with_
     [
         (["--app-dir", "nowhere"], "--app-dir: nowhere is no folder"),
         (["--env-file", "nowhere"], "--env-file: nowhere: No such file or directory"),
+        (["--env-file", "bad"], "--env-file: bad:2: not of the form NAME=value"),
         (["--env-file", "binary"], "--env-file: binary: no text that variables can have"),
         (["--reload", "--workers", "2"], "--reload and --workers exclude each other: it replaces one process"),
         (["--reload", "--fd", "3"], "--reload and --fd exclude each other"),
@@ -73,6 +74,7 @@ def test_variables_of_a_file_are_set_unless_they_are_already_and_read_anew_with_
     ],
 )
 def test_what_cannot_be_is_told(serve: Starter, folder: Path, arguments: list[str], reason: str) -> None:
+    (folder / "bad").write_text("A=1\nno variable\nB=2\n")
     (folder / "binary").write_bytes(b"A=\xff\n")
     assert serve("app:echo", *arguments).ended(2).log == f"pybridge: {reason}\n"
 

@@ -61,7 +61,7 @@ def test_a_value_that_cannot_be_is_refused_by_its_option_and_shown(option: str) 
         ("max_connections", 0, "must be at least 1, not 0"),
         ("max_body", 2**64, f"a size lies between 0 and {MAX_SIZE} bytes, not {2**64}"),
         ("tls_cert", "a\0", "must be a path, not 'a\\x00'"),
-        ("root_path", "/a b", "must not hold ' ', as '/a b' does"),
+        ("root_path", "/a b", "must not hold ' ', as \"/a b\" does"),
         ("path", "generate", 'must begin with a slash, not "generate"'),
     ],
 )

@@ -59,14 +59,14 @@ async def returns(request):
     return numbers()
 
 def plain(request):
-    return {}
+    return dict()
 """
 
 
 @pytest.mark.parametrize(
     ("arguments", "answer", "line"),
     [
-        (["forgotten"], "null", "answers one value"),
+        (["forgotten"], "null", "returns None for every request"),
         (["returns"], '"encode_error"', "cannot encode async_generator"),
         (["returns", "--no-unary"], "[1]", None),
         (["plain"], '"handler_error"', "the handler returned dict, which is neither an async generator nor awaitable"),

@@ -88,7 +88,6 @@ async def test_nothing_is_an_answer_in_json_and_a_failure_for_openais_clients(
         ("keepalive", -1),
         ("max_connections", 0),
         ("drain_timeout", "soon"),
-        ("root_path", "behind"),
         ("access_log", "loud"),
         ("api_keys", "secret"),
         ("api_keys", ["sec\nret"]),
@@ -118,6 +117,7 @@ def test_what_a_call_does_not_take_is_refused_in_its_words(name: str, call: Call
 async def test_what_only_the_server_can_check_is_named_as_well() -> None:
     wrong = {
         "path": "run",
+        "root_path": "behind",
         "pass_headers": ["no name"],
         "models": [""],
         "cors_origins": ["here"],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import select
 import signal
 import socket
 import subprocess
@@ -102,6 +103,51 @@ def test_a_second_signal_ends_it_at_once(
     assert call.result()[::2] == (200, False)
     assert "cancelled" not in program.log
     assert "/generate" not in program.log
+    process = program.process.pid
+    assert program.err == f"pybridge: process {process} ends at once: {number.name} while it was stopping\n"
+
+
+def test_a_hangup_without_workers_ends_it_at_once_with_a_line(serve: Starter) -> None:
+    program = serve("app:echo", "--port", "0")
+    assert program.url
+    program.signal(signal.SIGHUP).ended(129)
+    why = "SIGHUP, which replaces processes with --workers only"
+    assert program.err == f"pybridge: process {program.process.pid} ends at once: {why}\n"
+
+
+def test_a_hangup_that_was_to_be_ignored_is(serve: Starter) -> None:
+    program = serve("app:echo", "--port", "0", preexec_fn=ignore_hangup)
+    assert program.url
+    program.signal(signal.SIGHUP)
+    assert program.post(5).text == "5\n"
+    program.signal().ended(0)
+    assert not program.err
+
+
+def ignore_hangup() -> None:
+    """What nohup does."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+
+def test_clients_that_take_nothing_are_reset_when_a_second_signal_ends_it(serve: Starter, folder: Path) -> None:
+    serving.write(folder, "flood.py", "async def flood(request):\n    while True:\n        yield 'x' * 100_000\n")
+    program = serve("flood:flood", "--port", "0")
+    with socket.create_connection(("127.0.0.1", program.port)) as client, select.epoll() as ends:
+        client.sendall(head("POST", "/generate", {"Content-Length": "1"}) + b"1")
+        ends.register(client, 0)  # of a reset the kernel always tells
+        started = 'pybridge_streams_started_total{engine="flood"} 1'
+        wait_until(lambda: started in program.get("/metrics").text, lambda: program.get("/metrics").text)
+        wait_until(lambda: not moves(program), "nothing more goes to the client")
+        program.signal()
+        wait_until(lambda: program.get("/health/ready").status_code == 503, "it drains")
+        program.signal().ended(143)
+        assert ends.poll(10) == [(client.fileno(), select.EPOLLHUP | select.EPOLLERR)]
+
+
+def moves(program: Program) -> bool:
+    """Whether the handler gives items."""
+    before, after = (re.findall(r"pybridge_frames\S* (\d+)", program.get("/metrics").text) for _ in range(2))
+    return before != after
 
 
 @pytest.mark.guarantee("D-05")
@@ -143,6 +189,7 @@ def test_a_second_signal_ends_a_process_whose_interpreter_is_held(serve: Starter
     program.signal()
     wait_until(lambda: program.get("/health/ready").status_code == 503, "it drains")
     program.signal().ended(143)
+    assert "ends at once: SIGTERM while it was stopping" in program.err
 
 
 @pytest.mark.guarantee("D-10")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import resource
@@ -50,6 +51,22 @@ def test_a_process_that_dies_is_replaced(serve: Starter) -> None:
     assert victim not in children(program)
     assert answering(program)
     program.signal().ended(0)
+
+
+def test_all_lines_are_json_beside_an_access_log_in_json(serve: Starter, folder: Path) -> None:
+    program = serve("app:describe", *TWO, "--access-log", "json")
+    assert program.url
+    os.kill(victim := min(children(program)), signal.SIGKILL)
+    program.said("another one starts")
+    wait_until(lambda: len(children(program)) == 2, "there are two again")
+    program.signal(signal.SIGHUP).said("all processes have been replaced")
+    program.signal().ended(0)
+    lines = [json.loads(line) for line in program.log.splitlines()]
+    told = {line["message"]: line["level"] for line in lines if line["logger"] == "pybridge.server"}
+    assert told[f"process {victim} has been ended by SIGKILL; another one starts in 0.1 s"] == "warning"
+    assert told["all processes have been replaced"] == told["describe streams items"] == "info"
+    broken = serve("app:broken", *TWO, "--access-log", "json").ended(2)
+    assert json.loads(broken.log)["message"].startswith("the lifespan of echo failed")
 
 
 @pytest.mark.guarantee("D-27")
@@ -260,6 +277,29 @@ def test_what_a_process_has_counted_that_does_not_answer_stays(serve: Starter, n
         os.kill(silent, signal.SIGCONT)
     for client in clients.values():
         client.close()
+    program.signal().ended(0)
+
+
+@pytest.mark.guarantee("D-29")
+def test_what_killed_processes_have_counted_stays_and_their_files_do_not(serve: Starter) -> None:
+    program = serve("app:describe", *TWO)
+    assert program.url
+    arguments = Path(f"/proc/{min(children(program))}/cmdline").read_text().split("\0")
+    shared = Path(arguments[arguments.index("--child") + 1].split(":", 3)[3])
+    before = 0
+    for _ in range(3):
+        clients = asked(program)
+        asker, victim = clients
+        told = counted(clients[asker].get("/metrics").text)
+        assert told > before
+        os.kill(victim, signal.SIGKILL)
+        program.said(f"process {victim} has been ended by SIGKILL")
+        before = counted(clients[asker].get("/metrics").text)
+        assert before == told
+        for client in clients.values():
+            client.close()
+        wait_until(lambda: len(children(program)) == 2, "there are two again")
+    assert {int(path.name.partition("-")[0]) for path in shared.glob("*.page")} <= children(program)
     program.signal().ended(0)
 
 

@@ -121,6 +121,9 @@ impl From<Refusal> for HttpError {
 impl fmt::Display for HttpError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.cause {
+            Cause::Stream(error) if error.kind() == Some(FailureKind::Decode) => {
+                write!(f, "the body of the request cannot be decoded: {error}")
+            }
             Cause::Stream(error) => error.fmt(f),
             Cause::Header(error) => error.fmt(f),
             Cause::Refused(refusal) => f.write_str(&refusal.message),

@@ -7,6 +7,9 @@ use std::time::{Duration, Instant};
 
 use pybridge::FlowConfig;
 use pybridge_http::ServerOptions;
+use support::frames::{
+    CONTINUATION, DATA, END_HEADERS, END_STREAM, GO_AWAY, HEADERS, PING, POST, PREFACE, RST_STREAM, SETTINGS, frame,
+};
 use support::raw::Raw;
 use support::service::Service;
 use support::tls::Certificate;
@@ -17,28 +20,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 const SHORT: Duration = Duration::from_millis(300);
 const LONG: Duration = Duration::from_secs(60);
 
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-
-/// `POST /generate` of `http://localhost`, in HPACK without a table.
-const POST: &[u8] = b"\x83\x86\x04\x09/generate\x01\x09localhost";
-
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
-const PING: u8 = 6;
-const GO_AWAY: u8 = 7;
-const CONTINUATION: u8 = 9;
-
-const END_STREAM: u8 = 1;
-const END_HEADERS: u8 = 4;
-
 const ENHANCE_YOUR_CALM: u32 = 11;
-
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).expect("a length").to_be_bytes();
-    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
-}
 
 async fn connect(service: &Service) -> Raw {
     let mut client = Raw::connect(&service.address).await;

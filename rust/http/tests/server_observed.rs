@@ -308,6 +308,9 @@ fn the_page_of_metrics_is_the_sum_over_all_processes() {
             assert_eq!(sample(&all, &format!(r#"http_connections{{handler="{name}"}}"#)), connections);
         }
         drop(silent);
+        assert!(!folder.0.join("3.page").exists(), "what the dead leave does not pile up");
+        let all = service.send("GET /metrics", &[], b"").await.text().await.0;
+        assert_eq!(sample(&all, page), 50, "and counts once");
 
         let is_own = |path: &PathBuf| {
             path.extension().is_some_and(|kind| kind == "sock")

@@ -14,6 +14,7 @@ use super::output::{ItemOutcome, Output};
 use crate::base::fault;
 use crate::base::loop_owned::LoopOwned;
 use crate::codec::Decoder;
+use crate::error::py_errors;
 use crate::state::{Ending, Request, StartRequest};
 use crate::worker::LoopWorker;
 
@@ -221,7 +222,7 @@ impl StateMachine {
                         self.after_item(driver, outcome)
                     }
                     Phase::Await if self.handler().unary => match self.output.item(driver, &value, self.thrown) {
-                        ItemOutcome::Failed(error) => self.fail(driver, &error),
+                        ItemOutcome::Failed(error) => self.fail(driver, &py_errors::of_value(error, &value)),
                         _ => self.on_end(driver),
                     },
                     Phase::Await => self.adopt(driver, &value, true),

@@ -315,6 +315,16 @@ pub(crate) fn thrown(
     Ok(error)
 }
 
+/// The error of a unary handler's value that cannot be encoded; of one that gives items it says what to do.
+pub(crate) fn of_value(error: PyErr, value: &Bound<'_, PyAny>) -> PyErr {
+    if !value.hasattr("__aiter__").unwrap_or(false) {
+        return error;
+    }
+    let remedy = "make the handler an async generator function itself, or say unary=False (pybridge serve: --no-unary)";
+    let message = format!("{}; it gives items: {remedy}", error.value(value.py()));
+    Class::Encode.error(value.py(), (message, "$"))
+}
+
 /// Why what a handler returned cannot be streamed, and what to do about it.
 pub(crate) fn wrong_result(value: &Bound<'_, PyAny>, awaited: bool, unary: bool) -> String {
     let kind = value.get_type().qualname().map_or_else(|_| "object".to_owned(), |name| name.to_string());
@@ -330,6 +340,9 @@ pub(crate) fn wrong_result(value: &Bound<'_, PyAny>, awaited: bool, unary: bool)
     } else if value.hasattr("__next__").unwrap_or(false) {
         format!("{returned} {kind}, which is not asynchronous: wrap the handler in pybridge.from_sync()")
     } else {
-        format!("{returned} {kind}, which is neither an async generator nor awaitable")
+        format!(
+            "{returned} {kind}, which is neither an async generator nor awaitable: write `async def` with `yield` for items, \
+             or with `return` and unary=True for one value"
+        )
     }
 }

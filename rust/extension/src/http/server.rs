@@ -61,11 +61,12 @@ impl PyServer {
         let (engine, options) = made.ok_or_else(|| PyRuntimeError::new_err("the server was started before"))?;
         let running = py.detach(|| {
             let listeners = sockets.into_iter().map(Listener::from_fd).collect::<Result<Vec<_>, _>>();
+            let log = options.access_log;
             let server = serve(engine, listeners.map_err(|error| PyOSError::new_err(error.to_string()))?, options);
             let server = server.map_err(not_started)?;
             let control = server.control();
             let ended = server.shared();
-            let stopping = Arc::new(Stopping::new(control.clone(), told));
+            let stopping = Arc::new(Stopping::new(control.clone(), told, log));
             let (wait, tell) = (ended.clone(), Arc::clone(&stopping));
             runtime::start().map_err(|error| PyRuntimeError::new_err(error.to_string()))?.spawn(async move {
                 wait.await;
@@ -104,14 +105,14 @@ impl PyServer {
 
     /// Reads numbers of signals from the socket with this descriptor, a byte each, which belongs to it from now on: the first
     /// SIGINT or SIGTERM lets it drain, and the process end within so many seconds, with status 3 if not by itself. A second one
-    /// ends the process at once, with status 128 and its number. SIGHUP lets it leave its sockets to others: it ends when its
-    /// connections have.
-    fn watch_signals(&self, py: Python<'_>, signals: RawFd, within: f64) -> PyResult<()> {
+    /// ends the process at once, with status 128 and its number. SIGHUP does that too, or if it is `replaced`, lets it leave its
+    /// sockets to others: it ends when its connections have.
+    fn watch_signals(&self, py: Python<'_>, signals: RawFd, within: f64, replaced: bool) -> PyResult<()> {
         let (signals, within, stopping) = (take(signals)?, seconds(within)?, &self.running()?.stopping);
         py.detach(|| {
             let runtime = runtime::start().map_err(|error| PyRuntimeError::new_err(error.to_string()))?;
             let _entered = runtime.enter();
-            runtime.spawn(Arc::clone(stopping).read_signals(stream_of(signals)?, within));
+            runtime.spawn(Arc::clone(stopping).read_signals(stream_of(signals)?, within, replaced));
             Ok(())
         })
     }

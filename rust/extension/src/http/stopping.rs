@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use pybridge_http::Control;
+use pybridge_http::{AccessLog, Control};
 use tokio::io::AsyncReadExt;
 use tokio::net::UnixStream;
 
-use super::deadline::{Deadline, exit_now};
+use super::deadline::Deadline;
 
 /// Added to a signal's number it is the exit status of a process that the signal has ended.
 const SIGNALLED: i32 = 128;
@@ -34,10 +34,10 @@ pub(super) struct Stopping {
 }
 
 impl Stopping {
-    /// `told`: where Python's main thread reads how far the end is.
-    pub(super) fn new(control: Control, told: Option<OwnedFd>) -> Self {
-        let told = told.map(StdUnixStream::from);
-        Self { control, deadline: Deadline::default(), is_asked: AtomicBool::new(false), told }
+    /// `told`: where Python's main thread reads how far the end is; `log`: the form of what is said of an end without it.
+    pub(super) fn new(control: Control, told: Option<OwnedFd>, log: AccessLog) -> Self {
+        let (told, deadline) = (told.map(StdUnixStream::from), Deadline::new(control.clone(), log));
+        Self { control, deadline, is_asked: AtomicBool::new(false), told }
     }
 
     fn tell(&self, what: u8) {
@@ -73,22 +73,30 @@ impl Stopping {
     }
 
     /// Reads numbers of signals, a byte each, until the other end is closed: the first SIGINT or SIGTERM begins the end, one
-    /// that comes later ends the process. SIGHUP comes where another process has taken this one's place.
-    pub(super) async fn read_signals(self: Arc<Self>, mut signals: UnixStream, within: Duration) {
+    /// that comes later ends the process. `replaced`: SIGHUP comes where another process has taken this one's place; else it ends
+    /// the process too.
+    pub(super) async fn read_signals(self: Arc<Self>, mut signals: UnixStream, within: Duration, replaced: bool) {
         let mut numbers = [0; 64];
         while let Ok(length @ 1..) = signals.read(&mut numbers).await {
             for number in numbers[..length].iter().map(|&number| i32::from(number)) {
                 match number {
-                    libc::SIGHUP => {
+                    libc::SIGHUP if replaced => {
                         self.deadline.arm(within + LEAVING);
                         self.tell(LEAVES);
                         self.control.leave();
                     }
-                    libc::SIGINT | libc::SIGTERM if !self.begin(within) => exit_now(SIGNALLED + number),
+                    libc::SIGHUP => self.exit(number, "SIGHUP, which replaces processes with --workers only"),
+                    libc::SIGINT if !self.begin(within) => self.exit(number, "SIGINT while it was stopping"),
+                    libc::SIGTERM if !self.begin(within) => self.exit(number, "SIGTERM while it was stopping"),
                     _ => {}
                 }
             }
         }
+    }
+
+    /// Ends the process by a signal.
+    fn exit(&self, signal: i32, why: &str) -> ! {
+        self.deadline.exit(SIGNALLED + signal, &format!("process {} ends at once: {why}", std::process::id()))
     }
 
     /// Begins the end when the supervisor's end of this channel is closed.

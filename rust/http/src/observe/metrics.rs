@@ -53,9 +53,35 @@ pub(super) struct Metrics {
     methods: [OnceLock<Box<Requests>>; METHODS.len()],
     in_progress: AtomicUsize,
     /// Set by servers, which know of connections.
-    connections: OnceLock<AtomicUsize>,
+    connections: OnceLock<Connections>,
     first_items: Histogram,
     gaps: Histogram,
+}
+
+/// Counters of a server's connections.
+#[derive(Debug, Default)]
+struct Connections {
+    open: AtomicUsize,
+    broken: [AtomicU64; Breach::NAMES.len()],
+}
+
+/// Why a connection was ended before its client wanted that.
+#[cfg_attr(not(feature = "server"), expect(dead_code, reason = "servers count connections"))]
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Breach {
+    /// There was no TLS.
+    Handshake,
+    /// What came is no HTTP.
+    Protocol,
+    /// A head did not come on.
+    Head,
+    /// What was sent was not taken.
+    Unread,
+}
+
+impl Breach {
+    /// In the order of the variants.
+    const NAMES: [&'static str; 4] = ["tls", "protocol", "header_timeout", "write_timeout"];
 }
 
 /// Counters of one method.
@@ -120,8 +146,14 @@ impl Metrics {
         self.first_items.count(after);
     }
 
-    fn connections(&self) -> &AtomicUsize {
-        self.connections.get_or_init(AtomicUsize::default)
+    fn connections(&self) -> &Connections {
+        self.connections.get_or_init(Connections::default)
+    }
+
+    /// Counts a connection that was ended for this reason.
+    #[cfg(feature = "server")]
+    pub(super) fn broken(&self, breach: Breach) {
+        self.connections().broken[breach as usize].fetch_add(1, Ordering::Relaxed);
     }
 
     /// Counts gaps that [`Self::tally`] tallied.
@@ -147,14 +179,14 @@ pub struct Connected(Arc<Metrics>);
 
 impl Connected {
     pub(super) fn new(metrics: Arc<Metrics>) -> Self {
-        metrics.connections().fetch_add(1, Ordering::Relaxed);
+        metrics.connections().open.fetch_add(1, Ordering::Relaxed);
         Self(metrics)
     }
 }
 
 impl Drop for Connected {
     fn drop(&mut self) {
-        self.0.connections().fetch_sub(1, Ordering::Relaxed);
+        self.0.connections().open.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -206,7 +238,14 @@ fn text(handlers: &[Arc<Metrics>]) -> String {
         let name = "http_connections";
         out.family(name, "gauge", "Open connections.");
         for (handler, connections) in servers() {
-            out.sample(name, &[("handler", handler)], connections.load(Ordering::Relaxed));
+            out.sample(name, &[("handler", handler)], connections.open.load(Ordering::Relaxed));
+        }
+        let name = "http_connections_broken_total";
+        out.family(name, "counter", "Connections that were ended for what their clients did, or did not do in time.");
+        for (handler, connections) in servers() {
+            for (reason, count) in Breach::NAMES.iter().zip(&connections.broken) {
+                out.sample(name, &[("reason", *reason), ("handler", handler)], count.load(Ordering::Relaxed));
+            }
         }
     }
     let name = "pybridge_time_to_first_item_seconds";

@@ -10,6 +10,8 @@ mod record;
 mod tally;
 
 pub use access_log::AccessLog;
+#[cfg(feature = "server")]
+pub(crate) use metrics::Breach;
 pub use metrics::{Connected, metrics_text};
 pub use observer::Observer;
 pub(crate) use outcome::Outcome;

@@ -11,6 +11,8 @@ use http::StatusCode;
 use http::request;
 
 use super::access_log::{AccessLog, LogWriter};
+#[cfg(feature = "server")]
+use super::metrics::Breach;
 use super::metrics::{Connected, Metrics};
 use super::record::Record;
 
@@ -65,6 +67,12 @@ impl Observer {
     #[cfg(feature = "server")]
     pub(crate) fn without_head(&self, client: Option<IpAddr>, status: StatusCode, reason: &str) {
         Record::without_head(self.clone(), client, status, reason);
+    }
+
+    /// Counts a connection that was ended for this reason.
+    #[cfg(feature = "server")]
+    pub(crate) fn broken(&self, breach: Breach) {
+        self.0.metrics.broken(breach);
     }
 
     /// Counts a connection until what this gives is dropped.

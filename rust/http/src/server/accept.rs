@@ -31,6 +31,10 @@ const LONGEST_SILENCE: Duration = Duration::from_secs(32_767);
 #[cfg(target_os = "linux")]
 const LONGEST_UNSENT: Duration = Duration::from_millis(i32::MAX as u64);
 
+/// Most bytes of one connection that the kernel keeps beyond what is on its way to the peer.
+#[cfg(target_os = "linux")]
+const MAX_UNSENT: u32 = 128 << 10;
+
 /// A socket that connections are accepted from.
 #[derive(Debug)]
 pub(super) enum Acceptor {
@@ -52,9 +56,15 @@ impl Acceptor {
                 let options = SockRef::from(&socket);
                 options.set_tcp_nodelay(true)?;
                 options.set_tcp_keepalive(&probes(write_timeout))?;
-                // Without it the kernel sends to a peer that has vanished for a quarter of an hour, and does not probe it.
                 #[cfg(target_os = "linux")]
-                options.set_tcp_user_timeout(Some(write_timeout.min(LONGEST_UNSENT)))?;
+                {
+                    // Without it the kernel sends to a peer that has vanished for a quarter of an hour, and does not probe it.
+                    // Later than the server's own deadline: the kernel ends a connection without a word to the peer.
+                    options.set_tcp_user_timeout(Some((write_timeout.saturating_mul(3) / 2).min(LONGEST_UNSENT)))?;
+                    // Without it that is megabytes, which a peer that takes nothing has to be sent before it is seen to. Not all
+                    // that passes for Linux has it.
+                    let _ = options.set_tcp_notsent_lowat(MAX_UNSENT);
+                }
                 Ok(Self::Tcp(TcpListener::from_std(socket)?))
             }
             Bound::Unix(socket) => {
@@ -94,7 +104,8 @@ pub(super) async fn accept(site: &Arc<Site>, acceptors: &mut [Acceptor], connect
             Err(error) => {
                 if told.is_none_or(|told| told.elapsed() >= LINES_APART) {
                     told = Some(Instant::now());
-                    report(&format!("no connection can be accepted: {error}; trying again"));
+                    let what = format!("no connection can be accepted: {error}; trying again");
+                    report(site.options.access_log, &what);
                 }
                 // A connection that ends gives back what there was too little of.
                 tokio::select! {

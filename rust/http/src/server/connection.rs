@@ -1,5 +1,6 @@
 //! One connection from accept to its end.
 
+use std::error::Error;
 use std::future::poll_fn;
 use std::net::IpAddr;
 use std::pin::pin;
@@ -21,13 +22,14 @@ use super::service::answer;
 use super::site::Site;
 use super::socket::{Socket, Transport};
 use super::tls::Tls;
+use crate::observe::Breach;
 
 /// Serves one connection until the client ends it, lets a deadline pass, or the server closes.
 pub(super) async fn run(site: Arc<Site>, transport: Transport) {
     let _counted = site.observer.connected();
     let peer = transport.peer();
     let progress = Arc::new(Progress::default());
-    let socket = Socket::new(transport, Arc::clone(&progress));
+    let socket = Socket::new(transport, Arc::clone(&site), Arc::clone(&progress));
     match &site.options.tls {
         None => drive(&site, &progress, peer, socket).await,
         Some(tls) => serve_tls(&site, &progress, peer, socket, tls).await,
@@ -40,7 +42,7 @@ async fn serve_tls(site: &Arc<Site>, progress: &Arc<Progress>, peer: Option<IpAd
         done = handshake => match done {
             Ok(Ok(stream)) => stream,
             // Its own fault, or too late: there is nobody to tell.
-            Ok(Err(_)) | Err(_) => return,
+            Ok(Err(_)) | Err(_) => return site.observer.broken(Breach::Handshake),
         },
         () = site.closing() => return,
     };
@@ -62,7 +64,7 @@ where
     let ended = poll_fn(|context| {
         progress.turns();
         if let Poll::Ready(ended) = connection.as_mut().poll(context) {
-            return Poll::Ready(ended);
+            return Poll::Ready(Some(ended));
         }
         // Once it waits, a look at what it waits for is cheaper than to poll it.
         let looks = is_open && !(is_waiting && site.serves_on());
@@ -72,16 +74,23 @@ where
             deadlines.close();
             connection.as_mut().graceful_shutdown();
             if let Poll::Ready(ended) = connection.as_mut().poll(context) {
-                return Poll::Ready(ended);
+                return Poll::Ready(Some(ended));
             }
         }
-        deadlines.poll(context).map(Ok)
+        deadlines.poll(context).map(|()| None)
     });
+    let Some(ended) = ended.await else {
+        if !deadlines.is_closing() {
+            progress.exceeds();
+            progress.breach().into_iter().for_each(|breach| site.observer.broken(breach));
+        }
+        return;
+    };
+    progress.ends();
     // What else fails here is the client's: there is nobody to tell.
-    if let Err(error) = ended.await
-        && let Some(error) = error.downcast_ref::<hyper::Error>()
-        && error.is_parse()
-    {
+    let Err(error) = ended else { return };
+    let Some(error) = error.downcast_ref::<hyper::Error>() else { return };
+    if error.is_parse() {
         // hyper has answered so, without a body.
         let status = if error.is_parse_too_large() {
             StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
@@ -90,4 +99,13 @@ where
         };
         site.observer.without_head(peer, status, &error.to_string());
     }
+    if error.is_parse() || is_of_http2(error) {
+        site.observer.broken(Breach::Protocol);
+    }
+}
+
+/// Whether the server has ended a connection of HTTP/2 because its client does not speak that as it should.
+fn is_of_http2(error: &hyper::Error) -> bool {
+    let error = error.source().and_then(|cause| cause.downcast_ref::<h2::Error>());
+    error.is_some_and(|error| error.is_library() && error.reason() != Some(h2::Reason::NO_ERROR))
 }

@@ -36,6 +36,12 @@ impl Control {
         self.0.phases.advance(Phase::Stopped);
     }
 
+    /// For a host that ends its process next, with whatever still runs: connections in the middle of an answer that their clients do
+    /// not take are reset then. Nothing else happens.
+    pub fn abandon(&self) {
+        self.0.sockets.abandon();
+    }
+
     /// True until the server was told to end.
     pub fn is_ready(&self) -> bool {
         self.0.phases.now() == Phase::Serving

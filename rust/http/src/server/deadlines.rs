@@ -37,6 +37,11 @@ impl<'a> Deadlines<'a> {
         self.closing = Some(Instant::now());
     }
 
+    /// True once the server closes: it is not for the client's sake that it waits no longer.
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing.is_some()
+    }
+
     /// Ready when the client has let a deadline pass.
     pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
         loop {

@@ -30,6 +30,7 @@ mod streams;
 mod sum;
 mod target;
 mod tls;
+mod unsent;
 
 pub use control::Control;
 pub use error::ServerError;

@@ -16,6 +16,7 @@ use super::listener::Listener;
 use super::report::report;
 use super::site::Site;
 use super::sum::{sum, totals};
+use crate::observe::AccessLog;
 use crate::observe::metrics_text;
 
 /// How long one process waits for another.
@@ -26,6 +27,9 @@ const MAX_PAGE: u64 = 16 << 20;
 
 /// The file of the folder with what processes had counted that have ended. Its first line has their names.
 const ENDED: &str = "ended";
+
+/// The file that is locked by who writes that one.
+const LOCK: &str = "lock";
 
 /// How many names that line keeps: of all processes that end while one is asked for its metrics.
 const MAX_NAMES: usize = 64;
@@ -40,6 +44,7 @@ const PAGE: &str = "page";
 pub(super) struct Peers {
     folder: PathBuf,
     name: String,
+    log: AccessLog,
     /// Whether the file with the last page is written: until what was counted is handed over. Pages are made and written one
     /// after the other.
     keeps_page: Mutex<bool>,
@@ -47,11 +52,11 @@ pub(super) struct Peers {
 
 impl Peers {
     /// This process and those of the same folder.
-    pub(super) fn of(folder: &Path) -> Self {
+    pub(super) fn of(folder: &Path, log: AccessLog) -> Self {
         // Another process may have had the same number before.
         let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_nanos();
         let name = format!("{}-{now}", std::process::id());
-        Self { folder: folder.to_owned(), name, keeps_page: Mutex::new(true) }
+        Self { folder: folder.to_owned(), name, log, keeps_page: Mutex::new(true) }
     }
 
     /// The socket on which [`give`] gives the metrics of this process. To be called in the runtime.
@@ -74,11 +79,31 @@ impl Peers {
             asked.spawn(async move { page_of(&socket, &last).await.map(|page| (name, page)) });
         }
         let mut pages = asked.join_all().await.into_iter().collect::<io::Result<Vec<_>>>()?;
-        pages.push((self.name.clone(), self.page()));
+        pages.push((self.name.clone(), Page::Last(self.page())));
         // Read when all were asked: a process that has ended by now is in it, and counts once.
         let ended = read_or_empty(&self.folder.join(ENDED))?;
         pages.retain(|(name, _)| names(&ended).all(|ended| ended != name));
-        Ok(sum(pages.iter().map(|(_, page)| &**page).chain([&*ended])))
+        let sum = sum(pages.iter().map(|(_, page)| page.text()).chain([&*ended]));
+        for (name, page) in &pages {
+            if let Page::OfTheDead(page) = page
+                && let Err(error) = self.inherit(name, page)
+            {
+                report(self.log, &format!("what a process that has died had counted stays in its file: {error}"));
+            }
+        }
+        Ok(sum)
+    }
+
+    /// Adds what a process had counted that has died to what is there of those that have ended, and removes its files.
+    fn inherit(&self, name: &str, page: &str) -> io::Result<()> {
+        if page.is_empty() {
+            // It may be about to begin.
+            return Ok(());
+        }
+        self.add_to_ended(name, page)?;
+        let _ = fs::remove_file(self.file(name, SOCKET));
+        let _ = fs::remove_file(self.file(name, PAGE));
+        Ok(())
     }
 
     /// The metrics of this process, which stay in its file for those who get no answer later.
@@ -86,28 +111,35 @@ impl Peers {
         let keeps_page = self.keeps_page.lock().unwrap_or_else(PoisonError::into_inner);
         let page = metrics_text();
         if *keeps_page && let Err(error) = self.write(&page, &self.file(&self.name, PAGE)) {
-            report(&format!("the metrics of this process cannot be kept for others: {error}"));
+            report(self.log, &format!("the metrics of this process cannot be kept for others: {error}"));
         }
         page
     }
 
     /// Leaves what this process has counted to the others, while they can still ask it. What cannot be left stays in the file of
-    /// its last page. At a reload one process ends after the other; of two that end at the same time one may be lost.
+    /// its last page.
     pub(super) fn hand_over(&self) {
         let page = self.page();
         let mut keeps_page = self.keeps_page.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Err(error) = self.add_to_ended(&page) {
-            report(&format!("the metrics of this process cannot be left to others: {error}"));
+        if let Err(error) = self.add_to_ended(&self.name, &page) {
+            report(self.log, &format!("the metrics of this process cannot be left to others: {error}"));
             return;
         }
         *keeps_page = false;
         let _ = fs::remove_file(self.file(&self.name, PAGE));
     }
 
-    fn add_to_ended(&self, page: &str) -> io::Result<()> {
+    /// Adds the page of a process to what is there of those that have ended, unless it is in that.
+    fn add_to_ended(&self, name: &str, page: &str) -> io::Result<()> {
+        // Others do the same, until this is dropped.
+        let lock = fs::File::create(self.folder.join(LOCK))?;
+        rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive)?;
         let path = self.folder.join(ENDED);
         let before = read_or_empty(&path)?;
-        let mut ended: Vec<_> = names(&before).chain([&*self.name]).collect();
+        if names(&before).any(|ended| ended == name) {
+            return Ok(());
+        }
+        let mut ended: Vec<_> = names(&before).chain([name]).collect();
         ended.drain(..ended.len().saturating_sub(MAX_NAMES));
         self.write(&format!("# {}\n{}", ended.join(" "), totals([&*before, page])), &path)
     }
@@ -142,18 +174,35 @@ fn names(ended: &str) -> impl Iterator<Item = &str> {
     ended.lines().next().unwrap_or_default().split(' ').skip(1)
 }
 
+/// The metrics of one process.
+#[derive(Debug)]
+enum Page {
+    /// What it tells, or told last.
+    Last(String),
+    /// What one that has died had counted.
+    OfTheDead(String),
+}
+
+impl Page {
+    fn text(&self) -> &str {
+        match self {
+            Self::Last(text) | Self::OfTheDead(text) => text,
+        }
+    }
+}
+
 /// The page of another process: the one that it gives, else its last one.
 ///
 /// # Errors
 /// It does not answer, and its last page cannot be read.
-async fn page_of(socket: &Path, last: &Path) -> io::Result<String> {
+async fn page_of(socket: &Path, last: &Path) -> io::Result<Page> {
     let has_died = match timeout(PATIENCE, ask(socket)).await {
-        Ok(Ok(page)) => return Ok(page),
+        Ok(Ok(page)) => return Ok(Page::Last(page)),
         Ok(Err(error)) => matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound),
         Err(_) => false,
     };
     let page = read_or_empty(last)?;
-    Ok(if has_died { totals([&*page]) } else { page })
+    Ok(if has_died { Page::OfTheDead(totals([&*page])) } else { Page::Last(page) })
 }
 
 async fn ask(socket: &Path) -> io::Result<String> {

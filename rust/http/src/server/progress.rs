@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::observe::Breach;
+
 /// What a connection does at the moment. Its task, its socket and its requests share it.
 #[derive(Debug)]
 pub(super) struct Progress {
@@ -33,6 +35,10 @@ pub(super) struct Progress {
     streams: AtomicBool,
     /// True if a body was not read to its end.
     unread: AtomicBool,
+    /// True once HTTP has ended the connection by itself: what it has written is to arrive.
+    ended: AtomicBool,
+    /// True once the client has let a deadline pass.
+    late: AtomicBool,
 }
 
 /// A moment or none: milliseconds since the connection was accepted, and one.
@@ -85,6 +91,8 @@ impl Default for Progress {
             closing: Moment::default(),
             streams: AtomicBool::new(false),
             unread: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
+            late: AtomicBool::new(false),
         }
     }
 }
@@ -190,6 +198,30 @@ impl Progress {
         if !self.closing.is_set() {
             self.closing.set(self.accepted);
         }
+    }
+
+    /// HTTP has ended the connection by itself.
+    pub(super) fn ends(&self) {
+        self.ended.store(true, Ordering::Relaxed);
+    }
+
+    /// The client has let a deadline pass.
+    pub(super) fn exceeds(&self) {
+        self.late.store(true, Ordering::Relaxed);
+    }
+
+    /// What a client did wrong that has let a deadline pass; `None`: it had nothing to ask any more, or has been told.
+    pub(super) fn breach(&self) -> Option<Breach> {
+        if self.stalled.is_set() {
+            return Some(Breach::Unread);
+        }
+        matches!(self.waiting(), Some(Waiting::Head(_))).then_some(Breach::Head)
+    }
+
+    /// True if the connection is ended from outside: for its client's delay, or in the middle of an answer.
+    pub(super) fn is_cut_off(&self) -> bool {
+        let is_late = self.late.load(Ordering::Relaxed);
+        !self.ended.load(Ordering::Relaxed) && (is_late || self.is_live() || self.stalled.is_set())
     }
 
     /// Since when the client has taken nothing of what waits for it.

@@ -4,14 +4,16 @@ use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-/// Says on standard error what is wrong. A thread of its own writes it: if nobody reads there, it waits, and nothing is said until
-/// it has done.
-pub(super) fn report(what: &str) {
+use crate::observe::AccessLog;
+
+/// Says on standard error what is wrong, in the form of `log`. A thread of its own writes it: if nobody reads there, it waits, and
+/// nothing is said until it has done.
+pub(super) fn report(log: AccessLog, what: &str) {
     static WRITING: AtomicBool = AtomicBool::new(false);
-    let line = format!("pybridge: {what}\n");
+    let line = log.notice(what);
     let write = move || {
         // There is nobody to tell that it cannot be told.
-        let _ = io::stderr().write_all(line.as_bytes());
+        let _ = io::stderr().write_all(&line);
         WRITING.store(false, Ordering::Release);
     };
     if !WRITING.swap(true, Ordering::AcqRel)

@@ -109,7 +109,8 @@ impl Exchange {
             Route::Page(Page::Ready) => ready_page(site.phases.now() == Phase::Serving && site.engine.is_serving()),
             Route::Page(Page::Metrics) => site.metrics().await.map_or_else(
                 |error| {
-                    report(&format!("the metrics of all processes cannot be read: {error}"));
+                    let what = format!("the metrics of all processes cannot be read: {error}");
+                    report(site.options.access_log, &what);
                     no_metrics_page()
                 },
                 metrics_page,

@@ -14,6 +14,7 @@ use super::peers::Peers;
 use super::phase::{Leaving, Phase, Phases};
 use super::settings::builder;
 use super::streams::Streams;
+use super::unsent::OpenSockets;
 use crate::guard::{Cors, Forwarded};
 use crate::observe::{Observer, metrics_text};
 use crate::protocol::Protocol;
@@ -34,6 +35,7 @@ pub(super) struct Site {
     pub(super) cors: Cors,
     pub(super) forwarded: Forwarded,
     pub(super) peers: Option<Peers>,
+    pub(super) sockets: OpenSockets,
     pub(super) http: auto::Builder<Streams>,
 }
 
@@ -45,9 +47,9 @@ impl Site {
         let http = builder(&options);
         let observer = Observer::with_log(engine.name(), options.access_log)
             .map_err(|error| ServerError::option("access_log", error.to_string()))?;
-        let peers = options.peers.as_deref().map(Peers::of);
-        let (phases, leaving) = (Phases::default(), Leaving::default());
-        Ok(Self { engine, protocol, options, phases, leaving, observer, cors, forwarded, peers, http })
+        let peers = options.peers.as_deref().map(|folder| Peers::of(folder, options.access_log));
+        let (phases, leaving, sockets) = Default::default();
+        Ok(Self { engine, protocol, options, phases, leaving, observer, cors, forwarded, peers, sockets, http })
     }
 
     /// Waits until connections are to close when they have nothing to answer.

@@ -12,6 +12,7 @@ use tokio::net::{TcpStream, UnixStream};
 
 use super::hangup::Hangup;
 use super::progress::Progress;
+use super::site::Site;
 
 /// A connection as it was accepted.
 #[derive(Debug)]
@@ -39,6 +40,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Duplex for T {}
 #[derive(Debug)]
 pub(super) struct Socket {
     transport: Transport,
+    site: Arc<Site>,
     progress: Arc<Progress>,
     reading: Reading,
     /// Made when it is needed first.
@@ -57,8 +59,11 @@ enum Reading {
 }
 
 impl Socket {
-    pub(super) fn new(transport: Transport, progress: Arc<Progress>) -> Self {
-        Self { transport, progress, reading: Reading::Gave, hangup: None }
+    pub(super) fn new(transport: Transport, site: Arc<Site>, progress: Arc<Progress>) -> Self {
+        if let Transport::Tcp(stream, _) = &transport {
+            site.sockets.add(stream, Arc::clone(&progress));
+        }
+        Self { transport, site, progress, reading: Reading::Gave, hangup: None }
     }
 
     fn io(&mut self) -> Pin<&mut dyn Duplex> {
@@ -101,6 +106,14 @@ impl Socket {
         match &self.hangup {
             Some(hangup) if hangup.poll(context).is_ready() => Err(io::ErrorKind::ConnectionReset.into()),
             _ => Ok(()),
+        }
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        if let Transport::Tcp(stream, _) = &self.transport {
+            self.site.sockets.remove(stream);
         }
     }
 }

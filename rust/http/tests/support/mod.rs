@@ -1,6 +1,8 @@
 //! An interpreter, engines for the handlers beside the tests, and real connections to an axum server.
 #![allow(dead_code, reason = "every test binary uses its part")]
 
+#[cfg(feature = "server")]
+pub(crate) mod frames;
 pub(crate) mod heads;
 pub(crate) mod raw;
 #[cfg(feature = "server")]

@@ -85,10 +85,11 @@ impl Cursor<'_> {
             [] if self.input.starts_with(b"\xff\xfe") || self.input.starts_with(b"\xfe\xff") => {
                 invalid(0, "text in UTF-16; JSON is UTF-8")
             }
-            space if self.at >= self.input.len() => invalid(
-                self.at,
-                if space.iter().all(|byte| b" \t\r\n".contains(byte)) { "an empty message" } else { "truncated" },
-            ),
+            space if self.at >= self.input.len() => {
+                let is_empty = space.iter().all(|byte| b" \t\r\n".contains(byte));
+                let expected = || format!("expected {wanted}, not the end of the message");
+                invalid(self.at, if is_empty { "an empty message".into() } else { expected() })
+            }
             _ => invalid(self.at, format!("expected {wanted}")),
         }
     }

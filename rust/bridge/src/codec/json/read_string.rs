@@ -93,5 +93,9 @@ fn hex(input: &[u8], at: usize) -> Result<u32, BoxedError> {
 
 #[cold]
 fn broken(input: &[u8], at: usize) -> BoxedError {
-    if at >= input.len() { invalid(input.len(), "truncated") } else { invalid(at, "a control character in a string") }
+    if at >= input.len() {
+        invalid(input.len(), "a string without its end")
+    } else {
+        invalid(at, "a control character in a string")
+    }
 }

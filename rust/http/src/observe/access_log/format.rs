@@ -58,6 +58,15 @@ struct Object<'entry> {
     reason: Option<&'entry str>,
 }
 
+/// As a line of Python's log in JSON.
+#[derive(Serialize)]
+struct Notice<'text> {
+    time: String,
+    level: &'static str,
+    logger: &'static str,
+    message: &'text str,
+}
+
 #[derive(Serialize)]
 struct Lost {
     lost_lines: u64,
@@ -67,6 +76,17 @@ impl AccessLog {
     /// The line of a request that has ended, with its line end.
     pub(super) fn line(self, entry: &Entry, end: &End) -> Vec<u8> {
         if self == Self::Json { json(entry, end) } else { text(entry, end).into_bytes() }
+    }
+
+    /// A line of the server's own about itself, on one line, as it stands beside those of requests; with its line end.
+    #[cfg(feature = "server")]
+    #[doc(hidden)]
+    pub fn notice(self, message: &str) -> Vec<u8> {
+        if self == Self::Json {
+            let time = stamp(OffsetDateTime::now_utc());
+            return object(&Notice { time, level: "warning", logger: "pybridge.server", message });
+        }
+        format!("pybridge: {message}\n").into()
     }
 
     /// The line that tells of others which could not be written.
@@ -117,12 +137,10 @@ fn text(entry: &Entry, end: &End) -> String {
 }
 
 fn json(entry: &Entry, end: &End) -> Vec<u8> {
-    let time = OffsetDateTime::from(entry.time);
-    let (date, (hour, minute, second)) = (time.date(), time.to_hms());
     let header = |value: &Option<HeaderValue>| value.as_ref().map(|value| clean(value.as_bytes()));
     let request = entry.line.as_ref();
     object(&Object {
-        time: format!("{date}T{hour:02}:{minute:02}:{second:02}.{:03}Z", time.millisecond()),
+        time: stamp(entry.time.into()),
         client: entry.client,
         method: request.map(|request| request.method.as_str()),
         path: request.map(|request| clean(request.uri.path().as_bytes())),
@@ -138,6 +156,11 @@ fn json(entry: &Entry, end: &End) -> Vec<u8> {
         user_agent: header(&entry.user_agent),
         reason: entry.reason.as_deref(),
     })
+}
+
+fn stamp(time: OffsetDateTime) -> String {
+    let (date, (hour, minute, second)) = (time.date(), time.to_hms());
+    format!("{date}T{hour:02}:{minute:02}:{second:02}.{:03}Z", time.millisecond())
 }
 
 fn object(content: &impl Serialize) -> Vec<u8> {

@@ -1,4 +1,4 @@
-"""What a handler gives for a request, as far as its kind and its bytecode tell."""
+"""The kind of answer that a handler gives, as far as its own kind and its bytecode tell."""
 
 from __future__ import annotations
 

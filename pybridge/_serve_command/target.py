@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
+from pybridge._handlers import innermost
 from pybridge._serve.returns import plain_function, returned_types, returns_items
 from pybridge._serve.signals import Told
 from pybridge._serve_command.failures import StartError, in_one_line

@@ -1,4 +1,4 @@
-"""What is told of handlers of each kind: when the server starts, or with the first request that shows it."""
+"""Handlers of each kind: the words about them when the server starts, or with the first request that shows it."""
 
 from __future__ import annotations
 

@@ -66,13 +66,6 @@ HTTP_LAYERS: dict[str, tuple[str, ...]] = {
 }
 HTTP_CIRCLES: dict[str, set[str]] = {
     "an observer and its records": {"observe/observer", "observe/record"},
-    "connections and the processes that serve together": {
-        "server/accept",
-        "server/connection",
-        "server/peers",
-        "server/service",
-        "server/site",
-    },
 }
 
 POOL_LAYERS: dict[str, tuple[str, ...]] = {

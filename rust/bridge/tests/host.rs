@@ -1,4 +1,4 @@
-//! What a Rust host gets from a handler's stream.
+//! Streams of handlers as a Rust host reads them.
 
 mod support;
 

@@ -1,4 +1,4 @@
-//! What was decoded encodes, and from then on stays the same, in its own format and through the other one.
+//! Round trips: decoded values encode, and from then on stay the same, in their own format and through the other one.
 #![no_main]
 
 use std::sync::Arc;

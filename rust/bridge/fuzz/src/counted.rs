@@ -1,4 +1,4 @@
-//! How much memory a piece of work had at most, the interpreter's and our own.
+//! Peak memory of a piece of work, the interpreter's and our own.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::ffi::c_void;

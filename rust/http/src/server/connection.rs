@@ -20,8 +20,9 @@ use super::inbound::Inbound;
 use super::progress::Progress;
 use super::service::answer;
 use super::site::Site;
-use super::socket::{Socket, Transport};
+use super::socket::Socket;
 use super::tls::Tls;
+use super::transport::Transport;
 use crate::observe::Breach;
 
 /// Serves one connection until the client ends it, lets a deadline pass, or the server closes.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::frames::Frames;
+use super::http2_frames::Frames;
 use super::messages::Messages;
 use super::progress::Progress;
 

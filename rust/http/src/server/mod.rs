@@ -1,14 +1,17 @@
 //! A server: sockets, connections and requests around the protocol.
 
 mod accept;
+mod acceptor;
 mod check;
 mod connection;
+mod connection_limits;
 mod control;
 mod deadlines;
 mod error;
 mod faults;
-mod frames;
 mod hangup;
+mod http2_frames;
+mod http2_tasks;
 mod inbound;
 mod leftover;
 mod listener;
@@ -23,13 +26,12 @@ mod report;
 mod sent;
 mod serve;
 mod service;
-mod settings;
 mod site;
 mod socket;
-mod streams;
 mod sum;
 mod target;
 mod tls;
+mod transport;
 mod unsent;
 
 pub use control::Control;

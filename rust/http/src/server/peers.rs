@@ -11,10 +11,9 @@ use tokio::net::UnixStream;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::accept::Acceptor;
+use super::acceptor::Acceptor;
 use super::listener::Listener;
 use super::report::report;
-use super::site::Site;
 use super::sum::{sum, totals};
 use crate::observe::AccessLog;
 use crate::observe::metrics_text;
@@ -107,7 +106,7 @@ impl Peers {
     }
 
     /// The metrics of this process, which stay in its file for those who get no answer later.
-    fn page(&self) -> String {
+    pub(super) fn page(&self) -> String {
         let keeps_page = self.keeps_page.lock().unwrap_or_else(PoisonError::into_inner);
         let page = metrics_text();
         if *keeps_page && let Err(error) = self.write(&page, &self.file(&self.name, PAGE)) {
@@ -219,14 +218,14 @@ fn read_or_empty(path: &Path) -> io::Result<String> {
 }
 
 /// Gives the metrics of this process to each that connects.
-pub(super) async fn give(site: Arc<Site>, socket: Acceptor) {
+pub(super) async fn give(page: impl Fn() -> String, socket: Acceptor) {
     let Acceptor::Unix(socket, _) = &socket else { return };
     let mut given = JoinSet::new();
     loop {
         while given.try_join_next().is_some() {}
         match socket.accept().await {
             Ok((mut peer, _)) => {
-                let page = site.peers.as_ref().map(Peers::page).unwrap_or_default();
+                let page = page();
                 given.spawn(timeout(PATIENCE, async move {
                     peer.write_all(page.as_bytes()).await?;
                     peer.shutdown().await

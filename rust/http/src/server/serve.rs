@@ -9,7 +9,8 @@ use pybridge::{Drained, Engine, runtime};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use super::accept::{Acceptor, accept};
+use super::accept::accept;
+use super::acceptor::Acceptor;
 use super::control::Control;
 use super::error::ServerError;
 use super::listener::Listener;
@@ -101,7 +102,10 @@ impl Drop for Server {
 /// The whole life of a server; gives what became of the calls that were live at its end. `sharing`: the socket for its peers.
 async fn run(site: Arc<Site>, acceptors: Vec<Acceptor>, sharing: Option<Acceptor>) -> Drained {
     let mut given = JoinSet::new();
-    sharing.map(|socket| given.spawn(give(Arc::clone(&site), socket)));
+    if let Some(socket) = sharing {
+        let site = Arc::clone(&site);
+        given.spawn(give(move || site.peers.as_ref().map(Peers::page).unwrap_or_default(), socket));
+    }
     let drained = run_connections(&site, acceptors).await;
     // The socket's file has gone before the server has ended.
     given.shutdown().await;

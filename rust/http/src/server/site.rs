@@ -8,12 +8,12 @@ use pybridge::Engine;
 use tokio::time::sleep;
 
 use super::check::Checked;
+use super::connection_limits::builder;
 use super::error::ServerError;
+use super::http2_tasks::Streams;
 use super::options::ServerOptions;
 use super::peers::Peers;
 use super::phase::{Leaving, Phase, Phases};
-use super::settings::builder;
-use super::streams::Streams;
 use super::unsent::OpenSockets;
 use crate::guard::{Cors, Forwarded};
 use crate::observe::{Observer, metrics_text};

@@ -13,24 +13,7 @@ use tokio::net::{TcpStream, UnixStream};
 use super::hangup::Hangup;
 use super::progress::Progress;
 use super::site::Site;
-
-/// A connection as it was accepted.
-#[derive(Debug)]
-pub(super) enum Transport {
-    /// With the address of the other end, which the system forgets when that resets the connection.
-    Tcp(TcpStream, IpAddr),
-    Unix(UnixStream),
-}
-
-impl Transport {
-    /// The address of the other end; `None` on a Unix socket.
-    pub(super) fn peer(&self) -> Option<IpAddr> {
-        match self {
-            Self::Tcp(_, address) => Some(*address),
-            Self::Unix(_) => None,
-        }
-    }
-}
+use super::transport::Transport;
 
 trait Duplex: AsyncRead + AsyncWrite + Unpin {}
 

@@ -1,10 +1,10 @@
-//! The settings of hyper: sizes and limits of connections.
+//! The limits of connections, as settings of hyper: sizes, streams, and resets of HTTP/2, a flood of which ends a connection.
 
 use hyper_util::rt::TokioTimer;
 use hyper_util::server::conn::auto;
 
+use super::http2_tasks::Streams;
 use super::options::ServerOptions;
-use super::streams::Streams;
 
 /// Most bytes of one connection that wait to be written before an answer is asked for more, and longest head of a request.
 const BUFFER_BYTES: usize = 64 << 10;

@@ -1,31 +1,13 @@
-"""Sending of an exchange's answer to an ASGI server, and the watch for a client that leaves."""
+"""Sending of an exchange's answer to an ASGI server."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from typing import Any, TypeAlias
+from collections.abc import Iterable
 
 from pybridge import _pybridge
-
-Scope: TypeAlias = MutableMapping[str, Any]
-"""What an ASGI server says of a connection."""
-
-Message: TypeAlias = MutableMapping[str, Any]
-"""What an ASGI server and an application tell each other."""
-
-Receive: TypeAlias = Callable[[], Awaitable[Message]]
-"""Gives the server's next message."""
-
-Send: TypeAlias = Callable[[Message], Awaitable[None]]
-"""Takes a message for the server."""
-
-Header: TypeAlias = tuple[bytes, bytes]
-"""Name and value."""
-
-PATIENCE = 0.02
-"""Seconds after which the server is asked whether the client has gone: most short answers need no task for that."""
+from pybridge._asgi_types import Header, Message, Receive, Send
+from pybridge._client_watch import ClientWatch
 
 
 async def answer(
@@ -50,23 +32,23 @@ async def answer(
             the server break the answer off.
         Exception: What `receive` or `send` raised; the handler is cancelled.
     """
-    peer = _Peer(receive, exchange)
+    watch = ClientWatch(receive, exchange)
     try:
         await _send_all(exchange, send, status, headers)
     except BaseException as error:
         # Servers say by an `OSError` that a connection is closed.
         exchange.abandon("client" if isinstance(error, OSError) else "caller")
-        peer.leave()
+        watch.leave()
         if not isinstance(error, GeneratorExit):
             await exchange.ended()
         raise
-    listener = peer.leave()
+    listener = watch.leave()
     if exchange.is_abandoned:
         await exchange.ended()
     if listener is not None:
         await asyncio.wait([listener])
-    if peer.failure is not None:
-        raise peer.failure
+    if watch.failure is not None:
+        raise watch.failure
 
 
 async def _send_all(exchange: _pybridge.HttpExchange, send: Send, status: int, headers: Iterable[Header]) -> None:
@@ -91,46 +73,3 @@ async def _send_all(exchange: _pybridge.HttpExchange, send: Send, status: int, h
 
 def _body(piece: bytes, *, more: bool) -> Message:
     return {"type": "http.response.body", "body": piece, "more_body": more}
-
-
-class _Peer:
-    """Abandons an exchange with the reason `client` when the server says that the client has gone.
-
-    `failure` is what `receive` raised instead.
-    """
-
-    def __init__(self, receive: Receive, exchange: _pybridge.HttpExchange) -> None:
-        self.failure: Exception | None = None
-        self._receive = receive
-        self._exchange = exchange
-        self._task: asyncio.Task[None] | None = None
-        self._timer = asyncio.get_running_loop().call_later(PATIENCE, self._listen)
-
-    def _listen(self) -> None:
-        self._task = asyncio.get_running_loop().create_task(self._watch())
-
-    async def _watch(self) -> None:
-        try:
-            if not await self._goes():
-                return
-        except Exception as error:  # noqa: BLE001 - it is raised where the answer is sent
-            self.failure = error
-        self._exchange.abandon("client")
-
-    async def _goes(self) -> bool:
-        """Whether the client has gone; False: this `receive` will not say: it gives the end of a request twice."""
-        ends = 0
-        while (message := await self._receive())["type"] != "http.disconnect":
-            ends += not message.get("more_body", False)
-            if ends > 1:
-                return False
-        return True
-
-    def leave(self) -> asyncio.Task[None] | None:
-        """Listens no more; gives the task that did, which is cancelled. Nothing refers to it from here."""
-        self._timer.cancel()
-        task, self._task = self._task, None
-        if task is not None:
-            with contextlib.suppress(RuntimeError):  # the loop is closed
-                task.cancel()
-        return task

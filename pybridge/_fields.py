@@ -1,17 +1,14 @@
-"""Frozen settings: dataclass fields that check, normalise and read their default from the environment."""
+"""Checks of values of settings: each gives the normalised value, or says what it must be."""
 
 from __future__ import annotations
 
 import contextlib
 import inspect
 import math
-import os
 from collections.abc import Callable
-from dataclasses import Field, field, fields
-from typing import Any, ClassVar
+from typing import Any
 
 from pybridge._sizes import MAX_SIZE, format_size, parse_size
-from pybridge.errors import ConfigError
 
 MAX_SECONDS = 315_360_000.0
 """Longest duration that may be asked for: ten years."""
@@ -20,66 +17,10 @@ Check = Callable[[Any], Any]
 """Gives the normalised value or raises `ValueError` with the reason."""
 
 
-class Default:
-    """The value of a field that was not given; equal arguments are told from it by their type."""
-
-    __slots__ = ("value",)
-
-    def __init__(self, value: object) -> None:
-        self.value = value
-
-    def __repr__(self) -> str:
-        return repr(self.value)
-
-
 class Text(str):
     """A value from the environment: text that may stand for a number, a truth value or None."""
 
     __slots__ = ()
-
-
-def setting(default: object, check: Check) -> Any:
-    """Declares a field with its default and the check that every value of it passes, the default included."""
-    return field(default=Default(default), metadata={"check": check})
-
-
-class Settings:
-    """Base of frozen dataclasses whose fields are made by `setting`.
-
-    A field that is not given takes its value from the environment variable `<environment><FIELD>` if the class names
-    a prefix and the variable is set, else its default.
-
-    Raises:
-        ConfigError: A value that cannot be, naming its field.
-    """
-
-    __slots__ = ()
-    environment: ClassVar[str | None] = None
-
-    def __post_init__(self) -> None:
-        for spec in fields(self):  # type: ignore[arg-type]  # every subclass is a dataclass
-            object.__setattr__(self, spec.name, self._settle(spec))
-
-    @classmethod
-    def variable(cls, field: str) -> str | None:
-        """The environment variable of a field; None: the class reads none."""
-        return f"{cls.environment}{field.upper()}" if cls.environment else None
-
-    def origin(self, field: str) -> str | None:
-        """The environment variable that a field is about to take its value from."""
-        variable = self.variable(field) if isinstance(getattr(self, field), Default) else None
-        return variable if variable is not None and variable in os.environ else None
-
-    def _settle(self, spec: Field[Any]) -> object:
-        value, origin = getattr(self, spec.name), self.origin(spec.name)
-        if origin is not None:
-            value = Text(os.environ[origin])
-        elif isinstance(value, Default):
-            value = value.value
-        try:
-            return spec.metadata["check"](value)
-        except ValueError as error:
-            raise ConfigError(spec.name, f"{error}{from_variable(origin)}") from None
 
 
 def size(minimum: int = 0, maximum: int = MAX_SIZE, multiple: int = 1) -> Check:
@@ -173,11 +114,6 @@ def hook(value: object) -> object:
     if inspect.iscoroutinefunction(value) or inspect.isasyncgenfunction(value):
         raise ValueError("must return its answer, not a coroutine or an async generator")
     return value
-
-
-def from_variable(variable: str | None) -> str:
-    """What a message adds to a value that comes from an environment variable."""
-    return "" if variable is None else f" (from {variable})"
 
 
 def shown(value: object) -> str:

@@ -9,7 +9,8 @@ from starlette.background import BackgroundTask
 from starlette.responses import Response
 
 from pybridge import _pybridge
-from pybridge._answer import Header, Receive, Scope, Send, answer
+from pybridge._asgi_answer import answer
+from pybridge._asgi_types import Header, Receive, Scope, Send
 from pybridge._text import flaw_of, is_token
 from pybridge.errors import ConfigError
 

@@ -1,9 +1,8 @@
-"""The Python half of dedicated workers: their thread, their event loop, their end."""
+"""The Python half of dedicated workers: their threads and event loops."""
 
 from __future__ import annotations
 
 import asyncio
-import atexit
 import contextlib
 import contextvars
 import logging
@@ -13,11 +12,11 @@ import threading
 import time
 import traceback
 import weakref
-from collections.abc import AsyncIterator, Callable, Generator
-from contextlib import AbstractAsyncContextManager
-from typing import Any, Protocol
+from collections.abc import AsyncIterator, Generator
+from typing import Any
 
 from pybridge import _pybridge
+from pybridge._lifespan import lifespan_number
 from pybridge.errors import ConfigError
 
 EXIT_GRACE = 2.0
@@ -29,13 +28,8 @@ SHORT_GRACE = 0.1
 JOIN_MARGIN = 0.25
 """Seconds beyond the grace after which a thread that does not end is left behind."""
 
-EXIT_TIME = 3.0
-"""Seconds that stopping everything may take at interpreter exit; the grace is two thirds of it."""
 
-_threads: weakref.WeakSet[WorkerThread] = weakref.WeakSet()
-
-lifespan_number: contextvars.ContextVar[int] = contextvars.ContextVar("pybridge.lifespan")
-"""The lifespan that code belongs to; whether that is still being entered, Rust knows."""
+live_threads: weakref.WeakSet[WorkerThread] = weakref.WeakSet()
 
 
 class WorkerThread:
@@ -65,7 +59,7 @@ class WorkerThread:
 
     def stop(self, grace: float = EXIT_GRACE) -> None:
         """Stops the loop and joins the thread; tasks that are left have `grace` seconds for their cleanup."""
-        _stop([self], grace)
+        stop_threads([self], grace)
 
     def ask_to_stop(self, grace: float) -> None:
         """Has the loop stop in its next turn. Does not wait."""
@@ -130,7 +124,7 @@ def start(loop: str, cpu: int | None, name: str) -> WorkerThread:
     """
     # A loop keeps the context that it is made in, and a thread may: they must not keep the first caller's.
     thread = contextvars.Context().run(_started, loop, cpu, name)
-    _threads.add(thread)
+    live_threads.add(thread)
     return thread
 
 
@@ -159,70 +153,8 @@ def _loop_of(kind: str) -> asyncio.AbstractEventLoop:
     return uvloop.new_event_loop()
 
 
-def _manager(made: AbstractAsyncContextManager[Any]) -> AbstractAsyncContextManager[Any]:
-    if not hasattr(made, "__aenter__"):
-        raise TypeError(f"lifespan returned {type(made).__qualname__}, which is no async context manager")
-    return made
-
-
-class _Progress(Protocol):
-    def entered(self, state: Any, failure: BaseException | None) -> None: ...
-
-    def left(self) -> None: ...
-
-
-async def hold_lifespan(
-    factory: Callable[[], AbstractAsyncContextManager[Any]],
-    progress: _Progress,
-    stop: asyncio.Future[Any],
-    engine: str,
-) -> None:
-    """Keeps the lifespan's context manager open until `stop` resolves or the loop cancels its tasks.
-
-    An exception when it is left is logged with the engine's name: nobody is there to raise it to.
-    """
-    # A loop that is closed, or dropped, runs nothing to its end.
-    asyncio.current_task()._log_destroy_pending = False  # type: ignore[union-attr]  # noqa: SLF001
-    try:
-        try:
-            manager = _manager(factory())
-            state = await manager.__aenter__()
-        except BaseException as failure:
-            progress.entered(None, failure)
-            if isinstance(failure, _FOR_THE_LOOP):
-                _hand_on_silently()
-                raise
-            return
-        progress.entered(state, None)
-        try:
-            await stop
-        finally:
-            try:
-                await manager.__aexit__(None, None, None)
-            except (asyncio.CancelledError, GeneratorExit):
-                raise
-            except BaseException as failure:
-                logging.getLogger("pybridge.engine").exception("engine %s: leaving its lifespan failed", engine)
-                if isinstance(failure, _FOR_THE_LOOP):
-                    _hand_on_silently()
-                    raise
-    finally:
-        progress.left()
-        # The frame may live on in the traceback of a failure: with this the engine's end would wait for the collector.
-        del progress
-
-
-def _hand_on_silently() -> None:
-    """Has asyncio not log what the running task is about to raise: it was told where it belongs."""
-    task: asyncio.Task[Any] = asyncio.current_task()  # type: ignore[assignment]
-    task.add_done_callback(lambda task: task.cancelled() or task.exception())
-
-
-_FOR_THE_LOOP = (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt, SystemExit)
-"""What a task hands on; another exception would only be logged by asyncio, which knows nobody who takes it."""
-
-
-def _stop(threads: list[WorkerThread], grace: float, margin: float = JOIN_MARGIN) -> None:
+def stop_threads(threads: list[WorkerThread], grace: float, margin: float = JOIN_MARGIN) -> None:
+    """Ends threads, whose handlers have `grace` seconds; those that do not end in `margin` more are interrupted."""
     for thread in threads:
         thread.ask_to_stop(grace)
     end = time.monotonic() + grace + margin
@@ -233,19 +165,6 @@ def _stop(threads: list[WorkerThread], grace: float, margin: float = JOIN_MARGIN
     end = time.monotonic() + margin
     for thread in late:
         thread.ends_by(end)
-
-
-def stop_all(within: float = EXIT_TIME) -> None:
-    """Ends all streams, workers and the runtime, within about `within` seconds, before the interpreter goes."""
-    share = within / EXIT_TIME
-    end = time.monotonic() + EXIT_GRACE * share
-    _pybridge.close_engines(EXIT_GRACE * share)
-    _stop(list(_threads), max(end - time.monotonic(), SHORT_GRACE * share), JOIN_MARGIN * share)
-    _pybridge.stop_runtime()
-
-
-# At the first import of the package: what a program registers later runs while pybridge still works.
-atexit.register(stop_all)
 
 
 def thread_parking() -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 
 from pybridge import _pybridge
-from pybridge._answer import Receive, Scope, Send, answer
+from pybridge._asgi_answer import answer
+from pybridge._asgi_types import Receive, Scope, Send
 from pybridge._http import HttpOptions
 from pybridge.errors import ConfigError
 

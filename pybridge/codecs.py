@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
-from pybridge._fields import Check, Settings, choice, hook, setting, switch
+from pybridge._fields import Check, choice, hook, switch
+from pybridge._settings import Settings, setting
 from pybridge.errors import ConfigError
 
 Hook: TypeAlias = Callable[[Any], Any]

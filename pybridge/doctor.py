@@ -14,8 +14,8 @@ from collections.abc import Container, Iterator
 from typing import Any, TypeVar
 
 from pybridge import __version__, _system
-from pybridge._environment import KINDS, PREFIX, unknown_variables
 from pybridge._sizes import format_size
+from pybridge._unknown_variables import KINDS, PREFIX, unknown_variables
 from pybridge._worker import thread_parking
 from pybridge.config import FlowConfig, Limits, MemoryConfig, PoolConfig
 from pybridge.errors import ConfigError

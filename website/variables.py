@@ -6,9 +6,9 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-from pybridge._environment import KINDS
 from pybridge._serve.settings import ServerSettings
 from pybridge._serve_command.arguments import CONFIGS, option_of
+from pybridge._unknown_variables import KINDS
 
 HEAD = """# Variables and options
 

@@ -17,7 +17,6 @@ from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any
 
-from pybridge._environment import is_of_settings, unknown_variables
 from pybridge._pybridge import Worker
 from pybridge._serve import sockets
 from pybridge._serve.log import JsonLines
@@ -41,6 +40,7 @@ from pybridge._serve_command.folder import leave_folder, shared_folder, short_pa
 from pybridge._serve_command.supervisor import START_FAILED, Supervisor
 from pybridge._serve_command.surroundings import folder_of, read_variables
 from pybridge._serve_command.target import engine_of
+from pybridge._unknown_variables import is_of_settings, unknown_variables
 from pybridge.engine import PooledEngine
 from pybridge.errors import ConfigError
 from pybridge.memory import configure_memory

@@ -8,7 +8,8 @@ import inspect
 import re
 from typing import Any
 
-from pybridge._fields import Default, Settings, Text
+from pybridge._fields import Text
+from pybridge._settings import Default, Settings
 
 METAVARS = {
     "flush": "turn|suspend",

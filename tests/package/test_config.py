@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pybridge import ConfigError, FlowConfig, JsonCodec, Limits, MsgpackCodec, PoolConfig, RawCodec
-from pybridge._fields import Settings
+from pybridge._settings import Settings
 from pybridge.config import MemoryConfig
 
 ALL: list[type[Settings]] = [PoolConfig, FlowConfig, Limits, MsgpackCodec, JsonCodec, RawCodec]

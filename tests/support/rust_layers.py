@@ -35,7 +35,7 @@ CIRCLES: dict[str, set[str]] = {
         "state/start_request",
         "state/stream_state",
         "state/call_span",
-        "state/timers",
+        "state/call_timeouts",
     },
     "a driver: coroutine, state machine, handler and output": {
         "driver/state_machine",

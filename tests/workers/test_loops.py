@@ -354,7 +354,7 @@ def test_dead_worker_refuses_at_once(run_python: Any) -> None:
         engine = PooledEngine(handler, worker=Worker(name="short"))
         waiting = engine.iter("wait")
         assert next(waiting) == 1
-        (thread,) = _worker._threads
+        (thread,) = _worker.live_threads
         thread.stop(0.1)
         try:
             next(waiting)

@@ -5,8 +5,8 @@ use std::sync::Once;
 use pyo3::prelude::*;
 use pyo3::types::PyModule;
 
+use crate::base::exit_parking::thread_parking;
 use crate::base::interpreter::{check_interpreter, interrupt_thread};
-use crate::base::parking::thread_parking;
 use crate::base::runtime;
 use crate::consumer::{
     Context, PyFrame, PyStream, blocking_wait, current_context, prepare as prepare_coroutines, restore_frame,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use pybridge_pool::PoolStats;
 use pyo3::prelude::*;
 
-use crate::base::loop_owned;
+use crate::base::deferred_release;
 use crate::engine::{EngineStats, Histogram, is_shared};
 use crate::memory::{self, Figures};
 use crate::state::live_engines;
@@ -141,7 +141,7 @@ pub fn metrics_text() -> String {
 #[pyfunction]
 #[pyo3(name = "metrics_text")]
 pub(crate) fn metrics_text_from_python(py: Python<'_>) -> PyResult<String> {
-    loop_owned::drain_orphans(py);
+    deferred_release::drain_orphans(py);
     memory::count_blocks(py)?;
     Ok(py.detach(text))
 }

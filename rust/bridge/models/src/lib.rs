@@ -8,5 +8,5 @@ mod inbox;
 #[path = "../../src/worker/lendable.rs"]
 mod lendable;
 mod models;
-mod relief;
+mod busy_worker_relief;
 mod sync;

@@ -106,7 +106,7 @@ mod counted {
 #[cfg(test)]
 mod tests {
     use super::Mutex;
-    use crate::base::parking::enter;
+    use crate::base::exit_parking::enter;
 
     #[test]
     #[cfg_attr(not(debug_assertions), ignore = "only debug builds count")]

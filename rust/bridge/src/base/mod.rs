@@ -3,6 +3,8 @@
 pub(crate) mod attach_counts;
 pub(crate) mod context_vars;
 pub(crate) mod coroutine_introspection;
+pub(crate) mod deferred_release;
+pub(crate) mod exit_parking;
 #[cfg(not(feature = "fault"))]
 pub(crate) mod fault;
 #[cfg(feature = "fault")]
@@ -11,6 +13,4 @@ pub(crate) mod fork;
 pub(crate) mod interpreter;
 pub(crate) mod lock;
 pub(crate) mod log;
-pub(crate) mod loop_owned;
-pub(crate) mod parking;
 pub mod runtime;

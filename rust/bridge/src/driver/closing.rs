@@ -14,11 +14,11 @@ use super::cancellation::asked_to_stop;
 use super::coroutine::Driver;
 use super::handler_failure::{failure, raised};
 use super::state_machine::{Flow, Pending, Phase, StateMachine, Turn};
+use crate::base::deferred_release::LoopOwned;
 use crate::base::interpreter::object_of;
-use crate::base::loop_owned::LoopOwned;
 use crate::base::{fault, log};
 use crate::error::{Failure, py_errors};
-use crate::state::{Cancellation, Ending, timers};
+use crate::state::{Cancellation, Ending, cancel_grace};
 
 impl StateMachine {
     /// The handler's generator ran out.
@@ -104,7 +104,7 @@ impl StateMachine {
         let stream = &driver.get().stream;
         stream.note_closing();
         if self.source.is_some() || self.pending.is_some() {
-            timers::start_grace(stream, ending.clone());
+            cancel_grace::start_grace(stream, ending.clone());
         }
         self.phase = Phase::Close(ending, outward.map(|error| error.into_value(driver.py())));
         fault::reach(fault::Point::Close);

@@ -3,7 +3,7 @@
 use pyo3::prelude::*;
 
 use super::coroutine::Driver;
-use crate::base::loop_owned::LoopOwned;
+use crate::base::deferred_release::LoopOwned;
 use crate::error::{Failure, py_errors};
 use crate::state::{Ending, report};
 

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use crate::base::loop_owned::{LoopOwned, Owner};
+use crate::base::deferred_release::{LoopOwned, Owner};
 use crate::codec::Keep;
 
 /// A `bytes` object, held until the last view of its memory goes; it is released on its worker.

@@ -18,7 +18,7 @@ const EXTENSION: &str = "pybridge._pybridge";
 /// process has room for one. Without the cargo
 /// feature `embed`, also when no package is installed.
 pub fn install(py: Python<'_>) -> PyResult<()> {
-    crate::base::parking::enter();
+    crate::base::exit_parking::enter();
     crate::base::interpreter::check_interpreter(py)?;
     let modules = py.import("sys")?.getattr("modules")?.cast_into::<PyDict>()?;
     if !modules.contains(EXTENSION)? {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use pyo3::prelude::*;
 
-use crate::base::loop_owned::LoopOwned;
+use crate::base::deferred_release::LoopOwned;
 
 /// A Python callable: the object, or a path `module:attribute` under which it is imported when the engine is made.
 pub struct Callable(Source);

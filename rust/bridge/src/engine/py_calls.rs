@@ -9,7 +9,7 @@ use pyo3::prelude::*;
 use super::placement::{Target, worker_here};
 use super::py_engine::PyEngine;
 use super::submit::submit;
-use crate::base::loop_owned::{self, LoopOwned};
+use crate::base::deferred_release::{self, LoopOwned};
 use crate::codec::{CodecSpec, Framing};
 use crate::consumer::{Opened, Unopened};
 use crate::error::py_errors::Class;
@@ -61,7 +61,7 @@ impl Unopened for Call {
 
 fn start(py: Python<'_>, call: Call, consumer: ConsumerKind) -> PyResult<Opened<'_>> {
     crate::base::runtime::start().map_err(|error| crate::error::py_errors::runtime_error(py, error))?;
-    loop_owned::drain_orphans(py);
+    deferred_release::drain_orphans(py);
     let engine = call.engine.get();
     let lifespan = worker::current_lifespan(py)?;
     let nested = call.parent.is_some() || lifespan.is_some();

@@ -18,7 +18,7 @@ use super::py_pool::{PyPool, shared_pool};
 use super::py_readiness::Readiness;
 use super::stats::EngineStats;
 use crate::base::context_vars::copy_context;
-use crate::base::loop_owned::{self, LoopOwned};
+use crate::base::deferred_release::{self, LoopOwned};
 use crate::codec::{Encoder, Format, Framing};
 use crate::consumer::{
     Awaited, BlockingStream, Goal, ItemForm, PyFrame, PyStream, Single, blocking_wait, context_of, coroutine,
@@ -283,7 +283,7 @@ impl PyEngine {
 
     /// The counters, as a nested dict.
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        loop_owned::drain_orphans(py);
+        deferred_release::drain_orphans(py);
         super::stats_to_python::engine(py, &EngineStats::of(&self.state))
     }
 

@@ -11,7 +11,7 @@ use super::py_engine::PyEngine;
 use super::refusals::check_size;
 use super::request_body::RequestBody;
 use crate::base::context_vars::copy_context;
-use crate::base::loop_owned::LoopOwned;
+use crate::base::deferred_release::LoopOwned;
 use crate::codec::Framing;
 use crate::consumer::{ChunkStream, PyStream, StreamError, Unopened};
 use crate::driver::current_stream;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use pybridge_pool::PoolStats;
 
 use crate::base::attach_counts::attaches;
-use crate::base::loop_owned;
+use crate::base::deferred_release;
 use crate::error::Reason;
 use crate::state::{BATCH_ITEMS, Bounds, EngineState, Ranges, SECONDS};
 use crate::worker::{self, WorkerStats};
@@ -142,7 +142,7 @@ impl EngineStats {
                 decoded_bytes,
             },
             errors: metrics.errors(),
-            deferred_releases: loop_owned::release_counts().0,
+            deferred_releases: deferred_release::release_counts().0,
             batch_items: Histogram::of(&BATCH_ITEMS, &metrics.batch_items),
             first_item_seconds: Histogram::of(&SECONDS, &metrics.first_item),
             cancel_seconds: Histogram::of(&SECONDS, &metrics.cancel),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::catalogue::{FailureKind, PublicAnswer};
-use crate::base::loop_owned::LoopOwned;
+use crate::base::deferred_release::LoopOwned;
 
 /// A failure as it crosses to the consumer. It holds text and no object of Python's, unless a Python program consumes.
 #[derive(Debug, Clone)]

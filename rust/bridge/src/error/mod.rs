@@ -3,6 +3,7 @@
 mod catalogue;
 mod failure;
 pub(crate) mod py_errors;
+mod raised_stop_iteration;
 pub(crate) mod traceback;
 
 pub(crate) use catalogue::INTERNAL;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use pyo3::call::PyCallArgs;
 use pyo3::exceptions::{
     PyBaseException, PyBaseExceptionGroup, PyException, PyGeneratorExit, PyImportError, PyKeyboardInterrupt,
-    PyRuntimeError, PyStopAsyncIteration, PyStopIteration, PySystemExit, PyTimeoutError, PyValueError,
+    PyRuntimeError, PySystemExit, PyTimeoutError, PyValueError,
 };
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -15,9 +15,9 @@ use pyo3::types::{PyModule, PyTraceback, PyType};
 
 use super::catalogue::{FailureKind, PublicAnswer, Reason};
 use super::failure::Failure;
-use super::traceback;
+use super::{raised_stop_iteration, traceback};
+use crate::base::deferred_release::LoopOwned;
 use crate::base::interpreter::{object_of, said};
-use crate::base::loop_owned::LoopOwned;
 use crate::base::runtime::RuntimeError;
 use crate::codec::{DecodeError, EncodeError};
 
@@ -111,7 +111,7 @@ impl IntoException for DecodeError {
 /// The failure that an exception of the handler (or of its encoding) ends a stream with. `keep` holds the exception itself for
 /// a consumer in Python; for all others the traceback becomes text.
 pub(crate) fn failure_of(py: Python<'_>, error: &PyErr, keep: Option<impl FnOnce(Py<PyAny>) -> LoopOwned>) -> Failure {
-    let replaced = in_place_of_stop(py, error);
+    let replaced = raised_stop_iteration::replacement(py, error);
     let error = replaced.as_ref().unwrap_or(error);
     let class = class_name(py, error);
     let is = |class: Class| class.of(py).is_ok_and(|class| error.is_instance(py, class.as_any()));
@@ -169,18 +169,6 @@ fn public_answer(error: &Bound<'_, PyBaseException>) -> PyResult<PublicAnswer> {
         return Err(PyValueError::new_err("no answer that can be sent"));
     }
     Ok(PublicAnswer { status, retryable, code, headers })
-}
-
-/// What stands for `StopIteration` or `StopAsyncIteration` from a handler, as for one from a generator of Python's own: a
-/// consumer would take them for the end of its stream. `None` for other exceptions.
-fn in_place_of_stop(py: Python<'_>, error: &PyErr) -> Option<PyErr> {
-    let stops = error.is_instance_of::<PyStopIteration>(py) || error.is_instance_of::<PyStopAsyncIteration>(py);
-    stops.then(|| {
-        let class = error.get_type(py).qualname().map_or_else(|_| "StopIteration".to_owned(), |name| name.to_string());
-        let failure = PyRuntimeError::new_err(format!("the handler raised {class}"));
-        failure.set_cause(py, Some(error.clone_ref(py)));
-        failure
-    })
 }
 
 /// True for what a handler raises when it does nothing but give way to its being closed: `GeneratorExit`, alone or as all

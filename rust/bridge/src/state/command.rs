@@ -6,7 +6,7 @@ use pyo3::prelude::*;
 
 use super::start_request::StartRequest;
 use super::stream_state::StreamState;
-use crate::base::loop_owned::Owner;
+use crate::base::deferred_release::Owner;
 
 /// Something to run on a worker, attached, with the worker's object. Any thread may drop it: the Python references that it owns
 /// are `LoopOwned`.

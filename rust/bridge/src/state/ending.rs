@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::base::loop_owned::LoopOwned;
+use crate::base::deferred_release::LoopOwned;
 use crate::error::{Failure, Reason};
 
 /// A cancellation as it crosses to the consumer.
@@ -72,7 +72,7 @@ mod tests {
     use pyo3::types::PyDict;
 
     use super::*;
-    use crate::base::loop_owned::Owner;
+    use crate::base::deferred_release::Owner;
     use crate::error::FailureKind;
     use crate::worker::Mailbox;
 

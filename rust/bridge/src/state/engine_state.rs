@@ -18,8 +18,8 @@ use super::start_request::StartRequest;
 use super::stream_state::StreamState;
 use super::wakers::Wakers;
 use crate::base::attach_counts::attaches;
+use crate::base::deferred_release::Owner;
 use crate::base::lock::{Mutex, MutexGuard};
-use crate::base::loop_owned::Owner;
 use crate::codec::Limits;
 use crate::error::{Failure, Reason};
 

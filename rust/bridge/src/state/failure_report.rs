@@ -9,8 +9,8 @@ use pyo3::prelude::*;
 
 use super::ending::Ending;
 use super::stream_state::StreamState;
+use crate::base::deferred_release::LoopOwned;
 use crate::base::log;
-use crate::base::loop_owned::LoopOwned;
 use crate::error::py_errors::{contained_exit, failure_of};
 use crate::error::{Failure, FailureKind};
 

@@ -4,6 +4,8 @@ mod admission;
 mod call_options;
 #[cfg(feature = "tracing")]
 mod call_span;
+mod call_timeouts;
+pub(crate) mod cancel_grace;
 mod command;
 mod credit;
 mod dispatcher;
@@ -14,9 +16,10 @@ pub(crate) mod flow_settings;
 mod metrics;
 mod outbox;
 mod queue;
+pub(crate) mod slow_consumer;
 mod start_request;
 mod stream_state;
-pub(crate) mod timers;
+mod timer;
 mod wakers;
 
 pub(crate) use admission::{AdmissionOutcome, PermitOutcome};

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use pyo3::prelude::*;
 
 use super::stream_state::StreamState;
-use crate::base::loop_owned::LoopOwned;
+use crate::base::deferred_release::LoopOwned;
 use crate::codec::{CodecSpec, Format, Framing};
 use crate::error::FailureKind;
 

@@ -15,8 +15,8 @@ use super::ending::Ending;
 use super::engine_state::{EngineState, Lifecycle};
 use super::queue::Queue;
 use super::wakers::Wakers;
+use crate::base::deferred_release::Owner;
 use crate::base::lock::Mutex;
-use crate::base::loop_owned::Owner;
 use crate::error::{Failure, FailureKind, Reason};
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
@@ -186,7 +186,7 @@ impl StreamState {
             // It ended on another thread before it had this place to give back.
             self.leave_place();
         }
-        super::timers::start(self);
+        super::call_timeouts::start(self);
         if self.engine.lifecycle() == Lifecycle::Closed {
             // Closed since the caller looked: the closer may not have seen this stream among the live ones.
             self.cancel(Reason::Shutdown);
@@ -219,7 +219,7 @@ impl StreamState {
         } else if self.worker.post(Command::Cancel(Arc::clone(self))).is_err() {
             self.lose_worker();
         } else {
-            super::timers::start_grace(self, Ending::cancelled(reason));
+            super::cancel_grace::start_grace(self, Ending::cancelled(reason));
         }
         true
     }

@@ -6,8 +6,8 @@ use pyo3::prelude::*;
 
 use super::mailbox::Mailbox;
 use crate::base::attach_counts::count;
-use crate::base::loop_owned::Owner;
-use crate::base::parking::enter;
+use crate::base::deferred_release::Owner;
+use crate::base::exit_parking::enter;
 
 /// Attaches the calling thread, counted.
 ///

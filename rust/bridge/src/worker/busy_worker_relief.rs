@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
 
-use super::relief_alarm;
+use super::busy_worker_alarm;
 use super::shared_outbox::{Seen, SharedOutbox};
 use crate::base::lock::Mutex;
 
@@ -47,8 +47,8 @@ pub(crate) async fn relieve_workers() {
             active = Instant::now();
         }
         before = now;
-        if active.elapsed() >= QUIET && relief_alarm::may_sleep(|| look().iter().all(|(_, seen)| !seen.waits)) {
-            relief_alarm::rung().await;
+        if active.elapsed() >= QUIET && busy_worker_alarm::may_sleep(|| look().iter().all(|(_, seen)| !seen.waits)) {
+            busy_worker_alarm::rung().await;
             active = Instant::now();
         }
         sleep(PERIOD).await;

@@ -9,7 +9,7 @@ use pyo3::prelude::*;
 
 use super::info::WorkerKind;
 use super::loop_worker::LoopWorker;
-use super::{registry, relief};
+use super::{busy_worker_relief, registry};
 use crate::base::log;
 use crate::state::{Command, Ending, StreamState};
 
@@ -34,7 +34,7 @@ pub(super) fn open<'py>(
     let add_reader = event_loop.getattr("add_reader")?;
     worker.get().calls().context(py).call_method1("run", (add_reader, worker.get().mailbox.fd(), callback))?;
     registry::register(&worker.get().mailbox, &worker.get().info);
-    relief::register(&worker.get().outbox);
+    busy_worker_relief::register(&worker.get().outbox);
     Ok(worker)
 }
 

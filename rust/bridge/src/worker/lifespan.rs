@@ -11,7 +11,7 @@ use super::lifespan_waits::{self, Entering};
 use super::loop_worker::LoopWorker;
 use super::mailbox::Mailbox;
 use super::task_context::TaskSettings;
-use crate::base::loop_owned::LoopOwned;
+use crate::base::deferred_release::LoopOwned;
 use crate::error::py_errors::{contained_base, failure_of};
 use crate::state::{CommandSink, EngineState, LifespanGuard, StartRequest, fail};
 
@@ -137,7 +137,7 @@ impl LoopWorker {
         let id = engine.engine_state().id;
         let progress = Bound::new(py, Progress { worker: worker.clone().unbind(), engine: id, number, _guard: guard })?;
         let arguments = (factory, progress, stop, &engine.engine_state().name);
-        let held = py.import("pybridge._worker")?.call_method1("hold_lifespan", arguments)?;
+        let held = py.import("pybridge._lifespan")?.call_method1("hold_lifespan", arguments)?;
         let task = self.create_task(py, held, context, &tasks.name)?;
         // It is kept here until it is over: a loop that nobody closes can be collected with the task.
         if let Some(lifespan) = self.lifespans().as_mut().and_then(|lifespans| lifespans.get_mut(&id))

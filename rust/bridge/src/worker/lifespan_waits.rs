@@ -70,7 +70,7 @@ impl Drop for Entering {
 /// threads that are given a copy of the context, those of a worker's default executor, and handlers.
 fn variable(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
     static VARIABLE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    VARIABLE.import(py, "pybridge._worker", "lifespan_number")
+    VARIABLE.import(py, "pybridge._lifespan", "lifespan_number")
 }
 
 /// Makes `context` the one of the lifespan with this number.

@@ -21,8 +21,8 @@ use super::shared_outbox::SharedOutbox;
 use super::shared_writer::SharedWriter;
 use super::thread_cell::ThreadCell;
 use super::wake_batch::WakeBatch;
+use crate::base::deferred_release::Owner;
 use crate::base::log;
-use crate::base::loop_owned::Owner;
 use crate::state::{Command, StreamState, pools_of_engines, streams_of};
 
 pub(super) struct LiveTask {

@@ -11,7 +11,7 @@ use pyo3::prelude::*;
 use super::inbox::Inbox;
 use super::thread_cell::thread_mark;
 use super::wakeup::Wakeup;
-use crate::base::loop_owned::{Owner, orphan};
+use crate::base::deferred_release::{Owner, orphan};
 use crate::state::{Command, CommandSink};
 
 /// Commands of one worker. Any thread posts; only the worker takes.

@@ -2,7 +2,10 @@
 
 mod alarm;
 mod attach;
+mod busy_worker_alarm;
+mod busy_worker_relief;
 mod commands;
+mod copy_out_pinned;
 mod dedicated;
 mod inbox;
 mod info;
@@ -16,10 +19,7 @@ mod loop_calls;
 mod loop_worker;
 mod mailbox;
 mod os_thread;
-mod pinned_segments;
 mod registry;
-mod relief;
-mod relief_alarm;
 mod running_loop;
 mod rust_worker;
 mod shared_outbox;
@@ -35,6 +35,7 @@ mod wakeup;
 
 pub use attach::attach;
 pub(crate) use attach::{detached, if_attached, in_slot, try_attach};
+pub(crate) use busy_worker_relief::relieve_workers;
 pub(crate) use dedicated::{PyWorker, open_port, shared_worker};
 pub(crate) use lag_watch::watch_loops;
 pub(crate) use lendable::Lendable;
@@ -45,7 +46,6 @@ pub(crate) use loop_worker::LoopWorker;
 pub(crate) use mailbox::Mailbox;
 pub use registry::WorkerStats;
 pub(crate) use registry::{is_worker_thread, longest_lag, run_on_any, workers};
-pub(crate) use relief::relieve_workers;
 pub(crate) use running_loop::{running_loop, running_worker, trio_runs_here};
 pub use rust_worker::{EventLoop, Worker};
 pub(crate) use shared_writer::{Made, SharedWriter};

@@ -9,8 +9,8 @@ use pyo3::prelude::*;
 use super::info::{WorkerInfo, WorkerKind};
 use super::loop_worker::LoopWorker;
 use super::mailbox::Mailbox;
+use crate::base::deferred_release::Owner;
 use crate::base::lock::Mutex;
-use crate::base::loop_owned::Owner;
 use crate::state::CommandSink;
 
 static WORKERS: Mutex<Vec<(Weak<Mailbox>, Arc<WorkerInfo>)>> = Mutex::new(Vec::new());

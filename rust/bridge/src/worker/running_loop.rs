@@ -10,7 +10,7 @@ use pyo3::types::{PyModule, PyWeakrefReference};
 use super::commands;
 use super::info::WorkerKind;
 use super::loop_worker::LoopWorker;
-use crate::base::loop_owned::orphan;
+use crate::base::deferred_release::orphan;
 
 thread_local! {
     /// The worker of the loop that last ran on this thread. Weak: a thread's memory must not keep a loop alive.

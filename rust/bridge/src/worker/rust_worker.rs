@@ -6,8 +6,8 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use super::dedicated::PyWorker;
+use crate::base::deferred_release::LoopOwned;
 use crate::base::lock::Mutex;
-use crate::base::loop_owned::LoopOwned;
 
 /// Which event loop a worker runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

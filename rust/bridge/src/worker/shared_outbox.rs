@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::{Arc, PoisonError, Weak};
 use std::time::Instant;
 
+use super::busy_worker_alarm;
 use super::lendable::Lendable;
-use super::relief_alarm;
 use super::shared_writer::SharedWriter;
 use crate::base::lock::{Mutex, MutexGuard};
 use crate::state::{Ending, Outbox, StreamState};
@@ -56,7 +56,7 @@ impl SharedOutbox {
     pub(crate) fn enqueue_ending(&self, stream: &Arc<StreamState>, ending: Ending) {
         let mut outbox = self.lock();
         outbox.enqueue_ending(Arc::clone(stream), ending);
-        relief_alarm::ring();
+        busy_worker_alarm::ring();
     }
 
     /// True: the caller must ask the loop for a flush at the turn's end.

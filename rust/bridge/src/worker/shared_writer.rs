@@ -6,7 +6,7 @@ use std::sync::Arc;
 use pybridge_pool::{Pool, Writer};
 use pyo3::prelude::*;
 
-use super::relief_alarm;
+use super::busy_worker_alarm;
 use crate::codec::{EncodeError, Encoder};
 use crate::state::{FRAME_OVERHEAD, Outbox, StreamState};
 
@@ -88,7 +88,7 @@ impl SharedWriter {
         self.bytes += charged_bytes;
         if !goes_on {
             self.run = Some(Arc::clone(stream));
-            relief_alarm::ring();
+            busy_worker_alarm::ring();
         }
         Ok(Made { charged_bytes, items: self.items, bytes: self.bytes })
     }

@@ -9,8 +9,8 @@ use pyo3::prelude::*;
 use super::attach::on_owner_thread;
 use super::mailbox::Mailbox;
 use super::wait_future::Wait;
+use crate::base::deferred_release::LoopOwned;
 use crate::base::lock::Mutex;
-use crate::base::loop_owned::LoopOwned;
 use crate::state::{Command, CommandSink, Notify};
 
 /// Woken once per wait; on its loop's thread it resolves its future at once, from elsewhere through the loop's mailbox.

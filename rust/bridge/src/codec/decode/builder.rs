@@ -66,7 +66,7 @@ impl Drop for Values {
         if self.stack.is_empty() {
             return;
         }
-        crate::base::parking::enter();
+        crate::base::exit_parking::enter();
         Python::try_attach(|_| {
             for value in self.stack.drain(..) {
                 // SAFETY: the stack owns the reference; the thread is attached.

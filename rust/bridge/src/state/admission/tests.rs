@@ -12,7 +12,7 @@ use pyo3::Python;
 use pyo3::types::PyDict;
 
 use super::*;
-use crate::base::loop_owned::LoopOwned;
+use crate::base::deferred_release::LoopOwned;
 use crate::codec::{Framing, Limits};
 use crate::state::credit::Watermarks;
 use crate::state::{

@@ -34,8 +34,10 @@ CIRCLES: dict[str, set[str]] = {
         "state/command",
         "state/start_request",
         "state/stream_state",
+        "state/timer",
         "state/call_span",
         "state/call_timeouts",
+        "state/cancel_grace",
     },
     "a driver: coroutine, state machine, handler and output": {
         "driver/state_machine",

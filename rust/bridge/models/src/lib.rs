@@ -8,5 +8,5 @@ mod inbox;
 #[path = "../../src/worker/lendable.rs"]
 mod lendable;
 mod models;
-mod busy_worker_relief;
+mod relief;
 mod sync;

@@ -1,14 +1,12 @@
 //! The socket of one connection, which notes what goes through it.
 
 use std::io::{self, IoSlice};
-use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpStream, UnixStream};
 
 use super::hangup::Hangup;
 use super::progress::Progress;

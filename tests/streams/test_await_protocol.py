@@ -1,4 +1,4 @@
-"""Whatever a stream gives to `await` follows the protocol."""
+"""Awaitables of a stream follow the protocol of coroutines."""
 
 from __future__ import annotations
 
@@ -15,76 +15,13 @@ from pybridge import Context, Frame, PooledEngine
 
 from support.consumers import collect, take
 from support.engines import EngineMaker
+from support.gates import Gate, opened_at_gate
 from support.waiting import turns, until
-
-
-class Gate:
-    """Lets a handler make its items one by one, from any thread."""
-
-    def __init__(self) -> None:
-        self.closed: list[int] = []
-
-    async def __call__(self, request: object) -> AsyncGenerator[int, None]:
-        self.loop = asyncio.get_running_loop()
-        self.permits = asyncio.Semaphore(0)
-        try:
-            for number in range(10):
-                await self.permits.acquire()
-                yield number
-        finally:
-            self.closed.append(1)
-
-    def allow(self, number: int = 1) -> None:
-        for _ in range(number):
-            self.loop.call_soon_threadsafe(self.permits.release)
-
-
-async def opened(make_engine: EngineMaker) -> tuple[Any, Gate]:
-    """A stream whose handler has yielded one item and waits."""
-    gate = Gate()
-    stream = make_engine(gate)(None)
-    first = asyncio.ensure_future(stream.__anext__())
-    await until(lambda: hasattr(gate, "permits"), "the handler has begun")
-    gate.allow()
-    assert await first == 0
-    return stream, gate
-
-
-@pytest.mark.guarantee("C-10")
-async def test_wait_for_loses_no_item(make_engine: EngineMaker) -> None:
-    stream, gate = await opened(make_engine)
-    for number in range(1, 10):
-        for _ in range(3):
-            with pytest.raises(TimeoutError):
-                await asyncio.wait_for(stream.__anext__(), 0)
-            with pytest.raises(TimeoutError):
-                await asyncio.wait_for(stream.__anext__(), 0.001)
-        gate.allow()
-        assert await asyncio.wait_for(stream.__anext__(), 10) == number
-    assert await collect(stream) == []
-
-
-@pytest.mark.guarantee("C-10")
-async def test_item_that_arrives_while_its_wait_is_cancelled_is_not_lost(make_engine: EngineMaker) -> None:
-    stream, gate = await opened(make_engine)
-    taken = []
-    for pause in range(9):
-        pending = asyncio.ensure_future(stream.__anext__())
-        await turns(1)
-        gate.allow()
-        await turns(pause)
-        pending.cancel()
-        try:
-            taken.append(await pending)
-        except asyncio.CancelledError:
-            taken.append(await anext(stream))
-    assert taken == list(range(1, 10))
-    assert await collect(stream) == []
 
 
 @pytest.mark.guarantee("S-19")
 async def test_shield_task_group_and_anyio(make_engine: EngineMaker) -> None:
-    stream, gate = await opened(make_engine)
+    stream, gate = await opened_at_gate(make_engine)
     shielded = asyncio.ensure_future(stream.__anext__())
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(asyncio.shield(shielded), 0.001)
@@ -230,7 +167,7 @@ class LoopFailures:
 
 
 async def test_aclose_wakes_a_reader_that_waits(make_engine: EngineMaker) -> None:
-    stream, gate = await opened(make_engine)
+    stream, gate = await opened_at_gate(make_engine)
     reader = asyncio.ensure_future(stream.__anext__())
     await turns(2)
     await stream.aclose()
@@ -241,7 +178,7 @@ async def test_aclose_wakes_a_reader_that_waits(make_engine: EngineMaker) -> Non
 
 @pytest.mark.guarantee("S-22")
 async def test_stream_may_be_read_on_another_loop_than_it_began_on(make_engine: EngineMaker) -> None:
-    stream, gate = await opened(make_engine)
+    stream, gate = await opened_at_gate(make_engine)
     gate.allow(2)
 
     def elsewhere() -> list[Any]:
@@ -278,7 +215,7 @@ async def test_stream_shows_what_it_is_and_how_far_without_being_started(
 
 
 async def test_stream_that_waits_is_live_and_closed_once_it_is_left(make_engine: EngineMaker) -> None:
-    stream, _ = await opened(make_engine)
+    stream, _ = await opened_at_gate(make_engine)
     assert repr(stream).endswith(": live>")
     reader = asyncio.ensure_future(stream.__anext__())
     await turns(2)

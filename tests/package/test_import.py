@@ -1,4 +1,4 @@
-"""A process's memory after importing and using pybridge."""
+"""The import of pybridge: no thread, no word, little memory."""
 
 from __future__ import annotations
 
@@ -47,3 +47,14 @@ def test_import_adds_little_memory_and_no_huge_page(run_python: PythonRunner) ->
     """Importing adds less than 20 MiB, and no mapping is advised to use huge pages, before and after use."""
     # Without the arenas of CPython, which asks for huge pages from 3.15 on, for small mappings too.
     run_python(FOOTPRINT, environment={"PYTHONMALLOC": "malloc"})
+
+
+@pytest.mark.guarantee("P-12")
+def test_import_starts_no_thread_needs_no_extra_and_is_silent(run_python: PythonRunner) -> None:
+    snippet = """
+        import sys, threading, os
+        import pybridge
+        extras = {"msgspec", "orjson", "rich", "matplotlib", "uvloop", "numpy"} & set(sys.modules)
+        print(threading.active_count(), len(os.listdir("/proc/self/task")), sorted(extras))
+    """
+    assert run_python(snippet) == "1 1 []\n"

@@ -1,4 +1,4 @@
-//! Items for the extension module of the Python package alone, without any promise to others.
+//! Re-exports for the crate of the Python package's extension module alone, without any promise to others.
 
 pub use crate::base::exit_parking::enter;
 pub use crate::base::lock::{Mutex, MutexGuard};

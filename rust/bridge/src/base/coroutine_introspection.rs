@@ -1,4 +1,4 @@
-//! Frame, code and state that `inspect` and asyncio see of coroutines made in Rust.
+//! Stand-ins for frame, code and state, which `inspect` and asyncio look up on coroutines made in Rust.
 
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;

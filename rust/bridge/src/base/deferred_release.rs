@@ -1,4 +1,4 @@
-//! A Python reference that any thread may drop: its loop's thread, or the next Python thread, releases it.
+//! Python references that any thread may drop; the thread of their loop, or the next Python thread, releases them.
 
 use std::fmt;
 use std::sync::Arc;

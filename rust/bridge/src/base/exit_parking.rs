@@ -1,7 +1,7 @@
-//! Parking of threads that come back for an interpreter that is going away.
+//! Parking of threads that would go back into an interpreter that is shutting down.
 //!
-//! Python before 3.14 ends such a thread by `pthread_exit`. glibc then unwinds its stack, and a frame of Rust on it aborts
-//! the process. `docs/decisions/0009-threads-are-parked-at-exit.md` says what this rests on.
+//! Python before 3.14 ends such a thread by `pthread_exit`. glibc then unwinds its stack, and a frame of Rust on it
+//! aborts the process. `docs/decisions/0009-threads-are-parked-at-exit.md` says what this rests on.
 #![allow(unsafe_code)] // the C library's list of cleanup routines has no safe form
 
 use pyo3::prelude::*;

@@ -1,7 +1,7 @@
 //! The bridge's mutexes. Debug builds count those that a thread holds: none may be held while Python runs.
 //!
-//! A thread that is in Python may wait for the interpreter while another one that has it waits for the mutex, and it may never
-//! come back: it is parked when the interpreter goes.
+//! A thread that is in Python may wait for the interpreter while another one that has it waits for the mutex, and it
+//! may never come back: it is parked when the interpreter goes.
 
 #[cfg(not(debug_assertions))]
 pub use std::sync::{Mutex, MutexGuard};

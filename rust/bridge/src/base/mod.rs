@@ -1,4 +1,4 @@
-//! Foundations of every layer: locks, logging, the runtime, forks, threads at the interpreter's end, and small pieces of Python.
+//! Foundations of every layer: locks, logging, the runtime, forks, references, the interpreter's end.
 
 pub(crate) mod attach_counts;
 pub(crate) mod context_vars;

@@ -1,7 +1,7 @@
 //! Formats, and the options of each.
 //!
-//! A new format is a variant here, a folder beside `json/` with its reader and serializer, and an arm wherever the compiler
-//! misses one.
+//! A new format is a variant here, a folder beside `json/` with its reader and serializer, and an arm wherever the
+//! compiler misses one.
 
 use pybridge_pool::setters;
 

@@ -1,4 +1,4 @@
-//! Work on many bytes at once: the end of plain text, ASCII, code points of three bytes.
+//! Work on many bytes at once: finding the end of plain text, checking for ASCII, code points of three bytes.
 #![allow(unsafe_code)] // vector loads and stores
 #![expect(clippy::inline_always, reason = "most strings end in their first lane, and a call costs as much as that")]
 

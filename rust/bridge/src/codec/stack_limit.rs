@@ -1,4 +1,4 @@
-//! The stack that is left to the calling thread, which bounds how values nest.
+//! The room that is left on the calling thread's stack, which limits how deep values may nest.
 #![allow(unsafe_code)] // asks the C library where a thread's stack lies, and the processor where it is used
 
 use std::cell::Cell;

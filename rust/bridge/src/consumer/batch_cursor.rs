@@ -1,4 +1,4 @@
-//! A consumer's cursor in one batch: which frames it has taken, and which of those its queue has counted.
+//! A consumer's place in one batch: the frames that it has taken, and those whose credit was returned.
 
 use std::ops::Range;
 

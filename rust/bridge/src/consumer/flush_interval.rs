@@ -1,6 +1,6 @@
-//! Chunks at most once an interval: the time of the next one, and the batches that have come until then.
+//! The flush interval of chunks: batches are gathered until the next tick, and leave as one chunk.
 //!
-//! Intervals are those of one clock, so that chunks of all streams leave together: what carries them is woken once for many.
+//! One clock gives the ticks of all streams, so that their chunks leave together and wake the runtime once for many.
 
 use std::pin::Pin;
 use std::sync::{Arc, LazyLock};

@@ -1,4 +1,4 @@
-//! The `Context` of a stream, by which its handler learns of it and acts on it.
+//! The `Context` object: a handler's view of its own call.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;

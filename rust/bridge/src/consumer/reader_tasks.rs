@@ -1,4 +1,4 @@
-//! Readers of Python streams: one task at a time, and the end of a stream to which its task does not come back.
+//! The tasks that read Python streams: one at a time; a stream ends if its cancelled reader does not come back.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

@@ -1,4 +1,4 @@
-//! Cancellation of a handler: the exception that enters its generator, and what comes back of it.
+//! Cancellation of a handler: the exception that is thrown into its generator, and the judgement of what comes out.
 
 use pyo3::exceptions::asyncio::CancelledError;
 use pyo3::intern;

@@ -1,4 +1,4 @@
-//! The way from an end, an error or a cancellation to the stream's one ending.
+//! The close of a stream's generator, after its end, an error or a cancellation, and the one ending that follows.
 
 use std::mem;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! The stream that code runs in, as a context variable tells it.
+//! The context variable that holds the stream whose handler is running.
 
 use std::sync::Arc;
 

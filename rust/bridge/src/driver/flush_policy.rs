@@ -1,4 +1,4 @@
-//! The decisions when items cross and when other tasks run: full batches, slow items, the budget of a step.
+//! The rules for when items cross and when other tasks run: full batches, slow items, the budget of a step.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! The ending of a stream whose handler, or the way to or from it, failed.
+//! The ending of a stream that failed in its handler, or in decoding its request or encoding its items.
 
 use pyo3::prelude::*;
 

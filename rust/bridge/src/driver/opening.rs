@@ -1,4 +1,4 @@
-//! The way from a request to a source of items: decode it, call the handler, look at what that returns.
+//! The opening of a stream: decoding the request, calling the handler, and the item source from what that returns.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! The making of engines: where the interpreter is at hand, and on their workers for threads that do not attach to it.
+//! The making of engines: on an attached thread, or on the engine's worker for threads that do not attach.
 
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;

@@ -1,4 +1,4 @@
-//! The Python library that the program is linked with: compiled for one, loaded another.
+//! The check that the Python library that was loaded is the one that the program was compiled for.
 #![allow(unsafe_code)] // the dynamic linker's calls, and one of the interpreter's that needs no interpreter
 
 use std::ffi::{CStr, OsStr};

@@ -1,4 +1,4 @@
-//! The end of a program that does not finalize the interpreter.
+//! The orderly end of a program that embeds Python, without finalizing the interpreter.
 
 use std::sync::mpsc;
 use std::thread;

@@ -1,4 +1,4 @@
-//! Items that carry more than data.
+//! `Annotated`: an item with the fields of server-sent events beside its data.
 
 use serde::{Deserialize, Serialize};
 

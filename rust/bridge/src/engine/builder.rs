@@ -1,4 +1,4 @@
-//! The settings of an engine that a Rust host makes, and the making of it.
+//! `EngineBuilder`: the settings of an engine that a Rust host makes, and the making of it.
 
 use std::sync::Arc;
 

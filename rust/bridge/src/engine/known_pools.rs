@@ -1,4 +1,4 @@
-//! The pools of the process: their totals, and their leaks as Python's logging hears of them.
+//! The list of all pools of the process: their totals, and the logging of their leaks.
 
 use std::sync::PoisonError;
 

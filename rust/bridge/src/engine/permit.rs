@@ -1,4 +1,4 @@
-//! Places that are held before there is a request: the admission as something to wait for.
+//! Permits: places of an engine that Rust hosts wait for, and hold before they have a request.
 
 use std::pin::Pin;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! The worker that runs the handler of a call: the caller's loop, the process's own worker, or one that the engine names.
+//! The worker that runs a call's handler: the caller's loop, the process's own worker, or the engine's.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! The settings of an engine that decide how its requests and answers look.
+//! The settings of an engine that its servers must know: format, unary or not, longest request.
 
 use crate::codec::{Format, Limits};
 

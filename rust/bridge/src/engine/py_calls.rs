@@ -1,4 +1,4 @@
-//! Calls from Python: from the arguments of one to its stream.
+//! Calls from Python: the stream that the arguments of a call become.
 
 use std::sync::Arc;
 

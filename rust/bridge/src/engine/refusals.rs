@@ -1,4 +1,4 @@
-//! Refusals of calls from Rust hosts.
+//! Errors of calls that are refused, for Rust hosts.
 
 use crate::base::runtime::RuntimeError;
 use crate::codec::{Format, Limits};

@@ -1,4 +1,4 @@
-//! Settings of engines as a Rust host gives them. What can be is decided by the Python package's classes of the same names.
+//! Settings of engines as a Rust host gives them; the Python package's classes of the same names check them.
 
 use std::time::Duration;
 

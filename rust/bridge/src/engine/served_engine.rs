@@ -1,4 +1,4 @@
-//! An engine as servers within Python see it: bodies in, chunks out, on the loop that runs.
+//! An engine as the extension's HTTP code uses it on a running event loop: request bodies in, chunks out.
 
 use bytes::Bytes;
 use pyo3::exceptions::{PyRuntimeError, PyTypeError};

@@ -1,4 +1,4 @@
-//! The replacement of a `StopIteration` or `StopAsyncIteration` that a handler raises: no clean end, a `RuntimeError`.
+//! The `RuntimeError` that replaces a `StopIteration` or `StopAsyncIteration` raised by a handler.
 
 use pyo3::exceptions::{PyRuntimeError, PyStopAsyncIteration, PyStopIteration};
 use pyo3::prelude::*;

@@ -1,4 +1,4 @@
-//! The C library's allocator, as far as it can be asked and told; every function is looked up when it is wanted.
+//! Calls of the C library's allocator: usage, trimming, thresholds. Each function is looked up when it is wanted.
 #![allow(unsafe_code)] // calls C functions found at run time
 
 use std::ffi::{CStr, c_char, c_int, c_void};

@@ -1,4 +1,4 @@
-//! The process's side of memory: giving back what malloc and Python keep after a burst, and saying whose memory it is.
+//! The memory of the process: giving back what malloc and Python keep after a burst, and reporting how much is whose.
 
 mod allocator;
 mod cpu;

@@ -1,4 +1,4 @@
-//! The shares of the process's memory, and the settings about it: what the Python package asks for.
+//! Functions that the Python package calls: the shares of the process's memory, and its settings.
 
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,4 +1,4 @@
-//! Admission of calls: concurrency, the line of those that wait, and the bytes that live handlers hold decoded.
+//! Admission of calls: concurrency, the queue of waiting calls, and the bytes that live handlers hold decoded.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};

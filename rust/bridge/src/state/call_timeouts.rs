@@ -1,4 +1,4 @@
-//! The timeouts that a call asks for: its deadline, and `idle_timeout`.
+//! The timers of a call's deadline and of its `idle_timeout`.
 
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! The bound on handlers that were cancelled: `cancel_grace`, after which a stream ends without its handler.
+//! The timer of `cancel_grace`: the time that a cancelled handler has before its stream ends without it.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};

@@ -1,4 +1,4 @@
-//! Commands to a worker, and the trait of those who take them.
+//! Commands to a worker, and the trait `CommandSink` of what they are posted to.
 
 use std::sync::Arc;
 

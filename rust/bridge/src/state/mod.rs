@@ -1,4 +1,4 @@
-//! Passive state of engines and streams, shared by all threads; nothing here knows an event loop.
+//! State of engines and streams that all threads share, with its timers and the dispatcher; no event loops.
 
 mod admission;
 mod call_options;

@@ -1,4 +1,4 @@
-//! The frames of all of a worker's drivers that leave together at the end of a turn.
+//! The outbox of a worker: batches and endings of all its streams, which leave together at the end of a turn.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! The bound on consumers that take nothing: `write_timeout`, and the ending `slow_consumer`.
+//! The timer of `write_timeout`: a stream whose consumer takes nothing for that long is cancelled as `slow_consumer`.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};

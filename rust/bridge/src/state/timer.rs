@@ -1,4 +1,4 @@
-//! The start of a stream's timers, on the runtime's clock: they hold while the event loop is stuck.
+//! The start of a stream's timers on the runtime, where they fire even while the event loop is stuck.
 
 use std::sync::{Arc, Weak};
 

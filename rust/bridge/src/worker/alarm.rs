@@ -1,5 +1,5 @@
-//! The sleep of the relief: it goes to sleep when nothing is left, and whoever makes something wakes it.
-//! It knows no Python: `rust/bridge/models` compiles this very file and checks every interleaving.
+//! The alarm of a watcher that sleeps while there is nothing to do: whoever makes something wakes it. It knows no
+//! Python: `rust/bridge/models` compiles this very file and checks every interleaving.
 
 use super::sync::{AtomicBool, Ordering};
 

@@ -1,4 +1,4 @@
-//! Every way to the interpreter from a thread that is not inside a Python call, counted by thread.
+//! All ways to attach to the interpreter from a thread that is not inside a Python call, counted by thread.
 #![allow(unsafe_code)] // states what the call stack guarantees, or what was looked up
 
 use pyo3::ffi;

@@ -1,4 +1,4 @@
-//! The relief of busy workers: what one has made leaves within 15 ms, although a handler keeps its thread.
+//! Relief of busy workers: where a handler keeps its worker's thread, the runtime flushes the outbox within 15 ms.
 
 use std::sync::{Arc, PoisonError, Weak};
 use std::time::{Duration, Instant};

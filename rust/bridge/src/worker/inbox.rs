@@ -1,4 +1,4 @@
-//! The protocol between those who post to a worker and the worker: no wake-up is lost, and what comes after the end is
+//! A queue that any thread posts to and one worker takes from: no wake-up is lost, and what is posted after its end is
 //! handed back. It knows no Python: `rust/bridge/models` compiles this very file and checks every interleaving.
 
 use super::sync::{AtomicBool, Ordering, SegQueue, fence};

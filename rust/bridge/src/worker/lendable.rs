@@ -1,5 +1,5 @@
-//! A value that one thread works with piece by piece, and that another thread may have between two pieces. It knows no
-//! Python: `rust/bridge/models` compiles this very file and checks every interleaving.
+//! A value that one thread works with in short pieces, and that other threads may borrow between two pieces. It knows
+//! no Python: `rust/bridge/models` compiles this very file and checks every interleaving.
 #![allow(unsafe_code)] // hands out what an atomic says that nobody else has
 
 use super::sync::{AtomicU8, Ordering, UnsafeCell, wait};

@@ -1,4 +1,4 @@
-//! Lifespans that are being entered, and the calls that they wait for meanwhile.
+//! Detection of lifespans that would wait for themselves, by the calls that each waits for while it is entered.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};

@@ -1,4 +1,4 @@
-//! Event-loop threads: the only place, with the driver, where Python runs.
+//! Workers: threads that run event loops, with their mailboxes, outboxes and lifespans.
 
 mod alarm;
 mod attach;

@@ -1,5 +1,5 @@
-//! Atomics, cells and waits for [`inbox`](super::inbox), [`lendable`](super::lendable) and [`alarm`](super::alarm); their
-//! models have loom's instead.
+//! Atomics, cells and waits for [`inbox`](super::inbox), [`lendable`](super::lendable) and [`alarm`](super::alarm);
+//! their models have loom's instead.
 use std::cell;
 use std::hint;
 use std::thread;

@@ -1,4 +1,4 @@
-//! The future that a task of asyncio waits for while it waits for a stream; it lasts for one wait.
+//! The future that an asyncio task awaits while it waits for a stream; each wait has one of its own.
 
 use std::mem;
 use std::sync::PoisonError;

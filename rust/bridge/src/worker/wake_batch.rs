@@ -1,4 +1,4 @@
-//! Tasks that are woken on one event loop: all of a turn's by one callback of the loop.
+//! Wake-ups of tasks on one event loop: all those of a turn by one callback of the loop.
 
 use std::mem;
 use std::sync::PoisonError;

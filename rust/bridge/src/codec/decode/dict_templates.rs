@@ -1,4 +1,4 @@
-//! Templates of dicts whose keys came before: a new dict is a copy of one that has grown already.
+//! Templates of dicts by their keys: a dict whose keys were seen before begins as a copy of one that has its size.
 #![allow(unsafe_code)] // holds owned references as plain pointers
 
 use pyo3::{Python, ffi};

@@ -1,4 +1,4 @@
-//! Keys of maps that came before, as ready `str` objects with their hash.
+//! Cache of map keys: the `str` objects, with their hashes, of keys that were decoded before.
 #![allow(unsafe_code)] // holds owned references as plain pointers
 
 use pyo3::{Python, ffi};

@@ -1,4 +1,4 @@
-//! Open containers of a message while it is read, and how far it was read.
+//! The stack of containers that are open while a message is read, and the place of the next byte.
 
 use smallvec::SmallVec;
 

@@ -1,4 +1,4 @@
-//! The traits of what visits a message while it is read, bottom up.
+//! The visitor traits, which readers call for each value of a message: inner values first, then what holds them.
 
 use crate::codec::error::BoxedError;
 

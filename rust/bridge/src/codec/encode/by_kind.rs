@@ -1,4 +1,4 @@
-//! Serialization of objects that are not of the commonest exact types, by the kind of their type.
+//! Serialization of all objects but those of exact builtin types, by the kind of their type.
 #![allow(unsafe_code)] // reads the storage that an object's kind says it has
 
 use pyo3::ffi;

@@ -1,4 +1,4 @@
-//! Open arrays and maps, for the serializers of all formats.
+//! Arrays and maps that are being written, element by element, for the serializers of all formats.
 #![expect(clippy::inline_always, reason = "the leaves of a container belong into its loop")]
 
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};

@@ -1,4 +1,4 @@
-//! Lists, tuples and dicts read in place, without a snapshot of them.
+//! Serialization of lists, tuples and dicts in place, without a snapshot of their elements.
 #![allow(unsafe_code)] // reads elements without a reference where no code can run before their use
 #![expect(clippy::inline_always, reason = "the head of each list and dict")]
 

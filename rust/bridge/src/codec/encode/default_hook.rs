@@ -1,4 +1,4 @@
-//! The `default` hook, which converts what nothing else does.
+//! The user's `default` hook, called for objects that have no encoding of their own.
 
 use pyo3::prelude::*;
 use serde::Serializer;

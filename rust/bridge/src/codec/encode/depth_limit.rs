@@ -1,5 +1,5 @@
-//! Limits on the depth of an item and the number of its values, by its own limits, by the thread's stack, and by what
-//! encodings around it have open.
+//! Limits on the depth of an item and the number of its values: those of the codec, of the thread's stack, and of the
+//! encodings that this one runs inside.
 
 use std::cell::Cell;
 

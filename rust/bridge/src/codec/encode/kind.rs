@@ -1,4 +1,4 @@
-//! The kind of a type, which says what its objects are encoded as: by its storage, by its fields, or by its name.
+//! The kind of a type, found by its storage, its fields or its name: the way in which its objects are encoded.
 #![allow(unsafe_code)] // asks for the flags of types
 
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! The frame being written, with its limit.
+//! The frame that is being written, and its greatest length.
 #![expect(clippy::inline_always, reason = "a put of a few bytes is cheaper than a call")]
 
 use std::fmt;

@@ -1,5 +1,5 @@
-//! Containers serialized from a snapshot of their elements: it is taken where Python code may run meanwhile, and compared
-//! with the container at the end.
+//! Serialization of containers that Python code may change meanwhile: from a snapshot of their elements, which is
+//! compared with the container at the end.
 #![allow(unsafe_code)] // reads elements where no code can run before they are captured
 
 use pyo3::ffi;

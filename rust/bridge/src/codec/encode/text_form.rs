@@ -1,4 +1,4 @@
-//! Text in a standard form that stands for an object.
+//! The text that an object is encoded as: a short line of ASCII, a longer string, or a `str`.
 
 use pyo3::prelude::*;
 use pyo3::types::PyString;

@@ -1,4 +1,4 @@
-//! The methods of a serializer that no Python object calls, the same for all formats.
+//! A macro with the methods of `serde::Serializer` that the encoding of Python objects does not need, for all formats.
 
 /// The rest of [`serde::Serializer`] for a format that the walk alone writes to.
 macro_rules! unsupported_methods {

@@ -1,4 +1,4 @@
-//! The state of one walk over a Python object: what it is written with, limits, references, and the path of a failure.
+//! The state of one walk over a Python object: its settings, limits, captured references, and the path of a failure.
 
 use std::cell::{Cell, RefCell};
 

@@ -1,5 +1,5 @@
-//! Decimal digits into binary numbers: eight at once, and into the nearest float by one or two multiplications
-//! (the method of Eisel and Lemire).
+//! Conversion of decimal digits to numbers: eight digits at once, and to the nearest float by one or two
+//! multiplications (the method of Eisel and Lemire).
 
 /// Powers of ten that the table holds; all others are left to the standard library.
 const LEAST: i64 = -54;

@@ -1,5 +1,5 @@
-//! The serializer of JSON, over the pool's writer. It refuses NaN, infinities and bytes unless the codec's options say what to
-//! write for them.
+//! The serializer of JSON, over the pool's writer. It refuses NaN, infinities and bytes unless the codec's options say
+//! what to write for them.
 #![expect(clippy::inline_always, reason = "the leaves of a container belong into its loop")]
 
 use std::fmt;

@@ -1,4 +1,4 @@
-//! Escapes of everything but printable ASCII in finished JSON, made where it stands.
+//! Escaping of all but printable ASCII in JSON that is already written, in place.
 
 use super::write_string::HEX;
 use crate::codec::encode::sink::{Halt, Sink};

@@ -1,4 +1,4 @@
-//! A message without the earlier of equal keys, for readers that refuse what comes twice.
+//! Copies of messages in which a repeated key keeps only its last value, for deserializers that refuse duplicates.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! Classes of modules that somebody has imported.
+//! Look-up of classes in modules that the program has imported, without importing any.
 
 use pyo3::intern;
 use pyo3::prelude::*;

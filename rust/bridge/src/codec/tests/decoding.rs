@@ -1,4 +1,4 @@
-//! Decoding of objects, in one go and in stretches.
+//! Tests of decoding Python objects, in one go and in stretches.
 
 use bytes::Bytes;
 use pyo3::types::PyDict;

@@ -1,4 +1,4 @@
-//! Encoding of objects.
+//! Tests of encoding Python objects.
 
 use std::sync::atomic::Ordering;
 

@@ -1,4 +1,4 @@
-//! The codec against the interpreter.
+//! Tests of the codec with a real interpreter.
 #![allow(clippy::disallowed_methods, reason = "a test's thread is its own")]
 
 mod decoding;

@@ -1,4 +1,4 @@
-//! Text and shapes of dicts, beside what the standard library and the interpreter say.
+//! Tests of text and of dicts' templates, against the standard library and the interpreter.
 
 use super::*;
 use crate::codec::DecodeError;

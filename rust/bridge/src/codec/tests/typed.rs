@@ -1,4 +1,4 @@
-//! Rust values from frames and back.
+//! Tests of Rust values from frames and back.
 
 use std::thread;
 

@@ -1,4 +1,4 @@
-//! The reader of Rust values from JSON, against `serde_json`.
+//! Tests of reading Rust values from JSON, against `serde_json`.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Debug;

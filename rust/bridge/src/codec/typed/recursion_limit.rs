@@ -1,5 +1,5 @@
-//! The recursion limit of Rust types: the thread's stack, and a number of options and newtypes around one another, which
-//! take no byte of the message and which no format counts.
+//! The recursion limit of Rust types: the room on the thread's stack, and a number of options and newtypes inside one
+//! another, which take no byte of the message and which no format counts.
 //!
 //! A type that contains itself through them alone would be read for ever from one byte.
 

@@ -1,4 +1,4 @@
-//! The object that is a coroutine: its states, and its steps.
+//! `Awaited`, the Python coroutine object that is made in Rust: its states and its steps.
 
 use std::mem;
 use std::sync::atomic::{AtomicBool, Ordering};

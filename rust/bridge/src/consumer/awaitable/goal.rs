@@ -1,4 +1,4 @@
-//! The goals of coroutines made in Rust: items, starts, ends, calls; and one look at whether a goal is reached.
+//! The goals that coroutines made in Rust wait for: an item, a start, an end, a call; and the check for each.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! A call that gives exactly one item: its stream is read to the end, and left if that goes wrong.
+//! A call that gives exactly one item: its stream is read to the end, and abandoned if that fails.
 
 use std::task::{Poll, Waker};
 

@@ -1,4 +1,4 @@
-//! The slots by which the interpreter resumes our coroutines, as it does its own; the class macro does not know them.
+//! Type slots by which the interpreter resumes coroutines made in Rust as it does its own; pyo3's class macro has none.
 #![allow(unsafe_code)] // the interpreter's C API has no safe form of these calls
 
 use pyo3::ffi;

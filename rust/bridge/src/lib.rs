@@ -24,10 +24,10 @@ mod worker;
 pub use base::fault;
 pub use base::runtime;
 pub use codec::{CodecSpec, DuplicateKeys, Format, Framing, Limits};
-pub use consumer::{Canceller, ChunkStream, Frame, FrameStream, ItemStream, StreamError};
+pub use consumer::{Annotated, Canceller, ChunkStream, Frame, FrameStream, ItemStream, StreamError};
 pub use engine::{
-    AcquirePermit, Annotated, Callable, Drained, Engine, EngineBuilder, EngineProfile, EngineStats, FlowConfig,
-    FlowStats, Histogram, ModelDump, Permit, PoolChoice, RequestBody, SetupError, StreamStats,
+    AcquirePermit, Callable, Drained, Engine, EngineBuilder, EngineProfile, EngineStats, FlowConfig, FlowStats,
+    Histogram, ModelDump, Permit, PoolChoice, RequestBody, SetupError, StreamStats,
 };
 pub use error::{Failure, FailureKind, PublicAnswer, Reason};
 pub use prometheus::metrics_text;

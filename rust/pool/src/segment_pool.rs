@@ -43,7 +43,7 @@ struct Retired {
 
 /// Counters of the small tier.
 #[derive(Debug, Default, Clone, Copy)]
-pub(crate) struct RingStats {
+pub(crate) struct SegmentPoolStats {
     pub(crate) pinned: usize,
     pub(crate) parked: usize,
     pub(crate) hits: u64,
@@ -61,7 +61,7 @@ struct State {
     parked: Vec<Segment>,
     low_water: LowWater,
     closed: bool,
-    stats: RingStats,
+    stats: SegmentPoolStats,
 }
 
 #[derive(Debug)]
@@ -210,12 +210,12 @@ impl SegmentPool {
         drop((retired, parked));
     }
 
-    pub(crate) fn stats(&self) -> (RingStats, Surplus) {
+    pub(crate) fn stats(&self) -> (SegmentPoolStats, Surplus) {
         let mut state = lock(&self.state);
         let surplus = self.poll(&mut state, usize::MAX);
         let live = state.retired_live + state.active.iter().map(|shared| shared.live()).sum::<usize>();
         let held = (state.retired.len() + state.active.len()) * self.segment_bytes;
-        let counted = RingStats {
+        let counted = SegmentPoolStats {
             pinned: held.saturating_sub(live),
             parked: state.parked.len() * self.segment_bytes,
             writers: state.active.len(),
@@ -257,7 +257,7 @@ mod tests {
             range
         }
 
-        fn stats(&self) -> RingStats {
+        fn stats(&self) -> SegmentPoolStats {
             self.segments.stats().0
         }
 

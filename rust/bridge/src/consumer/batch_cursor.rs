@@ -35,7 +35,7 @@ impl BatchCursor {
         Some(start..self.batch.bytes().len())
     }
 
-    /// Bytes that one frame of the batch keeps from going home.
+    /// Bytes that one frame of the batch keeps from going back to the pool.
     pub(crate) fn pins(&self) -> usize {
         self.batch.pins()
     }

@@ -22,7 +22,7 @@ const LATE: u32 = 8;
 
 /// The batches of one stream between two chunks. The first chunk and the end leave at once.
 #[derive(Debug)]
-pub(crate) struct Gather {
+pub(crate) struct FlushInterval {
     interval: Duration,
     /// When the next chunk may leave; `None`: at once.
     due: Option<Instant>,
@@ -31,7 +31,7 @@ pub(crate) struct Gather {
     bytes: usize,
 }
 
-impl Gather {
+impl FlushInterval {
     /// `None` where the interval is zero: each chunk leaves as it crosses.
     pub(crate) fn new(interval: Duration) -> Option<Box<Self>> {
         (!interval.is_zero())

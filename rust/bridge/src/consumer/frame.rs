@@ -19,7 +19,8 @@ use pyo3::{IntoPyObjectExt, ffi, intern};
 use crate::codec::{self, CodecSpec, DuplicateKeys, Format, Limits};
 use crate::error::py_errors::IntoException;
 
-/// One encoded item. Dropping the last frame of a segment or mapping lets its memory go home.
+/// One encoded item. Dropping the last frame of a segment or mapping lets its memory go
+/// back to the pool.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Frame(Bytes);
 
@@ -196,7 +197,8 @@ impl PyFrame {
     /// The most bytes that the interpreter has memory for small objects for.
     pub(crate) const SHORT: usize = 512;
 
-    /// True if a frame of `len` bytes may keep `pins` bytes from going home; else it is to be copied.
+    /// True if a frame of `len` bytes may keep `pins` bytes from going back to the pool; else it is to
+    /// be copied.
     pub(crate) fn may_hold(len: usize, pins: usize) -> bool {
         pins <= len.saturating_mul(Self::PIN_FACTOR).saturating_add(Self::PIN_ALLOWANCE)
     }
@@ -219,7 +221,8 @@ impl PyFrame {
         Bound::new(py, Self { data, terms })
     }
 
-    /// Frames that Python code holds, each of which keeps its memory from going home.
+    /// Frames that Python code holds, each of which keeps its memory from going back to
+    /// the pool.
     pub(crate) fn held() -> usize {
         HELD.load(Ordering::Relaxed)
     }

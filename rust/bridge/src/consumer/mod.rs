@@ -1,5 +1,6 @@
 //! Streams as Python and Rust consumers read them, and the coroutines that await them.
 
+mod annotated;
 mod awaitable;
 mod batch_cursor;
 mod blocking_stream;
@@ -14,6 +15,7 @@ mod reader_tasks;
 mod rust_stream;
 mod stream_error;
 
+pub use annotated::Annotated;
 pub(crate) use awaitable::{Awaited, Goal, Single, prepare};
 pub use awaitable::{Polled, coroutine};
 pub(crate) use blocking_stream::BlockingStream;

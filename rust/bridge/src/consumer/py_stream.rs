@@ -13,7 +13,7 @@ use pyo3::types::PyBytes;
 
 use super::awaitable::{Awaited, Goal};
 use super::batch_cursor::BatchCursor;
-use super::flush_interval::Gather;
+use super::flush_interval::FlushInterval;
 use super::frame::PyFrame;
 use super::read_results::{chunk_of, item_of, raise_ending};
 use super::reader_tasks::Readers;
@@ -62,7 +62,7 @@ enum State {
         stream: Arc<StreamState>,
         cursor: BatchCursor,
         /// `None`: each chunk leaves as it crosses.
-        gather: Option<Box<Gather>>,
+        gather: Option<Box<FlushInterval>>,
     },
     /// Nothing more is read. The stream may still be on its way to its ending.
     Closed(Weak<StreamState>),
@@ -179,7 +179,7 @@ impl PyStream {
                 }
             }
         };
-        let gather = Gather::new(self.flush_interval);
+        let gather = FlushInterval::new(self.flush_interval);
         let opened = call.open(py, ConsumerKind::Python);
         let mut state = self.state();
         let abandoned = !matches!(*state, State::Starting);

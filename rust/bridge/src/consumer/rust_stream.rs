@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 
 use super::batch_cursor::BatchCursor;
 use super::canceller::{Canceller, set_drop_reason};
-use super::flush_interval::{Gather, join};
+use super::flush_interval::{FlushInterval, join};
 use super::frame::Frame;
 use super::stream_error::StreamError;
 use crate::codec;
@@ -189,7 +189,7 @@ impl Stream for FrameStream {
 pub struct ChunkStream {
     consumer: Consumer,
     /// `None`: each chunk leaves as it crosses.
-    gather: Option<Box<Gather>>,
+    gather: Option<Box<FlushInterval>>,
     /// Of a chunk that leaves now, what [`Self::poll_batch`] has not given yet.
     leaving: VecDeque<Batch>,
     items: u64,
@@ -215,7 +215,7 @@ impl ChunkStream {
     /// (`FlowConfig.high_water`). The handler does not wait for the interval.
     #[must_use]
     pub fn flush_interval(mut self, interval: Duration) -> Self {
-        self.gather = Gather::new(interval);
+        self.gather = FlushInterval::new(interval);
         self
     }
 

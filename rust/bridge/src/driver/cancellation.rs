@@ -8,13 +8,13 @@ use pyo3::types::PyTuple;
 use super::awaitable_step::awaiter;
 use super::coroutine::Driver;
 use super::handler_failure::{failure, raised};
-use super::state_machine::{Flow, Pending, StateMachine};
+use super::state_machine::{Pending, StateMachine, Transition};
 use crate::error::{Reason, py_errors};
 use crate::state::Ending;
 
 impl StateMachine {
     /// Raises in a handler that is parked at a `yield`, or whose generator waits itself, or that has not begun.
-    pub(super) fn throw_parked<'py>(&mut self, driver: &Bound<'py, Driver>, error: PyErr) -> Flow<'py> {
+    pub(super) fn throw_parked<'py>(&mut self, driver: &Bound<'py, Driver>, error: PyErr) -> Transition<'py> {
         let py = driver.py();
         driver.get().stream.queue.credit.unpause();
         if let Some(source) = &mut self.source {

@@ -13,7 +13,7 @@ use super::awaitable_step::{awaiter, is_end};
 use super::cancellation::asked_to_stop;
 use super::coroutine::Driver;
 use super::handler_failure::{failure, raised};
-use super::state_machine::{Flow, Pending, Phase, StateMachine, Turn};
+use super::state_machine::{Pending, Phase, StateMachine, StepResult, Transition};
 use crate::base::deferred_release::LoopOwned;
 use crate::base::interpreter::object_of;
 use crate::base::{fault, log};
@@ -22,13 +22,13 @@ use crate::state::{Cancellation, Ending, cancel_grace};
 
 impl StateMachine {
     /// The handler's generator ran out.
-    pub(super) fn on_end<'py>(&mut self, driver: &Bound<'py, Driver>) -> Flow<'py> {
+    pub(super) fn on_end<'py>(&mut self, driver: &Bound<'py, Driver>) -> Transition<'py> {
         let ending = self.cut_short(driver).map_or(Ending::Finished, Ending::cancelled);
         self.finish(driver, ending, None)
     }
 
     /// The handler, or the way to it, raised.
-    pub(super) fn on_error<'py>(&mut self, driver: &Bound<'py, Driver>, error: PyErr) -> Flow<'py> {
+    pub(super) fn on_error<'py>(&mut self, driver: &Bound<'py, Driver>, error: PyErr) -> Transition<'py> {
         let py = driver.py();
         match self.phase {
             Phase::Close(..) => return self.on_closed(driver, Some(&error)),
@@ -48,7 +48,7 @@ impl StateMachine {
     }
 
     /// `aclose()` is over: the ending that waited for it goes out.
-    pub(super) fn on_closed<'py>(&mut self, driver: &Bound<'py, Driver>, error: Option<&PyErr>) -> Flow<'py> {
+    pub(super) fn on_closed<'py>(&mut self, driver: &Bound<'py, Driver>, error: Option<&PyErr>) -> Transition<'py> {
         let context = error.and_then(|error| self.note_close_error(driver, error));
         let Phase::Close(mut ending, outward) = mem::replace(&mut self.phase, Phase::Done) else {
             unreachable!("called in this phase only")
@@ -60,7 +60,12 @@ impl StateMachine {
     }
 
     /// The source raised: a generator is done by that, any other iterator is closed if it can be.
-    fn end_early<'py>(&mut self, driver: &Bound<'py, Driver>, ending: Ending, outward: Option<PyErr>) -> Flow<'py> {
+    fn end_early<'py>(
+        &mut self,
+        driver: &Bound<'py, Driver>,
+        ending: Ending,
+        outward: Option<PyErr>,
+    ) -> Transition<'py> {
         if self.source.as_ref().is_some_and(|source| !source.is_generator()) {
             self.close(driver, ending, outward)
         } else {
@@ -69,7 +74,7 @@ impl StateMachine {
     }
 
     /// Ends the stream with `error`, after the generator has been closed.
-    pub(super) fn fail<'py>(&mut self, driver: &Bound<'py, Driver>, error: &PyErr) -> Flow<'py> {
+    pub(super) fn fail<'py>(&mut self, driver: &Bound<'py, Driver>, error: &PyErr) -> Transition<'py> {
         let (ending, outward) =
             asked_to_stop(driver, error).unwrap_or_else(|| (raised(driver, failure(driver, error)), None));
         self.close(driver, ending, outward)
@@ -83,7 +88,7 @@ impl StateMachine {
         driver: &Bound<'py, Driver>,
         ending: Ending,
         outward: Option<PyErr>,
-    ) -> Flow<'py> {
+    ) -> Transition<'py> {
         let py = driver.py();
         self.start_closing(driver, ending, outward);
         let Some(mut source) = self.source.take() else { return self.on_closed(driver, None) };
@@ -117,7 +122,7 @@ impl StateMachine {
         driver: &Bound<'py, Driver>,
         ending: Ending,
         outward: Option<PyErr>,
-    ) -> Flow<'py> {
+    ) -> Transition<'py> {
         self.phase = Phase::Done;
         self.pending = None;
         self.source = None;
@@ -145,7 +150,7 @@ impl StateMachine {
     }
 
     /// After a panic: the stream ends as an internal failure, the handler is closed, the worker lives.
-    pub(super) fn fail_internally<'py>(&mut self, driver: &Bound<'py, Driver>) -> Turn<'py> {
+    pub(super) fn fail_internally<'py>(&mut self, driver: &Bound<'py, Driver>) -> StepResult<'py> {
         let ending = match self.phase {
             Phase::Done | Phase::Close(..) => Ending::Raised(Box::new(Failure::panicked())),
             _ => raised(driver, Failure::panicked()),

@@ -12,7 +12,7 @@ use super::coroutine::Driver;
 use super::current_stream;
 use super::handler_failure::{failure, raised};
 use super::item_source::ItemSource;
-use super::state_machine::{Flow, Pending, Phase, StateMachine};
+use super::state_machine::{Pending, Phase, StateMachine, Transition};
 use crate::base::fault;
 use crate::codec::{DecodeError, Decoder};
 use crate::error::FailureKind;
@@ -23,7 +23,7 @@ use crate::state::{Request, RequestCodec};
 const DECODE_STRETCH: usize = 128 << 10;
 
 impl StateMachine {
-    pub(super) fn begin<'py>(&mut self, driver: &Bound<'py, Driver>, request: Request) -> Flow<'py> {
+    pub(super) fn begin<'py>(&mut self, driver: &Bound<'py, Driver>, request: Request) -> Transition<'py> {
         let py = driver.py();
         if let Err(error) = current_stream::enter(py, driver) {
             return self.fail(driver, &error);
@@ -47,7 +47,7 @@ impl StateMachine {
         driver: &Bound<'py, Driver>,
         mut decoder: Box<Decoder>,
         encoded: usize,
-    ) -> Flow<'py> {
+    ) -> Transition<'py> {
         let py = driver.py();
         fault::reach(fault::Point::Decode);
         match decoder.run(py, DECODE_STRETCH) {
@@ -77,7 +77,7 @@ impl StateMachine {
     }
 
     /// Calls the handler; the request is the handler's from here on.
-    fn call<'py>(&mut self, driver: &Bound<'py, Driver>, request: Py<PyAny>) -> Flow<'py> {
+    fn call<'py>(&mut self, driver: &Bound<'py, Driver>, request: Py<PyAny>) -> Transition<'py> {
         let py = driver.py();
         fault::reach(fault::Point::Call);
         let handler = self.handler();
@@ -102,7 +102,7 @@ impl StateMachine {
         driver: &Bound<'py, Driver>,
         value: &Bound<'py, PyAny>,
         awaited: bool,
-    ) -> Flow<'py> {
+    ) -> Transition<'py> {
         if !self.handler().unary || awaited {
             match ItemSource::of(value) {
                 Ok(Some(source)) => {

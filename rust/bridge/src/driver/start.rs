@@ -49,7 +49,7 @@ fn try_start(
     let driver = Driver::new(py, worker, start, engine)?;
     stream.restart_idle();
     match worker.get().spawn(py, &stream, driver.clone().into_any(), context, &engine.tasks().name) {
-        // An eager task has run to its end, and what only an exit does, raised into its maker: the loop's to hear.
+        // An eager task has run to its end and raised an exit into its maker: the loop is told, which ends by it.
         Err(error) if stream.is_released() => worker.get().raise_in_loop(py, &error),
         Err(error) => {
             // Here and not by the caller: a driver that goes before its stream has ended ends it as lost.

@@ -43,10 +43,10 @@ pub(super) enum Pending {
 }
 
 /// What the task gets from a step.
-pub(super) type Turn<'py> = PyResult<Option<Bound<'py, PyAny>>>;
+pub(super) type StepResult<'py> = PyResult<Option<Bound<'py, PyAny>>>;
 
 /// Goes on (`None`), or returns to the task.
-pub(super) type Flow<'py> = Option<Turn<'py>>;
+pub(super) type Transition<'py> = Option<StepResult<'py>>;
 
 /// What is kept until the end.
 pub(super) struct KeptAlive {
@@ -125,7 +125,7 @@ impl StateMachine {
     }
 
     /// One step of the task: until the handler waits, credit is used up, others should run, or the end.
-    pub(super) fn run<'py>(&mut self, driver: &Bound<'py, Driver>, mut input: Option<PyErr>) -> Turn<'py> {
+    pub(super) fn run<'py>(&mut self, driver: &Bound<'py, Driver>, mut input: Option<PyErr>) -> StepResult<'py> {
         if self.is_done() {
             return Err(PyRuntimeError::new_err("cannot reuse already awaited coroutine"));
         }
@@ -162,7 +162,7 @@ impl StateMachine {
     }
 
     /// Nothing is pending: make the next thing to wait for.
-    fn advance<'py>(&mut self, driver: &Bound<'py, Driver>) -> Flow<'py> {
+    fn advance<'py>(&mut self, driver: &Bound<'py, Driver>) -> Transition<'py> {
         if matches!(self.phase, Phase::Iterate) {
             return self.iterate(driver);
         }
@@ -176,7 +176,7 @@ impl StateMachine {
     }
 
     /// Takes items while they are ready.
-    fn iterate<'py>(&mut self, driver: &Bound<'py, Driver>) -> Flow<'py> {
+    fn iterate<'py>(&mut self, driver: &Bound<'py, Driver>) -> Transition<'py> {
         let py = driver.py();
         loop {
             let Some(source) = &mut self.source else { unreachable!("set before the phase") };
@@ -204,7 +204,7 @@ impl StateMachine {
         driver: &Bound<'py, Driver>,
         awaitable: Option<Bound<'py, PyAny>>,
         step: Step<'py>,
-    ) -> Flow<'py> {
+    ) -> Transition<'py> {
         match step {
             Step::Waits(object) => {
                 self.pending =
@@ -235,7 +235,7 @@ impl StateMachine {
         }
     }
 
-    fn after_item<'py>(&mut self, driver: &Bound<'py, Driver>, outcome: ItemOutcome) -> Flow<'py> {
+    fn after_item<'py>(&mut self, driver: &Bound<'py, Driver>, outcome: ItemOutcome) -> Transition<'py> {
         match outcome {
             ItemOutcome::Next => None,
             ItemOutcome::Yield => {

@@ -1,6 +1,5 @@
 //! Handler, worker, codec and pool put together: the face for Rust hosts and for the Python package.
 
-mod annotated;
 mod builder;
 mod callable;
 mod drain;
@@ -27,7 +26,6 @@ mod stats;
 mod stats_to_python;
 mod submit;
 
-pub use annotated::Annotated;
 pub use builder::{EngineBuilder, PoolChoice};
 pub use callable::Callable;
 pub use drain::Drained;

@@ -104,8 +104,8 @@ impl ServedEngine {
     }
 }
 
-/// Starts a stream of chunks that nobody has read from, and takes it away from its Python object. An interval between chunks
-/// is the taker's to set.
+/// Starts a stream of chunks that nobody has read from, and takes it away from its Python object. Whoever
+/// takes it sets the interval between chunks, if there is to be one.
 ///
 /// # Errors
 /// Why the call is refused.

@@ -36,7 +36,7 @@ enum Waiter {
     Permit(Waker),
 }
 
-/// The door of one engine. Nested calls pass it unasked, so that nesting cannot deadlock on its own limit.
+/// The admission of one engine. Nested calls take no place of it, so that nesting cannot deadlock on its own limit.
 pub(crate) struct Admission {
     limits: AdmissionLimits,
     inner: Mutex<Inner>,

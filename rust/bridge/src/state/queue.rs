@@ -180,7 +180,7 @@ impl Queue {
         reader
     }
 
-    /// Replaces the memory of queued frames by exact copies, so that the segments they pin can go home. Stops after
+    /// Replaces the memory of queued frames by exact copies, so that the segments they pin can go back to the pool. Stops after
     /// about `most` bytes; returns how many were copied.
     pub(crate) fn copy_out(&self, pool: &Pool, most: usize) -> usize {
         let mut copied = 0;

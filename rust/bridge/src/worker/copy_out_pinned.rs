@@ -18,14 +18,14 @@ impl LoopWorker {
         if over.is_empty() {
             return;
         }
-        let mut cores: Vec<_> = tables.live.iter().map(|(_, live)| Arc::clone(&live.stream)).collect();
-        let start = tables.looked_at % cores.len().max(1);
-        cores.rotate_left(start);
-        cores.truncate(STREAMS_PER_LOOK);
-        tables.looked_at = tables.looked_at.wrapping_add(cores.len());
+        let mut streams: Vec<_> = tables.live.iter().map(|(_, live)| Arc::clone(&live.stream)).collect();
+        let start = tables.looked_at % streams.len().max(1);
+        streams.rotate_left(start);
+        streams.truncate(STREAMS_PER_LOOK);
+        tables.looked_at = tables.looked_at.wrapping_add(streams.len());
         drop(tables);
         let mut left = COPIED_PER_LOOK;
-        for stream in cores {
+        for stream in streams {
             if let Some(pool) = over.iter().find(|pool| pool.id() == stream.engine.pool.id()) {
                 left = left.saturating_sub(stream.queue.copy_out(pool, left));
             }

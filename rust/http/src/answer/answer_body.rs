@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::Response;
 use http_body::{Body, Frame, SizeHint};
 
-use super::body::{ChunkBody, Interrupted};
+use super::chunk_body::{ChunkBody, Interrupted};
 use crate::observe::{Outcome, Record, Tally};
 
 /// The body of an answer of [`Protocol`](crate::Protocol), for any server that takes an [`http_body::Body`]: a stream

@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, header};
 use pybridge::{ChunkStream, Reason, StreamError};
 
 use super::answer_body::AnswerBody;
-use super::body::{ChunkBody, Failures};
+use super::chunk_body::{ChunkBody, Failures};
 use super::source::Source;
 use crate::api::Api;
 use crate::error::HttpError;

@@ -1,4 +1,4 @@
-//! Options of the protocol that cannot be.
+//! The check of the protocol's options, and the error of one that cannot be.
 
 use std::fmt;
 use std::time::Duration;

@@ -2,7 +2,7 @@
 
 use pybridge::{EngineProfile, Format, Framing};
 
-use super::accept::Offer;
+use super::accept_header::Offer;
 use crate::answer::Failures;
 use crate::api::Api;
 use crate::media;

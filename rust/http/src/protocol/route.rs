@@ -6,14 +6,14 @@ use bytes::Bytes;
 use http::{Response, header, request};
 use pybridge::{EngineProfile, Format};
 
-use super::accept::choose;
-use super::check::{ProtocolError, check, path_of};
+use super::accept_header::choose;
+use super::check_options::{ProtocolError, check, path_of};
 use super::content_type::format_of;
 use super::incoming::{Incoming, Kind};
 use super::options::ProtocolOptions;
 use super::pages::Page;
+use super::paths::Target;
 use super::representation::{Representation, names, offers};
-use super::target::Target;
 use super::terms::Terms;
 use super::{openai, refusals};
 use crate::answer::failed;

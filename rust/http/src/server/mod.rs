@@ -1,8 +1,8 @@
 //! A server: sockets, connections and requests around the protocol.
 
-mod accept;
+mod accept_loop;
 mod acceptor;
-mod check;
+mod check_options;
 mod connection;
 mod connection_limits;
 mod control;
@@ -23,13 +23,13 @@ mod phase;
 mod progress;
 mod receive;
 mod report;
+mod root_path;
 mod sent;
 mod serve;
 mod service;
 mod site;
 mod socket;
 mod sum;
-mod target;
 mod tls;
 mod transport;
 mod unsent;

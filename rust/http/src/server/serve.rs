@@ -9,7 +9,7 @@ use pybridge::{Drained, Engine, runtime};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use super::accept::accept;
+use super::accept_loop::accept;
 use super::acceptor::Acceptor;
 use super::control::Control;
 use super::error::ServerError;

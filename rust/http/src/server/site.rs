@@ -7,7 +7,7 @@ use hyper_util::server::conn::auto;
 use pybridge::Engine;
 use tokio::time::sleep;
 
-use super::check::Checked;
+use super::check_options::Checked;
 use super::connection_limits::builder;
 use super::error::ServerError;
 use super::http2_tasks::Streams;

@@ -6,6 +6,7 @@ import asyncio
 import functools
 import gc
 import inspect
+import signal
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ def pytest_pycollect_makeitem(collector: pytest.Module, name: str, obj: object) 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Fails tests that are skipped for reasons that nobody has allowed."""
+    # Whoever runs the tests under nohup has their processes ignore it else.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     config.pluginmanager.register(skips)
 
 

@@ -74,7 +74,7 @@ ALLOWED: dict[str, set[str]] = {
     "_traceback": set(),
     "_lifespan": set(),
     "_worker": {"_executor", "_lifespan", "errors"},
-    "_at_exit": {"_worker"},
+    "_stop_at_exit": {"_worker"},
     "_extension": {"_interpreter"},
     "doctor": {"__version__", "_worker", "config", "_unknown_variables", "errors", "_system", "memory", "_sizes"},
     "cli": {"__version__", "_serve_command", "bench", "doctor", "errors"},
@@ -84,7 +84,7 @@ ALLOWED: dict[str, set[str]] = {
 MAY_USE_THE_EXTENSION = {
     "__init__",
     "_asgi_answer",
-    "_at_exit",
+    "_stop_at_exit",
     "_client_watch",
     "_extension",
     "_native",

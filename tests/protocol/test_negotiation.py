@@ -257,9 +257,14 @@ async def test_heads_of_streams_keep_proxies_from_holding_them_back(server: Serv
 
 async def test_an_answer_that_is_whole_when_its_head_goes_out_has_its_length(server: Server) -> None:
     for accept in ("text/event-stream", "application/x-ndjson", "application/json"):
-        answer = await server.stream("generic", [{"yield": 1}], {"Accept": accept})
-        body = await answer.whole()
-        assert answer.headers.get("content-length") == str(len(body))
+        lengths = set()
+        # On a busy machine the head may go before the handler has ended.
+        for _ in range(20):
+            answer = await server.stream("generic", [{"yield": 1}], {"Accept": accept})
+            body = await answer.whole()
+            lengths.add(answer.headers.get("content-length"))
+            assert lengths <= {None, str(len(body))}
+        assert lengths != {None}
 
 
 async def test_flush_interval_gathers_what_lies_between_the_first_chunk_and_the_end(one_server: Server) -> None:

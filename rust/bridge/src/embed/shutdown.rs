@@ -65,10 +65,10 @@ pub fn shutdown_blocking(grace: Duration) {
 fn stop(py: Python<'_>, within: Duration) {
     let stopped = py.import("sys").and_then(|sys| sys.getattr("modules")).and_then(|modules| {
         // Where the package was never imported nothing runs.
-        if !modules.contains("pybridge._at_exit")? {
+        if !modules.contains("pybridge._stop_at_exit")? {
             return Ok(());
         }
-        modules.get_item("pybridge._at_exit")?.call_method1("stop_all", (within.as_secs_f64(),)).map(drop)
+        modules.get_item("pybridge._stop_at_exit")?.call_method1("stop_all", (within.as_secs_f64(),)).map(drop)
     });
     if let Err(error) = stopped {
         log::warning(py, "embed", "pybridge could not be stopped", &error);

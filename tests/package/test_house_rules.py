@@ -115,6 +115,7 @@ MAY_ATTACH = {
 KNOWS_NO_PYTHON = {
     "base/fork.rs",
     "base/lock.rs",
+    "codec/decode/decoded_size_limit.rs",
     "codec/framing.rs",
     "codec/limits.rs",
     "codec/format.rs",

@@ -9,7 +9,7 @@ use crate::base::exit_parking::thread_parking;
 use crate::base::interpreter::{check_interpreter, interrupt_thread};
 use crate::base::runtime;
 use crate::consumer::{
-    Context, PyFrame, PyStream, blocking_wait, current_context, prepare as prepare_coroutines, restore_frame,
+    Context, PyFrame, PyStream, current_context, detached_wait, prepare as prepare_coroutines, restore_frame,
 };
 use crate::driver::Driver;
 use crate::engine::{PyCodec, PyEngine, PyPool, decode, encode};
@@ -41,7 +41,7 @@ fn close_engines(py: Python<'_>, timeout: f64) -> PyResult<()> {
     worker::finish_reports(py);
     let busy = close_all();
     let timeout = std::time::Duration::try_from_secs_f64(timeout).unwrap_or_default();
-    blocking_wait::wait(py, Some(timeout), |waker| {
+    detached_wait::wait(py, Some(timeout), |waker| {
         let idle = busy.iter().filter(|engine| !engine.is_idle_or_wake(Some(waker))).count() == 0;
         idle.then_some(())
     })?;

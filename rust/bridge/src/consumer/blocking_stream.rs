@@ -6,7 +6,7 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
-use super::blocking_wait;
+use super::detached_wait;
 use super::py_stream::PyStream;
 use crate::error::Reason;
 use crate::worker;
@@ -51,7 +51,7 @@ impl BlockingStream {
         let stream = self.stream.get();
         stream.readers.come_back(py);
         stream.start(py)?;
-        let item = blocking_wait::wait(py, None, |waker| match stream.poll(py, Some(waker)) {
+        let item = detached_wait::wait(py, None, |waker| match stream.poll(py, Some(waker)) {
             Poll::Ready(result) => Some(result),
             Poll::Pending => None,
         })?;

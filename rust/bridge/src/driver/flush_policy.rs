@@ -1,21 +1,12 @@
-//! The rules for when items cross and when other tasks run: full batches, slow items, the budget of a step.
+//! The rules for when items leave: full batches, slow items, and each wait of the handler where that is asked for. When a
+//! worker has only just crossed, the outbox has them wait for the turn.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::state::{Flow, Flush};
 
 /// An item that took the handler longer than this leaves at once.
 const SLOW_ITEM: Duration = Duration::from_micros(100);
-
-/// Items made in one step of the task before other tasks get a turn: the flush and the loop's own work are spread over
-/// them, and a neighbour waits for well under a millisecond.
-const ITEMS_PER_STEP: u32 = 256;
-
-/// Time of one step after which other tasks get a turn.
-const TIME_PER_STEP: Duration = Duration::from_micros(500);
-
-/// Most items between two looks at the clock, which costs a tenth of a fast item.
-const MAX_STRIDE: u32 = 8;
 
 /// True when a batch of so many items and bytes is full: it leaves now, or with the turn if the worker has only just crossed.
 #[inline]
@@ -28,75 +19,8 @@ pub(super) fn leaves_at_each_wait(flow: &Flow) -> bool {
     flow.flush == Flush::Suspend
 }
 
-/// What to do after an item.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Pace {
-    /// Make the next one.
-    Go,
-    /// Flush what there is, then go on.
-    Flush,
-    /// Let other tasks run.
-    Yield,
-}
-
-/// Looks at the clock every item while items are slow, every [`MAX_STRIDE`] items while they are fast.
-#[derive(Debug)]
-pub(super) struct CoopBudget {
-    /// When the step began, as far as is known: a fast one begins at its first look.
-    began: Option<Instant>,
-    looked: Instant,
-    items: u32,
-    since_look: u32,
-    stride: u32,
-}
-
-impl CoopBudget {
-    pub(super) fn new() -> Self {
-        Self { began: None, looked: Instant::now(), items: 0, since_look: 0, stride: 1 }
-    }
-
-    /// A step of the task begins.
-    pub(super) fn begin(&mut self) {
-        self.items = 0;
-        self.began = None;
-        if self.since_look + 1 >= self.stride {
-            self.looked = Instant::now();
-            self.began = Some(self.looked);
-        }
-    }
-
-    /// An item was made.
-    #[inline]
-    pub(super) fn item(&mut self) -> Pace {
-        self.items += 1;
-        self.since_look += 1;
-        if self.since_look < self.stride {
-            return Pace::Go;
-        }
-        self.look()
-    }
-
-    /// When it last looked at the clock: at most [`MAX_STRIDE`] items ago.
-    pub(super) fn looked(&self) -> Instant {
-        self.looked
-    }
-
-    fn look(&mut self) -> Pace {
-        let now = Instant::now();
-        let began = *self.began.get_or_insert_with(|| {
-            self.looked = now;
-            now
-        });
-        let elapsed = now - self.looked;
-        self.looked = now;
-        self.since_look = 0;
-        self.stride = if elapsed > SLOW_ITEM { 1 } else { (self.stride * 2).min(MAX_STRIDE) };
-        if self.items >= ITEMS_PER_STEP || now - began > TIME_PER_STEP {
-            Pace::Yield
-        } else if elapsed > SLOW_ITEM {
-            Pace::Flush
-        } else {
-            Pace::Go
-        }
-    }
+/// True when an item took its handler so long that it leaves at once.
+#[inline]
+pub(super) fn is_slow(item: Duration) -> bool {
+    item > SLOW_ITEM
 }

@@ -5,6 +5,7 @@ mod cancellation;
 mod closing;
 mod coroutine;
 mod current_stream;
+mod fairness;
 mod flush_policy;
 mod handler;
 mod handler_failure;

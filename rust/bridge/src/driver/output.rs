@@ -10,7 +10,8 @@ use pyo3::intern;
 use pyo3::prelude::*;
 
 use super::coroutine::Driver;
-use super::flush_policy::{CoopBudget, Pace, is_full, leaves_at_each_wait};
+use super::fairness::{CoopBudget, Pace};
+use super::flush_policy::{is_full, leaves_at_each_wait};
 use super::py_bytes_owner::PyBytesKeeper;
 use crate::base::{fault, log, runtime};
 use crate::codec::{EncodeError, Encoder, Format};

@@ -21,7 +21,7 @@ use crate::base::context_vars::copy_context;
 use crate::base::deferred_release::{self, LoopOwned};
 use crate::codec::{Encoder, Format, Framing};
 use crate::consumer::{
-    Awaited, BlockingStream, Goal, ItemForm, PyFrame, PyStream, Single, blocking_wait, context_of, coroutine,
+    Awaited, BlockingStream, Goal, ItemForm, PyFrame, PyStream, Single, context_of, coroutine, detached_wait,
 };
 use crate::driver::{self, Handler, HasHandler};
 use crate::error::py_errors::Class;
@@ -213,7 +213,7 @@ impl PyEngine {
     fn wait_ready(slf: Bound<'_, Self>) -> PyResult<()> {
         let py = slf.py();
         let mut readiness = Self::readiness(&slf)?;
-        let entered = blocking_wait::wait(py, None, |waker| match readiness.poll_entered(py, waker) {
+        let entered = detached_wait::wait(py, None, |waker| match readiness.poll_entered(py, waker) {
             Poll::Ready(entered) => Some(entered),
             Poll::Pending => None,
         })?;
@@ -236,7 +236,7 @@ impl PyEngine {
     #[pyo3(signature = (timeout=None))]
     fn wait_idle(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<bool> {
         let idle =
-            blocking_wait::wait(py, duration(timeout)?, |waker| self.state.is_idle_or_wake(Some(waker)).then_some(()))?;
+            detached_wait::wait(py, duration(timeout)?, |waker| self.state.is_idle_or_wake(Some(waker)).then_some(()))?;
         Ok(idle.is_some())
     }
 

@@ -6,6 +6,7 @@ mod call_options;
 mod call_span;
 mod call_timeouts;
 pub(crate) mod cancel_grace;
+mod cancel_nested;
 mod command;
 mod credit;
 mod dispatcher;

@@ -58,7 +58,7 @@ pub(crate) struct StreamState {
     pub(crate) ticket: AtomicU64,
     /// Its place among the engine's live streams, while it has one.
     place: AtomicUsize,
-    children: Mutex<Vec<Weak<StreamState>>>,
+    pub(super) children: Mutex<Vec<Weak<StreamState>>>,
     cancel_waiters: Mutex<Wakers>,
     timers: Mutex<Vec<tokio::task::AbortHandle>>,
     /// A timer looks at how long the producer waits for credit.
@@ -147,30 +147,6 @@ impl StreamState {
         let digit = |index| char::from(b"0123456789abcdef"[(id >> (4 * index)) as usize & 0xf]);
         name.extend((0..digits).rev().map(digit));
         name
-    }
-
-    /// Notes a stream that is cancelled with this one; false: this one was already.
-    fn adopt(&self, child: &Arc<Self>) -> bool {
-        let mut children = lock(&self.children);
-        // `cancel_children` takes the list after the reason was set: whoever has the lock later sees what the other did.
-        if self.cancel_reason().is_some() {
-            return false;
-        }
-        if children.len() == children.capacity() {
-            children.retain(|child| child.strong_count() > 0);
-            // Room for as many again: the next look at all of them is that many calls away.
-            let live = children.len();
-            children.reserve(live.max(1));
-        }
-        children.push(Arc::downgrade(child));
-        true
-    }
-
-    fn cancel_children(&self) {
-        let children = std::mem::take(&mut *lock(&self.children));
-        for child in children.into_iter().filter_map(|child| child.upgrade()) {
-            child.cancel(Reason::Parent);
-        }
     }
 
     /// Sets why it is cancelled, and when; false: it had a reason.

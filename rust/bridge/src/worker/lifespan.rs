@@ -6,8 +6,8 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use tokio::sync::oneshot;
 
+use super::lifespan_deadlock::{self, Entering};
 use super::lifespan_table::{Entered, Lifespan, Stage, Waiting};
-use super::lifespan_waits::{self, Entering};
 use super::loop_worker::LoopWorker;
 use super::mailbox::Mailbox;
 use super::task_context::TaskSettings;
@@ -132,7 +132,7 @@ impl LoopWorker {
     ) -> PyResult<()> {
         let tasks = engine.tasks();
         let context = tasks.copy_context(py)?;
-        lifespan_waits::mark(py, &context, number)?;
+        lifespan_deadlock::mark(py, &context, number)?;
         let guard = engine.engine_state().enter_lifespan();
         let id = engine.engine_state().id;
         let progress = Bound::new(py, Progress { worker: worker.clone().unbind(), engine: id, number, _guard: guard })?;

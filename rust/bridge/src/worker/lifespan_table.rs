@@ -6,7 +6,7 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use tokio::sync::oneshot;
 
-use super::lifespan_waits::Entering;
+use super::lifespan_deadlock::Entering;
 use crate::error::Failure;
 use crate::state::StartRequest;
 

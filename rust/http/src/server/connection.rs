@@ -12,7 +12,6 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::unconstrained;
-use tokio::time::timeout;
 use tokio_util::io::InspectReader;
 
 use super::deadlines::Deadlines;
@@ -38,12 +37,11 @@ pub(super) async fn run(site: Arc<Site>, transport: Transport) {
 }
 
 async fn serve_tls(site: &Arc<Site>, progress: &Arc<Progress>, peer: Option<IpAddr>, socket: Socket, tls: &Tls) {
-    let handshake = timeout(site.options.header_timeout, tls.acceptor().accept(socket));
     let stream = tokio::select! {
-        done = handshake => match done {
-            Ok(Ok(stream)) => stream,
-            // Its own fault, or too late: there is nobody to tell.
-            Ok(Err(_)) | Err(_) => return site.observer.broken(Breach::Handshake),
+        done = tls.handshake(socket, site.options.header_timeout) => match done {
+            Some(stream) => stream,
+            // Its own fault: there is nobody to tell.
+            None => return site.observer.broken(Breach::Handshake),
         },
         () = site.closing() => return,
     };

@@ -10,8 +10,8 @@ use http_body::Body;
 use hyper::body::Incoming as Received;
 use pybridge::FailureKind;
 
-use super::faults;
 use super::leftover::Leftover;
+use super::malformed_requests;
 use super::phase::Phase;
 use super::progress::{Live, Progress};
 use super::receive::{Unread, Upload, receive};
@@ -82,7 +82,7 @@ impl Exchange {
     /// What the request is for, or the answer to one that may not pass.
     fn route(&self, head: &request::Parts) -> Route {
         let Site { protocol, cors, options, .. } = &*self.site;
-        if let Err(fault) = faults::check(head) {
+        if let Err(fault) = malformed_requests::check(head) {
             return Route::Answer(protocol.refuse(head, fault));
         }
         if let Some(answer) = cors.preflight(head, || protocol.methods(head.uri.path())) {
@@ -136,7 +136,7 @@ impl Exchange {
             },
             Err(Unread::Gone(error)) => return Err(error),
             Err(Unread::Slow) => incoming.too_slow(),
-            Err(Unread::Broken) => incoming.fail(faults::broken_body()),
+            Err(Unread::Broken) => incoming.fail(malformed_requests::broken_body()),
             Err(Unread::Refused(error)) if error.kind() == Some(FailureKind::TooLarge) => incoming.too_large(),
             Err(Unread::Refused(error)) => incoming.refused(error),
         };

@@ -1,12 +1,16 @@
-//! TLS of a server: its certificate, its key, and the protocols that it offers.
+//! TLS of a server: its certificate, its key, the protocols that it offers, and the handshake.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::{self, ServerConfig};
+use tokio_rustls::server::TlsStream;
 
 use super::error::ServerError;
 
@@ -38,8 +42,12 @@ impl Tls {
         Ok(Self(TlsAcceptor::from(Arc::new(config))))
     }
 
-    pub(super) fn acceptor(&self) -> &TlsAcceptor {
-        &self.0
+    /// Shakes hands with a client, which has so much time for it. `None`: it failed, or was too late.
+    pub(super) async fn handshake<S>(&self, socket: S, within: Duration) -> Option<TlsStream<S>>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        timeout(within, self.0.accept(socket)).await.ok()?.ok()
     }
 }
 

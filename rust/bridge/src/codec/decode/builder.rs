@@ -5,27 +5,13 @@
 use pyo3::ffi;
 use pyo3::prelude::*;
 
+use super::decoded_size_limit::{DecodedBound, cost};
 use super::visitor::{NumberVisitor, PART, Visitor, in_parts};
 use super::{dict_templates, key_cache, utf8_in, validate};
 use crate::codec::error::{BoxedError, DecodeError, invalid, over};
-use crate::codec::limits::DecodedBound;
 use crate::codec::py::construct;
 use crate::codec::py::gil_cell::GilCell;
 use crate::codec::{Format, Limits};
-
-/// What objects cost the interpreter, in bytes; containers without what they hold.
-mod cost {
-    /// Any value and its place in a container: numbers are as large, texts and containers cost more on top.
-    pub(super) const VALUE: usize = 32 + 8;
-    pub(super) const TEXT: usize = 24;
-    pub(super) const LIST: usize = 32;
-    pub(super) const DICT: usize = 32;
-    /// The first pairs' table.
-    pub(super) const TABLE: usize = 96;
-    pub(super) const PAIR: usize = 40;
-    /// A key of its own.
-    pub(super) const KEY: usize = 49;
-}
 
 /// Values whose container has not ended yet, as owned references.
 #[derive(Debug, Default)]

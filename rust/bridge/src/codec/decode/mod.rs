@@ -1,6 +1,7 @@
 //! Decoding: bytes to Python objects.
 
 mod builder;
+mod decoded_size_limit;
 mod decoder;
 mod dict_templates;
 mod key_cache;

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 RUST = Path(__file__).parents[2] / "rust"
-SOURCES = RUST / "bridge/src"
 
 # Layers of the bridge from the lowest to the highest: the folder of each, and the files beside them. A file may name
 # files of its own layer and of those below it.
@@ -34,7 +33,6 @@ CIRCLES: dict[str, set[str]] = {
         "state/command",
         "state/start_request",
         "state/stream_state",
-        "state/timer",
         "state/call_span",
         "state/call_timeouts",
         "state/cancel_grace",
@@ -98,7 +96,7 @@ class Table(NamedTuple):
 
 TABLES = {
     "pybridge-pool": Table(RUST / "pool/src", POOL_LAYERS, POOL_CIRCLES),
-    "pybridge": Table(SOURCES, LAYERS, CIRCLES),
+    "pybridge": Table(RUST / "bridge/src", LAYERS, CIRCLES),
     "pybridge-http": Table(RUST / "http/src", HTTP_LAYERS, HTTP_CIRCLES),
     "pybridge-extension": Table(RUST / "extension/src", EXTENSION_LAYERS, {}),
 }

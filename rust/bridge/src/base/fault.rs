@@ -1,34 +1,37 @@
 //! Faults that tests inject: fail or delay the n-th event of a kind. Compiled in by the cargo feature `fault`.
 
+/// A place where a fault can happen.
+#[cfg_attr(not(feature = "fault"), expect(unreachable_pub, reason = "tests name it, where there are faults"))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Point {
+    /// A worker is woken.
+    Wakeup,
+    /// A request, or an item for a Python consumer, is decoded.
+    Decode,
+    /// An item is encoded.
+    Encode,
+    /// A frame has been begun in memory of the pool.
+    Acquire,
+    /// A turn is handed over.
+    Send,
+    /// A batch or an ending is put into its stream's queue.
+    Deliver,
+    /// A driver takes a step.
+    Step,
+    /// A handler is called.
+    Call,
+    /// A driver begins to close its handler.
+    Close,
+    /// A driver gives back what its stream holds.
+    Finish,
+}
+
 #[cfg(feature = "fault")]
 mod active {
     use std::sync::atomic::{AtomicU64, Ordering};
     use std::time::Duration;
 
-    /// A place where a fault can happen.
-    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-    pub enum Point {
-        /// A worker is woken.
-        Wakeup,
-        /// A request, or an item for a Python consumer, is decoded.
-        Decode,
-        /// An item is encoded.
-        Encode,
-        /// A frame has been begun in memory of the pool.
-        Acquire,
-        /// A turn is handed over.
-        Send,
-        /// A batch or an ending is put into its stream's queue.
-        Deliver,
-        /// A driver takes a step.
-        Step,
-        /// A handler is called.
-        Call,
-        /// A driver begins to close its handler.
-        Close,
-        /// A driver gives back what its stream holds.
-        Finish,
-    }
+    use super::Point;
 
     static COUNTDOWN: [AtomicU64; 10] = [const { AtomicU64::new(0) }; 10];
     static DELAY_US: [AtomicU64; 10] = [const { AtomicU64::new(0) }; 10];
@@ -51,25 +54,9 @@ mod active {
 }
 
 #[cfg(feature = "fault")]
-pub(crate) use active::reach;
+pub use active::arm;
 #[cfg(feature = "fault")]
-pub use active::{Point, arm};
-
-/// A place where a fault can happen.
-#[cfg(not(feature = "fault"))]
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Point {
-    Wakeup,
-    Decode,
-    Encode,
-    Acquire,
-    Send,
-    Deliver,
-    Step,
-    Call,
-    Close,
-    Finish,
-}
+pub(crate) use active::reach;
 
 #[cfg(not(feature = "fault"))]
 #[inline(always)]

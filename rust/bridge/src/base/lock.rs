@@ -3,11 +3,17 @@
 //! A thread that is in Python may wait for the interpreter while another one that has it waits for the mutex, and it
 //! may never come back: it is parked when the interpreter goes.
 
+use std::sync::PoisonError;
 #[cfg(not(debug_assertions))]
 pub use std::sync::{Mutex, MutexGuard};
 
 #[cfg(debug_assertions)]
 pub use counted::{Mutex, MutexGuard};
+
+/// Locks a mutex; where a thread has panicked with it, as that left it.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Panics, in debug builds, if the calling thread holds a mutex of the bridge; called where Python comes in.
 #[inline]

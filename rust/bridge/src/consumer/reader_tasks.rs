@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use pyo3::intern;
@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use tokio::task::AbortHandle;
 
-use crate::base::lock::{Mutex, MutexGuard};
+use crate::base::lock::{Mutex, lock};
 use crate::base::runtime;
 use crate::error::Reason;
 use crate::state::{Command, CommandSink, StreamState};
@@ -243,8 +243,4 @@ fn current_task(py: Python<'_>) -> Option<Bound<'_, PyAny>> {
 /// True if `coroutine` is all that `task` runs; also where the task does not tell.
 fn is_task_of(task: &Bound<'_, PyAny>, coroutine: &Bound<'_, PyAny>) -> bool {
     task.call_method0(intern!(task.py(), "get_coro")).map_or(true, |run| run.is(coroutine))
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -4,13 +4,12 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use super::stream_state::StreamState;
-use super::timer::spawn;
 use crate::error::Reason;
 
 /// Starts what the call asked for: the whole-stream deadline and the idle timeout.
 pub(super) fn start(stream: &Arc<StreamState>) {
     if let Some(deadline) = stream.deadline {
-        spawn(stream, async move |stream: Weak<StreamState>| {
+        stream.spawn_timer(async move |stream: Weak<StreamState>| {
             tokio::time::sleep_until(deadline.into()).await;
             if let Some(stream) = stream.upgrade() {
                 stream.cancel(Reason::Deadline);
@@ -19,7 +18,7 @@ pub(super) fn start(stream: &Arc<StreamState>) {
     }
     if let Some(idle) = stream.options.idle_timeout {
         stream.touch(Instant::now());
-        spawn(stream, async move |stream| watch_idle(stream, idle).await);
+        stream.spawn_timer(async move |stream| watch_idle(stream, idle).await);
     }
 }
 

@@ -6,13 +6,12 @@ use std::sync::{Arc, Weak};
 use super::command::Command;
 use super::ending::Ending;
 use super::stream_state::StreamState;
-use super::timer::spawn;
 use crate::base::{log, runtime};
 
 /// Bounds what a cancelled or closing handler may still do; then the stream ends with `ending` without it.
 pub(crate) fn start_grace(stream: &Arc<StreamState>, ending: Ending) {
     let grace = stream.engine.flow.cancel_grace;
-    spawn(stream, async move |stream: Weak<StreamState>| {
+    stream.spawn_timer(async move |stream: Weak<StreamState>| {
         tokio::time::sleep(grace).await;
         let Some(stream) = stream.upgrade() else { return };
         if stream.queue.has_ended() {

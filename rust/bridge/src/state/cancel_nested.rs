@@ -1,14 +1,15 @@
 //! The cancellation of calls that a handler makes: they end with its own stream, for the reason `parent`.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use super::stream_state::StreamState;
+use crate::base::lock::lock;
 use crate::error::Reason;
 
 impl StreamState {
     /// Notes a stream that is cancelled with this one; false: this one was already.
     pub(super) fn adopt(&self, child: &Arc<Self>) -> bool {
-        let mut children = self.children.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut children = lock(&self.children);
         // `cancel_children` takes the list after the reason was set: whoever has the lock later sees what the other did.
         if self.cancel_reason().is_some() {
             return false;
@@ -25,7 +26,7 @@ impl StreamState {
 
     /// Cancels them.
     pub(super) fn cancel_children(&self) {
-        let children = std::mem::take(&mut *self.children.lock().unwrap_or_else(PoisonError::into_inner));
+        let children = std::mem::take(&mut *lock(&self.children));
         for child in children.into_iter().filter_map(|child| child.upgrade()) {
             child.cancel(Reason::Parent);
         }

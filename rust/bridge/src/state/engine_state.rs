@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::task::Waker;
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use super::stream_state::StreamState;
 use super::wakers::Wakers;
 use crate::base::attach_counts::attaches;
 use crate::base::deferred_release::Owner;
-use crate::base::lock::{Mutex, MutexGuard};
+use crate::base::lock::{Mutex, lock};
 use crate::codec::Limits;
 use crate::error::{Failure, Reason};
 
@@ -322,8 +322,4 @@ pub(crate) fn activity() -> Activity {
         started: engines.iter().map(|engine| engine.metrics.started.load(Ordering::Relaxed)).sum(),
         idle_timeout: engines.iter().map(|engine| engine.pool.config().idle_timeout).max(),
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

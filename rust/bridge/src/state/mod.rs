@@ -20,7 +20,6 @@ mod queue;
 pub(crate) mod slow_consumer;
 mod start_request;
 mod stream_state;
-mod timer;
 mod wakers;
 
 pub(crate) use admission::{AdmissionOutcome, PermitOutcome};

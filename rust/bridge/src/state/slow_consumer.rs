@@ -5,7 +5,6 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use super::stream_state::StreamState;
-use super::timer::spawn;
 use crate::error::Reason;
 
 /// The producer has begun to wait for credit: bounds how long its consumer may let it wait.
@@ -13,7 +12,7 @@ pub(crate) fn watch_consumer(stream: &Arc<StreamState>) {
     if let Some(limit) = stream.engine.flow.write_timeout
         && !stream.pause_watched.swap(true, Ordering::SeqCst)
     {
-        spawn(stream, async move |stream| watch_pause(stream, limit).await);
+        stream.spawn_timer(async move |stream| watch_pause(stream, limit).await);
     }
 }
 

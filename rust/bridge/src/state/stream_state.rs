@@ -3,7 +3,7 @@
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,8 @@ use super::engine_state::{EngineState, Lifecycle};
 use super::queue::Queue;
 use super::wakers::Wakers;
 use crate::base::deferred_release::Owner;
-use crate::base::lock::Mutex;
+use crate::base::lock::{Mutex, lock};
+use crate::base::runtime;
 use crate::error::{Failure, FailureKind, Reason};
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
@@ -169,7 +170,14 @@ impl StreamState {
         }
     }
 
-    pub(crate) fn add_timer(&self, timer: tokio::task::AbortHandle) {
+    /// Runs a timer on the runtime, where it fires even while the event loop is stuck, until it is done or the stream has
+    /// ended.
+    pub(super) fn spawn_timer<F>(self: &Arc<Self>, timer: impl FnOnce(Weak<Self>) -> F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let Some(runtime) = runtime::handle() else { return };
+        let timer = runtime.spawn(timer(Arc::downgrade(self))).abort_handle();
         if self.released.load(Ordering::Acquire) {
             timer.abort();
         } else {
@@ -375,12 +383,12 @@ impl StreamState {
 
     /// Notes that an item was made; the idle timer reads it.
     pub(crate) fn touch(&self, now: Instant) {
-        let since = now.saturating_duration_since(crate::base::runtime::epoch());
+        let since = now.saturating_duration_since(runtime::epoch());
         self.last_item.store(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
     pub(crate) fn last_item(&self) -> Instant {
-        crate::base::runtime::epoch() + Duration::from_nanos(self.last_item.load(Ordering::Relaxed))
+        runtime::epoch() + Duration::from_nanos(self.last_item.load(Ordering::Relaxed))
     }
 }
 
@@ -391,10 +399,6 @@ impl fmt::Debug for StreamState {
             .field("cancel", &self.cancel_reason())
             .finish_non_exhaustive()
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> crate::base::lock::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Wakes when it is dropped: by the worker, or because that is gone.

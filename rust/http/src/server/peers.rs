@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 use std::{fs, io};
 
+use rustix::fs::{FlockOperation, flock};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::task::JoinSet;
@@ -15,8 +16,7 @@ use super::acceptor::Acceptor;
 use super::listener::Listener;
 use super::report::report;
 use super::sum::{sum, totals};
-use crate::observe::AccessLog;
-use crate::observe::metrics_text;
+use crate::observe::{AccessLog, metrics_text};
 
 /// How long one process waits for another.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -99,7 +99,11 @@ impl Peers {
             // It may be about to begin.
             return Ok(());
         }
-        self.add_to_ended(name, page)?;
+        match self.add_to_ended(name, page, FlockOperation::NonBlockingLockExclusive) {
+            // The runtime's thread does not wait for other processes: it is added when somebody asks again.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+            added => added?,
+        }
         let _ = fs::remove_file(self.file(name, SOCKET));
         let _ = fs::remove_file(self.file(name, PAGE));
         Ok(())
@@ -120,7 +124,7 @@ impl Peers {
     pub(super) fn hand_over(&self) {
         let page = self.page();
         let mut keeps_page = self.keeps_page.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Err(error) = self.add_to_ended(&self.name, &page) {
+        if let Err(error) = self.add_to_ended(&self.name, &page, FlockOperation::LockExclusive) {
             report(self.log, &format!("the metrics of this process cannot be left to others: {error}"));
             return;
         }
@@ -128,11 +132,12 @@ impl Peers {
         let _ = fs::remove_file(self.file(&self.name, PAGE));
     }
 
-    /// Adds the page of a process to what is there of those that have ended, unless it is in that.
-    fn add_to_ended(&self, name: &str, page: &str) -> io::Result<()> {
+    /// Adds the page of a process to what is there of those that have ended, unless it is in that. `how`: whether it waits for
+    /// others that do the same.
+    fn add_to_ended(&self, name: &str, page: &str, how: FlockOperation) -> io::Result<()> {
         // Others do the same, until this is dropped.
         let lock = fs::File::create(self.folder.join(LOCK))?;
-        rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive)?;
+        flock(&lock, how)?;
         let path = self.folder.join(ENDED);
         let before = read_or_empty(&path)?;
         if names(&before).any(|ended| ended == name) {

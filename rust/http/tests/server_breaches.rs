@@ -8,15 +8,9 @@ use std::time::Duration;
 use pybridge_http::{ServerOptions, metrics_text};
 use support::frames::{DATA, PREFACE, SETTINGS, frame};
 use support::raw::{Raw, chat, get};
-use support::service::Service;
+use support::service::{LONG, SHORT, Service};
 use support::tls::Certificate;
 use support::{Version, engine, run};
-
-/// A deadline that is to pass.
-const SHORT: Duration = Duration::from_millis(300);
-
-/// No deadline that a test reaches.
-const LONG: Duration = Duration::from_secs(60);
 
 async fn service(name: &str, options: ServerOptions) -> Service {
     Service::serve(Version::Http1, engine("chat").name(name), options).await

@@ -8,23 +8,13 @@ use std::time::{Duration, Instant};
 use http::Request;
 use pybridge_http::{ProtocolOptions, ServerOptions};
 use support::raw::{Raw, chat, get, status};
-use support::service::Service;
+use support::service::{SHORT, Service, patient};
 use support::tls::Certificate;
 use support::{Version, engine, run};
 use tokio::net::TcpStream;
 
-/// A deadline that is to pass.
-const SHORT: Duration = Duration::from_millis(300);
-
 /// One that good clients must keep on a loaded machine, and that is to pass as well.
 const FAIR: Duration = Duration::from_secs(1);
-
-/// No deadline that a test reaches.
-const LONG: Duration = Duration::from_secs(60);
-
-fn patient() -> ServerOptions {
-    ServerOptions::default().header_timeout(LONG).body_timeout(LONG).idle_timeout(LONG).write_timeout(LONG)
-}
 
 async fn service(options: ServerOptions) -> Service {
     Service::serve(Version::Http1, engine("chat"), options).await

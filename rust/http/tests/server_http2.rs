@@ -11,14 +11,10 @@ use support::frames::{
     CONTINUATION, DATA, END_HEADERS, END_STREAM, GO_AWAY, HEADERS, PING, POST, PREFACE, RST_STREAM, SETTINGS, frame,
 };
 use support::raw::Raw;
-use support::service::Service;
+use support::service::{LONG, SHORT, Service};
 use support::tls::Certificate;
 use support::{Version, engine, run};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
-
-/// A deadline that is to pass, and none that a test reaches.
-const SHORT: Duration = Duration::from_millis(300);
-const LONG: Duration = Duration::from_secs(60);
 
 const ENHANCE_YOUR_CALM: u32 = 11;
 

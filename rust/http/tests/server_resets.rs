@@ -9,25 +9,15 @@ use std::time::Duration;
 use pybridge_http::{Listener, ServerOptions, serve};
 use support::frames::{DATA, END_HEADERS, END_STREAM, HEADERS, POST, PREFACE, SETTINGS, WINDOW_UPDATE, frame};
 use support::raw::{Raw, chat};
-use support::service::Service;
+use support::service::{SHORT, Service, patient};
 use support::tls::Certificate;
 use support::{Version, engine, run};
 use tokio::io::{AsyncWriteExt, Interest};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
-/// A deadline that is to pass.
-const SHORT: Duration = Duration::from_millis(300);
-
 /// Far above what an end takes to be told.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// No deadline that a test reaches.
-const LONG: Duration = Duration::from_secs(60);
-
-fn patient() -> ServerOptions {
-    ServerOptions::default().header_timeout(LONG).body_timeout(LONG).idle_timeout(LONG).write_timeout(LONG)
-}
 
 async fn service(options: ServerOptions) -> Service {
     Service::serve(Version::Http1, engine("chat"), options).await

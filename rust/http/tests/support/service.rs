@@ -1,5 +1,7 @@
 //! Handlers behind the server, on real connections.
 
+use std::time::Duration;
+
 use axum::Router;
 use axum::body::Body;
 use axum::routing::post;
@@ -8,6 +10,17 @@ use pybridge::{CallOptions, Engine, EngineBuilder};
 use pybridge_http::{Control, Listener, Plain, ProtocolOptions, Server, ServerOptions};
 
 use super::{Answer, Version, engine, listen, noted, request};
+
+/// A deadline that is to pass.
+pub(crate) const SHORT: Duration = Duration::from_millis(300);
+
+/// No deadline that a test reaches.
+pub(crate) const LONG: Duration = Duration::from_secs(60);
+
+/// Options of which no deadline is reached.
+pub(crate) fn patient() -> ServerOptions {
+    ServerOptions::default().header_timeout(LONG).body_timeout(LONG).idle_timeout(LONG).write_timeout(LONG)
+}
 
 /// A handler of `handlers.py` behind a server, which ends with this.
 pub(crate) struct Service {

@@ -7,7 +7,6 @@ python -m bench.figures --only tight,await   cases whose key begins so; others k
 
 import argparse
 import itertools
-import json
 import shlex
 import statistics
 import sys
@@ -20,7 +19,7 @@ import msgspec
 
 from bench.figure_cases import MEMORY, STREAMS, Case, Medians, MemoryCase
 from bench.figure_report import markdown
-from bench.result_files import judged_beside, stored, write
+from bench.result_files import before, judged_beside, write
 from pybridge.bench import memory
 from pybridge.bench.process import LaneError, LaneProcess
 from pybridge.bench.protocol import Lane, Plan, Result
@@ -223,9 +222,7 @@ def main() -> int:
     measured = measure_streams(streams, args.repeat, args.seconds)
     measured |= measure_memory(memories, args.memory_repeat, args.memory_requests, args.memory_cycles)
 
-    store = stored("streams")
-    before = json.loads(store.read_text(encoding="utf-8"))["cases"] if store.exists() else []
-    results = {result["key"]: result for result in before}
+    results = {result["key"]: result for result in before("streams").get("cases", [])}
     cases: list[Case | MemoryCase] = [*streams, *memories]
     for case in cases:
         if case.key in measured:

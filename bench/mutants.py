@@ -217,8 +217,9 @@ def keep(outcomes: Iterable[tuple[str, str]]) -> None:
     files = recorded()
     for name, outcome in outcomes:
         file, _, change = name.partition(":")
-        of = files.setdefault(file, {"source": source_of(file), "outcomes": {}})
-        of["outcomes"][change] = outcome
+        if file not in files:
+            files[file] = {"source": source_of(file), "outcomes": {}}
+        files[file]["outcomes"][change] = outcome
     RESULTS.write_text(json.dumps(files, indent=1, sort_keys=True) + "\n")
 
 

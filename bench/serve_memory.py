@@ -10,7 +10,6 @@ Each server in a process of its own: five cycles of 1,000 requests of a megabyte
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import threading
 import time
@@ -18,7 +17,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from bench.result_files import row, stamp, stored, target, target_row, write
+from bench.result_files import before, row, stamp, stored, target, target_row, write
 from bench.serve_cases import WAYS, start
 from bench.servers import IDLE_SECONDS, LARGE_BODIES_TOGETHER, MEMORY_SETTINGS, TEXT_CHARS, Server, build
 
@@ -202,7 +201,7 @@ def main() -> int:
     args = parser.parse_args()
     build()
     file = stored("serve-memory")
-    payloads = json.loads(file.read_text(encoding="utf-8"))["payloads"] if file.exists() else {}
+    payloads = before("serve-memory").get("payloads", {})
     for name in BODIES:
         if name.startswith(args.only):
             servers = []

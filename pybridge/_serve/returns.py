@@ -41,9 +41,8 @@ def returns_items(function: Callable[..., object]) -> bool:
 def plain_function(handler: object) -> Callable[..., object] | None:
     """The function below a handler that is neither asynchronous nor a generator; None: it is another kind."""
     inner = innermost(handler)
-    if not inspect.isfunction(inner) or inspect.isasyncgenfunction(inner) or inspect.iscoroutinefunction(inner):
-        return None
-    return None if inspect.isgeneratorfunction(inner) else inner
+    kinds = (inspect.isasyncgenfunction, inspect.iscoroutinefunction, inspect.isgeneratorfunction)
+    return inner if inspect.isfunction(inner) and not any(is_kind(inner) for is_kind in kinds) else None
 
 
 def returned_types(function: object) -> list[str]:

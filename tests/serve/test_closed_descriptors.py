@@ -32,8 +32,9 @@ def test_a_server_serves_and_none_of_its_sockets_gets_the_number_of_a_closed_str
     program = serve("app:echo", "--port", "0", *workers, preexec_fn=closing(*closed))
     assert program.post({"n": 1}).status_code == 200
     for descriptor in closed:
-        # The newest C library keeps a file of its own where it finds a number free.
-        assert not str(Path(f"/proc/{program.process.pid}/fd/{descriptor}").readlink()).startswith("socket:")
+        opened = Path(f"/proc/{program.process.pid}/fd/{descriptor}").readlink()
+        # The newest C library keeps the file of a library where it finds a number free.
+        assert opened == Path(os.devnull) or ".so" in opened.suffixes
     program.signal().ended(0)
 
 

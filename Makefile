@@ -103,7 +103,7 @@ test-rust: build ## cargo tests; those of the bridge embed the interpreter of .v
 # Each process takes whole files: most of a file's tests share what they start.
 PYTEST_PROCESSES ?= auto
 test-python: build ## pytest, on asyncio and uvloop; in PYTEST_PROCESSES processes, 4 at most, else one for each processor
-	$(BIN)/pytest --numprocesses $(PYTEST_PROCESSES) --maxprocesses 4 --dist loadfile
+	$(BIN)/pytest --numprocesses $(PYTEST_PROCESSES) --maxprocesses 4 --max-worker-restart 0 --dist loadfile
 
 matrix: ## test-python with each of PYTHONS that is on PATH or, by its path, in PYTHONS_AT; a line for each at the end
 	@$(PYTHON) tests/matrix.py $(PYTHONS) $(addprefix --at ,$(PYTHONS_AT))
@@ -223,9 +223,9 @@ locks: ## Writes the versions of the manifests into every Cargo.lock
 	for manifest in $(LOCKED); do $(CARGO) metadata --format-version 1 --manifest-path $$manifest >/dev/null || exit 1; done
 
 DEBIAN_PACKAGES := build-essential python3-dev python3-venv
-DEBIAN_OPTIONAL := libjemalloc2 valgrind
+DEBIAN_OPTIONAL := curl libjemalloc2 valgrind
 system-deps: ## Names and installs the Debian packages that building and testing may need
-	@echo "needed: $(DEBIAN_PACKAGES); for soak and memory checks: $(DEBIAN_OPTIONAL)"
+	@echo "needed: $(DEBIAN_PACKAGES); some tests need: $(DEBIAN_OPTIONAL)"
 	$(if $(filter 0,$(shell id -u)),,sudo) apt-get install --yes $(DEBIAN_PACKAGES) $(DEBIAN_OPTIONAL)
 
 # Packages are built by tools of their own, pinned by hash, away from .venv. Zig links against the oldest C library that

@@ -79,13 +79,14 @@ def pytest_collection_finish() -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
-    """Runs an async test on a fresh event loop in debug mode."""
+    """Runs an async test on a fresh event loop, in debug mode where the loop has one that works."""
     test = pyfuncitem.obj
     if not inspect.iscoroutinefunction(test):
         return None
     given: dict[str, Any] = pyfuncitem.funcargs
     arguments = {name: given[name] for name in inspect.signature(test).parameters}
-    with asyncio.Runner(debug=True, loop_factory=given["loop_factory"]) as runner:
+    factory = given["loop_factory"]
+    with asyncio.Runner(debug=loops.debugs(factory), loop_factory=factory) as runner:
         runner.run(_bounded(test(**arguments), _timeout_of(pyfuncitem)))
     return True
 

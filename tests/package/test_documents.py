@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from support import skips
 from support.documents import PARSERS, Block, blocks, check_command, check_python, commands
 from support.fronts import Front, Server
 from support.pages import at
@@ -138,6 +139,8 @@ def start(command: str, folder: Path) -> Server:
 
 def printed(command: str, folder: Path, port: int) -> str:
     """What a command of the page prints, sent to our server."""
+    if command.startswith("curl "):
+        skips.without_curl()
     environment = {**os.environ, "NO_PROXY": "*", "no_proxy": "*"}
     quiet = at(port, command).replace("curl ", "curl -sS ", 1).replace("python ", f"{sys.executable} ", 1)
     return subprocess.run(

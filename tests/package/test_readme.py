@@ -18,6 +18,7 @@ import pybridge
 from pybridge.bench import cli as bench
 from pybridge.bench.names import DESCRIPTIONS
 
+from support import skips
 from support.processes import PythonRunner
 
 README = Path(__file__).parents[2] / "README.md"
@@ -31,6 +32,7 @@ SERVERS = {
 
 @pytest.mark.parametrize("server", SERVERS)
 def test_first_example_is_a_server_that_answers_as_it_says(server: str, tmp_path: Path) -> None:
+    skips.without_curl()
     assert f"`{server}`" in README.read_text() or f"$ {server}\n" in README.read_text()
     code = re.search(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
     session = re.search(r"\$ pybridge serve app:engine\n\$ (curl .*?)\n(.*?)```", README.read_text(), re.DOTALL)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from support import skips
 from support.fronts import Server
 
 HTTP_ERROR = 22
@@ -25,6 +26,7 @@ async def curl(server: Server, do: list[Any], *options: str) -> tuple[int | None
 
 
 async def start(server: Server, do: list[Any], *options: str) -> asyncio.subprocess.Process:
+    skips.without_curl()
     process = await asyncio.create_subprocess_exec(
         *("curl", "--silent", "--noproxy", "*", "--json", "@-", *options, server.url("generic", "/generate")),
         stdin=asyncio.subprocess.PIPE,

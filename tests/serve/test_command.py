@@ -17,7 +17,7 @@ import pytest
 from pybridge import FlowConfig, Limits, PoolConfig, ServeOptions
 from pybridge.config import MemoryConfig
 
-from support import serving
+from support import serving, skips
 from support.processes import PythonRunner
 from support.serving import Starter
 
@@ -106,6 +106,7 @@ def test_help_teaches_by_examples_and_has_every_field_of_the_settings(run_python
 
 
 def test_the_requests_of_the_help_are_answered(serve: Starter, run_python: PythonRunner) -> None:
+    skips.without_curl()
     program = serve("app:echo", "--port", "0")
     text = run_python(COMMAND, "serve", "--help")
     commands = [line.strip() for line in text.splitlines() if line.startswith("  curl ")]

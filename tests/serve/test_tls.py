@@ -11,6 +11,7 @@ import httpx
 import pytest
 import trustme
 
+from support import skips
 from support.serving import Program, Starter
 
 
@@ -34,6 +35,7 @@ def program(serve: Starter, folder: Path, authority: trustme.CA) -> Program:
 
 def curl(folder: Path, url: str, body: str, *options: str) -> tuple[int, str]:
     """Its exit status and what it printed."""
+    skips.without_curl()
     trust = ("--cacert", str(folder / "authority.pem"), "--noproxy", "*")
     done = subprocess.run(
         ["curl", "--silent", "--json", body, *trust, *options, url], capture_output=True, text=True, check=False

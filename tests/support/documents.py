@@ -72,7 +72,8 @@ def check_python(text: str, known: set[str]) -> None:
             for alias in node.names:
                 assert hasattr(module, alias.name), f"{node.module} has no {alias.name}"
     function = "async def block():\n" + "".join(f"    {line}\n" for line in text.splitlines())
-    table = symtable.symtable(function, "document", "exec").get_children()[0]
+    tables = symtable.symtable(function, "document", "exec").get_children()
+    table = next(table for table in tables if table.get_name() == "block")
     missing = set(_unknown(table, known | vars(builtins).keys() | {"__name__"}))
     assert not missing, f"names that nothing defines: {missing}"
     known.update(symbol.get_name() for symbol in table.get_symbols() if symbol.is_assigned() or symbol.is_imported())

@@ -33,6 +33,14 @@ if sys.version_info >= (3, 12):
     FACTORIES["eager"] = eager
 
 
+def debugs(factory: Callable[[], asyncio.AbstractEventLoop]) -> bool:
+    """Whether loops of this factory can be in debug mode: from Python 3.12 on uvloop's may crash in it.
+
+    There it walks the stack while a frame is cleared that held an async generator (https://github.com/MagicStack/uvloop/pull/756).
+    """
+    return factory is not FACTORIES["uvloop"] or sys.version_info < (3, 12)
+
+
 async def skip_without_eager_tasks() -> None:
     """Skips a test on a loop that cannot make eager tasks; uvloop cannot with every Python. The factory stays."""
     event_loop = asyncio.get_running_loop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import sysconfig
 from collections.abc import Generator
@@ -12,6 +13,7 @@ import pytest
 
 JEMALLOC = sorted(Path("/usr/lib").glob("**/libjemalloc.so.2"))
 LIBPYTHON = Path(sysconfig.get_config_var("LIBDIR") or "") / (sysconfig.get_config_var("LDLIBRARY") or "")
+CURL_IS_MISSING = "curl is not installed"
 UVLOOP_HAS_NO_EAGER_TASKS = "this uvloop gives the eager factory of this Python an argument that it does not take"
 
 HOLDS = {
@@ -22,6 +24,7 @@ HOLDS = {
     "other systems do not count a thread's sleeps": sys.platform != "linux",
     "libjemalloc2 is not installed": not JEMALLOC,
     "there is no libpython that a program could link": not LIBPYTHON.is_file(),
+    CURL_IS_MISSING: shutil.which("curl") is None,
     UVLOOP_HAS_NO_EAGER_TASKS: True,
 }
 """Each reason, and whether it may hold with this Python on this machine. What tests import is always there."""
@@ -32,6 +35,12 @@ Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 def where(reason: str) -> pytest.MarkDecorator:
     """Marks a test that is skipped where this reason holds."""
     return pytest.mark.skipif(HOLDS[reason], reason=reason)
+
+
+def without_curl() -> None:
+    """Skips the test that runs, which asks by curl, where there is none."""
+    if HOLDS[CURL_IS_MISSING]:
+        pytest.skip(CURL_IS_MISSING)
 
 
 @pytest.hookimpl(wrapper=True)

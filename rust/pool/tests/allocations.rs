@@ -49,6 +49,18 @@ fn steady_state_allocates_nothing_for_a_frame_and_at_most_once_for_a_batch() {
 }
 
 #[test]
+fn a_writer_leaves_no_memory_behind() {
+    let pool = pool();
+    drop(pool.writer_with_scratch(1 << 10));
+    let left = measure(|| {
+        let mut writer = pool.writer_with_scratch(1 << 10);
+        batch(&mut writer, 3, 100);
+        writer.seal(drop);
+    });
+    assert_eq!((left.bytes_current, left.count_current), (0, 0));
+}
+
+#[test]
 fn a_large_frame_that_finds_a_parked_buffer_allocates_only_its_owner() {
     let pool = pool();
     let mut writer = pool.writer();

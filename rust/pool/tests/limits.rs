@@ -83,6 +83,45 @@ fn a_body_in_pieces_takes_room_for_what_arrived_not_for_what_was_announced() {
 }
 
 #[test]
+fn a_body_in_pieces_grows_by_factors_and_only_when_it_is_full() {
+    let pool = pool();
+    let mut body = pool.inbound_body(None, 16 * MIB).unwrap();
+    let held =
+        |expected: usize| assert_eq!((pool.stats().held_bytes, pool.stats().inbound_bytes), (expected, expected));
+    for _ in 0..4 {
+        body.push(&content(KIB, 1)).unwrap();
+        held(4 * KIB);
+    }
+    assert_eq!(pool.stats().peak_bytes, 4 * KIB, "nothing was moved");
+    for len in [1, 10 * KIB] {
+        body.push(&content(len, 2)).unwrap();
+        held(16 * KIB);
+    }
+    body.push(&content(40 * KIB, 3)).unwrap();
+    let large = pool.stats().held_bytes;
+    assert_eq!(large, 256 * KIB);
+    for _ in 0..20 {
+        body.push(&content(10 * KIB - 100, 4)).unwrap();
+        held(large);
+    }
+    body.push(&content(10 * KIB, 5)).unwrap();
+    held(1280 * KIB);
+}
+
+#[test]
+fn a_body_whose_length_is_known_takes_no_more_than_that_length_needs() {
+    let pool = pool();
+    let held = |declared| {
+        let mut body = pool.inbound_body(declared, 16 * MIB).unwrap();
+        body.push(&content(200 * KIB, 1)).unwrap();
+        body.push(&content(90 * KIB, 2)).unwrap();
+        pool.stats().held_bytes
+    };
+    let (known, unknown, understated) = (held(Some(300 * KIB)), held(None), held(Some(270 * KIB)));
+    assert_eq!((known, unknown, understated), (640 * KIB, 1280 * KIB, 1280 * KIB));
+}
+
+#[test]
 fn a_body_in_pieces_is_whole_at_any_size_and_stops_at_its_maximum() {
     let pool = pool();
     for len in [0, 1, 4 * KIB, 4 * KIB + 1, 33 * KIB, 300 * KIB, sized(6, 1) * MIB] {
@@ -228,6 +267,28 @@ fn what_slow_consumers_hold_is_bounded_and_goes_back_when_they_let_go() {
     let stats = pool.stats();
     assert_eq!(stats.live_bytes, 0);
     assert!(stats.parked_bytes + stats.held_bytes <= (4 << 20) + 64 * KIB);
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "hundreds of segments")]
+fn pinned_segments_are_noticed_by_the_look_of_a_turn() {
+    let pool = pool();
+    let mut writer = pool.writer();
+    let mut kept = Vec::new();
+    for seed in 0..20_000 {
+        write(&mut writer, &content(1000, seed));
+        kept.push(sealed(&mut writer));
+    }
+    let segments = kept.len() / 64;
+    assert!(!pool.over_pinned());
+    let mut number = 0;
+    kept.retain(|_| {
+        number += 1;
+        number % 64 == 0
+    });
+    assert!((0..=segments / 64).any(|_| pool.over_pinned()));
+    drop(kept);
+    assert!((0..=segments / 64).any(|_| !pool.over_pinned()));
 }
 
 #[test]

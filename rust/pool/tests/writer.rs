@@ -22,6 +22,35 @@ fn frames_come_out_whole_and_in_order_whatever_their_sizes() {
 }
 
 #[test]
+fn bytes_put_one_by_one_come_out_whole_and_in_order() {
+    let pool = pool();
+    for mut writer in [pool.writer(), pool.writer_with_scratch(1 << 10)] {
+        let expected: Vec<_> = [0, 1, 700, 1 << 10, 3, 40 << 10, 5, 100 << 10, 2]
+            .iter()
+            .enumerate()
+            .map(|(seed, &len)| content(sized(len, len.min(2 << 10)), seed))
+            .collect();
+        for frame in &expected {
+            writer.begin(0);
+            frame.iter().for_each(|&byte| writer.put_u8(byte));
+            writer.commit();
+        }
+        assert_eq!(frames(&mut sealed(&mut writer)), expected);
+    }
+}
+
+#[test]
+fn a_segment_that_nobody_reads_is_written_from_its_start_again() {
+    let pool = pool();
+    let mut writer = pool.writer();
+    for turn in 0..sized(2000, 20) {
+        batch_of(&mut writer, 1, sized(100, 10_000));
+        let stats = pool.stats();
+        assert_eq!((stats.hits + stats.misses, stats.held_bytes), (1, 64 << 10), "turn {turn}");
+    }
+}
+
+#[test]
 fn frames_that_begin_in_scratch_come_out_whole_and_need_no_pool_while_they_are_copied_out() {
     let pool = pool();
     let mut writer = pool.writer_with_scratch(1 << 10);

@@ -5,7 +5,7 @@
 mod support;
 
 use pybridge_pool::{Pool, PoolError};
-use support::{content, frames, pool, sealed, write};
+use support::{content, defaults, frames, sealed, write};
 
 /// Runs `act` in a child and returns its exit status; 0 means that it returned true.
 fn in_child(act: impl FnOnce() -> bool) -> i32 {
@@ -29,13 +29,14 @@ fn refuses(pool: &Pool) -> bool {
         && pool.inbound(b"body").err() == Some(PoolError::Forked)
         && pool.trim() == 0
         && pool.stats().held_bytes == 0
+        && pool.stats().config.segment_bytes == 32 << 10
 }
 
 /// Guarantee P-05.
 #[test]
 #[cfg_attr(miri, ignore = "Miri knows no fork")]
 fn a_forked_child_is_refused_and_the_parent_is_untouched() {
-    let pool = pool();
+    let pool = Pool::new(defaults().segment_bytes(32 << 10)).unwrap();
     let mut writer = pool.writer();
     drop(pool.acquire(1 << 20));
     let lease = pool.acquire(1 << 20);

@@ -201,6 +201,17 @@ fn memory_in_steady_use_does_not_decay() {
 }
 
 #[test]
+fn a_class_tells_its_buffers_as_bytes() {
+    let pool = pool();
+    let held: Vec<_> = (0..3).map(|_| pool.acquire(256 * KIB)).collect();
+    drop(pool.acquire(256 * KIB));
+    let class = pool.stats().classes[1];
+    let told = (class.live_bytes(), class.parked_bytes(), class.peak_bytes());
+    assert_eq!(told, (3 * 256 * KIB, 256 * KIB, 4 * 256 * KIB));
+    drop(held);
+}
+
+#[test]
 fn a_second_tick_in_the_same_interval_does_nothing() {
     let pool = pool();
     drop((0..8).map(|_| pool.acquire(1280 * KIB)).collect::<Vec<_>>());

@@ -115,6 +115,7 @@ lint: lint-workflows ## rustfmt, clippy, ruff, what each crate may depend on, an
 	for host in $(RUST_HOST) $(GATEWAY) $(SERVERS); do \
 		$(CARGO) clippy --manifest-path $$host --target-dir target --all-targets --quiet -- -D warnings || exit 1; done
 	@! $(CARGO) tree -p pybridge-pool -e normal --prefix none | grep -E '^(pyo3|tokio) ' || { echo "the pool knows no Python and no tokio"; exit 1; }
+	@! $(CARGO) tree -p pybridge-codec -e normal --prefix none | grep '^tokio ' || { echo "the codec knows no tokio"; exit 1; }
 	@! $(CARGO) tree -p pybridge-http --all-features -e normal --depth 1 --prefix none | grep '^pyo3' || { echo "pybridge-http names no pyo3"; exit 1; }
 	$(PY) tests/support/rust_layers.py
 	$(BIN)/ruff check --quiet .
@@ -173,7 +174,7 @@ memcheck: build ## Valgrind: the pool's tests between threads, and hostile objec
 		and not (threads or lie or stack or endless or byte_longer)"
 
 FUZZ_SECONDS ?= 60
-FUZZ_CRATES = rust/pool/fuzz $(if $(HAS_LIBPYTHON),rust/bridge/fuzz)
+FUZZ_CRATES = rust/pool/fuzz $(if $(HAS_LIBPYTHON),rust/codec/fuzz)
 fuzz: setup ## Runs every fuzz target for FUZZ_SECONDS (60) from its seeds; needs a nightly toolchain and cargo-fuzz
 	$(if $(HAS_LIBPYTHON),,@echo "No libpython to link: fuzzing the pool only. For the codec: a Python built with --enable-shared.")
 	@for dir in $(FUZZ_CRATES); do (cd $$dir && for target in $$($(CARGO) +$(NIGHTLY) fuzz list); do \
@@ -182,12 +183,12 @@ fuzz: setup ## Runs every fuzz target for FUZZ_SECONDS (60) from its seeds; need
 
 # A part of them: make mutants-rust ONLY=queue,ending or SHARD=0/8, make mutants-python ONLY=sizes
 MUTANTS = $(EMBED) $(PY) -m bench.mutants $(if $(ONLY),--only $(ONLY)) $(if $(SHARD),--shard $(SHARD))
-MUTANTS_OF_RUST = pool $(if $(HAS_LIBPYTHON),bridge)
+MUTANTS_OF_RUST = pool $(if $(HAS_LIBPYTHON),codec bridge)
 mutants: mutation-tools ## Changes one place at a time and counts what no test sees; takes hours; writes bench/results/mutants.md
 	$(PY) -m pip install --quiet --disable-pip-version-check --group mutants
 	$(MUTANTS) $(MUTANTS_OF_RUST) python report
 
-mutants-rust: mutation-tools ## The same for the pool and parts of the bridge, without the page
+mutants-rust: mutation-tools ## The same for the pool and parts of codec and bridge, without the page
 	$(MUTANTS) $(MUTANTS_OF_RUST)
 
 mutants-python: build ## The same for settings, handlers and options of the package
@@ -208,7 +209,7 @@ msrv: ## Checks that everything compiles with the least Rust version; adds that 
 crates: ## Packages the crates that are published into target/package, and compiles each from there
 	PYO3_PYTHON=$(THIS_PYTHON) $(CARGO) package --locked --workspace --exclude pybridge-extension --exclude pybridge-models
 
-RUST_APIS := pybridge-pool pybridge pybridge-http
+RUST_APIS := pybridge-pool pybridge-codec pybridge pybridge-http
 semver: ## Compares the public Rust API with that of the commit in release/api_baseline; needs cargo-semver-checks
 	@command -v cargo-semver-checks >/dev/null || { echo "It is needed: cargo install cargo-semver-checks --locked"; exit 1; }
 	PYO3_PYTHON=$(THIS_PYTHON) $(CARGO) semver-checks --baseline-rev "$$(cat release/api_baseline)" $(RUST_APIS:%=--package %)
@@ -218,7 +219,7 @@ deny: ## Licences, advisories and sources of what is compiled in; needs cargo-de
 	$(CARGO) deny --locked check
 	for host in $(RUST_HOST) $(GATEWAY) $(SERVERS); do $(CARGO) deny --locked --manifest-path $$host --config deny.toml check || exit 1; done
 
-LOCKED := Cargo.toml $(RUST_HOST) $(GATEWAY) $(SERVERS) rust/bridge/fuzz/Cargo.toml rust/pool/fuzz/Cargo.toml
+LOCKED := Cargo.toml $(RUST_HOST) $(GATEWAY) $(SERVERS) rust/codec/fuzz/Cargo.toml rust/pool/fuzz/Cargo.toml
 locks: ## Writes the versions of the manifests into every Cargo.lock
 	for manifest in $(LOCKED); do $(CARGO) metadata --format-version 1 --manifest-path $$manifest >/dev/null || exit 1; done
 

@@ -1,6 +1,6 @@
 """Changes of the code that no test sees: makes them, runs the tests, and writes bench/results/mutants.md.
 
-python -m bench.mutants pool bridge python report  everything
+python -m bench.mutants pool codec bridge python report  everything
 python -m bench.mutants bridge --only queue,ending files whose path holds one of the texts; others keep what they had
 python -m bench.mutants bridge --shard 2/8         the third of eight parts of a crate
 python -m bench.mutants report                     only writes the page of all that was found
@@ -42,10 +42,11 @@ of parts, all of it takes an idle machine of two cores about two hours.
 """
 
 POOL_TESTS = ["lib", "test=fork", "test=limits", "test=model", "test=writer"]
-# Every test binary is linked again for each mutant: those that see nothing new stay out. The files of the bridge that
-# are changed have unit tests.
+# Every test binary is linked again for each mutant: those that see nothing new stay out. The files of codec and
+# bridge that are changed have unit tests.
 CRATES = {
     "pool": ["pybridge-pool", *(f"--cargo-test-arg=--{tests}" for tests in POOL_TESTS)],
+    "codec": ["pybridge-codec", "--cargo-test-arg=--lib"],
     "bridge": ["pybridge", "--cargo-test-arg=--lib"],
 }
 OUTCOMES = {"CaughtMutant": "caught", "MissedMutant": "missed", "Timeout": "timeout", "Unviable": "unviable"}

@@ -23,9 +23,10 @@ LOCKS = (
     "bench/http/Cargo.lock",
     "examples/axum_gateway/Cargo.lock",
     "examples/rust_host/Cargo.lock",
-    "rust/bridge/fuzz/Cargo.lock",
+    "rust/codec/fuzz/Cargo.lock",
     "rust/pool/fuzz/Cargo.lock",
 )
+OURS = {"pybridge", "pybridge-base", "pybridge-codec", "pybridge-http", "pybridge-macros", "pybridge-pool"}
 
 
 class ReleaseError(Exception):
@@ -74,8 +75,7 @@ def _tag_findings(root: Path, tag: str) -> Iterator[str]:
         yield f"tag {tag}: the version in Cargo.toml is {version}, so the tag must be v{version}"
     for name in LOCKS:
         for package in tomllib.loads((root / name).read_text())["package"]:
-            ours = package["name"] in {"pybridge", "pybridge-http", "pybridge-macros", "pybridge-pool"}
-            if ours and package["version"] != version:
+            if package["name"] in OURS and package["version"] != version:
                 yield f"{name}: {package['name']} is {package['version']} there; run cargo check beside it"
     try:
         python_version_of(version)

@@ -177,8 +177,13 @@ def rust_sources() -> list[Path]:
     return sorted(ROOT.glob("rust/*/src/**/*.rs"))
 
 
-# The crates that Python calls; of a file in the extension the name begins so.
-WITH_PYTHON = {ROOT / "rust/bridge/src": "", ROOT / "rust/extension/src": "extension/"}
+# The crates that Python calls, and how the name of a file in each begins.
+WITH_PYTHON = {
+    ROOT / "rust/base/src": "base/",
+    ROOT / "rust/codec/src": "codec/",
+    ROOT / "rust/bridge/src": "",
+    ROOT / "rust/extension/src": "extension/",
+}
 
 
 def sources_with_python() -> dict[str, Path]:
@@ -252,30 +257,31 @@ def test_every_name_in_the_table_of_rust_layers_is_a_file_or_a_folder(crate: str
 )
 def test_an_arrow_to_a_higher_layer_is_seen_however_it_is_written(tmp_path: Path, use: str, named: str | None) -> None:
     files = {
-        "lib.rs": "mod codec;\nmod engine;\n",
-        "codec/mod.rs": "mod limits;\n",
-        "codec/limits.rs": f"{use}\npub fn limit() {{}}\n",
+        "lib.rs": "mod state;\nmod engine;\n",
+        "state/mod.rs": "mod limits;\n",
+        "state/limits.rs": f"{use}\npub fn limit() {{}}\n",
         "engine/mod.rs": "mod face;\npub(crate) use face::{Engine, Face as Other};\n",
-        "engine/face.rs": "use crate::codec;\npub struct Engine;\npub struct Face;\n",
+        "engine/face.rs": "use crate::state;\npub struct Engine;\npub struct Face;\n",
     }
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
     arrows = rust_layers.Crate(tmp_path).arrows()
-    assert arrows["codec/limits"] == ({named} if named else set())
+    assert arrows["state/limits"] == ({named} if named else set())
     assert len(rust_layers.upward(arrows, rust_layers.LAYERS)) == bool(named)
 
 
 def test_only_the_worker_attaches() -> None:
-    banned = tomllib.loads((ROOT / "rust/bridge/clippy.toml").read_text())["disallowed-methods"]
-    assert {entry["path"].rpartition("::")[2] for entry in banned} == {"attach", "try_attach", "attach_unchecked"}
+    for crate in ("bridge", "codec"):
+        banned = tomllib.loads((ROOT / "rust" / crate / "clippy.toml").read_text())["disallowed-methods"]
+        assert {entry["path"].rpartition("::")[2] for entry in banned} == {"attach", "try_attach", "attach_unchecked"}
     assert files_with(r"Python::(attach|try_attach|attach_unchecked)\b") <= MAY_ATTACH
     assert files_with(r"Python::assume_attached\b") == {"worker/attach.rs"}
     assert files_with(r"clippy::disallowed_methods") <= MAY_ATTACH
 
 
 def test_every_way_from_python_into_rust_prepares_its_thread_for_the_interpreters_end() -> None:
-    """`rust/bridge/src/parking.rs`: a thread that comes back for the interpreter too late must not be unwound."""
+    """`rust/base/src/exit_parking.rs`: a thread that comes back for the interpreter too late must not be unwound."""
     ways, missing = 0, []
     for name, path in sources_with_python().items():
         text = rust_layers.code(path)

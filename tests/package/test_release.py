@@ -17,7 +17,7 @@ LOCKS = [
     "bench/http/Cargo.lock",
     "examples/axum_gateway/Cargo.lock",
     "examples/rust_host/Cargo.lock",
-    "rust/bridge/fuzz/Cargo.lock",
+    "rust/codec/fuzz/Cargo.lock",
     "rust/pool/fuzz/Cargo.lock",
 ]
 VERSION = tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]["package"]["version"]
@@ -118,7 +118,8 @@ def test_release_is_whole_with_every_wheel_and_nothing_else(tree: Path) -> None:
 def test_crates_that_depend_on_each_other_name_the_version_that_they_share() -> None:
     workspace = tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]
     ours = {name: entry["version"] for name, entry in workspace["dependencies"].items() if name.startswith("pybridge")}
-    assert set(ours) == {"pybridge", "pybridge-http", "pybridge-macros", "pybridge-pool"}
+    crates = ("base", "codec", "http", "macros", "pool")
+    assert set(ours) == {"pybridge", *(f"pybridge-{crate}" for crate in crates)}
     assert set(ours.values()) == {f"={VERSION}"}
 
 

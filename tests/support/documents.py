@@ -27,6 +27,7 @@ ROOT = Path(__file__).parents[2]
 MAKEFILE = (ROOT / "Makefile").read_text()
 COMPILED = [
     ROOT / "rust/bridge/README.md",
+    ROOT / "rust/codec/README.md",
     ROOT / "rust/bridge/src/front_page.md",
     ROOT / "rust/http/README.md",
     ROOT / "rust/extension/src/naive.rs",

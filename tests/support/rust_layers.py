@@ -14,7 +14,6 @@ RUST = Path(__file__).parents[2] / "rust"
 # files of its own layer and of those below it.
 LAYERS: dict[str, tuple[str, ...]] = {
     "base": ("base",),
-    "codec": ("codec",),
     "error": ("error",),
     "state": ("state",),
     "worker": ("worker",),
@@ -50,7 +49,33 @@ CIRCLES: dict[str, set[str]] = {
         "consumer/py_stream",
     },
     "the Python engine and its calls": {"engine/py_calls", "engine/py_engine"},
-    "the walk over a value": {"codec/encode/value", "codec/encode/walk"},
+}
+
+CODEC_LAYERS: dict[str, tuple[str, ...]] = {
+    "base": ("error", "format", "framing", "limits", "simd", "stack_limit"),
+    "py": ("py",),
+    # Between a format and the side that uses it: the sink and the visitor, with their limits.
+    "ports": (
+        "decode/nesting",
+        "decode/read_limits",
+        "decode/visitor",
+        "encode/compound",
+        "encode/sink",
+        "encode/unsupported",
+        "encode/utf8_out",
+    ),
+    "formats": ("json", "msgpack", "raw"),
+    "objects": ("decode", "encode"),
+    "typed": ("typed",),
+    "top": ("lib",),
+}
+CODEC_CIRCLES: dict[str, set[str]] = {
+    "the walk over a value": {"encode/value", "encode/walk"},
+}
+
+BASE_LAYERS: dict[str, tuple[str, ...]] = {
+    "base": ("exception", "exit_parking", "fault", "lock"),
+    "top": ("lib",),
 }
 
 HTTP_LAYERS: dict[str, tuple[str, ...]] = {
@@ -96,6 +121,8 @@ class Table(NamedTuple):
 
 TABLES = {
     "pybridge-pool": Table(RUST / "pool/src", POOL_LAYERS, POOL_CIRCLES),
+    "pybridge-base": Table(RUST / "base/src", BASE_LAYERS, {}),
+    "pybridge-codec": Table(RUST / "codec/src", CODEC_LAYERS, CODEC_CIRCLES),
     "pybridge": Table(RUST / "bridge/src", LAYERS, CIRCLES),
     "pybridge-http": Table(RUST / "http/src", HTTP_LAYERS, HTTP_CIRCLES),
     "pybridge-extension": Table(RUST / "extension/src", EXTENSION_LAYERS, {}),

@@ -2,11 +2,8 @@
 
 #[macro_use]
 extern crate pybridge_macros;
-// What `python_entry` writes names the crate as other crates do.
-extern crate self as pybridge;
 
 mod base;
-pub mod codec;
 mod consumer;
 mod driver;
 pub mod embed;
@@ -20,10 +17,7 @@ mod prometheus;
 mod state;
 mod worker;
 
-#[cfg(feature = "fault")]
-pub use base::fault;
 pub use base::runtime;
-pub use codec::{CodecSpec, DuplicateKeys, Format, Framing, Limits};
 pub use consumer::{Annotated, Canceller, ChunkStream, Frame, FrameStream, ItemStream, StreamError};
 pub use engine::{
     AcquirePermit, Callable, Drained, Engine, EngineBuilder, EngineProfile, EngineStats, FlowConfig, FlowStats,
@@ -31,6 +25,11 @@ pub use engine::{
 };
 pub use error::{Failure, FailureKind, PublicAnswer, Reason};
 pub use prometheus::metrics_text;
+#[cfg(feature = "fault")]
+pub use pybridge_base::fault;
+#[doc(inline)]
+pub use pybridge_codec as codec;
+pub use pybridge_codec::{CodecSpec, DuplicateKeys, Format, Framing, Limits};
 pub use pybridge_pool::{Batch, Pool, PoolConfig, PoolStats};
 pub use pyo3;
 pub use state::{CallOptions, Cancellation, Ending, Flush};

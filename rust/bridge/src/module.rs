@@ -5,8 +5,7 @@ use std::sync::Once;
 use pyo3::prelude::*;
 use pyo3::types::PyModule;
 
-use crate::base::exit_parking::thread_parking;
-use crate::base::interpreter::{check_interpreter, interrupt_thread};
+use crate::base::interpreter::{check_interpreter, interrupt_thread, thread_parking};
 use crate::base::runtime;
 use crate::consumer::{
     Context, PyFrame, PyStream, current_context, detached_wait, prepare as prepare_coroutines, restore_frame,

@@ -8,6 +8,8 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
+use super::exit_parking;
+
 /// `StopIteration(value)`, which is how an awaitable returns.
 pub(crate) fn stop_iteration(_py: Python<'_>, value: Bound<'_, PyAny>) -> PyErr {
     PyStopIteration::new_err((value.unbind(),))
@@ -16,12 +18,6 @@ pub(crate) fn stop_iteration(_py: Python<'_>, value: Bound<'_, PyAny>) -> PyErr 
 /// The exception itself, which before Python 3.12 has its traceback beside it.
 pub(crate) fn object_of(py: Python<'_>, error: &PyErr) -> Py<PyAny> {
     error.clone_ref(py).into_value(py).into_any()
-}
-
-/// Class and text of an exception, for messages.
-pub(crate) fn said(error: &PyErr) -> String {
-    let text = error.to_string();
-    text.strip_suffix(": ").map(str::to_owned).unwrap_or(text)
 }
 
 /// Most arguments of a [`call_with_keywords`].
@@ -85,6 +81,14 @@ fn refuse_free_threading(py: Python<'_>) -> PyResult<()> {
         ));
     }
     Ok(())
+}
+
+/// Whether threads are parked at the interpreter's end: `"on"`, `"missing"` where the C library lacks what that takes,
+/// `"not needed"` where the stacks of threads that end are not unwound.
+#[python_entry]
+#[pyfunction]
+pub(crate) fn thread_parking() -> &'static str {
+    exit_parking::state()
 }
 
 /// Raises `SystemExit` in the Python thread `ident`, as soon as it runs Python code.

@@ -4,13 +4,9 @@ pub(crate) mod attach_counts;
 pub(crate) mod context_vars;
 pub(crate) mod coroutine_introspection;
 pub(crate) mod deferred_release;
-pub(crate) mod exit_parking;
-#[cfg(not(feature = "fault"))]
-pub(crate) mod fault;
-#[cfg(feature = "fault")]
-pub mod fault;
 pub(crate) mod fork;
 pub(crate) mod interpreter;
-pub(crate) mod lock;
 pub(crate) mod log;
 pub mod runtime;
+
+pub(crate) use pybridge_base::{exit_parking, fault, lock};

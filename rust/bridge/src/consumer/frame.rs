@@ -93,17 +93,16 @@ pub(crate) fn restore_frame(
     let format = Format::from_name(format).ok_or_else(|| PyValueError::new_err(format!("no format {format:?}")))?;
     let (max_depth, max_nodes, max_frame_bytes, max_decoded_bytes, ..) = limits;
     let (.., max_metadata_bytes, max_metadata_entries, strict, max_expansion) = limits;
-    let limits = Limits {
-        max_depth,
-        max_nodes,
-        max_frame_bytes,
-        max_decoded_bytes,
-        max_metadata_bytes,
-        max_metadata_entries,
-        duplicate_keys: if strict { DuplicateKeys::Error } else { DuplicateKeys::Last },
-        max_expansion,
-    };
-    let spec = CodecSpec { format, any_keys, ..CodecSpec::default() };
+    let limits = Limits::default()
+        .max_depth(max_depth)
+        .max_nodes(max_nodes)
+        .max_frame_bytes(max_frame_bytes)
+        .max_decoded_bytes(max_decoded_bytes)
+        .max_metadata_bytes(max_metadata_bytes)
+        .max_metadata_entries(max_metadata_entries)
+        .duplicate_keys(if strict { DuplicateKeys::Error } else { DuplicateKeys::Last })
+        .max_expansion(max_expansion);
+    let spec = CodecSpec::from(format).any_keys(any_keys);
     Ok(PyFrame::new(Bytes::copy_from_slice(data.as_bytes()), Arc::new(spec), Arc::new(limits)))
 }
 

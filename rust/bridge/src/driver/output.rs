@@ -55,9 +55,10 @@ pub(super) struct Output {
 
 impl Output {
     pub(super) fn new(worker: &LoopWorker, stream: &StreamState, encoder: Encoder) -> Self {
-        let encoder = match encoder.format() {
-            Format::Raw => encoder.with_keep(Box::new(PyBytesKeeper(stream.owner()))),
-            Format::Json | Format::Msgpack => encoder,
+        let encoder = if encoder.format() == Format::Raw {
+            encoder.with_keep(Box::new(PyBytesKeeper(stream.owner())))
+        } else {
+            encoder
         };
         Self {
             budget: CoopBudget::new(),

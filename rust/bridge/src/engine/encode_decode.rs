@@ -194,10 +194,7 @@ fn usual(py: Python<'_>, format: Format) -> PyResult<&'static Usual> {
     let all = USUAL.get_or_try_init(py, || {
         let limits = py.import("pybridge.config")?.getattr("Limits")?.call0()?;
         let limits = flow_settings::limits(&limits).map(Arc::new)?;
-        let usual = |format| Usual {
-            spec: Arc::new(CodecSpec { format, ..CodecSpec::default() }),
-            limits: Arc::clone(&limits),
-        };
+        let usual = |format| Usual { spec: Arc::new(CodecSpec::from(format)), limits: Arc::clone(&limits) };
         PyResult::Ok([usual(Format::Msgpack), usual(Format::Json), usual(Format::Raw)])
     })?;
     Ok(&all[format as usize])

@@ -35,7 +35,7 @@ impl PyCodec {
     pub(crate) fn spec_in(&self, format: Format) -> Arc<CodecSpec> {
         match [&self.spec, &self.text].into_iter().find(|spec| spec.format == format) {
             Some(spec) => Arc::clone(spec),
-            None => Arc::new(CodecSpec { format, any_keys: self.spec.any_keys, ..CodecSpec::default() }),
+            None => Arc::new(CodecSpec::from(format).any_keys(self.spec.any_keys)),
         }
     }
 
@@ -71,11 +71,10 @@ impl PyCodec {
         model_dump: Option<Py<PyDict>>,
     ) -> PyResult<Self> {
         let format = Format::from_name(format).ok_or_else(|| PyValueError::new_err(format!("no format {format:?}")))?;
-        let spec = Arc::new(CodecSpec { format, any_keys, ascii, bytes_base64, nonfinite_null });
-        let text = match format {
-            Format::Msgpack => Arc::new(CodecSpec { format: Format::Json, any_keys, ..CodecSpec::default() }),
-            Format::Json | Format::Raw => Arc::clone(&spec),
-        };
+        let spec = CodecSpec::from(format).any_keys(any_keys).ascii(ascii);
+        let spec = Arc::new(spec.bytes_base64(bytes_base64).nonfinite_null(nonfinite_null));
+        let text =
+            if format == Format::Msgpack { Arc::new(CodecSpec::json().any_keys(any_keys)) } else { Arc::clone(&spec) };
         Ok(Self { spec, text, default, model_dump })
     }
 

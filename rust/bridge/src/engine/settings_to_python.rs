@@ -45,10 +45,7 @@ impl Argument for Flush {
 
 impl Argument for DuplicateKeys {
     fn argument<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let name = match self {
-            Self::Last => "last",
-            Self::Error => "error",
-        };
+        let name = if *self == Self::Error { "error" } else { "last" };
         Ok(name.into_pyobject(py)?.into_any())
     }
 }
@@ -186,7 +183,7 @@ pub(super) fn codec<'py>(
     let class = match spec.format {
         Format::Msgpack => "MsgpackCodec",
         Format::Json => "JsonCodec",
-        Format::Raw => "RawCodec",
+        _ => "RawCodec",
     };
     make(class, &keywords)
 }

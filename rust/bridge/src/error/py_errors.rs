@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use pybridge_base::exception::said;
 use pyo3::call::PyCallArgs;
 use pyo3::exceptions::{
     PyBaseException, PyBaseExceptionGroup, PyException, PyGeneratorExit, PyImportError, PyKeyboardInterrupt,
@@ -17,7 +18,7 @@ use super::catalogue::{FailureKind, PublicAnswer, Reason};
 use super::failure::Failure;
 use super::{raised_stop_iteration, traceback};
 use crate::base::deferred_release::LoopOwned;
-use crate::base::interpreter::{object_of, said};
+use crate::base::interpreter::object_of;
 use crate::base::runtime::RuntimeError;
 use crate::codec::{DecodeError, EncodeError};
 

@@ -83,14 +83,13 @@ impl Flow {
 /// The limits of messages.
 pub(crate) fn limits(config: &Bound<'_, PyAny>) -> PyResult<Limits> {
     let last = config.getattr("duplicate_keys")?.extract::<String>()? == "last";
-    Ok(Limits {
-        max_depth: config.getattr("max_depth")?.extract()?,
-        max_nodes: config.getattr("max_nodes")?.extract()?,
-        max_frame_bytes: config.getattr("max_frame_bytes")?.extract()?,
-        max_decoded_bytes: config.getattr("max_decoded_bytes")?.extract()?,
-        max_metadata_bytes: config.getattr("max_metadata_bytes")?.extract()?,
-        max_metadata_entries: config.getattr("max_metadata_entries")?.extract()?,
-        duplicate_keys: if last { DuplicateKeys::Last } else { DuplicateKeys::Error },
-        max_expansion: config.getattr("max_expansion")?.extract()?,
-    })
+    Ok(Limits::default()
+        .max_depth(config.getattr("max_depth")?.extract()?)
+        .max_nodes(config.getattr("max_nodes")?.extract()?)
+        .max_frame_bytes(config.getattr("max_frame_bytes")?.extract()?)
+        .max_decoded_bytes(config.getattr("max_decoded_bytes")?.extract()?)
+        .max_metadata_bytes(config.getattr("max_metadata_bytes")?.extract()?)
+        .max_metadata_entries(config.getattr("max_metadata_entries")?.extract()?)
+        .duplicate_keys(if last { DuplicateKeys::Last } else { DuplicateKeys::Error })
+        .max_expansion(config.getattr("max_expansion")?.extract()?))
 }

@@ -30,7 +30,7 @@ pub(crate) enum RequestCodec {
 impl RequestCodec {
     /// That of a format without options.
     pub(crate) fn of(format: Format) -> Self {
-        Self::Plain(Arc::new(CodecSpec { format, ..CodecSpec::default() }))
+        Self::Plain(Arc::new(CodecSpec::from(format)))
     }
 }
 

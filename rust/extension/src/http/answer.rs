@@ -6,8 +6,8 @@ use std::task::{Context, Poll, Waker};
 
 use http::Response;
 use http_body::Body;
-use pybridge::extension::{Mutex, MutexGuard};
 use pybridge::{Canceller, ChunkStream, Reason, StreamError};
+use pybridge_base::lock::{Mutex, MutexGuard};
 use pybridge_http::AnswerBody;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;

@@ -6,7 +6,7 @@ use std::sync::{PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use pybridge::extension::Mutex;
+use pybridge_base::lock::Mutex;
 use pybridge_http::{AccessLog, Control};
 
 /// Exit status of a process that had to be ended.

@@ -5,8 +5,9 @@ use std::task::{Poll, Waker};
 
 use bytes::Bytes;
 use http::Response;
-use pybridge::extension::{Mutex, MutexGuard, Polled, ServedEngine, coroutine, take_chunks};
+use pybridge::extension::{Polled, ServedEngine, coroutine, take_chunks};
 use pybridge::{FailureKind, Format, Framing, Reason, RequestBody};
+use pybridge_base::lock::{Mutex, MutexGuard};
 use pybridge_http::{AnswerBody, Incoming, Plain, Record};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};

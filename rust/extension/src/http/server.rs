@@ -8,8 +8,9 @@ use std::task::{Context, Poll, Waker};
 
 use futures_util::FutureExt;
 use futures_util::future::Shared;
-use pybridge::extension::{Mutex, Polled, coroutine};
+use pybridge::extension::{Polled, coroutine};
 use pybridge::{Engine, runtime};
+use pybridge_base::lock::Mutex;
 use pybridge_http::{Listener, Server, ServerOptions, serve};
 use pyo3::exceptions::{PyOSError, PyRuntimeError};
 use pyo3::gc::{PyTraverseError, PyVisit};

@@ -1,8 +1,0 @@
-//! The JSON deserializer, for Rust values.
-
-mod enum_variant;
-mod input;
-mod map_key;
-mod values;
-
-pub(in crate::codec) use input::JsonDeserializer;

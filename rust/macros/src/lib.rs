@@ -5,8 +5,8 @@ use proc_macro::{Delimiter, Group, TokenStream, TokenTree};
 const ENTER: &str = "::pybridge_base::exit_parking::enter();";
 
 /// Lets every function that it stands at, or that is in the `impl` block that it stands at, first prepare the calling
-/// thread for the interpreter's end (`pybridge_base::exit_parking::enter`). At a class it does so for the destructor. The crate that uses it depends on
-/// `pybridge-base`.
+/// thread for the interpreter's end (`pybridge_base::exit_parking::enter`). At a class it does so for the destructor. The
+/// crate that uses it depends on `pybridge-base`.
 ///
 /// It stands above `#[pymethods]`, `#[pyfunction]` and `#[pyclass]`, and at the `Drop` of a class that has its own.
 #[proc_macro_attribute]

@@ -12,7 +12,7 @@ from pybridge import EngineClosed, FlowConfig, Overloaded, PooledEngine, Stream
 
 from support.consumers import collect
 from support.engines import EngineMaker
-from support.waiting import until
+from support.waiting import turns, until
 
 GROWTH = 4.0
 """How many times longer a call may take to leave a queue that is 32 times as long."""
@@ -49,6 +49,23 @@ async def time_to_leave(length: int) -> float:
 async def test_time_to_leave_the_queue_does_not_grow_with_it() -> None:
     short, long = await time_to_leave(250), await time_to_leave(8_000)
     assert long < GROWTH * short, (short, long)
+
+
+@pytest.mark.guarantee("F-09")
+async def test_calls_given_up_while_they_wait_give_their_place_back(make_engine: EngineMaker) -> None:
+    async def handler(request: object) -> AsyncGenerator[int, None]:
+        yield 1
+        await asyncio.sleep(0)
+
+    engine = make_engine(handler, flow=FlowConfig(max_concurrency=1))
+    for pause in range(60):
+        calls = [asyncio.ensure_future(engine.call(None, timeout=[None, 0, 0.001][pause % 3])) for _ in range(4)]
+        await turns(pause % 5)
+        for call in calls[::2]:
+            call.cancel()
+        await asyncio.gather(*calls, return_exceptions=True)
+    await until(lambda: engine.stats().streams.live == 0, "all have ended")
+    assert await engine.call(None) == 1
 
 
 @pytest.mark.guarantee("F-08")

@@ -117,23 +117,6 @@ async def test_calls_over_the_limits_are_refused_and_the_handler_is_not_called(m
     assert [await collect(stream) for stream in streams] == [[], []]
 
 
-@pytest.mark.guarantee("F-09")
-async def test_calls_given_up_while_they_wait_give_their_place_back(make_engine: EngineMaker) -> None:
-    async def handler(request: object) -> AsyncGenerator[int, None]:
-        yield 1
-        await asyncio.sleep(0)
-
-    engine = make_engine(handler, flow=FlowConfig(max_concurrency=1))
-    for pause in range(60):
-        calls = [asyncio.ensure_future(engine.call(None, timeout=[None, 0, 0.001][pause % 3])) for _ in range(4)]
-        await turns(pause % 5)
-        for call in calls[::2]:
-            call.cancel()
-        await asyncio.gather(*calls, return_exceptions=True)
-    await until(lambda: engine.stats().streams.live == 0, "all have ended")
-    assert await engine.call(None) == 1
-
-
 @pytest.mark.guarantee("F-10")
 async def test_nested_calls_pass_the_limit_of_their_own_engine(make_engine: EngineMaker) -> None:
     async def handler(request: int) -> AsyncGenerator[int, None]:

@@ -7,7 +7,7 @@ use pyo3::types::PyModule;
 
 use crate::base::exit_parking::thread_parking;
 use crate::base::interpreter::{check_interpreter, interrupt_thread};
-use crate::base::runtime;
+use crate::base::{fork, runtime};
 use crate::consumer::{
     Context, PyFrame, PyStream, current_context, detached_wait, prepare as prepare_coroutines, restore_frame,
 };
@@ -34,7 +34,7 @@ fn configure_runtime(py: Python<'_>, workers: &Bound<'_, PyAny>) -> PyResult<()>
 #[python_entry]
 #[pyfunction]
 fn close_engines(py: Python<'_>, timeout: f64) -> PyResult<()> {
-    if runtime::check_fork().is_err() {
+    if fork::check_fork().is_err() {
         return Ok(());
     }
     runtime::begin_to_end();

@@ -1,4 +1,4 @@
-//! What processes had counted that have ended, which stays in the sums of those that serve on.
+//! The counts of processes that have ended, which stay in the sums of those that serve on.
 
 use std::path::{Path, PathBuf};
 use std::{fs, io};

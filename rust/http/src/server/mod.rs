@@ -7,6 +7,7 @@ mod connection;
 mod connection_limits;
 mod control;
 mod deadlines;
+mod drain;
 mod ended_processes;
 mod error;
 mod hangup;

@@ -6,7 +6,8 @@ use pyo3::prelude::*;
 use pyo3::types::PyModule;
 
 use crate::base::exit_parking::thread_parking;
-use crate::base::interpreter::{check_interpreter, interrupt_thread};
+use crate::base::interpreter::interrupt_thread;
+use crate::base::refused_interpreters::check_interpreter;
 use crate::base::{fork, runtime};
 use crate::consumer::{
     Context, PyFrame, PyStream, current_context, detached_wait, prepare as prepare_coroutines, restore_frame,

@@ -13,4 +13,5 @@ pub(crate) mod fork;
 pub(crate) mod interpreter;
 pub(crate) mod lock;
 pub(crate) mod log;
+pub(crate) mod refused_interpreters;
 pub mod runtime;

@@ -14,7 +14,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, TypeVar, Unpack
 
 from pybridge import _pybridge
-from pybridge._handlers import check_call, check_handler, handler_name, takes_context
+from pybridge._handler_checks import check_call, check_handler
+from pybridge._handlers import handler_name, takes_context
 from pybridge._http import HttpOptions, Protocol
 from pybridge._native import native_codec, native_pool
 from pybridge._options import CallOptions, check_seconds, check_text, checked

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pybridge import _pybridge
 from pybridge._handlers import innermost
-from pybridge._serve.ending import tell_beginning, tell_end
+from pybridge._serve.drain_log import tell_beginning, tell_end
 from pybridge._serve.returns import returned_types, streams_items
 from pybridge._serve.settings import ServerSettings
 from pybridge._serve.signals import Signals

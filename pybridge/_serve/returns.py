@@ -38,6 +38,12 @@ def returns_items(function: Callable[..., object]) -> bool:
     return bool(ASYNC_ITERATOR.match(text))
 
 
+def returns_one_value(handler: object) -> bool:
+    """Whether a handler is a coroutine function that returns its one value, as far as its annotations say."""
+    inner = innermost(handler)
+    return inspect.iscoroutinefunction(inner) and not returns_items(inner)
+
+
 def plain_function(handler: object) -> Callable[..., object] | None:
     """The function below a handler that is neither asynchronous nor a generator; None: it is another kind."""
     inner = innermost(handler)

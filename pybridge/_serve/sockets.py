@@ -130,13 +130,6 @@ class Listeners:
         return self._made is not None and Path(self._made[0]).stat().st_ino == self._made[1]
 
 
-def keep_standard_descriptors() -> None:
-    """Opens those of standard input, output and error where they are closed, so that no socket gets their numbers."""
-    while (descriptor := os.open(os.devnull, os.O_RDWR)) < FIRST_PASSED:
-        pass
-    os.close(descriptor)
-
-
 def passed_by_systemd() -> list[int]:
     """Descriptors that systemd has opened for this process; empty: none. They are not found a second time."""
     pid, number = os.environ.pop("LISTEN_PID", ""), os.environ.pop("LISTEN_FDS", "")

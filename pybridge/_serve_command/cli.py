@@ -31,6 +31,7 @@ from pybridge._serve.process import (
 from pybridge._serve.settings import WHERE, ServerSettings
 from pybridge._serve.signals import Signals, Told
 from pybridge._serve.sockets import Listeners, Place
+from pybridge._serve.standard_descriptors import keep_standard_descriptors
 from pybridge._serve_command import arguments, fields, logs
 from pybridge._serve_command.arguments import CONFIGS, Child, as_typed, option_of
 from pybridge._serve_command.changes import watch
@@ -56,7 +57,7 @@ def add_command(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Serves; gives the exit status."""
-    sockets.keep_standard_descriptors()
+    keep_standard_descriptors()
     child: Child | None = options.child
     is_json = fields.given(options, "server").get("access_log") == "json"
     form = JsonLines() if is_json else logs.lines(is_one_of_several=child is not None)

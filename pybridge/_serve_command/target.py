@@ -11,7 +11,7 @@ from pathlib import PurePath
 from typing import Any
 
 from pybridge._handlers import innermost
-from pybridge._serve.returns import plain_function, returned_types, returns_items
+from pybridge._serve.returns import plain_function, returned_types, returns_one_value
 from pybridge._serve.signals import Told
 from pybridge._serve_command.failures import StartError, in_one_line
 from pybridge._serve_command.surroundings import find_modules_in
@@ -50,8 +50,7 @@ def engine_of(target: str, settings: Mapping[str, Any], folder: str | None = Non
             "write `async def` with `yield` for items, or with `return` for one value, or wrap a generator function in "
             "pybridge.from_sync()"
         )
-    inner = innermost(found)
-    unary = {"unary": inspect.iscoroutinefunction(inner) and not returns_items(inner), **settings}
+    unary = {"unary": returns_one_value(found), **settings}
     try:
         return PooledEngine(found, **unary)
     except TypeError as error:

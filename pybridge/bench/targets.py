@@ -8,7 +8,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from pybridge import _handlers
-from pybridge._handlers import check_handler, innermost
+from pybridge._handler_checks import check_handler
+from pybridge._handlers import innermost
 from pybridge.bench.names import WITHOUT_PYBRIDGE
 from pybridge.engine import PooledEngine
 

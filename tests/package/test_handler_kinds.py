@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from pybridge._handlers import check_handler, handler_name, innermost, takes_context
+from pybridge._handler_checks import check_handler
+from pybridge._handlers import handler_name, innermost, takes_context
 
 
 async def generator(request: object) -> AsyncGenerator[object, None]:

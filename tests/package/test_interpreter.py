@@ -68,3 +68,32 @@ def test_an_interpreter_that_has_its_lock_is_taken(run_python: PythonRunner) -> 
         import pybridge
         """
     )
+
+
+@pytest.mark.guarantee("P-11")
+def test_subinterpreter_is_refused(run_python: PythonRunner) -> None:
+    """By an `ImportError` that says so; the main interpreter goes on."""
+    run_python(
+        """
+        try:
+            import _interpreters as interpreters
+        except ImportError:
+            import _xxsubinterpreters as interpreters
+        import pybridge
+
+        async def handler(request):
+            yield request
+
+        engine = pybridge.PooledEngine(handler, worker="dedicated")
+        assert list(engine.iter(1)) == [1]
+        snippet = (
+            "try: import pybridge\\n"
+            "except ImportError as error: assert 'subinterpreter' in str(error), error\\n"
+            "else: raise SystemError"
+        )
+        ident = interpreters.create()
+        assert not (getattr(interpreters, "exec", None) or interpreters.run_string)(ident, snippet)
+        interpreters.destroy(ident)
+        assert list(engine.iter(2)) == [2]
+        """
+    )

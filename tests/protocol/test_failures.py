@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from support.fronts import Server
+from support.waiting import until
 
 FAILING = [{"count": 2}, {"raise": "a private text"}]
 
@@ -54,21 +55,40 @@ async def test_a_client_of_httpx_gets_the_items_and_then_an_error(server: Server
 
 @pytest.mark.guarantee("W-23")
 @pytest.mark.parametrize(
-    ("step", "code"),
+    ("step", "code", "message"),
     [
-        ({"public": {"message": "gone", "status": 410, "code": "gone"}}, "gone"),
-        ({"invalid": "no such voice"}, None),
-        ({"timeout": "x"}, "timeout"),
-        ("unencodable", "encode_error"),
+        ({"public": {"message": "it has left", "status": 410, "code": "gone"}}, "gone", "it has left"),
+        ({"invalid": "no such voice"}, None, "no such voice"),
+        ({"timeout": "a private text"}, "timeout", "the handler timed out"),
+        ("unencodable", "encode_error", "an item could not be encoded"),
     ],
 )
 async def test_each_failure_after_the_head_is_told_by_its_code(
-    one_server: Server, step: object, code: str | None
+    one_server: Server, step: object, code: str | None, message: str
 ) -> None:
     answer = await one_server.stream("generic", [{"count": 1}, step], {"Accept": "text/event-stream"})
     body, whole = await answer.body()
     assert not whole
-    assert json.loads(body.decode().rpartition("data: ")[2])["error"]["code"] == code
+    error = json.loads(body.decode().rpartition("data: ")[2])["error"]
+    assert (error["code"], error["message"]) == (code, message)
+
+
+@pytest.mark.guarantee("W-23")
+@pytest.mark.parametrize("before", [0, 1], ids=["before the head", "after the head"])
+@pytest.mark.parametrize("kind", ["raise", "timeout"])
+async def test_the_log_has_what_the_client_is_not_told(one_server: Server, kind: str, before: int) -> None:
+    name, text = f"untold-{kind}-{before}", f"only the log has {kind} {before}"
+    headers = {"Accept": "text/event-stream", "X-Request-Id": name}
+    answer = await one_server.stream("generic", [{"count": before}, {kind: text}], headers)
+    body, _ = await answer.body()
+    assert b'"error"' in body
+    assert text not in body.decode() + repr(answer.headers)
+
+    def logged() -> str:
+        """What the log has from the report of this request on."""
+        return one_server.log.read_text().partition(f"request {name}: ")[2]
+
+    await until(lambda: text in logged(), lambda: f"{text!r} in the log: {logged()!r}")
 
 
 @pytest.mark.guarantee("W-04")

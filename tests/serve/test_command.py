@@ -6,8 +6,6 @@ import dataclasses
 import json
 import re
 import resource
-import socket
-import stat
 import subprocess
 from pathlib import Path
 
@@ -138,52 +136,6 @@ def test_every_option_says_what_it_does_and_its_default(run_python: PythonRunner
     assert not [text for text in options.values() if not told.search(text) or text[0].islower()]
 
 
-@pytest.mark.guarantee("D-24")
-def test_a_unix_socket_is_made_replaces_a_dead_one_and_is_removed(serve: Starter, folder: Path) -> None:
-    path = folder / "run.sock"
-    with socket.socket(socket.AF_UNIX) as dead:
-        dead.bind(str(path))
-    program = serve("app:echo", "--uds", "run.sock")
-    assert program.url == "unix:run.sock"
-    with httpx.Client(transport=httpx.HTTPTransport(uds=str(path))) as client:
-        assert client.post("http://here/generate", json=1).text == "1\n"
-    second = serve("app:echo", "--uds", "run.sock").ended(2)
-    assert second.err == "pybridge: cannot listen on run.sock: Address already in use\n"
-    program.signal().ended(0)
-    assert not path.exists()
-
-
-@pytest.mark.guarantee("D-24")
-def test_a_descriptor_that_listens_is_taken(serve: Starter) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        number = listener.fileno()
-        program = serve("app:echo", "--fd", str(number), pass_fds=[number])
-        assert program.port == listener.getsockname()[1]
-        assert program.post(1).text == "1\n"
-
-
-@pytest.mark.guarantee("D-24")
-def test_sockets_of_systemd_are_taken(run: Starter) -> None:
-    launcher = """
-import os, sys
-os.dup2(int(sys.argv[1]), 3)
-os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1")
-os.execv(sys.executable, [sys.executable, "-m", "pybridge", "serve", "app:echo"])
-"""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        program = run("-c", launcher, str(listener.fileno()), pass_fds=[listener.fileno()])
-        assert program.port == listener.getsockname()[1]
-        assert program.post(1).text == "1\n"
-
-
-def test_a_name_stands_for_all_its_addresses_with_one_port(serve: Starter) -> None:
-    program = serve("app:echo", "--host", "localhost", "--port", "0")
-    addresses = {str(found[4][0]) for found in socket.getaddrinfo("localhost", None, type=socket.SOCK_STREAM)}
-    for address in addresses:
-        with socket.create_connection((address, program.port)):
-            pass
-
-
 def test_the_file_limit_is_raised_to_what_is_allowed(serve: Starter) -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     program = serve("app:echo", "--port", "0", preexec_fn=lower_the_limit)
@@ -196,18 +148,6 @@ def test_the_file_limit_is_raised_to_what_is_allowed(serve: Starter) -> None:
 def lower_the_limit() -> None:
     """A soft limit as shells have it."""
     resource.setrlimit(resource.RLIMIT_NOFILE, (256, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
-
-
-@pytest.mark.guarantee("D-24")
-def test_a_socket_that_was_replaced_is_left_alone(serve: Starter, folder: Path) -> None:
-    program = serve("app:echo", "--uds", "run.sock")
-    assert program.url
-    path = folder / "run.sock"
-    path.unlink()
-    with socket.socket(socket.AF_UNIX) as other:
-        other.bind(str(path))
-        program.signal().ended(0)
-        assert stat.S_ISSOCK(path.stat().st_mode)
 
 
 def test_logging_of_python_goes_to_standard_error_from_a_level_on(serve: Starter, folder: Path) -> None:

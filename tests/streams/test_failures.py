@@ -13,7 +13,7 @@ import pytest
 import pybridge
 from pybridge import Context, FlowConfig, HandlerExit, Limits, PooledEngine, StreamCancelled, current_context
 
-from support.consumers import SlowConsumer, collect, take
+from support.consumers import collect
 from support.engines import EngineMaker
 from support.reference import outcome_of
 from support.waiting import until
@@ -376,117 +376,6 @@ async def test_every_reason_is_the_same_for_all_who_see_it(make_engine: EngineMa
     assert sum(engine.stats().streams.cancelled.values()) == 1
     # A cancellation from outside is known by its reason only once it has ended the stream.
     assert seen == [None if reason == "external" else reason]
-
-
-@pytest.mark.guarantee("C-13")
-async def test_cancelled_parent_is_the_reason_of_its_children(make_engine: EngineMaker) -> None:
-    closed: list[str] = []
-    reasons: list[str | None] = []
-
-    async def leaf(request: str, context: Context) -> AsyncGenerator[str, None]:
-        try:
-            yield request
-            await asyncio.Event().wait()
-        finally:
-            closed.append(f"leaf {request}")
-            reasons.append(context.cancel_reason)
-
-    async def middle(request: str) -> AsyncGenerator[str, None]:
-        try:
-            async for item in inner(request):
-                yield item
-        finally:
-            closed.append("middle")
-
-    async def top(request: str) -> AsyncGenerator[str, None]:
-        try:
-            detached.append(inner("detached", parent=None))
-            await anext(detached[0])
-            async for item in outer(request):
-                yield item
-        finally:
-            closed.append("top")
-
-    detached: list[Any] = []
-    inner, outer, engine = make_engine(leaf), make_engine(middle), make_engine(top)
-    async with engine("nested") as stream:
-        assert await anext(stream) == "nested"
-    await until(lambda: len(closed) == 3, "all three have cleaned up")
-    assert closed == ["leaf nested", "middle", "top"]
-    assert reasons == ["parent"]
-    assert inner.stats().streams.live == 1
-    await detached[0].aclose()
-    assert closed[-1] == "leaf detached"
-
-
-@pytest.mark.guarantee("F-04")
-async def test_deadline_of_the_parent_bounds_its_children(make_engine: EngineMaker) -> None:
-    async def child(request: object, context: Context) -> AsyncGenerator[bool, None]:
-        yield context.remaining() is not None
-
-    async def parent(request: object) -> AsyncGenerator[Any, None]:
-        yield await inner.call(None, timeout=1000)
-        yield await inner.call(None, parent=None)
-
-    inner = make_engine(child)
-    assert await collect(make_engine(parent)(None, timeout=30)) == [True, False]
-
-
-@pytest.mark.guarantee("F-06")
-async def test_items_made_before_a_deadline_are_delivered_before_it(make_engine: EngineMaker) -> None:
-    over: list[int] = []
-
-    async def handler(request: object) -> AsyncGenerator[int, None]:
-        try:
-            for number in range(20):
-                yield number
-            await asyncio.Event().wait()
-        finally:
-            over.append(1)
-
-    stream = make_engine(handler)(None, timeout=0.1)
-    assert await take(stream, 1) == [0]
-    await until(lambda: over, "the deadline has passed")
-    outcome = await outcome_of(stream)
-    assert outcome.items == list(range(1, 20))
-    assert outcome.ending
-    assert outcome.ending.startswith("StreamCancelled")
-
-
-@pytest.mark.guarantee("F-01", "F-02")
-async def test_slow_consumer_does_not_slow_its_neighbours(make_engine: EngineMaker) -> None:
-    async def handler(request: int) -> AsyncGenerator[int, None]:
-        for number in range(request):
-            yield number
-
-    engine = make_engine(handler, flow=FlowConfig(high_water_items=8))
-    async with SlowConsumer(engine(2_000)) as slow:
-        slow.allow(1)
-        await slow.until_taken(1)
-        await until(lambda: engine.stats().flow.waits, "the handler waits for its consumer")
-        assert await collect(engine(1_000)) == list(range(1_000))
-        assert engine.stats().flow.in_flight_bytes < 64 * 80
-        slow.allow(2_000)
-        assert await slow.until_taken(2_000) == list(range(2_000))
-
-
-@pytest.mark.guarantee("F-02")
-async def test_one_consumer_of_many_that_never_reads_stops_no_other(make_engine: EngineMaker) -> None:
-    """63 of 64 streams finish; the last has lost nothing."""
-
-    async def handler(request: int) -> AsyncGenerator[int, None]:
-        for number in range(200):
-            if number % 10 == 0:
-                await asyncio.sleep(0)
-            yield request + number
-
-    engine = make_engine(handler, flow=FlowConfig(high_water_items=16))
-    idle = engine(0)
-    assert await anext(idle) == 0
-    others = await asyncio.gather(*(collect(engine(request)) for request in range(1, 64)))
-    assert others == [list(range(request, request + 200)) for request in range(1, 64)]
-    assert engine.stats().streams.live == 1
-    assert await collect(idle) == list(range(1, 200))
 
 
 @pytest.mark.guarantee("S-12")

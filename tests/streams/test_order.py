@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import threading
-import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
@@ -13,10 +11,10 @@ import pytest
 
 from pybridge import FlowConfig, PooledEngine
 
-from support.consumers import collect, take
+from support.consumers import collect
 from support.engines import EngineMaker
 from support.reference import drive, outcome_of
-from support.waiting import turns, until
+from support.waiting import turns
 
 
 async def program(seed: int) -> AsyncGenerator[Any, None]:
@@ -65,75 +63,6 @@ async def test_streams_that_run_together_keep_their_own_order(make_engine: Engin
     assert together == [await drive(program, seed) for seed in range(64)]
 
 
-@pytest.mark.guarantee("S-15")
-@pytest.mark.parametrize("flush", ["turn", "suspend"])
-async def test_what_was_made_before_a_wait_arrives_during_it(make_engine: EngineMaker, flush: Any) -> None:
-    async def handler(request: object) -> AsyncGenerator[int, None]:
-        for number in range(3):
-            yield number
-        await asyncio.Event().wait()
-
-    engine = make_engine(handler, flow=FlowConfig(flush=flush))
-    async with engine(None) as stream:
-        assert await take(stream, 3) == [0, 1, 2]
-
-
-@pytest.mark.guarantee("S-15")
-async def test_full_batch_leaves_before_the_turn_ends() -> None:
-    go_on = threading.Event()
-
-    async def handler(request: object) -> AsyncGenerator[int, None]:
-        for number in range(4):
-            yield number
-        assert go_on.wait(10)
-        yield 4
-
-    engine = PooledEngine(handler, worker="dedicated", flow=FlowConfig(batch_items=4))
-    async with engine(None) as stream:
-        assert await take(stream, 4) == [0, 1, 2, 3]
-        go_on.set()
-        assert await collect(stream) == [4]
-
-
-@pytest.mark.guarantee("S-15")
-async def test_items_that_take_long_to_make_leave_one_by_one() -> None:
-    go_on = threading.Event()
-
-    async def handler(request: object) -> AsyncGenerator[int, None]:
-        for number in range(3):
-            end = time.perf_counter() + 0.002
-            while time.perf_counter() < end:
-                pass
-            yield number
-        assert go_on.wait(10)
-
-    engine = PooledEngine(handler, worker="dedicated")
-    async with engine(None) as stream:
-        assert await take(stream, 3) == [0, 1, 2]
-        go_on.set()
-        assert await collect(stream) == []
-
-
-@pytest.mark.guarantee("S-17")
-async def test_streams_of_one_turn_cross_together() -> None:
-    """One hand-over per turn, however many streams, of items and of endings."""
-    turn = asyncio.Event()
-
-    async def handler(request: object) -> AsyncGenerator[int, None]:
-        await turn.wait()
-        yield 1
-
-    engine = PooledEngine(handler, worker="attached")
-    consumers = [asyncio.create_task(collect(engine(None))) for _ in range(64)]
-    await until(lambda: engine.stats().streams.live == 64, "all streams run")
-    await turns(3)
-    before = engine.stats().crossings
-    turn.set()
-    assert await asyncio.gather(*consumers) == [[1]] * 64
-    # A few where the machine takes its time for the turn: items that are slow to make leave at once.
-    assert engine.stats().crossings - before <= 8
-
-
 @pytest.mark.guarantee("S-11")
 @pytest.mark.parametrize("items", [[], [None], [b""], [None, b"", "", [], {}], [None] * 1000], ids=len)
 async def test_nothing_is_a_value_and_no_value_is_an_end(make_engine: EngineMaker, items: list[Any]) -> None:
@@ -156,26 +85,3 @@ async def test_empty_raw_items_are_frames_of_no_bytes(make_engine: EngineMaker, 
 
     engine = make_engine(handler, codec="raw")
     assert [bytes(frame) async for frame in engine.frames(number)] == [b""] * number
-
-
-@pytest.mark.guarantee("H-15")
-async def test_request_is_the_callers_very_object(make_engine: EngineMaker) -> None:
-    request: dict[str, Any] = {"lock": threading.Lock()}
-
-    async def handler(request: dict[str, Any]) -> AsyncGenerator[int, None]:
-        yield id(request)
-        request["seen"] = True
-
-    assert await collect(make_engine(handler)(request)) == [id(request)]
-    assert request["seen"]
-
-
-@pytest.mark.guarantee("H-15")
-async def test_encoded_request_is_fresh_and_the_handlers_own(make_engine: EngineMaker) -> None:
-    async def handler(request: dict[str, Any]) -> AsyncGenerator[Any, None]:
-        request["list"].append("mine")
-        yield request
-
-    engine = make_engine(handler)
-    for _ in range(2):
-        assert await collect(engine(b'{"list": [1]}', encoded="json")) == [{"list": [1, "mine"]}]

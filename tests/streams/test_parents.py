@@ -8,12 +8,18 @@ from typing import Any
 
 import pytest
 
-from pybridge import PooledEngine, StreamCancelled
+from pybridge import Context, PooledEngine, StreamCancelled, Worker
 
+from support import skips
 from support.consumers import collect
 from support.engines import EngineMaker
 from support.forms import FORMS
-from support.waiting import until
+from support.waiting import until, wait_until
+
+
+async def many(request: object) -> AsyncGenerator[int, None]:
+    for number in range(500):
+        yield number
 
 
 @pytest.mark.guarantee("C-13")
@@ -90,3 +96,67 @@ async def test_call_of_a_parent_that_something_else_cancelled_is_cancelled_with_
     await until(tasks[0].done, "the nested call has ended")
     with pytest.raises(StreamCancelled, match="parent"):
         tasks[0].result()
+
+
+@pytest.mark.guarantee("C-13")
+async def test_cancelled_parent_is_the_reason_of_its_children(make_engine: EngineMaker) -> None:
+    closed: list[str] = []
+    reasons: list[str | None] = []
+
+    async def leaf(request: str, context: Context) -> AsyncGenerator[str, None]:
+        try:
+            yield request
+            await asyncio.Event().wait()
+        finally:
+            closed.append(f"leaf {request}")
+            reasons.append(context.cancel_reason)
+
+    async def middle(request: str) -> AsyncGenerator[str, None]:
+        try:
+            async for item in inner(request):
+                yield item
+        finally:
+            closed.append("middle")
+
+    async def top(request: str) -> AsyncGenerator[str, None]:
+        try:
+            detached.append(inner("detached", parent=None))
+            await anext(detached[0])
+            async for item in outer(request):
+                yield item
+        finally:
+            closed.append("top")
+
+    detached: list[Any] = []
+    inner, outer, engine = make_engine(leaf), make_engine(middle), make_engine(top)
+    async with engine("nested") as stream:
+        assert await anext(stream) == "nested"
+    await until(lambda: len(closed) == 3, "all three have cleaned up")
+    assert closed == ["leaf nested", "middle", "top"]
+    assert reasons == ["parent"]
+    assert inner.stats().streams.live == 1
+    await detached[0].aclose()
+    assert closed[-1] == "leaf detached"
+
+
+@skips.where("classes written in Python have a buffer from Python 3.12 on")
+def test_call_whose_parent_is_cancelled_while_it_is_made_leaves_nothing_behind() -> None:
+    class Body:
+        def __init__(self, context: Context) -> None:
+            self.context = context
+
+        def __buffer__(self, flags: int) -> memoryview:
+            self.context.cancel()
+            # Another stream on the worker of the nested call: what was asked of that worker before is done.
+            assert len(list(barrier.iter(None, parent=None))) == 500
+            return memoryview(b"\x01")
+
+    async def outer(request: object, context: Context) -> AsyncGenerator[list[int], None]:
+        yield await asyncio.to_thread(lambda: list(inner.iter(Body(context), encoded="msgpack")))
+
+    worker = Worker()
+    inner, barrier = PooledEngine(many, worker=worker), PooledEngine(many, worker=worker)
+    with pytest.raises(StreamCancelled):
+        list(PooledEngine(outer, worker="dedicated").iter(None))
+    wait_until(lambda: inner.stats().streams.started, "the nested call was made")
+    wait_until(lambda: not inner.stats().streams.live, "no place is held")

@@ -1,4 +1,4 @@
-"""Nothing waits behind a handler that keeps its thread busy, and what ends in one turn crosses together."""
+"""Items leave while their handler waits or keeps its thread busy, and what is made in one turn crosses together."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import threading
 import time
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
-from pybridge import PooledEngine, Stream
+from pybridge import FlowConfig, PooledEngine, Stream
 
 from support.consumers import collect, take
-from support.engines import uvloop_worker
+from support.engines import EngineMaker, uvloop_worker
 from support.waiting import turns, until, wait_until
 
 QUIET = 1.3
@@ -219,3 +220,72 @@ async def test_ending_of_a_loop_that_stops_in_that_turn_reaches_another_loop() -
     assert await collect(ends) == []
     await asyncio.to_thread(attached.run_until_complete, stays.aclose())
     attached.close()
+
+
+@pytest.mark.guarantee("S-15")
+@pytest.mark.parametrize("flush", ["turn", "suspend"])
+async def test_what_was_made_before_a_wait_arrives_during_it(make_engine: EngineMaker, flush: Any) -> None:
+    async def handler(request: object) -> AsyncGenerator[int, None]:
+        for number in range(3):
+            yield number
+        await asyncio.Event().wait()
+
+    engine = make_engine(handler, flow=FlowConfig(flush=flush))
+    async with engine(None) as stream:
+        assert await take(stream, 3) == [0, 1, 2]
+
+
+@pytest.mark.guarantee("S-15")
+async def test_full_batch_leaves_before_the_turn_ends() -> None:
+    go_on = threading.Event()
+
+    async def handler(request: object) -> AsyncGenerator[int, None]:
+        for number in range(4):
+            yield number
+        assert go_on.wait(10)
+        yield 4
+
+    engine = PooledEngine(handler, worker="dedicated", flow=FlowConfig(batch_items=4))
+    async with engine(None) as stream:
+        assert await take(stream, 4) == [0, 1, 2, 3]
+        go_on.set()
+        assert await collect(stream) == [4]
+
+
+@pytest.mark.guarantee("S-15")
+async def test_items_that_take_long_to_make_leave_one_by_one() -> None:
+    go_on = threading.Event()
+
+    async def handler(request: object) -> AsyncGenerator[int, None]:
+        for number in range(3):
+            end = time.perf_counter() + 0.002
+            while time.perf_counter() < end:
+                pass
+            yield number
+        assert go_on.wait(10)
+
+    engine = PooledEngine(handler, worker="dedicated")
+    async with engine(None) as stream:
+        assert await take(stream, 3) == [0, 1, 2]
+        go_on.set()
+        assert await collect(stream) == []
+
+
+@pytest.mark.guarantee("S-17")
+async def test_streams_of_one_turn_cross_together() -> None:
+    """One hand-over per turn, however many streams, of items and of endings."""
+    turn = asyncio.Event()
+
+    async def handler(request: object) -> AsyncGenerator[int, None]:
+        await turn.wait()
+        yield 1
+
+    engine = PooledEngine(handler, worker="attached")
+    consumers = [asyncio.create_task(collect(engine(None))) for _ in range(64)]
+    await until(lambda: engine.stats().streams.live == 64, "all streams run")
+    await turns(3)
+    before = engine.stats().crossings
+    turn.set()
+    assert await asyncio.gather(*consumers) == [[1]] * 64
+    # A few where the machine takes its time for the turn: items that are slow to make leave at once.
+    assert engine.stats().crossings - before <= 8

@@ -1,4 +1,4 @@
-"""`write_timeout` and `idle_timeout`: the time that each counts, at no cost while there is none to count."""
+"""`timeout`, `write_timeout` and `idle_timeout`: the time that each counts, at no cost while there is none to count."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Any
 
 import pytest
 
-from pybridge import FlowConfig, PooledEngine, Stream, StreamCancelled
+from pybridge import Context, FlowConfig, PooledEngine, Stream, StreamCancelled
 
-from support.consumers import take
+from support.consumers import collect, take
 from support.engines import EngineMaker
+from support.reference import outcome_of
 from support.waiting import until
 
 
@@ -99,3 +101,37 @@ async def test_time_that_the_lifespan_takes_is_not_the_handlers() -> None:
 
     async with PooledEngine(handler, worker="attached", lifespan=slow) as engine:
         assert await engine.call(None, idle_timeout=2) == 1
+
+
+@pytest.mark.guarantee("F-04")
+async def test_deadline_of_the_parent_bounds_its_children(make_engine: EngineMaker) -> None:
+    async def child(request: object, context: Context) -> AsyncGenerator[bool, None]:
+        yield context.remaining() is not None
+
+    async def parent(request: object) -> AsyncGenerator[Any, None]:
+        yield await inner.call(None, timeout=1000)
+        yield await inner.call(None, parent=None)
+
+    inner = make_engine(child)
+    assert await collect(make_engine(parent)(None, timeout=30)) == [True, False]
+
+
+@pytest.mark.guarantee("F-06")
+async def test_items_made_before_a_deadline_are_delivered_before_it(make_engine: EngineMaker) -> None:
+    over: list[int] = []
+
+    async def handler(request: object) -> AsyncGenerator[int, None]:
+        try:
+            for number in range(20):
+                yield number
+            await asyncio.Event().wait()
+        finally:
+            over.append(1)
+
+    stream = make_engine(handler)(None, timeout=0.1)
+    assert await take(stream, 1) == [0]
+    await until(lambda: over, "the deadline has passed")
+    outcome = await outcome_of(stream)
+    assert outcome.items == list(range(1, 20))
+    assert outcome.ending
+    assert outcome.ending.startswith("StreamCancelled")

@@ -96,7 +96,7 @@ HTTP_CIRCLES: dict[str, set[str]] = {
 POOL_LAYERS: dict[str, tuple[str, ...]] = {
     "base": ("budget", "leak", "setters", "short_copy", "sync", "system"),
     "memory": ("decay", "mapping", "segment", "segment_pool", "size_classes"),
-    "buffers": ("batch", "buffer", "config", "cursor", "inbound", "pool", "pool_state", "stats", "writer"),
+    "buffers": ("batch", "buffer", "config", "cursor", "fallback", "inbound", "pool", "pool_state", "stats", "writer"),
     "top": ("lib", "models"),
 }
 POOL_CIRCLES: dict[str, set[str]] = {

@@ -1,4 +1,4 @@
-"""Threads that wait without an event loop sleep until there is something for them."""
+"""Blocking iteration: refused where it would block an event loop; elsewhere a thread sleeps while there is nothing."""
 
 from __future__ import annotations
 
@@ -8,9 +8,13 @@ import time
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
+import pytest
+
 from pybridge import Context, PooledEngine, StreamCancelled
 
 from support import skips
+from support.consumers import collect
+from support.engines import EngineMaker
 from support.waiting import wait_until
 
 
@@ -54,3 +58,13 @@ def test_thread_that_waits_is_not_woken_for_signals_that_are_not_its_own() -> No
     thread.join(10)
     assert not thread.is_alive()
     assert cancelled == ["caller"]
+
+
+@pytest.mark.guarantee("E-10")
+async def test_blocking_iteration_on_a_loop_is_refused(make_engine: EngineMaker) -> None:
+    async def handler(request: object) -> AsyncGenerator[int, None]:
+        with pytest.raises(RuntimeError, match="block the event loop"):
+            PooledEngine(handler).iter(1)
+        yield 1
+
+    assert await collect(make_engine(handler)(None)) == [1]

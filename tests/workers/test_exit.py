@@ -268,3 +268,39 @@ def test_multiprocessing_works_however_it_starts(run_python: Any, tmp_path: Any,
         """,
         options=("-X", "dev", "-W", "ignore::DeprecationWarning"),  # of a fork with threads
     )
+
+
+@pytest.mark.guarantee("P-04")
+def test_loops_that_end_with_live_streams_are_quiet(run_python: Any) -> None:
+    run_python(
+        """
+        import asyncio, gc
+        from pybridge import PooledEngine
+
+        async def handler(request):
+            try:
+                while True:
+                    yield request
+                    await asyncio.sleep(0)
+            finally:
+                closed.append(1)
+
+        async def main(worker):
+            engine = engines[worker]
+            streams = [engine(n) for n in range(10)]
+            for stream in streams:
+                await anext(stream)
+            for stream in streams[:5]:
+                kept.append(stream)
+
+        closed, kept = [], []
+        engines = {worker: PooledEngine(handler, worker=worker) for worker in ("attached", "dedicated")}
+        for turn in range(100):
+            asyncio.run(main("attached" if turn % 2 else "dedicated"))
+            kept.clear()
+            gc.collect()
+        for engine in engines.values():
+            engine.close()
+        assert len(closed) == 1000, len(closed)
+        """
+    )

@@ -113,52 +113,6 @@ async def test_nested_call_runs_on_the_worker_that_makes_it(make_engine: EngineM
     assert await collect(make_engine(outer)(None)) == [True] * 3
 
 
-@pytest.mark.guarantee("E-10")
-async def test_blocking_iteration_on_a_loop_is_refused(make_engine: EngineMaker) -> None:
-    async def handler(request: object) -> AsyncGenerator[int, None]:
-        with pytest.raises(RuntimeError, match="block the event loop"):
-            PooledEngine(count).iter(1)
-        yield 1
-
-    assert await collect(make_engine(handler)(None)) == [1]
-
-
-@pytest.mark.guarantee("P-04")
-def test_loops_that_end_with_live_streams_are_quiet(run_python: Any) -> None:
-    run_python(
-        """
-        import asyncio, gc
-        from pybridge import PooledEngine
-
-        async def handler(request):
-            try:
-                while True:
-                    yield request
-                    await asyncio.sleep(0)
-            finally:
-                closed.append(1)
-
-        async def main(worker):
-            engine = engines[worker]
-            streams = [engine(n) for n in range(10)]
-            for stream in streams:
-                await anext(stream)
-            for stream in streams[:5]:
-                kept.append(stream)
-
-        closed, kept = [], []
-        engines = {worker: PooledEngine(handler, worker=worker) for worker in ("attached", "dedicated")}
-        for turn in range(100):
-            asyncio.run(main("attached" if turn % 2 else "dedicated"))
-            kept.clear()
-            gc.collect()
-        for engine in engines.values():
-            engine.close()
-        assert len(closed) == 1000, len(closed)
-        """
-    )
-
-
 def test_burst_of_resumes_is_one_wakeup() -> None:
     """Commands that pile up while a loop is busy cost one wake-up."""
     begun, go_on = threading.Event(), threading.Event()

@@ -5,8 +5,9 @@ use std::sync::Once;
 use pyo3::prelude::*;
 use pyo3::types::PyModule;
 
-use crate::base::interpreter::{check_interpreter, interrupt_thread, thread_parking};
-use crate::base::runtime;
+use crate::base::interpreter::{interrupt_thread, thread_parking};
+use crate::base::refused_interpreters::check_interpreter;
+use crate::base::{fork, runtime};
 use crate::consumer::{
     Context, PyFrame, PyStream, current_context, detached_wait, prepare as prepare_coroutines, restore_frame,
 };
@@ -33,7 +34,7 @@ fn configure_runtime(py: Python<'_>, workers: &Bound<'_, PyAny>) -> PyResult<()>
 #[python_entry]
 #[pyfunction]
 fn close_engines(py: Python<'_>, timeout: f64) -> PyResult<()> {
-    if runtime::check_fork().is_err() {
+    if fork::check_fork().is_err() {
         return Ok(());
     }
     runtime::begin_to_end();

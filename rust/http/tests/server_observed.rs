@@ -1,17 +1,15 @@
-//! Metrics, access log and guards of a server, over real sockets.
+//! Metrics and options of a server, over real sockets.
 #![cfg(feature = "server")]
 
 mod support;
 
 use std::path::PathBuf;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use pybridge_http::{
     AccessLog, Api, Listener, ProtocolOptions, Server, ServerError, ServerOptions, metrics_text, serve,
 };
-use serde_json::Value;
-use support::raw::{Raw, chat, get, header, status};
+use support::raw::{Raw, chat, get, status};
 use support::service::Service;
 use support::{Version, engine, run};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -19,7 +17,6 @@ use tokio::net::{UnixListener, UnixStream};
 
 const EVENTS: &str = "text/event-stream";
 const LINES: &str = "application/x-ndjson";
-const PAGE: &str = "https://app.example.org";
 const VERSIONS: [Version; 2] = [Version::Http1, Version::Http2];
 
 /// `chat` under a name of its own in metrics.
@@ -172,105 +169,6 @@ fn a_client_that_goes_before_its_answer_is_counted_as_499() {
     });
 }
 
-/// Guarantee D-18.
-#[test]
-fn without_a_key_nothing_but_the_pages_of_health_is_there() {
-    run(async {
-        for (version, name) in VERSIONS.into_iter().zip(["keyed-1", "keyed-2"]) {
-            let service = service(version, name, ServerOptions::default().api_keys(["first", "second"])).await;
-            for headers in [&[][..], &[("authorization", "Bearer wrong")], &[("x-api-key", "")]] {
-                for line in ["POST /generate", "GET /metrics", "GET /nothing", "POST /health/live", "OPTIONS /generate"]
-                {
-                    let answer = service.send(line, headers, br#"{"prompt":"a"}"#).await;
-                    assert_eq!((answer.status(), answer.header("www-authenticate")), (401, Some("Bearer")), "{line}");
-                    let body: Value = serde_json::from_str(&answer.text().await.0).expect("JSON");
-                    assert_eq!(body["error"]["type"], "authentication_error");
-                    assert_eq!(body["error"]["code"], "invalid_api_key");
-                }
-            }
-            assert_eq!(service.engine.stats().streams.started, 0);
-            for path in ["GET /health/live", "GET /health/ready"] {
-                assert_eq!(service.send(path, &[], b"").await.status(), 200);
-            }
-            for key in [("authorization", "Bearer first"), ("x-api-key", "second")] {
-                assert_eq!(service.send("POST /generate", &[key], br#"{"prompt":"a"}"#).await.status(), 200);
-                assert_eq!(service.send("GET /metrics", &[key], b"").await.status(), 200);
-            }
-        }
-    });
-}
-
-/// Guarantee D-18.
-#[test]
-fn a_request_without_a_key_is_refused_before_its_body() {
-    run(async {
-        let service = service(Version::Http1, "keyed-early", ServerOptions::default().api_keys(["key"])).await;
-        let mut client = Raw::connect(&service.address).await;
-        client.send("POST /generate HTTP/1.1\r\nhost: a\r\ncontent-length: 1000000\r\n\r\n").await;
-        let head = client.head().await;
-        assert_eq!((status(&head), header(&head, "connection")), (401, Some("close")));
-    });
-}
-
-#[test]
-fn clients_of_openai_are_refused_in_the_shape_that_they_know() {
-    run(async {
-        let protocol = ProtocolOptions::default().api(Api::OpenAi);
-        let options = ServerOptions::default().protocol(protocol).api_keys(["key"]);
-        let service = service(Version::Http1, "keyed-openai", options).await;
-        let answer = service.send("POST /v1/chat/completions", &[], b"{}").await;
-        assert_eq!((answer.status(), answer.header("www-authenticate")), (401, Some("Bearer")));
-        let body: Value = serde_json::from_str(&answer.text().await.0).expect("JSON");
-        let error = body["error"].as_object().expect("an object");
-        assert_eq!((error.len(), &error["code"]), (4, &Value::from("invalid_api_key")));
-    });
-}
-
-/// Guarantee D-19.
-#[test]
-fn pages_of_allowed_origins_may_ask_and_read_every_answer() {
-    run(async {
-        for (version, name) in VERSIONS.into_iter().zip(["cors-1", "cors-2"]) {
-            let options = ServerOptions::default().cors_origins([PAGE]).api_keys(["key"]);
-            let service = service(version, name, options).await;
-            let asks = |origin| {
-                [
-                    ("origin", origin),
-                    ("access-control-request-method", "POST"),
-                    ("access-control-request-headers", "authorization,content-type"),
-                ]
-            };
-            let answer = service.send("OPTIONS /generate", &asks(PAGE), b"").await;
-            assert_eq!(answer.status(), 204, "browsers send no key with it");
-            assert_eq!(answer.header("access-control-allow-origin"), Some(PAGE));
-            assert_eq!(answer.header("access-control-allow-methods"), Some("POST"));
-            assert_eq!(answer.header("access-control-allow-headers"), Some("authorization,content-type"));
-            let answer = service.send("OPTIONS /generate", &asks("https://evil.example"), b"").await;
-            assert_eq!((answer.status(), answer.header("access-control-allow-origin")), (204, None));
-            let with_key = [("origin", PAGE), ("x-api-key", "key")];
-            for (line, headers, status) in [
-                ("POST /generate", &with_key[..], 200),
-                ("POST /generate", &with_key[..1], 401),
-                ("POST /nothing", &with_key[..], 404),
-            ] {
-                let answer = service.send(line, headers, br#"{"prompt":"a"}"#).await;
-                assert_eq!((answer.status(), answer.header("access-control-allow-origin")), (status, Some(PAGE)));
-                assert_eq!(answer.header("vary"), Some("origin"));
-            }
-        }
-    });
-}
-
-/// Guarantee D-19.
-#[test]
-fn without_origins_nothing_of_them_is_said() {
-    run(async {
-        let service = service(Version::Http1, "cors-off", ServerOptions::default()).await;
-        let answer = service.send("POST /generate", &[("origin", PAGE)], br#"{"prompt":"a"}"#).await;
-        assert_eq!((answer.header("access-control-allow-origin"), answer.header("vary")), (None, None));
-    });
-}
-
 /// Guarantee D-29.
 #[test]
 fn the_page_of_metrics_is_the_sum_over_all_processes() {
@@ -389,135 +287,6 @@ fn assert_refused(server: Result<Server, ServerError>, expected: &str) {
 fn of_protocol(options: ServerOptions, set: impl FnOnce(ProtocolOptions) -> ProtocolOptions) -> ServerOptions {
     let protocol = set(options.protocol.clone());
     options.protocol(protocol)
-}
-
-const LOGGED: &str = "PYBRIDGE_TEST_LOG";
-
-/// Runs this test again in a process of its own, which logs in this form; gives what it wrote to standard error.
-fn logged(form: &str) -> Vec<String> {
-    let program = std::env::current_exe().expect("a program");
-    let test = "the_access_log_tells_of_each_request";
-    let output = Command::new(program).args(["--exact", test, "--nocapture"]).env(LOGGED, form).output();
-    let output = output.expect("it runs");
-    let log = String::from_utf8(output.stderr).expect("text");
-    assert!(output.status.success(), "{log}");
-    log.lines().filter(|line| line.contains("duration_ms")).map(str::to_owned).collect()
-}
-
-/// Sends requests of which each ends in another way.
-fn be_logged(log: AccessLog) {
-    run(async {
-        let options = ServerOptions::default().access_log(log).api_keys(["key"]).root_path("/llm");
-        let mut service = service(Version::Http1, "logged", options).await;
-        let many = format!("GET / HTTP/1.1\r\nhost: localhost\r\n{}\r\n", "x: y\r\n".repeat(200));
-        for (head, expected) in [("\u{16}\u{3}\u{1}\r\n\r\n", 400), (&many, 431)] {
-            let mut client = Raw::connect(&service.address).await;
-            client.send(head).await;
-            assert_eq!(status(&client.rest().await), expected);
-        }
-        let headers = |id: &'static str| [("x-api-key", "key"), ("x-request-id", id), ("x-forwarded-for", "192.0.2.7")];
-        for (id, body) in
-            [("whole", r#"{"prompt":"a b pause! c"}"#), ("broken", r#"{"prompt":"a raise!"}"#), ("bad", "{")]
-        {
-            service.send("POST /llm/generate?secret=1", &headers(id), body.as_bytes()).await.text().await;
-        }
-        service.send("POST /generate", &headers("keyless")[1..], b"{}").await;
-        service.send("GET /health/live", &[], b"").await;
-        for (id, prompt) in [("early", "wait!"), ("late", "a wait!")] {
-            let mut client = Raw::connect(&service.address).await;
-            client.send(chat(id, prompt).replace("host:", "x-api-key: key\r\nhost:")).await;
-            assert_eq!(service.noted(id, 0).await, "started");
-            if id == "late" {
-                client.head().await;
-            }
-            drop(client);
-            assert_eq!(service.noted(id, 1).await, "cancelled: client");
-        }
-        let mut nameless = Raw::connect(&service.address).await;
-        nameless.send(chat("", "wait!").replace("host:", "x-api-key: key\r\nhost:")).await;
-        while service.engine.live() == 0 {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-        drop(nameless);
-        while service.engine.live() > 0 {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-        let mut waiting = Raw::connect(&service.address).await;
-        waiting.send(chat("waiting", "wait!").replace("host:", "x-api-key: key\r\nhost:")).await;
-        assert_eq!(service.noted("waiting", 0).await, "started");
-        let mut cut = Raw::connect(&service.address).await;
-        cut.send(chat("cut", "a wait!").replace("host:", "x-api-key: key\r\nhost:")).await;
-        cut.head().await;
-        service.control().stop();
-        service.server.take().expect("a server").await;
-    });
-}
-
-/// Guarantee D-22.
-#[test]
-fn the_access_log_tells_of_each_request() {
-    match std::env::var(LOGGED).as_deref() {
-        Ok("text") => return be_logged(AccessLog::Text),
-        Ok("json") => return be_logged(AccessLog::Json),
-        _ => {}
-    }
-    let refused = [(400, "invalid HTTP method parsed"), (431, "message head is too large")];
-    let expected = [
-        ("whole", 200, 3, "finished"),
-        ("broken", 200, 1, "failed"),
-        ("bad", 400, 0, "refused"),
-        ("keyless", 401, 0, "refused"),
-        ("early", 499, 0, "client"),
-        ("late", 200, 1, "client"),
-        ("", 499, 0, "client"),
-        ("cut", 200, 1, "shutdown"),
-        ("waiting", 503, 0, "shutdown"),
-    ];
-    // The last two end together.
-    let sorted = |mut lines: Vec<String>| {
-        lines[6..].sort_by_key(|line| line.contains("\"waiting\""));
-        lines
-    };
-    let mut lines = logged("json");
-    for ((status, reason), line) in refused.iter().zip(lines.drain(..2)) {
-        let line: Value = serde_json::from_str(&line).expect("JSON");
-        assert_eq!((&line["status"], &line["reason"]), (&(*status).into(), &(*reason).into()), "{line}");
-        assert_eq!((&line["ending"], &line["client"]), (&"refused".into(), &"127.0.0.1".into()), "{line}");
-        assert!(["method", "path", "version", "request_id"].iter().all(|name| line[name].is_null()), "{line}");
-    }
-    let lines = sorted(lines);
-    assert_eq!(lines.len(), expected.len(), "{lines:#?}");
-    for (line, (id, status, items, ending)) in lines.iter().zip(expected) {
-        let line: Value = serde_json::from_str(line).expect("JSON");
-        let name = line["request_id"].as_str().expect("a name");
-        assert!(
-            name == id || id.is_empty() && name.len() == 16,
-            "{line}: one is made up, which the handler has as well"
-        );
-        assert_eq!((&line["status"], &line["items"]), (&status.into(), &items.into()), "{line}");
-        assert_eq!((&line["ending"], &line["first_item_ms"].is_number()), (&ending.into(), &(items > 0)), "{line}");
-        assert!(line["duration_ms"].as_f64() > Some(0.0), "{line}");
-    }
-    let whole: Value = serde_json::from_str(&lines[0]).expect("JSON");
-    assert_eq!((&whole["path"], &whole["client"]), (&"/llm/generate".into(), &"192.0.2.7".into()));
-    assert_eq!(whole["bytes"], "{\"text\":\"a\"}\n".len() * 3);
-    assert!(whole.get("reason").is_none(), "{whole}");
-
-    let mut lines = logged("text");
-    for ((status, reason), line) in refused.iter().zip(lines.drain(..2)) {
-        assert!(
-            line.contains(&format!("] \"-\" {status} 0 \"-\" \"-\" request_id=\"-\" items=0 ending=refused ")),
-            "{line}"
-        );
-        assert!(line.ends_with(&format!(" reason=\"{reason}\"")), "{line}");
-    }
-    let lines = sorted(lines);
-    assert_eq!(lines.len(), expected.len(), "{lines:#?}");
-    for (line, (id, status, items, ending)) in lines.iter().zip(expected) {
-        assert!(line.contains(&format!("\" {status} ")), "{line}");
-        assert!(line.contains(&format!(" request_id=\"{id}")), "{line}");
-        assert!(line.contains(&format!("\" items={items} ending={ending} first_item_ms=")), "{line}");
-    }
 }
 
 #[test]

@@ -63,6 +63,7 @@ mod buffer;
 mod config;
 mod cursor;
 mod decay;
+mod fallback;
 mod inbound;
 mod leak;
 mod mapping;

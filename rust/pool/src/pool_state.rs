@@ -73,14 +73,12 @@ impl PoolState {
     /// The system has no memory left.
     pub(crate) fn take_segment(&self) -> Leased {
         let bytes = self.config.segment_bytes;
-        let charge = if self.is_forked() { None } else { Budget::charge(&self.budget, Direction::Outbound, bytes) };
+        let charge = self.charge_or_fall_back(bytes);
         let mut found = None;
         if charge.is_some() {
             let (segment, surplus) = self.segments.take();
             self.release(surplus, Reason::Cap);
             found = segment;
-        } else {
-            self.counters.fallbacks.fetch_add(1, Ordering::Relaxed);
         }
         let zero = self.config.zero_on_reuse;
         let segment = match found {
@@ -134,11 +132,7 @@ impl PoolState {
     /// The system has no memory left.
     pub(crate) fn acquire(this: &Arc<Self>, len: usize, stream: u64) -> PooledBuf {
         let fit = Fit::of(len, usize::MAX).unwrap_or_else(|| panic!("capacity overflow: {len} bytes"));
-        let charge =
-            if this.is_forked() { None } else { Budget::charge(&this.budget, Direction::Outbound, fit.capacity) };
-        if charge.is_none() {
-            this.counters.fallbacks.fetch_add(1, Ordering::Relaxed);
-        }
+        let charge = this.charge_or_fall_back(fit.capacity);
         Self::lease(this, fit, charge, stream).unwrap_or_else(|| panic!("out of memory: no room to map {len} bytes"))
     }
 

@@ -1,8 +1,18 @@
-//! Detection of forks: whether this process is the child of one in which the bridge had started.
+//! Detection of forks, and the refusal of calls in a child of a process in which the bridge had started.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 static FORKED: AtomicBool = AtomicBool::new(false);
+
+/// This is a child of a process in which the bridge had started.
+#[derive(Debug)]
+pub(crate) struct Forked;
+
+/// # Errors
+/// This process was forked from one in which the bridge had started: its threads are not here.
+pub(crate) fn check_fork() -> Result<(), Forked> {
+    if forked() { Err(Forked) } else { Ok(()) }
+}
 
 /// True in the child of a process that had started the runtime.
 pub(crate) fn forked() -> bool {

@@ -1,9 +1,9 @@
-//! Calls of the interpreter's C API about exceptions, references and the interpreter itself.
+//! Calls of the interpreter's C API about exceptions, references and threads.
 #![allow(unsafe_code)] // the interpreter's C API has no safe form of these calls
 
 use std::ffi::c_ulong;
 
-use pyo3::exceptions::{PyImportError, PyStopIteration, PySystemExit};
+use pyo3::exceptions::{PyStopIteration, PySystemExit};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
@@ -48,39 +48,6 @@ pub(crate) fn call_with_keywords<'py>(
 pub(crate) fn is_unshared<T>(_py: Python<'_>, object: &Py<T>) -> bool {
     // SAFETY: attached; the object is alive.
     unsafe { ffi::Py_REFCNT(object.as_ptr()) == 1 }
-}
-
-/// `ImportError` in an interpreter that this module cannot run in.
-pub(crate) fn check_interpreter(py: Python<'_>) -> PyResult<()> {
-    refuse_subinterpreter(py)?;
-    refuse_free_threading(py)
-}
-
-/// `ImportError` anywhere but in the main interpreter: threads, pools and caches are the process's.
-fn refuse_subinterpreter(_py: Python<'_>) -> PyResult<()> {
-    // SAFETY: attached; both only look.
-    if unsafe { ffi::PyInterpreterState_Get() == ffi::PyInterpreterState_Main() } {
-        Ok(())
-    } else {
-        Err(PyImportError::new_err("pybridge works in the main interpreter only, not in a subinterpreter"))
-    }
-}
-
-/// `ImportError` where Python is a free-threaded build, or has no interpreter lock: tables here are guarded by that lock,
-/// and objects are read as they are laid out with it.
-fn refuse_free_threading(py: Python<'_>) -> PyResult<()> {
-    let built_without = py.import("sysconfig")?.call_method1("get_config_var", ("Py_GIL_DISABLED",))?.is_truthy()?;
-    let switched_off = match py.import("sys")?.getattr_opt("_is_gil_enabled")? {
-        Some(is_enabled) => !is_enabled.call0()?.is_truthy()?,
-        None => false,
-    };
-    if built_without || switched_off {
-        return Err(PyImportError::new_err(
-            "pybridge needs a Python with the global interpreter lock; a free-threaded build is refused, whatever \
-             PYTHON_GIL says",
-        ));
-    }
-    Ok(())
 }
 
 /// Whether threads are parked at the interpreter's end: `"on"`, `"missing"` where the C library lacks what that takes,

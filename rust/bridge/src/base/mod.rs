@@ -7,6 +7,7 @@ pub(crate) mod deferred_release;
 pub(crate) mod fork;
 pub(crate) mod interpreter;
 pub(crate) mod log;
+pub(crate) mod refused_interpreters;
 pub mod runtime;
 
 pub(crate) use pybridge_base::{exit_parking, fault, lock};

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use pybridge_pool::Pool;
 use tokio::runtime::{Builder, Handle, Runtime};
 
-use super::fork::{forked, watch_forks};
+use super::fork::{Forked, check_fork, forked, watch_forks};
 use super::lock::{Mutex, MutexGuard};
 
 /// Runtime threads unless configured: enough to receive while one thread produces.
@@ -57,6 +57,12 @@ pub enum RuntimeError {
     /// The threads could not be started.
     #[error("the runtime's threads could not be started")]
     Threads,
+}
+
+impl From<Forked> for RuntimeError {
+    fn from(_: Forked) -> Self {
+        Self::Forked
+    }
 }
 
 fn shared() -> MutexGuard<'static, Shared> {
@@ -205,12 +211,6 @@ pub(crate) fn exiting() -> bool {
 /// The interpreter is going away, and pybridge has stopped for good.
 pub(crate) fn check_exit() -> Result<(), RuntimeError> {
     if exiting() { Err(RuntimeError::Stopped) } else { Ok(()) }
-}
-
-/// # Errors
-/// This is a child of a process in which the bridge had started.
-pub(crate) fn check_fork() -> Result<(), RuntimeError> {
-    if forked() { Err(RuntimeError::Forked) } else { Ok(()) }
 }
 
 /// A fixed instant that stored times count from.

@@ -189,18 +189,8 @@ pub(crate) struct PyFrame {
 }
 
 impl PyFrame {
-    /// A Python object may live for ever, so it holds at most this many times its size, and so many bytes on top.
-    const PIN_FACTOR: usize = 4;
-    const PIN_ALLOWANCE: usize = 4 << 10;
-
     /// The most bytes that the interpreter has memory for small objects for.
     pub(crate) const SHORT: usize = 512;
-
-    /// True if a frame of `len` bytes may keep `pins` bytes from going back to the pool; else it is to
-    /// be copied.
-    pub(crate) fn may_hold(len: usize, pins: usize) -> bool {
-        pins <= len.saturating_mul(Self::PIN_FACTOR).saturating_add(Self::PIN_ALLOWANCE)
-    }
 
     /// For a thread that has the interpreter.
     pub(crate) fn new(bytes: Bytes, spec: Arc<CodecSpec>, limits: Arc<Limits>) -> Self {

@@ -15,6 +15,7 @@ use super::awaitable::{Awaited, Goal};
 use super::batch_cursor::BatchCursor;
 use super::flush_interval::FlushInterval;
 use super::frame::PyFrame;
+use super::kept_frame_limit::may_keep;
 use super::read_results::{chunk_of, item_of, raise_ending};
 use super::reader_tasks::Readers;
 use crate::base::deferred_release::LoopOwned;
@@ -251,7 +252,7 @@ impl PyStream {
             }
             ItemForm::Frames => {
                 let Some(range) = cursor.advance() else { return Poll::Pending };
-                let bytes = if PyFrame::may_hold(range.len(), cursor.pins()) {
+                let bytes = if may_keep(range.len(), cursor.pins()) {
                     cursor.share(range)
                 } else {
                     Bytes::copy_from_slice(&cursor.bytes()[range])

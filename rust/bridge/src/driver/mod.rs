@@ -15,6 +15,7 @@ mod output;
 mod py_bytes_owner;
 mod start;
 mod state_machine;
+mod wrong_result;
 
 pub(crate) use coroutine::Driver;
 pub(crate) use current_stream::{copy_outside, current_driver, current_stream};

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use pyo3::exceptions::PyTypeError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -13,10 +12,11 @@ use super::current_stream;
 use super::handler_failure::{failure, raised};
 use super::item_source::ItemSource;
 use super::state_machine::{Pending, Phase, StateMachine, Transition};
+use super::wrong_result::wrong_result;
 use crate::base::fault;
 use crate::codec::{DecodeError, Decoder};
 use crate::error::FailureKind;
-use crate::error::py_errors::{self, IntoException};
+use crate::error::py_errors::IntoException;
 use crate::state::{Request, RequestCodec};
 
 /// Input bytes decoded before other tasks get a turn: well under a millisecond of any payload.
@@ -126,7 +126,6 @@ impl StateMachine {
                 Err(error) => self.fail(driver, &error),
             };
         }
-        let error = PyTypeError::new_err(py_errors::wrong_result(value, awaited, self.handler().unary));
-        self.fail(driver, &error)
+        self.fail(driver, &wrong_result(value, awaited, self.handler().unary))
     }
 }

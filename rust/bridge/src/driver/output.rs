@@ -16,7 +16,7 @@ use super::py_bytes_owner::PyBytesKeeper;
 use crate::base::{fault, log, runtime};
 use crate::codec::{EncodeError, Encoder, Format};
 use crate::error::py_errors::IntoException;
-use crate::state::{Ending, StreamState, slow_consumer};
+use crate::state::{Ending, StreamState, write_timeout};
 use crate::worker::{Lendable, LoopWorker, Made, SharedWriter};
 
 /// What the driver does after an item.
@@ -218,7 +218,7 @@ impl Output {
         }
         this.stream.hurry_consumer();
         this.stream.engine.metrics.waits.fetch_add(1, Ordering::Relaxed);
-        slow_consumer::watch_consumer(&this.stream);
+        write_timeout::watch_consumer(&this.stream);
         let future = this.worker.get().create_future(py)?;
         future.setattr(intern!(py, "_asyncio_future_blocking"), true)?;
         this.worker.get().set_credit_waiter(&this.stream, &future);

@@ -19,7 +19,7 @@ const EXTENSION: &str = "pybridge._pybridge";
 /// feature `embed`, also when no package is installed.
 pub fn install(py: Python<'_>) -> PyResult<()> {
     crate::base::exit_parking::enter();
-    crate::base::interpreter::check_interpreter(py)?;
+    crate::base::refused_interpreters::check_interpreter(py)?;
     let modules = py.import("sys")?.getattr("modules")?.cast_into::<PyDict>()?;
     if !modules.contains(EXTENSION)? {
         #[cfg(feature = "embed")]

@@ -7,7 +7,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use super::callable::Callable;
+use super::callable_or_path::Callable;
 use super::py_pool::PyPool;
 use super::rust_engine::Engine;
 use super::rust_settings::{FlowConfig, ModelDump};

@@ -13,7 +13,7 @@ use pyo3::types::{PyBytes, PyString};
 use super::py_codec::{PyCodec, body_of};
 use super::py_pool::shared_pool;
 use crate::codec::{self, CodecSpec, Format, Framing, Limits, Writing};
-use crate::consumer::{PyFrame, Terms, Usual};
+use crate::consumer::{PyFrame, Terms, Usual, may_keep};
 use crate::error::py_errors::{Class, IntoException};
 use crate::state::flow_settings;
 
@@ -169,7 +169,7 @@ fn write<'py>(value: &Bound<'py, PyAny>, terms: Terms, hooks: Option<&PyCodec>) 
 fn sealed(mut writer: Writer) -> Bytes {
     let mut batch = Batch::default();
     writer.seal(|sealed| batch = sealed);
-    if PyFrame::may_hold(batch.bytes().len(), batch.pins()) {
+    if may_keep(batch.bytes().len(), batch.pins()) {
         batch.frame(0).unwrap_or_default()
     } else {
         Bytes::copy_from_slice(batch.bytes())

@@ -1,7 +1,7 @@
 //! Handler, worker, codec and pool put together: the face for Rust hosts and for the Python package.
 
 mod builder;
-mod callable;
+mod callable_or_path;
 mod drain;
 mod encode_decode;
 mod known_pools;
@@ -27,7 +27,7 @@ mod stats_to_python;
 mod submit;
 
 pub use builder::{EngineBuilder, PoolChoice};
-pub use callable::Callable;
+pub use callable_or_path::Callable;
 pub use drain::Drained;
 pub(crate) use encode_decode::{decode, encode};
 pub(crate) use known_pools::pool_totals;

@@ -96,7 +96,7 @@ impl Drop for Permit {
 
 impl AcquirePermit {
     fn poll_ticket(&mut self, context: &mut Context<'_>) -> Poll<Result<u64, StreamError>> {
-        crate::base::runtime::check_fork().map_err(|_| forked())?;
+        crate::base::fork::check_fork().map_err(|_| forked())?;
         let state = Arc::clone(&self.engine.state);
         if let Some(ticket) = self.ticket {
             let granted = std::task::ready!(state.admission.poll_granted(ticket, context.waker()));

@@ -180,7 +180,7 @@ impl Engine {
         options: CallOptions,
         permit: Option<Permit>,
     ) -> Result<Arc<StreamState>, StreamError> {
-        crate::base::runtime::check_fork().map_err(|_| forked())?;
+        crate::base::fork::check_fork().map_err(|_| forked())?;
         if self.state.lifecycle() != Lifecycle::Serving {
             return Err(closed());
         }

@@ -17,10 +17,10 @@ pub(crate) mod flow_settings;
 mod metrics;
 mod outbox;
 mod queue;
-pub(crate) mod slow_consumer;
 mod start_request;
 mod stream_state;
 mod wakers;
+pub(crate) mod write_timeout;
 
 pub(crate) use admission::{AdmissionOutcome, PermitOutcome};
 pub use call_options::CallOptions;

@@ -306,7 +306,7 @@ impl LoopWorker {
             this.outbox.lock().begin_scheduled();
             this.flush();
         }
-        this.copy_out_pinned();
+        this.copy_out_queued();
     }
 
     /// True once a dedicated worker's thread should end.

@@ -5,7 +5,7 @@ mod attach;
 mod busy_worker_alarm;
 mod busy_worker_relief;
 mod commands;
-mod copy_out_pinned;
+mod copy_out_queued;
 mod dedicated;
 mod inbox;
 mod info;

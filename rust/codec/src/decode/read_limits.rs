@@ -1,4 +1,5 @@
-//! Limits of one message while it is read: its length, its depth, the number of its values, and the types of its keys.
+//! Limits of one message while it is read: its length, the number of its values, and the types of its keys; its depth is
+//! limited by [`nesting`](super::nesting).
 
 use crate::Limits;
 use crate::error::{BoxedError, over};
@@ -6,7 +7,8 @@ use crate::error::{BoxedError, over};
 /// Limits of one message, and what it has used of them.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ReadLimits {
-    max_depth: usize,
+    /// Kept for [`Nesting`](super::nesting::Nesting), which counts containers.
+    pub(super) max_depth: usize,
     max_nodes: usize,
     nodes: usize,
     /// Integer and binary keys are taken as well.
@@ -25,20 +27,9 @@ impl ReadLimits {
         if self.nodes > self.max_nodes { Err(self.too_many(offset)) } else { Ok(()) }
     }
 
-    /// Checks a container that would be the `depth`-th inside one another.
-    #[inline]
-    pub(crate) fn depth(&self, depth: usize, offset: usize) -> Result<(), BoxedError> {
-        if depth > self.max_depth { Err(self.too_deep(offset)) } else { Ok(()) }
-    }
-
     #[cold]
     fn too_many(&self, offset: usize) -> BoxedError {
         over("max_nodes", offset, format!("more than {} values", self.max_nodes))
-    }
-
-    #[cold]
-    fn too_deep(&self, offset: usize) -> BoxedError {
-        over("max_depth", offset, format!("more than {} containers inside one another", self.max_depth))
     }
 }
 
@@ -63,7 +54,7 @@ mod tests {
 
     #[test]
     fn a_limit_itself_is_allowed_and_one_more_is_not() {
-        let limits = Limits { max_nodes: 10, max_depth: 3, ..Limits::default() };
+        let limits = Limits { max_nodes: 10, ..Limits::default() };
         let mut counted = ReadLimits::new(&limits, false);
         assert_eq!((refused(counted.nodes(4, 0)), refused(counted.nodes(6, 0))), (None, None));
         let error = refused(counted.nodes(1, 7)).expect("eleven");
@@ -71,8 +62,5 @@ mod tests {
             error.contains("max_nodes") && error.contains("offset: 7") && error.contains("more than 10"),
             "{error}"
         );
-        assert_eq!((refused(counted.depth(0, 0)), refused(counted.depth(3, 0))), (None, None));
-        let error = refused(counted.depth(4, 9)).expect("the fourth");
-        assert!(error.contains("max_depth") && error.contains("offset: 9") && error.contains("more than 3"), "{error}");
     }
 }

@@ -1,9 +1,9 @@
 //! HTTP as Python fronts use it: the protocol's layer for `engine.asgi()` and `engine.response()`, and the server.
 
 mod answer;
-mod deadline;
 mod descriptor;
 mod exchange;
+mod exit_deadline;
 mod head;
 mod options;
 mod protocol;

@@ -11,7 +11,7 @@ use pybridge_http::{AccessLog, Control};
 use tokio::io::AsyncReadExt;
 use tokio::net::UnixStream;
 
-use super::deadline::Deadline;
+use super::exit_deadline::Deadline;
 
 /// Added to a signal's number it is the exit status of a process that the signal has ended.
 const SIGNALLED: i32 = 128;

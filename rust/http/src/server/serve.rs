@@ -7,18 +7,18 @@ use std::time::Duration;
 
 use pybridge::{Drained, Engine, runtime};
 use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::accept_loop::accept;
 use super::acceptor::Acceptor;
 use super::control::Control;
+use super::drain::{drain, leave};
 use super::error::ServerError;
 use super::listener::Listener;
+use super::metrics_of_processes::{Peers, give};
 use super::options::ServerOptions;
-use super::peers::{Peers, give};
 use super::phase::Phase;
-use super::site::{LAST_REQUESTS, Site};
-use crate::answer::after;
+use super::site::Site;
 
 /// How long connections have at least to send what is left of their answers when all calls are over.
 const LAST_WRITES: Duration = Duration::from_millis(500);
@@ -145,30 +145,8 @@ async fn run_connections(site: &Arc<Site>, mut acceptors: Vec<Acceptor>) -> Drai
     site.engine.drain(Duration::ZERO).await
 }
 
-/// Waits until the connections have ended, or the time for that is over, and cancels what is left; told to drain meanwhile, it
-/// drains. `None`: it was stopped.
-async fn leave(site: &Site, connections: &mut JoinSet<()>) -> Option<(Drained, Instant)> {
-    tokio::select! {
-        biased;
-        () = site.phases.reached(Phase::Stopped) => return None,
-        drained = drain(site) => return Some(drained),
-        () = sleep(LAST_REQUESTS.saturating_add(site.options.drain_timeout)) => {}
-        () = async { while connections.join_next().await.is_some() {} } => {}
-    }
-    Some((site.engine.drain(Duration::ZERO).await, Instant::now()))
-}
-
 /// Waits until the access log is written, but no longer than a moment.
 async fn flush(site: &Site) {
     // A log that nobody reads keeps no server.
     let _ = timeout(LAST_WRITES, site.observer.flush()).await;
-}
-
-/// Waits until the server is told to drain, and drains it; gives also when it had to be over.
-async fn drain(site: &Site) -> (Drained, Instant) {
-    site.phases.reached(Phase::Settling).await;
-    sleep(site.options.drain_settle).await;
-    site.phases.advance(Phase::Draining);
-    let by = after(Instant::now(), site.options.drain_timeout);
-    (site.engine.drain(site.options.drain_timeout).await, by)
 }

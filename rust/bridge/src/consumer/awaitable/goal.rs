@@ -9,7 +9,8 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
 use super::single_call::Single;
-use crate::base::runtime;
+use crate::base::fork::check_fork;
+use crate::base::runtime::{self, RuntimeError};
 use crate::consumer::PyStream;
 use crate::error::py_errors::{raise_failure, runtime_error};
 use crate::error::{Failure, Reason};
@@ -107,7 +108,8 @@ impl Goal {
                 stream.poll_cancelled(waker).map(|cancelled| Ok(cancelled.into_pyobject(py)?.to_owned().into_any()))
             }
             Self::Idle(engine) => done(engine.is_idle_or_wake(waker)),
-            Self::Polled(polled) => match runtime::check_fork().and_then(|()| runtime::check_exit()) {
+            Self::Polled(polled) => match check_fork().map_err(RuntimeError::from).and_then(|()| runtime::check_exit())
+            {
                 Err(error) => Poll::Ready(Err(runtime_error(py, error))),
                 Ok(()) => catch_unwind(AssertUnwindSafe(|| polled.poll(py, waker)))
                     .unwrap_or_else(|_panic| Poll::Ready(Err(raise_failure(py, &Failure::panicked())))),

@@ -1,4 +1,4 @@
-//! A Python callable as a Rust host names it.
+//! A Python callable as a Rust host names it: the object, or the path under which it is imported.
 
 use std::fmt;
 

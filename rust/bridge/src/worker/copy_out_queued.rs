@@ -11,7 +11,7 @@ const COPIED_PER_LOOK: usize = 256 << 10;
 
 impl LoopWorker {
     /// Once a turn: copies some frames out of the segments that they pin too much of, of other streams each time.
-    pub(super) fn copy_out_pinned(&self) {
+    pub(super) fn copy_out_queued(&self) {
         let Some(mut tables) = self.tables.borrow() else { return };
         let over: Vec<_> =
             tables.writers.iter().filter_map(|(_, writer)| writer.work(|writer| writer.over_pinned())?).collect();

@@ -6,16 +6,17 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 use std::{fs, io};
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::FlockOperation;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::acceptor::Acceptor;
+use super::ended_processes::{EndedProcesses, read_or_empty, replace};
 use super::listener::Listener;
+use super::metrics_sum::{sum, totals};
 use super::report::report;
-use super::sum::{sum, totals};
 use crate::observe::{AccessLog, metrics_text};
 
 /// How long one process waits for another.
@@ -23,15 +24,6 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Longest page of a process, in bytes.
 const MAX_PAGE: u64 = 16 << 20;
-
-/// The file of the folder with what processes had counted that have ended. Its first line has their names.
-const ENDED: &str = "ended";
-
-/// The file that is locked by who writes that one.
-const LOCK: &str = "lock";
-
-/// How many names that line keeps: of all processes that end while one is asked for its metrics.
-const MAX_NAMES: usize = 64;
 
 /// What the names of their sockets end with, and those of the files with the last page that each has given.
 const SOCKET: &str = "sock";
@@ -42,6 +34,7 @@ const PAGE: &str = "page";
 #[derive(Debug)]
 pub(super) struct Peers {
     folder: PathBuf,
+    ended: EndedProcesses,
     name: String,
     log: AccessLog,
     /// Whether the file with the last page is written: until what was counted is handed over. Pages are made and written one
@@ -55,7 +48,8 @@ impl Peers {
         // Another process may have had the same number before.
         let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_nanos();
         let name = format!("{}-{now}", std::process::id());
-        Self { folder: folder.to_owned(), name, log, keeps_page: Mutex::new(true) }
+        let (folder, ended) = (folder.to_owned(), EndedProcesses::of(folder));
+        Self { folder, ended, name, log, keeps_page: Mutex::new(true) }
     }
 
     /// The socket on which [`give`] gives the metrics of this process. To be called in the runtime.
@@ -80,9 +74,9 @@ impl Peers {
         let mut pages = asked.join_all().await.into_iter().collect::<io::Result<Vec<_>>>()?;
         pages.push((self.name.clone(), Page::Last(self.page())));
         // Read when all were asked: a process that has ended by now is in it, and counts once.
-        let ended = read_or_empty(&self.folder.join(ENDED))?;
-        pages.retain(|(name, _)| names(&ended).all(|ended| ended != name));
-        let sum = sum(pages.iter().map(|(_, page)| page.text()).chain([&*ended]));
+        let ended = self.ended.read()?;
+        pages.retain(|(name, _)| !ended.has(name));
+        let sum = sum(pages.iter().map(|(_, page)| page.text()).chain([ended.page()]));
         for (name, page) in &pages {
             if let Page::OfTheDead(page) = page
                 && let Err(error) = self.inherit(name, page)
@@ -99,7 +93,7 @@ impl Peers {
             // It may be about to begin.
             return Ok(());
         }
-        match self.add_to_ended(name, page, FlockOperation::NonBlockingLockExclusive) {
+        match self.ended.add(name, page, FlockOperation::NonBlockingLockExclusive) {
             // The runtime's thread does not wait for other processes: it is added when somebody asks again.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
             added => added?,
@@ -113,7 +107,7 @@ impl Peers {
     pub(super) fn page(&self) -> String {
         let keeps_page = self.keeps_page.lock().unwrap_or_else(PoisonError::into_inner);
         let page = metrics_text();
-        if *keeps_page && let Err(error) = self.write(&page, &self.file(&self.name, PAGE)) {
+        if *keeps_page && let Err(error) = replace(&self.file(&self.name, PAGE), &self.file(&self.name, "new"), &page) {
             report(self.log, &format!("the metrics of this process cannot be kept for others: {error}"));
         }
         page
@@ -124,34 +118,12 @@ impl Peers {
     pub(super) fn hand_over(&self) {
         let page = self.page();
         let mut keeps_page = self.keeps_page.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Err(error) = self.add_to_ended(&self.name, &page, FlockOperation::LockExclusive) {
+        if let Err(error) = self.ended.add(&self.name, &page, FlockOperation::LockExclusive) {
             report(self.log, &format!("the metrics of this process cannot be left to others: {error}"));
             return;
         }
         *keeps_page = false;
         let _ = fs::remove_file(self.file(&self.name, PAGE));
-    }
-
-    /// Adds the page of a process to what is there of those that have ended, unless it is in that. `how`: whether it waits for
-    /// others that do the same.
-    fn add_to_ended(&self, name: &str, page: &str, how: FlockOperation) -> io::Result<()> {
-        // Others do the same, until this is dropped.
-        let lock = fs::File::create(self.folder.join(LOCK))?;
-        flock(&lock, how)?;
-        let path = self.folder.join(ENDED);
-        let before = read_or_empty(&path)?;
-        if names(&before).any(|ended| ended == name) {
-            return Ok(());
-        }
-        let mut ended: Vec<_> = names(&before).chain([name]).collect();
-        ended.drain(..ended.len().saturating_sub(MAX_NAMES));
-        self.write(&format!("# {}\n{}", ended.join(" "), totals([&*before, page])), &path)
-    }
-
-    /// Puts a file with this text into the place of the one that is at `path`.
-    fn write(&self, text: &str, path: &Path) -> io::Result<()> {
-        let new = self.file(&self.name, "new");
-        fs::write(&new, text).and_then(|()| fs::rename(&new, path))
     }
 
     fn file(&self, name: &str, kind: &str) -> PathBuf {
@@ -171,11 +143,6 @@ impl Peers {
         }
         Ok(names)
     }
-}
-
-/// The names in the first line of the file of those that have ended.
-fn names(ended: &str) -> impl Iterator<Item = &str> {
-    ended.lines().next().unwrap_or_default().split(' ').skip(1)
 }
 
 /// The metrics of one process.
@@ -213,13 +180,6 @@ async fn ask(socket: &Path) -> io::Result<String> {
     let mut page = String::new();
     UnixStream::connect(socket).await?.take(MAX_PAGE).read_to_string(&mut page).await?;
     Ok(page)
-}
-
-fn read_or_empty(path: &Path) -> io::Result<String> {
-    match fs::read_to_string(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
-        read => read,
-    }
 }
 
 /// Gives the metrics of this process to each that connects.

@@ -1,4 +1,4 @@
-"""The lines in the log about the end of a server."""
+"""The lines in the log about a server that drains: its beginning and its end."""
 
 from __future__ import annotations
 

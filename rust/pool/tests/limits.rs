@@ -5,7 +5,7 @@ mod support;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use pybridge_pool::{Pool, PoolError, PooledBuf, Writer};
+use pybridge_pool::{Batch, Pool, PoolError, PooledBuf, Writer};
 use support::{content, defaults, frames, pool, sealed, sized, tight, write, write_all};
 
 const KIB: usize = 1 << 10;
@@ -298,6 +298,11 @@ fn pinned_segments_are_noticed_by_the_look_of_a_turn() {
         number % 64 == 0
     });
     assert!((0..=segments / 64).any(|_| pool.over_pinned()));
+    for (frames, is_shared) in [(1, false), (20, true)] {
+        write(&mut writer, &content(frames * 1000, 2));
+        let batches = sealed(&mut writer);
+        assert_eq!(batches.last().map(Batch::is_shared), Some(is_shared), "{frames}");
+    }
     drop(kept);
     assert!((0..=segments / 64).any(|_| !pool.over_pinned()));
 }

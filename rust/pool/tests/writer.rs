@@ -2,11 +2,12 @@
 
 mod support;
 
+use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use pybridge_pool::{Batch, Writer};
-use support::{content, frames, pool, sealed, sized, write, write_all};
+use pybridge_pool::{Batch, Pool, Writer};
+use support::{content, defaults, frames, pool, sealed, sized, write, write_all};
 
 #[test]
 fn frames_come_out_whole_and_in_order_whatever_their_sizes() {
@@ -21,22 +22,153 @@ fn frames_come_out_whole_and_in_order_whatever_their_sizes() {
     assert_eq!(pool.stats().live_bytes, 0);
 }
 
+/// Ways to append bytes to the open frame.
+const WAYS: [fn(&mut Writer, &[u8]); 6] = [
+    |writer, bytes| writer.put(bytes),
+    |writer, bytes| {
+        for &byte in bytes {
+            writer.put_u8(byte);
+        }
+    },
+    |writer, bytes| {
+        writer.put_with(bytes.len() + 3, |room| {
+            assert_eq!(room.len(), bytes.len() + 3);
+            room[..bytes.len()].copy_from_slice(bytes);
+            bytes.len()
+        });
+    },
+    |writer, bytes| {
+        writer.reserve(bytes.len())[..bytes.len()].copy_from_slice(bytes);
+        writer.advance(bytes.len());
+    },
+    |writer, bytes| {
+        let (head, rest) = bytes.split_at(bytes.len().min(2));
+        writer.put_after::<9>(rest, |place| {
+            place[..head.len()].copy_from_slice(head);
+            head.len()
+        });
+    },
+    |writer, bytes| assert_eq!(writer.write(bytes).unwrap(), bytes.len()),
+];
+
 #[test]
-fn bytes_put_one_by_one_come_out_whole_and_in_order() {
+fn every_way_of_writing_appends_the_same_bytes() {
     let pool = pool();
     for mut writer in [pool.writer(), pool.writer_with_scratch(1 << 10)] {
-        let expected: Vec<_> = [0, 1, 700, 1 << 10, 3, 40 << 10, 5, 100 << 10, 2]
-            .iter()
-            .enumerate()
-            .map(|(seed, &len)| content(sized(len, len.min(2 << 10)), seed))
-            .collect();
-        for frame in &expected {
-            writer.begin(0);
-            frame.iter().for_each(|&byte| writer.put_u8(byte));
-            writer.commit();
+        for (seed, part) in [1, 7, 700, 33 << 10].into_iter().enumerate() {
+            let sizes = [0, 1, 5, 1000, 1 << 10, sized(40 << 10, 2000), sized(100 << 10, 9), sized(300 << 10, 3)];
+            let expected: Vec<_> = sizes.iter().map(|&len| content(len, seed)).collect();
+            for frame in &expected {
+                writer.begin(0);
+                for (number, part) in frame.chunks(part).enumerate() {
+                    WAYS[(number + seed) % WAYS.len()](&mut writer, part);
+                }
+                writer.commit();
+            }
+            assert_eq!(frames(&mut sealed(&mut writer)), expected);
         }
-        assert_eq!(frames(&mut sealed(&mut writer)), expected);
     }
+}
+
+/// Opens a frame that leaves so much room.
+fn fill(writer: &mut Writer, room: usize) -> Vec<u8> {
+    writer.begin(0);
+    writer.put(b"a frame that is in the middle of its memory");
+    let filled = content(writer.room() - room, room);
+    writer.put(&filled);
+    assert_eq!(writer.room(), room);
+    [&b"a frame that is in the middle of its memory"[..], &filled].concat()
+}
+
+#[test]
+fn bytes_come_out_whole_however_little_room_is_left() {
+    let pool = Pool::new(defaults().segment_bytes(8 << 10)).unwrap();
+    let mut writer = pool.writer();
+    for way in WAYS {
+        for room in 0..=16 {
+            busy_writer(&mut writer);
+            let mut expected = fill(&mut writer, room);
+            way(&mut writer, b"seven..");
+            expected.extend(b"seven..");
+            writer.commit();
+            assert_eq!(frames(&mut sealed(&mut writer)), [expected], "{room} bytes of room");
+        }
+    }
+}
+
+#[test]
+fn a_frame_moves_only_for_more_than_its_room() {
+    let pool = pool();
+    let mut writer = pool.writer();
+    busy_writer(&mut writer);
+    for len in [5, 100] {
+        fill(&mut writer, len);
+        writer.reserve(len);
+        writer.put_with(len, |_| 0);
+        assert_eq!(writer.room(), len);
+        writer.put_with(len + 1, |_| 0);
+        assert!(writer.room() > len);
+        writer.abort();
+    }
+    writer.begin(0);
+    let room = writer.room();
+    assert!(room < 60 << 10 || !writer.is_in_scratch());
+    writer.put(b"some");
+    writer.commit();
+    writer.begin(room - 4);
+    assert_eq!(writer.room(), room - 4);
+    writer.abort();
+    writer.begin(200 << 10);
+    assert!(writer.room() >= 200 << 10);
+    writer.abort();
+}
+
+#[test]
+fn a_large_frame_takes_buffers_by_what_is_known_of_its_length() {
+    let leases = |pool: &Pool| pool.stats().classes.iter().map(|class| class.hits + class.misses).collect::<Vec<_>>();
+    let write = |writer: &mut Writer, len: usize, part: usize| {
+        writer.begin(0);
+        for part in content(len, 1).chunks(part) {
+            writer.put(part);
+        }
+        writer.commit();
+        sealed(writer).pop().expect("a batch").pins()
+    };
+    let expected: [(usize, usize, usize, [u64; 4]); 3] = [
+        (40 << 10, 40 << 10, 64 << 10, [1, 0, 0, 0]),    // in one piece
+        (70 << 10, 10 << 10, 256 << 10, [0, 1, 0, 0]),   // in pieces
+        (600 << 10, 10 << 10, 1280 << 10, [0, 1, 0, 1]), // by way of a smaller one
+    ];
+    for (len, part, pins, leased) in expected {
+        let pool = pool();
+        assert_eq!((write(&mut pool.writer(), len, part), &leases(&pool)[..4]), (pins, &leased[..]));
+    }
+    let pool = pool();
+    let mut writer = pool.writer();
+    for times in 1..4 {
+        write(&mut writer, 600 << 10, 10 << 10);
+        assert_eq!(leases(&pool)[..4], [0, 1, times - 1, 1], "as long as the last one from the start");
+    }
+    let small = Pool::new(defaults().segment_bytes(8 << 10)).unwrap();
+    assert_eq!(write(&mut small.writer(), 20 << 10, 1 << 10), 64 << 10);
+    assert_eq!(leases(&small)[..4], [1, 1, 0, 0], "too large a one for what it became");
+    assert_eq!(write(&mut small.writer(), 5 << 10, 1 << 10), 5 << 10);
+}
+
+#[test]
+fn the_ends_of_64_frames_fit_behind_a_full_segment() {
+    let pool = pool();
+    let mut writer = pool.writer();
+    busy_writer(&mut writer);
+    for seed in 0..60 {
+        write(&mut writer, &content(1000, seed));
+    }
+    writer.begin(0);
+    writer.put(&content(writer.room(), 3));
+    assert_eq!(writer.room(), 0);
+    writer.commit();
+    let batches = sealed(&mut writer);
+    assert_eq!((batches.len(), batches[0].frames(), batches[0].is_shared()), (1, 61, true));
 }
 
 #[test]

@@ -22,6 +22,9 @@ DISPLAYS = {
 }
 """Instructions that leave a new value of a type that is known."""
 
+LOADS = {"LOAD_COMMON_CONSTANT", "LOAD_CONST", "LOAD_SMALL_INT"}
+"""Instructions that leave a constant."""
+
 ASYNC_ITERATOR = re.compile(r"^(\w+\.)*Async(Iterator|Iterable|Generator)\b")
 
 
@@ -73,6 +76,6 @@ def returned_types(function: object) -> list[str]:
 
 def _left(instruction: dis.Instruction) -> str | None:
     """The name of the type of what an instruction leaves; None: it may be anything."""
-    if instruction.opname in ("LOAD_CONST", "LOAD_SMALL_INT"):
+    if instruction.opname in LOADS:
         return type(instruction.argval).__name__
     return DISPLAYS.get(instruction.opname)

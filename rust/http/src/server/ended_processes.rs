@@ -50,7 +50,7 @@ impl EndedProcesses {
         let mut names: Vec<_> = before.names().chain([name]).collect();
         names.drain(..names.len().saturating_sub(MAX_NAMES));
         let text = format!("# {}\n{}", names.join(" "), totals([before.page(), page]));
-        replace(&self.folder.join(FILE), &self.folder.join(format!("{name}.new")), &text)
+        replace(&self.folder.join(FILE), &text)
     }
 }
 
@@ -84,7 +84,8 @@ pub(super) fn read_or_empty(path: &Path) -> io::Result<String> {
     }
 }
 
-/// Puts a file with this text into the place of the one at `path`, written at `new` before.
-pub(super) fn replace(path: &Path, new: &Path, text: &str) -> io::Result<()> {
-    fs::write(new, text).and_then(|()| fs::rename(new, path))
+/// Puts a file with this text into the place of the one at `path`. Nobody else may write that one meanwhile.
+pub(super) fn replace(path: &Path, text: &str) -> io::Result<()> {
+    let new = path.with_extension("new");
+    fs::write(&new, text).and_then(|()| fs::rename(&new, path))
 }

@@ -107,7 +107,7 @@ impl Peers {
     pub(super) fn page(&self) -> String {
         let keeps_page = self.keeps_page.lock().unwrap_or_else(PoisonError::into_inner);
         let page = metrics_text();
-        if *keeps_page && let Err(error) = replace(&self.file(&self.name, PAGE), &self.file(&self.name, "new"), &page) {
+        if *keeps_page && let Err(error) = replace(&self.file(&self.name, PAGE), &page) {
             report(self.log, &format!("the metrics of this process cannot be kept for others: {error}"));
         }
         page

@@ -10,7 +10,7 @@ use pybridge_http::{AccessLog, ServerOptions};
 use serde_json::Value;
 use support::raw::{Raw, chat, status};
 use support::service::Service;
-use support::{Version, engine, run};
+use support::{Version, run};
 
 const LOGGED: &str = "PYBRIDGE_TEST_LOG";
 
@@ -32,7 +32,7 @@ fn logged(form: &str) -> Vec<String> {
 fn be_logged(log: AccessLog) {
     run(async {
         let options = ServerOptions::default().access_log(log).api_keys(["key"]).root_path("/llm");
-        let mut service = Service::serve(Version::Http1, engine("chat").name("logged"), options).await;
+        let mut service = Service::chat(Version::Http1, "logged", options).await;
         let many = format!("GET / HTTP/1.1\r\nhost: localhost\r\n{}\r\n", "x: y\r\n".repeat(200));
         for (head, expected) in [("\u{16}\u{3}\u{1}\r\n\r\n", 400), (&many, 431)] {
             let mut client = Raw::connect(&service.address).await;

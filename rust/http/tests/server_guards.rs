@@ -7,22 +7,17 @@ use pybridge_http::{Api, ProtocolOptions, ServerOptions};
 use serde_json::Value;
 use support::raw::{Raw, header, status};
 use support::service::Service;
-use support::{Version, engine, run};
+use support::{Version, run};
 
 const PAGE: &str = "https://app.example.org";
 const VERSIONS: [Version; 2] = [Version::Http1, Version::Http2];
-
-/// `chat` under a name of its own.
-async fn service(version: Version, name: &str, options: ServerOptions) -> Service {
-    Service::serve(version, engine("chat").name(name), options).await
-}
 
 /// Guarantee D-18.
 #[test]
 fn without_a_key_nothing_but_the_pages_of_health_is_there() {
     run(async {
         for (version, name) in VERSIONS.into_iter().zip(["keyed-1", "keyed-2"]) {
-            let service = service(version, name, ServerOptions::default().api_keys(["first", "second"])).await;
+            let service = Service::chat(version, name, ServerOptions::default().api_keys(["first", "second"])).await;
             for headers in [&[][..], &[("authorization", "Bearer wrong")], &[("x-api-key", "")]] {
                 for line in ["POST /generate", "GET /metrics", "GET /nothing", "POST /health/live", "OPTIONS /generate"]
                 {
@@ -49,7 +44,7 @@ fn without_a_key_nothing_but_the_pages_of_health_is_there() {
 #[test]
 fn a_request_without_a_key_is_refused_before_its_body() {
     run(async {
-        let service = service(Version::Http1, "keyed-early", ServerOptions::default().api_keys(["key"])).await;
+        let service = Service::chat(Version::Http1, "keyed-early", ServerOptions::default().api_keys(["key"])).await;
         let mut client = Raw::connect(&service.address).await;
         client.send("POST /generate HTTP/1.1\r\nhost: a\r\ncontent-length: 1000000\r\n\r\n").await;
         let head = client.head().await;
@@ -62,7 +57,7 @@ fn clients_of_openai_are_refused_in_the_shape_that_they_know() {
     run(async {
         let protocol = ProtocolOptions::default().api(Api::OpenAi);
         let options = ServerOptions::default().protocol(protocol).api_keys(["key"]);
-        let service = service(Version::Http1, "keyed-openai", options).await;
+        let service = Service::chat(Version::Http1, "keyed-openai", options).await;
         let answer = service.send("POST /v1/chat/completions", &[], b"{}").await;
         assert_eq!((answer.status(), answer.header("www-authenticate")), (401, Some("Bearer")));
         let body: Value = serde_json::from_str(&answer.text().await.0).expect("JSON");
@@ -77,7 +72,7 @@ fn pages_of_allowed_origins_may_ask_and_read_every_answer() {
     run(async {
         for (version, name) in VERSIONS.into_iter().zip(["cors-1", "cors-2"]) {
             let options = ServerOptions::default().cors_origins([PAGE]).api_keys(["key"]);
-            let service = service(version, name, options).await;
+            let service = Service::chat(version, name, options).await;
             let asks = |origin| {
                 [
                     ("origin", origin),
@@ -110,7 +105,7 @@ fn pages_of_allowed_origins_may_ask_and_read_every_answer() {
 #[test]
 fn without_origins_nothing_of_them_is_said() {
     run(async {
-        let service = service(Version::Http1, "cors-off", ServerOptions::default()).await;
+        let service = Service::chat(Version::Http1, "cors-off", ServerOptions::default()).await;
         let answer = service.send("POST /generate", &[("origin", PAGE)], br#"{"prompt":"a"}"#).await;
         assert_eq!((answer.header("access-control-allow-origin"), answer.header("vary")), (None, None));
     });

@@ -19,11 +19,6 @@ const EVENTS: &str = "text/event-stream";
 const LINES: &str = "application/x-ndjson";
 const VERSIONS: [Version; 2] = [Version::Http1, Version::Http2];
 
-/// `chat` under a name of its own in metrics.
-async fn service(version: Version, name: &str, options: ServerOptions) -> Service {
-    Service::serve(version, engine("chat").name(name), options).await
-}
-
 /// The value of a sample of a page.
 fn sample(page: &str, name: &str) -> u64 {
     let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
@@ -59,7 +54,7 @@ impl Drop for Folder {
 fn requests_are_counted_by_method_and_status() {
     run(async {
         for (version, name) in VERSIONS.into_iter().zip(["counted-1", "counted-2"]) {
-            let service = service(version, name, ServerOptions::default()).await;
+            let service = Service::chat(version, name, ServerOptions::default()).await;
             let count = |method, status| {
                 format!(r#"http_requests_total{{method="{method}",status="{status}",handler="{name}"}}"#)
             };
@@ -94,7 +89,7 @@ fn items_are_counted_in_every_form_of_an_answer() {
         let gathered =
             ServerOptions::default().protocol(ProtocolOptions::default().flush_interval(Duration::from_secs(3600)));
         for (options, name) in [(ServerOptions::default(), "forms"), (gathered, "forms-gathered")] {
-            let service = service(Version::Http1, name, options).await;
+            let service = Service::chat(Version::Http1, name, options).await;
             for accept in [EVENTS, LINES, "application/msgpack"] {
                 let before = gaps(name);
                 assert!(service.ask(accept, "r", "a pause! b pause! c").await.bytes().await.1);
@@ -127,7 +122,7 @@ fn a_request_is_named_in_the_same_way_with_a_log_and_without() {
         for version in VERSIONS {
             let mut forms = Vec::new();
             for (log, name) in [(AccessLog::Off, "unlogged"), (AccessLog::Text, "logged")] {
-                let service = service(version, name, ServerOptions::default().access_log(log)).await;
+                let service = Service::chat(version, name, ServerOptions::default().access_log(log)).await;
                 for (line, prompt) in [("POST /generate", "a"), ("POST /generate", "raise!"), ("POST /none", "a")] {
                     let body = format!(r#"{{"prompt":"{prompt}"}}"#);
                     let answer = service.send(line, &[("content-type", "application/json")], body.as_bytes()).await;
@@ -145,7 +140,7 @@ fn a_request_is_named_in_the_same_way_with_a_log_and_without() {
 #[test]
 fn connections_are_counted_while_they_are_open() {
     run(async {
-        let service = service(Version::Http1, "connected", ServerOptions::default()).await;
+        let service = Service::chat(Version::Http1, "connected", ServerOptions::default()).await;
         let name = r#"http_connections{handler="connected"}"#;
         let one = Raw::connect(&service.address).await;
         let other = Raw::connect(&service.address).await;
@@ -160,7 +155,7 @@ fn connections_are_counted_while_they_are_open() {
 #[test]
 fn a_client_that_goes_before_its_answer_is_counted_as_499() {
     run(async {
-        let service = service(Version::Http1, "gone", ServerOptions::default()).await;
+        let service = Service::chat(Version::Http1, "gone", ServerOptions::default()).await;
         let mut client = Raw::connect(&service.address).await;
         client.send(chat("r-1", "wait!")).await;
         assert_eq!(service.noted("r-1", 0).await, "started");
@@ -193,7 +188,7 @@ fn the_page_of_metrics_is_the_sum_over_all_processes() {
                     .expect("taken");
             }
         });
-        let service = service(Version::Http1, "shared", ServerOptions::default().peers(folder.0.clone())).await;
+        let service = Service::chat(Version::Http1, "shared", ServerOptions::default().peers(folder.0.clone())).await;
         for _ in 0..2 {
             service.ask(LINES, "r", "a").await.text().await;
         }
@@ -292,7 +287,7 @@ fn of_protocol(options: ServerOptions, set: impl FnOnce(ProtocolOptions) -> Prot
 #[test]
 fn a_page_is_served_to_those_who_ask_for_its_head() {
     run(async {
-        let service = service(Version::Http1, "heads", ServerOptions::default()).await;
+        let service = Service::chat(Version::Http1, "heads", ServerOptions::default()).await;
         let mut client = Raw::connect(&service.address).await;
         client.send(get("/metrics").replace("GET", "HEAD")).await;
         let head = client.head().await;

@@ -45,6 +45,11 @@ impl Service {
         Self::at(version, engine, address, Some(server)).await
     }
 
+    /// `chat` under a name of its own in metrics and logs.
+    pub(crate) async fn chat(version: Version, name: &str, options: ServerOptions) -> Self {
+        Self::serve(version, engine("chat").name(name), options).await
+    }
+
     /// A handler behind a route of the host's own, on axum.
     pub(crate) async fn plain(version: Version, engine: EngineBuilder, plain: Plain) -> Self {
         let engine = engine.await.expect("it is there");

@@ -143,12 +143,15 @@ def test_first_item_after_a_quiet_time_does_not_wait_either() -> None:
 
 
 @pytest.mark.guarantee("S-17")
-async def test_endings_of_one_turn_cross_together() -> None:
-    gate = asyncio.Event()
+# Items that are slow to make leave at once: a few more where the machine takes its time for the turn.
+@pytest.mark.parametrize(("items", "most"), [(0, 2), (1, 8)], ids=["endings", "items and endings"])
+async def test_what_streams_make_in_one_turn_crosses_together(items: int, most: int) -> None:
+    """However many streams there are."""
+    turn = asyncio.Event()
 
     async def handler(request: object) -> AsyncGenerator[int, None]:
-        await gate.wait()
-        for number in range(0):
+        await turn.wait()
+        for number in range(items):
             yield number
 
     engine = PooledEngine(handler, worker="attached")
@@ -156,9 +159,9 @@ async def test_endings_of_one_turn_cross_together() -> None:
     await until(lambda: engine.stats().streams.live == 64, "all streams run")
     await turns(3)
     before = engine.stats().crossings
-    gate.set()
-    assert await asyncio.gather(*consumers) == [[]] * 64
-    assert engine.stats().crossings - before <= 2
+    turn.set()
+    assert await asyncio.gather(*consumers) == [[*range(items)]] * 64
+    assert engine.stats().crossings - before <= most
 
 
 @pytest.mark.guarantee("S-17")
@@ -269,23 +272,3 @@ async def test_items_that_take_long_to_make_leave_one_by_one() -> None:
         assert await take(stream, 3) == [0, 1, 2]
         go_on.set()
         assert await collect(stream) == []
-
-
-@pytest.mark.guarantee("S-17")
-async def test_streams_of_one_turn_cross_together() -> None:
-    """One hand-over per turn, however many streams, of items and of endings."""
-    turn = asyncio.Event()
-
-    async def handler(request: object) -> AsyncGenerator[int, None]:
-        await turn.wait()
-        yield 1
-
-    engine = PooledEngine(handler, worker="attached")
-    consumers = [asyncio.create_task(collect(engine(None))) for _ in range(64)]
-    await until(lambda: engine.stats().streams.live == 64, "all streams run")
-    await turns(3)
-    before = engine.stats().crossings
-    turn.set()
-    assert await asyncio.gather(*consumers) == [[1]] * 64
-    # A few where the machine takes its time for the turn: items that are slow to make leave at once.
-    assert engine.stats().crossings - before <= 8

@@ -2,10 +2,10 @@
 
 use std::cell::OnceCell;
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError};
 
-use super::lock::Mutex;
+use super::lock::{Mutex, lock};
 
 /// Attaches by thread name; threads of the same name share a counter.
 static COUNTERS: Mutex<Vec<(String, Arc<AtomicU64>)>> = Mutex::new(Vec::new());
@@ -15,7 +15,7 @@ thread_local! {
 }
 
 fn counter_of(name: &str) -> Arc<AtomicU64> {
-    let mut counters = COUNTERS.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut counters = lock(&COUNTERS);
     if let Some((_, counter)) = counters.iter().find(|(known, _)| known == name) {
         return Arc::clone(counter);
     }
@@ -31,6 +31,6 @@ pub(crate) fn count(name: &str) {
 
 /// Attaches since the process began, by thread name.
 pub(crate) fn attaches() -> HashMap<String, u64> {
-    let counters = COUNTERS.lock().unwrap_or_else(PoisonError::into_inner);
+    let counters = lock(&COUNTERS);
     counters.iter().map(|(name, counter)| (name.clone(), counter.load(Ordering::Relaxed))).collect()
 }

@@ -1,15 +1,15 @@
 //! The one tokio runtime: started lazily, never blocked, stopped before the interpreter goes.
 
 use std::pin::Pin;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use pybridge_pool::Pool;
 use tokio::runtime::{Builder, Handle, Runtime};
 
 use super::fork::{Forked, check_fork, forked, watch_forks};
-use super::lock::{Mutex, MutexGuard};
+use super::lock::{Mutex, MutexGuard, lock};
 
 /// Runtime threads unless configured: enough to receive while one thread produces.
 const MAX_DEFAULT_WORKERS: usize = 2;
@@ -66,7 +66,7 @@ impl From<Forked> for RuntimeError {
 }
 
 fn shared() -> MutexGuard<'static, Shared> {
-    SHARED.lock().unwrap_or_else(PoisonError::into_inner)
+    lock(&SHARED)
 }
 
 /// Runs a task for as long as the runtime runs: from now on, or from the runtime's start.
@@ -158,7 +158,7 @@ pub(crate) fn maintain(pool: &Pool) {
     static MAINTAINED: Mutex<Vec<usize>> = Mutex::new(Vec::new());
     let Ok(handle) = start() else { return };
     let id = pool.id();
-    let mut maintained = MAINTAINED.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut maintained = lock(&MAINTAINED);
     if maintained.contains(&id) {
         return;
     }
@@ -172,7 +172,7 @@ pub(crate) fn maintain(pool: &Pool) {
             pool.tick(Instant::now());
             pause = pool.next_tick();
         }
-        MAINTAINED.lock().unwrap_or_else(PoisonError::into_inner).retain(|&known| known != id);
+        lock(&MAINTAINED).retain(|&known| known != id);
     });
 }
 

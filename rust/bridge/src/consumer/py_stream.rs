@@ -1,7 +1,7 @@
 //! Streams as Python consumers see them: items, frames or chunks, on any event loop.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::task::{Poll, Waker, ready};
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use super::kept_frame_limit::may_keep;
 use super::read_results::{chunk_of, item_of, raise_ending};
 use super::reader_tasks::Readers;
 use crate::base::deferred_release::LoopOwned;
-use crate::base::lock::{Mutex, MutexGuard};
+use crate::base::lock::{Mutex, MutexGuard, lock};
 use crate::codec::CodecSpec;
 use crate::error::Reason;
 use crate::error::py_errors::Class;
@@ -137,7 +137,7 @@ impl PyStream {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     /// What a live or unread stream shares with its handler's side.
@@ -155,12 +155,12 @@ impl PyStream {
 
     /// Takes the coroutine that [`Self::keep_spare`] has put here.
     pub(crate) fn take_spare(&self) -> Option<Py<Awaited>> {
-        self.spare.lock().unwrap_or_else(PoisonError::into_inner).take()
+        lock(&self.spare).take()
     }
 
     /// Keeps the coroutine of a read that is done.
     pub(crate) fn keep_spare(&self, coroutine: &Bound<'_, Awaited>) {
-        let old = self.spare.lock().unwrap_or_else(PoisonError::into_inner).replace(coroutine.clone().unbind());
+        let old = lock(&self.spare).replace(coroutine.clone().unbind());
         drop(old);
     }
 

@@ -16,6 +16,7 @@ use super::handler_failure::{failure, raised};
 use super::state_machine::{Pending, Phase, StateMachine, StepResult, Transition};
 use crate::base::deferred_release::LoopOwned;
 use crate::base::interpreter::object_of;
+use crate::base::lock::lock;
 use crate::base::{fault, log};
 use crate::error::{Failure, py_errors};
 use crate::state::{Cancellation, Ending, cancel_grace};
@@ -126,7 +127,7 @@ impl StateMachine {
         self.phase = Phase::Done;
         self.pending = None;
         self.source = None;
-        let generator = driver.get().generator.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        let generator = lock(&driver.get().generator).take();
         drop(generator);
         self.output.finish(driver, ending);
         Some(outward.map_or(Ok(None), Err))

@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
@@ -12,7 +12,7 @@ use pyo3::prelude::*;
 use super::handler::HasHandler;
 use super::state_machine::StateMachine;
 use crate::base::coroutine_introspection::{stand_in, state_name};
-use crate::base::lock::Mutex;
+use crate::base::lock::{Mutex, lock};
 use crate::state::{StartRequest, StreamState};
 use crate::worker::{self, LoopWorker, ThreadCell};
 
@@ -94,7 +94,7 @@ impl Driver {
         py: Python<'py>,
         name: &Bound<'py, pyo3::types::PyString>,
     ) -> Option<Bound<'py, PyAny>> {
-        let generator = self.generator.lock().unwrap_or_else(PoisonError::into_inner).as_ref()?.clone_ref(py);
+        let generator = lock(&self.generator).as_ref()?.clone_ref(py);
         generator.bind(py).getattr(name).ok()
     }
 }

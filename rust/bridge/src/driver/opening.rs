@@ -14,6 +14,7 @@ use super::item_source::ItemSource;
 use super::state_machine::{Pending, Phase, StateMachine, Transition};
 use super::wrong_result::wrong_result;
 use crate::base::fault;
+use crate::base::lock::lock;
 use crate::codec::{DecodeError, Decoder};
 use crate::error::FailureKind;
 use crate::error::py_errors::IntoException;
@@ -106,8 +107,7 @@ impl StateMachine {
         if !self.handler().unary || awaited {
             match ItemSource::of(value) {
                 Ok(Some(source)) => {
-                    *driver.get().generator.lock().unwrap_or_else(std::sync::PoisonError::into_inner) =
-                        Some(source.object(driver.py()).clone().unbind());
+                    *lock(&driver.get().generator) = Some(source.object(driver.py()).clone().unbind());
                     self.source = Some(source);
                     self.phase = Phase::Iterate;
                     return None;

@@ -1,10 +1,8 @@
 //! The list of all pools of the process: their totals, and the logging of their leaks.
 
-use std::sync::PoisonError;
-
 use pybridge_pool::{Leak, Pool, WeakPool};
 
-use crate::base::lock::Mutex;
+use crate::base::lock::{Mutex, lock};
 use crate::base::log;
 use crate::state::{StreamState, request_of};
 use crate::worker;
@@ -14,15 +12,14 @@ static POOLS: Mutex<Vec<WeakPool>> = Mutex::new(Vec::new());
 /// Notes a pool for the totals of the process, and has its leaks logged.
 pub(super) fn know_pool(pool: &Pool) {
     log_leaks_of(pool);
-    let mut pools = POOLS.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut pools = lock(&POOLS);
     pools.retain(|pool| pool.upgrade().is_some());
     pools.push(pool.downgrade());
 }
 
 /// Live, parked and pinned bytes of all pools.
 pub(crate) fn pool_totals() -> (usize, usize, usize) {
-    let pools: Vec<Pool> =
-        POOLS.lock().unwrap_or_else(PoisonError::into_inner).iter().filter_map(WeakPool::upgrade).collect();
+    let pools: Vec<Pool> = lock(&POOLS).iter().filter_map(WeakPool::upgrade).collect();
     pools.iter().map(Pool::stats).fold((0, 0, 0), |(live, parked, pinned), stats| {
         (live + stats.live_bytes, parked + stats.parked_bytes, pinned + stats.pinned_bytes)
     })

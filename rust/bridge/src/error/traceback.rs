@@ -1,13 +1,12 @@
 //! The text of an exception's traceback, made where the exception is, so that no consumer has to keep its objects.
 
-use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use pyo3::intern;
 use pyo3::prelude::*;
 
 use crate::base::interpreter::object_of;
-use crate::base::lock::Mutex;
+use crate::base::lock::{Mutex, lock};
 
 /// Tracebacks with lines of source that are made in a second; to read them takes the loop's time.
 const WITH_SOURCE: u32 = 10;
@@ -16,7 +15,7 @@ const WITH_SOURCE: u32 = 10;
 static MADE: Mutex<Option<(Instant, u32)>> = Mutex::new(None);
 
 fn may_read_source() -> bool {
-    let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut made = lock(&MADE);
     let (since, count) =
         made.filter(|(since, _)| since.elapsed() < Duration::from_secs(1)).unwrap_or((Instant::now(), 0));
     *made = Some((since, count + 1));

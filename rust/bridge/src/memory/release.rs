@@ -1,7 +1,6 @@
 //! Giving memory back to the system, and the record of it.
 
 use std::collections::VecDeque;
-use std::sync::PoisonError;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use pyo3::intern;
@@ -10,7 +9,7 @@ use tokio::sync::oneshot;
 
 use super::malloc;
 use super::resident::resident;
-use crate::base::lock::{Mutex, MutexGuard};
+use crate::base::lock::{Mutex, lock};
 use crate::worker::{LoopWorker, run_on_any};
 
 /// Longest wait for a loop to take its turn; one that does not run must not keep malloc's share from going back.
@@ -42,13 +41,9 @@ pub(super) struct Release {
     pub(super) seconds: f64,
 }
 
-fn lock() -> MutexGuard<'static, VecDeque<Release>> {
-    RELEASES.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// What was given back lately, oldest first.
 pub(super) fn releases() -> Vec<Release> {
-    lock().iter().copied().collect()
+    lock(&RELEASES).iter().copied().collect()
 }
 
 /// Does `work` and records what it gave back, if it did anything.
@@ -61,7 +56,7 @@ fn recorded(what: &'static str, work: impl FnOnce() -> bool) {
     }
     let seconds = started.elapsed().as_secs_f64();
     let bytes = before.saturating_sub(resident().unwrap_or_default());
-    let mut releases = lock();
+    let mut releases = lock(&RELEASES);
     if releases.len() == HISTORY {
         releases.pop_front();
     }
@@ -106,12 +101,12 @@ pub(super) async fn release_python() -> Result<(), String> {
 
 /// Notes why the last release left Python's share; `None`: it did not.
 pub(super) fn note_python_obstacle(reason: Option<String>) {
-    *PYTHON_KEPT.lock().unwrap_or_else(PoisonError::into_inner) = reason;
+    *lock(&PYTHON_KEPT) = reason;
 }
 
 /// Why the last release left Python's share; `None`: it did not, or there was none.
 pub(super) fn last_python_obstacle() -> Option<String> {
-    PYTHON_KEPT.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    lock(&PYTHON_KEPT).clone()
 }
 
 /// Why Python's free lists must not be emptied in this process; `None`: they may be.

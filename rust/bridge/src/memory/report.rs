@@ -1,6 +1,5 @@
 //! Functions that the Python package calls: the shares of the process's memory, and its settings.
 
-use std::sync::PoisonError;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -9,7 +8,7 @@ use pyo3::types::{PyDict, PyList};
 
 use super::settings::{self, IdleRelease, Settings};
 use super::{allocator, malloc, release, resident};
-use crate::base::lock::Mutex;
+use crate::base::lock::{Mutex, lock};
 use crate::consumer::PyFrame;
 use crate::engine::pool_totals;
 
@@ -30,7 +29,7 @@ impl MallocFigures {
     /// Not older than `max_age`; asking malloc walks its free lists.
     fn at_most(max_age: Duration) -> Self {
         static LAST: Mutex<Option<(Instant, MallocFigures)>> = Mutex::new(None);
-        let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = lock(&LAST);
         match *last {
             Some((when, figures)) if when.elapsed() < max_age => figures,
             _ => {

@@ -1,11 +1,9 @@
 //! Settings of the process's memory, read off `pybridge.MemoryConfig`.
 
-use std::sync::PoisonError;
-
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-use crate::base::lock::{Mutex, MutexGuard};
+use crate::base::lock::{Mutex, lock};
 
 /// What is given back when the process is idle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,16 +27,12 @@ pub(super) struct Settings {
 /// Off until the package has applied its settings, which it does with the first engine.
 static SETTINGS: Mutex<Settings> = Mutex::new(Settings { idle_release: IdleRelease::Off, min_gain: 64 << 20 });
 
-fn lock() -> MutexGuard<'static, Settings> {
-    SETTINGS.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 pub(super) fn current() -> Settings {
-    *lock()
+    *lock(&SETTINGS)
 }
 
 pub(super) fn set(settings: Settings) {
-    *lock() = settings;
+    *lock(&SETTINGS) = settings;
 }
 
 impl<'a, 'py> FromPyObject<'a, 'py> for IdleRelease {

@@ -2,14 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::task::{Poll, Waker};
 
 use super::flow_settings::AdmissionLimits;
 use super::start_request::StartRequest;
 use super::stream_state::StreamState;
-use crate::base::lock::{Mutex, MutexGuard};
+use crate::base::lock::{Mutex, MutexGuard, lock};
 
 /// How strongly the ratio of decoded to encoded bytes follows the last request: one part in this many.
 const RATIO_WEIGHT: f64 = 8.0;
@@ -68,7 +67,7 @@ impl Admission {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.inner)
     }
 
     /// Asks for a place for `start`; a call that is part of another always gets one.

@@ -1,7 +1,7 @@
 //! A call as `tracing` sees it: one span from its start to its ending.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use tracing::Span;
 use tracing::field::Empty;
@@ -10,7 +10,7 @@ use super::call_options::CallOptions;
 use super::ending::Ending;
 use super::engine_state::EngineState;
 use super::stream_state::StreamState;
-use crate::base::lock::Mutex;
+use crate::base::lock::{Mutex, lock};
 use crate::error::Failure;
 
 /// The span of one call, until that ends. No thread enters it: on each of them the turns of many calls alternate.
@@ -38,12 +38,12 @@ impl CallSpan {
     }
 
     fn span(&self) -> Span {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone().unwrap_or_else(Span::none)
+        lock(&self.0).clone().unwrap_or_else(Span::none)
     }
 
     /// Notes how the call ended and what it made, and closes the span. False: the subscriber panicked.
     pub(crate) fn end(&self, ending: &Ending, (items, bytes): (usize, usize)) -> bool {
-        let span = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let span = lock(&self.0).take();
         let Some(span) = span else { return true };
         let close = || {
             let (ending, reason) = match ending {

@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use pybridge_pool::Batch;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -10,7 +10,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use super::ending::Ending;
 use super::stream_state::StreamState;
 use crate::base::fault;
-use crate::base::lock::{Mutex, MutexGuard};
+use crate::base::lock::{Mutex, MutexGuard, lock};
 
 /// Something for the consumer of one stream.
 #[derive(Debug)]
@@ -47,7 +47,7 @@ pub(crate) type Dispatcher = UnboundedSender<Vec<Delivery>>;
 static RUNNING: Mutex<Option<Dispatcher>> = Mutex::new(None);
 
 fn running() -> MutexGuard<'static, Option<Dispatcher>> {
-    RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
+    lock(&RUNNING)
 }
 
 /// The way to the dispatcher; `None` before the runtime's start.

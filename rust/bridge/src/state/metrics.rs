@@ -1,11 +1,10 @@
 //! Counters of one engine. Plain atomics, written per crossing or per stream, never per item.
 
 use std::collections::BTreeMap;
-use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::ending::{Cancellation, Ending};
-use crate::base::lock::Mutex;
+use crate::base::lock::{Mutex, lock};
 use crate::error::Reason;
 
 /// Upper bounds, included, of ranges.
@@ -101,7 +100,7 @@ impl Metrics {
             }
             Ending::Raised(failure) => {
                 self.raised.fetch_add(1, Ordering::Relaxed);
-                let mut errors = self.errors.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut errors = lock(&self.errors);
                 let class = if errors.len() < MAX_ERROR_CLASSES || errors.contains_key(&failure.class) {
                     failure.class.as_str()
                 } else {
@@ -149,6 +148,6 @@ impl Metrics {
 
     /// Failures by exception class.
     pub(crate) fn errors(&self) -> BTreeMap<String, u64> {
-        self.errors.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.errors).clone()
     }
 }

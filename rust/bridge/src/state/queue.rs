@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::mem;
-use std::sync::PoisonError;
 use std::task::{Poll, Waker};
 
 use pybridge_pool::{Batch, Pool};
@@ -11,7 +10,7 @@ use super::credit::{CacheLine, Credit, Watermarks, charged_bytes};
 use super::ending::Ending;
 use super::wakers::Wakers;
 use crate::base::fork;
-use crate::base::lock::{Mutex, MutexGuard};
+use crate::base::lock::{Mutex, MutexGuard, lock};
 
 /// Batches longer than this part of what they pin are within the pool's bound by themselves.
 const WORTH_COPYING: usize = 4;
@@ -45,7 +44,7 @@ impl Queue {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.inner)
     }
 
     /// Adds frames for the consumer; the caller wakes what comes back. Calls `resume` as [`Credit::restore`] does if nobody

@@ -1,13 +1,13 @@
 //! Relief of busy workers: where a handler keeps its worker's thread, the runtime flushes the outbox within 15 ms.
 
-use std::sync::{Arc, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
 
 use super::busy_worker_alarm;
 use super::shared_outbox::{Seen, SharedOutbox};
-use crate::base::lock::Mutex;
+use crate::base::lock::{Mutex, lock};
 
 /// Time between two looks at all workers.
 const PERIOD: Duration = Duration::from_millis(10);
@@ -23,7 +23,7 @@ static OUTBOXES: Mutex<Vec<Weak<SharedOutbox>>> = Mutex::new(Vec::new());
 
 /// Has the watcher look at a worker for as long as that has its hand-off.
 pub(super) fn register(outbox: &Arc<SharedOutbox>) {
-    let mut outboxes = OUTBOXES.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut outboxes = lock(&OUTBOXES);
     outboxes.retain(|outbox| outbox.strong_count() > 0);
     outboxes.push(Arc::downgrade(outbox));
 }
@@ -56,6 +56,6 @@ pub(crate) async fn relieve_workers() {
 }
 
 fn look() -> Vec<(Weak<SharedOutbox>, Seen)> {
-    let outboxes = OUTBOXES.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let outboxes = lock(&OUTBOXES).clone();
     outboxes.into_iter().filter_map(|outbox| outbox.upgrade().map(|open| (outbox, open.look()))).collect()
 }

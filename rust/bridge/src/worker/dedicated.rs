@@ -11,7 +11,7 @@ use super::info::WorkerKind;
 use super::loop_worker::LoopWorker;
 use super::mailbox::Mailbox;
 use super::running_loop::register;
-use crate::base::lock::Mutex;
+use crate::base::lock::{Mutex, lock};
 use crate::base::log;
 use crate::state::CommandSink;
 
@@ -46,7 +46,7 @@ impl PyWorker {
     }
 
     fn thread(&self) -> crate::base::lock::MutexGuard<'_, Option<(Py<PyAny>, Py<LoopWorker>)>> {
-        self.thread.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.thread)
     }
 
     fn start(&self, py: Python<'_>) -> PyResult<Py<LoopWorker>> {
@@ -156,11 +156,11 @@ fn refused(py: Python<'_>, field: &str, reason: String) -> PyErr {
 
 /// The process's own worker, shared by all engines that name no other.
 pub(crate) fn shared_worker(py: Python<'_>) -> PyResult<Py<PyWorker>> {
-    if let Some(worker) = &*SHARED.lock().unwrap_or_else(PoisonError::into_inner) {
+    if let Some(worker) = &*lock(&SHARED) {
         return Ok(worker.clone_ref(py));
     }
     let fresh = Py::new(py, PyWorker::new(py, LoopKind("asyncio"), None, None)?)?;
-    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut shared = lock(&SHARED);
     Ok(shared.get_or_insert(fresh).clone_ref(py))
 }
 

@@ -1,7 +1,7 @@
 //! Detection of lifespans that would wait for themselves, by the calls that each waits for while it is entered.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError};
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::intern;
@@ -9,7 +9,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
 use crate::base::context_vars::context_value;
-use crate::base::lock::{Mutex, MutexGuard};
+use crate::base::lock::{Mutex, MutexGuard, lock};
 use crate::state::{CommandSink, EngineState, StreamState};
 
 static ENTERING: Mutex<Vec<Entry>> = Mutex::new(Vec::new());
@@ -31,7 +31,7 @@ impl Entry {
 }
 
 fn entries() -> MutexGuard<'static, Vec<Entry>> {
-    ENTERING.lock().unwrap_or_else(PoisonError::into_inner)
+    lock(&ENTERING)
 }
 
 fn is_waiting(call: &StreamState) -> bool {

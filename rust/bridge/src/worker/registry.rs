@@ -1,7 +1,7 @@
 //! The registry of open workers: statistics, and commands for any of them.
 
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use pyo3::prelude::*;
@@ -10,14 +10,14 @@ use super::info::{WorkerInfo, WorkerKind};
 use super::loop_worker::LoopWorker;
 use super::mailbox::Mailbox;
 use crate::base::deferred_release::Owner;
-use crate::base::lock::Mutex;
+use crate::base::lock::{Mutex, lock};
 use crate::state::CommandSink;
 
 static WORKERS: Mutex<Vec<(Weak<Mailbox>, Arc<WorkerInfo>)>> = Mutex::new(Vec::new());
 
 /// Adds a worker to the list; closed ones leave it.
 pub(super) fn register(mailbox: &Arc<Mailbox>, info: &Arc<WorkerInfo>) {
-    let mut workers = WORKERS.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut workers = lock(&WORKERS);
     workers.retain(|(mailbox, _)| mailbox.upgrade().is_some_and(|mailbox| mailbox.is_open()));
     workers.push((Arc::downgrade(mailbox), Arc::clone(info)));
 }
@@ -29,7 +29,7 @@ pub(super) fn mailboxes() -> Vec<Arc<Mailbox>> {
 
 /// The open workers.
 pub(super) fn open_workers() -> Vec<(Arc<Mailbox>, Arc<WorkerInfo>)> {
-    let workers = WORKERS.lock().unwrap_or_else(PoisonError::into_inner);
+    let workers = lock(&WORKERS);
     let open = workers.iter().filter_map(|(mailbox, info)| Some((mailbox.upgrade()?, Arc::clone(info))));
     open.filter(|(mailbox, _)| mailbox.is_open()).collect()
 }

@@ -1,13 +1,13 @@
 //! Workers as a Rust host names them.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use super::dedicated::PyWorker;
 use crate::base::deferred_release::LoopOwned;
-use crate::base::lock::Mutex;
+use crate::base::lock::{Mutex, lock};
 
 /// Which event loop a worker runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -71,7 +71,7 @@ impl Worker {
     /// The Python object, made and started if it was not.
     pub(crate) fn started(&self, py: Python<'_>) -> PyResult<Py<PyWorker>> {
         let known = || {
-            let object = self.object.lock().unwrap_or_else(PoisonError::into_inner);
+            let object = lock(&self.object);
             object.as_ref().map(|object| object.get(py).clone_ref(py))
         };
         if let Some(object) = known() {
@@ -89,7 +89,7 @@ impl Worker {
         let owner = fresh.get().mailbox(py)?.sink();
         let kept = LoopOwned::new(fresh.clone().into_any().unbind(), owner);
         let late = {
-            let mut object = self.object.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut object = lock(&self.object);
             if object.is_some() { Some(kept) } else { object.replace(kept) }
         };
         // Where another thread was faster its worker stands, and this one's ends.

@@ -1,13 +1,13 @@
 //! The outbox of one worker with its writers: frames and endings not dispatched yet, which the relief can take too.
 
 use std::fmt;
-use std::sync::{Arc, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use super::busy_worker_alarm;
 use super::lendable::Lendable;
 use super::shared_writer::SharedWriter;
-use crate::base::lock::{Mutex, MutexGuard};
+use crate::base::lock::{Mutex, MutexGuard, lock};
 use crate::state::{Ending, Outbox, StreamState};
 
 /// Order of the locks: the list of writers, a writer, the outbox.
@@ -28,12 +28,12 @@ pub(super) struct Seen {
 
 impl SharedOutbox {
     pub(super) fn lock(&self) -> MutexGuard<'_, Outbox> {
-        self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.outbox)
     }
 
     /// Lets the watcher cut what drivers write into `writer`.
     pub(super) fn add(&self, writer: &Arc<Lendable<SharedWriter>>) {
-        let mut writers = self.writers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut writers = lock(&self.writers);
         writers.retain(|writer| writer.strong_count() > 0);
         writers.push(Arc::downgrade(writer));
     }
@@ -99,7 +99,7 @@ impl SharedOutbox {
 
     /// True if `look` says so of any writer; all are looked at.
     fn each_writer(&self, look: impl Fn(&Lendable<SharedWriter>) -> bool) -> bool {
-        let writers = self.writers.lock().unwrap_or_else(PoisonError::into_inner);
+        let writers = lock(&self.writers);
         writers.iter().filter_map(Weak::upgrade).fold(false, |any, writer| any | look(&writer))
     }
 }

@@ -1,7 +1,7 @@
 //! Reports of loops that stand still: the stack of the thread, logged once per stall by a thread of its own.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use pyo3::prelude::*;
 
 use super::attach::try_attach;
 use super::info::WorkerInfo;
-use crate::base::lock::Mutex;
+use crate::base::lock::{Mutex, lock};
 use crate::base::{log, runtime};
 
 /// Longest wait, at exit, for reports that are being written.
@@ -33,7 +33,7 @@ pub(super) fn report(info: &Arc<WorkerInfo>) {
             }
         });
     };
-    let mut reports = REPORTS.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut reports = lock(&REPORTS);
     reports.retain(|report| !report.is_finished());
     if !runtime::is_ending() {
         reports.extend(thread::Builder::new().name("pybridge-stall".into()).spawn(write));
@@ -47,7 +47,7 @@ fn write_stack(py: Python<'_>, info: &WorkerInfo) -> PyResult<()> {
 
 /// Waits for reports being written: their threads must not be inside the interpreter when it goes.
 pub(crate) fn finish_reports(py: Python<'_>) {
-    let reports = std::mem::take(&mut *REPORTS.lock().unwrap_or_else(PoisonError::into_inner));
+    let reports = std::mem::take(&mut *lock(&REPORTS));
     let end = Instant::now() + FINISH_TIMEOUT;
     py.detach(|| {
         while reports.iter().any(|report| !report.is_finished()) && Instant::now() < end {

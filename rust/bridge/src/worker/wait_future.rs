@@ -1,7 +1,6 @@
 //! The future that an asyncio task awaits while it waits for a stream; each wait has one of its own.
 
 use std::mem;
-use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use pyo3::exceptions::asyncio::{CancelledError, InvalidStateError};
@@ -11,7 +10,7 @@ use smallvec::SmallVec;
 
 use super::wake_batch::{Callback, WakeBatch};
 use crate::base::context_vars::copy_context;
-use crate::base::lock::{Mutex, MutexGuard};
+use crate::base::lock::{Mutex, MutexGuard, lock};
 use crate::base::log;
 
 enum State {
@@ -43,7 +42,7 @@ impl Wait {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     pub(crate) fn is_pending(&self) -> bool {

@@ -1,6 +1,6 @@
 //! A Python consumer that waits: a future of its own loop, woken from any thread.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::task::{Wake, Waker};
 
 use pyo3::gc::{PyTraverseError, PyVisit};
@@ -10,7 +10,7 @@ use super::attach::on_owner_thread;
 use super::mailbox::Mailbox;
 use super::wait_future::Wait;
 use crate::base::deferred_release::LoopOwned;
-use crate::base::lock::Mutex;
+use crate::base::lock::{Mutex, lock};
 use crate::state::{Command, CommandSink, Notify};
 
 /// Woken once per wait; on its loop's thread it resolves its future at once, from elsewhere through the loop's mailbox.
@@ -40,7 +40,7 @@ impl Waiter {
 
     /// The future that a wake-up will resolve, if there is one.
     pub(crate) fn wait(&self, py: Python<'_>) -> Option<Py<Wait>> {
-        let wait = self.wait.lock().unwrap_or_else(PoisonError::into_inner).as_ref()?.get(py).clone_ref(py);
+        let wait = lock(&self.wait).as_ref()?.get(py).clone_ref(py);
         wait.into_bound(py).cast_into().map(Bound::unbind).ok()
     }
 
@@ -62,14 +62,14 @@ impl Waiter {
     /// The future to resolve at the next wake-up.
     pub(crate) fn arm(self: &Arc<Self>, wait: Py<Wait>) -> Waker {
         let wait = LoopOwned::new(wait.into_any(), self.mailbox.sink());
-        let old = self.wait.lock().unwrap_or_else(PoisonError::into_inner).replace(wait);
+        let old = lock(&self.wait).replace(wait);
         drop(old);
         Waker::from(Arc::clone(self))
     }
 
     /// Forgets the future; a wake-up does nothing.
     pub(crate) fn disarm(&self) {
-        let old = self.wait.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let old = lock(&self.wait).take();
         drop(old);
     }
 }
@@ -77,7 +77,7 @@ impl Waiter {
 impl Notify for Waiter {
     /// Resolves the future.
     fn notify(&self, py: Python<'_>) {
-        let wait = self.wait.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let wait = lock(&self.wait).take();
         if let Some(wait) = wait.filter(|_| self.mailbox.is_open())
             && let Ok(wait) = wait.get(py).bind(py).cast()
         {

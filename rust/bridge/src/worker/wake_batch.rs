@@ -1,14 +1,13 @@
 //! Wake-ups of tasks on one event loop: all those of a turn by one callback of the loop.
 
 use std::mem;
-use std::sync::PoisonError;
 
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
 use super::loop_calls::LoopCalls;
 use crate::base::context_vars::call_in_context;
-use crate::base::lock::{Mutex, MutexGuard};
+use crate::base::lock::{Mutex, MutexGuard, lock};
 
 /// Something to be called with one argument, in its own context.
 pub(crate) struct Callback {
@@ -44,7 +43,7 @@ impl WakeBatch {
     }
 
     fn due(&self) -> MutexGuard<'_, Vec<(Callback, Py<PyAny>)>> {
-        self.due.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.due)
     }
 
     /// Has `callback` called with `argument` in the loop's next turn. On the loop's thread only.

@@ -1,13 +1,12 @@
 //! An answer on its way: its head, the pieces of its body, and its end, each awaited on the event loop.
 
 use std::pin::Pin;
-use std::sync::PoisonError;
 use std::task::{Context, Poll, Waker};
 
 use http::Response;
 use http_body::Body;
 use pybridge::{Canceller, ChunkStream, Reason, StreamError};
-use pybridge_base::lock::{Mutex, MutexGuard};
+use pybridge_base::lock::{Mutex, MutexGuard, lock};
 use pybridge_http::AnswerBody;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
@@ -61,7 +60,7 @@ impl Answer {
     }
 
     fn stage(&self) -> MutexGuard<'_, Stage> {
-        self.stage.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.stage)
     }
 
     /// The head, as [`answer_head`] gives it; `None` once it was given up.
@@ -158,13 +157,13 @@ impl Answer {
         }
         let old = std::mem::replace(&mut *self.stage(), Stage::Abandoned);
         drop(old);
-        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let waiting = lock(&self.waiting).take();
         waiting.into_iter().for_each(Waker::wake);
     }
 
     /// Notes who waits for the next part.
     fn wait(&self, waker: &Waker) {
-        let old = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).replace(waker.clone());
+        let old = lock(&self.waiting).replace(waker.clone());
         drop(old);
     }
 

@@ -1,13 +1,13 @@
 //! One request and its answer, as an ASGI application sees them.
 
-use std::sync::{Arc, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::task::{Poll, Waker};
 
 use bytes::Bytes;
 use http::Response;
 use pybridge::extension::{Polled, ServedEngine, coroutine, take_chunks};
 use pybridge::{FailureKind, Format, Framing, Reason, RequestBody};
-use pybridge_base::lock::{Mutex, MutexGuard};
+use pybridge_base::lock::{Mutex, MutexGuard, lock};
 use pybridge_http::{AnswerBody, Incoming, Plain, Record};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
@@ -58,7 +58,7 @@ impl PyExchange {
     }
 
     fn receiving(&self) -> MutexGuard<'_, Option<Receiving>> {
-        self.receiving.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.receiving)
     }
 
     fn respond(&self, response: Response<AnswerBody>) {

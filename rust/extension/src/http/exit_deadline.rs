@@ -2,11 +2,11 @@
 #![allow(unsafe_code)] // nothing safe ends a process without running what may wait for the interpreter
 
 use std::io::Write;
-use std::sync::{PoisonError, mpsc};
+use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use pybridge_base::lock::Mutex;
+use pybridge_base::lock::{Mutex, lock};
 use pybridge_http::{AccessLog, Control};
 
 /// Exit status of a process that had to be ended.
@@ -30,7 +30,7 @@ impl Deadline {
 
     /// Ends the process in so much time, unless it is disarmed before. Armed already it stays as it is.
     pub(super) fn arm(&self, within: Duration) {
-        let mut armed = self.armed.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut armed = lock(&self.armed);
         if armed.is_some() {
             return;
         }
@@ -39,7 +39,7 @@ impl Deadline {
 
     /// The process may take its time again.
     pub(super) fn disarm(&self) {
-        drop(self.armed.lock().unwrap_or_else(PoisonError::into_inner).take());
+        drop(lock(&self.armed).take());
     }
 
     /// Ends the process in so much time, whatever becomes of this.

@@ -3,14 +3,14 @@
 use std::os::fd::RawFd;
 use std::path::PathBuf;
 use std::pin::Pin;
-use std::sync::{Arc, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
 
 use futures_util::FutureExt;
 use futures_util::future::Shared;
 use pybridge::extension::{Polled, coroutine};
 use pybridge::{Engine, runtime};
-use pybridge_base::lock::Mutex;
+use pybridge_base::lock::{Mutex, lock};
 use pybridge_http::{Listener, Server, ServerOptions, serve};
 use pyo3::exceptions::{PyOSError, PyRuntimeError};
 use pyo3::gc::{PyTraverseError, PyVisit};
@@ -58,7 +58,7 @@ impl PyServer {
     fn start(&self, py: Python<'_>, listeners: Vec<RawFd>, told: Option<RawFd>) -> PyResult<()> {
         let sockets = listeners.into_iter().map(take).collect::<PyResult<Vec<_>>>()?;
         let told = told.map(take).transpose()?;
-        let made = self.made.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let made = lock(&self.made).take();
         let (engine, options) = made.ok_or_else(|| PyRuntimeError::new_err("the server was started before"))?;
         let running = py.detach(|| {
             let listeners = sockets.into_iter().map(Listener::from_fd).collect::<Result<Vec<_>, _>>();

@@ -1,8 +1,8 @@
 //! `Awaited`, the Python coroutine object that is made in Rust: its states and its steps.
 
 use std::mem;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError};
 use std::task::{Poll, Waker};
 
 use pyo3::exceptions::asyncio::CancelledError;
@@ -13,7 +13,7 @@ use pyo3::prelude::*;
 use super::goal::Goal;
 use crate::base::coroutine_introspection::{stand_in, state_name};
 use crate::base::interpreter::{is_unshared, stop_iteration};
-use crate::base::lock::{Mutex, MutexGuard};
+use crate::base::lock::{Mutex, MutexGuard, lock};
 use crate::base::log;
 use crate::consumer::PyStream;
 use crate::worker::{LoopWorker, Wait, Waiter};
@@ -81,7 +81,7 @@ impl Awaited {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     /// The next step hands its result to [`Self::take_result`] instead of raising it.

@@ -212,7 +212,8 @@ class Server:
     def all_notes(self) -> dict[str, dict[str, float]]:
         """What the handlers of all requests have noted."""
         notes: dict[str, dict[str, float]] = {}
-        for line in self.notes_file.read_text().splitlines():
+        *lines, _being_written = self.notes_file.read_text().split("\n")
+        for line in lines:
             name, event, at = line.split("\t")
             notes.setdefault(name, {})[event] = float(at)
         return notes

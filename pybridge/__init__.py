@@ -2,8 +2,8 @@
 
 from pybridge import _extension as _extension  # comes first: tells why the extension is not loaded, where it is not
 from pybridge import _stop_at_exit as _stop_at_exit
+from pybridge._call_options import CallOptions
 from pybridge._extension import __version__
-from pybridge._options import CallOptions
 from pybridge._pybridge import (
     Context,
     Frame,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, TypedDict
 
 from pybridge import _pybridge
-from pybridge._text import flaw_of
+from pybridge._one_line_text import flaw_of
 from pybridge.codecs import Codec, CodecName
 from pybridge.config import Limits
 from pybridge.errors import ConfigError, LimitExceeded

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from pybridge._fields import choice, optional, seconds, shown, size, switch
+from pybridge._field_checks import choice, optional, seconds, shown, size, switch
 from pybridge._settings import Settings, setting
 
 Protocol: TypeAlias = Literal["generic", "openai"]

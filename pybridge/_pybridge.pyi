@@ -6,7 +6,7 @@ from contextlib import AbstractAsyncContextManager
 from types import CodeType, FrameType, GenericAlias, TracebackType
 from typing import Any, Generic, Literal, Self, SupportsIndex, TypeVar, final, overload
 
-from pybridge._http import HttpOptions
+from pybridge._http_options import HttpOptions
 from pybridge._serve.settings import ServerSettings
 from pybridge.codecs import Codec as AnyCodec
 from pybridge.codecs import CodecName

@@ -6,7 +6,7 @@ import os
 from dataclasses import Field, field, fields
 from typing import Any, ClassVar
 
-from pybridge._fields import Check, Text
+from pybridge._field_checks import Check, Text
 from pybridge.errors import ConfigError
 
 

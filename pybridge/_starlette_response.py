@@ -11,7 +11,7 @@ from starlette.responses import Response
 from pybridge import _pybridge
 from pybridge._asgi_answer import answer
 from pybridge._asgi_types import Header, Receive, Scope, Send
-from pybridge._text import flaw_of, is_token
+from pybridge._one_line_text import flaw_of, is_token
 from pybridge.errors import ConfigError
 
 Background: TypeAlias = BackgroundTask

@@ -7,7 +7,7 @@ import asyncio
 from pybridge import _pybridge
 from pybridge._asgi_answer import answer
 from pybridge._asgi_types import Receive, Scope, Send
-from pybridge._http import HttpOptions
+from pybridge._http_options import HttpOptions
 from pybridge.errors import ConfigError
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
-from pybridge._fields import Check, choice, hook, switch
+from pybridge._field_checks import Check, choice, hook, switch
 from pybridge._settings import Settings, setting
 from pybridge.errors import ConfigError
 

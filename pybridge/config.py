@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 
-from pybridge._fields import choice, count, optional, seconds, size, switch
+from pybridge._field_checks import choice, count, optional, seconds, size, switch
 from pybridge._settings import Settings, from_variable, setting
 from pybridge.errors import ConfigError
 

@@ -14,11 +14,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, TypeVar, Unpack
 
 from pybridge import _pybridge
+from pybridge._call_options import CallOptions, check_seconds, check_text, checked
 from pybridge._handler_checks import check_call, check_handler
 from pybridge._handlers import handler_name, takes_context
-from pybridge._http import HttpOptions, Protocol
+from pybridge._http_options import HttpOptions, Protocol
 from pybridge._native import native_codec, native_pool
-from pybridge._options import CallOptions, check_seconds, check_text, checked
 from pybridge.asgi import AsgiApp
 from pybridge.codecs import Codec, CodecName, MsgpackCodec, resolve_codec
 from pybridge.config import FlowConfig, Limits, PoolConfig, Size
@@ -28,7 +28,7 @@ from pybridge.pool import Pool
 from pybridge.stats import EngineStats
 
 if TYPE_CHECKING:
-    from pybridge._starlette import Background, StreamResponse
+    from pybridge._starlette_response import Background, StreamResponse
 
 Framing: TypeAlias = Literal["none", "sse", "ndjson", "length"]
 """How items are told apart in chunks."""
@@ -278,7 +278,7 @@ class PooledEngine:
             ConfigError: An option that cannot be, naming it.
             ImportError: Starlette is not installed.
         """
-        from pybridge._starlette import StreamResponse  # noqa: PLC0415  # starlette is there for those who have it
+        from pybridge._starlette_response import StreamResponse  # noqa: PLC0415  # starlette is there for those who have it
 
         resolved = self._codec if codec is None else resolve_codec(codec)
         times = HttpOptions(commit_after=commit_after, keepalive=keepalive, flush_interval=flush_interval)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-from pybridge._text import flaw_of, is_token
+from pybridge._one_line_text import flaw_of, is_token
 
 
 class PybridgeError(Exception):

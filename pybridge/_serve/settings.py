@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
-from pybridge._fields import choice, count, seconds, shown, switch
-from pybridge._http import HttpOptions, Protocol, text, texts
+from pybridge._field_checks import choice, count, seconds, shown, switch
+from pybridge._http_options import HttpOptions, Protocol, text, texts
 from pybridge._settings import Settings, setting
 from pybridge.engine import PooledEngine
 from pybridge.errors import ConfigError

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self, TypeVar
 
-from pybridge._fields import count, shown
+from pybridge._field_checks import count, shown
 from pybridge._serve.settings import file_path
 from pybridge.errors import ConfigError
 

@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from pybridge._serve_command.failures import StartError, needed_by
+from pybridge._serve_command.start_errors import StartError, needed_by
 
 
 def find_modules_in(folder: str | None) -> Path:

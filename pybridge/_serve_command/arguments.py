@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pybridge._serve.settings import ServeOptions, ServerSettings
-from pybridge._serve_command import fields
+from pybridge._serve_command.options_from_fields import add_field, descriptions
 from pybridge.config import FlowConfig, Limits, MemoryConfig, PoolConfig
 
 DESCRIPTION = """\
@@ -188,7 +188,7 @@ def add_command(commands: Any, run: Callable[[argparse.Namespace], int]) -> None
     _handler_option(handler, "uvloop", action="store_true", help="Run it on uvloop, which has to be installed.")
     _add_server_options(parser)
     logs = parser.add_argument_group("logs, on standard error")
-    _add_server_option(logs, "access_log", fields.descriptions(ServeOptions).get("access_log", ""))
+    _add_server_option(logs, "access_log", descriptions(ServeOptions).get("access_log", ""))
     logs.add_argument(
         "--log-level", choices=LEVELS, default="info",
         help="Least level of what Python logs; debug: a failed start shows its traceback. (default: info)",
@@ -196,13 +196,13 @@ def add_command(commands: Any, run: Callable[[argparse.Namespace], int]) -> None
     memory = parser.add_argument_group("memory of the process, see pybridge.configure_memory")
     for name, metavar, text in MEMORY:
         option = f"--{name.replace('_', '-')}"
-        fields.add_field(memory, MemoryConfig, name, option, f"memory.{name}", text, metavar=metavar)
+        add_field(memory, MemoryConfig, name, option, f"memory.{name}", text, metavar=metavar)
     for prefix, config in CONFIGS.items():
         title = f"{config.__name__}: {ABOUT[prefix]}; also {config.environment}<FIELD> in the environment"
-        group, texts = parser.add_argument_group(title), fields.descriptions(config)
+        group, texts = parser.add_argument_group(title), descriptions(config)
         for field in dataclasses.fields(config):
             text = as_typed(prefix, texts.get(field.name, ""))
-            fields.add_field(group, config, field.name, option_of(prefix, field.name), f"{prefix}.{field.name}", text)
+            add_field(group, config, field.name, option_of(prefix, field.name), f"{prefix}.{field.name}", text)
     parser.add_argument("--child", type=_child, help=argparse.SUPPRESS)
     parser.set_defaults(run=run)
 
@@ -212,7 +212,7 @@ def _handler_option(group: Any, name: str, **more: Any) -> None:
 
 
 def _add_server_options(parser: argparse.ArgumentParser) -> None:
-    texts = fields.descriptions(ServeOptions)
+    texts = descriptions(ServeOptions)
     for title, names in GROUPS.items():
         group = parser.add_argument_group(title)
         for name in names:
@@ -238,9 +238,9 @@ def _add_server_option(group: Any, name: str, text: str) -> None:
         text = f"{text} Separated by commas."
         group.add_argument(option, dest=dest, type=_listed, default=argparse.SUPPRESS, help=text, **more)
     elif name in REPEATED:
-        fields.add_field(group, ServerSettings, name, option, dest, f"{text} May be repeated.", action="append", **more)
+        add_field(group, ServerSettings, name, option, dest, f"{text} May be repeated.", action="append", **more)
     else:
-        fields.add_field(group, ServerSettings, name, option, dest, text, **more)
+        add_field(group, ServerSettings, name, option, dest, text, **more)
 
 
 def option_of(prefix: str, field: str) -> str:

@@ -19,7 +19,7 @@ from typing import Any
 
 from pybridge._pybridge import Worker
 from pybridge._serve import sockets
-from pybridge._serve.log import JsonLines
+from pybridge._serve.json_log import JsonLines
 from pybridge._serve.process import (
     prepare,
     raise_file_limit,
@@ -32,15 +32,16 @@ from pybridge._serve.settings import WHERE, ServerSettings
 from pybridge._serve.signals import Signals, Told
 from pybridge._serve.sockets import Listeners, Place
 from pybridge._serve.standard_descriptors import keep_standard_descriptors
-from pybridge._serve_command import arguments, fields, logs
+from pybridge._serve_command import arguments, stderr_log
+from pybridge._serve_command.app_dir_and_env_file import folder_of, read_variables
 from pybridge._serve_command.arguments import CONFIGS, Child, as_typed, option_of
-from pybridge._serve_command.changes import watch
-from pybridge._serve_command.child import DRAINED, READY, end_with_parent
-from pybridge._serve_command.failures import StartError, in_one_line, line, say, say_in
-from pybridge._serve_command.folder import leave_folder, shared_folder, short_path
+from pybridge._serve_command.options_from_fields import given
+from pybridge._serve_command.reload import watch
+from pybridge._serve_command.shared_folder import leave_folder, shared_folder, short_path
+from pybridge._serve_command.start_errors import StartError, in_one_line, line, say, say_in
 from pybridge._serve_command.supervisor import START_FAILED, Supervisor
-from pybridge._serve_command.surroundings import folder_of, read_variables
 from pybridge._serve_command.target import engine_of
+from pybridge._serve_command.worker_process import DRAINED, READY, end_with_parent
 from pybridge._unknown_variables import is_of_settings, unknown_variables
 from pybridge.engine import PooledEngine
 from pybridge.errors import ConfigError
@@ -59,9 +60,9 @@ def run(options: argparse.Namespace) -> int:
     """Serves; gives the exit status."""
     keep_standard_descriptors()
     child: Child | None = options.child
-    is_json = fields.given(options, "server").get("access_log") == "json"
-    form = JsonLines() if is_json else logs.lines(is_one_of_several=child is not None)
-    logs.log_to_standard_error(options.log_level, form)
+    is_json = given(options, "server").get("access_log") == "json"
+    form = JsonLines() if is_json else stderr_log.lines(is_one_of_several=child is not None)
+    stderr_log.log_to_standard_error(options.log_level, form)
     if is_json:
         say_in(form)
     channel = None if child is None else socket.socket(fileno=child.channel)
@@ -115,7 +116,7 @@ def _serve(
 
     def announce(urls: list[str]) -> None:
         tell_how(engine)
-        logs.flush()
+        stderr_log.flush()
         if channel is None:
             _announce(urls)
         else:
@@ -185,7 +186,7 @@ def _watch(options: argparse.Namespace, workers: int) -> None:
 
 
 def _settings(options: argparse.Namespace) -> ServerSettings:
-    values = fields.given(options, "server")
+    values = given(options, "server")
     if options.api_key_env:
         values["api_keys"] = [key for name in options.api_key_env for key in _keys_of(name)]
     with _as_start_error("server"):
@@ -229,12 +230,12 @@ def _warn_of_environment(options: argparse.Namespace) -> None:
 
 def _engine(options: argparse.Namespace) -> PooledEngine:
     with _as_start_error("memory"):
-        if memory := fields.given(options, "memory"):
+        if memory := given(options, "memory"):
             configure_memory(**memory)
-    settings = fields.given(options, "handler")
+    settings = given(options, "handler")
     for prefix, kind in CONFIGS.items():
         with _as_start_error(prefix):
-            if configured := fields.given(options, prefix):
+            if configured := given(options, prefix):
                 settings[prefix] = kind(**configured)
     with _as_start_error("handler"):
         if settings.pop("uvloop", False):
@@ -264,7 +265,7 @@ def _announce(urls: list[str]) -> None:
 
 
 def _tell_failure(options: argparse.Namespace, error: Exception, channel: socket.socket | None) -> None:
-    logs.flush()
+    stderr_log.flush()
     if options.log_level == "debug":
         traceback.print_exception(error)
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)

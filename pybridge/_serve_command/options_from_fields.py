@@ -8,7 +8,7 @@ import inspect
 import re
 from typing import Any
 
-from pybridge._fields import Text
+from pybridge._field_checks import Text
 from pybridge._settings import Default, Settings
 
 METAVARS = {

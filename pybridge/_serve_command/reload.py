@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from pybridge._serve_command.failures import needed_by, say
+from pybridge._serve_command.start_errors import needed_by, say
 
 
 def watch(folders: Sequence[Path]) -> None:

@@ -11,8 +11,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from pybridge._serve.signals import STOPPING, ignore_signals
-from pybridge._serve_command.child import ChildProcess
-from pybridge._serve_command.failures import say
+from pybridge._serve_command.start_errors import say
+from pybridge._serve_command.worker_process import ChildProcess
 
 FIRST_PAUSE = 0.1
 """Seconds before a process that has died is replaced for the first time; each next pause is twice as long."""

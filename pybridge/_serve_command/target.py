@@ -13,8 +13,8 @@ from typing import Any
 from pybridge._handlers import innermost
 from pybridge._serve.returns import plain_function, returned_types, returns_one_value
 from pybridge._serve.signals import Told
-from pybridge._serve_command.failures import StartError, in_one_line
-from pybridge._serve_command.surroundings import find_modules_in
+from pybridge._serve_command.app_dir_and_env_file import find_modules_in
+from pybridge._serve_command.start_errors import StartError, in_one_line
 from pybridge.engine import PooledEngine
 
 MAX_NAMED = 8

@@ -19,7 +19,7 @@ from pybridge import (
     decode,
     encode,
 )
-from pybridge._options import CallOptions, checked
+from pybridge._call_options import CallOptions, checked
 
 
 async def handler(request: object) -> AsyncGenerator[object, None]:

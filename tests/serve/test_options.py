@@ -12,12 +12,12 @@ import httpx
 import pytest
 
 from pybridge import ConfigError, PooledEngine, Server
-from pybridge._fields import MAX_SECONDS
+from pybridge._field_checks import MAX_SECONDS
 from pybridge._serve.process import prepare
 from pybridge._serve.settings import WHERE, ServerSettings
 from pybridge._serve.sockets import Place
 from pybridge._serve_command import arguments, cli
-from pybridge._serve_command.failures import StartError
+from pybridge._serve_command.start_errors import StartError
 from pybridge._sizes import MAX_SIZE
 
 OPTIONS = [field.name for field in dataclasses.fields(ServerSettings)]

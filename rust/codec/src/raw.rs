@@ -7,7 +7,7 @@ use pyo3::exceptions::{PyBufferError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyString};
 
-use crate::encode::sink::{Halt, Sink};
+use crate::encode::frame_sink::{Halt, Sink};
 use crate::error::EncodeError;
 use crate::py::buffer::View;
 use crate::py::layout;

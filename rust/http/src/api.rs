@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::Response;
 
-use crate::error::HttpError;
+use crate::http_error::HttpError;
 use crate::openai::OpenAiError;
 
 /// What a client takes the service for.

@@ -3,9 +3,9 @@
 use axum_core::body::Body;
 use axum_core::response::{IntoResponse, Response};
 
-use crate::error::HttpError;
-use crate::headers::HeaderError;
-use crate::stream::{Ndjson, Sse};
+use crate::http_error::HttpError;
+use crate::option_headers::HeaderError;
+use crate::sse_and_ndjson::{Ndjson, Sse};
 
 impl IntoResponse for HttpError {
     fn into_response(self) -> Response {

@@ -9,7 +9,7 @@ use pybridge::codec::{self, Format};
 use pybridge::{FailureKind, StreamError};
 use serde::Serialize;
 
-use crate::headers::{HeaderError, REQUEST_ID};
+use crate::option_headers::{HeaderError, REQUEST_ID};
 
 /// Public clients repeat every failure of the server's unless they are told not to.
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");

@@ -78,43 +78,41 @@ mod answer;
 mod api;
 #[cfg(feature = "axum")]
 mod axum;
-#[cfg(feature = "http")]
-mod call;
-#[cfg(feature = "http")]
-mod error;
 #[cfg(feature = "server")]
 mod guard;
 #[cfg(feature = "http")]
-mod headers;
+mod http_error;
 #[cfg(feature = "http")]
-mod media;
+mod media_types;
 #[cfg(feature = "http")]
 mod observe;
 #[cfg(feature = "http")]
 mod openai;
 #[cfg(feature = "http")]
+mod option_headers;
+#[cfg(feature = "http")]
 mod protocol;
 #[cfg(feature = "server")]
 mod server;
 #[cfg(feature = "http")]
-mod stream;
+mod sse_and_ndjson;
 #[cfg(feature = "tower")]
 mod tower;
+#[cfg(feature = "http")]
+mod unary_call;
 
 #[cfg(feature = "http")]
 pub use answer::{AnswerBody, ChunkBody, Interrupted};
 #[cfg(feature = "http")]
 pub use api::Api;
-#[cfg(feature = "http")]
-pub use call::call;
-#[cfg(feature = "http")]
-pub use error::{HttpError, status_of};
 #[cfg(feature = "server")]
 pub use guard::ApiKeys;
 #[cfg(feature = "http")]
-pub use headers::{FromHeaders, HeaderError};
+pub use http_error::{HttpError, status_of};
 #[cfg(feature = "http")]
 pub use observe::{AccessLog, Connected, Observer, Record, metrics_text};
+#[cfg(feature = "http")]
+pub use option_headers::{FromHeaders, HeaderError};
 #[cfg(feature = "http")]
 pub use protocol::{
     Incoming, Page, Plain, Prepared, Protocol, ProtocolError, ProtocolOptions, Route, live_page, metrics_page,
@@ -123,9 +121,11 @@ pub use protocol::{
 #[cfg(feature = "server")]
 pub use server::{Control, Listener, Server, ServerError, ServerOptions, Tls, serve};
 #[cfg(feature = "http")]
-pub use stream::{Ndjson, Sse};
+pub use sse_and_ndjson::{Ndjson, Sse};
 #[cfg(feature = "tower")]
 pub use tower::{Call, ChunkService, FrameService};
+#[cfg(feature = "http")]
+pub use unary_call::call;
 
 #[cfg(all(doctest, feature = "axum"))]
 #[doc = include_str!("../README.md")]

@@ -9,8 +9,8 @@ use pybridge::{CallOptions, ChunkStream, Engine, Reason};
 
 use crate::answer::{ChunkBody, Failures, KEEP_ALIVE_AFTER, Source, named, streamed};
 use crate::api::Api;
-use crate::error::HttpError;
-use crate::media;
+use crate::http_error::HttpError;
+use crate::media_types;
 
 /// A stream as server-sent events.
 ///
@@ -124,7 +124,7 @@ impl Sse {
 
     /// The answer for any server on the `http` crate's types.
     pub fn into_http(self) -> Response<ChunkBody> {
-        streamed_named(media::EVENTS, self.0)
+        streamed_named(media_types::EVENTS, self.0)
     }
 }
 
@@ -154,7 +154,7 @@ impl Ndjson {
 
     /// The answer for any server on the `http` crate's types.
     pub fn into_http(self) -> Response<ChunkBody> {
-        streamed_named(media::LINES, self.0)
+        streamed_named(media_types::LINES, self.0)
     }
 }
 

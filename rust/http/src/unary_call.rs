@@ -4,7 +4,7 @@ use pybridge::{CallOptions, Engine, Reason};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::error::HttpError;
+use crate::http_error::HttpError;
 
 /// Calls a `unary` handler with a value and gives what it returns: [`Engine::call`] for routes.
 ///

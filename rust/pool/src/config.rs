@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{setters, system};
+use crate::{available_memory, setters};
 
 /// A setting that cannot be.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -136,7 +136,7 @@ impl PoolConfig {
 }
 
 fn default_max_live() -> usize {
-    ceiling(system::memory_limit())
+    ceiling(available_memory::memory_limit())
 }
 
 fn check(field: &'static str, holds: bool, reason: impl FnOnce() -> String) -> Result<(), ConfigError> {
@@ -380,6 +380,6 @@ mod tests {
     #[cfg_attr(miri, ignore = "reads files of the system")]
     fn the_limit_of_this_machine_is_what_the_ceiling_is_made_of() {
         let pool = Pool::new(PoolConfig::default()).unwrap();
-        assert_eq!(pool.config().max_live_bytes, Some(ceiling(system::memory_limit())));
+        assert_eq!(pool.config().max_live_bytes, Some(ceiling(available_memory::memory_limit())));
     }
 }

@@ -57,6 +57,7 @@
 //! * **Safe.** Builds with debug assertions poison memory that is parked and look at the poison when it is taken again;
 //!   one lease in 128 is watched for leaks ([`Pool::on_leak`]); a forked child gets nothing of the parent's.
 
+mod available_memory;
 mod batch;
 mod budget;
 mod buffer;
@@ -78,9 +79,9 @@ mod short_copy;
 mod size_classes;
 mod stats;
 mod sync;
-mod system;
 mod writer;
 
+pub use available_memory::memory_limit;
 pub use batch::Batch;
 pub use buffer::PooledBuf;
 pub use config::{ConfigError, PoolConfig, parse_bytes};
@@ -90,7 +91,6 @@ pub use pool::{Pool, PoolError, WeakPool};
 #[doc(hidden)]
 pub use short_copy::short_copy;
 pub use stats::{ClassStats, PoolStats, Released, SegmentStats};
-pub use system::memory_limit;
 pub use writer::Writer;
 
 #[cfg(doctest)]

@@ -1,11 +1,9 @@
-//! The list of all pools of the process: their totals, and the logging of their leaks.
+//! The list of all pools of the process, and their totals.
 
-use pybridge_pool::{Leak, Pool, WeakPool};
+use pybridge_pool::{Pool, WeakPool};
 
+use super::leak_log::log_leaks_of;
 use crate::base::lock::{Mutex, lock};
-use crate::base::log;
-use crate::state::{StreamState, request_of};
-use crate::worker;
 
 static POOLS: Mutex<Vec<WeakPool>> = Mutex::new(Vec::new());
 
@@ -23,24 +21,4 @@ pub(crate) fn pool_totals() -> (usize, usize, usize) {
     pools.iter().map(Pool::stats).fold((0, 0, 0), |(live, parked, pinned), stats| {
         (live + stats.live_bytes, parked + stats.parked_bytes, pinned + stats.pinned_bytes)
     })
-}
-
-/// Logs each leak that `pool` finds, on whichever worker is there: the thread that finds it never attaches.
-fn log_leaks_of(pool: &Pool) {
-    pool.on_leak(|leak| {
-        let message = describe(leak);
-        worker::run_on_any(move |py, _worker| log::notice(py, "pool", &message));
-    });
-}
-
-fn describe(leak: &Leak) -> String {
-    let Leak { stream, bytes, age } = leak;
-    let owner = match stream {
-        0 => "of no stream".to_owned(),
-        &id => match request_of(id) {
-            Some(request) => format!("of request {request}"),
-            None => format!("of request {}, which has ended", StreamState::made_up_name(id)),
-        },
-    };
-    format!("a buffer of {bytes} bytes {owner} has been in use for {} s: something holds its frames", age.as_secs())
 }

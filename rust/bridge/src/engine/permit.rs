@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 
-use super::refusals::{closed, forked, overloaded};
+use super::call_refusals::{closed, forked, overloaded};
 use super::rust_engine::Engine;
 use super::submit::no_place;
 use crate::codec::Framing;

@@ -9,14 +9,14 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
+use super::engine_stats::EngineStats;
 use super::placement::Placement;
-use super::profile::{EngineProfile, max_request};
 use super::py_call_options::{PyCallOptions, duration};
 use super::py_calls::{Call, CallRequest};
 use super::py_codec::{PyCodec, body_of};
 use super::py_pool::{PyPool, shared_pool};
 use super::py_readiness::Readiness;
-use super::stats::EngineStats;
+use super::server_profile::{EngineProfile, max_request};
 use crate::base::context_vars::copy_context;
 use crate::base::deferred_release::{self, LoopOwned};
 use crate::codec::{Encoder, Format, Framing};

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use pybridge_pool::{InboundBody, Pool, PoolError};
 
-use super::refusals::{failed, forked, too_large};
+use super::call_refusals::{failed, forked, too_large};
 use crate::consumer::StreamError;
 use crate::error::FailureKind;
 

@@ -6,9 +6,9 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::call_refusals::{check_size, closed, failed, forked, overloaded};
 use super::permit::Permit;
 use super::py_engine::PyEngine;
-use super::refusals::{check_size, closed, failed, forked, overloaded};
 use super::request_body::RequestBody;
 use super::rust_engine::Engine;
 use super::submit::submit;

@@ -6,10 +6,10 @@ use std::time::Duration;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 
-use super::profile::{EngineProfile, max_request};
+use super::call_refusals::{closed, forked};
+use super::engine_stats::EngineStats;
 use super::py_engine::PyEngine;
-use super::refusals::{closed, forked};
-use super::stats::EngineStats;
+use super::server_profile::{EngineProfile, max_request};
 use crate::base::deferred_release::LoopOwned;
 use crate::base::fork;
 use crate::codec::Format;

@@ -5,11 +5,11 @@ use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
-use super::profile::EngineProfile;
+use super::call_refusals::check_size;
 use super::py_calls::{Call, CallRequest};
 use super::py_engine::PyEngine;
-use super::refusals::check_size;
 use super::request_body::RequestBody;
+use super::server_profile::EngineProfile;
 use crate::base::context_vars::copy_context;
 use crate::base::deferred_release::LoopOwned;
 use crate::codec::Framing;

@@ -4,7 +4,7 @@ use pybridge_pool::PoolStats;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
 
-use super::stats::{EngineStats, Histogram};
+use super::engine_stats::{EngineStats, Histogram};
 
 /// A dict of the fields of a struct that are named, and of more entries.
 macro_rules! dict {

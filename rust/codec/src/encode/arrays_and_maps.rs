@@ -3,7 +3,7 @@
 
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 
-use super::sink::Halt;
+use super::frame_sink::Halt;
 
 /// A format whose arrays and maps are written element by element; each call comes before the element or at the end.
 pub(crate) trait CompoundFormat {

@@ -6,10 +6,10 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use serde::Serializer;
 
+use super::datetime_uuid_decimal;
 use super::kind::Kind;
 use super::numpy;
 use super::pydantic::Version;
-use super::temporal;
 use super::text_form::TextForm;
 use super::type_cache;
 use super::value::Value;
@@ -66,8 +66,8 @@ impl<'py> Value<'_, '_, 'py> {
             Kind::Memory => self.memory(to),
             Kind::Enum => self.instead(self.object().getattr(intern!(self.walk.py, "_value_")), to),
             Kind::Scalar | Kind::Array => numpy::serialize(self, kind == Kind::Scalar, to),
-            Kind::Temporal(kind) => self.text_form(temporal::text(kind, &self.object()), to),
-            Kind::Foreign(kind) => self.text_form(temporal::foreign(kind, &self.object()), to),
+            Kind::Temporal(kind) => self.text_form(datetime_uuid_decimal::text(kind, &self.object()), to),
+            Kind::Foreign(kind) => self.text_form(datetime_uuid_decimal::foreign(kind, &self.object()), to),
             _ => self.hook(to),
         }
     }

@@ -7,7 +7,7 @@ use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Serialize, Serializer};
 
 use super::dict_key::Key;
-use super::path::Segment;
+use super::error_path::Segment;
 use super::value::Value;
 use crate::py::layout::{self, Int};
 

@@ -6,9 +6,9 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple, PyType};
 use serde::Serializer;
 
-use super::path::Segment;
+use super::error_path::Segment;
 use super::value::Value;
-use crate::py::modules::loaded;
+use crate::py::imported_classes::loaded;
 
 /// The fields of a type, in their order.
 #[derive(Debug)]

@@ -10,9 +10,9 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyFloat, PyFloatMethods, PyString};
 use serde::{Serialize, Serializer};
 
+use super::datetime_uuid_decimal::{self, Temporal};
+use super::error_path::Segment;
 use super::kind::Kind;
-use super::path::Segment;
-use super::temporal::{self, Temporal};
 use super::text_form::TextForm;
 use super::utf8_out;
 use super::value::Value;
@@ -149,8 +149,12 @@ impl<'py> Value<'_, '_, 'py> {
                     let text = if float.is_finite() { digits.format_finite(float) } else { "null" };
                     return Ok(PyString::new(py, text));
                 }
-                Kind::Temporal(form) if is_key(form) => return self.text_form_key(temporal::text(form, &key)),
-                Kind::Foreign(form) if is_key(form) => return self.text_form_key(temporal::foreign(form, &key)),
+                Kind::Temporal(form) if is_key(form) => {
+                    return self.text_form_key(datetime_uuid_decimal::text(form, &key));
+                }
+                Kind::Foreign(form) if is_key(form) => {
+                    return self.text_form_key(datetime_uuid_decimal::foreign(form, &key));
+                }
                 Kind::Enum => key = key.getattr(intern!(py, "_value_")).map_err(|error| self.walk.raised(error))?,
                 _ => break,
             }

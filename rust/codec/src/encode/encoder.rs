@@ -11,7 +11,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 use serde::Serialize;
 
-use super::sink::Sink;
+use super::frame_sink::Sink;
 use super::walk::{Walk, Writing};
 use crate::error::EncodeError;
 use crate::json::JsonSerializer;

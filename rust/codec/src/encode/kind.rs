@@ -9,10 +9,10 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDate, PyDateTime, PyDelta, PyTime, PyType, PyTypeMethods};
 
+use super::dataclasses::RecordFields;
+use super::datetime_uuid_decimal::Temporal;
 use super::pydantic::{self, Version};
-use super::records::RecordFields;
-use super::temporal::Temporal;
-use crate::py::modules::{inherits, loaded};
+use crate::py::imported_classes::{inherits, loaded};
 
 /// What to do with an object of a type.
 #[derive(Debug, Clone, PartialEq)]

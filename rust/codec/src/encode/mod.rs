@@ -1,24 +1,24 @@
 //! Encoding: Python objects to bytes.
 
+pub(super) mod arrays_and_maps;
 mod by_kind;
-pub(super) mod compound;
 mod containers;
+mod dataclasses;
+mod datetime_uuid_decimal;
 mod default_hook;
 mod depth_limit;
 mod dict_key;
 mod durations;
 mod encoder;
+mod error_path;
+pub(super) mod frame_sink;
 mod kind;
 mod numpy;
-mod path;
 mod pydantic;
-mod records;
-pub(super) mod sink;
 mod snapshot;
-mod temporal;
 mod text_form;
 mod type_cache;
-pub(super) mod unsupported;
+pub(super) mod unused_serializer_methods;
 pub(super) mod utf8_out;
 mod value;
 mod walk;

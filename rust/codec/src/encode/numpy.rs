@@ -11,7 +11,7 @@ use pyo3::types::PyList;
 use serde::ser::SerializeSeq;
 use serde::{Serialize, Serializer};
 
-use super::path::Segment;
+use super::error_path::Segment;
 use super::value::Value;
 use super::walk::Walk;
 use crate::py::buffer::View;

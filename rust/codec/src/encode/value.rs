@@ -11,7 +11,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyInt;
 use serde::{Serialize, Serializer};
 
-use super::path::Segment;
+use super::error_path::Segment;
 use super::utf8_out::{self, BLOCK};
 use super::walk::{self, Walk};
 use crate::error::cut;

@@ -9,7 +9,7 @@ use pyo3::types::PyDict;
 use serde::{Serialize, Serializer};
 
 use super::depth_limit::{DepthLimit, Passed};
-use super::path::{Path, Segment};
+use super::error_path::{Path, Segment};
 use super::value::Value;
 use crate::error::EncodeError;
 use crate::{CodecSpec, Framing, Limits};

@@ -8,9 +8,9 @@ use base64_simd::{AsOut, STANDARD};
 use serde::{Serialize, Serializer};
 
 use super::{write_ascii, write_integer, write_string};
-use crate::encode::compound::{Compound, CompoundFormat};
-use crate::encode::sink::{Halt, Sink, put_display};
-use crate::encode::unsupported::unsupported_methods;
+use crate::encode::arrays_and_maps::{Compound, CompoundFormat};
+use crate::encode::frame_sink::{Halt, Sink, put_display};
+use crate::encode::unused_serializer_methods::unsupported_methods;
 use crate::{CodecSpec, Framing};
 
 /// Writes compact JSON.

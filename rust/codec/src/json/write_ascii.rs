@@ -1,7 +1,7 @@
 //! Escaping of all but printable ASCII in JSON that is already written, in place.
 
 use super::write_string::HEX;
-use crate::encode::sink::{Halt, Sink};
+use crate::encode::frame_sink::{Halt, Sink};
 
 /// Bytes of `\uXXXX`.
 const ESCAPE: usize = 6;

@@ -7,9 +7,9 @@ use serde::{Serialize, Serializer};
 
 use super::marker as m;
 use super::write_integer::{IntegerForm, NEGATIVE, POSITIVE};
-use crate::encode::compound::{Compound, CompoundFormat};
-use crate::encode::sink::{Halt, Sink, put_display};
-use crate::encode::unsupported::unsupported_methods;
+use crate::encode::arrays_and_maps::{Compound, CompoundFormat};
+use crate::encode::frame_sink::{Halt, Sink, put_display};
+use crate::encode::unused_serializer_methods::unsupported_methods;
 
 /// Writes `MessagePack`, every integer and header in its shortest form.
 #[derive(Debug)]

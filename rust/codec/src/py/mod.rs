@@ -3,8 +3,8 @@
 pub(super) mod buffer;
 pub(super) mod construct;
 pub(super) mod gil_cell;
+pub(super) mod imported_classes;
 pub(super) mod layout;
-pub(super) mod modules;
 pub(super) mod str_layout;
 
 #[cfg(Py_3_14)]

@@ -8,6 +8,7 @@ mod head;
 mod options;
 mod protocol;
 mod server;
-mod stopping;
+mod stop_signals;
+mod supervisor_watch;
 
 pub(crate) use protocol::register;

@@ -16,9 +16,10 @@ use pyo3::exceptions::{PyOSError, PyRuntimeError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
-use super::descriptor::take;
+use super::descriptor::{stream_of, take};
 use super::options::{not_started, seconds, server_options};
-use super::stopping::{Stopping, stream_of};
+use super::stop_signals::Stopping;
+use super::supervisor_watch;
 
 /// One engine behind HTTP, on threads of Rust's.
 #[pyclass(frozen, name = "HttpServer", module = "pybridge._pybridge")]
@@ -124,7 +125,7 @@ impl PyServer {
         py.detach(|| {
             let runtime = runtime::start().map_err(|error| PyRuntimeError::new_err(error.to_string()))?;
             let _entered = runtime.enter();
-            runtime.spawn(Arc::clone(stopping).outlive(stream_of(channel)?, within));
+            runtime.spawn(supervisor_watch::end_with(stream_of(channel)?, Arc::clone(stopping), within));
             Ok(())
         })
     }

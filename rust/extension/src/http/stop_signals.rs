@@ -1,6 +1,6 @@
-//! The end of a serving process, by signals or with its supervisor, whatever holds the interpreter.
+//! The end of a serving process by signals, whatever holds the interpreter: the first drains, a second ends it at once.
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::sync::Arc;
@@ -54,7 +54,7 @@ impl Stopping {
     }
 
     /// Lets the server drain, and the process end within this time. False: that was asked for before.
-    fn begin(&self, within: Duration) -> bool {
+    pub(super) fn begin(&self, within: Duration) -> bool {
         let is_first = !self.is_asked.swap(true, Ordering::AcqRel);
         if is_first {
             self.deadline.arm(within);
@@ -98,21 +98,4 @@ impl Stopping {
     fn exit(&self, signal: i32, why: &str) -> ! {
         self.deadline.exit(SIGNALLED + signal, &format!("process {} ends at once: {why}", std::process::id()))
     }
-
-    /// Begins the end when the supervisor's end of this channel is closed.
-    pub(super) async fn outlive(self: Arc<Self>, mut supervisor: UnixStream, within: Duration) {
-        let mut unread = [0; 64];
-        while let Ok(1..) = supervisor.read(&mut unread).await {}
-        self.begin(within);
-    }
-}
-
-/// A socket of the runtime, which has to be entered.
-///
-/// # Errors
-/// It is no stream of the Unix domain.
-pub(super) fn stream_of(socket: OwnedFd) -> io::Result<UnixStream> {
-    let socket = StdUnixStream::from(socket);
-    socket.set_nonblocking(true)?;
-    UnixStream::from_std(socket)
 }

@@ -7,12 +7,12 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, header};
 use pybridge::{ChunkStream, Reason, StreamError};
 
 use super::answer_body::AnswerBody;
+use super::answer_pieces::Source;
 use super::chunk_body::{ChunkBody, Failures};
-use super::source::Source;
 use crate::api::Api;
-use crate::error::HttpError;
-use crate::headers::{REQUEST_ID, made_up_id};
+use crate::http_error::HttpError;
 use crate::observe::Outcome;
+use crate::option_headers::{REQUEST_ID, made_up_id};
 
 /// How long a head waits for the first item, unless said otherwise.
 pub(crate) const COMMIT_AFTER: Duration = Duration::from_secs(10);

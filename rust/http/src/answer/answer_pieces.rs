@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures_core::Stream;
 use pybridge::{Batch, ChunkStream, Reason, StreamError};
 
-use super::watch::Watch;
+use super::released_pieces::Watch;
 use crate::observe::Tally;
 use crate::openai::{Events, Written};
 

@@ -10,11 +10,11 @@ use http_body::{Body, Frame, SizeHint};
 use pybridge::{Reason, StreamError};
 use tokio::time::Instant;
 
-use super::source::Source;
-use super::timer::{Timer, after};
-use super::watch::Watch;
+use super::answer_pieces::Source;
+use super::answer_timer::{Timer, after};
+use super::released_pieces::Watch;
 use crate::api::Api;
-use crate::error::HttpError;
+use crate::http_error::HttpError;
 use crate::observe::{Outcome, Tally};
 
 /// A comment, which readers of events skip. No empty line follows: some would take that for an event without data.

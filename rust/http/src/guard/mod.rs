@@ -2,8 +2,8 @@
 
 mod api_keys;
 mod cors;
-mod forwarded;
+mod forwarded_headers;
 
 pub use api_keys::ApiKeys;
 pub(crate) use cors::Cors;
-pub(crate) use forwarded::Forwarded;
+pub(crate) use forwarded_headers::Forwarded;

@@ -12,9 +12,9 @@ use http::request;
 
 use super::access_log::{AccessLog, LogWriter};
 #[cfg(feature = "server")]
-use super::metrics::Breach;
-use super::metrics::{Connected, Metrics};
-use super::record::Record;
+use super::http_metrics::Breach;
+use super::http_metrics::{Connected, Metrics};
+use super::request_record::Record;
 
 /// What a server tells of the requests to one service, for [`metrics_text`](crate::metrics_text) and an access log. Cloning it
 /// is cheap.

@@ -10,12 +10,12 @@ use pybridge::Reason;
 use tokio::time::Instant;
 
 use super::access_log::{End, Entry};
+use super::answer_outcome::Outcome;
 use super::histogram::Tallied;
-use super::metrics::{MethodLabel, Metrics};
+use super::http_metrics::{MethodLabel, Metrics};
+use super::item_times::Tally;
 use super::observer::Observer;
-use super::outcome::Outcome;
-use super::tally::Tally;
-use crate::headers::REQUEST_ID;
+use crate::option_headers::REQUEST_ID;
 
 /// How long gaps between items stay with the request before they are counted.
 const GAPS_AFTER: Duration = Duration::from_secs(1);

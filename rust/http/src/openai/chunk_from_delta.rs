@@ -5,10 +5,10 @@ use std::borrow::Cow;
 use pybridge::codec::{self, Format};
 use serde::Serialize;
 
-use super::calls::Calls;
 use super::endpoint::Endpoint;
-use super::shape::{is_delta_key, no_json, no_known_key, no_part};
-use super::text::{is_empty_list, is_null, members, string};
+use super::item_shape::{is_delta_key, no_json, no_known_key, no_part};
+use super::json_walk::{is_empty_list, is_null, members, string};
+use super::tool_call_index::Calls;
 
 /// What all chunks of a stream begin with.
 #[derive(Serialize)]

@@ -6,8 +6,8 @@ use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
 
-use super::shape::{Outline, Shape, no_known_key, no_part};
-use super::text::{elements, members};
+use super::item_shape::{Outline, Shape, no_known_key, no_part};
+use super::json_walk::{elements, members};
 
 const CHOICES: &[u8] = b"\"choices\":";
 

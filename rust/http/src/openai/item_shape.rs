@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use super::failure::shown;
-use super::text::{Malformed, Member, elements, is_empty_list, is_null, kind, members, string};
+use super::json_walk::{Malformed, Member, elements, is_empty_list, is_null, kind, members, string};
+use super::wrong_item::shown;
 
 /// Keys of an object that logs name, at most.
 const KEYS: usize = 5;

@@ -6,8 +6,8 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use super::shape::no_json;
-use super::text::{elements, is_null, members, string};
+use super::item_shape::no_json;
+use super::json_walk::{elements, is_null, members, string};
 
 /// Most bytes that an answer may have: as many as the objects of one message may take by default.
 const MAX_BYTES: usize = 256 << 20;

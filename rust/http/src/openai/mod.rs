@@ -6,26 +6,26 @@
 //! Text and deltas make one choice, whatever `n` a request asks for: a handler that gives several choices yields whole chunks, which
 //! say by `index` whose they are.
 
-mod calls;
-mod delta;
+mod chunk_from_delta;
 mod endpoint;
-mod error;
-mod events;
-mod failure;
-mod merge;
-mod merged;
-mod models;
-mod pass;
-mod request;
-mod shape;
-mod text;
+mod handler_made_chunks;
+mod item_shape;
+mod json_walk;
+mod merge_chunks;
+mod model_list;
+mod openai_error;
+mod request_members;
+mod streamed_answer;
+mod tool_call_index;
+mod whole_answer;
+mod wrong_item;
 
 #[cfg(test)]
 mod tests;
 
 pub(crate) use endpoint::Endpoint;
-pub(crate) use error::OpenAiError;
-pub(crate) use events::{Events, Written};
-pub(crate) use merge::Merger;
-pub(crate) use models::{model_page, models_page};
-pub(crate) use request::{Asked, look};
+pub(crate) use model_list::{model_page, models_page};
+pub(crate) use openai_error::OpenAiError;
+pub(crate) use request_members::{Asked, look};
+pub(crate) use streamed_answer::{Events, Written};
+pub(crate) use whole_answer::Merger;

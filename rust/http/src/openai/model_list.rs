@@ -3,8 +3,8 @@
 use pybridge::codec::{self, Format};
 use serde::Serialize;
 
-use super::error::OpenAiError;
-use super::request::no_such_model;
+use super::openai_error::OpenAiError;
+use super::request_members::no_such_model;
 
 #[derive(Serialize)]
 struct Page<'name> {

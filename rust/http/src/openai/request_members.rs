@@ -6,8 +6,8 @@ use http::StatusCode;
 use pybridge::Limits;
 use pybridge::codec::{self, Format};
 
-use super::error::OpenAiError;
-use super::text::{Kind, Malformed, Member, is_null, kind, members, string};
+use super::json_walk::{Kind, Malformed, Member, is_null, kind, members, string};
+use super::openai_error::OpenAiError;
 
 /// Longest name of a model; each chunk of an answer repeats it.
 const MAX_NAME_BYTES: usize = 256;

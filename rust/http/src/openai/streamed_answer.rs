@@ -5,13 +5,13 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use pybridge::{Batch, StreamError};
 
-use super::delta::Deltas;
+use super::chunk_from_delta::Deltas;
 use super::endpoint::Endpoint;
-use super::failure::{returned_none, yielded_item};
-use super::pass::{Chunks, Fate};
-use super::request::Asked;
-use super::shape::{Outline, Shape};
-use super::text::is_null;
+use super::handler_made_chunks::{Chunks, Fate};
+use super::item_shape::{Outline, Shape};
+use super::json_walk::is_null;
+use super::request_members::Asked;
+use super::wrong_item::{returned_none, yielded_item};
 
 const DATA: &[u8] = b"data: ";
 const END: &[u8] = b"\n\n";
@@ -27,7 +27,7 @@ pub(crate) struct Written {
 }
 
 /// Makes the events of one streamed answer. The first item tells whether the handler yields chunks, which are passed on, or text
-/// and deltas, which get their envelope here.
+/// and deltas, which are put into chunks.
 #[derive(Debug)]
 pub(crate) struct Events {
     endpoint: Endpoint,

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use super::shape::no_json;
-use super::text::{elements, is_null, members, string};
+use super::item_shape::no_json;
+use super::json_walk::{elements, is_null, members, string};
 
 type Result<T> = std::result::Result<T, Cow<'static, str>>;
 

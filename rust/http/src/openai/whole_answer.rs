@@ -4,15 +4,15 @@ use std::borrow::Cow;
 
 use pybridge::StreamError;
 
-use super::delta::Deltas;
+use super::chunk_from_delta::Deltas;
 use super::endpoint::Endpoint;
-use super::events::item_of;
-use super::failure::{returned_none, yielded, yielded_item};
-use super::merged::{ANSWER, Object, Room};
-use super::pass::Chunks;
-use super::request::Asked;
-use super::shape::{Outline, Shape};
-use super::text::is_null;
+use super::handler_made_chunks::Chunks;
+use super::item_shape::{Outline, Shape};
+use super::json_walk::is_null;
+use super::merge_chunks::{ANSWER, Object, Room};
+use super::request_members::Asked;
+use super::streamed_answer::item_of;
+use super::wrong_item::{returned_none, yielded, yielded_item};
 
 /// Makes one answer of a handler's items.
 ///

@@ -3,10 +3,10 @@
 use http::Response;
 use pybridge::{ChunkStream, EngineProfile, Format, Framing, StreamError};
 
-use super::openai;
+use super::openai_routes;
 use super::options::ProtocolOptions;
 use super::representation::{Delivery, Representation};
-use super::terms::Terms;
+use super::service_state::Terms;
 use crate::answer::{self, AnswerBody, Source};
 
 /// How a stream becomes an answer.
@@ -15,7 +15,7 @@ pub(super) enum Form {
     /// In the form that the client asked for.
     Generic(&'static Representation),
     /// As chunks of a chat or a completion, or merged into one.
-    OpenAi(openai::Call),
+    OpenAi(openai_routes::Call),
 }
 
 impl Form {

@@ -3,10 +3,10 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::health_and_metrics::{LIVE, METRICS, READY};
 use super::options::ProtocolOptions;
-use super::pages::{LIVE, METRICS, READY};
 use crate::api::Api;
-use crate::headers::is_read_anyway;
+use crate::option_headers::is_read_anyway;
 
 /// An option of the protocol that cannot be.
 #[derive(Debug, Clone, PartialEq, Eq)]

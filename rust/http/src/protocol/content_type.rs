@@ -4,9 +4,9 @@ use http::{HeaderMap, header};
 use mediatype::{MediaType, ReadParams};
 use pybridge::Format;
 
-use super::refusals::unsupported;
-use crate::error::Refusal;
-use crate::media;
+use super::request_refusals::unsupported;
+use crate::http_error::Refusal;
+use crate::media_types;
 
 const NAME: &str = "content-type";
 
@@ -28,7 +28,7 @@ pub(super) fn format_of(headers: &HeaderMap, takes_msgpack: bool) -> Result<Form
     let mut values = headers.get_all(header::CONTENT_TYPE).iter();
     let value = match (values.next(), values.next()) {
         (None, _) => return Ok(Format::Json),
-        (Some(value), None) if value == media::JSON => return Ok(Format::Json),
+        (Some(value), None) if value == media_types::JSON => return Ok(Format::Json),
         (Some(value), None) => value.to_str().ok(),
         (Some(_), Some(_)) => None,
     };

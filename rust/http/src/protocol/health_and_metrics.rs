@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 
 use crate::answer::whole;
-use crate::media;
+use crate::media_types;
 
 pub(super) const LIVE: &str = "/health/live";
 pub(super) const READY: &str = "/health/ready";
@@ -35,15 +35,15 @@ fn page(content_type: &'static str, body: impl Into<Bytes>) -> Response<Bytes> {
 
 /// The page `/health/live`: the process answers, and the event loop of the handlers has stood still for so long.
 pub fn live_page(stalled: Duration) -> Response<Bytes> {
-    page(media::JSON, format!(r#"{{"status":"ok","loop_stalled_ms":{}}}"#, stalled.as_millis()))
+    page(media_types::JSON, format!(r#"{{"status":"ok","loop_stalled_ms":{}}}"#, stalled.as_millis()))
 }
 
 /// The page `/health/ready`: whether new calls are taken; status 503 while they are not.
 pub fn ready_page(serving: bool) -> Response<Bytes> {
     if serving {
-        return page(media::JSON, &br#"{"status":"ready"}"#[..]);
+        return page(media_types::JSON, &br#"{"status":"ready"}"#[..]);
     }
-    let mut response = page(media::JSON, &br#"{"status":"draining"}"#[..]);
+    let mut response = page(media_types::JSON, &br#"{"status":"draining"}"#[..]);
     *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
     response
 }

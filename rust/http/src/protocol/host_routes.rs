@@ -7,7 +7,7 @@ use pybridge::{ChunkStream, Format, Framing, StreamError};
 
 use crate::answer::{self, AnswerBody, Failures, Source};
 use crate::api::Api;
-use crate::media;
+use crate::media_types;
 
 /// An answer of a host's own route: a stream in one framing, without negotiation.
 ///
@@ -70,11 +70,11 @@ impl Plain {
 
     fn content_type(&self) -> &'static str {
         match (self.framing, self.codec) {
-            (Framing::Sse, _) => media::EVENTS,
-            (Framing::Ndjson, _) => media::LINES,
-            (Framing::None, Some(Format::Msgpack)) => media::MSGPACK,
-            (Framing::None, Some(Format::Json)) => media::JSON,
-            _ => media::BYTES,
+            (Framing::Sse, _) => media_types::EVENTS,
+            (Framing::Ndjson, _) => media_types::LINES,
+            (Framing::None, Some(Format::Msgpack)) => media_types::MSGPACK,
+            (Framing::None, Some(Format::Json)) => media_types::JSON,
+            _ => media_types::BYTES,
         }
     }
 }

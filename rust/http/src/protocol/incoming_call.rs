@@ -6,17 +6,17 @@ use bytes::Bytes;
 use http::Response;
 use pybridge::{CallOptions, StreamError};
 
-use super::form::Form;
-use super::openai;
-use super::prepared::Prepared;
-#[cfg(feature = "server")]
-use super::refusals;
+use super::answer_form::Form;
+use super::openai_routes;
+use super::prepared_call::Prepared;
 use super::representation::Representation;
-use super::terms::Terms;
+#[cfg(feature = "server")]
+use super::request_refusals;
+use super::service_state::Terms;
 use crate::answer::failed;
-use crate::error::HttpError;
-use crate::headers::made_up_id;
+use crate::http_error::HttpError;
 use crate::openai::Endpoint;
+use crate::option_headers::made_up_id;
 
 /// A call whose head fits. Its body is still to come.
 #[derive(Debug)]
@@ -63,13 +63,13 @@ impl Incoming {
     /// The answer to a body that comes too slowly: status 408.
     #[cfg(feature = "server")]
     pub(crate) fn too_slow(self) -> Response<Bytes> {
-        self.fail(refusals::too_slow())
+        self.fail(request_refusals::too_slow())
     }
 
     /// The answer while no call is taken any more: status 503.
     #[cfg(feature = "server")]
     pub(crate) fn draining(self) -> Response<Bytes> {
-        self.fail(refusals::draining())
+        self.fail(request_refusals::draining())
     }
 
     pub(crate) fn fail(self, error: impl Into<HttpError>) -> Response<Bytes> {
@@ -91,9 +91,9 @@ impl Incoming {
         let Self { terms, options, kind } = self;
         let form = match kind {
             Kind::Generic(representation) => Form::Generic(representation),
-            Kind::OpenAi(endpoint) => match openai::Call::of(&terms, endpoint, &body) {
+            Kind::OpenAi(endpoint) => match openai_routes::Call::of(&terms, endpoint, &body) {
                 Ok(call) => Form::OpenAi(call),
-                Err(error) => return Err(openai::refused(error, options.request_id.unwrap_or_else(made_up_id))),
+                Err(error) => return Err(openai_routes::refused(error, options.request_id.unwrap_or_else(made_up_id))),
             },
         };
         Ok(Prepared::new(terms, body, options, form))

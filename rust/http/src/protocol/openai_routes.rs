@@ -7,12 +7,12 @@ use http::Response;
 use pybridge::{ChunkStream, Framing, StreamError};
 
 use super::options::ProtocolOptions;
-use super::terms::Terms;
+use super::service_state::Terms;
 use crate::answer::{self, AnswerBody, Failures, Source};
 use crate::api::Api;
-use crate::headers::made_up_id;
-use crate::media;
+use crate::media_types;
 use crate::openai::{Asked, Endpoint, Events, Merger, OpenAiError, look, model_page, models_page};
+use crate::option_headers::made_up_id;
 
 /// A call whose body has been looked at.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ pub(super) fn page(terms: &Terms, model: Option<&str>, request_id: Option<String
     };
     let id = request_id.unwrap_or_else(made_up_id);
     match page {
-        Ok(page) => answer::named(answer::whole(media::JSON, page.into()), id),
+        Ok(page) => answer::named(answer::whole(media_types::JSON, page.into()), id),
         Err(error) => refused(error, id),
     }
 }
@@ -61,11 +61,11 @@ impl Call {
         if !self.asked.stream {
             let merger = Merger::new(self.endpoint, self.asked, &id, created).unary(unary);
             let body = answer::merged(chunks, merger).await?;
-            return Ok(answer::whole(media::JSON, body));
+            return Ok(answer::whole(media_types::JSON, body));
         }
         let events = Events::new(self.endpoint, self.asked, &id, created).unary(unary);
         let source = Source::events(chunks, flush_interval, events);
-        answer::stream(media::EVENTS, source, Failures::Event(Api::OpenAi), commit_after, keep_alive).await
+        answer::stream(media_types::EVENTS, source, Failures::Event(Api::OpenAi), commit_after, keep_alive).await
     }
 }
 

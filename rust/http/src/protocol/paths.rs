@@ -3,8 +3,8 @@
 use http::Method;
 use percent_encoding::percent_decode_str;
 
+use super::health_and_metrics::{LIVE, METRICS, Page, READY};
 use super::options::ProtocolOptions;
-use super::pages::{LIVE, METRICS, Page, READY};
 use crate::api::Api;
 use crate::openai::Endpoint;
 

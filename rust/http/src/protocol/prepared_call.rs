@@ -6,8 +6,8 @@ use bytes::Bytes;
 use http::Response;
 use pybridge::{CallOptions, ChunkStream, Engine, Framing, StreamError};
 
-use super::form::Form;
-use super::terms::Terms;
+use super::answer_form::Form;
+use super::service_state::Terms;
 use crate::answer::{AnswerBody, answer};
 
 /// A call that is ready to be made: what the engine is given, and what makes an answer of its stream.

@@ -5,7 +5,7 @@ use pybridge::{EngineProfile, Format, Framing};
 use super::accept_header::Offer;
 use crate::answer::Failures;
 use crate::api::Api;
-use crate::media;
+use crate::media_types;
 
 /// A form of answers: its type, how items become it, and when they go out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +40,7 @@ const LATE: Delivery = Delivery::Stream(Failures::End);
 
 const EVENTS: Representation = Representation {
     names: ("text", "event-stream"),
-    content_type: media::EVENTS,
+    content_type: media_types::EVENTS,
     framing: Framing::Sse,
     codec: None,
     delivery: Delivery::Stream(Failures::Event(Api::Generic)),
@@ -62,24 +62,29 @@ const fn raw(names: (&'static str, &'static str), content_type: &'static str) ->
 const fn json(delivery: Delivery) -> Representation {
     Representation {
         names: ("application", "json"),
-        content_type: media::JSON,
+        content_type: media_types::JSON,
         framing: Framing::Ndjson,
         codec: None,
         delivery,
     }
 }
 
-const NDJSON: Representation = lines("x-ndjson", media::LINES);
+const NDJSON: Representation = lines("x-ndjson", media_types::LINES);
 const JSONL: Representation = lines("jsonl", "application/jsonl");
-const MSGPACK: Representation = msgpack("msgpack", media::MSGPACK);
+const MSGPACK: Representation = msgpack("msgpack", media_types::MSGPACK);
 const VND_MSGPACK: Representation = msgpack("vnd.msgpack", "application/vnd.msgpack");
 const X_MSGPACK: Representation = msgpack("x-msgpack", "application/x-msgpack");
 
 /// Of what a client likes as much, the first is taken.
 const STREAMS: [Representation; 7] = [NDJSON, EVENTS, json(Delivery::Array), MSGPACK, JSONL, VND_MSGPACK, X_MSGPACK];
 const VALUES: [Representation; 7] = [json(Delivery::Value), NDJSON, EVENTS, MSGPACK, JSONL, VND_MSGPACK, X_MSGPACK];
-const RAW: [Representation; 5] =
-    [NDJSON, EVENTS, raw(("application", "octet-stream"), media::BYTES), raw(("text", "plain"), media::TEXT), JSONL];
+const RAW: [Representation; 5] = [
+    NDJSON,
+    EVENTS,
+    raw(("application", "octet-stream"), media_types::BYTES),
+    raw(("text", "plain"), media_types::TEXT),
+    JSONL,
+];
 
 /// The forms that answers of such an engine can have.
 pub(super) fn offers(profile: EngineProfile) -> &'static [Representation] {

@@ -9,17 +9,17 @@ use pybridge::{EngineProfile, Format};
 use super::accept_header::choose;
 use super::check_options::{ProtocolError, check, path_of};
 use super::content_type::format_of;
-use super::incoming::{Incoming, Kind};
+use super::health_and_metrics::Page;
+use super::incoming_call::{Incoming, Kind};
 use super::options::ProtocolOptions;
-use super::pages::Page;
 use super::paths::Target;
 use super::representation::{Representation, names, offers};
-use super::terms::Terms;
-use super::{openai, refusals};
+use super::service_state::Terms;
+use super::{openai_routes, request_refusals};
 use crate::answer::failed;
 use crate::api::Api;
-use crate::error::{HttpError, Refusal};
-use crate::headers::{call_options, made_up_id, request_id};
+use crate::http_error::{HttpError, Refusal};
+use crate::option_headers::{call_options, made_up_id, request_id};
 
 /// The protocol between HTTP clients and one engine, for any server: it tells what a request is for, and makes its answer.
 ///
@@ -82,7 +82,7 @@ impl Protocol {
     pub fn new(options: ProtocolOptions, profile: EngineProfile) -> Result<Self, ProtocolError> {
         check(&options)?;
         let path = path_of(&options).to_owned();
-        Ok(Self { terms: Arc::new(Terms { options, profile, path, created: openai::now() }) })
+        Ok(Self { terms: Arc::new(Terms { options, profile, path, created: openai_routes::now() }) })
     }
 
     /// What a request with this head is for. Its path is relative to where the service is mounted.
@@ -103,7 +103,7 @@ impl Protocol {
     /// The answer to a request without a key: status 401.
     #[cfg(feature = "server")]
     pub(crate) fn without_key(&self, head: &request::Parts) -> Response<Bytes> {
-        self.refuse(head, refusals::without_key())
+        self.refuse(head, request_refusals::without_key())
     }
 
     /// The methods that a path takes, as the header `Allow` lists them; `None`: there is nothing.
@@ -114,9 +114,9 @@ impl Protocol {
 
     fn try_route(&self, head: &request::Parts) -> Result<Route, HttpError> {
         let Terms { options, path, .. } = &*self.terms;
-        let target = Target::of(options, path, head.uri.path()).ok_or_else(refusals::not_found)?;
+        let target = Target::of(options, path, head.uri.path()).ok_or_else(request_refusals::not_found)?;
         if !target.takes(&head.method) {
-            return Err(refusals::wrong_method(target.methods()).into());
+            return Err(request_refusals::wrong_method(target.methods()).into());
         }
         let kind = match target {
             Target::Page(page) => return Ok(Route::Page(page)),
@@ -134,7 +134,7 @@ impl Protocol {
 
     /// A page of `OpenAI`'s interface.
     fn models(&self, head: &request::Parts, name: Option<&str>) -> Route {
-        Route::Answer(openai::page(&self.terms, name, request_id(&head.headers)))
+        Route::Answer(openai_routes::page(&self.terms, name, request_id(&head.headers)))
     }
 
     /// Format of the request; `None`: the handler gets it as it is.
@@ -152,7 +152,7 @@ impl Protocol {
     /// The form of the answer.
     fn negotiate(&self, head: &request::Parts) -> Result<&'static Representation, Refusal> {
         let profile = self.terms.profile;
-        choose(&head.headers, offers(profile)).ok_or_else(|| refusals::not_acceptable(names(profile)))
+        choose(&head.headers, offers(profile)).ok_or_else(|| request_refusals::not_acceptable(names(profile)))
     }
 
     /// Refuses a body that is announced to be too long before it is read.

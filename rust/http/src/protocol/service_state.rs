@@ -3,8 +3,8 @@
 use pybridge::EngineProfile;
 
 use super::options::ProtocolOptions;
-use super::refusals;
-use crate::error::Refusal;
+use super::request_refusals;
+use crate::http_error::Refusal;
 
 /// Checked options, and the engine that they are for.
 #[derive(Debug)]
@@ -35,6 +35,6 @@ impl Terms {
     /// What a client is told whose body is over [`Self::max_body`].
     pub(super) fn too_large(&self) -> Refusal {
         let (limit, most) = self.body_limit();
-        refusals::too_large(limit, most)
+        request_refusals::too_large(limit, most)
     }
 }

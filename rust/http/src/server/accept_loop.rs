@@ -12,8 +12,8 @@ use tokio::time::{Instant, sleep};
 
 use super::acceptor::Acceptor;
 use super::connection;
-use super::report::report;
-use super::site::Site;
+use super::server_state::Site;
+use super::stderr_lines::report;
 use super::transport::Transport;
 
 /// Longest pause after an accept that failed for want of memory or files.

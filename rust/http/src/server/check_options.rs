@@ -2,8 +2,8 @@
 
 use pybridge::EngineProfile;
 
-use super::error::ServerError;
-use super::options::ServerOptions;
+use super::server_error::ServerError;
+use super::server_options::ServerOptions;
 use crate::guard::{Cors, Forwarded};
 use crate::protocol::{Protocol, check_letters, check_time};
 

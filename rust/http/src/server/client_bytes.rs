@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use super::connection_progress::Progress;
+use super::http1_messages::Messages;
 use super::http2_frames::Frames;
-use super::messages::Messages;
-use super::progress::Progress;
 
 /// What every client of HTTP/2 sends first.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";

@@ -14,11 +14,11 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::unconstrained;
 use tokio_util::io::InspectReader;
 
+use super::client_bytes::Inbound;
+use super::connection_progress::Progress;
 use super::deadlines::Deadlines;
-use super::inbound::Inbound;
-use super::progress::Progress;
+use super::server_state::Site;
 use super::service::answer;
-use super::site::Site;
 use super::socket::Socket;
 use super::tls::Tls;
 use super::transport::Transport;

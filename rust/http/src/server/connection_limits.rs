@@ -4,7 +4,7 @@ use hyper_util::rt::TokioTimer;
 use hyper_util::server::conn::auto;
 
 use super::http2_tasks::Streams;
-use super::options::ServerOptions;
+use super::server_options::ServerOptions;
 
 /// Most bytes of one connection that wait to be written before an answer is asked for more, and longest head of a request.
 const BUFFER_BYTES: usize = 64 << 10;

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::phase::Phase;
-use super::site::Site;
+use super::server_phase::Phase;
+use super::server_state::Site;
 
 /// Ends a server, from any thread; clones end the same. Nothing here waits.
 #[derive(Debug, Clone)]

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::options::ServerOptions;
-use super::progress::{Progress, Waiting};
+use super::connection_progress::{Progress, Waiting};
+use super::server_options::ServerOptions;
 use crate::answer::{Timer, after};
 
 /// How long a connection that nothing is sent on any more is read, so that its last answer arrives before the reset.

@@ -7,8 +7,8 @@ use pybridge::Drained;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
-use super::phase::Phase;
-use super::site::{LAST_REQUESTS, Site};
+use super::server_phase::Phase;
+use super::server_state::{LAST_REQUESTS, Site};
 use crate::answer::after;
 
 /// Waits until the server is told to drain, and drains it; gives also when it had to be over.

@@ -13,8 +13,8 @@ use http_body::{Body, Frame};
 use hyper::body::Incoming;
 use pybridge::{Engine, StreamError};
 
-use super::pace::{LEAST_BYTES, Pace};
-use super::progress::Progress;
+use super::connection_progress::Progress;
+use super::upload_pace::{LEAST_BYTES, Pace};
 
 /// Why a body was not read to its end.
 #[derive(Debug)]

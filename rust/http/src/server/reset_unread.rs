@@ -9,7 +9,7 @@ use std::time::Duration;
 use socket2::SockRef;
 use tokio::net::TcpStream;
 
-use super::progress::Progress;
+use super::connection_progress::Progress;
 
 /// The TCP connections of a server that are open.
 ///

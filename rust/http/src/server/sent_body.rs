@@ -6,9 +6,9 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
+use super::connection_progress::Live;
 use super::http2_tasks::{piece_asked, piece_waits};
-use super::leftover::Leftover;
-use super::progress::Live;
+use super::unread_http2_body::Leftover;
 use crate::answer::{AnswerBody, Interrupted};
 
 /// Most bytes of a piece over HTTP/2. hyper asks for the next one when there is room, so a client that takes little of a long

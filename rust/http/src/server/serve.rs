@@ -13,12 +13,12 @@ use super::accept_loop::accept;
 use super::acceptor::Acceptor;
 use super::control::Control;
 use super::drain::{drain, leave};
-use super::error::ServerError;
 use super::listener::Listener;
 use super::metrics_of_processes::{Peers, give};
-use super::options::ServerOptions;
-use super::phase::Phase;
-use super::site::Site;
+use super::server_error::ServerError;
+use super::server_options::ServerOptions;
+use super::server_phase::Phase;
+use super::server_state::Site;
 
 /// How long connections have at least to send what is left of their answers when all calls are over.
 const LAST_WRITES: Duration = Duration::from_millis(500);

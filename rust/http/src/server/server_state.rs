@@ -9,12 +9,12 @@ use tokio::time::sleep;
 
 use super::check_options::Checked;
 use super::connection_limits::builder;
-use super::error::ServerError;
 use super::http2_tasks::Streams;
 use super::metrics_of_processes::Peers;
-use super::options::ServerOptions;
-use super::phase::{Leaving, Phase, Phases};
-use super::unsent::OpenSockets;
+use super::reset_unread::OpenSockets;
+use super::server_error::ServerError;
+use super::server_options::ServerOptions;
+use super::server_phase::{Leaving, Phase, Phases};
 use crate::guard::{Cors, Forwarded};
 use crate::observe::{Observer, metrics_text};
 use crate::protocol::Protocol;

@@ -8,9 +8,9 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::hangup::Hangup;
-use super::progress::Progress;
-use super::site::Site;
+use super::client_hangup::Hangup;
+use super::connection_progress::Progress;
+use super::server_state::Site;
 use super::transport::Transport;
 
 trait Duplex: AsyncRead + AsyncWrite + Unpin {}

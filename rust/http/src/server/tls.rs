@@ -12,7 +12,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::{self, ServerConfig};
 use tokio_rustls::server::TlsStream;
 
-use super::error::ServerError;
+use super::server_error::ServerError;
 
 /// TLS 1.2 and 1.3 with one certificate; clients choose HTTP/2 or HTTP/1.1 by ALPN.
 #[derive(Clone)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::progress::{OpenBody, Progress};
+use super::connection_progress::{OpenBody, Progress};
 use crate::answer::{Timer, after};
 
 /// How much of a body a client has to send within `body_timeout`, unless the body ends.

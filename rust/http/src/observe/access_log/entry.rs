@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use http::{HeaderName, HeaderValue, Method, StatusCode, Uri, Version, header, request};
 
-use crate::headers::REQUEST_ID;
 use crate::observe::Outcome;
+use crate::option_headers::REQUEST_ID;
 
 /// One request.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! Tests of reading requests and of the pages of models.
 
 use super::*;
-use crate::openai::error::OpenAiError;
+use crate::openai::openai_error::OpenAiError;
 use crate::openai::{look, model_page, models_page};
 
 fn names() -> [String; 2] {

@@ -62,3 +62,16 @@ impl Framing {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Framing;
+
+    #[test]
+    fn each_framing_has_a_name() {
+        let names = ["none", "sse", "ndjson", "length", "json", ""];
+        let framings =
+            [Some(Framing::None), Some(Framing::Sse), Some(Framing::Ndjson), Some(Framing::Length), None, None];
+        assert_eq!(names.map(Framing::from_name), framings);
+    }
+}

@@ -23,7 +23,7 @@ fn frames_come_out_whole_and_in_order_whatever_their_sizes() {
 }
 
 /// Ways to append bytes to the open frame.
-const WAYS: [fn(&mut Writer, &[u8]); 6] = [
+const WAYS: [fn(&mut Writer, &[u8]); 7] = [
     |writer, bytes| writer.put(bytes),
     |writer, bytes| {
         for &byte in bytes {
@@ -49,6 +49,7 @@ const WAYS: [fn(&mut Writer, &[u8]); 6] = [
         });
     },
     |writer, bytes| assert_eq!(writer.write(bytes).unwrap(), bytes.len()),
+    |writer, bytes| writer.write_all(bytes).unwrap(),
 ];
 
 #[test]
@@ -85,11 +86,11 @@ fn bytes_come_out_whole_however_little_room_is_left() {
     let pool = Pool::new(defaults().segment_bytes(8 << 10)).unwrap();
     let mut writer = pool.writer();
     for way in WAYS {
-        for room in 0..=16 {
+        for (room, bytes) in (0..=16).flat_map(|room| [(room, &b"2."[..]), (room, b"seven..")]) {
             busy_writer(&mut writer);
             let mut expected = fill(&mut writer, room);
-            way(&mut writer, b"seven..");
-            expected.extend(b"seven..");
+            way(&mut writer, bytes);
+            expected.extend(bytes);
             writer.commit();
             assert_eq!(frames(&mut sealed(&mut writer)), [expected], "{room} bytes of room");
         }

@@ -88,6 +88,23 @@ def packed(value: Any, codec: Any = "msgpack") -> bytes:
     return bytes(pybridge.encode(value, codec))
 
 
+BUILTIN: list[Any] = [
+    None, True, False, "", "a", "é", "日本", "😀", "x" * 31, "x" * 32, "x" * 255, "x" * 256, "x" * 65535, "x" * 65536,
+    "é" * 200, "é" * 300, "日" * 70_000, "😀" * 300, 'a\n"\\\x00\x1f\x7f',
+    0, 1, -1, 127, 128, -32, -33, 255, 256, -128, -129, 65535, 65536, -32768, -32769, 2**31, 2**32 - 1, 2**32,
+    -(2**31), -(2**31) - 1, 2**62, 2**63, 2**64 - 1, -(2**63), 0.0, -0.0, 1.5, 1e300, 5e-324,
+    [], [1], list(range(16)), list(range(70_000)), {}, {"a": {"b": [None]}}, (), (1, "a", None), [0.5] * 100,
+    {str(i): i for i in range(16)}, {str(i): i for i in range(70_000)},
+]  # fmt: skip
+
+
+@pytest.mark.guarantee("V-01")
+@pytest.mark.parametrize("value", BUILTIN, ids=lambda value: type(value).__name__)
+def test_builtin_values_are_the_bytes_that_public_encoders_write(value: Any) -> None:
+    assert packed(value) == msgspec.msgpack.encode(value) == ormsgpack.packb(value)
+    assert packed(value, "json") == orjson.dumps(value)
+
+
 @pytest.mark.guarantee("V-01")
 @given(msgpack_values)
 @examples

@@ -23,12 +23,12 @@ ROOT = Path(__file__).parents[2]
 BLOCKS = blocks()
 
 RUN_ELSEWHERE = {
-    "docs/asgi.md": "protocol/test_document.py",
+    "docs/asgi.md": "protocol/test_asgi_document.py",
     "docs/memory.md": "package/test_readme.py",
     "docs/pool.md": "package/test_readme.py",
     "docs/serve.md": "serve/test_serve_document.py",
     "docs/serving.md": "streams/test_serving_document.py",
-    "docs/streams.md": "streams/test_document.py",
+    "docs/streams.md": "streams/test_streams_document.py",
     "docs/tuning.md": "package/test_readme.py",
     "docs/values.md": "codec/test_values_document.py",
 }

@@ -2,13 +2,13 @@
 
 mod allocator;
 mod cpu;
-mod idle;
-mod idle_watch;
+mod give_memory_back;
+mod idle_detection;
 mod malloc;
-mod release;
+mod release_when_idle;
 mod report;
 mod resident;
 mod settings;
 
-pub(crate) use idle_watch::watch;
+pub(crate) use release_when_idle::watch;
 pub(crate) use report::{Figures, apply_memory, count_blocks, memory_obstacles, memory_snapshot};

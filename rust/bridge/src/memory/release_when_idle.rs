@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use super::cpu::{CpuWindow, process_time};
-use super::idle::{Load, Trigger};
-use super::release::{note_python_obstacle, release_malloc, release_python};
+use super::give_memory_back::{note_python_obstacle, release_malloc, release_python};
+use super::idle_detection::{Load, Trigger};
 use super::resident::resident;
 use super::settings::{self, IdleRelease, Settings};
 use crate::state::activity;

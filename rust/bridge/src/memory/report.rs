@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
 use super::settings::{self, IdleRelease, Settings};
-use super::{allocator, malloc, release, resident};
+use super::{allocator, give_memory_back, malloc, resident};
 use crate::base::lock::{Mutex, lock};
 use crate::consumer::PyFrame;
 use crate::engine::pool_totals;
@@ -100,7 +100,7 @@ pub(crate) fn memory_snapshot(py: Python<'_>, malloc_age: f64) -> PyResult<Bound
     count_blocks(py)?;
     let figures = py.detach(|| Figures::at_most(max_age));
     let releases = PyList::empty(py);
-    for release in release::releases() {
+    for release in give_memory_back::releases() {
         let entry = PyDict::new(py);
         entry.set_item("when", release.when)?;
         entry.set_item("what", release.what)?;
@@ -120,7 +120,11 @@ pub(crate) fn memory_snapshot(py: Python<'_>, malloc_age: f64) -> PyResult<Bound
     snapshot.set_item("python_blocks", figures.python_blocks)?;
     snapshot.set_item("releases", releases)?;
     let wanted = settings::current().idle_release == IdleRelease::All;
-    let obstacle = if wanted { release::python_obstacle(py)?.or_else(release::last_python_obstacle) } else { None };
+    let obstacle = if wanted {
+        give_memory_back::python_obstacle(py)?.or_else(give_memory_back::last_python_obstacle)
+    } else {
+        None
+    };
     snapshot.set_item("python_kept", obstacle)?;
     Ok(snapshot)
 }
@@ -157,7 +161,7 @@ pub(crate) fn memory_obstacles(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     }
     if let Some(reason) = unknown {
         obstacles.set_item("python", reason)?;
-    } else if let Some(reason) = release::python_obstacle(py)? {
+    } else if let Some(reason) = give_memory_back::python_obstacle(py)? {
         obstacles.set_item("python", reason)?;
     }
     if let Some(reason) = malloc::obstacle() {

@@ -107,6 +107,7 @@ mod tests {
         let pool = Pool::new(PoolConfig::default()).expect("the defaults are valid");
         let mut cursor = BatchCursor::default();
         assert!(cursor.is_empty() && cursor.advance().is_none() && cursor.advance_to_end().is_none());
+        assert!(cursor.is_clear());
         cursor.load(frames(&mut pool.writer(), &[1, 2, 0, 4]));
         assert_eq!((cursor.pins(), cursor.bytes().len(), cursor.take_due_credit()), (64 << 10, 7, (0, 0)));
         assert_eq!(cursor.advance(), Some(0..1));
@@ -120,7 +121,8 @@ mod tests {
         assert_eq!(cursor.take_due_credit(), (4 + 64, 1));
         cursor.load(frame(3));
         assert_eq!((cursor.advance_to_end(), cursor.take_due_credit()), (Some(0..3), (3 + 64, 1)));
+        assert!(cursor.is_empty() && !cursor.is_clear(), "its memory is still there");
         cursor.clear();
-        assert_eq!((cursor.is_empty(), cursor.bytes().len()), (true, 0));
+        assert_eq!((cursor.is_clear(), cursor.bytes().len()), (true, 0));
     }
 }

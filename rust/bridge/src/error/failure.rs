@@ -81,4 +81,11 @@ mod tests {
         assert_eq!((failure.status(), failure.retryable()), (429, true));
         assert_eq!(Failure::panicked().kind, FailureKind::Internal);
     }
+
+    #[test]
+    fn a_failure_by_a_limit_names_it() {
+        let failure = Failure::over(FailureKind::TooLarge, "max_frame_bytes", "why".to_owned());
+        assert_eq!((&*failure.class, failure.limit.as_deref()), ("LimitExceeded", Some("max_frame_bytes")));
+        assert_eq!((failure.kind, &*failure.message), (FailureKind::TooLarge, "why"));
+    }
 }

@@ -257,3 +257,20 @@ impl Visitor for Builder<'_, '_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "a test's thread is its own")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_message_takes_over_a_stack_that_is_not_large() {
+        Python::attach(|py| {
+            for (capacity, taken) in [(1, true), (SPARE_VALUES, true), (SPARE_VALUES + 1, false)] {
+                drop(Values::new(py));
+                Values { stack: Vec::with_capacity(capacity), spent: 0 }.keep(py);
+                assert_eq!(Values::new(py).stack.capacity() == capacity, taken, "{capacity}");
+            }
+        });
+    }
+}

@@ -10,6 +10,11 @@ use crate::{Decoder, decode, from_frame, scan};
 pub(super) const MANY: &str = "[None, True, False, {'a': [1, -1, 127, 128, 255, 256, 65535, 65536, 2**32, 2**63, 2**64-1, -32, -33, -128, -129, -2**31, -2**63], \
     'é': 'ü日😀', '': [], 'b': {}, 'f': [0.0, -0.0, 1e-320, 1.5, 1e308], 's': 'x' * 300, 't': 'é' * 40000, 'q': 'a\"\\\\/\\b\\f\\n\\r\\t\\x01'}]";
 
+/// Each of `codes` in each format.
+fn in_each_format<C: Clone>(codes: &[C]) -> impl Iterator<Item = (Format, C)> {
+    [Format::Json, Format::Msgpack].into_iter().flat_map(|format| codes.iter().map(move |code| (format, code.clone())))
+}
+
 fn repr(value: &Bound<'_, PyAny>) -> String {
     value.repr().unwrap().to_string()
 }
@@ -23,16 +28,37 @@ fn what_was_encoded_decodes_to_the_same_in_one_go_and_in_stretches() {
             scan(format, &Limits::default(), &frame).unwrap();
             let whole = decode(py, &spec(format), &Limits::default(), &frame).unwrap();
             assert_eq!(repr(whole.bind(py)), repr(&item));
-            let mut decoder = Decoder::new(spec(format), Arc::default(), Bytes::from(frame));
-            let mut turns = 0;
-            let value = loop {
-                turns += 1;
-                if let Some(value) = decoder.run(py, 3).unwrap() {
-                    break value;
-                }
-            };
-            assert!(turns > 20);
-            assert_eq!(repr(value.bind(py)), repr(&item));
+            assert_eq!(in_stretches(format, &frame, &item), repr(&item));
+        }
+    });
+}
+
+/// The `repr` of what `frame`, the message of `item`, decodes to a few bytes at a time.
+fn in_stretches(format: Format, frame: &[u8], item: &Bound<'_, PyAny>) -> String {
+    let mut decoder = Decoder::new(spec(format), Arc::default(), Bytes::copy_from_slice(frame));
+    let mut turns = 0;
+    let value = loop {
+        turns += 1;
+        if let Some(value) = decoder.run(item.py(), 3).unwrap() {
+            break value;
+        }
+    };
+    assert!(turns > 20);
+    repr(value.bind(item.py()))
+}
+
+#[test]
+fn a_map_too_large_for_one_part_decodes_to_the_same_in_one_go_and_in_stretches() {
+    Python::attach(|py| {
+        let map = |pairs| format!("{{str(n): n for n in range({pairs})}}");
+        let mut codes = vec![format!("[{{**{}, 'in': [1, {}, 2], 'end': 3}}, 4]", map(1025), map(1537))];
+        codes.extend([511, 512, 513, 1024, 1025, 1537].map(|pairs| format!("[0, 'a', {}, 1]", map(pairs))));
+        for (format, code) in in_each_format(&codes) {
+            let item = eval(py, &code);
+            let frame = encode(spec(format), &item).unwrap();
+            let whole = decode(py, &spec(format), &Limits::default(), &frame).unwrap();
+            assert_eq!(repr(whole.bind(py)), repr(&item), "{code}");
+            assert_eq!(in_stretches(format, &frame, &item), repr(&item), "{code}");
         }
     });
 }
@@ -201,14 +227,81 @@ fn what_objects_are_estimated_at_is_near_what_the_interpreter_counts() {
         "[{'a': n, 'b': 1.5} for n in range(1000)]",
     ];
     Python::attach(|py| {
-        for (format, code) in [Format::Json, Format::Msgpack].into_iter().flat_map(|format| values.map(|v| (format, v)))
-        {
+        for (format, code) in in_each_format(&values).chain([(Format::Msgpack, "b'x' * 10_000")]) {
             let frame = encode(spec(format), &eval(py, code)).unwrap();
             let mut decoder = Decoder::new(spec(format), Arc::default(), Bytes::from(frame));
             let value = decoder.run(py, usize::MAX).unwrap().unwrap();
             let (counted, estimated) = (sizes(value.bind(py)), decoder.decoded_bytes());
             let near = counted * 95 / 100..=counted * 13 / 10;
             assert!(near.contains(&estimated), "{code}: {estimated} for {counted}");
+        }
+    });
+}
+
+/// Guarantee L-06.
+#[test]
+fn objects_of_as_many_bytes_as_the_limit_are_made_and_of_one_more_are_not() {
+    Python::attach(|py| {
+        let values = ["1", "[]", "'text'", "{'a key': 1}", "{'kéy': None}", MANY];
+        for (format, code) in in_each_format(&values).chain([(Format::Msgpack, "b'bytes'")]) {
+            let frame = encode(spec(format), &eval(py, code)).unwrap();
+            // Keys that are known from a message before cost less.
+            let value = decode(py, &spec(format), &Limits::default(), &frame).unwrap();
+            let mut decoder = Decoder::new(spec(format), Arc::default(), Bytes::copy_from_slice(&frame));
+            decoder.run(py, usize::MAX).unwrap().unwrap();
+            let made = decoder.decoded_bytes();
+            let exact = decode(py, &spec(format), &limits(|l| l.max_decoded_bytes = made), &frame).unwrap();
+            assert_eq!(repr(exact.bind(py)), repr(value.bind(py)));
+            let error = decode(py, &spec(format), &limits(|l| l.max_decoded_bytes = made - 1), &frame).unwrap_err();
+            assert!(matches!(error, DecodeError::Limit { limit: "max_decoded_bytes", .. }), "{code}: {error}");
+        }
+    });
+}
+
+/// Guarantee L-04.
+#[test]
+fn a_frame_over_the_limit_is_refused_before_it_is_read() {
+    Python::attach(|py| {
+        let read = |max: usize, input: &'static [u8]| {
+            let limits = limits(|l| l.max_frame_bytes = max);
+            let whole = decode(py, &spec(Format::Json), &limits, input).map(drop);
+            let mut decoder = Decoder::new(spec(Format::Json), limits.clone(), Bytes::from_static(input));
+            [whole, decoder.run(py, 1).map(drop), scan(Format::Json, &limits, input)]
+        };
+        assert!(read(4, b"1234").iter().all(Result::is_ok));
+        for refused in read(4, b"not JSON") {
+            assert!(
+                matches!(&refused, Err(DecodeError::Limit { limit: "max_frame_bytes", offset: 4, .. })),
+                "{refused:?}"
+            );
+        }
+    });
+}
+
+#[test]
+fn a_decoding_that_fails_or_is_left_gives_back_what_it_made() {
+    let codes = ["[{'a name': 1}, {'a name': 2}, 3]", "{'k' * 40 + str(n): {'a name': n} for n in range(600)}"];
+    Python::attach(|py| {
+        for (format, code) in in_each_format(&codes) {
+            let frame = |code| Bytes::from(encode(spec(format), &eval(py, code)).unwrap());
+            // Keys of a few letters are kept, so that all maps have the same.
+            let map = decode(py, &spec(format), &Limits::default(), &frame("{'a name': 0}")).unwrap();
+            let key = map.bind(py).try_iter().unwrap().next().unwrap().unwrap();
+            let sys = py.import("sys").unwrap();
+            let references = || sys.call_method1("getrefcount", (&key,)).unwrap().extract::<usize>().unwrap();
+            let before = references();
+            let whole = frame(code);
+            let value = decode(py, &spec(format), &Limits::default(), &whole).unwrap();
+            assert!(references() > before, "values share the key");
+            drop(value);
+            decode(py, &spec(format), &Limits::default(), &whole[..whole.len() - 1]).unwrap_err();
+            assert_eq!(references(), before, "{format:?}: {code}, its end cut off");
+            let mut decoder = Decoder::new(spec(format), Arc::default(), whole);
+            while references() == before {
+                assert!(decoder.run(py, 1).unwrap().is_none());
+            }
+            drop(decoder);
+            assert_eq!(references(), before, "{format:?}: {code}, left");
         }
     });
 }

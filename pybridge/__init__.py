@@ -3,6 +3,7 @@
 from pybridge import _extension as _extension  # comes first: tells why the extension is not loaded, where it is not
 from pybridge import _stop_at_exit as _stop_at_exit
 from pybridge._call_options import CallOptions
+from pybridge._configure_memory import configure_memory
 from pybridge._extension import __version__
 from pybridge._pybridge import (
     Context,
@@ -36,7 +37,7 @@ from pybridge.errors import (
     StreamCancelled,
 )
 from pybridge.from_sync import from_sync
-from pybridge.memory import configure_memory, memory
+from pybridge.memory import memory
 from pybridge.pool import Pool
 from pybridge.server import Server, serve
 from pybridge.stats import EngineStats, MemoryStats

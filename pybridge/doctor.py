@@ -14,12 +14,13 @@ from collections.abc import Container, Iterator
 from typing import Any, TypeVar
 
 from pybridge import __version__, _system
+from pybridge._configure_memory import memory_obstacles
 from pybridge._sizes import format_size
 from pybridge._unknown_variables import KINDS, PREFIX, unknown_variables
 from pybridge._worker import thread_parking
 from pybridge.config import FlowConfig, Limits, MemoryConfig, PoolConfig
 from pybridge.errors import ConfigError
-from pybridge.memory import memory, memory_obstacles
+from pybridge.memory import memory
 
 Report = dict[str, dict[str, str]]
 """Sections of named findings."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, TypeVar, Unpack
 
 from pybridge import _pybridge
 from pybridge._call_options import CallOptions, check_seconds, check_text, checked
+from pybridge._configure_memory import settle_memory
 from pybridge._handler_checks import check_call, check_handler
 from pybridge._handlers import handler_name, takes_context
 from pybridge._http_options import HttpOptions, Protocol
@@ -23,7 +24,6 @@ from pybridge.asgi import AsgiApp
 from pybridge.codecs import Codec, CodecName, MsgpackCodec, resolve_codec
 from pybridge.config import FlowConfig, Limits, PoolConfig, Size
 from pybridge.errors import ConfigError
-from pybridge.memory import settle_memory
 from pybridge.pool import Pool
 from pybridge.stats import EngineStats
 

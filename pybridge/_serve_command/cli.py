@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any
 
+from pybridge._configure_memory import configure_memory
 from pybridge._pybridge import Worker
 from pybridge._serve import sockets
 from pybridge._serve.json_log import JsonLines
@@ -45,7 +46,6 @@ from pybridge._serve_command.worker_process import DRAINED, READY, end_with_pare
 from pybridge._unknown_variables import is_of_settings, unknown_variables
 from pybridge.engine import PooledEngine
 from pybridge.errors import ConfigError
-from pybridge.memory import configure_memory
 
 NOT_ENDED = 3
 """Exit status where a handler goes on whatever it is told."""

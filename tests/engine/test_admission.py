@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pybridge import EngineClosed, FlowConfig, Overloaded, PooledEngine, Stream, encode
+from pybridge import FlowConfig, Overloaded, PooledEngine, Stream, encode
 
 from support.consumers import collect
 from support.engines import EngineMaker
@@ -90,25 +90,6 @@ async def test_calls_get_their_places_in_the_order_they_came_whoever_leaves(make
         for number, stream in enumerate(waiting, 1):
             assert await collect(stream) == ([] if stream in waiting[::3] else [number])
     assert begun == [0, *(number for number in range(1, 20) if number % 3 != 1)]
-
-
-@pytest.mark.guarantee("F-07")
-async def test_refused_calls_are_counted_as_that_and_as_nothing_else(make_engine: EngineMaker) -> None:
-    engine = make_engine(waits, flow=FlowConfig(max_concurrency=1, max_queue=0))
-    async with engine(1) as stream:
-        assert await anext(stream) == 1
-        with pytest.raises(Overloaded):
-            await engine.call(2)
-        with pytest.raises(Overloaded):
-            await asyncio.gather(collect(engine.frames(2)), collect(engine.chunks(2)))
-    await engine.aclose()
-    with pytest.raises(EngineClosed):
-        await engine.call(3)
-    stats = engine.stats()
-    streams = stats.streams
-    assert (streams.started, streams.live, streams.finished, streams.raised) == (1, 0, 0, 0)
-    assert (streams.refused, stats.errors) == (4, {})
-    assert {reason: number for reason, number in streams.cancelled.items() if number} == {"caller": 1}
 
 
 @pytest.mark.guarantee("F-07")

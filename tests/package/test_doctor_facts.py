@@ -54,7 +54,7 @@ def test_more_threads_that_allocate_mean_more_arenas(run_python: PythonRunner) -
 def test_frozen_objects_stand_in_the_way_of_emptying_free_lists(run_python: PythonRunner) -> None:
     snippet = """
         import gc
-        from pybridge.memory import memory_obstacles
+        from pybridge._configure_memory import memory_obstacles
         before = memory_obstacles()
         gc.freeze()
         print("python" in before, "gc.freeze" in memory_obstacles()["python"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import pickle
 from collections.abc import AsyncIterator
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 import pybridge
-from pybridge import EngineStats, FlowConfig, PoolConfig, PooledEngine, StreamCancelled
+from pybridge import EngineClosed, EngineStats, FlowConfig, Overloaded, PoolConfig, PooledEngine, StreamCancelled
 from pybridge._sizes import format_size
 from pybridge.stats import Release
 
@@ -20,6 +21,11 @@ from support.consumers import collect, take
 async def handler(request: int) -> AsyncIterator[dict[str, int]]:
     for number in range(request):
         yield {"n": number}
+
+
+async def waits(request: int) -> AsyncIterator[int]:
+    yield request
+    await asyncio.Event().wait()
 
 
 async def failing(request: object) -> AsyncIterator[int]:
@@ -49,6 +55,23 @@ async def test_failure_is_counted_by_class() -> None:
             await collect(engine(None))
         stats = engine.stats()
     assert (stats.streams.raised, stats.errors) == (1, {"KeyError": 1})
+
+
+@pytest.mark.guarantee("F-07")
+async def test_refused_calls_are_counted_as_that_and_as_nothing_else() -> None:
+    async with PooledEngine(waits, flow=FlowConfig(max_concurrency=1, max_queue=0)) as engine, engine(1) as stream:
+        assert await anext(stream) == 1
+        with pytest.raises(Overloaded):
+            await engine.call(2)
+        with pytest.raises(Overloaded):
+            await asyncio.gather(collect(engine.frames(2)), collect(engine.chunks(2)))
+    with pytest.raises(EngineClosed):
+        await engine.call(3)
+    stats = engine.stats()
+    streams = stats.streams
+    assert (streams.started, streams.live, streams.finished, streams.raised) == (1, 0, 0, 0)
+    assert (streams.refused, stats.errors) == (4, {})
+    assert {reason: number for reason, number in streams.cancelled.items() if number} == {"caller": 1}
 
 
 async def test_effective_settings_are_in_the_snapshot() -> None:

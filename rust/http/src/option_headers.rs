@@ -86,12 +86,17 @@ impl std::error::Error for HeaderError {}
 
 impl FromHeaders for CallOptions {
     fn from_headers(headers: &HeaderMap) -> Result<Self, HeaderError> {
-        call_options(headers, &[])
+        call_options(headers, &[], Duration::MAX)
     }
 }
 
-/// As [`FromHeaders::from_headers`]; the headers of these names become metadata under them as well.
-pub(crate) fn call_options(headers: &HeaderMap, pass: &[HeaderName]) -> Result<CallOptions, HeaderError> {
+/// As [`FromHeaders::from_headers`], but a client that asks for more than `max_timeout` gets that, and the headers named by `pass`
+/// become metadata under their names as well.
+pub(crate) fn call_options(
+    headers: &HeaderMap,
+    pass: &[HeaderName],
+    max_timeout: Duration,
+) -> Result<CallOptions, HeaderError> {
     let mut options = CallOptions::default();
     // An engine's own limits are checked when the call starts; these keep what is copied until then small.
     let limits = Limits::default();
@@ -120,6 +125,7 @@ pub(crate) fn call_options(headers: &HeaderMap, pass: &[HeaderName]) -> Result<C
             return Err(refuse(name, "is more metadata than a request may have"));
         }
     }
+    options.timeout = options.timeout.map(|asked| asked.min(max_timeout));
     Ok(options)
 }
 

@@ -6,7 +6,13 @@ use std::time::{Duration, Instant};
 use crate::sync::{Arc, Mutex, lock};
 
 /// One lease in this many is watched: rare enough to cost nothing, often enough that a leaking stream shows soon.
-pub(crate) const SAMPLE_EVERY: u32 = 128;
+const SAMPLE_EVERY: u32 = 128;
+
+/// Whether the lease with this number, of a pool or of a writer, is watched.
+#[inline]
+pub(crate) fn is_watched(lease: u32) -> bool {
+    lease.is_multiple_of(SAMPLE_EVERY)
+}
 
 /// Watched at once; more would mean that nearly everything leaks, which the first reports already say.
 const MAX_SAMPLES: usize = 4096;

@@ -6,7 +6,7 @@ use crate::budget::{Budget, Charge, Direction};
 use crate::buffer::PooledBuf;
 use crate::config::PoolConfig;
 use crate::decay::Reason;
-use crate::leak::{LeaseWatch, SAMPLE_EVERY};
+use crate::leak::{LeaseWatch, is_watched};
 use crate::mapping::Mapping;
 use crate::pool::PoolError;
 use crate::segment::Segment;
@@ -155,7 +155,7 @@ impl PoolState {
             this.counters.exact.fetch_add(capacity, Ordering::Relaxed);
         }
         let lease = this.counters.leases.fetch_add(1, Ordering::Relaxed) as u32;
-        let watched = charge.is_some() && lease.is_multiple_of(SAMPLE_EVERY);
+        let watched = charge.is_some() && is_watched(lease);
         let sample = if watched { LeaseWatch::begun(&this.watch, stream, capacity) } else { None };
         Some(PooledBuf::new(this.clone(), mapping, class, charge, sample))
     }

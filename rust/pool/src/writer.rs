@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 use crate::batch::{Batch, END_BYTES, needs_trailer};
 use crate::buffer::PooledBuf;
 use crate::cursor::Cursor;
-use crate::leak::{LeaseWatch, SAMPLE_EVERY, Sample};
+use crate::leak::{LeaseWatch, Sample, is_watched};
 use crate::pool::Pool;
 use crate::pool_state::PoolState;
 use crate::segment::Segment;
@@ -348,11 +348,7 @@ impl Writer {
 
     fn sample(&mut self, bytes: usize) -> Option<Sample> {
         self.leases = self.leases.wrapping_add(1);
-        if self.leases.is_multiple_of(SAMPLE_EVERY) {
-            LeaseWatch::begun(&self.pool.state().watch, self.stream, bytes)
-        } else {
-            None
-        }
+        if is_watched(self.leases) { LeaseWatch::begun(&self.pool.state().watch, self.stream, bytes) } else { None }
     }
 }
 

@@ -19,6 +19,7 @@ mod outbox;
 mod queue;
 mod start_request;
 mod stream_state;
+mod wait_cancelled;
 mod wakers;
 pub(crate) mod write_timeout;
 

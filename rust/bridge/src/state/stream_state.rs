@@ -4,7 +4,7 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
-use std::task::{Poll, Waker};
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use pybridge_pool::Batch;
@@ -60,7 +60,7 @@ pub(crate) struct StreamState {
     /// Its place among the engine's live streams, while it has one.
     place: AtomicUsize,
     pub(super) children: Mutex<Vec<Weak<StreamState>>>,
-    cancel_waiters: Mutex<Wakers>,
+    pub(super) cancel_waiters: Mutex<Wakers>,
     timers: Mutex<Vec<tokio::task::AbortHandle>>,
     /// A timer looks at how long the producer waits for credit.
     pub(crate) pause_watched: AtomicBool,
@@ -307,42 +307,6 @@ impl StreamState {
         }
     }
 
-    /// The stream ended without its driver: whoever waits for its cancellation learns that on the worker. Nobody is woken
-    /// here, which may be the end of a Python object.
-    fn tell_cancel_waiters(&self) {
-        let waiters = lock(&self.cancel_waiters).take();
-        let waiters = WakeAll(waiters);
-        if !waiters.0.is_empty() {
-            drop(self.worker.post(Command::run(move |_py| drop(waiters))));
-        }
-    }
-
-    /// Wakes those who wait for its cancellation; on the worker.
-    pub(crate) fn wake_cancel_waiters(&self) {
-        let waiters = lock(&self.cancel_waiters).take();
-        drop(WakeAll(waiters));
-    }
-
-    /// Whether it was asked to stop, as soon as it was or has ended without that; else `waker` is called then.
-    pub(crate) fn poll_cancelled(&self, waker: Option<&Waker>) -> Poll<bool> {
-        if let Some(waker) = waker {
-            lock(&self.cancel_waiters).add(waker);
-        }
-        if self.cancel_reason().is_some() {
-            Poll::Ready(true)
-        } else if self.is_released() {
-            Poll::Ready(false)
-        } else {
-            Poll::Pending
-        }
-    }
-
-    /// Whoever has this waker waits for the cancellation no more.
-    pub(crate) fn forget_cancel_waiter(&self, waker: &Waker) {
-        let removed = lock(&self.cancel_waiters).remove(waker);
-        drop(removed);
-    }
-
     /// True once its driver has been made.
     pub(crate) fn has_begun(&self) -> bool {
         self.slot.load(Ordering::Relaxed) != usize::MAX
@@ -398,15 +362,6 @@ impl fmt::Debug for StreamState {
             .field("id", &self.id)
             .field("cancel", &self.cancel_reason())
             .finish_non_exhaustive()
-    }
-}
-
-/// Wakes when it is dropped: by the worker, or because that is gone.
-struct WakeAll(Vec<Waker>);
-
-impl Drop for WakeAll {
-    fn drop(&mut self) {
-        self.0.drain(..).for_each(Waker::wake);
     }
 }
 

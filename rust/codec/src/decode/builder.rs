@@ -259,8 +259,9 @@ impl Visitor for Builder<'_, '_> {
 }
 
 #[cfg(test)]
-#[allow(clippy::disallowed_methods, reason = "a test's thread is its own")]
 mod tests {
+    #![allow(clippy::disallowed_methods, reason = "a test's thread is its own")]
+
     use super::*;
 
     #[test]

@@ -126,8 +126,7 @@ impl Protocol {
             Target::Generic => Kind::Generic(self.negotiate(head)?),
         };
         self.check_length(head)?;
-        let mut call = call_options(&head.headers, &options.pass_headers)?;
-        call.timeout = call.timeout.map(|asked| asked.min(options.max_timeout));
+        let mut call = call_options(&head.headers, &options.pass_headers, options.max_timeout)?;
         call.encoded = self.encoded(head)?;
         Ok(Route::Call(Incoming::new(Arc::clone(&self.terms), call, kind)))
     }

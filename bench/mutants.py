@@ -47,7 +47,7 @@ POOL_TESTS = ["lib", "test=fork", "test=limits", "test=model", "test=writer"]
 CRATES = {
     "pool": ["pybridge-pool", *(f"--cargo-test-arg=--{tests}" for tests in POOL_TESTS)],
     "codec": ["pybridge-codec", "--cargo-test-arg=--lib"],
-    "bridge": ["pybridge", "--cargo-test-arg=--lib"],
+    "bridge": ["pybridge", "--features=tracing", "--cargo-test-arg=--lib"],
 }
 OUTCOMES = {"CaughtMutant": "caught", "MissedMutant": "missed", "Timeout": "timeout", "Unviable": "unviable"}
 

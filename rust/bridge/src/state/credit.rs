@@ -176,3 +176,26 @@ impl Credit {
         self.taken.abandoned.load(Ordering::SeqCst)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    #[test]
+    fn what_is_put_in_is_in_flight_until_it_is_taken_and_is_counted_for_good() {
+        let credit = Credit::new(Watermarks { high_bytes: 1000, low_bytes: 500, high_items: 10, low_items: 5 });
+        assert_eq!((credit.high_bytes(), credit.in_flight()), (1000, (0, 0)));
+        assert!(credit.charge(&Batch::single(Bytes::from_static(b"the first"))), "nothing was put in before");
+        assert!(!credit.charge(&Batch::single(Bytes::from_static(b"another"))));
+        credit.count_taken(9 + FRAME_OVERHEAD, 1);
+        assert_eq!(credit.in_flight(), (7 + FRAME_OVERHEAD, 1));
+        assert!(
+            !credit.charge(&Batch::single(Bytes::new())),
+            "it is not the first, though less is in flight than before"
+        );
+        #[cfg(feature = "tracing")]
+        assert_eq!(credit.charged(), (3, 16));
+    }
+}

@@ -8,6 +8,7 @@ use pyo3::prelude::*;
 use tokio::sync::oneshot;
 
 use super::malloc;
+use super::python_kept::{frozen_objects, python_obstacle};
 use super::resident::resident;
 use crate::base::lock::{Mutex, lock};
 use crate::worker::{LoopWorker, run_on_any};
@@ -15,17 +16,11 @@ use crate::worker::{LoopWorker, run_on_any};
 /// Longest wait for a loop to take its turn; one that does not run must not keep malloc's share from going back.
 const LOOP_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// More than an interpreter freezes by itself: 3.12's collector does so with immortal objects, some hundred. A program's
-/// freeze takes all there are, tens of thousands.
-const FROZEN_BY_INTERPRETER: usize = 2_000;
-
 /// As many as asyncio keeps of the objects by which a future is awaited. The collector does not know of them.
 const KEPT_AWAITS: usize = 255;
 
 /// Records kept.
 const HISTORY: usize = 64;
-
-static PYTHON_KEPT: Mutex<Option<String>> = Mutex::new(None);
 
 static RELEASES: Mutex<VecDeque<Release>> = Mutex::new(VecDeque::new());
 
@@ -99,35 +94,6 @@ pub(super) async fn release_python() -> Result<(), String> {
     }
 }
 
-/// Notes why the last release left Python's share; `None`: it did not.
-pub(super) fn note_python_obstacle(reason: Option<String>) {
-    *lock(&PYTHON_KEPT) = reason;
-}
-
-/// Why the last release left Python's share; `None`: it did not, or there was none.
-pub(super) fn last_python_obstacle() -> Option<String> {
-    lock(&PYTHON_KEPT).clone()
-}
-
-/// Why Python's free lists must not be emptied in this process; `None`: they may be.
-pub(super) fn python_obstacle(py: Python<'_>) -> PyResult<Option<String>> {
-    let version = py.version_info();
-    if collects_incrementally((version.major, version.minor, version.patch)) {
-        return Ok(Some("CPython 3.14.0 to 3.14.4 collect in steps, which a release would set back".into()));
-    }
-    let frozen = frozen_objects(py)?;
-    let by_interpreter = if version >= (3, 12) { FROZEN_BY_INTERPRETER } else { 0 };
-    Ok((frozen > by_interpreter).then(|| format!("gc.freeze() is in use ({frozen} objects), which must not be undone")))
-}
-
-fn collects_incrementally(version: (u8, u8, u8)) -> bool {
-    ((3, 14, 0)..=(3, 14, 4)).contains(&version)
-}
-
-fn frozen_objects(py: Python<'_>) -> PyResult<usize> {
-    py.import(intern!(py, "gc"))?.call_method0(intern!(py, "get_freeze_count"))?.extract()
-}
-
 /// Puts new objects in the place of those that asyncio keeps: an old one lies among what its request allocated, and holds an
 /// arena of that alone; new ones lie side by side.
 fn renew_kept_awaits(worker: &Bound<'_, LoopWorker>) {
@@ -160,12 +126,6 @@ fn empty_free_lists(py: Python<'_>) -> PyResult<Result<(), String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_pythons_that_collect_in_steps_are_left_alone() {
-        let versions = [(3, 11, 7), (3, 13, 9), (3, 14, 0), (3, 14, 4), (3, 14, 5), (3, 15, 0)];
-        assert_eq!(versions.map(collects_incrementally), [false, false, true, true, false, false]);
-    }
 
     #[test]
     fn the_last_releases_are_on_record_and_what_did_nothing_is_not() {

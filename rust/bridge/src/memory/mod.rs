@@ -5,6 +5,7 @@ mod cpu;
 mod give_memory_back;
 mod idle_detection;
 mod malloc;
+mod python_kept;
 mod release_when_idle;
 mod report;
 mod resident;

@@ -3,8 +3,9 @@
 use std::time::{Duration, Instant};
 
 use super::cpu::{CpuWindow, process_time};
-use super::give_memory_back::{note_python_obstacle, release_malloc, release_python};
+use super::give_memory_back::{release_malloc, release_python};
 use super::idle_detection::{Load, Trigger};
+use super::python_kept::note_python_obstacle;
 use super::resident::resident;
 use super::settings::{self, IdleRelease, Settings};
 use crate::state::activity;

@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
 use super::settings::{self, IdleRelease, Settings};
-use super::{allocator, give_memory_back, malloc, resident};
+use super::{allocator, give_memory_back, malloc, python_kept, resident};
 use crate::base::lock::{Mutex, lock};
 use crate::consumer::PyFrame;
 use crate::engine::pool_totals;
@@ -120,11 +120,8 @@ pub(crate) fn memory_snapshot(py: Python<'_>, malloc_age: f64) -> PyResult<Bound
     snapshot.set_item("python_blocks", figures.python_blocks)?;
     snapshot.set_item("releases", releases)?;
     let wanted = settings::current().idle_release == IdleRelease::All;
-    let obstacle = if wanted {
-        give_memory_back::python_obstacle(py)?.or_else(give_memory_back::last_python_obstacle)
-    } else {
-        None
-    };
+    let obstacle =
+        if wanted { python_kept::python_obstacle(py)?.or_else(python_kept::last_python_obstacle) } else { None };
     snapshot.set_item("python_kept", obstacle)?;
     Ok(snapshot)
 }
@@ -161,7 +158,7 @@ pub(crate) fn memory_obstacles(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     }
     if let Some(reason) = unknown {
         obstacles.set_item("python", reason)?;
-    } else if let Some(reason) = give_memory_back::python_obstacle(py)? {
+    } else if let Some(reason) = python_kept::python_obstacle(py)? {
         obstacles.set_item("python", reason)?;
     }
     if let Some(reason) = malloc::obstacle() {

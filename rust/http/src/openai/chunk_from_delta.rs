@@ -6,6 +6,7 @@ use pybridge::codec::{self, Format};
 use serde::Serialize;
 
 use super::endpoint::Endpoint;
+use super::finish_reason;
 use super::item_shape::{is_delta_key, no_json, no_known_key, no_part};
 use super::json_walk::{is_empty_list, is_null, members, string};
 use super::tool_call_index::Calls;
@@ -119,9 +120,8 @@ impl Deltas {
             Endpoint::Chat => self.open(false, out),
             Endpoint::Completions => self.text(b"\"\"", out),
         }
-        let usual: &[u8] = if self.tools { b"\"tool_calls\"" } else { b"\"stop\"" };
-        let reason = self.finish_reason.take();
-        self.close(None, reason.as_deref().unwrap_or(usual), out);
+        let given = self.finish_reason.take();
+        self.close(None, finish_reason::of_deltas(given.as_deref(), self.tools), out);
     }
 
     /// Writes the chunk that tells the usage, if it is known.
@@ -236,7 +236,9 @@ impl Deltas {
             match member.key {
                 b"choices" => return Err("a chunk among deltas".into()),
                 b"error" => return Ok(None),
-                b"finish_reason" => parts.finish_reason = Some(member.value).filter(|value| *value != b"\"\""),
+                b"finish_reason" => {
+                    parts.finish_reason = Some(member.value).filter(|value| !finish_reason::is_empty(value))
+                }
                 b"usage" => parts.usage = Some(member.value),
                 b"logprobs" => parts.logprobs = Some(member.value),
                 b"content" | b"text" => parts.text = true,

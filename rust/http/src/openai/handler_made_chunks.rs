@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
 
+use super::finish_reason;
 use super::item_shape::{Outline, Shape, no_known_key, no_part};
 use super::json_walk::{elements, members};
 
@@ -62,7 +63,7 @@ impl Chunks {
         let mut places = Vec::new();
         for choice in elements(choices.value).into_iter().flatten().flatten() {
             for member in members(choice.value).into_iter().flatten().flatten() {
-                if member.key == b"finish_reason" && member.value == b"\"\"" {
+                if member.key == b"finish_reason" && finish_reason::is_empty(member.value) {
                     let at = choices.at + choice.at + member.at;
                     places.push(at..at + member.value.len());
                 }

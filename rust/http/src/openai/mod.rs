@@ -8,6 +8,7 @@
 
 mod chunk_from_delta;
 mod endpoint;
+mod finish_reason;
 mod handler_made_chunks;
 mod item_shape;
 mod json_walk;

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::Response;
 use pybridge::{CallOptions, StreamError};
 
-use super::answer_form::Form;
+use super::deliver_answer::Form;
 use super::openai_routes;
 use super::prepared_call::Prepared;
 use super::representation::Representation;

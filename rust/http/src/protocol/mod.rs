@@ -1,9 +1,9 @@
 //! The protocol between HTTP clients and an engine, without a server: what a request asks for, and its answer.
 
 mod accept_header;
-mod answer_form;
 mod check_options;
 mod content_type;
+mod deliver_answer;
 mod health_and_metrics;
 mod host_routes;
 mod incoming_call;

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::Response;
 use pybridge::{CallOptions, ChunkStream, Engine, Framing, StreamError};
 
-use super::answer_form::Form;
+use super::deliver_answer::Form;
 use super::service_state::Terms;
 use crate::answer::{AnswerBody, answer};
 

@@ -1,4 +1,4 @@
-//! The form of one answer, by either interface.
+//! The delivery of a stream as an answer, by either interface.
 
 use http::Response;
 use pybridge::{ChunkStream, EngineProfile, Format, Framing, StreamError};

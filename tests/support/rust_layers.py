@@ -64,7 +64,7 @@ CODEC_LAYERS: dict[str, tuple[str, ...]] = {
         "encode/unused_serializer_methods",
         "encode/utf8_out",
     ),
-    "formats": ("json", "msgpack", "raw"),
+    "formats": ("json", "msgpack", "raw", "sse_lines"),
     "objects": ("decode", "encode"),
     "typed": ("typed",),
     "top": ("lib",),

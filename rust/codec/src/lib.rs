@@ -5,6 +5,7 @@ mod format;
 mod framing;
 mod limits;
 mod simd;
+mod sse_lines;
 mod stack_limit;
 
 mod decode;

@@ -7,11 +7,12 @@ use pyo3::exceptions::{PyBufferError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyString};
 
-use crate::encode::frame_sink::{Halt, Sink};
+use crate::encode::frame_sink::Sink;
 use crate::error::EncodeError;
 use crate::py::buffer::View;
 use crate::py::layout;
 use crate::py::str_layout::{self, Text};
+use crate::sse_lines::Lines;
 use crate::{CodecSpec, Format, Framing, Limits};
 
 /// Immutable bytes from this length on are shared: below it a copy is cheaper than an owner.
@@ -91,13 +92,12 @@ impl Raw<'_> {
 struct Pieces<'a, 'w> {
     raw: Raw<'a>,
     sink: Sink<'w>,
-    /// The last piece ended with a carriage return; a newline now belongs to it.
-    after_cr: bool,
+    lines: Lines,
 }
 
 impl<'a, 'w> Pieces<'a, 'w> {
     fn new(raw: Raw<'a>, out: &'w mut Writer) -> Self {
-        Self { raw, sink: Sink::new(out, raw.limits.max_frame_bytes), after_cr: false }
+        Self { raw, sink: Sink::new(out, raw.limits.max_frame_bytes), lines: Lines::default() }
     }
 
     fn put(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
@@ -105,26 +105,10 @@ impl<'a, 'w> Pieces<'a, 'w> {
             Framing::Ndjson if bytes.contains(&b'\n') => {
                 return Err(refused("an NDJSON item with a newline".into()));
             }
-            Framing::Sse => self.lines(bytes),
+            Framing::Sse => self.lines.put(bytes, &mut self.sink),
             Framing::None | Framing::Ndjson | Framing::Length => self.sink.put(bytes),
         }
         .map_err(|_| self.raw.too_long())
-    }
-
-    /// Each line of the text as a `data:` line of one event; CR, LF and CRLF end a line there.
-    fn lines(&mut self, text: &[u8]) -> Result<(), Halt> {
-        let mut rest = text;
-        if self.after_cr && rest.first() == Some(&b'\n') {
-            rest = &rest[1..];
-        }
-        self.after_cr = if text.is_empty() { self.after_cr } else { text.ends_with(b"\r") };
-        while let Some(end) = rest.iter().position(|byte| matches!(byte, b'\n' | b'\r')) {
-            self.sink.put(&rest[..end])?;
-            self.sink.put(b"\ndata: ")?;
-            let crlf = rest[end..].starts_with(b"\r\n");
-            rest = &rest[end + 1 + usize::from(crlf)..];
-        }
-        self.sink.put(rest)
     }
 
     fn finish(mut self) -> Result<(), EncodeError> {

@@ -1,11 +1,14 @@
-//! The user's `default` hook, called for objects that have no encoding of their own.
+//! The user's `default` hook, called for objects that have no encoding of their own, and the bound on its nested answers.
 
 use pybridge_base::exception::said;
 use pyo3::prelude::*;
-use serde::Serializer;
+use serde::{Serialize, Serializer};
 
 use super::value::Value;
-use super::walk::{Failure, type_name};
+use super::walk::{Failure, Walk, type_name};
+
+/// What a `default` hook or an enum gives instead of an object may itself need that; this often.
+const MAX_STAND_INS: usize = 32;
 
 impl Value<'_, '_, '_> {
     /// Refuses an object that nothing converts; `detail` follows its type's name.
@@ -23,6 +26,28 @@ impl Value<'_, '_, '_> {
         self.walk.check_stand_ins(&object)?;
         let answer = ask(hook, &object).map_err(|failure| self.walk.fail(failure))?;
         self.walk.stand_in(&answer, to)
+    }
+}
+
+impl<'py> Walk<'_, 'py> {
+    /// Serializes what stands for an object.
+    pub(super) fn stand_in<S: Serializer>(&self, instead: &Bound<'py, PyAny>, to: S) -> Result<S::Ok, S::Error> {
+        self.check_stand_ins(instead)?;
+        let nested = self.stand_ins.get();
+        self.stand_ins.set(nested + 1);
+        let done = Value::new(self, instead.as_ptr()).serialize(to);
+        self.stand_ins.set(nested);
+        done
+    }
+
+    fn check_stand_ins<E: serde::ser::Error>(&self, next: &Bound<'py, PyAny>) -> Result<(), E> {
+        if self.stand_ins.get() < MAX_STAND_INS {
+            return Ok(());
+        }
+        Err(self.refuse(format!(
+            "more than {MAX_STAND_INS} nested answers of default= or values of enums, the last of type {}",
+            type_name(next)
+        )))
     }
 }
 

@@ -6,7 +6,6 @@ use pybridge_base::exception::said;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use serde::{Serialize, Serializer};
 
 use super::depth_limit::{DepthLimit, Passed};
 use super::error_path::{Path, Segment};
@@ -86,13 +85,11 @@ pub(super) struct Walk<'a, 'py> {
     /// Before the snapshot: what is released with that may run code, which begins outside this walk.
     limit: DepthLimit,
     pub(super) snapshot: Snapshot<'py>,
-    stand_ins: Cell<usize>,
+    /// Nested answers of the `default` hook and values of enums.
+    pub(super) stand_ins: Cell<usize>,
     failure: RefCell<Option<Failure>>,
     path: RefCell<Path>,
 }
-
-/// What a `default` hook or an enum gives instead of an object may itself need that; this often.
-const MAX_STAND_INS: usize = 32;
 
 impl<'a, 'py> Walk<'a, 'py> {
     pub(super) fn new(py: Python<'py>, writing: &'a Writing<'a>, by_snapshot: bool) -> Self {
@@ -185,26 +182,6 @@ impl<'a, 'py> Walk<'a, 'py> {
     #[cold]
     pub(super) fn raised<E: serde::ser::Error>(&self, error: PyErr) -> E {
         self.fail(error.into())
-    }
-
-    /// Serializes what stands for an object.
-    pub(super) fn stand_in<S: Serializer>(&self, instead: &Bound<'py, PyAny>, to: S) -> Result<S::Ok, S::Error> {
-        self.check_stand_ins(instead)?;
-        let nested = self.stand_ins.get();
-        self.stand_ins.set(nested + 1);
-        let done = Value::new(self, instead.as_ptr()).serialize(to);
-        self.stand_ins.set(nested);
-        done
-    }
-
-    pub(super) fn check_stand_ins<E: serde::ser::Error>(&self, next: &Bound<'py, PyAny>) -> Result<(), E> {
-        if self.stand_ins.get() < MAX_STAND_INS {
-            return Ok(());
-        }
-        Err(self.refuse(format!(
-            "more than {MAX_STAND_INS} nested answers of default= or values of enums, the last of type {}",
-            type_name(next)
-        )))
     }
 }
 

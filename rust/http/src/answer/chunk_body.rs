@@ -1,4 +1,4 @@
-//! The body of a streamed answer: chunks as they come, keep-alive, and a truthful end.
+//! The body of a streamed answer: chunks as they come, comments in between, and a truthful end.
 
 use std::fmt;
 use std::pin::Pin;
@@ -12,13 +12,11 @@ use tokio::time::Instant;
 
 use super::answer_pieces::Source;
 use super::answer_timer::{Timer, after};
+use super::keep_alive::KeepAlive;
 use super::released_pieces::Watch;
 use crate::api::Api;
 use crate::http_error::HttpError;
 use crate::observe::{Outcome, Tally};
-
-/// A comment, which readers of events skip. No empty line follows: some would take that for an event without data.
-const KEEP_ALIVE: Bytes = Bytes::from_static(b": ka\n");
 
 /// How long a client may leave unread what is left after a failure; then the answer breaks off without it.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -35,8 +33,7 @@ pub struct ChunkBody {
     source: Source,
     failures: Failures,
     first: Option<Bytes>,
-    /// After how long a silence a comment is sent.
-    keep_alive: Option<Duration>,
+    keep_alive: KeepAlive,
     /// When something was sent. The timer is not moved for each chunk: it looks here when it fires.
     sent: Instant,
     timer: Timer,
@@ -97,7 +94,7 @@ impl ChunkBody {
             source,
             failures,
             first: None,
-            keep_alive: None,
+            keep_alive: KeepAlive::default(),
             sent: Instant::now(),
             timer: Timer::default(),
             watch,
@@ -140,8 +137,9 @@ impl ChunkBody {
 
     /// Sets after how long a silence a comment is sent, where that is events; zero: never.
     pub(crate) fn keep_alive(&mut self, interval: Duration) {
-        let is_events = matches!(self.failures, Failures::Event(_));
-        self.keep_alive = (is_events && !interval.is_zero()).then_some(interval);
+        if matches!(self.failures, Failures::Event(_)) {
+            self.keep_alive = KeepAlive::after(interval);
+        }
     }
 
     /// Sets what follows the last chunk once the handler has finished.
@@ -200,7 +198,9 @@ impl ChunkBody {
             Some(first) => Poll::Ready(Some(Ok(first))),
             None => self.source.poll_next(self.watch.as_ref(), context),
         };
-        let Poll::Ready(next) = next else { return self.poll_silent(context).map(Some) };
+        let Poll::Ready(next) = next else {
+            return self.keep_alive.poll(&mut self.sent, &mut self.timer, context).map(Some);
+        };
         if let Some((_, last)) = self.source.items().times {
             self.sent = last;
         }
@@ -212,14 +212,6 @@ impl ChunkBody {
                 self.source.take_last()
             }
         })
-    }
-
-    /// The comment that a silent answer needs, when it is due.
-    fn poll_silent(&mut self, context: &mut Context<'_>) -> Poll<Bytes> {
-        let Some(interval) = self.keep_alive else { return Poll::Pending };
-        ready!(self.timer.poll(after(self.sent, interval), context));
-        self.sent = Instant::now();
-        Poll::Ready(KEEP_ALIVE)
     }
 }
 

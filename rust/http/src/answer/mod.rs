@@ -6,6 +6,7 @@ mod answer_pieces;
 mod answer_timer;
 mod buffered_answer;
 mod chunk_body;
+mod keep_alive;
 mod released_pieces;
 
 pub use answer_body::AnswerBody;

@@ -237,7 +237,7 @@ impl Deltas {
                 b"choices" => return Err("a chunk among deltas".into()),
                 b"error" => return Ok(None),
                 b"finish_reason" => {
-                    parts.finish_reason = Some(member.value).filter(|value| !finish_reason::is_empty(value))
+                    parts.finish_reason = Some(member.value).filter(|value| !finish_reason::is_empty(value));
                 }
                 b"usage" => parts.usage = Some(member.value),
                 b"logprobs" => parts.logprobs = Some(member.value),

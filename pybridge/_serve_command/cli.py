@@ -33,7 +33,7 @@ from pybridge._serve.settings import WHERE, ServerSettings
 from pybridge._serve.signals import Signals, Told
 from pybridge._serve.sockets import Listeners, Place
 from pybridge._serve.standard_descriptors import keep_standard_descriptors
-from pybridge._serve_command import arguments, stderr_log
+from pybridge._serve_command import arguments, python_log_queue
 from pybridge._serve_command.app_dir_and_env_file import folder_of, read_variables
 from pybridge._serve_command.arguments import CONFIGS, Child, as_typed, option_of
 from pybridge._serve_command.options_from_fields import given
@@ -61,8 +61,8 @@ def run(options: argparse.Namespace) -> int:
     keep_standard_descriptors()
     child: Child | None = options.child
     is_json = given(options, "server").get("access_log") == "json"
-    form = JsonLines() if is_json else stderr_log.lines(is_one_of_several=child is not None)
-    stderr_log.log_to_standard_error(options.log_level, form)
+    form = JsonLines() if is_json else python_log_queue.lines(is_one_of_several=child is not None)
+    python_log_queue.log_to_standard_error(options.log_level, form)
     if is_json:
         say_in(form)
     channel = None if child is None else socket.socket(fileno=child.channel)
@@ -116,7 +116,7 @@ def _serve(
 
     def announce(urls: list[str]) -> None:
         tell_how(engine)
-        stderr_log.flush()
+        python_log_queue.flush()
         if channel is None:
             _announce(urls)
         else:
@@ -265,7 +265,7 @@ def _announce(urls: list[str]) -> None:
 
 
 def _tell_failure(options: argparse.Namespace, error: Exception, channel: socket.socket | None) -> None:
-    stderr_log.flush()
+    python_log_queue.flush()
     if options.log_level == "debug":
         traceback.print_exception(error)
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)

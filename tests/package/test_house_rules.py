@@ -134,7 +134,9 @@ KNOWS_NO_PYTHON = {
     "codec/limits.rs",
     "codec/format.rs",
     "engine/engine_stats.rs",
-    "error/catalogue.rs",
+    "error/cancel_reasons.rs",
+    "error/failure_kinds.rs",
+    "error/public_text.rs",
     "error/failure.rs",
     "state/credit.rs",
     "state/ending.rs",
@@ -324,7 +326,7 @@ def test_extension_declares_that_it_needs_the_interpreter_lock() -> None:
     assert files_with(r"#\[pymodule\(gil_used = true\)\]") == {"extension/module.rs"}
 
 
-def test_only_the_catalogue_names_exception_classes_of_the_package() -> None:
+def test_only_one_file_names_exception_classes_of_the_package() -> None:
     assert files_with(r"pybridge\.errors|create_exception!") == {"error/py_errors.rs"}
 
 

@@ -79,7 +79,7 @@ BASE_LAYERS: dict[str, tuple[str, ...]] = {
 }
 
 HTTP_LAYERS: dict[str, tuple[str, ...]] = {
-    "base": ("http_error", "media_types", "option_headers"),
+    "base": ("failure_answer", "media_types", "option_headers"),
     "openai": ("openai",),
     "observe": ("observe",),
     "answer": ("answer", "api", "unary_call"),

@@ -111,7 +111,7 @@ async def handler(request):
 /// Class, kind, status and whether to try again, of all that a handler may raise.
 /// Guarantee S-14.
 #[test]
-fn every_exception_class_has_its_place_in_the_catalogue() {
+fn every_exception_class_has_its_kind() {
     let script = Script::new(
         "
 import asyncio, pybridge

@@ -10,7 +10,7 @@ use pyo3::types::PyAnyMethods;
 use support::{Script, collect, python, run};
 
 #[test]
-fn shutdown_ends_streams_leaves_lifespans_and_refuses_later_calls() {
+fn shutdown_waits_for_cleanup_leaves_lifespans_and_refuses_later_calls() {
     let script = Script::new(
         "
 import asyncio, contextlib
@@ -25,6 +25,7 @@ async def handler(request):
         yield 1
         await asyncio.sleep(3600)
     finally:
+        await asyncio.sleep(0.05)
         notes.append('finally')
 ",
     );

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::Response;
 
-use crate::http_error::HttpError;
+use crate::failure_answer::HttpError;
 use crate::openai::OpenAiError;
 
 /// What a client takes the service for.

@@ -3,7 +3,7 @@
 use axum_core::body::Body;
 use axum_core::response::{IntoResponse, Response};
 
-use crate::http_error::HttpError;
+use crate::failure_answer::HttpError;
 use crate::option_headers::HeaderError;
 use crate::sse_and_ndjson::{Ndjson, Sse};
 

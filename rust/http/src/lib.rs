@@ -78,10 +78,10 @@ mod answer;
 mod api;
 #[cfg(feature = "axum")]
 mod axum;
+#[cfg(feature = "http")]
+mod failure_answer;
 #[cfg(feature = "server")]
 mod guard;
-#[cfg(feature = "http")]
-mod http_error;
 #[cfg(feature = "http")]
 mod media_types;
 #[cfg(feature = "http")]
@@ -105,10 +105,10 @@ mod unary_call;
 pub use answer::{AnswerBody, ChunkBody, Interrupted};
 #[cfg(feature = "http")]
 pub use api::Api;
+#[cfg(feature = "http")]
+pub use failure_answer::{HttpError, status_of};
 #[cfg(feature = "server")]
 pub use guard::ApiKeys;
-#[cfg(feature = "http")]
-pub use http_error::{HttpError, status_of};
 #[cfg(feature = "http")]
 pub use observe::{AccessLog, Connected, Observer, Record, metrics_text};
 #[cfg(feature = "http")]

@@ -9,7 +9,7 @@ use pybridge::{CallOptions, ChunkStream, Engine, Reason};
 
 use crate::answer::{ChunkBody, Failures, KEEP_ALIVE_AFTER, Source, named, streamed};
 use crate::api::Api;
-use crate::http_error::HttpError;
+use crate::failure_answer::HttpError;
 use crate::media_types;
 
 /// A stream as server-sent events.

@@ -4,7 +4,7 @@ use pybridge::{CallOptions, Engine, Reason};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::http_error::HttpError;
+use crate::failure_answer::HttpError;
 
 /// Calls a `unary` handler with a value and gives what it returns: [`Engine::call`] for routes.
 ///

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::catalogue::{FailureKind, PublicAnswer};
+use super::failure_kinds::{FailureKind, PublicAnswer};
 use crate::base::deferred_release::LoopOwned;
 
 /// A failure as it crosses to the consumer. It holds text and no object of Python's, unless a Python program consumes.

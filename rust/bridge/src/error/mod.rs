@@ -1,11 +1,14 @@
-//! The catalogue of failures, a failure on its way to a consumer, and failures as Python exceptions.
+//! Kinds of failures and reasons of cancellations, a failure on its way to a consumer, and failures as Python exceptions.
 
-mod catalogue;
+mod cancel_reasons;
 mod failure;
+mod failure_kinds;
+mod public_text;
 pub(crate) mod py_errors;
 mod raised_stop_iteration;
 pub(crate) mod traceback;
 
-pub(crate) use catalogue::INTERNAL;
-pub use catalogue::{FailureKind, PublicAnswer, Reason};
+pub use cancel_reasons::Reason;
 pub use failure::Failure;
+pub use failure_kinds::{FailureKind, PublicAnswer};
+pub(crate) use public_text::INTERNAL;

@@ -14,8 +14,9 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyModule, PyTraceback, PyType};
 
-use super::catalogue::{FailureKind, PublicAnswer, Reason};
+use super::cancel_reasons::Reason;
 use super::failure::Failure;
+use super::failure_kinds::{FailureKind, PublicAnswer};
 use super::{raised_stop_iteration, traceback};
 use crate::base::deferred_release::LoopOwned;
 use crate::base::interpreter::object_of;

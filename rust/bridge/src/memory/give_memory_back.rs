@@ -3,21 +3,17 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use pyo3::intern;
 use pyo3::prelude::*;
 use tokio::sync::oneshot;
 
+use super::empty_free_lists::{empty_free_lists, renew_kept_awaits};
 use super::malloc;
-use super::python_kept::{frozen_objects, python_obstacle};
 use super::resident::resident;
 use crate::base::lock::{Mutex, lock};
 use crate::worker::{LoopWorker, run_on_any};
 
 /// Longest wait for a loop to take its turn; one that does not run must not keep malloc's share from going back.
 const LOOP_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// As many as asyncio keeps of the objects by which a future is awaited. The collector does not know of them.
-const KEPT_AWAITS: usize = 255;
 
 /// Records kept.
 const HISTORY: usize = 64;
@@ -92,35 +88,6 @@ pub(super) async fn release_python() -> Result<(), String> {
         Ok(Ok(outcome)) => outcome,
         Ok(Err(_)) | Err(_) => Err("no worker's event loop was there to do it".into()),
     }
-}
-
-/// Puts new objects in the place of those that asyncio keeps: an old one lies among what its request allocated, and holds an
-/// arena of that alone; new ones lie side by side.
-fn renew_kept_awaits(worker: &Bound<'_, LoopWorker>) {
-    let Ok(future) = worker.get().create_future(worker.py()) else { return };
-    let take_all = || (0..KEPT_AWAITS).map(|_| future.try_iter()).collect::<PyResult<Vec<_>>>();
-    let (Ok(old), Ok(new)) = (take_all(), take_all()) else { return };
-    drop(new);
-    // The list is full by now: these are freed.
-    drop(old);
-}
-
-/// A collection that looks at no object empties the free lists all the same. Fails with the reason where it must not be.
-///
-/// Functions in `gc.callbacks` are the program's, and run during it: what one of them freezes stays frozen, and what was
-/// frozen here with it.
-fn empty_free_lists(py: Python<'_>) -> PyResult<Result<(), String>> {
-    if let Some(reason) = python_obstacle(py)? {
-        return Ok(Err(reason));
-    }
-    let gc = py.import(intern!(py, "gc"))?;
-    gc.call_method0(intern!(py, "freeze"))?;
-    let frozen_here = frozen_objects(py)?;
-    let collected = gc.call_method0(intern!(py, "collect"));
-    if frozen_objects(py)? <= frozen_here {
-        gc.call_method0(intern!(py, "unfreeze"))?;
-    }
-    collected.map(|_| Ok(()))
 }
 
 #[cfg(test)]

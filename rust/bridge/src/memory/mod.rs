@@ -2,6 +2,7 @@
 
 mod allocator;
 mod cpu;
+mod empty_free_lists;
 mod give_memory_back;
 mod idle_detection;
 mod malloc;

@@ -10,7 +10,7 @@ use super::answer_body::AnswerBody;
 use super::answer_pieces::Source;
 use super::chunk_body::{ChunkBody, Failures};
 use crate::api::Api;
-use crate::http_error::HttpError;
+use crate::failure_answer::HttpError;
 use crate::observe::Outcome;
 use crate::option_headers::{REQUEST_ID, made_up_id};
 

@@ -15,7 +15,7 @@ use super::answer_timer::{Timer, after};
 use super::keep_alive::KeepAlive;
 use super::released_pieces::Watch;
 use crate::api::Api;
-use crate::http_error::HttpError;
+use crate::failure_answer::HttpError;
 use crate::observe::{Outcome, Tally};
 
 /// How long a client may leave unread what is left after a failure; then the answer breaks off without it.

@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use pybridge::codec::{self, Format};
 use serde::Serialize;
 
-use crate::http_error::HttpError;
+use crate::failure_answer::HttpError;
 
 /// A failure as clients of `OpenAI` know it: `{"error": {"message", "type", "param", "code"}}`, all four keys always there.
 #[derive(Debug, Clone)]

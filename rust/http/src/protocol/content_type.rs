@@ -5,7 +5,7 @@ use mediatype::{MediaType, ReadParams};
 use pybridge::Format;
 
 use super::request_refusals::unsupported;
-use crate::http_error::Refusal;
+use crate::failure_answer::Refusal;
 use crate::media_types;
 
 const NAME: &str = "content-type";

@@ -14,7 +14,7 @@ use super::representation::Representation;
 use super::request_refusals;
 use super::service_state::Terms;
 use crate::answer::failed;
-use crate::http_error::HttpError;
+use crate::failure_answer::HttpError;
 use crate::openai::Endpoint;
 use crate::option_headers::made_up_id;
 

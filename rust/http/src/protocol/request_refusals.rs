@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 
-use crate::http_error::Refusal;
+use crate::failure_answer::Refusal;
 
 fn refusal(status: StatusCode, code: &'static str, message: impl Into<std::borrow::Cow<'static, str>>) -> Refusal {
     Refusal { status, code, message: message.into(), param: None, allow: None }

@@ -18,7 +18,7 @@ use super::service_state::Terms;
 use super::{openai_routes, request_refusals};
 use crate::answer::failed;
 use crate::api::Api;
-use crate::http_error::{HttpError, Refusal};
+use crate::failure_answer::{HttpError, Refusal};
 use crate::option_headers::{call_options, made_up_id, request_id};
 
 /// The protocol between HTTP clients and one engine, for any server: it tells what a request is for, and makes its answer.

@@ -4,7 +4,7 @@ use pybridge::EngineProfile;
 
 use super::options::ProtocolOptions;
 use super::request_refusals;
-use crate::http_error::Refusal;
+use crate::failure_answer::Refusal;
 
 /// Checked options, and the engine that they are for.
 #[derive(Debug)]

@@ -13,8 +13,8 @@ use tokio::time::{Instant, sleep};
 use super::acceptor::Acceptor;
 use super::connection;
 use super::server_state::Site;
-use super::stderr_lines::report;
 use super::transport::Transport;
+use super::trouble_report::report;
 
 /// Longest pause after an accept that failed for want of memory or files.
 const PAUSE: Duration = Duration::from_millis(100);

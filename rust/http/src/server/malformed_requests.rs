@@ -5,7 +5,7 @@ use std::net::Ipv6Addr;
 
 use http::{HeaderMap, HeaderValue, StatusCode, Version, header, request};
 
-use crate::http_error::Refusal;
+use crate::failure_answer::Refusal;
 
 /// The code of what is no message of HTTP/1.1.
 const MALFORMED: &str = "malformed_request";

@@ -16,7 +16,7 @@ use super::acceptor::Acceptor;
 use super::ended_processes::{EndedProcesses, read_or_empty, replace};
 use super::listener::Listener;
 use super::metrics_sum::{sum, totals};
-use super::stderr_lines::report;
+use super::trouble_report::report;
 use crate::observe::{AccessLog, metrics_text};
 
 /// How long one process waits for another.

@@ -30,9 +30,9 @@ mod server_phase;
 mod server_state;
 mod service;
 mod socket;
-mod stderr_lines;
 mod tls;
 mod transport;
+mod trouble_report;
 mod unread_http2_body;
 mod upload_pace;
 

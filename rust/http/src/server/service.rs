@@ -17,7 +17,7 @@ use super::root_path::below;
 use super::sent_body::Sent;
 use super::server_phase::Phase;
 use super::server_state::Site;
-use super::stderr_lines::report;
+use super::trouble_report::report;
 use super::unread_http2_body::Leftover;
 use crate::answer::AnswerBody;
 use crate::observe::Record;

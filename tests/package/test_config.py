@@ -239,12 +239,18 @@ def test_switch_in_the_environment_is_a_word(monkeypatch: pytest.MonkeyPatch, te
     assert PoolConfig().zero_on_reuse is value
 
 
+@pytest.mark.parametrize(("wrong", "said"), [(int(1e30) - 1, f"{int(1e30) - 1}"), (int(1e30), "a value of type int")])
+def test_number_of_many_digits_is_not_shown(wrong: int, said: str) -> None:
+    with pytest.raises(ConfigError, match=f", not {said}$"):
+        FlowConfig(batch_items=wrong)
+
+
 def test_unknown_setting_is_a_type_error() -> None:
     with pytest.raises(TypeError, match="segment_size"):
         PoolConfig(segment_size=1)  # type: ignore[call-arg]
 
 
-@pytest.mark.parametrize("kind", ALL)
+@pytest.mark.parametrize("kind", [*ALL, MemoryConfig])
 def test_settings_are_frozen_comparable_picklable_and_copyable_with_changes(kind: type[Any]) -> None:
     config = kind()
     assert config == kind()

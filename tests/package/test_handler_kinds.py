@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 import operator
+import os.path
 from collections.abc import AsyncGenerator, Iterator
 from typing import Any
 
 import pytest
 
-from pybridge._handler_checks import check_handler
-from pybridge._handlers import handler_name, innermost, takes_context
+from pybridge._handler_checks import check_call, check_handler
+from pybridge._handlers import handler_name, innermost, load, takes_context
 
 
 async def generator(request: object) -> AsyncGenerator[object, None]:
@@ -106,3 +107,36 @@ def test_what_cannot_serve_calls_is_named_with_its_article() -> None:
         with pytest.raises(TypeError, match=f"^{said}"):
             check_handler(handler)
     waiting.close()
+
+
+def test_path_names_an_attribute_of_a_module_however_deep() -> None:
+    assert load("operator:methodcaller") is operator.methodcaller
+    assert load("os:path.join") is os.path.join
+
+
+@pytest.mark.parametrize("path", ["operator", "operator:", ":methodcaller", ":", ""])
+def test_path_of_another_form_is_refused(path: str) -> None:
+    with pytest.raises(ValueError, match="is not of the form module:attribute"):
+        load(path)
+
+
+def test_context_is_given_by_keyword_beside_the_request() -> None:
+    async def second(a: object, context: object) -> AsyncGenerator[object, None]:
+        yield a
+
+    async def first(context: object) -> AsyncGenerator[object, None]:
+        yield context
+
+    assert takes_context(second)
+    assert not takes_context(first)
+
+
+@pytest.mark.parametrize(
+    ("context", "called"), [(False, "one positional request:"), (True, "one positional request and context=:")]
+)
+def test_handler_that_takes_no_request_is_refused_with_what_it_is_called_with(context: bool, called: str) -> None:
+    async def handler() -> AsyncGenerator[object, None]:
+        yield 1
+
+    with pytest.raises(TypeError, match=f"is called with {called}"):
+        check_call(handler, context=context, unary=False)

@@ -44,6 +44,18 @@ def test_what_is_no_size_is_refused(wrong: object) -> None:
         parse_size(wrong)
 
 
+@pytest.mark.parametrize("wrong", [-1, 2**63, 10**30 - 1, 1 - 10**30])
+def test_number_out_of_range_is_shown(wrong: int) -> None:
+    with pytest.raises(ValueError, match=rf"not {wrong}$"):
+        parse_size(wrong)
+
+
+@pytest.mark.parametrize("wrong", [10**30, -(10**30), 10**4000])
+def test_number_of_many_digits_is_not_shown(wrong: int) -> None:
+    with pytest.raises(ValueError, match=r"not one far beyond$"):
+        parse_size(wrong)
+
+
 def test_long_text_is_refused_unread_and_shown_in_part() -> None:
     with pytest.raises(ValueError, match=f"^'{'7' * 64}' is not a size"):
         parse_size("7" * 65)

@@ -32,6 +32,8 @@ def test_clients_need_one_of_the_keys_of_the_environment(serve: Starter) -> None
     refused = program.post(1, headers={"Authorization": "Bearer five"})
     assert (refused.status_code, refused.headers["www-authenticate"]) == (401, "Bearer")
     assert program.post(1).status_code == 401
+    assert program.get("/metrics").status_code == 401
+    assert program.get("/metrics", headers={"X-API-Key": "one"}).status_code == 200
     assert program.get("/health/ready").status_code == 200
 
 

@@ -1,4 +1,4 @@
-"""Consumers that do not keep up: their handlers wait at their `yield`, and nobody else does."""
+"""Consumers that do not keep up: their handlers wait, nobody else does, and `write_timeout` ends their streams."""
 
 from __future__ import annotations
 
@@ -7,11 +7,24 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from pybridge import FlowConfig
+from pybridge import FlowConfig, PooledEngine, Stream, StreamCancelled
 
-from support.consumers import SlowConsumer, collect
+from support.consumers import SlowConsumer, collect, take
 from support.engines import EngineMaker
 from support.waiting import until
+
+
+async def endless(request: object) -> AsyncGenerator[int, None]:
+    number = 0
+    while True:
+        yield number
+        number += 1
+
+
+async def take_late(stream: Stream[int], number: int, seconds: float) -> list[int]:
+    """Takes so many items, and its time before."""
+    await asyncio.sleep(seconds)
+    return await take(stream, number)
 
 
 @pytest.mark.guarantee("F-01", "F-02")
@@ -48,3 +61,23 @@ async def test_one_consumer_of_many_that_never_reads_stops_no_other(make_engine:
     assert others == [list(range(request, request + 200)) for request in range(1, 64)]
     assert engine.stats().streams.live == 1
     assert await collect(idle) == list(range(1, 200))
+
+
+@pytest.mark.guarantee("F-03")
+async def test_consumer_that_takes_nothing_is_slow(make_engine: EngineMaker) -> None:
+    engine = make_engine(endless, flow=FlowConfig(high_water_items=4, write_timeout=0.1))
+    stream = engine(None)
+    assert await anext(stream) == 0
+    await until(lambda: engine.stats().flow.slow_consumers, "it was cancelled")
+    with pytest.raises(StreamCancelled, match="slow_consumer"):
+        await take(stream, 100)
+
+
+@pytest.mark.guarantee("F-03")
+async def test_consumer_that_takes_now_and_then_is_not_slow() -> None:
+    """Whenever a timer looks, the handler waits with as much in flight as before."""
+    engine = PooledEngine(endless, worker="attached", flow=FlowConfig(high_water_items=4, write_timeout=1))
+    async with engine(None) as stream:
+        for taken in range(0, 40, 5):
+            # The timer looks as often.
+            assert await take_late(stream, 5, 0.25) == list(range(taken, taken + 5))

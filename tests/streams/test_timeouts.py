@@ -10,19 +10,12 @@ from typing import Any
 
 import pytest
 
-from pybridge import Context, FlowConfig, PooledEngine, Stream, StreamCancelled
+from pybridge import Context, FlowConfig, PooledEngine, Stream
 
 from support.consumers import collect, take
 from support.engines import EngineMaker
 from support.reference import outcome_of
 from support.waiting import until
-
-
-async def endless(request: object) -> AsyncGenerator[int, None]:
-    number = 0
-    while True:
-        yield number
-        number += 1
 
 
 async def quiet(request: object) -> AsyncGenerator[int, None]:
@@ -41,26 +34,6 @@ async def processor_time_of_a_second() -> float:
     before = time.process_time()
     await asyncio.sleep(1)
     return time.process_time() - before
-
-
-@pytest.mark.guarantee("F-03")
-async def test_consumer_that_takes_nothing_is_slow(make_engine: EngineMaker) -> None:
-    engine = make_engine(endless, flow=FlowConfig(high_water_items=4, write_timeout=0.1))
-    stream = engine(None)
-    assert await anext(stream) == 0
-    await until(lambda: engine.stats().flow.slow_consumers, "it was cancelled")
-    with pytest.raises(StreamCancelled, match="slow_consumer"):
-        await take(stream, 100)
-
-
-@pytest.mark.guarantee("F-03")
-async def test_consumer_that_takes_now_and_then_is_not_slow() -> None:
-    """Whenever a timer looks, the handler waits with as much in flight as before."""
-    engine = PooledEngine(endless, worker="attached", flow=FlowConfig(high_water_items=4, write_timeout=1))
-    async with engine(None) as stream:
-        for taken in range(0, 40, 5):
-            # The timer looks as often.
-            assert await take_late(stream, 5, 0.25) == list(range(taken, taken + 5))
 
 
 async def test_streams_that_do_not_wait_for_their_consumers_cost_no_time() -> None:

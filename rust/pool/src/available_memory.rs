@@ -1,9 +1,21 @@
-//! The memory that this process may use, by its control group and the machine.
+//! The memory that this process may use, by its control group and the machine, and the default of `max_live_bytes` made of it.
 
 use std::fs;
 
 /// Files that hold a limit in bytes: of cgroup v2 and of v1, as seen inside a container.
 const CGROUP_LIMITS: [&str; 2] = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
+
+/// Most that `max_live_bytes` is by default.
+const DEFAULT_LIVE: usize = 1 << 30;
+
+/// What `max_live_bytes` is by default: a quarter of the memory limit, and at most 1 GiB.
+pub(crate) fn default_max_live() -> usize {
+    ceiling(memory_limit())
+}
+
+fn ceiling(limit: Option<usize>) -> usize {
+    limit.map_or(DEFAULT_LIVE, |limit| (limit / 4).min(DEFAULT_LIVE)).max(1)
+}
 
 /// The smallest memory limit that applies: the cgroup's or the machine's. `None` if neither can be read.
 pub fn memory_limit() -> Option<usize> {
@@ -52,6 +64,19 @@ fn parse_meminfo(text: &str) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_ceiling_is_a_quarter_of_the_memory_limit_and_at_most_1_gib() {
+        let limits = [None, Some(0), Some(4096), Some(4 << 30), Some((4 << 30) - 4), Some(usize::MAX)];
+        assert_eq!(limits.map(ceiling), [1 << 30, 1, 1024, 1 << 30, (1 << 30) - 1, 1 << 30]);
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "reads files of the system")]
+    fn the_limit_of_this_machine_is_what_the_ceiling_is_made_of() {
+        let pool = crate::Pool::new(crate::PoolConfig::default()).unwrap();
+        assert_eq!(pool.config().max_live_bytes, Some(default_max_live()));
+    }
 
     #[test]
     fn a_limit_is_a_number_and_max_is_none() {

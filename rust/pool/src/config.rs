@@ -75,9 +75,6 @@ const PAGE: usize = 4 << 10;
 /// Largest segment: beyond it one live frame pins more than the large tier would.
 const MAX_SEGMENT: usize = 1 << 20;
 
-/// Most that `max_live_bytes` is by default.
-const DEFAULT_LIVE: usize = 1 << 30;
-
 /// Prefix of the environment variables that [`PoolConfig::from_env`] reads.
 const ENV_PREFIX: &str = "PYBRIDGE_POOL_";
 
@@ -118,7 +115,7 @@ impl PoolConfig {
     /// The validated configuration with every default filled in, and its `max_live_bytes`.
     pub(crate) fn effective(mut self) -> Result<(Self, usize), ConfigError> {
         self.check()?;
-        let max_live = self.max_live_bytes.unwrap_or_else(default_max_live);
+        let max_live = self.max_live_bytes.unwrap_or_else(available_memory::default_max_live);
         self.max_live_bytes = Some(max_live);
         Ok((self, max_live))
     }
@@ -133,10 +130,6 @@ impl PoolConfig {
         check("decay_interval", !self.decay_interval.is_zero(), || "must be more than zero".into())?;
         check("leak_after", !self.leak_after.is_zero(), || "must be more than zero".into())
     }
-}
-
-fn default_max_live() -> usize {
-    ceiling(available_memory::memory_limit())
 }
 
 fn check(field: &'static str, holds: bool, reason: impl FnOnce() -> String) -> Result<(), ConfigError> {
@@ -201,11 +194,6 @@ fn parse_flag(text: &str) -> Result<bool, String> {
     }
 }
 
-/// What `max_live_bytes` is by default under this limit of memory.
-fn ceiling(limit: Option<usize>) -> usize {
-    limit.map_or(DEFAULT_LIVE, |limit| (limit / 4).min(DEFAULT_LIVE)).max(1)
-}
-
 #[cfg(test)]
 mod tests {
     use std::env;
@@ -213,12 +201,6 @@ mod tests {
 
     use super::*;
     use crate::Pool;
-
-    #[test]
-    fn the_ceiling_is_a_quarter_of_the_memory_limit_and_at_most_1_gib() {
-        let limits = [None, Some(0), Some(4096), Some(4 << 30), Some((4 << 30) - 4), Some(usize::MAX)];
-        assert_eq!(limits.map(ceiling), [1 << 30, 1, 1024, 1 << 30, (1 << 30) - 1, 1 << 30]);
-    }
 
     /// The defaults, overridden by one variable.
     fn with(variable: &str, text: &str) -> Result<PoolConfig, ConfigError> {
@@ -374,12 +356,5 @@ mod tests {
             let error = parse_bytes(text).unwrap_err();
             assert_eq!(error, format!("{text:?} is no size such as 65536 or \"64KiB\""));
         }
-    }
-
-    #[test]
-    #[cfg_attr(miri, ignore = "reads files of the system")]
-    fn the_limit_of_this_machine_is_what_the_ceiling_is_made_of() {
-        let pool = Pool::new(PoolConfig::default()).unwrap();
-        assert_eq!(pool.config().max_live_bytes, Some(ceiling(available_memory::memory_limit())));
     }
 }

@@ -2,7 +2,8 @@
 
 pub(super) mod arrays_and_maps;
 mod by_kind;
-mod containers;
+mod containers_by_snapshot;
+mod containers_in_place;
 mod dataclasses;
 mod datetime_uuid_decimal;
 mod default_hook;
@@ -15,7 +16,6 @@ pub(super) mod frame_sink;
 mod kind;
 mod numpy;
 mod pydantic;
-mod snapshot;
 mod text_form;
 mod type_cache;
 pub(super) mod unused_serializer_methods;

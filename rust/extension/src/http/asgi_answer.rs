@@ -12,7 +12,7 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use super::head::answer_head;
+use super::asgi_heads::answer_head;
 
 type Head = Pin<Box<dyn Future<Output = Response<AnswerBody>> + Send>>;
 

@@ -14,7 +14,7 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 
-use super::answer::{Answer, Part};
+use super::asgi_answer::{Answer, Part};
 use super::options::seconds;
 
 /// A request whose body is still to come.

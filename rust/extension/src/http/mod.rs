@@ -1,10 +1,10 @@
 //! HTTP as Python fronts use it: the protocol's layer for `engine.asgi()` and `engine.response()`, and the server.
 
-mod answer;
+mod asgi_answer;
+mod asgi_exchange;
+mod asgi_heads;
 mod descriptor;
-mod exchange;
 mod exit_deadline;
-mod head;
 mod options;
 mod protocol;
 mod server;

@@ -12,8 +12,8 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
-use super::exchange::PyExchange;
-use super::head::{is_as_escaped, request_head};
+use super::asgi_exchange::PyExchange;
+use super::asgi_heads::{is_as_escaped, request_head};
 use super::options::{protocol_options, refused};
 use super::server::PyServer;
 

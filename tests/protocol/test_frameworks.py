@@ -123,6 +123,16 @@ async def test_background_tasks_run_after_the_answer(asgi_server: Server, app: s
 
 
 @pytest.mark.parametrize("app", APPS)
+async def test_background_tasks_do_not_run_after_a_failure_past_the_head(asgi_server: Server, app: str) -> None:
+    failed, good = f"{app}-no-task", f"{app}-task-afterwards"
+    await (await post(asgi_server, f"/{app}/background", [{"count": 2}, {"raise": "x"}], failed)).body()
+    await asgi_server.noted(failed, "ended: ValueError")
+    await (await post(asgi_server, f"/{app}/background", [{"count": 2}], good)).whole()
+    await asgi_server.noted(good, "background")
+    assert "background" not in asgi_server.notes(failed)
+
+
+@pytest.mark.parametrize("app", APPS)
 async def test_a_dependency_is_released_after_the_stream_however_that_ends(asgi_server: Server, app: str) -> None:
     for ending, do in (("finished", [{"count": 2}]), ("ValueError", [{"count": 2}, {"raise": "x"}])):
         name = f"{app}-{ending}"

@@ -9,7 +9,7 @@ use super::awaitable_step::awaiter;
 use super::coroutine::Driver;
 use super::handler_failure::{failure, raised};
 use super::state_machine::{Pending, StateMachine, Transition};
-use crate::error::{Reason, py_errors};
+use crate::error::{Reason, handler_exit};
 use crate::state::Ending;
 
 impl StateMachine {
@@ -45,7 +45,7 @@ pub(super) fn asked_to_stop(driver: &Bound<'_, Driver>, error: &PyErr) -> Option
         let reason = this.stream.cancel_reason().unwrap_or_else(|| this.stream.note_external());
         return Some((Ending::cancelled(reason), Some(without_frames(py, error))));
     }
-    py_errors::contained_exit(py, error).map(|exit| {
+    handler_exit::contained_exit(py, error).map(|exit| {
         let (worker, forked) = (this.worker.get(), crate::base::fork::forked());
         // In the child of a fork that a handler made nobody else would end the process.
         let contained = worker.is_dedicated() && !forked;

@@ -3,6 +3,7 @@
 mod cancel_reasons;
 mod failure;
 mod failure_kinds;
+pub(crate) mod handler_exit;
 mod public_text;
 pub(crate) mod py_errors;
 mod raised_stop_iteration;

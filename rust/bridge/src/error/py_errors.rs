@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use pybridge_base::exception::said;
 use pyo3::call::PyCallArgs;
 use pyo3::exceptions::{
-    PyBaseException, PyBaseExceptionGroup, PyException, PyGeneratorExit, PyImportError, PyKeyboardInterrupt,
-    PyRuntimeError, PySystemExit, PyTimeoutError, PyValueError,
+    PyBaseException, PyBaseExceptionGroup, PyException, PyGeneratorExit, PyImportError, PyRuntimeError, PyTimeoutError,
+    PyValueError,
 };
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -186,24 +185,6 @@ pub(crate) fn is_only_the_close(py: Python<'_>, error: &PyErr) -> bool {
             && value
                 .getattr(intern!(py, "reason"))
                 .is_ok_and(|reason| reason.eq(Reason::Parent.as_str()).unwrap_or(false))
-}
-
-/// What a consumer gets for an exception that asks the process to exit, `SystemExit` or `KeyboardInterrupt`; None for others.
-pub(crate) fn contained_exit(py: Python<'_>, error: &PyErr) -> Option<PyErr> {
-    (error.is_instance_of::<PySystemExit>(py) || error.is_instance_of::<PyKeyboardInterrupt>(py))
-        .then(|| exit(py, error))
-}
-
-/// What those who wait for a lifespan get for an exception that is no `Exception`: it would end their own task or program. None
-/// for others.
-pub(crate) fn contained_base(py: Python<'_>, error: &PyErr) -> Option<PyErr> {
-    (!error.is_instance_of::<PyException>(py)).then(|| exit(py, error))
-}
-
-fn exit(py: Python<'_>, error: &PyErr) -> PyErr {
-    let exit = Class::HandlerExit.error(py, (said(error),));
-    exit.set_cause(py, Some(error.clone_ref(py)));
-    exit
 }
 
 /// What a handler raised, made anew from its text: of the same class if that is one of Python's own.

@@ -11,7 +11,8 @@ use super::ending::Ending;
 use super::stream_state::StreamState;
 use crate::base::deferred_release::LoopOwned;
 use crate::base::log;
-use crate::error::py_errors::{contained_exit, failure_of};
+use crate::error::handler_exit::contained_exit;
+use crate::error::py_errors::failure_of;
 use crate::error::{Failure, FailureKind};
 
 /// Tells of what ends a stream, once, on the worker. Python consumers get the exception itself, and are told nothing here.

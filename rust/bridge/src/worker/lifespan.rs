@@ -12,7 +12,8 @@ use super::loop_worker::LoopWorker;
 use super::mailbox::Mailbox;
 use super::task_context::TaskSettings;
 use crate::base::deferred_release::LoopOwned;
-use crate::error::py_errors::{contained_base, failure_of};
+use crate::error::handler_exit::contained_base;
+use crate::error::py_errors::failure_of;
 use crate::state::{CommandSink, EngineState, LifespanGuard, StartRequest, fail};
 
 /// An engine's Python object, as far as its lifespan goes.

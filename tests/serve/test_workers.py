@@ -186,7 +186,8 @@ HANGING = """
 
     signal.signal(signal.SIGTERM, hang)
     print("hangs", file=sys.stderr, flush=True)
-    ctypes.PyDLL(None).usleep(60_000_000)
+    while True:
+        ctypes.PyDLL(None).usleep(1_000)  # a signal that comes just before a longer one would wait for its end
 """
 
 

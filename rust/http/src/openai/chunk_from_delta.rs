@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::endpoint::Endpoint;
 use super::finish_reason;
 use super::item_shape::{is_delta_key, no_json, no_known_key, no_part};
-use super::json_walk::{is_empty_list, is_null, members, string};
+use super::json_walk::{is_empty_list, is_empty_text, is_null, members, string};
 use super::tool_call_index::Calls;
 
 /// What all chunks of a stream begin with.
@@ -237,7 +237,7 @@ impl Deltas {
                 b"choices" => return Err("a chunk among deltas".into()),
                 b"error" => return Ok(None),
                 b"finish_reason" => {
-                    parts.finish_reason = Some(member.value).filter(|value| !finish_reason::is_empty(value));
+                    parts.finish_reason = Some(member.value).filter(|value| !is_empty_text(value));
                 }
                 b"usage" => parts.usage = Some(member.value),
                 b"logprobs" => parts.logprobs = Some(member.value),

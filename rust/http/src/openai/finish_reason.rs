@@ -1,9 +1,4 @@
-//! The finish reason: of answers whose handler gives none, and empty ones, which stand for none.
-
-/// Whether a value of `finish_reason` is empty text, which some servers send before the last chunk.
-pub(super) fn is_empty(value: &[u8]) -> bool {
-    value == b"\"\""
-}
+//! The finish reason of answers whose handler may give none.
 
 /// The reason in the last chunk of deltas: the handler's, or the usual one.
 pub(super) fn of_deltas(given: Option<&[u8]>, has_tool_calls: bool) -> &[u8] {

@@ -6,9 +6,8 @@ use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
 
-use super::finish_reason;
 use super::item_shape::{Outline, Shape, no_known_key, no_part};
-use super::json_walk::{elements, members};
+use super::json_walk::{elements, is_empty_text, members};
 
 const CHOICES: &[u8] = b"\"choices\":";
 
@@ -63,7 +62,7 @@ impl Chunks {
         let mut places = Vec::new();
         for choice in elements(choices.value).into_iter().flatten().flatten() {
             for member in members(choice.value).into_iter().flatten().flatten() {
-                if member.key == b"finish_reason" && finish_reason::is_empty(member.value) {
+                if member.key == b"finish_reason" && is_empty_text(member.value) {
                     let at = choices.at + choice.at + member.at;
                     places.push(at..at + member.value.len());
                 }

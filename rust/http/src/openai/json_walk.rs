@@ -85,6 +85,10 @@ pub(super) fn is_empty_list(value: &[u8]) -> bool {
     value.strip_prefix(b"[").is_some_and(|rest| rest.trim_ascii_start().starts_with(b"]"))
 }
 
+pub(super) fn is_empty_text(value: &[u8]) -> bool {
+    value == b"\"\""
+}
+
 pub(super) fn is_null(value: &[u8]) -> bool {
     value == b"null"
 }

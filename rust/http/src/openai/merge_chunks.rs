@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::item_shape::no_json;
-use super::json_walk::{elements, is_null, members, string};
+use super::json_walk::{elements, is_empty_text, is_null, members, string};
 
 /// Most bytes that an answer may have: as many as the objects of one message may take by default.
 const MAX_BYTES: usize = 256 << 20;
@@ -226,7 +226,7 @@ impl Value {
     }
 
     fn merge(&mut self, new: &[u8], rule: Rule, room: &mut Room) -> Result<()> {
-        let none = is_null(new) || new == b"\"\"" && matches!(rule, Rule::First | Rule::Once | Rule::LastReason);
+        let none = is_null(new) || is_empty_text(new) && matches!(rule, Rule::First | Rule::Once | Rule::LastReason);
         if none {
             return Ok(());
         }

@@ -4,9 +4,7 @@ import importlib.metadata
 
 import pytest
 
-from support.processes import PythonRunner
-
-COMMAND = "from pybridge.cli import main; import sys; sys.exit(main(sys.argv[1:]))"
+from support.processes import COMMAND, PythonRunner
 
 
 def test_reader_that_stops_reading_ends_the_command_quietly(run_python: PythonRunner) -> None:

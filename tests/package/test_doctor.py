@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 
-from support.processes import PythonRunner
-
-COMMAND = "from pybridge.cli import main; import sys; sys.exit(main(sys.argv[1:]))"
+from support.processes import COMMAND, PythonRunner
 
 
 def test_doctor_reports_every_section_in_words(run_python: PythonRunner) -> None:

@@ -16,10 +16,9 @@ from pybridge import FlowConfig, Limits, PoolConfig, ServeOptions
 from pybridge.config import MemoryConfig
 
 from support import serving, skips
-from support.processes import PythonRunner
+from support.processes import COMMAND, PythonRunner
 from support.serving import Starter
 
-COMMAND = "from pybridge.cli import main; import sys; sys.exit(main(sys.argv[1:]))"
 SSE = {"Accept": "text/event-stream"}
 STREAMS = r"\S+ \S+ INFO pybridge.server: \w+ streams items\n"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
@@ -119,9 +119,6 @@ async def test_made_up_request_ids_differ(make_engine: EngineMaker) -> None:
     ids = [await collect(engine(None)) for _ in range(10)]
     assert all(first == second for first, second in ids)
     assert len({first for first, _ in ids}) == 10
-
-
-Waiting = Callable[[Context], Any]
 
 
 @pytest.mark.guarantee("M-19")

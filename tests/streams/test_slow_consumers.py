@@ -7,9 +7,9 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from pybridge import FlowConfig, PooledEngine, Stream, StreamCancelled
+from pybridge import FlowConfig, PooledEngine, StreamCancelled
 
-from support.consumers import SlowConsumer, collect, take
+from support.consumers import SlowConsumer, collect, take, take_late
 from support.engines import EngineMaker
 from support.waiting import until
 
@@ -19,12 +19,6 @@ async def endless(request: object) -> AsyncGenerator[int, None]:
     while True:
         yield number
         number += 1
-
-
-async def take_late(stream: Stream[int], number: int, seconds: float) -> list[int]:
-    """Takes so many items, and its time before."""
-    await asyncio.sleep(seconds)
-    return await take(stream, number)
 
 
 @pytest.mark.guarantee("F-01", "F-02")

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from pybridge import Context, FlowConfig, PooledEngine, Stream
+from pybridge import Context, FlowConfig, PooledEngine
 
-from support.consumers import collect, take
+from support.consumers import collect, take, take_late
 from support.engines import EngineMaker
 from support.reference import outcome_of
 from support.waiting import until
@@ -21,12 +21,6 @@ from support.waiting import until
 async def quiet(request: object) -> AsyncGenerator[int, None]:
     yield 0
     await asyncio.Event().wait()
-
-
-async def take_late(stream: Stream[int], number: int, seconds: float) -> list[int]:
-    """Takes so many items, and its time before."""
-    await asyncio.sleep(seconds)
-    return await take(stream, number)
 
 
 async def processor_time_of_a_second() -> float:

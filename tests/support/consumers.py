@@ -22,6 +22,12 @@ async def take(stream: AsyncIterator[T], number: int) -> list[T]:
     return [await anext(stream) for _ in range(number)]
 
 
+async def take_late(stream: AsyncIterator[T], number: int, seconds: float) -> list[T]:
+    """Takes so many items, and its time before."""
+    await asyncio.sleep(seconds)
+    return await take(stream, number)
+
+
 class SlowConsumer(Generic[T]):
     """Takes items only when allowed to, in a task of its own; closes the stream when it is left.
 

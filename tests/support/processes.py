@@ -9,6 +9,9 @@ import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 
+COMMAND = "from pybridge.cli import main; import sys; sys.exit(main(sys.argv[1:]))"
+"""A snippet that is the command `pybridge`, with the arguments after it."""
+
 
 def noise(stderr: str) -> str:
     """What a program wrote to standard error, but for remarks on slow loops, of asyncio and of pybridge."""

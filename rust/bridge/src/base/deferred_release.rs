@@ -16,6 +16,20 @@ pub(crate) trait Owner: fmt::Debug + Send + Sync {
     fn release(&self, object: Py<PyAny>);
 }
 
+/// The owner of references that belong to no worker.
+#[derive(Debug)]
+struct NextPythonThread;
+
+impl Owner for NextPythonThread {
+    fn is_owner_thread(&self) -> bool {
+        false
+    }
+
+    fn release(&self, object: Py<PyAny>) {
+        orphan(object);
+    }
+}
+
 /// References whose worker is gone; the next Python thread that enters pybridge releases them.
 static ORPHANS: SegQueue<Py<PyAny>> = SegQueue::new();
 static LEAKED: AtomicU64 = AtomicU64::new(0);
@@ -26,17 +40,17 @@ static LEAKED: AtomicU64 = AtomicU64::new(0);
 #[derive(Debug)]
 pub(crate) struct LoopOwned {
     object: Option<Py<PyAny>>,
-    owner: Option<Arc<dyn Owner>>,
+    owner: Arc<dyn Owner>,
 }
 
 impl LoopOwned {
     pub(crate) fn new(object: Py<PyAny>, owner: Arc<dyn Owner>) -> Self {
-        Self { object: Some(object), owner: Some(owner) }
+        Self { object: Some(object), owner }
     }
 
     /// A reference of no worker: the next Python thread that comes by releases it.
     pub(crate) fn unowned(object: Py<PyAny>) -> Self {
-        Self { object: Some(object), owner: None }
+        Self::new(object, Arc::new(NextPythonThread))
     }
 
     /// The object; the caller is attached.
@@ -64,10 +78,10 @@ impl LoopOwned {
 impl Drop for LoopOwned {
     fn drop(&mut self) {
         let Some(object) = self.object.take() else { return };
-        match &self.owner {
-            Some(owner) if owner.is_owner_thread() => drop(object),
-            Some(owner) => owner.release(object),
-            None => orphan(object),
+        if self.owner.is_owner_thread() {
+            drop(object);
+        } else {
+            self.owner.release(object);
         }
     }
 }

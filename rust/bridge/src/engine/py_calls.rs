@@ -16,7 +16,7 @@ use crate::error::py_errors::Class;
 use crate::state::{
     CallOptions, ConsumerKind, ItemCodec, Request, RequestCodec, StartRequest, StreamState, post_start,
 };
-use crate::{driver, worker};
+use crate::worker;
 
 /// What a handler is called with.
 pub(crate) enum CallRequest {
@@ -100,10 +100,9 @@ fn start(py: Python<'_>, call: Call, consumer: ConsumerKind) -> PyResult<Opened<
         codec,
         context: Some(deferred(call.context)),
         framing: call.framing,
-        begin: driver::start_stream::<PyEngine>,
     });
     submit(start, None, nested, |start| match target {
-        Target::Here(worker) => (start.begin)(py, &worker, start),
+        Target::Here(worker) => start.begin(py, &worker),
         Target::There(_) => post_start(start),
     })
     .map_err(|reason| Class::Overloaded.error(py, (reason,)))?;

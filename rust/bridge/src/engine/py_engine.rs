@@ -25,7 +25,7 @@ use crate::consumer::{
 };
 use crate::driver::{self, Handler, HasHandler};
 use crate::error::py_errors::Class;
-use crate::state::{EngineState, Flow, ItemCodec, StartRequest, StreamState, flow_settings};
+use crate::state::{EngineHooks, EngineState, Flow, ItemCodec, StartRequest, StreamState, flow_settings};
 use crate::worker::{self, HasLifespan, TaskSettings};
 
 /// What `PooledEngine` wraps: a handler with all it needs to run.
@@ -133,8 +133,8 @@ impl PyEngine {
         let tasks = TaskSettings { context: driver::copy_outside(py)?, name: PyString::new(py, &name).unbind() };
         let context = wants_context.then_some(context_of as _);
         let handler = Handler { function: handler, unary, context, spec: Arc::clone(&codec.get().spec) };
-        let state =
-            EngineState::new(name, Flow::of(flow)?, flow_settings::limits(limits)?, pool, worker::leave_lifespans);
+        let hooks = EngineHooks { begin: driver::start_stream::<Self>, leave: worker::leave_lifespans };
+        let state = EngineState::new(name, Flow::of(flow)?, flow_settings::limits(limits)?, pool, hooks);
         Ok(Self { state, placement, handler, lifespan, codec, tasks })
     }
 

@@ -8,13 +8,11 @@ use serde::de::DeserializeOwned;
 
 use super::call_refusals::{check_size, closed, failed, forked, overloaded};
 use super::permit::Permit;
-use super::py_engine::PyEngine;
 use super::request_body::RequestBody;
 use super::rust_engine::Engine;
 use super::submit::submit;
 use crate::codec::{self, Format, Framing};
 use crate::consumer::{ChunkStream, FrameStream, ItemStream, StreamError};
-use crate::driver;
 use crate::error::FailureKind;
 use crate::state::{
     CallOptions, ConsumerKind, ItemCodec, Lifecycle, Request, RequestCodec, StartRequest, StreamState, post_start,
@@ -201,7 +199,6 @@ impl Engine {
             codec,
             context: None,
             framing,
-            begin: driver::start_stream::<PyEngine>,
         });
         submit(start, permit.and_then(Permit::into_ticket), false, post_start).map_err(overloaded)?;
         Ok(stream)

@@ -8,6 +8,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use pybridge_pool::Pool;
+use pyo3::prelude::*;
 use slab::Slab;
 
 use super::admission::Admission;
@@ -66,6 +67,15 @@ impl Lifecycle {
     }
 }
 
+/// What the layers above do for an engine.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct EngineHooks {
+    /// Starts a stream, on its worker and with the worker's object.
+    pub(crate) begin: fn(Python<'_>, &Bound<'_, PyAny>, Box<StartRequest>),
+    /// Has the lifespans of the engine with this number left on all workers.
+    pub(crate) leave: fn(u64),
+}
+
 /// Shared by an engine's streams, on all threads. Holds no Python reference.
 #[derive(Debug)]
 pub(crate) struct EngineState {
@@ -87,12 +97,11 @@ pub(crate) struct EngineState {
     /// Lifespans that are being entered, held or left.
     lifespans: AtomicUsize,
     lifecycle: AtomicU8,
-    /// Has the lifespans of the engine with this number left on all workers.
-    leave: fn(u64),
+    pub(crate) hooks: EngineHooks,
 }
 
 impl EngineState {
-    pub(crate) fn new(name: String, flow: Flow, limits: Limits, pool: Pool, leave: fn(u64)) -> Arc<Self> {
+    pub(crate) fn new(name: String, flow: Flow, limits: Limits, pool: Pool, hooks: EngineHooks) -> Arc<Self> {
         static NEXT_ID: AtomicU64 = AtomicU64::new(1);
         let engine = Arc::new(Self {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
@@ -109,7 +118,7 @@ impl EngineState {
             idle_wakers: Mutex::default(),
             lifespans: AtomicUsize::new(0),
             lifecycle: AtomicU8::new(Lifecycle::Serving as u8),
-            leave,
+            hooks,
         });
         let mut engines = lock(&ENGINES);
         engines.retain(|engine| engine.strong_count() > 0);
@@ -178,7 +187,7 @@ impl EngineState {
 
     fn leave_lifespans(&self) {
         if self.lifespans.load(Ordering::Acquire) > 0 {
-            (self.leave)(self.id);
+            (self.hooks.leave)(self.id);
         }
     }
 

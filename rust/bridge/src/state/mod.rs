@@ -30,8 +30,8 @@ pub(crate) use credit::{FRAME_OVERHEAD, charged_bytes};
 pub(crate) use dispatcher::run_dispatcher;
 pub use ending::{Cancellation, Ending};
 pub(crate) use engine_state::{
-    EngineState, Lifecycle, LifespanGuard, OnFailure, activity, close_all, live_engines, pools_of_engines, post_start,
-    request_of, streams_of,
+    EngineHooks, EngineState, Lifecycle, LifespanGuard, OnFailure, activity, close_all, live_engines, pools_of_engines,
+    post_start, request_of, streams_of,
 };
 pub(crate) use failure_report::{fail, report};
 pub(crate) use flow_settings::Flow;

@@ -93,7 +93,7 @@ impl LoopWorker {
         let py = slf.py();
         let this = slf.get();
         match command {
-            Command::Start(start) => (start.begin)(py, slf, start),
+            Command::Start(start) => start.begin(py, slf),
             Command::Resume(stream) => {
                 if let Some(future) = this.with_live(&stream, |live| live.credit.take()).flatten() {
                     Self::resolve(py, future.bind(py), true);

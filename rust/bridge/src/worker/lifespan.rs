@@ -166,7 +166,7 @@ impl LoopWorker {
         let error = error.map(|error| PyErr::from_value(error.into_bound(py)));
         for waiting in waiting {
             match (waiting, &error) {
-                (Waiting::Call(start), None) => (start.begin)(py, worker, start),
+                (Waiting::Call(start), None) => start.begin(py, worker),
                 (Waiting::Call(start), Some(error)) => fail(py, &start.stream, error),
                 (Waiting::Server { entered, .. }, None) => drop(entered.send(Ok(()))),
                 (Waiting::Server { entered, raises }, Some(error)) => {

@@ -16,7 +16,7 @@ use crate::base::deferred_release::LoopOwned;
 use crate::codec::{Framing, Limits};
 use crate::state::credit::Watermarks;
 use crate::state::{
-    CallOptions, CommandSink, ConsumerKind, EngineState, Flow, Flush, ItemCodec, Request, RequestCodec,
+    CallOptions, CommandSink, ConsumerKind, EngineHooks, EngineState, Flow, Flush, ItemCodec, Request, RequestCodec,
 };
 use crate::worker::Mailbox;
 
@@ -48,7 +48,8 @@ impl Door {
             Python::attach(|py| PyDict::new(py).into_any().unbind()),
             Arc::<dyn CommandSink>::clone(&worker),
         ));
-        Self { engine: EngineState::new(String::new(), flow, Limits::default(), pool, |_engine| {}), worker, object }
+        let hooks = EngineHooks { begin: |_, _, _| unreachable!("no call of these begins"), leave: |_| {} };
+        Self { engine: EngineState::new(String::new(), flow, Limits::default(), pool, hooks), worker, object }
     }
 
     fn admission(&self) -> &Admission {
@@ -65,7 +66,6 @@ impl Door {
             codec: ItemCodec::Engine,
             context: None,
             framing: Framing::None,
-            begin: |_py, _worker, _start| unreachable!("no call of these begins"),
         })
     }
 

@@ -81,7 +81,7 @@ def plot(document: dict[str, Any], path: Path) -> None:
         shown = [(place, cpu) for place, cpu in enumerate(found) if cpu is not None]
         bars = axis.barh(*zip(*shown, strict=True), color=[_colour(place) for place, _ in shown])
         axis.bar_label(bars, fmt="%.3g", padding=3, fontsize="small")
-        axis.set(title=case["title"], xscale="log", yticks=range(len(names)), yticklabels=names)
+        axis.set(title=case["title"].replace("`", ""), xscale="log", yticks=range(len(names)), yticklabels=names)
         axis.margins(x=0.2)
         axis.grid(axis="x", alpha=0.3)
     panels[0][0].invert_yaxis()

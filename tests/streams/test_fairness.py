@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from pybridge import FlowConfig, StreamCancelled
+from pybridge import FlowConfig, PooledEngine, StreamCancelled
 
 from support.consumers import collect
 from support.engines import EngineMaker
@@ -58,3 +58,28 @@ async def test_handler_that_never_waits_starves_nobody_and_can_be_cancelled(make
     with pytest.raises(StreamCancelled, match="deadline"):
         async for _ in make_engine(tireless)(None, timeout=0.05):
             await asyncio.sleep(0)
+
+
+@pytest.mark.guarantee("S-18")
+async def test_streams_that_never_wait_share_a_bounded_time_of_each_turn() -> None:
+    """In a turn of the loop not all of them make a step, once each has made its first."""
+    streams, items = 200, 4 * ITEMS_PER_STEP
+    made = 0
+    turns: list[int] = []
+
+    async def tireless(request: object) -> AsyncGenerator[int, None]:
+        nonlocal made
+        for number in range(items):
+            made += 1
+            yield number
+
+    engine = PooledEngine(tireless, worker="attached", flow=FlowConfig(high_water_items=items + 1, high_water="64MiB"))
+
+    async def watch() -> None:
+        while made < streams * items:
+            turns.append(made)
+            await asyncio.sleep(0)
+
+    await asyncio.gather(watch(), *(collect(engine(None)) for _ in range(streams)))
+    steps = [later - earlier for earlier, later in itertools.pairwise(turns) if earlier >= streams * ITEMS_PER_STEP]
+    assert max(steps) < streams * ITEMS_PER_STEP // 2

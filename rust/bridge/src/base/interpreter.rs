@@ -1,4 +1,4 @@
-//! Calls of the interpreter's C API about exceptions, references and threads.
+//! Calls of the interpreter's C API about exceptions, attributes, references and threads.
 #![allow(unsafe_code)] // the interpreter's C API has no safe form of these calls
 
 use std::ffi::c_ulong;
@@ -6,7 +6,7 @@ use std::ffi::c_ulong;
 use pyo3::exceptions::{PyStopIteration, PySystemExit};
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::PyTuple;
+use pyo3::types::{PyString, PyTuple};
 
 use super::exit_parking;
 
@@ -41,6 +41,21 @@ pub(crate) fn call_with_keywords<'py>(
     unsafe {
         let result = ffi::PyObject_Vectorcall(callable.as_ptr(), places.as_ptr().add(1), positional, names.as_ptr());
         Bound::from_owned_ptr_or_err(callable.py(), result)
+    }
+}
+
+/// What `object.__getattribute__` gives for the interned string that is equal to `name`.
+pub(crate) fn attribute_by_interned_name<'py>(
+    object: &Bound<'py, PyAny>,
+    name: Bound<'py, PyString>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = object.py();
+    let mut name = name.into_ptr();
+    // SAFETY: attached; `name` is a reference of ours to a string, before and after it is exchanged, and `object` is alive.
+    unsafe {
+        ffi::PyUnicode_InternInPlace(&raw mut name);
+        let name = Bound::<PyAny>::from_owned_ptr(py, name);
+        Bound::from_owned_ptr_or_err(py, ffi::PyObject_GenericGetAttr(object.as_ptr(), name.as_ptr()))
     }
 }
 

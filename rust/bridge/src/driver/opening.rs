@@ -19,8 +19,9 @@ use crate::codec::{DecodeError, Decoder};
 use crate::error::FailureKind;
 use crate::error::py_errors::IntoException;
 use crate::state::{Request, RequestCodec};
+use crate::worker::{DecodePlace, TurnQueue};
 
-/// Input bytes decoded before other tasks get a turn: well under a millisecond of any payload.
+/// Input bytes decoded before other tasks get a turn: one or a few milliseconds of small objects, and much less of text.
 const DECODE_STRETCH: usize = 128 << 10;
 
 impl StateMachine {
@@ -38,7 +39,9 @@ impl StateMachine {
                 };
                 let encoded = bytes.len();
                 let decoder = Decoder::new(spec, Arc::clone(&driver.get().stream.engine.limits), bytes);
-                self.decode(driver, Box::new(decoder), encoded)
+                let is_long = encoded > DECODE_STRETCH;
+                let place = is_long.then(|| driver.get().worker.get().turns(py).get().place(encoded));
+                self.decode(driver, Box::new(decoder), encoded, place)
             }
         }
     }
@@ -48,13 +51,23 @@ impl StateMachine {
         driver: &Bound<'py, Driver>,
         mut decoder: Box<Decoder>,
         encoded: usize,
+        place: Option<DecodePlace>,
     ) -> Transition<'py> {
         let py = driver.py();
+        let turns = driver.get().worker.get().turns(py);
+        if let Some(place) = place
+            && !turns.get().is_first(place)
+        {
+            self.phase = Phase::Decode(decoder, encoded, place);
+            return Some(TurnQueue::wait_at(turns, place).map(|wait| Some(wait.into_any())));
+        }
         fault::reach(fault::Point::Decode);
         match decoder.run(py, DECODE_STRETCH) {
             Ok(None) => {
-                self.phase = Phase::Decode(decoder, encoded);
-                Some(Ok(Some(py.None().into_bound(py))))
+                let place = place.unwrap_or_else(|| turns.get().place(encoded));
+                turns.get().count_decoded(DECODE_STRETCH);
+                self.phase = Phase::Decode(decoder, encoded, place);
+                Some(TurnQueue::wait_at(turns, place).map(|wait| Some(wait.into_any())))
             }
             Ok(Some(request)) => {
                 let stream = &driver.get().stream;

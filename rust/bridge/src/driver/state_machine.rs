@@ -16,13 +16,13 @@ use crate::base::fault;
 use crate::codec::Decoder;
 use crate::error::py_errors;
 use crate::state::{Ending, Request, StartRequest};
-use crate::worker::LoopWorker;
+use crate::worker::{DecodePlace, LoopWorker, TurnQueue};
 
 pub(super) enum Phase {
     /// Nothing has happened; the handler may still never be called.
     Begin(Request),
     /// An encoded request is being decoded, a stretch per turn; with its encoded length.
-    Decode(Box<Decoder>, usize),
+    Decode(Box<Decoder>, usize, DecodePlace),
     /// The request has been taken: the handler is being called with it.
     Call,
     /// Waiting for what the handler's coroutine returns.
@@ -168,7 +168,7 @@ impl StateMachine {
         }
         match mem::replace(&mut self.phase, Phase::Call) {
             Phase::Begin(request) => self.begin(driver, request),
-            Phase::Decode(decoder, encoded) => self.decode(driver, decoder, encoded),
+            Phase::Decode(decoder, encoded, place) => self.decode(driver, decoder, encoded, Some(place)),
             Phase::Call | Phase::Await | Phase::Iterate | Phase::Close(..) | Phase::Done => {
                 unreachable!("something is pending, or nothing is left to do")
             }
@@ -240,7 +240,7 @@ impl StateMachine {
             ItemOutcome::Next => None,
             ItemOutcome::Yield => {
                 self.output.end_step(driver);
-                Some(Ok(Some(driver.py().None().into_bound(driver.py()))))
+                Some(let_others_run(driver))
             }
             ItemOutcome::NoCredit => match self.output.wait_for_credit(driver) {
                 Ok(Some(future)) => Some(Ok(Some(future))),
@@ -254,4 +254,14 @@ impl StateMachine {
             }
         }
     }
+}
+
+/// What the task waits for so that others have their turn.
+fn let_others_run<'py>(driver: &Bound<'py, Driver>) -> StepResult<'py> {
+    let py = driver.py();
+    let worker = driver.get().worker.get();
+    if worker.is_alone() {
+        return Ok(Some(py.None().into_bound(py)));
+    }
+    TurnQueue::wait(worker.turns(py)).map(|wait| Some(wait.into_any()))
 }

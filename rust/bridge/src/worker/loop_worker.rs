@@ -20,6 +20,7 @@ use super::os_thread;
 use super::shared_outbox::SharedOutbox;
 use super::shared_writer::SharedWriter;
 use super::thread_cell::ThreadCell;
+use super::turn_queue::TurnQueue;
 use super::wake_batch::WakeBatch;
 use crate::base::deferred_release::Owner;
 use crate::base::log;
@@ -47,6 +48,7 @@ pub(crate) struct LoopWorker {
     pub(crate) mailbox: Arc<Mailbox>,
     pub(crate) info: Arc<WorkerInfo>,
     wakes: Py<WakeBatch>,
+    turns: Py<TurnQueue>,
     retired: AtomicBool,
     pub(crate) outbox: Arc<SharedOutbox>,
     pub(super) tables: ThreadCell<Tables>,
@@ -65,12 +67,14 @@ impl LoopWorker {
             thread: AtomicUsize::new(os_thread::identifier()),
             lag: Lag::default(),
         });
+        let wakes = WakeBatch::new(event_loop)?;
         Bound::new(
             py,
             Self {
+                turns: TurnQueue::new(&wakes)?.unbind(),
                 mailbox: Arc::new(Mailbox::new()?),
                 info,
-                wakes: WakeBatch::new(event_loop)?.unbind(),
+                wakes: wakes.unbind(),
                 retired: AtomicBool::new(false),
                 outbox: Arc::default(),
                 tables: ThreadCell::new(Tables::default()),
@@ -220,6 +224,11 @@ impl LoopWorker {
         self.wakes.bind(py)
     }
 
+    /// Where tasks wait that could go on, for others to have their turn.
+    pub(crate) fn turns<'a, 'py>(&'a self, py: Python<'py>) -> &'a Bound<'py, TurnQueue> {
+        self.turns.bind(py)
+    }
+
     /// Notes what the stream's driver waits for until its consumer has taken enough.
     pub(crate) fn set_credit_waiter(&self, stream: &Arc<StreamState>, future: &Bound<'_, PyAny>) {
         self.with_live(stream, |live| live.credit.replace(future.clone().unbind()));
@@ -317,6 +326,7 @@ impl LoopWorker {
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.wakes)?;
+        visit.call(&self.turns)?;
         let Some(tables) = self.tables.look() else { return Ok(()) };
         for (_, live) in &tables.live {
             visit.call(&live.task)?;

@@ -6,10 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use pyo3::exceptions::asyncio::{CancelledError, InvalidStateError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
+use pyo3::types::PyString;
 use smallvec::SmallVec;
 
 use super::wake_batch::{Callback, WakeBatch};
 use crate::base::context_vars::copy_context;
+use crate::base::interpreter::attribute_by_interned_name;
 use crate::base::lock::{Mutex, MutexGuard, lock};
 use crate::base::log;
 
@@ -56,17 +58,29 @@ impl Wait {
         }
     }
 
+    /// Lets the task that waits go on before this returns; it does nothing if the future is done. The caller is a callback of
+    /// the loop.
+    ///
+    /// # Errors
+    /// What a task raises that ends its loop.
+    pub(super) fn resolve_at_once(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let Some(callbacks) = slf.get().end(State::Done) else { return Ok(()) };
+        callbacks.iter().try_for_each(|callback| callback.call(slf.as_any()))
+    }
+
+    /// The callbacks of one that was pending until now.
+    fn end(&self, end: State) -> Option<SmallVec<[Callback; 1]>> {
+        let mut state = self.state();
+        let State::Pending(callbacks) = &mut *state else { return None };
+        let callbacks = mem::take(callbacks);
+        *state = end;
+        Some(callbacks)
+    }
+
     /// False: it was done already.
     fn settle(slf: &Bound<'_, Self>, end: State) -> PyResult<bool> {
-        let this = slf.get();
-        let callbacks = {
-            let mut state = this.state();
-            let State::Pending(callbacks) = &mut *state else { return Ok(false) };
-            let callbacks = mem::take(callbacks);
-            *state = end;
-            callbacks
-        };
-        let wakes = this.wakes.bind(slf.py());
+        let Some(callbacks) = slf.get().end(end) else { return Ok(false) };
+        let wakes = slf.get().wakes.bind(slf.py());
         for callback in callbacks {
             WakeBatch::add(wakes, callback, slf.clone().into_any().unbind())?;
         }
@@ -77,6 +91,12 @@ impl Wait {
 #[python_entry]
 #[pymethods]
 impl Wait {
+    /// asyncio's C code asks for `result` by a string that it makes for that one call. The interpreter's cache of methods would keep
+    /// it, and with it the block of memory around it, among the objects of a request that are freed later.
+    fn __getattribute__<'py>(slf: &Bound<'py, Self>, name: Bound<'py, PyString>) -> PyResult<Bound<'py, PyAny>> {
+        attribute_by_interned_name(slf.as_any(), name)
+    }
+
     #[getter(_asyncio_future_blocking)]
     fn blocking(&self) -> bool {
         self.blocking.load(Ordering::Relaxed)

@@ -16,6 +16,11 @@ pub(crate) struct Callback {
 }
 
 impl Callback {
+    pub(super) fn call(&self, argument: &Bound<'_, PyAny>) -> PyResult<()> {
+        let py = argument.py();
+        call_in_context(self.context.bind(py), self.function.bind(py), argument).map(drop)
+    }
+
     pub(crate) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.function)?;
         visit.call(&self.context)
@@ -74,8 +79,7 @@ impl WakeBatch {
         let (py, this) = (slf.py(), slf.get());
         let mut due = mem::take(&mut *this.due()).into_iter();
         while let Some((callback, argument)) = due.next() {
-            let called = call_in_context(callback.context.bind(py), callback.function.bind(py), argument.bind(py));
-            if let Err(error) = called {
+            if let Err(error) = callback.call(argument.bind(py)) {
                 let is_scheduled = {
                     let mut later = this.due();
                     let is_scheduled = !later.is_empty();

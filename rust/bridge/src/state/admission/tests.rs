@@ -57,6 +57,7 @@ impl Door {
     }
 
     /// A call whose request has so many bytes.
+    #[expect(clippy::unnecessary_box_returns, reason = "the boxes move on as they are")]
     fn call(&self, len: usize) -> Box<StartRequest> {
         let (engine, worker) = (Arc::clone(&self.engine), Arc::clone(&self.worker));
         Box::new(StartRequest {

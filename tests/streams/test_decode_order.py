@@ -23,6 +23,16 @@ def rows(number: int) -> bytes:
     return json.dumps([ROW] * number).encode()
 
 
+def noting(begun: list[int]) -> PooledEngine:
+    """An engine whose handler notes the length of its request."""
+
+    async def handler(request: list[Any]) -> AsyncGenerator[int, None]:
+        begun.append(len(request))
+        yield 0
+
+    return PooledEngine(handler, codec="json", worker="attached")
+
+
 @pytest.mark.guarantee("M-21")
 async def test_requests_that_come_together_are_not_decoded_together() -> None:
     """When the first handler is called, less memory is in use than two requests take."""
@@ -47,12 +57,7 @@ async def test_requests_that_come_together_are_not_decoded_together() -> None:
 @pytest.mark.guarantee("M-21")
 async def test_shorter_request_is_decoded_before_a_longer_one_that_came_first() -> None:
     begun: list[int] = []
-
-    async def handler(request: list[Any]) -> AsyncGenerator[int, None]:
-        begun.append(len(request))
-        yield 0
-
-    engine = PooledEngine(handler, codec="json", worker="attached")
+    engine = noting(begun)
     calls = [collect(engine(rows(number), encoded="json")) for number in (40_000, 5_000, 5_001)]
     await asyncio.gather(*calls)
     assert begun == [5_000, 5_001, 40_000]
@@ -80,12 +85,7 @@ async def test_longer_request_waits_for_as_many_bytes_as_it_has_and_no_more() ->
 @pytest.mark.guarantee("M-21")
 async def test_request_that_waits_to_be_decoded_can_be_cancelled() -> None:
     begun: list[int] = []
-
-    async def handler(request: list[Any]) -> AsyncGenerator[int, None]:
-        begun.append(len(request))
-        yield 0
-
-    engine = PooledEngine(handler, codec="json", worker="attached")
+    engine = noting(begun)
     first = asyncio.create_task(collect(engine(rows(20_000), encoded="json")))
     second = asyncio.create_task(collect(engine(rows(20_001), encoded="json")))
     third = asyncio.create_task(collect(engine(rows(20_002), encoded="json", timeout=0)))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 
 import pytest
 
-from pybridge import FlowConfig, PooledEngine, StreamCancelled
+from pybridge import FlowConfig, HandlerExit, PooledEngine, StreamCancelled
 
 from support.consumers import collect
 from support.engines import EngineMaker
@@ -83,3 +83,34 @@ async def test_streams_that_never_wait_share_a_bounded_time_of_each_turn() -> No
     await asyncio.gather(watch(), *(collect(engine(None)) for _ in range(streams)))
     steps = [later - earlier for earlier, later in itertools.pairwise(turns) if earlier >= streams * ITEMS_PER_STEP]
     assert max(steps) < streams * ITEMS_PER_STEP // 2
+
+
+@pytest.mark.guarantee("S-10", "S-18")
+def test_exit_of_one_handler_leaves_no_other_waiting_for_its_turn(
+    loop_factory: Callable[[], asyncio.AbstractEventLoop],
+) -> None:
+    """It ends the turn in which its request was decoded: who would have come next comes in the next turn."""
+    items = 400 * ITEMS_PER_STEP
+
+    async def handler(request: list[int]) -> AsyncGenerator[int, None]:
+        if request:
+            raise SystemExit
+        for number in range(items):
+            yield number
+
+    async def main(body: bytes) -> int:
+        flow = FlowConfig(high_water_items=items + 1, high_water="64MiB")
+        engine = PooledEngine(handler, codec="json", worker="attached", flow=flow)
+        return len(await collect(engine(body, encoded="json")))
+
+    loop = loop_factory()
+    try:
+        tireless = [loop.create_task(main(b"[]")) for _ in range(3)]
+        exiting = loop.create_task(main(b"[" + b"1," * 300_000 + b"1]"))
+        with pytest.raises(SystemExit):
+            loop.run_until_complete(exiting)
+        assert loop.run_until_complete(asyncio.gather(*tireless)) == [items] * 3
+        with pytest.raises(HandlerExit):
+            loop.run_until_complete(exiting)
+    finally:
+        loop.close()

@@ -11,7 +11,7 @@ use super::coroutine::Driver;
 use super::current_stream;
 use super::handler_failure::{failure, raised};
 use super::item_source::ItemSource;
-use super::state_machine::{Pending, Phase, StateMachine, Transition};
+use super::state_machine::{Pending, Phase, StateMachine, StepResult, Transition};
 use super::wrong_result::wrong_result;
 use crate::base::fault;
 use crate::base::lock::lock;
@@ -39,11 +39,30 @@ impl StateMachine {
                 };
                 let encoded = bytes.len();
                 let decoder = Decoder::new(spec, Arc::clone(&driver.get().stream.engine.limits), bytes);
-                let is_long = encoded > DECODE_STRETCH;
-                let place = is_long.then(|| driver.get().worker.get().turns(py).get().place(encoded));
-                self.decode(driver, Box::new(decoder), encoded, place)
+                let decoder = Box::new(decoder);
+                if encoded <= DECODE_STRETCH {
+                    return self.decode(driver, decoder, encoded, None);
+                }
+                let turns = driver.get().worker.get().turns(py).get();
+                let place = turns.place(encoded);
+                if turns.is_first(place) {
+                    self.decode(driver, decoder, encoded, Some(place))
+                } else {
+                    Some(self.wait_to_decode(driver, decoder, encoded, place))
+                }
             }
         }
+    }
+
+    fn wait_to_decode<'py>(
+        &mut self,
+        driver: &Bound<'py, Driver>,
+        decoder: Box<Decoder>,
+        encoded: usize,
+        place: DecodePlace,
+    ) -> StepResult<'py> {
+        self.phase = Phase::Decode(decoder, encoded, place);
+        TurnQueue::wait_at(driver.get().worker.get().turns(driver.py()), place).map(Some)
     }
 
     pub(super) fn decode<'py>(
@@ -54,20 +73,13 @@ impl StateMachine {
         place: Option<DecodePlace>,
     ) -> Transition<'py> {
         let py = driver.py();
-        let turns = driver.get().worker.get().turns(py);
-        if let Some(place) = place
-            && !turns.get().is_first(place)
-        {
-            self.phase = Phase::Decode(decoder, encoded, place);
-            return Some(TurnQueue::wait_at(turns, place).map(|wait| Some(wait.into_any())));
-        }
         fault::reach(fault::Point::Decode);
         match decoder.run(py, DECODE_STRETCH) {
             Ok(None) => {
-                let place = place.unwrap_or_else(|| turns.get().place(encoded));
-                turns.get().count_decoded(DECODE_STRETCH);
-                self.phase = Phase::Decode(decoder, encoded, place);
-                Some(TurnQueue::wait_at(turns, place).map(|wait| Some(wait.into_any())))
+                let turns = driver.get().worker.get().turns(py).get();
+                let place = place.unwrap_or_else(|| turns.place(encoded));
+                turns.count_decoded(DECODE_STRETCH);
+                Some(self.wait_to_decode(driver, decoder, encoded, place))
             }
             Ok(Some(request)) => {
                 let stream = &driver.get().stream;

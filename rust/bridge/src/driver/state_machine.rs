@@ -21,7 +21,7 @@ use crate::worker::{DecodePlace, LoopWorker, TurnQueue};
 pub(super) enum Phase {
     /// Nothing has happened; the handler may still never be called.
     Begin(Request),
-    /// An encoded request is being decoded, a stretch per turn; with its encoded length.
+    /// An encoded request is being decoded, stretch by stretch; with its encoded length, and its place among others.
     Decode(Box<Decoder>, usize, DecodePlace),
     /// The request has been taken: the handler is being called with it.
     Call,
@@ -263,5 +263,5 @@ fn let_others_run<'py>(driver: &Bound<'py, Driver>) -> StepResult<'py> {
     if worker.is_alone() {
         return Ok(Some(py.None().into_bound(py)));
     }
-    TurnQueue::wait(worker.turns(py)).map(|wait| Some(wait.into_any()))
+    TurnQueue::wait(worker.turns(py)).map(Some)
 }

@@ -38,7 +38,7 @@ struct Line {
     is_scheduled: bool,
 }
 
-/// Tasks that could go on at once, first come first served.
+/// Tasks that could go on at once.
 #[python_entry]
 #[pyclass(frozen, module = "pybridge._pybridge")]
 pub(crate) struct TurnQueue {
@@ -78,7 +78,7 @@ impl TurnQueue {
     }
 
     /// A future for the task that runs now, which resolves when its turn to make items has come. On the loop's thread only.
-    pub(crate) fn wait<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, Wait>> {
+    pub(crate) fn wait<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         Self::add(slf, |line, wait| {
             line.waits.push_back(wait);
             None
@@ -86,7 +86,7 @@ impl TurnQueue {
     }
 
     /// The same for the turn to go on with decoding a request.
-    pub(crate) fn wait_at<'py>(slf: &Bound<'py, Self>, place: DecodePlace) -> PyResult<Bound<'py, Wait>> {
+    pub(crate) fn wait_at<'py>(slf: &Bound<'py, Self>, place: DecodePlace) -> PyResult<Bound<'py, PyAny>> {
         Self::add(slf, |line, wait| line.decodes.insert(place, wait))
     }
 
@@ -94,7 +94,7 @@ impl TurnQueue {
     fn add<'py>(
         slf: &Bound<'py, Self>,
         add: impl FnOnce(&mut Line, Py<Wait>) -> Option<Py<Wait>>,
-    ) -> PyResult<Bound<'py, Wait>> {
+    ) -> PyResult<Bound<'py, PyAny>> {
         let this = slf.get();
         let wait = Wait::new(this.wakes.bind(slf.py()))?;
         let (old, was_scheduled) = {
@@ -105,7 +105,7 @@ impl TurnQueue {
         if !was_scheduled {
             Self::schedule(slf)?;
         }
-        Ok(wait)
+        Ok(wait.into_any())
     }
 
     fn schedule(slf: &Bound<'_, Self>) -> PyResult<()> {
@@ -118,42 +118,49 @@ impl TurnQueue {
 
     /// Has the loop call again if anybody waits.
     fn go_on(slf: &Bound<'_, Self>) -> PyResult<()> {
-        let is_empty = {
+        let is_scheduled = {
             let mut line = slf.get().line();
             line.is_scheduled = !line.waits.is_empty() || !line.decodes.is_empty();
-            !line.is_scheduled
+            line.is_scheduled
         };
-        if is_empty { Ok(()) } else { Self::schedule(slf) }
+        if is_scheduled { Self::schedule(slf) } else { Ok(()) }
+    }
+
+    /// Lets one go on that decodes, then one of so many that make items. False: nobody did.
+    fn step(slf: &Bound<'_, Self>, waiting: &mut usize) -> PyResult<bool> {
+        let (py, this) = (slf.py(), slf.get());
+        let decode = this.line().decodes.pop_first();
+        if let Some((_, wait)) = &decode {
+            Wait::resolve_at_once(wait.bind(py))?;
+        }
+        if *waiting == 0 {
+            return Ok(decode.is_some());
+        }
+        *waiting -= 1;
+        let next = this.line().waits.pop_front();
+        if let Some(wait) = &next {
+            Wait::resolve_at_once(wait.bind(py))?;
+        }
+        Ok(true)
     }
 }
 
 #[python_entry]
 #[pymethods]
 impl TurnQueue {
-    /// Lets one go on that decodes and one that makes items, and so on while there is time; of the latter each once at most. What
-    /// raises ends the turn, as a callback of the loop does; the others go on in the next one.
+    /// Lets those go on who wait, while there is time; of those that make items each once at most. What raises ends the turn, as a
+    /// callback of the loop does; the others go on in the next one.
     fn __call__(slf: &Bound<'_, Self>) -> PyResult<()> {
-        let (py, this) = (slf.py(), slf.get());
         let began = Instant::now();
-        let mut waiting = this.line().waits.len();
-        loop {
-            let decode = this.line().decodes.pop_first().map(|(_, wait)| wait);
-            let next = if waiting > 0 { this.line().waits.pop_front() } else { None };
-            waiting = waiting.saturating_sub(1);
-            if decode.is_none() && next.is_none() {
-                break;
+        let mut waiting = slf.get().line().waits.len();
+        let called = loop {
+            match Self::step(slf, &mut waiting) {
+                Ok(true) if began.elapsed() < TIME_PER_TURN => {}
+                ended => break ended.map(drop),
             }
-            let called =
-                [&decode, &next].into_iter().flatten().try_for_each(|wait| Wait::resolve_at_once(wait.bind(py)));
-            if let Err(error) = called {
-                Self::go_on(slf)?;
-                return Err(error);
-            }
-            if began.elapsed() >= TIME_PER_TURN {
-                break;
-            }
-        }
-        Self::go_on(slf)
+        };
+        Self::go_on(slf)?;
+        called
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
